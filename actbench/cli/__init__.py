@@ -1,0 +1,35 @@
+"""The command line: one file a command, and here what they share. The only place that prints or reads argv."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from actbench.cli import compare, list_, run, show
+from actbench.errors import ActbenchError
+
+app = typer.Typer(
+    name="actbench",
+    help="Compare neural-network activations and initialisations on real images.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ACTBENCH"},
+)
+app.command("run")(run.run)
+app.command("compare")(compare.compare)
+app.command("show")(show.show)
+app.command("list")(list_.list_)
+
+
+def main() -> None:
+    """Run the command line; a deliberate error becomes one message on stderr and its exit code."""
+    try:
+        app()
+    except ActbenchError as error:
+        typer.echo(f"actbench: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("actbench: interrupted", err=True)
+        sys.exit(130)

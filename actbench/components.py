@@ -1,0 +1,168 @@
+"""A component: something chosen by name, with options (an activation, a model, a dataset, an optimizer …).
+
+In a config it is ``relu``, or ``{name: elu, alpha: 0.2}``, or ``{name: mine, path: my_package.module:attribute, …}``;
+for an activation also an expression such as ``x * sigmoid(1.702 * x)``. Here each of these becomes one normal form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError, core_schema
+
+from actbench import plugins
+from actbench.errors import UnknownNameError
+
+EXPRESSION = "expression"
+
+
+class Options(BaseModel):
+    """Base of every component's options: frozen, strict about types, no unknown keys, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A checked choice.
+
+    Args:
+        kind: The table or folder it was chosen from, such as ``activations``.
+        name: Its name there, or the user's own name for something behind a ``path``.
+        options: Every option with its value, defaults included.
+        changed: The options that differ from their defaults; they alone enter digests and labels.
+    """
+
+    kind: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    changed: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def path(self) -> str | None:
+        """Where a user's own component lives, as ``package.module:attribute``; None for a built-in one."""
+        path: str | None = self.options.get("path")
+        return path
+
+    @property
+    def label(self) -> str:
+        """How tables name it: ``elu(alpha=0.2)``, the expression itself, or just the name.
+
+        >>> resolve("activations", {"name": "elu", "alpha": 0.2}).label
+        'elu(alpha=0.2)'
+        """
+        if self.name == EXPRESSION:
+            return str(self.options["formula"])
+        shown = {key: value for key, value in self.changed.items() if key != "path"}
+        return f"{self.name}({','.join(f'{k}={_plain(v)}' for k, v in shown.items())})" if shown else self.name
+
+    def to_json(self) -> dict[str, Any]:
+        """All there is to know about it, as written to ``spec.json``."""
+        return {"name": self.name, **self.options}
+
+    def to_minimal(self) -> dict[str, Any]:
+        """What decides the numbers: the name and the options that differ from their defaults."""
+        return {"name": self.name, **self.changed}
+
+    def build(self) -> Any:
+        """An instance of the built-in class behind the name, with these options."""
+        return _schema(self.kind, self.name)(**self.options)
+
+
+def resolve(kind: str, value: Any) -> Component:
+    """Turn what a config says into a checked component.
+
+    Raises:
+        PydanticCustomError: Of type ``component``; its context's ``problems`` lists (location, message) pairs.
+    """
+    if isinstance(value, Component):
+        return value
+    given = {"name": value} if isinstance(value, str) else value
+    if not isinstance(given, Mapping):
+        raise _problem((), f"expected a name or a mapping with a name, not {_plain(value)}")
+    given = dict(given)
+    name = given.pop("name", None)
+    if not isinstance(name, str):
+        raise _problem(("name",) if name is not None else (), "needs a 'name' (a string)")
+    if kind == "activations" and _is_expression(name):
+        name, given = EXPRESSION, {"formula": name, **given}
+    if "path" in given:
+        return _users_own(kind, name, given)
+    return _built_in(kind, name, given)
+
+
+@dataclass(frozen=True)
+class OfKind:
+    """Annotation of a pydantic field that holds a component: ``Annotated[Component, OfKind("models")]``."""
+
+    kind: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """Validate with ``resolve``; write as ``Component.to_json`` does."""
+        return core_schema.no_info_plain_validator_function(
+            lambda value: resolve(self.kind, value),
+            serialization=core_schema.plain_serializer_function_ser_schema(Component.to_json),
+        )
+
+
+def _users_own(kind: str, name: str, options: dict[str, Any]) -> Component:
+    path = options["path"]
+    if not isinstance(path, str) or ":" not in path:
+        raise _problem(("path",), "expected package.module:attribute")
+    return Component(kind, name, options, options)
+
+
+def _built_in(kind: str, name: str, given: dict[str, Any]) -> Component:
+    try:
+        schema = _schema(kind, name)
+        checked = schema.model_validate(given)
+    except UnknownNameError as error:
+        raise _problem(("name",), str(error)) from error
+    except ValidationError as error:
+        raise PydanticCustomError(
+            "component",
+            "invalid options",
+            {"problems": [((*e["loc"],), message(e, tuple(schema.model_fields))) for e in error.errors()]},
+        ) from error
+    return Component(
+        kind, name, checked.model_dump(mode="json"), checked.model_dump(mode="json", exclude_defaults=True)
+    )
+
+
+def message(error: Mapping[str, Any], valid: tuple[str, ...]) -> str:
+    """A pydantic error in the words of this project; ``valid`` are the keys allowed where it happened."""
+    key = str(error["loc"][-1]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        near = plugins.nearest(key, valid)
+        hint = f"did you mean '{near}'?" if near else f"valid here: {', '.join(valid) or 'no options'}"
+        return f"unknown key '{key}' — {hint}"
+    if error["type"] == "missing":
+        return f"'{key}' is required"
+    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    lead = f"'{key}' should be " if str(error["msg"]).startswith("Input should be ") else ""
+    return f"{lead}{text}, not {_plain(error['input'])}" if lead else text
+
+
+@lru_cache(maxsize=512)
+def _schema(kind: str, name: str) -> type[Options]:
+    found = plugins.load(kind, name)
+    schema: type[Options] = found if isinstance(found, type) else found.schema
+    return schema
+
+
+def _is_expression(text: str) -> bool:
+    return not text.replace("_", "").replace("-", "").isalnum()
+
+
+def _problem(location: tuple[str, ...], text: str) -> PydanticCustomError:
+    return PydanticCustomError("component", "invalid component", {"problems": [(location, text)]})
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"'{value}'" if isinstance(value, str) and not value.isidentifier() else str(value).replace(" ", "")

@@ -1,0 +1,52 @@
+"""Models over the run axis: one file a model, each with a ``plugin`` that follows the ``Model`` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from actbench.initializers import Initializer
+
+
+class Activate(Protocol):
+    """What a model's ``apply`` calls between its layers; the cohort supplies it."""
+
+    training: bool
+
+    def __call__(self, layer: str, z: Tensor) -> Tensor:
+        """Each run's own activation of ``z`` (R, B, …), for the hidden layer of that name."""
+        ...
+
+    def uniform(self, x: Tensor) -> Tensor:
+        """Numbers in [0, 1) shaped like ``x`` (R, B, …), equal for runs with equal seeds (for dropout)."""
+        ...
+
+
+class Model(Protocol):
+    """A network written once for any number of runs: dimension 0 of every tensor is the run.
+
+    A model's options are the fields of its class (an ``Options``); a file of ``models/`` holds the class as ``plugin``.
+    """
+
+    def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
+        """Name -> number of units (channels) of each hidden layer that has an activation, in forward order.
+
+        Args:
+            shape: (C, H, W) of one image.
+            classes: Number of classes.
+
+        Raises:
+            ModelError: When the options do not fit the image's shape.
+        """
+        ...
+
+    def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
+        """ONE run's tensors by name, without a run axis; a tensor that this run lacks is left out."""
+        ...
+
+    def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
+        """x (R, B, C, H, W) -> logits (R, B, classes)."""
+        ...
