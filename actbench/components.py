@@ -6,6 +6,8 @@ for an activation also an expression such as ``x * sigmoid(1.702 * x)``. Here ea
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,6 +20,23 @@ from actbench import plugins
 from actbench.errors import UnknownNameError
 
 EXPRESSION = "expression"
+
+_LONGEST_SHOWN = 60
+_SUBJECT = re.compile(r"(Input|List|Tuple|Dictionary|String|Value) should ")
+"""How pydantic's own texts begin; with any but ``Input`` they already end in what was found instead."""
+
+_EXPECTED = {
+    "int_type": "be a whole number",
+    "int_from_float": "be a whole number",
+    "float_type": "be a number",
+    "bool_type": "be true or false",
+    "string_type": "be a string",
+    "list_type": "be a list",
+    "tuple_type": "be a list",
+    "dict_type": "be a mapping",
+    "model_type": "be a mapping",
+}
+"""pydantic's type of an error -> the words for someone who writes YAML rather than Python."""
 
 
 class Options(BaseModel):
@@ -83,7 +102,7 @@ def resolve(kind: str, value: Any) -> Component:
         return value
     given = {"name": value} if isinstance(value, str) else value
     if not isinstance(given, Mapping):
-        raise _problem((), f"expected a name or a mapping with a name, not {_plain(value)}")
+        raise _problem((), f"expected a name or a mapping with a name, not {shown(value)}")
     given = dict(given)
     name = given.pop("name", None)
     if not isinstance(name, str):
@@ -126,25 +145,45 @@ def _built_in(kind: str, name: str, given: dict[str, Any]) -> Component:
         raise PydanticCustomError(
             "component",
             "invalid options",
-            {"problems": [((*e["loc"],), message(e, tuple(schema.model_fields))) for e in error.errors()]},
+            {
+                "problems": [
+                    ((*e["loc"],), message(e, tuple(schema.model_fields), f"for '{name}'")) for e in error.errors()
+                ]
+            },
         ) from error
     return Component(
         kind, name, checked.model_dump(mode="json"), checked.model_dump(mode="json", exclude_defaults=True)
     )
 
 
-def message(error: Mapping[str, Any], valid: tuple[str, ...]) -> str:
-    """A pydantic error in the words of this project; ``valid`` are the keys allowed where it happened."""
+def message(error: Mapping[str, Any], valid: tuple[str, ...], where: str = "here") -> str:
+    """A pydantic error in the words of this project; ``valid`` are the keys allowed ``where`` it happened."""
     key = str(error["loc"][-1]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
         near = plugins.nearest(key, valid)
-        hint = f"did you mean '{near}'?" if near else f"valid here: {', '.join(valid) or 'no options'}"
+        hint = f"did you mean '{near}'?" if near else f"valid {where}: {', '.join(valid) or 'no options'}"
         return f"unknown key '{key}' — {hint}"
     if error["type"] == "missing":
         return f"'{key}' is required"
-    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    lead = f"'{key}' should be " if str(error["msg"]).startswith("Input should be ") else ""
-    return f"{lead}{text}, not {_plain(error['input'])}" if lead else text
+    text = str(error["msg"]).removeprefix("Value error, ")
+    subject = _SUBJECT.match(text)
+    if not subject:
+        return text
+    expected = _EXPECTED.get(error["type"]) or text[subject.end() :].replace(" after validation", "")
+    given = f", not {shown(error['input'])}" if subject[1] == "Input" else ""
+    return f"'{_name_of(error['loc'])}' should {expected}{given}"
+
+
+def shown(value: Any) -> str:
+    """A value in an error's text, as a config would spell it, cut when it is long."""
+    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+
+
+def _name_of(location: tuple[str | int, ...]) -> str:
+    """The nearest key and the positions below it: ``hidden[1]``."""
+    key = next((index for index in reversed(range(len(location))) if isinstance(location[index], str)), 0)
+    return "".join(f"[{part}]" if isinstance(part, int) else part for part in location[key:])
 
 
 @lru_cache(maxsize=512)

@@ -1,4 +1,4 @@
-"""What decides a run's numbers (``RunSpec``), how they are computed (``Runtime``), and what trains together (``Cohort``).
+"""What decides a run's numbers (``RunSpec``), how they are computed (``Runtime``), what trains together (``Cohort``).
 
 Same RunSpec, different Runtime: same record. A field on the wrong side of that line is the bug to look for.
 """
@@ -54,7 +54,9 @@ class Training(Options):
     epochs: int = Field(default=5, ge=0)
     batch_size: int = Field(default=128, ge=1)
     optimizer: Annotated[Component, OfKind("optimizers")] = Field(default_factory=partial(resolve, "optimizers", "sgd"))
-    schedule: Annotated[Component, OfKind("schedules")] = Field(default_factory=partial(resolve, "schedules", "constant"))
+    schedule: Annotated[Component, OfKind("schedules")] = Field(
+        default_factory=partial(resolve, "schedules", "constant")
+    )
     decay: Literal["all", "weights"] = "all"
     clip_norm: float | None = Field(default=None, gt=0)
     augment: Augment | None = None
@@ -87,8 +89,12 @@ class RunSpec(Options):
 
     dataset: Annotated[Component, OfKind("datasets")] = Field(default_factory=partial(resolve, "datasets", "mnist-5k"))
     model: Annotated[Component, OfKind("models")] = Field(default_factory=partial(resolve, "models", "mlp"))
-    activation: Annotated[Component, OfKind("activations")] = Field(default_factory=partial(resolve, "activations", "relu"))
-    weight_init: Annotated[Component, OfKind("weight_inits")] = Field(default_factory=partial(resolve, "weight_inits", "he_normal"))
+    activation: Annotated[Component, OfKind("activations")] = Field(
+        default_factory=partial(resolve, "activations", "relu")
+    )
+    weight_init: Annotated[Component, OfKind("weight_inits")] = Field(
+        default_factory=partial(resolve, "weight_inits", "he_normal")
+    )
     bias_init: BiasInit = 0.0
     training: Training = Field(default_factory=Training)
     health: Health = Field(default_factory=Health)

@@ -5,24 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from actbench.components import Component
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from actbench.initializers import Initializer
-
-
-class Activate(Protocol):
-    """What a model's ``apply`` calls between its layers; the cohort supplies it."""
-
-    training: bool
-
-    def __call__(self, layer: str, z: Tensor) -> Tensor:
-        """Each run's own activation of ``z`` (R, B, …), for the hidden layer of that name."""
-        ...
-
-    def uniform(self, x: Tensor) -> Tensor:
-        """Numbers in [0, 1) shaped like ``x`` (R, B, …), equal for runs with equal seeds (for dropout)."""
-        ...
+    from actbench.layers import Activate
 
 
 class Model(Protocol):
@@ -48,5 +37,15 @@ class Model(Protocol):
         ...
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
-        """x (R, B, C, H, W) -> logits (R, B, classes)."""
+        """X (R, B, C, H, W) -> logits (R, B, classes)."""
         ...
+
+
+def build(component: Component) -> Model:
+    """The model of a checked config: a file of ``models/``, or the user's ``nn.Module`` behind a ``path``."""
+    if component.path is not None:
+        from actbench.models._module import UserModule
+
+        return UserModule(component)
+    model: Model = component.build()
+    return model

@@ -1,0 +1,82 @@
+"""The part of ``actbench show`` that is about activations."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actbench.components import Component
+
+
+TITLES = {"second_moment": "E[f(Z)²]", "gain": "gain E[f²]^−½", "minimum": "minimum", "minimum_at": "minimum at z"}
+
+
+def facts(name: str) -> dict[str, Any]:
+    """All there is to know about a row of ACTIVATIONS, as plain data."""
+    from actbench import plugins
+
+    row = plugins.load("activations", name)
+    return {
+        "name": name,
+        "summary": row.summary,
+        "formula": row.formula,
+        "derivative": row.derivative,
+        "kinks": list(row.kinks),
+        "options": dict(row.options),
+        "learned": list(row.learned),
+        "constants": _constants(name) if None not in row.options.values() else {},
+        "reference": row.reference,
+    }
+
+
+def print_facts(console: Console, found: dict[str, Any]) -> None:
+    """The same for a reader."""
+    shown = {
+        "f(z)": found["formula"],
+        "f′(z)": found["derivative"],
+        "kinks": ", ".join(f"{place:g}" for place in found["kinks"]),
+        "options": ", ".join(f"{key}={_plain(value)}" for key, value in found["options"].items()),
+        "learned": ", ".join(found["learned"]),
+        **{TITLES[key]: f"{value:.7g}" for key, value in found["constants"].items()},
+        "reference": found["reference"],
+    }
+    console.print(found["name"], style="bold", end="")
+    console.print(f"  {found['summary']}", soft_wrap=True)
+    for key, value in shown.items():
+        if value:
+            console.print(f"  {key:<15}  {value}", soft_wrap=True)
+    console.print()
+
+
+def _constants(name: str) -> dict[str, float]:
+    """At the default options: E[f(Z)²] and the gain that keeps the variance; the lowest point where there is a dip."""
+    from actbench.activations import second_moment
+    from actbench.components import resolve
+
+    component = resolve("activations", name)
+    moment = second_moment(component)
+    return {"second_moment": moment, "gain": 1 / math.sqrt(moment), **_lowest(component)}
+
+
+def _lowest(component: Component) -> dict[str, float]:
+    """The minimum and its place, of a function that falls and rises again within [-10, 10]."""
+    import torch
+
+    from actbench.activations import function_of, learned_parameters
+
+    starts = {key: torch.tensor(start) for key, (_, start) in learned_parameters(component, 1).items()}
+    z = torch.linspace(-10, 10, 200_001, dtype=torch.float64)
+    values = function_of(component)(z, **starts)
+    lowest = int(values.argmin())
+    if values[lowest] >= min(values[0], values[-1]) - 1e-3 or values[lowest] >= 0:
+        return {}
+    return {"minimum": float(values[lowest]), "minimum_at": float(z[lowest])}
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "(required)"
+    return f"{value:g}" if isinstance(value, float) else str(value)

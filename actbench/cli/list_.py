@@ -1,0 +1,63 @@
+"""``actbench list``: the names that configs and options know, one line each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+KINDS = {
+    "activations": "activations",
+    "models": "models",
+    "datasets": "datasets",
+    "initializers": "weight_inits",
+    "metrics": "metrics",
+    "engines": "engines",
+    "reports": "reports",
+    "optimizers": "optimizers",
+    "schedules": "schedules",
+}
+"""What the user says -> the kind in ``plugins``."""
+
+
+def list_(
+    kind: Annotated[str, typer.Argument(help=", ".join(KINDS), metavar="KIND")],
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List what there is to choose from."""
+    from actbench import plugins
+    from actbench.cli.output import as_json, stdout
+    from actbench.errors import UnknownNameError
+
+    if kind not in KINDS:
+        raise UnknownNameError("kind", kind, tuple(KINDS), plugins.nearest(kind, KINDS))
+    found = summaries(KINDS[kind])
+    if json:
+        print(as_json([{"name": name, "summary": text} for name, text in found.items()]), file=stdout())
+        return
+    width = max(map(len, found))
+    for name, text in found.items():
+        print(f"{name:<{width}}  {text}".rstrip(), file=stdout())
+
+
+def summaries(kind: str) -> dict[str, str]:
+    """Name -> one line about it; a folder's files are parsed, not imported."""
+    from actbench import plugins
+
+    if kind in plugins.FOLDERS:
+        return {name: _file_summary(kind, name) for name in plugins.names(kind)}
+    return {name: _row_summary(plugins.load(kind, name)) for name in plugins.names(kind)}
+
+
+def _file_summary(kind: str, name: str) -> str:
+    import ast
+    from importlib import resources
+
+    source = resources.files(f"actbench.{kind}").joinpath(f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "")
+
+
+def _row_summary(row: Any) -> str:
+    """A row's own words about itself, else the first line of its class's docstring."""
+    own = getattr(row, "summary", None) or getattr(row, "text", None)
+    return str(own or row.__doc__ or "").partition("\n")[0].replace("``", "")

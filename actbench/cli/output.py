@@ -1,0 +1,58 @@
+"""What commands share: reading ``KEY=VALUE`` options, and writing to stdout or a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from typing import Any, TextIO
+
+from actbench.errors import UsageError
+
+
+def listed(texts: Sequence[str] | None) -> list[str]:
+    """The names in comma lists, given once or several times.
+
+    >>> listed(["a,b", "c"])
+    ['a', 'b', 'c']
+    """
+    return [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
+
+
+def pairs(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
+    """``KEY=VALUE,…`` with each value read as YAML; commas within brackets separate nothing.
+
+    >>> pairs("--where", ["activation=elu(alpha=0.2,x=1),bias_init=1e-2"])
+    {'activation': 'elu(alpha=0.2,x=1)', 'bias_init': 0.01}
+
+    Raises:
+        UsageError: For a part that is no ``KEY=VALUE``.
+    """
+    from actbench.config.nodes import Unreadable, read
+    from actbench.config.overrides import pieces_of
+    from actbench.config.problems import Source
+
+    found = {}
+    for piece in (piece for text in texts or () for piece in pieces_of(text)):
+        key, _, value = piece.partition("=")
+        if not key.strip() or not value.strip():
+            raise UsageError(f"{option}: expected KEY=VALUE such as activation=relu, not '{piece}'")
+        try:
+            found[key.strip()] = read(Source(option, value)).content
+        except Unreadable as error:
+            raise UsageError(f"{option}: the value of '{key}' {error.finding.message}") from error
+    return found
+
+
+def stdout() -> TextIO:
+    """Standard output; a terminal or pipe with a small alphabet gets ? for what it lacks, never an error."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return sys.stdout
+
+
+def as_json(content: Any) -> str:
+    """JSON for other programs, in ASCII, so that no pipe can spoil it."""
+    import json
+
+    return json.dumps(content, indent=2, allow_nan=False)

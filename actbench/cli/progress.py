@@ -1,0 +1,169 @@
+"""What a running study shows on stderr: live rows on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from actbench.record import EpochDone, Event, Failed, Finished, Started
+from actbench.spec import Cohort
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from actbench.runner import Runner
+
+
+class Shown(Protocol):
+    """Something that shows events as they come."""
+
+    def update(self, event: Event) -> None:
+        """Take notice of one event."""
+        ...
+
+
+@contextmanager
+def progress(runner: Runner) -> Iterator[Shown]:
+    """Live rows when stderr is a terminal and not a CI job, plain lines otherwise."""
+    if not sys.stderr.isatty() or os.environ.get("CI") == "true" or os.environ.get("TERM") == "dumb":
+        yield PlainLines(runner)
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield LiveRows(runner, bars)
+
+
+class Work:
+    """How much of a study is done, in epochs of runs.
+
+    Args:
+        runner: Its cohorts are the work.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        """Nothing is done yet."""
+        waiting = [spec for cohort in runner.cohorts for spec in cohort.specs]
+        self.total = sum(spec.training.epochs + 1 for spec in waiting)
+        self.runs = len(waiting)
+        self.finished = 0
+        self._epochs: dict[str, int] = {}
+
+    @property
+    def done(self) -> int:
+        """Epochs of runs, epoch 0 included; a cohort that starts over gives its own back."""
+        return sum(self._epochs.values())
+
+    def count(self, event: Event) -> None:
+        """Take notice of one event."""
+        if isinstance(event, Finished):
+            self._epochs[event.record.spec.digest] = event.record.spec.training.epochs + 1
+            self.finished += 1
+            return
+        for spec in event.cohort.specs:
+            if isinstance(event, EpochDone):
+                self._epochs[spec.digest] = event.rows[0]["epoch"] + 1
+            else:
+                self._epochs[spec.digest] = spec.training.epochs + 1 if isinstance(event, Failed) else 0
+        self.finished += len(event.cohort.specs) if isinstance(event, Failed) else 0
+
+
+class PlainLines:
+    """A line for an epoch, at most one a second, without cursor codes."""
+
+    def __init__(self, runner: Runner) -> None:
+        """Say what is about to happen."""
+        self._work, self._said = Work(runner), 0.0
+        if runner.waiting:
+            say = f"{runner.study.name}: {len(runner.waiting)} of {len(runner.specs)} runs to do"
+            print(f"{say}, {runner.jobs} worker(s) on {runner.runtime.device}", file=sys.stderr, flush=True)
+
+    def update(self, event: Event) -> None:
+        """Print a line if the last one is a second old; a failure always."""
+        self._work.count(event)
+        if isinstance(event, Failed):
+            print(f"failed: {describe(event.cohort)}: {event.message}", file=sys.stderr, flush=True)
+        if not isinstance(event, EpochDone) or time.monotonic() - self._said < 1:
+            return
+        self._said = time.monotonic()
+        share = self._work.done / self._work.total
+        counts = f"{share:4.0%}  {self._work.finished}/{self._work.runs} runs"
+        print(f"{counts}  {describe(event.cohort)}  {note(event)}", file=sys.stderr, flush=True)
+
+
+class LiveRows:
+    """A row for every cohort in training, and one for the whole study with the time left."""
+
+    def __init__(self, runner: Runner, bars: Progress) -> None:
+        """Draw the row of the whole study."""
+        self._bars, self._work = bars, Work(runner)
+        self._rows: dict[str, TaskID] = {}
+        self._all = bars.add_task(runner.study.name, total=self._work.total, note="")
+
+    def update(self, event: Event) -> None:
+        """Move the rows; a cohort's row goes when its last run has ended."""
+        self._work.count(event)
+        note_all = f"{self._work.finished}/{self._work.runs} runs"
+        self._bars.update(self._all, completed=self._work.done, note=note_all)
+        if isinstance(event, Started):
+            self._drop(event.cohort)
+            row = self._bars.add_task(describe(event.cohort), total=event.cohort.shared.training.epochs, note="")
+            self._rows |= {spec.digest: row for spec in event.cohort.specs}
+        elif isinstance(event, EpochDone):
+            row = self._rows[event.cohort.shared.digest]
+            self._bars.update(row, completed=event.rows[0]["epoch"], note=note(event))
+        elif isinstance(event, Finished):
+            self._drop(Cohort((event.record.spec,)))
+        else:
+            self._drop(event.cohort)
+            self._bars.console.print(f"failed: {describe(event.cohort)}: {event.message}", markup=False)
+
+    def _drop(self, cohort: Cohort) -> None:
+        for spec in cohort.specs:
+            row = self._rows.pop(spec.digest, None)
+            if row is not None and row not in self._rows.values():
+                self._bars.remove_task(row)
+
+
+def describe(cohort: Cohort) -> str:
+    """Seed and activations of a cohort, in at most 48 characters."""
+    labels = ", ".join(dict.fromkeys(spec.activation.label for spec in cohort.specs))
+    seeds = ",".join(dict.fromkeys(str(spec.seed) for spec in cohort.specs))
+    runs = f"{len(cohort.specs)} run{'s' if len(cohort.specs) > 1 else ''}"
+    text = f"seed {seeds}: {runs} of {labels}"
+    return text if len(text) <= 48 else text[:47] + "…"
+
+
+def note(event: EpochDone) -> str:
+    """Epoch, mean training loss and the range of validation accuracy."""
+    losses, accuracies = (_known(event.rows, name) for name in ("train.loss", "val.accuracy"))
+    parts = [f"epoch {event.rows[0]['epoch']}/{event.cohort.shared.training.epochs}"]
+    if losses:
+        parts.append(f"loss {sum(losses) / len(losses):.3f}")
+    if accuracies:
+        parts.append(f"val {min(accuracies):.1%}" + (f"–{max(accuracies):.1%}" if len(accuracies) > 1 else ""))
+    return "  ".join(parts)
+
+
+def _known(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return [row[name] for row in rows if row[name] is not None]

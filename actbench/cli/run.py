@@ -1,0 +1,106 @@
+"""``actbench run``: train every run of a study that is not finished yet."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from actbench.runner import Runner
+
+Jobs = Annotated[str, typer.Option("-j", "--jobs", metavar="N|auto", help="Worker processes.")]
+
+
+def run(
+    config: Annotated[Path, typer.Argument(help="A study's YAML file.", metavar="CONFIG")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Change a key by its dotted path; a comma list sweeps.", metavar="KEY=VALUE"),
+    ] = None,
+    results: Annotated[Path, typer.Option("-o", "--results", help="Folder for results.")] = Path("results"),
+    jobs: Jobs = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 …) or mps.")] = "auto",
+    engine: Annotated[str, typer.Option(help="Where runs are computed: see `actbench list engines`.")] = "pool",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
+    ] = None,
+    cohort_size: Annotated[int | None, typer.Option(min=1, help="Most runs that train together.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="The study cut to seconds: 1 epoch, 2 seeds, 512 examples.")
+    ] = False,
+    retry: Annotated[
+        Literal["failed", "none", "all"], typer.Option(help="Earlier runs to run again; all: collapsed, diverged too.")
+    ] = "failed",
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run finished runs again, too.")] = False,
+) -> None:
+    """Train every run of the study that is not finished yet."""
+    from actbench.config import Study
+    from actbench.plugins import load
+    from actbench.runner import Runner
+    from actbench.spec import Runtime
+
+    load("engines", engine)
+    study = Study.from_yaml(config, overrides or ())
+    study = study.smoke() if smoke else study
+    runtime = Runtime(device, engine, _jobs(jobs), cohort_size, data_dir)
+    runner = Runner(study, results, runtime, retry=retry, force=force)
+    if dry_run:
+        from actbench.cli.plan import describe
+
+        typer.echo(describe(runner))
+        return
+    _run(runner, fail_fast=fail_fast)
+
+
+def _jobs(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise typer.BadParameter(f"'{text}' is neither auto nor a number of at least 1", param_hint="--jobs")
+    return int(text)
+
+
+def _run(runner: Runner, *, fail_fast: bool) -> None:
+    """Follow the events; the last lines say how it ended and what to do next."""
+    from actbench.cli.progress import progress
+    from actbench.record import Failed, Finished
+
+    began, outcomes = time.perf_counter(), Counter[str]()
+    try:
+        with progress(runner) as shown:
+            for event in runner.run():
+                shown.update(event)
+                if isinstance(event, Finished):
+                    outcomes[event.record.outcome] += 1
+                elif isinstance(event, Failed):
+                    outcomes["failed"] += len(event.cohort.specs)
+                    if fail_fast:
+                        break
+    except KeyboardInterrupt:
+        command = shlex.join(["actbench", *sys.argv[1:]])
+        typer.echo(f"interrupted; what is finished is kept. To go on:\n  {command}", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(_summary(runner, outcomes, time.perf_counter() - began), err=True)
+    if outcomes["failed"]:
+        raise typer.Exit(1)
+
+
+def _summary(runner: Runner, outcomes: Counter[str], seconds: float) -> str:
+    folder = runner.store.folder
+    skipped = len(runner.specs) - len(runner.waiting)
+    if not runner.waiting:
+        done = f"{runner.study.name}: nothing to do, all {skipped} runs are finished"
+    else:
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+        earlier = f", {skipped} finished earlier" if skipped else ""
+        done = f"{runner.study.name}: {counts or 'no run finished'} in {seconds:.1f} s{earlier}"
+    failed = f"\nfailed runs say why in {folder}/runs/*/error.txt" if outcomes["failed"] else ""
+    return f"{done}{failed}\ncompare: actbench compare {folder}"

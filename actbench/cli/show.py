@@ -1,0 +1,146 @@
+"""``actbench show``: one run's record; or an activation's function, derivative and constants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actbench.record import RunRecord
+
+
+def show(
+    names: Annotated[
+        list[str], typer.Argument(help="An activation's name; or a run's id, its first letters, digits or path.")
+    ],
+    results: Annotated[Path, typer.Option(help="Where to look for runs.")] = Path("results"),
+    json: Annotated[bool, typer.Option("--json", help="For programs: a list with one object a name.")] = False,
+) -> None:
+    """Show runs, or activations (a name that is both is an activation)."""
+    from actbench import plugins
+    from actbench.cli.activation import facts, print_facts
+    from actbench.cli.output import as_json, stdout
+    from actbench.reports.table import console_for
+    from actbench.store import find_run
+
+    found = [facts(name) if name in plugins.names("activations") else find_run(results, name) for name in names]
+    if json:
+        content = [one if isinstance(one, dict) else {**one.to_json(), "curves": list(one.curves)} for one in found]
+        print(as_json(content), file=stdout())
+        return
+    console = console_for(stdout())
+    for one in found:
+        if isinstance(one, dict):
+            print_facts(console, one)
+        else:
+            print_run(console, one)
+
+
+def print_run(console: Console, record: RunRecord) -> None:
+    """One run's page, from what was asked for to what came out."""
+    console.print(f"{record.study} / {record.spec.run_id}", style="bold")
+    style = "green" if record.outcome == "ok" else "red"
+    console.print(record.outcome + (f": {record.message}" if record.message else ""), style=style)
+    _print_pairs(console, "Settings", _settings(record))
+    _print_pairs(console, "Final metrics", _final(record))
+    _print_layers(console, record)
+    _print_curve(console, record)
+    environment = {key: _word(value) for key, value in record.environment.items()}
+    _print_pairs(console, "Environment", environment)
+    _print_pairs(console, "Timing", {key: _word(value) for key, value in record.timing.items()})
+
+
+def _settings(record: RunRecord) -> dict[str, str]:
+    """What was chosen: the main choices always, the rest where it differs from the defaults."""
+    from actbench.factors import cell, show
+    from actbench.spec import RunSpec
+
+    usual, own = cell(RunSpec()), cell(record.spec)
+    main = ("dataset", "model", "activation", "weight_init", "bias_init")
+    chosen = {
+        key: show(value)
+        for key, value in own.items()
+        if key in main or (usual.get(key) != value and not _is_option(key, own))
+    }
+    return {**chosen, "seed": str(record.spec.seed)}
+
+
+def _is_option(key: str, cell: dict[str, Any]) -> bool:
+    """Whether a key is an option of a component, which its label shows already."""
+    return key.rpartition(".")[0] in cell
+
+
+def _final(record: RunRecord) -> dict[str, str]:
+    from actbench.record import METRICS
+    from actbench.reports._text import quantity
+
+    return {name: quantity(name, value) for name, value in record.final.items() if name in METRICS}
+
+
+def _print_layers(console: Console, record: RunRecord) -> None:
+    from actbench.reports._text import quantity
+
+    layers = record.health.get("layers") or ()
+    if not layers:
+        return
+    rows = [
+        {**layer, **{f"{key} (learned)": value for key, value in layer.get("learned", {}).items()}} for layer in layers
+    ]
+    keys = dict.fromkeys(key for row in rows for key in row if key != "learned")
+    _print_rows(console, "Health of the hidden layers, last epoch", list(keys), rows)
+    health = record.spec.health
+    probe = record.health.get("probe_size", health.probe_size)
+    console.print(
+        f"dead: slope ≤ {health.dead_slope:g} on {probe:,} training images; constant: output's sd ≤ "
+        f"{health.constant_std:g}; inert: either.\nSilent on all of them means active on fewer than "
+        f"{quantity('health.dead_fraction', 3 / probe)} of such images (95 %).",
+        style="dim",
+    )
+
+
+def _print_curve(console: Console, record: RunRecord) -> None:
+    keys = ["epoch", "train.loss", "train.accuracy", "val.loss", "val.accuracy", "health.dead_fraction"]
+    keys = [key for key in keys if any(key in row for row in record.curves)]
+    if record.curves:
+        _print_rows(console, "Curve (epoch 0: at initialisation)", keys, list(record.curves))
+
+
+def _print_rows(console: Console, title: str, keys: list[str], rows: list[Any]) -> None:
+    from actbench.reports.table import grid
+
+    table = grid()
+    for position, key in enumerate(keys):
+        table.add_column(key, justify="left" if position == 0 else "right")
+    for row in rows:
+        table.add_row(*(_cell(key, row.get(key)) for key in keys))
+    console.print(f"\n{title}\n", style="bold")
+    console.print(table)
+
+
+def _cell(key: str, value: Any) -> str:
+    from actbench.record import METRICS
+    from actbench.reports._text import NOTHING, quantity
+
+    metric = key if key in METRICS else f"health.{key}"
+    if value is None:
+        return NOTHING
+    return quantity(metric, value) if metric in METRICS else _word(value)
+
+
+def _print_pairs(console: Console, title: str, content: dict[str, str]) -> None:
+    if not content:
+        return
+    console.print(f"\n{title}\n", style="bold")
+    width = max(map(len, content))
+    for key, value in content.items():
+        console.print(f"{key:<{width}}  {value}", soft_wrap=True)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

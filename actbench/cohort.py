@@ -1,0 +1,197 @@
+"""Many runs as one: stack their tensors, know which run owns which, apply each run's own activation.
+
+A run owns the tensors that its own ``init`` returned. The stack is the union of the names; what a run lacks is zero and
+stays zero, because its gradient is masked. One rule covers biases on or off and learned activation parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from math import prod
+
+import torch
+from torch import Tensor
+
+from actbench import activations
+from actbench.components import Component
+from actbench.layers import is_buffer, join, separate
+from actbench.rng import stream
+from actbench.spec import RunSpec, canonical_json
+
+PER_UNIT = "per_unit"
+"""Last part of the name of a learned activation parameter that every unit has for itself."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The tensors of R runs, dimension 0 being the run.
+
+    Args:
+        tensors: Name -> (R, …); leaves that require gradients, but for the buffers.
+        owners: Name -> (R,) bool, which runs have the tensor; only for those that some run lacks.
+    """
+
+    tensors: Mapping[str, Tensor]
+    owners: Mapping[str, Tensor]
+
+    @cached_property
+    def trained(self) -> dict[str, Tensor]:
+        """The tensors that an optimizer may change."""
+        return {name: tensor for name, tensor in self.tensors.items() if not is_buffer(name)}
+
+    def mask_gradients(self) -> None:
+        """Zero the gradients of what a run does not own, in place, whatever they hold (a NaN times 0 is NaN)."""
+        for name, owned in self.owners.items():
+            gradient = self.tensors[name].grad
+            if gradient is not None:
+                gradient[~owned] = 0
+
+    def parameter_count(self, run: int) -> int:
+        """Numbers that this run trains."""
+        owned = (tensor for name, tensor in self.trained.items() if self._owns(name, run))
+        return sum(prod(tensor.shape[1:]) for tensor in owned)
+
+    def is_finite(self) -> Tensor:
+        """(R,) bool: whether every number of the run is finite."""
+        flags = [tensor.isfinite().reshape(len(tensor), -1).all(1) for tensor in self.tensors.values()]
+        return torch.stack(flags).all(0)
+
+    def learned(self, layer: str, run: int, component: Component) -> dict[str, Tensor]:
+        """One run's learned activation parameters in this layer, by option name."""
+        found = {}
+        for option, (shape, _) in activations.learned_parameters(component, 1).items():
+            found[option] = self.tensors[_name(layer, option, per_unit=bool(shape))].detach()[run]
+        return found
+
+    def _owns(self, name: str, run: int) -> bool:
+        return name not in self.owners or bool(self.owners[name][run])
+
+
+def stack(runs: Sequence[Mapping[str, Tensor]], device: torch.device) -> Stack:
+    """Stack the tensors that each run's ``init`` returned.
+
+    Raises:
+        ValueError: When two runs have tensors of one name but different shapes.
+    """
+    names = sorted({name for run in runs for name in run})  # an order that does not depend on the company
+    tensors, owners = {}, {}
+    for name in names:
+        example = next(run[name] for run in runs if name in run)
+        filled = torch.stack([run.get(name, torch.zeros_like(example)) for run in runs]).to(device)
+        tensors[name] = filled.requires_grad_(not is_buffer(name))
+        owned = torch.tensor([name in run for run in runs], device=device)
+        if not owned.all():
+            owners[name] = owned
+    return Stack(tensors, owners)
+
+
+def activation_tensors(component: Component, layers: Mapping[str, int], dtype: torch.dtype) -> dict[str, Tensor]:
+    """One run's learned activation parameters for all its hidden layers, at their start values."""
+    tensors = {}
+    for layer, units in layers.items():
+        for option, (shape, start) in activations.learned_parameters(component, units).items():
+            tensors[_name(layer, option, per_unit=bool(shape))] = torch.full(shape, start, dtype=dtype)
+    return tensors
+
+
+def _name(layer: str, option: str, *, per_unit: bool) -> str:
+    """The two shapes have names of their own, because a cohort may hold runs of either kind."""
+    return f"{layer}.{option}.{PER_UNIT}" if per_unit else f"{layer}.{option}"
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Neighbouring runs with one activation: ``[start, stop)`` of dimension 0.
+
+    Args:
+        start: First run.
+        stop: One past the last.
+        function: f(z, **learned), and ``noise`` if random.
+        learned: Learned option -> whether every unit has its own.
+        random: Whether the function takes noise.
+    """
+
+    start: int
+    stop: int
+    function: Callable[..., Tensor]
+    learned: Mapping[str, bool]
+    random: bool
+
+
+class Activations:
+    """The ``Activate`` of a cohort: slices by activation, applies, concatenates.
+
+    Args:
+        specs: The cohort's runs, equal activations side by side.
+        params: The stack's tensors; learned activation parameters are read from here at every call.
+    """
+
+    def __init__(self, specs: Sequence[RunSpec], params: Mapping[str, Tensor]) -> None:
+        """Group the runs and open their random streams, one a distinct seed."""
+        self.training = False
+        self.observe: Callable[[str, Tensor], None] | None = None
+        self._params = params
+        self._groups = _groups(specs)
+        self._is_random = any(group.random for group in self._groups)
+        seeds = list(dict.fromkeys(spec.seed for spec in specs))
+        self._seed_of_run = [seeds.index(spec.seed) for spec in specs]
+        self._dropout = [stream(seed, "dropout") for seed in seeds]
+        self._noise = [stream(seed, "activation") for seed in seeds]
+
+    def __call__(self, layer: str, z: Tensor) -> Tensor:
+        """Each run's f(z); an observer, if one is set, sees z first."""
+        if self.observe is not None:
+            self.observe(layer, z)
+        return self.apply(layer, z)
+
+    def apply(self, layer: str, z: Tensor) -> Tensor:
+        """Each run's f(z) without telling the observer: z (R, B, U, …) -> the same shape."""
+        noise = self._uniform(z, self._noise) if self.training and self._is_random else None
+        if len(self._groups) == 1:
+            return self._apply_group(self._groups[0], layer, z, noise)
+        parts = separate(z, [group.stop - group.start for group in self._groups])
+        applied = [
+            self._apply_group(group, layer, part, noise) for group, part in zip(self._groups, parts, strict=True)
+        ]
+        return join(applied)
+
+    def uniform(self, x: Tensor) -> Tensor:
+        """Numbers in [0, 1) like x (R, B, …) from the dropout streams."""
+        return self._uniform(x, self._dropout)
+
+    def _uniform(self, x: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """Drawn on the CPU, so that the device does not decide the draw; equal for runs with equal seeds."""
+        drawn = [torch.rand(x.shape[1:], generator=generator, dtype=x.dtype) for generator in generators]
+        return torch.stack(drawn).to(x.device)[self._seed_of_run]
+
+    def _apply_group(self, group: _Group, layer: str, z: Tensor, noise: Tensor | None) -> Tensor:
+        arguments: dict[str, Tensor | None] = {
+            option: self._learned(_name(layer, option, per_unit=per_unit), group, z)
+            for option, per_unit in group.learned.items()
+        }
+        if group.random:
+            arguments["noise"] = None if noise is None else noise[group.start : group.stop]
+        return group.function(z, **arguments)
+
+    def _learned(self, name: str, group: _Group, z: Tensor) -> Tensor:
+        """The group's parameter (runs,) or (runs, U), shaped to broadcast over z (runs, B, U, …)."""
+        values = self._params[name][group.start : group.stop]
+        units = values.shape[1:] or (1,)
+        return values.view(-1, 1, *units, *(1 for _ in z.shape[3:]))
+
+
+def _groups(specs: Sequence[RunSpec]) -> list[_Group]:
+    groups, start = [], 0
+    for _, members in groupby(specs, key=lambda spec: canonical_json(spec.activation.to_json())):
+        same = list(members)
+        groups.append(_group(same[0].activation, start, start + len(same)))
+        start += len(same)
+    return groups
+
+
+def _group(component: Component, start: int, stop: int) -> _Group:
+    learned = {name: bool(shape) for name, (shape, _) in activations.learned_parameters(component, 1).items()}
+    return _Group(start, stop, activations.function_of(component), learned, activations.row_of(component).random)

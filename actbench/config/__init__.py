@@ -1,0 +1,8 @@
+"""YAML text -> a checked ``Study`` -> the specs of its runs; every problem at once, with file, line and column."""
+
+from __future__ import annotations
+
+from actbench.config.design import Compare
+from actbench.config.study import Study
+
+__all__ = ["Compare", "Study"]

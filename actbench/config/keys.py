@@ -1,0 +1,121 @@
+"""Dotted keys: which there are in a ``RunSpec``, and how a value is put at one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from actbench import plugins
+from actbench.components import Component, OfKind, Options
+from actbench.config.problems import UNKNOWN_KEY
+from actbench.spec import RunSpec, flatten
+
+
+def split(key: str) -> tuple[str, ...]:
+    """``training.optimizer.lr`` as the path that it stands for."""
+    return tuple(key.split("."))
+
+
+def refusal(key: str) -> str | None:
+    """Why no run can vary in this key; None when it can.
+
+    An option of a component (``model.hidden``) is left to the component, which differs from run to run.
+    """
+    if key in ("seed", "seeds"):
+        return f"{UNKNOWN_KEY} '{key}' — each combination runs with all of the study's 'seeds' anyway"
+    model: type[Options] | None = RunSpec
+    path = split(key)
+    for position, name in enumerate(path):
+        if model is None:
+            return f"{UNKNOWN_KEY} '{key}' — '{'.'.join(path[:position])}' is a single value"
+        if name not in model.model_fields or name == "seed":
+            return _unknown(key)
+        field = model.model_fields[name]
+        if kind_of(field):
+            return None if len(path) - position <= 2 and all(path) else _unknown(key)
+        model = section_of(field)
+    return None
+
+
+def component_kind(key: str) -> str | None:
+    """The kind of the component at a valid key (``models`` for ``model``); None when no component is there."""
+    model: type[Options] | None = RunSpec
+    field = None
+    for name in split(key):
+        if model is None or name not in model.model_fields:
+            return None
+        field = model.model_fields[name]
+        model = section_of(field)
+    return kind_of(field) if field else None
+
+
+def section_of(field: FieldInfo) -> type[Options] | None:
+    """The options class that a field holds (also when the field may be None); None for a single value."""
+    for candidate in (field.annotation, *get_args(field.annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, Options):
+            return candidate
+    return None
+
+
+def kind_of(field: FieldInfo) -> str | None:
+    """The kind of the component that a field holds; None when it holds none."""
+    return next((item.kind for item in field.metadata if isinstance(item, OfKind)), None)
+
+
+def put(content: Mapping[str, Any], path: tuple[str, ...], value: Any, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A copy of ``content`` with ``value`` at ``path``; only the mappings on the way are copied.
+
+    A component written as its bare name becomes a mapping on the way, and one that is not written at all starts from
+    the default: ``model.hidden`` is an option of the default model where the config names none.
+
+    Args:
+        content: Nested plain data.
+        path: Where; not empty.
+        value: What.
+        above: The path of ``content`` itself within a run's content, to find the defaults.
+    """
+    head, rest = path[0], path[1:]
+    if not rest:
+        return {**content, head: value}
+    inner = content[head] if head in content else _default((*above, head))
+    return {**content, head: put(opened(inner), rest, value, (*above, head))}
+
+
+def opened(value: Any) -> Mapping[str, Any]:
+    """A value as the mapping that keys can be added to: a component's bare name becomes ``{name: …}``."""
+    if isinstance(value, Mapping):
+        return value
+    return {"name": value} if isinstance(value, str) else {}
+
+
+def _default(path: tuple[str, ...]) -> Any:
+    value: Any = _defaults()
+    for name in path:
+        known = isinstance(value, Options) and name in type(value).model_fields
+        value = getattr(value, name) if known else None
+    return value.to_minimal() if isinstance(value, Component) else {}
+
+
+@lru_cache(maxsize=1)
+def _defaults() -> RunSpec:
+    return RunSpec()
+
+
+def _unknown(key: str) -> str:
+    valid = [name for name in _dotted(RunSpec) if name != "seed"]
+    same_end = [name for name in valid if name.endswith(f".{key}")]
+    near = same_end[0] if same_end else plugins.nearest(key, valid)
+    hint = f"did you mean '{near}'?" if near else f"valid here: {', '.join(valid)}"
+    return f"{UNKNOWN_KEY} '{key}' — {hint}"
+
+
+@lru_cache
+def _dotted(model: type[Options]) -> tuple[str, ...]:
+    names: dict[str, Any] = {
+        name: dict.fromkeys(_dotted(section)) if (section := section_of(field)) else None
+        for name, field in model.model_fields.items()
+    }
+    return tuple(flatten(names))

@@ -1,0 +1,247 @@
+"""YAML text -> plain Python data and the place of every key and value.
+
+The text is read as YAML 1.2's core schema (``1e-3`` is a float, ``off`` a string, ``010`` the integer ten), over
+PyYAML's node graph: no object is ever constructed from a tag.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from actbench.config.problems import Finding, Path, Source, Span, Spot
+
+MOST_NODES = 10_000
+"""Values after the expansion of aliases; a handful of lines of nested aliases could otherwise fill the memory."""
+
+DEEPEST = 50
+"""Levels of nesting; PyYAML composes recursively, and no config needs more than six."""
+
+MOST_CHARACTERS = 1_000_000
+
+_STANDARD = "tag:yaml.org,2002:"
+_NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
+_BOOLEAN = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
+_INTEGER = re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
+_FLOAT = re.compile(
+    r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+)
+_SCALARS = {"null": _NULL, "bool": _BOOLEAN, "int": _INTEGER, "float": _FLOAT}
+_MISSING = object()
+
+
+class Unreadable(Exception):
+    """The text is no YAML that could be checked any further."""
+
+    def __init__(self, spot: Span, message: str) -> None:
+        """Say what is wrong and where."""
+        super().__init__(message)
+        self.finding = Finding(spot, message)
+
+
+@dataclass
+class Tree:
+    """A text's data and where each part of it stands.
+
+    Attributes:
+        content: Plain data: mappings, lists, strings, numbers, booleans, None.
+        keys: Path of a mapping's entry -> place of its key.
+        values: Path -> place of the value.
+        findings: What had to be left out of the content, and why.
+    """
+
+    source: Source
+    content: Any = None
+    keys: dict[Path, Spot] = field(default_factory=dict)
+    values: dict[Path, Spot] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def read(source: Source) -> Tree:
+    """Parse one YAML document.
+
+    Raises:
+        Unreadable: The text is too long, is not YAML, is empty, or expands to too much.
+    """
+    if len(source.text) > MOST_CHARACTERS:
+        raise Unreadable(_point(source, 0), f"longer than {MOST_CHARACTERS:,} characters: not a config")
+    root = _compose(source)
+    if root is None:
+        raise Unreadable(_point(source, 0), "is empty: there is nothing to run")
+    tree = Tree(source)
+    content = _Reader(tree).value(root, ())
+    tree.content = None if content is _MISSING else content
+    return tree
+
+
+def write(content: Any) -> str:
+    """Plain data as YAML text that ``read`` turns into equal data."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes with YAML 1.2's core schema and a limit on nesting; constructs nothing."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML reads it from the class
+        first: [(_STANDARD + name, pattern) for name, pattern in _SCALARS.items()]
+        for first in ["", *"~nNtTfF0123456789+-."]
+    }
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose as PyYAML does, but refuse nesting that would end in a RecursionError."""
+        if self.depth >= DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {DEEPEST} levels", problem_mark=mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes each string that YAML 1.1 or 1.2 would read as something else."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML reads it from the class
+        first: [*_Loader.yaml_implicit_resolvers.get(first, []), *patterns]
+        for first, patterns in {
+            **dict.fromkeys(_Loader.yaml_implicit_resolvers, ()),
+            **yaml.SafeDumper.yaml_implicit_resolvers,
+        }.items()
+    }
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write a value that stands twice out twice."""
+        return True
+
+
+def _compose(source: Source) -> yaml.Node | None:
+    try:
+        return _Loader(source.text).get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = (mark.line, mark.column) if mark else (0, 0)
+        raise Unreadable(Span(source, where, (where[0], where[1] + 1)), _syntax(error)) from error
+    except yaml.reader.ReaderError as error:
+        message = f"the character U+{error.character:04X} is not allowed in YAML"
+        raise Unreadable(_point(source, error.position), message) from error
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or "can't be read"
+    if "'\\t'" in problem:
+        return "a tab can't indent YAML: use spaces"
+    if "found another document" in problem:
+        return "a second document ('---') begins here: a config is one document"
+    start = f", {error.context} from line {error.context_mark.line + 1}" if error.context_mark else ""
+    return f"not valid YAML: {problem}{start}"
+
+
+def _point(source: Source, index: int) -> Span:
+    """The single character at ``index``."""
+    before = Source(source.name, source.text[:index]).lines
+    line, column = len(before) - 1, len(before[-1])
+    return Span(source, (line, column), (line, column + 1))
+
+
+class _Reader:
+    """Walks a node graph once, filling a tree."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.nodes = 0
+        self.open: set[int] = set()  # nodes between the root and here: meeting one again is a cycle
+
+    def value(self, node: yaml.Node, path: Path) -> Any:
+        """The node's data, or ``_MISSING`` where a finding explains why there is none."""
+        span = self._span(node)
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise Unreadable(span, f"expands to more than {MOST_NODES:,} values (aliases are copied)")
+        self.tree.values[path] = span
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        if id(node) in self.open:
+            raise Unreadable(span, "an alias inside this value refers to the value itself")
+        self.open.add(id(node))
+        content = self._collection(node, path)
+        self.open.remove(id(node))
+        return content
+
+    def _collection(self, node: yaml.Node, path: Path) -> Any:
+        if isinstance(node, yaml.MappingNode) and node.tag == _STANDARD + "map":
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode) and node.tag == _STANDARD + "seq":
+            return self._sequence(node, path)
+        return self._refuse(node, f"the tag {_shown(node.tag)} is not allowed: use plain mappings and lists")
+
+    def _sequence(self, node: yaml.SequenceNode, path: Path) -> list[Any]:
+        content: list[Any] = []
+        for item in node.value:
+            value = self.value(item, (*path, len(content)))
+            if value is not _MISSING:
+                content.append(value)
+        return content
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        content: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node, path)
+            if key is None:
+                continue
+            self.tree.keys[*path, key] = self._span(key_node)
+            value = self.value(value_node, (*path, key))
+            if value is not _MISSING:
+                content[key] = value
+        return content
+
+    def _key(self, node: yaml.Node, path: Path) -> str | None:
+        if not isinstance(node, yaml.ScalarNode) or node.tag != _STANDARD + "str":
+            shown = f"'{node.value}'" if isinstance(node, yaml.ScalarNode) else "this one"
+            self._refuse(node, f"a key must be a string, and {shown} is not: put it in quotes")
+            return None
+        first = self.tree.keys.get((*path, node.value))
+        if isinstance(first, Span):
+            line, column = first.start
+            self._refuse(node, f"duplicate key '{node.value}': it already stands at {line + 1}:{column + 1}")
+            return None
+        return str(node.value)
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        kind = node.tag.removeprefix(_STANDARD)
+        if kind == "str":
+            return node.value
+        if kind not in _SCALARS or not _SCALARS[kind].match(node.value):
+            return self._refuse(node, f"the tag {_shown(node.tag)} is not allowed here: write the plain value")
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return node.value.lower() == "true"
+        return self._number(node, kind)
+
+    def _number(self, node: yaml.ScalarNode, kind: str) -> Any:
+        text = node.value.lower()
+        if kind == "float":
+            value = float(text.replace(".inf", "inf").replace(".nan", "nan"))
+            return value if math.isfinite(value) else self._refuse(node, f"{node.value} is not a finite number")
+        base = {"0x": 16, "0o": 8}.get(text[:2], 10)
+        # 64 binary digits at most, a sign and a prefix; the length first, as int() refuses thousands of digits.
+        if len(text) > 67 or abs(int(text, base)) >= 2**63:
+            return self._refuse(node, "an integer beyond 64 bits")
+        return int(text, base)
+
+    def _refuse(self, node: yaml.Node, message: str) -> Any:
+        self.tree.findings.append(Finding(self._span(node), message))
+        return _MISSING
+
+    def _span(self, node: yaml.Node) -> Span:
+        start, end = node.start_mark, node.end_mark
+        return Span(self.tree.source, (start.line, start.column), (end.line, end.column))
+
+
+def _shown(tag: str) -> str:
+    return tag.replace(_STANDARD, "!!", 1)

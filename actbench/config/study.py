@@ -1,0 +1,183 @@
+"""A study: everything a config says, checked, and the runs that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, PrivateAttr
+
+from actbench import plugins
+from actbench.components import Component, OfKind
+from actbench.config.checking import RUN_KEYS, Outline, Rejected, check
+from actbench.config.design import Design
+from actbench.config.document import Document, dotted, plain
+from actbench.config.nodes import MOST_CHARACTERS, write
+from actbench.config.overrides import apply
+from actbench.config.problems import Source, Span
+from actbench.config.smoke import cut
+from actbench.errors import ConfigError, Problem
+from actbench.spec import BiasInit, Health, RunSpec, Training
+
+_UNNAMED = "<text>"
+
+
+def _default(name: str) -> Callable[[], Any]:
+    return partial(RunSpec.model_fields[name].get_default, call_default_factory=True)
+
+
+class Study(Design):
+    """A checked config.
+
+    The fields that describe a run are those of ``RunSpec`` and hold for each run but where the sweep says otherwise.
+
+    Attributes:
+        dataset: Where the examples come from.
+        model: The network.
+        activation: The function between its layers.
+        weight_init: How hidden weights are drawn.
+        bias_init: Where hidden biases start; ``pytorch`` for torch's uniform default; None for no biases.
+        training: How the weights are found.
+        health: How the units' health is judged.
+
+    >>> study = Study(study="depth", activation="relu", sweep={"bias_init": [0.0, 0.01]}, seeds=3)
+    >>> len(study.specs()), study.factors
+    (6, ('bias_init',))
+    """
+
+    dataset: Annotated[Component, OfKind("datasets")] = Field(default_factory=_default("dataset"))
+    model: Annotated[Component, OfKind("models")] = Field(default_factory=_default("model"))
+    activation: Annotated[Component, OfKind("activations")] = Field(default_factory=_default("activation"))
+    weight_init: Annotated[Component, OfKind("weight_inits")] = Field(default_factory=_default("weight_init"))
+    bias_init: BiasInit = Field(default_factory=_default("bias_init"))
+    training: Training = Field(default_factory=Training)
+    health: Health = Field(default_factory=Health)
+
+    _content: dict[str, Any] = PrivateAttr()
+    _text: str = PrivateAttr()
+    _cells: tuple[RunSpec, ...] = PrivateAttr()
+
+    def __init__(self, /, **fields: Any) -> None:
+        """Check the fields as if a config had said them.
+
+        Raises:
+            ConfigError: With every problem, each at its dotted key.
+        """
+        content = plain(fields)
+        try:
+            outline = check(content)
+        except Rejected as error:
+            raise ConfigError(Problem(fault.message, dotted(fault.path)) for fault in error.faults) from error
+        self._fill(content, outline, write(content))
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Study:
+        """Read a config file.
+
+        Args:
+            path: The file; its stem names the study unless the config does.
+            overrides: ``KEY=VALUE`` arguments, the later over the earlier.
+
+        Raises:
+            ConfigError: With every problem, each with file, line and column.
+        """
+        return cls.from_text(_read(Path(path)), str(path), overrides)
+
+    @classmethod
+    def from_text(cls, text: str, source: str = _UNNAMED, overrides: Sequence[str] = ()) -> Study:
+        """Read a config from a string.
+
+        Args:
+            text: YAML.
+            source: How problems name the text; when it is a path, its stem names the study unless the config does.
+            overrides: ``KEY=VALUE`` arguments, the later over the earlier.
+
+        Raises:
+            ConfigError: With every problem, each with source, line and column.
+        """
+        document = apply(Document.parse(Source(source, text)), overrides)
+        name = "study" if source == _UNNAMED else Path(source).stem
+        content = {"study": name, **document.content}
+        try:
+            outline = check(content)
+        except Rejected as error:
+            raise document.rejection(error.faults) from error
+        if document.findings:
+            raise document.rejection([])
+        study = cls.__new__(cls)
+        study._fill(content, outline, text + _remarks(text, overrides))
+        return study
+
+    @property
+    def name(self) -> str:
+        """The study's name, and its folder's under ``results/``."""
+        return self.study
+
+    @property
+    def text(self) -> str:
+        """The config, verbatim, with the overrides as comments behind it."""
+        return self._text
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The swept keys, in the order written."""
+        return tuple(self.sweep)
+
+    def specs(self) -> tuple[RunSpec, ...]:
+        """Every run, each once: seeds outermost, then the sweep with its first key slowest.
+
+        A half-finished study is thereby already balanced over the sweep.
+        """
+        cells = [_run_fields(cell) for cell in self._cells]
+        return tuple(RunSpec(**fields, seed=seed) for seed in self.seeds for fields in cells)
+
+    def smoke(self) -> Study:
+        """The same study cut to seconds: one epoch, two seeds, at most 512 examples to train and to test on."""
+        return Study(**cut(self._content, name=self.name, seeds=self.seeds))
+
+    def _fill(self, content: dict[str, Any], outline: Outline, text: str) -> None:
+        super().__init__(**_run_fields(outline.base), **dict(outline.design))
+        self._content, self._text, self._cells = content, text, outline.cells
+
+
+def _run_fields(spec: RunSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in RUN_KEYS}
+
+
+def _remarks(text: str, overrides: Sequence[str]) -> str:
+    if not overrides:
+        return ""
+    lines = [f"# override: {line}" for override in overrides for line in override.splitlines()]
+    return ("" if text.endswith("\n") else "\n") + "".join(f"{line}\n" for line in lines)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_CHARACTERS + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise ConfigError([Problem(_unreadable(path, error), str(path))]) from error
+    if len(content) > MOST_CHARACTERS:  # characters are never more than bytes
+        raise ConfigError([Problem(f"larger than {MOST_CHARACTERS:,} bytes: not a config", str(path))])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8-sig")
+        raise _not_text(Source(str(path), before), content[error.start]) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        near = plugins.nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
+        return "no such file" + (f" — did you mean '{path.with_name(near)}'?" if near else "")
+    if isinstance(error, IsADirectoryError):
+        return "is a folder: name a config file inside it"
+    return f"can't be read: {error.strerror if isinstance(error, OSError) else error}"
+
+
+def _not_text(before: Source, byte: int) -> ConfigError:
+    line, column = len(before.lines) - 1, len(before.lines[-1])
+    span = Span(before, (line, column), (line, column + 1))
+    return ConfigError([span.problem(f"byte 0x{byte:02x} is not UTF-8 text: save the file as UTF-8")])

@@ -1,0 +1,123 @@
+"""Datasets: one file a source, each with a ``plugin``; what they all return (``Data``) and the options they share.
+
+Every source goes one way: decode -> check -> put in one fixed random order -> cache (``_cache``) -> cut (``_split``).
+The order does not depend on the run's seed, so runs with different seeds are validated and tested on the same examples.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from actbench.components import Options
+
+if TYPE_CHECKING:
+    from actbench.components import Component
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Images and labels, ready to train on: split, in their final order, not yet normalised.
+
+    Arrays of a cached dataset are memory-mapped copy-on-write, so processes on one machine share their pages.
+
+    Args:
+        name: The dataset's name in the config.
+        train_images: (N, C, H, W), grey levels 0 … 255.
+        train_labels: (N,), each an index into ``classes``.
+        val_images: As ``train_images``; empty when ``val_fraction`` is 0.
+        val_labels: As ``train_labels``.
+        test_images: As ``train_images``.
+        test_labels: As ``train_labels``.
+        classes: The classes' names.
+        mean: Per channel, over ``train_images``, where 255 counts as 1.
+        std: The same for the standard deviation; at least one grey level (1/255), so that a constant channel
+            can be divided by it.
+        fingerprint: sha256 of the full dataset's arrays, before anything is split off or cut.
+    """
+
+    name: str
+    train_images: Images
+    train_labels: Labels
+    val_images: Images
+    val_labels: Labels
+    test_images: Images
+    test_labels: Labels
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
+
+
+class DatasetOptions(Options):
+    """The options that every dataset has; a dataset's own are the further fields of its class.
+
+    Attributes:
+        train_size: Use only the first so many training examples; None for all. The validation examples stay the same.
+        test_size: Use only the first so many test examples; None for all.
+        val_fraction: The part of the training examples that is set aside for validation, rounded to whole examples.
+    """
+
+    train_size: int | None = Field(default=None, ge=1)
+    test_size: int | None = Field(default=None, ge=1)
+    val_fraction: float = Field(default=0.1, ge=0, lt=1)
+
+
+class Dataset(Protocol):
+    """A source of images; its options are the fields of its class, a ``DatasetOptions``."""
+
+    def load(self, folder: Path) -> Data:
+        """Read the dataset, from ``folder`` where it needs one.
+
+        Raises:
+            DatasetError: When it is absent, unreadable or too small for the options.
+        """
+        ...
+
+
+def load(component: Component, folder: Path) -> Data:
+    """The data of a built-in dataset, or of a user's own that is named by a ``path``.
+
+    A user's ``package.module:attribute`` is called as ``attribute(folder, **options)`` with its own options and returns
+    a ``Data``; or a mapping or tuple of ``train_images, train_labels, test_images, test_labels`` (a mapping may add
+    ``classes``), which is then ordered, split and normalised like any other dataset. ``train_size``, ``test_size`` and
+    ``val_fraction`` are handled here and not passed on.
+
+    Args:
+        component: A component of kind ``datasets``.
+        folder: Where datasets lie and are cached, as ``data_folder`` gives it.
+
+    Raises:
+        DatasetError: When the dataset is absent, unreadable, malformed or too small for the options.
+    """
+    if component.path is not None:
+        from actbench.datasets import _own
+
+        return _own.load(component, folder)
+    dataset: Dataset = component.build()
+    return dataset.load(folder)
+
+
+def data_folder(given: Path | None) -> Path:
+    """Where datasets lie: the folder given, else ``$ACTBENCH_DATA``, else one in the platform's user cache folder."""
+    chosen = given or os.environ.get("ACTBENCH_DATA")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("actbench") / "datasets"

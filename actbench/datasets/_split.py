@@ -1,0 +1,133 @@
+"""Which examples train, validate and test: a fixed random order, cut into pieces.
+
+The order comes from the stream ``data.split`` of seed 0, whatever the run's seed, so that all runs of a study have the
+same validation and test examples. It is the argsort of PCG64's raw 64-bit output, because NumPy promises that output
+never to change, which it does not promise for ``Generator.permutation``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actbench.datasets import Data, DatasetOptions, Images, Labels
+from actbench.datasets._source import Source
+from actbench.errors import DatasetError
+
+SEED = int.from_bytes(hashlib.sha256(b"0/data.split").digest()[:8], "big")
+HELD_OUT = 0.2
+"""Part of each class that becomes the test set of a source that ships none."""
+
+GREY_LEVEL = 1 / 255
+BLOCK = 256
+"""Images summed at a time: a block's 32-bit copy should stay in the processor's cache."""
+
+
+def random_order(count: int) -> NDArray[np.int64]:
+    """A permutation (count,) of 0 … count-1, always the same for one count."""
+    return np.argsort(np.random.PCG64(SEED).random_raw(count), kind="stable")
+
+
+def shuffled(source: Source) -> Source:
+    """The same examples in the fixed random order, so that every split is a slice and needs no copy."""
+    train, test = random_order(len(source.train_labels)), random_order(len(source.test_labels))
+    return replace(
+        source,
+        train_images=source.train_images[train],
+        train_labels=source.train_labels[train],
+        test_images=source.test_images[test],
+        test_labels=source.test_labels[test],
+    )
+
+
+def hold_out(images: Images, labels: Labels, classes: tuple[str, ...]) -> Source:
+    """Make a test set for a source that has none: the same fifth of every class, chosen by the fixed order."""
+    test = np.zeros(len(labels), dtype=bool)
+    order = random_order(len(labels))
+    for label in range(len(classes)):
+        members = order[labels[order] == label]
+        test[members[: round(HELD_OUT * len(members))]] = True
+    return Source(images[~test], labels[~test], images[test], labels[test], classes)
+
+
+def split(name: str, ordered: Source, options: DatasetOptions) -> Data:
+    """Cut a source that is already in the fixed order: validation first, then training, so it never depends on sizes.
+
+    Raises:
+        DatasetError: When the options ask for more than there is, or leave a part without examples.
+    """
+    val = _val_count(name, len(ordered.train_labels), options.val_fraction)
+    train_end = val + _taken(name, "train", options.train_size, len(ordered.train_labels) - val)
+    test_end = _taken(name, "test", options.test_size, len(ordered.test_labels))
+    train_images = ordered.train_images[val:train_end]
+    mean, std = moments(train_images)
+    return Data(
+        name=name,
+        train_images=train_images,
+        train_labels=ordered.train_labels[val:train_end],
+        val_images=ordered.train_images[:val],
+        val_labels=ordered.train_labels[:val],
+        test_images=ordered.test_images[:test_end],
+        test_labels=ordered.test_labels[:test_end],
+        classes=ordered.classes,
+        mean=mean,
+        std=std,
+        fingerprint=ordered.fingerprint,
+    )
+
+
+def cut(data: Data, options: DatasetOptions) -> Data:
+    """Shorten data that is already split; its normalisation stays as it is."""
+    train_end = _taken(data.name, "train", options.train_size, len(data.train_labels))
+    test_end = _taken(data.name, "test", options.test_size, len(data.test_labels))
+    return replace(
+        data,
+        train_images=data.train_images[:train_end],
+        train_labels=data.train_labels[:train_end],
+        test_images=data.test_images[:test_end],
+        test_labels=data.test_labels[:test_end],
+    )
+
+
+def moments(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, where 255 counts as 1.
+
+    The sums are whole numbers, hence exact: std² = (n·Σx² - (Σx)²) / n², over all n pixels of a channel.
+
+    Args:
+        images: (N, C, H, W).
+
+    Returns:
+        Two tuples of C numbers; no standard deviation is below one grey level.
+    """
+    pixels = images.reshape(*images.shape[:2], -1)  # (N, C, H·W)
+    total = np.zeros(images.shape[1], dtype=np.int64)
+    squares = np.zeros(images.shape[1], dtype=np.int64)
+    for start in range(0, len(pixels), BLOCK):
+        block = pixels[start : start + BLOCK]
+        total += block.sum(axis=(0, 2), dtype=np.int64)
+        squares += np.square(block, dtype=np.uint32).sum(axis=(0, 2), dtype=np.int64)
+    count = pixels.shape[0] * pixels.shape[2]
+    # Python's integers below: n·Σx² passes 2⁶³ for a large dataset.
+    variances = [(count * int(q) - int(t) ** 2) / count**2 for t, q in zip(total, squares, strict=True)]
+    mean = tuple(int(t) / count * GREY_LEVEL for t in total)
+    return mean, tuple(max(variance**0.5, 1.0) * GREY_LEVEL for variance in variances)
+
+
+def _val_count(name: str, available: int, fraction: float) -> int:
+    count = round(fraction * available)
+    if fraction and not 0 < count < available:
+        raise DatasetError(
+            f"dataset '{name}': val_fraction {fraction:g} of {available} training examples is {count}, which leaves "
+            f"{available - count} to train on; both need at least one"
+        )
+    return count
+
+
+def _taken(name: str, part: str, size: int | None, available: int) -> int:
+    if size is not None and size > available:
+        raise DatasetError(f"dataset '{name}': {part}_size is {size}, but there are only {available} {part} examples")
+    return available if size is None else size

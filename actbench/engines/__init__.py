@@ -1,0 +1,56 @@
+"""Engines decide where cohorts are computed: one file an engine, each with a ``plugin`` that follows ``Engine``.
+
+An engine knows nothing of configs, stores or training: it is handed ``Work`` and cohorts, and yields events as they
+come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from actbench import plugins
+from actbench.record import Event
+from actbench.spec import Cohort, Runtime
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to do with a cohort: a function named by its path, so that only who does the work imports torch.
+
+    Args:
+        path: ``module:function`` taking (cohort, runtime) and yielding events.
+        runtime: How to compute.
+    """
+
+    path: str
+    runtime: Runtime
+
+    def __call__(self, cohort: Cohort) -> Iterator[Event]:
+        """Do it here and now."""
+        events: Iterator[Event] = plugins.resolve(self.path)(cohort, self.runtime)
+        yield from events
+
+
+class Engine(Protocol):
+    """Computes cohorts; a context manager, so that workers never outlive their use."""
+
+    def __init__(self, jobs: int) -> None:
+        """Take up to ``jobs`` cohorts at once."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Start what it needs."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all of it, at once if there was an error."""
+        ...
+
+    def execute(self, work: Work, cohorts: Sequence[Cohort]) -> Iterator[Event]:
+        """Events of all cohorts as they come; a cohort whose worker is lost ends with ``Failed``."""
+        ...

@@ -1,0 +1,35 @@
+"""The obviously right engine: one cohort after another, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from actbench.engines import Work
+from actbench.record import Event
+from actbench.spec import Cohort
+
+
+class Inline:
+    """Computes in the calling process; easy to debug and to profile."""
+
+    def __init__(self, jobs: int) -> None:
+        """``jobs`` has no meaning here: there is one process."""
+
+    def __enter__(self) -> Self:
+        """Nothing to start."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to end."""
+
+    def execute(self, work: Work, cohorts: Sequence[Cohort]) -> Iterator[Event]:
+        """Events of the cohorts, one cohort after another."""
+        for cohort in cohorts:
+            yield from work(cohort)
+
+
+plugin = Inline

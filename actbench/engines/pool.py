@@ -1,0 +1,141 @@
+"""Worker processes of one thread each, on this machine.
+
+One thread a worker, because the barriers between the threads of small kernels cost more than a second thread gains, and
+on a busy machine ten times more. A worker is a fresh interpreter that reads cohorts from its standard input and writes
+events to its standard output (pickled; both ends are this program). Unlike ``multiprocessing``'s spawn it does not
+import the caller's ``__main__``, so that ``actbench.run`` works from a notebook or a script without a guard; and an
+end of file on its output tells exactly which cohort was lost with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from actbench.engines import Work
+from actbench.errors import WorkerLostError
+from actbench.record import Event, Failed
+from actbench.spec import Cohort
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Read by the numerical libraries when they load, so they are set before the worker starts."""
+
+DONE, LOST = "done", "lost"
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, and the cohort it is at."""
+
+    process: subprocess.Popen[bytes]
+    cohort: Cohort | None = None
+
+    def send(self, work: Work, cohort: Cohort) -> None:
+        """Hand over a cohort. If the process has just ended, its reader is about to report the loss."""
+        self.cohort = cohort
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            pickle.dump((work, cohort), self.process.stdin)
+            self.process.stdin.flush()
+
+    def loss(self) -> str:
+        """Why the process ended, in words."""
+        code = self.process.wait()
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        hint = "; out of memory? try fewer --jobs" if code == -9 else ""
+        return f"the worker process {how} before it had finished{hint}"
+
+
+class Pool:
+    """``jobs`` workers, started when the pool is entered and kept until it is left."""
+
+    def __init__(self, jobs: int) -> None:
+        """Nothing runs yet."""
+        self._jobs = jobs
+        self._workers: list[_Worker] = []
+        self._inbox: queue.SimpleQueue[tuple[_Worker, Event | str]] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        """Start the workers; they import torch while the caller goes on."""
+        for _ in range(self._jobs):
+            self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End every worker and wait for it: none is left behind."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            _close(worker.process)
+        self._workers.clear()
+
+    def execute(self, work: Work, cohorts: Sequence[Cohort]) -> Iterator[Event]:
+        """Events as they come; cohorts are handed out in their order, each to the next free worker.
+
+        Raises:
+            WorkerLostError: When workers end before they are given anything to do.
+        """
+        waiting = deque(cohorts)
+        while True:
+            for worker in [worker for worker in self._workers if worker.cohort is None]:
+                if waiting:
+                    worker.send(work, waiting.popleft())
+            if not waiting and all(worker.cohort is None for worker in self._workers):
+                return
+            worker, message = self._inbox.get()
+            if message == LOST:
+                yield from self._replace(worker)
+            elif message == DONE:
+                worker.cohort = None
+            elif not isinstance(message, str):
+                yield message
+
+    def _replace(self, worker: _Worker) -> Iterator[Event]:
+        """Report what was lost with a worker, and start another in its place."""
+        self._workers.remove(worker)
+        reason = worker.loss()
+        _close(worker.process)
+        if worker.cohort is None:
+            raise WorkerLostError(reason)
+        self._start()
+        yield Failed(worker.cohort, reason, "")
+
+    def _start(self) -> None:
+        environment = os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-m", "actbench.engines._worker"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        worker = _Worker(process)
+        self._workers.append(worker)
+        threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+
+    def _listen(self, worker: _Worker) -> None:
+        """Pass on what a worker says until it ends; a message torn by its end is lost with it."""
+        assert worker.process.stdout is not None
+        try:
+            while True:
+                self._inbox.put((worker, pickle.load(worker.process.stdout)))
+        except (EOFError, pickle.UnpicklingError, OSError, ValueError):
+            self._inbox.put((worker, LOST))
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+plugin = Pool

@@ -1,0 +1,48 @@
+"""Where a run was computed: versions, device, threads, command line, git commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+def of_worker(device: torch.device) -> dict[str, Any]:
+    """What decides the last bits: the library, its threads and the device."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {"torch": torch.__version__, "device": device.type, "device_name": name, "threads": torch.get_num_threads()}
+
+
+@cache
+def of_command() -> dict[str, Any]:
+    """What the command adds: versions, host system, argv, and the commit of the folder it was started in."""
+    from actbench import __version__
+
+    return {
+        "actbench": __version__,
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+        "system": f"{platform.system()} {platform.release()}",
+        "processors": os.cpu_count(),
+        "argv": sys.argv,
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str | None:
+    """HEAD of the current folder's repository, with ``-dirty`` if it was changed; None outside of one."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,85 @@
+"""Loss, accuracy and health of a cohort as it stands, without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from actbench.batches import Examples, Images
+from actbench.cohort import Activations
+from actbench.devices import accumulator
+from actbench.health.probe import Probe, UnitHealth, slope_by_autograd
+from actbench.spec import Health
+
+BATCH = 500
+"""Examples a forward pass in evaluation: fixed, because the size of a product moves the last bits of its result."""
+
+Forward = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Tally:
+    """Sums over examples, one a run.
+
+    Args:
+        loss: (R,) summed cross-entropy.
+        correct: (R,) correct predictions.
+        examples: How many were seen.
+    """
+
+    loss: Tensor
+    correct: Tensor
+    examples: int = 0
+
+    @classmethod
+    def of(cls, runs: int, device: torch.device) -> Tally:
+        """Nothing seen yet."""
+        loss, correct = torch.zeros(2, runs, dtype=accumulator(device), device=device)
+        return cls(loss, correct)
+
+    def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: mean losses (R,), logits (R, B, classes), labels (R, B); nothing waits for the device."""
+        size = labels.shape[1]
+        self.loss += losses.detach() * size
+        self.correct += (logits.detach().argmax(2) == labels).sum(1)
+        self.examples += size
+
+    def means(self) -> tuple[list[float], list[float]]:
+        """Loss and accuracy of every run."""
+        return (self.loss / self.examples).tolist(), (self.correct / self.examples).tolist()
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Each run's mean over its own batch: logits (R, B, classes), labels (R, B) -> (R,)."""
+    runs, size, classes = logits.shape
+    losses = F.cross_entropy(logits.reshape(-1, classes), labels.reshape(-1), reduction="none")
+    return losses.view(runs, size).mean(1)
+
+
+@torch.no_grad()
+def evaluate(forward: Forward, images: Images, examples: Examples, runs: int) -> tuple[list[float], list[float]]:
+    """Mean loss and accuracy of every run over all the examples."""
+    tally = Tally.of(runs, examples.labels.device)
+    for x, labels in images.in_order(examples, BATCH):
+        logits = forward(x.expand(runs, *x.shape[1:]))
+        expanded = labels.expand(runs, -1)
+        tally.add(cross_entropy(logits, expanded), logits, expanded)
+    return tally.means()
+
+
+@torch.no_grad()
+def measure_health(forward: Forward, act: Activations, images: Images, health: Health, runs: int) -> UnitHealth:
+    """Every hidden unit's health on the first ``probe_size`` training examples."""
+    probe = Probe(slope_by_autograd(act.apply), health)
+    chosen = Examples(images.train.pixels[: health.probe_size], images.train.labels[: health.probe_size])
+    act.observe = probe.observe
+    try:
+        for x, _ in images.in_order(chosen, BATCH):
+            forward(x.expand(runs, *x.shape[1:]))
+    finally:
+        act.observe = None
+    return probe.finish(len(chosen))

@@ -1,0 +1,72 @@
+"""Whole files in and out: text that appears at once or not at all, and JSON without NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from actbench.errors import ResultsError
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file or nothing: readers never see half of it.
+
+    Raises:
+        ResultsError: When it can't be written, naming the file.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with writing(path):
+        try:
+            with beside.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write into a ResultsError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(f"can't write {path}: {error.strerror or error}") from error
+
+
+def json_text(content: Any, indent: int | None = None) -> str:
+    """JSON in which every number that is none (NaN, infinity) is null.
+
+    >>> json_text({"loss": float("nan")})
+    '{"loss": null}'
+    """
+    return json.dumps(_finite(content), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping that a JSON file holds.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+        ValueError: When it holds something else, or only a part.
+    """
+    with open(path, "rb") as file:
+        content = json.loads(file.read())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no mapping")
+    return content
+
+
+def _finite(content: Any) -> Any:
+    """The same content with None for every number that JSON has no word for."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    return [_finite(value) for value in content] if isinstance(content, (list, tuple)) else content

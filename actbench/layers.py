@@ -1,0 +1,210 @@
+"""Layers for tensors whose dimension 0 is the run: R networks in one call, none of which sees another.
+
+Axes: ``R`` runs, ``B`` examples, ``U`` units, ``C`` channels, ``H W`` pixels. On the CPU every product is done run by
+run with the kernel that a run of its own would use, so a run's numbers do not depend on its company; a batched product
+of many runs picks other blockings there and its last bits move. On other devices, where launches cost more than
+arithmetic, the runs go in one batched or grouped call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MOMENTUM, EPSILON = 0.1, 1e-5
+"""Batch normalisation's, as in ``torch.nn.BatchNorm2d``."""
+
+BUFFERS = ("running_mean", "running_var")
+"""Last part of the names of tensors that a run carries along but does not train."""
+
+Params = Mapping[str, Tensor]
+
+
+class Activate(Protocol):
+    """What a model's ``apply`` calls between its layers; the cohort supplies it."""
+
+    training: bool
+
+    def __call__(self, layer: str, z: Tensor) -> Tensor:
+        """Each run's own activation of ``z`` (R, B, …), for the hidden layer of that name."""
+        ...
+
+    def uniform(self, x: Tensor) -> Tensor:
+        """Numbers in [0, 1) shaped like ``x`` (R, B, …), equal for runs with equal seeds (for dropout)."""
+        ...
+
+
+def is_buffer(name: str) -> bool:
+    """Whether the tensor of this name is carried along but not trained."""
+    return name.rpartition(".")[2] in BUFFERS
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """y_r = x_r W_rᵀ + b_r.
+
+    Args:
+        x: (R, B, in); may be an expanded view when the runs share their batch.
+        weight: (R, out, in).
+        bias: (R, out) or None.
+
+    Returns:
+        (R, B, out).
+    """
+    if x.device.type == "cpu":
+        return _LinearRunByRun.apply(x, weight, bias)  # type: ignore[no-any-return]
+    product = torch.bmm(x, weight.transpose(1, 2))
+    return product if bias is None else product + bias.unsqueeze(1)
+
+
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> Tensor:
+    """Cross-correlation with stride 1, for each run with its own kernels.
+
+    Args:
+        x: (R, B, C, H, W).
+        weight: (R, out, C, K, K).
+        bias: (R, out) or None.
+        padding: Zeros on every side.
+
+    Returns:
+        (R, B, out, H', W').
+    """
+    if x.device.type == "cpu":
+        return per_run(partial(_conv2d_channels_last, padding=padding), x, weight, bias)
+    runs, examples = x.shape[:2]
+    stacked = x.transpose(0, 1).flatten(1, 2)  # (B, R·C, H, W): one group a run
+    flat_bias = None if bias is None else bias.flatten()
+    y = F.conv2d(stacked, weight.flatten(0, 1), flat_bias, padding=padding, groups=runs)
+    return y.view(examples, runs, -1, *y.shape[2:]).transpose(0, 1)
+
+
+def max_pool2d(x: Tensor, size: int) -> Tensor:
+    """Maximum over windows of size × size: (R, B, C, H, W) -> (R, B, C, H // size, W // size)."""
+    return _split_runs(F.max_pool2d(x.flatten(0, 1), size), x.shape[1])
+
+
+def avg_pool2d(x: Tensor, size: int) -> Tensor:
+    """Mean over windows of size × size: (R, B, C, H, W) -> (R, B, C, H // size, W // size)."""
+    return _split_runs(F.avg_pool2d(x.flatten(0, 1), size), x.shape[1])
+
+
+def batch_norm(x: Tensor, params: Params, name: str, *, training: bool) -> Tensor:
+    """Normalise every channel of every run over its own batch (and positions); running statistics in evaluation.
+
+    Args:
+        x: (R, B, U) or (R, B, C, H, W).
+        params: Holds ``{name}.weight``, ``.bias``, ``.running_mean``, ``.running_var``, each (R, U); the running
+            ones are updated in place while training.
+        name: The layer's.
+        training: Whether to use the batch's statistics.
+
+    Reference:
+        Ioffe and Szegedy, arXiv 1502.03167.
+    """
+    scale, shift = params[f"{name}.weight"], params[f"{name}.bias"]
+    mean, variance = (params[f"{name}.{buffer}"] for buffer in BUFFERS)
+
+    def normalise(x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        return F.batch_norm(x, mean, variance, scale, shift, training, MOMENTUM, EPSILON)
+
+    if x.device.type == "cpu":
+        return per_run(normalise, x, scale, shift, mean, variance)
+    runs, examples = x.shape[:2]
+    stacked = x.transpose(0, 1).flatten(1, 2)  # (B, R·C, …)
+    y = normalise(stacked, scale.flatten(), shift.flatten(), mean.view(-1), variance.view(-1))
+    return y.view(examples, runs, -1, *y.shape[2:]).transpose(0, 1)
+
+
+def batch_norm_tensors(units: int, dtype: torch.dtype) -> dict[str, Tensor]:
+    """One run's tensors of a batch normalisation at its start: scale 1, shift 0, mean 0, variance 1."""
+    zeros, ones = torch.zeros(units, dtype=dtype), torch.ones(units, dtype=dtype)
+    return {"weight": ones, "bias": zeros, "running_mean": zeros.clone(), "running_var": ones.clone()}
+
+
+def dropout(x: Tensor, rate: float, act: Activate) -> Tensor:
+    """Zero each element with probability ``rate`` and scale the rest by 1 / (1 - rate); the identity in evaluation."""
+    if rate == 0 or not act.training:
+        return x
+    return x * (act.uniform(x) >= rate) / (1 - rate)
+
+
+def per_run(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+    """``function`` of every run by itself, then joined: each argument (R, …) or None, results (B, …) -> (R, B, …)."""
+    runs = next(len(tensor) for tensor in tensors if tensor is not None)
+    columns = [[None] * runs if tensor is None else _each(tensor) for tensor in tensors]
+    return join([function(*row).unsqueeze(0) for row in zip(*columns, strict=True)])
+
+
+def separate(x: Tensor, sizes: Sequence[int]) -> Sequence[Tensor]:
+    """Cut (R, B, …) into parts of that many runs each; the inverse of ``join``.
+
+    A split, because its gradient is one concatenation, where each slice would add a full-size tensor of zeros; and of
+    images (R·B, …), so that the gradient keeps their memory format too.
+    """
+    if len(sizes) == 1:
+        return (x,)
+    examples = x.shape[1]
+    parts = torch.split(x.flatten(0, 1), [size * examples for size in sizes])
+    return [_split_runs(part, examples) for part in parts]
+
+
+def _split_runs(x: Tensor, examples: int) -> Tensor:
+    """(R·B, …) -> (R, B, …), a view."""
+    return torch.unflatten(x, 0, (-1, examples))
+
+
+def _each(x: Tensor) -> list[Tensor]:
+    return [part.squeeze(0) for part in separate(x, [1] * len(x))]
+
+
+def join(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate (R_i, B, …) over the runs, keeping the images' memory format; one part costs nothing.
+
+    Joined as images (R·B, …), because ``cat`` keeps channels-last for those alone; another format would let a run's
+    sums be taken in another order among others than alone.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    examples = parts[0].shape[1]
+    return _split_runs(torch.cat([part.flatten(0, 1) for part in parts]), examples)
+
+
+def _conv2d_channels_last(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> Tensor:
+    """A quarter faster than channels-first in oneDNN; from images of one channel its result is channels-first."""
+    return _channels_last(F.conv2d(_channels_last(x), _channels_last(weight), bias, padding=padding))
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+class _LinearRunByRun(torch.autograd.Function):
+    """A matrix product a run, written into one tensor without stacking; the gradients likewise."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        y = x.new_empty(len(weight), x.shape[1], weight.shape[1])
+        for run in range(len(weight)):
+            if bias is None:
+                torch.mm(x[run], weight[run].t(), out=y[run])
+            else:
+                torch.addmm(bias[run], x[run], weight[run].t(), out=y[run])
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        dy = gradients[0].contiguous()
+        dx = torch.empty(x.shape, dtype=x.dtype) if ctx.needs_input_grad[0] else None
+        dw = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
+        for run in range(len(weight)):
+            if dx is not None:
+                torch.mm(dy[run], weight[run], out=dx[run])
+            if dw is not None:
+                torch.mm(dy[run].t(), x[run], out=dw[run])
+        return dx, dw, dy.sum(1) if ctx.needs_input_grad[2] else None

@@ -1,0 +1,118 @@
+"""A comparison as columns of text, the same for every format that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from actbench.comparison import DEAD, Comparison, Row, is_bounded
+from actbench.factors import show, show_all
+from actbench.record import METRICS
+from actbench.reports import _text
+
+Tone = str
+"""``good``, ``bad`` or empty: how a cell may be coloured."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Args:
+        title: Its heading; may have two lines.
+        cells: One text a row.
+        tones: One tone a row; empty for none at all.
+        numeric: Whether the cells are flush right.
+    """
+
+    title: str
+    cells: Sequence[str]
+    tones: Sequence[Tone] = ()
+    numeric: bool = True
+
+    @property
+    def width(self) -> int:
+        """Letters that the widest cell or heading needs."""
+        return max(len(line) for text in (self.title, *self.cells) for line in text.split("\n"))
+
+
+def columns(comparison: Comparison, *, details: int = 3) -> list[Column]:
+    """The table's columns.
+
+    Args:
+        comparison: What to lay out.
+        details: What there is room for: 3 everything, 2 no parameters, 1 nor the range of dead units, 0 nor the wins.
+    """
+    rows = comparison.rows
+    names = _text.short_names(comparison.factors)
+    found = [Column(names[key], [show(row.factors[key]) for row in rows], numeric=False) for key in comparison.factors]
+    for metric in comparison.metrics:
+        found.append(Column(metric, [_text.mean(metric, row.metrics[metric]) for row in rows]))
+        if any(row.vs_baseline for row in rows):
+            found += _versus(comparison, metric, with_wins=details > 0)
+    found.append(Column("n", [str(row.metrics[comparison.metrics[0]].n) for row in rows]))
+    if any(_text.outcomes(row) for row in rows):
+        texts = [_text.outcomes(row) for row in rows]
+        found.append(Column("outcomes", texts, ["bad" if text else "" for text in texts], numeric=False))
+    if DEAD not in comparison.metrics:
+        found.append(Column("dead", [_dead(row, with_range=details > 1) for row in rows]))
+    if details > 2 and _common_parameters(comparison) is None:
+        found.append(Column("parameters", [_parameters(row) for row in rows]))
+    return found
+
+
+def caption(comparison: Comparison) -> list[str]:
+    """What the table's figures mean, one statement each."""
+    level = f"{100 * (1 - comparison.alpha):g} %"
+    lines = [f"mean [{level} Student-t interval] over n seeds, best first"]
+    if any(row.vs_baseline for row in comparison.rows) and comparison.baseline is not None:
+        count = sum(bool(row.vs_baseline) for row in comparison.rows)
+        matched = [key for key in comparison.factors if key not in comparison.baseline]
+        lines += [
+            f"Δ = row − baseline ({show_all(comparison.baseline)}{_with_equal(matched)}), paired by seed",
+            f"* p < {comparison.alpha:g}, Holm-adjusted over the table's {count} rows with a difference",
+        ]
+    if any(is_bounded(metric) for metric in comparison.metrics):
+        lines.append("health shares: mean (range), p by sign-flip")
+    lines.append(f"dead: mean share (range) of hidden units with {comparison.dead}")
+    if comparison.averaged:
+        lines.append(f"averaged over {', '.join(comparison.averaged)}")
+    parameters = _common_parameters(comparison)
+    return [*lines, f"{parameters} parameters each"] if parameters else lines
+
+
+def _versus(comparison: Comparison, metric: str, *, with_wins: bool) -> list[Column]:
+    contrasts = [row.vs_baseline.get(metric) for row in comparison.rows]
+    blank = ["baseline" if comparison.is_baseline(row) else _text.NOTHING for row in comparison.rows]
+    texts = [_text.difference(metric, one) if one else empty for one, empty in zip(contrasts, blank, strict=True)]
+    higher = METRICS[metric].higher_is_better
+    tones = [
+        "" if one is None or not one.significant or higher is None or one.difference.difference is None
+        else "good" if (one.difference.difference > 0) == higher
+        else "bad"
+        for one in contrasts
+    ]  # fmt: skip
+    found = [Column(f"Δ baseline ({_text.unit_of_difference(metric)})", texts, tones)]
+    if with_wins:
+        title = "higher in" if higher is None else "better in"
+        found.append(Column(title, [_text.wins(one) if one else "" for one in contrasts]))
+    return found
+
+
+def _with_equal(matched: Sequence[str]) -> str:
+    return f" with equal {', '.join(matched)}" if matched else ""
+
+
+def _dead(row: Row, *, with_range: bool) -> str:
+    interval = row.metrics[DEAD]
+    return _text.mean(DEAD, interval) if with_range else _text.quantity(DEAD, interval.mean)
+
+
+def _parameters(row: Row) -> str:
+    return _text.quantity("parameters", row.metrics["parameters"].mean)
+
+
+def _common_parameters(comparison: Comparison) -> str | None:
+    """The number of parameters, when all rows agree on it."""
+    found = {_parameters(row) for row in comparison.rows if row.metrics["parameters"].n}
+    return found.pop() if len(found) == 1 else None

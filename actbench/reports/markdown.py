@@ -1,0 +1,45 @@
+"""Tables in GitHub's Markdown, for a CI job's summary, an issue or a README."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TextIO
+
+from actbench.comparison import Comparisons
+from actbench.reports._layout import caption, columns
+
+
+class MarkdownReport:
+    """One section a comparison, with everything that the terminal's widest table has."""
+
+    def render(self, comparisons: Comparisons, target: TextIO) -> None:
+        """Write a heading, a table and a caption a comparison, then the warnings as a list."""
+        for comparison in comparisons.comparisons:
+            found = columns(comparison)
+            lines = [
+                f"### {_escaped(comparison.title)}",
+                "",
+                _line(column.title for column in found),
+                _line("---:" if column.numeric else ":---" for column in found),
+                *(_line(column.cells[index] for column in found) for index in range(len(comparison.rows))),
+                "",
+                f"{_escaped('; '.join(caption(comparison)))}.",
+                "",
+            ]
+            target.write("\n".join(lines) + "\n")
+        for warning in comparisons.warnings:
+            target.write(f"- **Warning:** {_escaped(warning)}\n")
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(map(_escaped, cells))} |"
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is: an activation may be called ``x * sigmoid(x)``."""
+    for letter in ("\\", "|", "*", "_", "<", "`"):
+        text = text.replace(letter, f"\\{letter}")
+    return text
+
+
+plugin = MarkdownReport()

@@ -1,0 +1,151 @@
+"""Run a study: what is not finished is planned into cohorts, handed to an engine, and stored as it comes.
+
+The command line and the Python API are two faces of ``Runner``. This module never imports torch: workers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from actbench import devices, environment, plan, plugins
+from actbench.config import Study
+from actbench.engines import Engine, Work
+from actbench.errors import UsageError
+from actbench.record import EpochDone, Event, Failed, Finished, RunRecord, Started
+from actbench.spec import Cohort, RunSpec, Runtime
+from actbench.store import Store, read_results
+
+Retry = Literal["failed", "none", "all"]
+
+TRAIN, CHECK = "actbench.train:run_cohort", "actbench.train:check_cohort"
+
+
+@dataclass
+class Runner:
+    """One study on its way through an engine into a results folder.
+
+    Args:
+        study: What to run.
+        results: The results folder; the study has its own folder below it.
+        runtime: How to compute.
+        retry: Which of the earlier runs without an ``ok`` to run again: ``failed`` ones, ``none``, or ``all`` (also
+            the collapsed and the diverged).
+        force: Run everything again, finished or not.
+    """
+
+    study: Study
+    results: Path
+    runtime: Runtime = field(default_factory=Runtime)
+    retry: Retry = "failed"
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        """Resolve the device and look at what is there already; nothing is written."""
+        self.runtime = replace(self.runtime, device=devices.choose(self.runtime.device))
+        self.store = Store(self.results, self.study.name)
+        self.specs = self.study.specs()
+        self.waiting = [spec for spec in self.specs if self._is_due(spec)]
+        self.jobs = self._jobs()
+        self.cohorts = plan.cohorts(
+            self.waiting, device=self.runtime.device, jobs=self.jobs, limit=self.runtime.cohort_size
+        )
+
+    def run(self) -> Iterator[Event]:
+        """Compute and store what is waiting; yields the events as they come, already stored.
+
+        Raises:
+            UsageError: The data, the model or the device can't be had; nothing that is finished is lost.
+            ResultsError: A result can't be written.
+        """
+        if not self.cohorts:
+            return
+        engine: type[Engine] = plugins.load("engines", self.runtime.engine)
+        self.store.create(self.study.text)
+        with engine(min(self.jobs, len(self.cohorts))) as working:
+            for event in working.execute(Work(CHECK, self.runtime), self._samples()):
+                self._refuse(event)
+            finished: set[str] = set()
+            with closing(working.execute(Work(TRAIN, self.runtime), self.cohorts)) as events:  # type: ignore[type-var]
+                for event in events:
+                    self._refuse(event)
+                    yield self._stored(event, finished)
+
+    def _is_due(self, spec: RunSpec) -> bool:
+        if self.force:
+            return True
+        outcome = self.store.outcome(spec)
+        again = {"failed": ("failed",), "none": (), "all": ("failed", "collapsed", "diverged")}[self.retry]
+        return outcome is None or outcome in again
+
+    def _jobs(self) -> int:
+        """Workers: as asked; else one a processor, or one for the device."""
+        if self.runtime.jobs is not None:
+            return self.runtime.jobs
+        return devices.processors() if self.runtime.device == "cpu" else 1
+
+    def _samples(self) -> list[Cohort]:
+        """One run of each kind that can fail to open: a dataset with a model."""
+        kinds = {cohort.shared.cohort_key: cohort.shared for cohort in self.cohorts}
+        return [Cohort((spec,)) for spec in kinds.values()]
+
+    def _refuse(self, event: Event) -> None:
+        if isinstance(event, Failed) and event.usage:
+            raise UsageError(event.message)
+
+    def _stored(self, event: Event, finished: set[str]) -> Event:
+        """Write down what the event says; a record is completed with what only this process knows."""
+        if isinstance(event, Started):
+            for spec in event.cohort.specs:
+                self.store.begin(spec)
+        elif isinstance(event, EpochDone):
+            for spec, row in zip(event.cohort.specs, event.rows, strict=True):
+                self.store.append(spec, row)
+        elif isinstance(event, Finished):
+            told = {**environment.of_command(), **event.record.environment}
+            event = Finished(replace(event.record, study=self.study.name, environment=told))
+            self.store.finish(event.record)
+            finished.add(event.record.spec.digest)
+        else:
+            left = tuple(spec for spec in event.cohort.specs if spec.digest not in finished)
+            for spec in left:
+                self.store.fail(spec, event.message, event.traceback)
+        return event
+
+
+def run(
+    study: Study,
+    results: Path | str = "results",
+    *,
+    jobs: int | Literal["auto"] = "auto",
+    device: str = "auto",
+    engine: str = "pool",
+    data_folder: Path | str | None = None,
+) -> tuple[RunRecord, ...]:
+    """Train every run of the study that is not finished yet, as ``actbench run`` does.
+
+    Args:
+        study: What to run.
+        results: The results folder.
+        jobs: Worker processes; ``auto`` for one a processor.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        engine: ``pool``, or ``inline`` to compute in this process.
+        data_folder: Where datasets lie; None for ``ACTBENCH_DATA`` or the platform's cache folder.
+
+    Returns:
+        The records of all the study's runs, those that were finished before included.
+
+    Raises:
+        UsageError: Something the caller must mend: a dataset that is absent, a device that is not there.
+    """
+    folder = None if data_folder is None else Path(data_folder)
+    runtime = Runtime(device, engine, None if jobs == "auto" else jobs, data_folder=folder)
+    runner = Runner(study, Path(results), runtime)
+    for _ in runner.run():
+        pass
+    wanted = {spec.digest for spec in runner.specs}
+    found = read_results(runner.store.folder, curves=True)
+    return tuple(record for record in found if record.spec.digest in wanted)

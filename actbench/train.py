@@ -1,0 +1,99 @@
+"""The only training loop: a cohort of runs in, their epochs and records out. A single run is a cohort of one."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+
+import torch
+
+from actbench.errors import ActbenchError, UsageError
+from actbench.evaluation import Tally, cross_entropy
+from actbench.logbook import Logbook
+from actbench.optimizers import clip_gradients
+from actbench.record import EpochDone, Event, Failed, Finished, Started
+from actbench.session import Session
+from actbench.spec import Cohort, Runtime
+
+
+def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    """Train the cohort's runs together; an error or a lack of memory halves the cohort and tries again.
+
+    Halving keeps one faulty run (a user's activation that raises, say) from taking its neighbours along, and changes
+    no result. What the user must mend first (a ``UsageError``) is reported at once, for the whole cohort.
+    """
+    try:
+        with _one_thread():
+            yield from _train(cohort, runtime)
+        return
+    except Exception as error:
+        failure = _failure(cohort, error)
+    if failure.usage or len(cohort.specs) == 1:
+        yield failure
+        return
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    for half in cohort.halves():
+        yield from run_cohort(half, runtime)
+
+
+def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    """Before any training: is the data at hand, does the model fit it? Yields only what the user must mend."""
+    try:
+        Session.open(cohort, runtime)
+    except UsageError as error:
+        yield _failure(cohort, error)
+
+
+def _train(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    yield Started(cohort)
+    session = Session.open(cohort, runtime)
+    logbook = Logbook(session)
+    yield EpochDone(cohort, logbook.untrained())
+    for _ in range(cohort.shared.training.epochs):
+        if logbook.all_diverged:
+            break
+        yield EpochDone(cohort, logbook.epoch(train_epoch(session)))
+    for record in logbook.records():
+        yield Finished(record)
+
+
+def train_epoch(session: Session) -> Tally:
+    """One pass over the training examples, and the losses seen on the way.
+
+    The losses are summed over the runs, never averaged: each run's gradient is its own, whatever the cohort's size.
+    Nothing here waits for the device.
+    """
+    training, act, stack = session.cohort.shared.training, session.act, session.stack
+    tally = Tally.of(len(session.cohort.specs), session.device)
+    act.training = True
+    for x, labels in session.batches.epoch():
+        session.set_learning_rate()
+        logits = session.forward(x)
+        losses = cross_entropy(logits, labels)
+        session.optimizer.zero_grad()
+        torch.autograd.backward(losses.sum())
+        stack.mask_gradients()
+        if training.clip_norm is not None:
+            clip_gradients(stack.trained.values(), training.clip_norm)
+        session.optimizer.step()
+        tally.add(losses, logits, labels)
+    act.training = False
+    return tally
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """The barriers of tiny kernels cost more than a second thread gains, and a thread count moves last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _failure(cohort: Cohort, error: Exception) -> Failed:
+    message = str(error) if isinstance(error, ActbenchError) else f"{type(error).__name__}: {error}"
+    return Failed(cohort, message, traceback.format_exc(), usage=isinstance(error, UsageError))

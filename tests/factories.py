@@ -1,0 +1,61 @@
+"""Synthetic runs: records made of numbers that a test chooses, and results folders that hold them."""
+
+from dataclasses import replace
+
+from actbench.record import RunRecord
+from actbench.spec import RunSpec
+from actbench.store import Store
+
+LAYER = {"units": 256, "dead": 3, "constant": 3, "inert": 3, "sparsity": 0.61, "saturation": 0.6}
+
+
+def health(dead=0.01):
+    """Health of two layers with this dead fraction."""
+    layers = [{"name": f"hidden.{i}", **LAYER, "dead": round(256 * dead)} for i in range(2)]
+    units = sum(layer["units"] for layer in layers)
+    return {"units": units, "dead": round(units * dead), "dead_fraction": dead, "layers": layers, "probe_size": 2000}
+
+
+def record(accuracy=0.9, *, dead=0.01, outcome="ok", study="demo", environment=None, **spec):
+    """One run; without an accuracy it has no metric but its size, as a diverged one."""
+    final = {"test.accuracy": accuracy, "test.loss": None if accuracy is None else 1 - accuracy}
+    final |= {"health.dead_fraction": None if accuracy is None else dead, "parameters": 199210.0, "seconds": 1.5}
+    rows = [
+        {"epoch": epoch, "train.loss": 2.3 - epoch, "val.accuracy": 0.1 + 0.4 * epoch, "health.dead_fraction": dead}
+        for epoch in range(2)
+    ]
+    return RunRecord(
+        spec=RunSpec(**spec),
+        outcome=outcome,
+        curves=tuple(rows),
+        final=final if outcome != "failed" else {},
+        health=health(dead) if outcome != "failed" else {},
+        environment={"torch": "2.14.0", "device": "cpu", **(environment or {})},
+        timing={"cohort_runs": 2, "cohort_seconds": 3.0, "seconds": 1.5},
+        message="" if outcome == "ok" else f"it {outcome}",
+        study=study,
+    )
+
+
+def cells(accuracies, **common):
+    """Records of several activations: ``{"relu": [0.9, 0.91], "elu": [...]}``, one number a seed."""
+    return [
+        record(accuracy, activation=activation, seed=seed, **common)
+        for activation, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+    ]
+
+
+def save(root, records, *, text="study: demo\n"):
+    """Write finished and failed records as ``actbench run`` would."""
+    for one in records:
+        store = Store(root, one.study)
+        store.create(text)
+        store.begin(one.spec)
+        for row in one.curves:
+            store.append(one.spec, row)
+        if one.outcome == "failed":
+            store.fail(one.spec, one.message, "Traceback …")
+        else:
+            store.finish(replace(one, curves=()))
+    return root

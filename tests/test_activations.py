@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, optimize, special
+
+from actbench.activations import (
+    ACTIVATIONS,
+    Activation,
+    function_of,
+    learned_parameters,
+    row_of,
+    second_moment,
+)
+from actbench.components import resolve
+from actbench.functions import mean_square_under_gauss
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+Z = np.array([-30.0, -7.3, -3.4, -1.7, -0.6, -0.01, 0.02, 0.7, 1.9, 3.6, 8.1, 25.0])
+"""Away from every kink; both tails."""
+
+SELU_ALPHA = -math.sqrt(2 / math.pi) / (special.erfc(math.sqrt(0.5)) * math.exp(0.5) - 1)
+"""The closed form of Klambauer et al. 2017, equation 14."""
+SELU_SCALE = (
+    (1 - special.erfc(1 / math.sqrt(2)) * math.sqrt(math.e))
+    * math.sqrt(2 * math.pi)
+    / math.sqrt(
+        2 * special.erfc(math.sqrt(2)) * math.e**2
+        + math.pi * special.erfc(1 / math.sqrt(2)) ** 2 * math.e
+        - 2 * (2 + math.pi) * special.erfc(1 / math.sqrt(2)) * math.sqrt(math.e)
+        + math.pi
+        + 2
+    )
+)
+
+
+def leaky(slope: float) -> Callable[[Array], Array]:
+    return lambda z: np.where(z > 0, z, slope * z)
+
+
+def exponential_below(alpha: float, scale: float = 1.0, width: float = 1.0) -> Callable[[Array], Array]:
+    return lambda z: scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0) / width))
+
+
+def swish(beta: float) -> Callable[[Array], Array]:
+    return lambda z: z * special.expit(beta * z)
+
+
+ORACLES: list[tuple[str | dict[str, Any], Callable[[Array], Array]]] = [
+    ("relu", lambda z: np.maximum(z, 0)),
+    ("leaky_relu", leaky(0.01)),
+    ({"name": "leaky_relu", "negative_slope": 0.2}, leaky(0.2)),
+    ("prelu", leaky(0.25)),
+    ({"name": "prelu", "slope": 0.1, "learned": False}, leaky(0.1)),
+    ("rrelu", leaky((1 / 8 + 1 / 3) / 2)),
+    ({"name": "rrelu", "lower": 0.2, "upper": 0.4}, leaky(0.3)),
+    ("relu6", lambda z: np.clip(z, 0, 6)),
+    ("elu", exponential_below(1)),
+    ({"name": "elu", "alpha": 0.2}, exponential_below(0.2)),
+    ("selu", exponential_below(SELU_ALPHA, SELU_SCALE)),
+    ("celu", exponential_below(1)),
+    ({"name": "celu", "alpha": 2.0}, exponential_below(2, width=2)),
+    ("gelu", lambda z: z * special.ndtr(z)),
+    ("gelu_tanh", lambda z: z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))),
+    ("silu", swish(1)),
+    ("swish", swish(1)),
+    ({"name": "swish", "beta": 2.5}, swish(2.5)),
+    ({"name": "swish", "beta": 0.5, "learned": True}, swish(0.5)),
+    ("mish", lambda z: z * np.tanh(np.logaddexp(0, z))),
+    ("softplus", lambda z: np.logaddexp(0, z)),
+    ({"name": "softplus", "beta": 3.0}, lambda z: np.logaddexp(0, 3 * z) / 3),
+    ("tanh", np.tanh),
+    ("sigmoid", special.expit),
+    ("softsign", lambda z: z / (1 + np.abs(z))),
+    ("hardtanh", lambda z: np.clip(z, -1, 1)),
+    ("hardswish", lambda z: z * np.clip(z + 3, 0, 6) / 6),
+    ("hardsigmoid", lambda z: np.clip(z + 3, 0, 6) / 6),
+    ("squared_relu", lambda z: np.maximum(z, 0) ** 2),
+    ("identity", lambda z: z),
+    ("x * sigmoid(1.702 * x)", swish(1.702)),
+]
+NAMES = [str(choice) for choice, _ in ORACLES]
+
+SLOPES_AT_KINKS = [
+    ("relu", {0: 0}),
+    ("leaky_relu", {0: 0.01}),
+    ("prelu", {0: 0.25}),
+    ("rrelu", {0: (1 / 8 + 1 / 3) / 2}),
+    ("relu6", {0: 0, 6: 0}),
+    ({"name": "elu", "alpha": 0.2}, {0: 0.2}),
+    ("selu", {0: SELU_ALPHA * SELU_SCALE}),
+    ("hardtanh", {-1: 0, 1: 0}),
+    ("hardswish", {-3: 0, 3: 1}),
+    ("hardsigmoid", {-3: 0, 3: 0}),
+]
+
+
+def ready(choice: str | dict[str, Any]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The chosen function with its learned parameters at their start, as float64 tensors."""
+    component = resolve("activations", choice)
+    function = function_of(component)
+    starts = {
+        name: torch.full(shape, start, dtype=torch.float64)
+        for name, (shape, start) in learned_parameters(component, 1).items()
+    }
+    return lambda z: function(z, **starts)
+
+
+def slope(function: Callable[[torch.Tensor], torch.Tensor], at: Array) -> Array:
+    z = torch.tensor(at, requires_grad=True)
+    function(z).sum().backward()
+    assert z.grad is not None
+    return z.grad.numpy()
+
+
+def test_every_row_has_an_oracle() -> None:
+    assert {resolve("activations", choice).name for choice, _ in ORACLES} == set(ACTIVATIONS)
+
+
+def test_every_row_with_kinks_has_its_slopes_listed() -> None:
+    listed = {resolve("activations", choice).name: tuple(slopes) for choice, slopes in SLOPES_AT_KINKS}
+    assert listed == {name: row.kinks for name, row in ACTIVATIONS.items() if row.kinks}
+
+
+@pytest.mark.parametrize("row", ACTIVATIONS.values(), ids=ACTIVATIONS)
+def test_a_row_says_what_it_is(row: Activation) -> None:
+    assert row.formula
+    assert row.derivative
+    assert row.summary
+    assert row.reference or row.name in ("identity", "expression")
+    assert set(row.learnable) <= set(row.options)
+
+
+@pytest.mark.parametrize(("choice", "oracle"), ORACLES, ids=NAMES)
+def test_values_equal_the_formula(choice: str | dict[str, Any], oracle: Callable[[Array], Array]) -> None:
+    np.testing.assert_allclose(ready(choice)(torch.tensor(Z)).numpy(), oracle(Z), rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize(("choice", "oracle"), ORACLES, ids=NAMES)
+def test_slopes_equal_central_differences(choice: str | dict[str, Any], oracle: Callable[[Array], Array]) -> None:
+    step = 1e-5
+    differences = (oracle(Z + step) - oracle(Z - step)) / (2 * step)
+    np.testing.assert_allclose(slope(ready(choice), Z), differences, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize(("choice", "slopes"), SLOPES_AT_KINKS, ids=str)
+def test_the_slope_at_a_kink_is_the_documented_one(choice: str | dict[str, Any], slopes: dict[float, float]) -> None:
+    at = np.array(list(slopes), dtype=float)
+    np.testing.assert_allclose(slope(ready(choice), at), list(slopes.values()), rtol=1e-12)
+
+
+@pytest.mark.parametrize("choice", [choice for choice, _ in ORACLES], ids=NAMES)
+def test_smooth_rows_have_no_jump_in_slope_on_a_fine_grid(choice: str | dict[str, Any]) -> None:
+    component = resolve("activations", choice)
+    kinks = np.array(row_of(component).kinks)
+    grid = np.arange(-8.0005, 8, 1e-3)  # never on a kink
+    jumps = np.abs(np.diff(slope(ready(choice), grid)))
+    middles = (grid[1:] + grid[:-1]) / 2
+    near = np.zeros_like(middles, dtype=bool)
+    for kink in kinks:
+        near |= np.abs(middles - kink) < 1e-3
+    assert (jumps[~near] < 0.01).all()
+
+
+@pytest.mark.parametrize("choice", [choice for choice, _ in ORACLES], ids=NAMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_activation_is_elementwise_and_leaves_its_argument_alone(
+    choice: str | dict[str, Any], dtype: torch.dtype
+) -> None:
+    function = function_of(resolve("activations", choice))
+    starts = {
+        name: torch.tensor(start, dtype=dtype)
+        for name, (_, start) in learned_parameters(resolve("activations", choice), 1).items()
+    }
+    z = torch.tensor(Z, dtype=dtype)
+    before, order = z.clone(), torch.arange(len(Z)).flip(0)
+    value = function(z, **starts)
+    assert torch.equal(z, before)
+    assert value.dtype == dtype
+    torch.testing.assert_close(function(z[order], **starts), value[order], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(function(z.view(2, 3, 2), **starts), value.view(2, 3, 2), rtol=1e-6, atol=1e-6)
+
+
+MODULES = [
+    ("leaky_relu", torch.nn.LeakyReLU()),
+    ("prelu", torch.nn.PReLU()),
+    ("rrelu", torch.nn.RReLU().eval()),
+    ("relu", torch.nn.ReLU()),
+    ("relu6", torch.nn.ReLU6()),
+    ("elu", torch.nn.ELU()),
+    ("selu", torch.nn.SELU()),
+    ("celu", torch.nn.CELU()),
+    ("gelu", torch.nn.GELU()),
+    ("gelu_tanh", torch.nn.GELU(approximate="tanh")),
+    ("silu", torch.nn.SiLU()),
+    ("swish", torch.nn.SiLU()),
+    ("mish", torch.nn.Mish()),
+    ("softplus", torch.nn.Softplus()),
+    ("tanh", torch.nn.Tanh()),
+    ("sigmoid", torch.nn.Sigmoid()),
+    ("softsign", torch.nn.Softsign()),
+    ("hardtanh", torch.nn.Hardtanh()),
+    ("hardswish", torch.nn.Hardswish()),
+    ("hardsigmoid", torch.nn.Hardsigmoid()),
+    ("identity", torch.nn.Identity()),
+]
+
+
+@pytest.mark.parametrize(("name", "module"), MODULES, ids=[name for name, _ in MODULES])
+def test_defaults_are_those_of_torch(name: str, module: torch.nn.Module) -> None:
+    z = torch.tensor(np.concatenate([Z, [-3.0, -1.0, 0.0, 1.0, 3.0, 6.0]]), requires_grad=True)
+    twin = z.detach().clone().requires_grad_(True)
+    ours, theirs = ready(name)(z), module.double()(twin)
+    ours.sum().backward()
+    theirs.sum().backward()
+    assert torch.equal(ours, theirs)
+    assert z.grad is not None
+    assert twin.grad is not None
+    assert torch.equal(z.grad, twin.grad)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value"), [("gelu", -0.7518, -0.16997), ("silu", -1.2785, -0.27846), ("mish", -1.1924, -0.30884)]
+)
+def test_minima_lie_where_the_papers_say(name: str, at: float, value: float) -> None:
+    function = ready(name)
+    found = optimize.minimize_scalar(
+        lambda z: function(torch.tensor(z, dtype=torch.float64)).item(), bounds=(-3, 0), options={"xatol": 1e-9}
+    )
+    assert found.x == pytest.approx(at, abs=1e-4)
+    assert found.fun == pytest.approx(value, abs=1e-5)
+
+
+def test_selu_keeps_mean_zero_and_variance_one() -> None:
+    assert second_moment(resolve("activations", "selu")) == pytest.approx(1, abs=1e-12)
+    mean = integrate.quad(
+        lambda z: ready("selu")(torch.tensor(z, dtype=torch.float64)).item() * math.exp(-z * z / 2), -9, 9, points=[0]
+    )[0]
+    assert mean == pytest.approx(0, abs=1e-7)
+
+
+def moment_of(oracle: Callable[[Array], Array]) -> float:
+    """Adaptive quadrature of the numpy formula, split where any row has a kink."""
+
+    def integrand(z: float) -> float:
+        return float(oracle(np.array(z)) ** 2 * math.exp(-z * z / 2) / math.sqrt(2 * math.pi))
+
+    edges = [-12, -6, -3, -1, 0, 1, 3, 6, 12]
+    return sum(integrate.quad(integrand, low, high, epsabs=1e-11)[0] for low, high in itertools.pairwise(edges))
+
+
+@pytest.mark.parametrize(
+    ("choice", "oracle"),
+    [pair for pair in ORACLES if resolve("activations", pair[0]).name != "rrelu"],
+    ids=[name for name in NAMES if "rrelu" not in name],
+)
+def test_second_moments_equal_adaptive_quadrature(choice: Any, oracle: Callable[[Array], Array]) -> None:
+    assert second_moment(resolve("activations", choice)) == pytest.approx(moment_of(oracle), abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("relu", 0.5),
+        ("gelu", 0.425),
+        ("silu", 0.3557),
+        ("mish", 0.452),
+        ("elu", 0.645),
+        ("tanh", 0.394),
+        ("sigmoid", 0.293),
+    ],
+)
+def test_second_moments_are_the_published_ones(name: str, known: float) -> None:
+    assert second_moment(resolve("activations", name)) == pytest.approx(known, abs=5e-4)
+
+
+def test_a_random_slope_counts_with_its_mean_square() -> None:
+    low, high = 1 / 8, 1 / 3
+    known = 0.5 + 0.5 * (low * low + low * high + high * high) / 3
+    assert second_moment(resolve("activations", "rrelu")) == pytest.approx(known, abs=1e-12)
+
+
+def test_an_unannounced_kink_between_the_panels_costs_less_than_1e_8() -> None:
+    at = 0.1234567
+    found = mean_square_under_gauss(lambda z: torch.relu(z - at), (), noisy=False)
+    known = (1 + at * at) * special.ndtr(-at) - at * math.exp(-at * at / 2) / math.sqrt(2 * math.pi)
+    assert found == pytest.approx(known, abs=1e-8)

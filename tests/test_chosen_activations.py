@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import math
+import sys
+import types
+from typing import Any
+
+import pytest
+import torch
+from pydantic_core import PydanticCustomError
+
+from actbench.activations import (
+    ACTIVATIONS,
+    Activation,
+    PReluOptions,
+    function_of,
+    learned_parameters,
+    row_of,
+    second_moment,
+)
+from actbench.components import Component, resolve
+from actbench.errors import UsageError
+
+
+def test_a_learned_slope_has_the_gradient_of_torch() -> None:
+    z = torch.linspace(-3, 4, 12, dtype=torch.float64).reshape(2, 6)
+    module = torch.nn.PReLU(num_parameters=6, dtype=torch.float64)
+    module(z).sum().backward()
+    learned = torch.full((6,), 0.25, dtype=torch.float64, requires_grad=True)
+    function_of(resolve("activations", {"name": "prelu", "per": "unit"}))(z, slope=learned).sum().backward()
+    assert learned.grad is not None
+    torch.testing.assert_close(learned.grad, module.weight.grad)
+
+
+def test_each_run_has_its_own_learned_parameter() -> None:
+    z = torch.tensor([[[-1.0, 2.0]], [[-1.0, 2.0]]])  # (R, B, U)
+    slopes = torch.tensor([0.1, 0.5]).view(2, 1, 1)
+    assert function_of(resolve("activations", "prelu"))(z, slope=slopes).tolist() == [
+        [[pytest.approx(-0.1), 2.0]],
+        [[-0.5, 2.0]],
+    ]
+    betas = torch.tensor([1.0, 2.0]).view(2, 1, 1)
+    learned = function_of(resolve("activations", {"name": "swish", "learned": True}))(z, beta=betas)
+    torch.testing.assert_close(learned[0], torch.nn.functional.silu(z[0]))
+    torch.testing.assert_close(learned[1], z[1] * torch.sigmoid(2 * z[1]))
+
+
+def test_noise_decides_the_random_slope() -> None:
+    function = function_of(resolve("activations", {"name": "rrelu", "lower": 0.2, "upper": 0.6}))
+    z = torch.tensor([-1.0, -1.0, -1.0, 5.0])
+    torch.testing.assert_close(
+        function(z, noise=torch.tensor([0.0, 0.5, 0.75, 0.75])), torch.tensor([-0.2, -0.4, -0.5, 5.0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("relu", {}),
+        ("prelu", {"slope": ((), 0.25)}),
+        ({"name": "prelu", "slope": 0.1, "per": "unit"}, {"slope": ((7,), 0.1)}),
+        ({"name": "prelu", "learned": False}, {}),
+        ("swish", {}),
+        ({"name": "swish", "learned": True, "beta": 2.0}, {"beta": ((), 2.0)}),
+        ("x * 2", {}),
+    ],
+)
+def test_learned_parameters_have_shape_and_start(choice: Any, expected: dict[str, Any]) -> None:
+    assert learned_parameters(resolve("activations", choice), 7) == expected
+
+
+def test_rows_tell_which_options_are_trained_by_default() -> None:
+    assert {name: row.learned for name, row in ACTIVATIONS.items() if row.learnable} == {
+        "prelu": ("slope",),
+        "swish": (),
+    }
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        ({"name": "elu", "alpha": 0}, "'alpha' should be greater than 0"),
+        ({"name": "elu", "alpha": -1.0}, "'alpha' should be greater than 0"),
+        ({"name": "celu", "alpha": 0}, "'alpha' should be greater than 0"),
+        ({"name": "softplus", "beta": 0}, "'beta' should be greater than 0"),
+        ({"name": "leaky_relu", "negative_slope": math.nan}, "finite number"),
+        ({"name": "leaky_relu", "slope": 0.1}, "unknown key 'slope'"),
+        ({"name": "rrelu", "lower": 0.5}, "'lower' (0.5) should be at most 'upper' (0.333333)"),
+        ({"name": "prelu", "per": "channel"}, "'layer' or 'unit'"),
+        ({"name": "prelu", "learned": 1}, "true or false"),
+        ({"name": "relu", "alpha": 1}, "no options"),
+        ({"name": "expression"}, "'formula' is required"),
+        ("reluu", "did you mean 'relu'"),
+    ],
+)
+def test_options_out_of_bounds_are_refused(choice: Any, told: str) -> None:
+    with pytest.raises(PydanticCustomError) as caught:
+        resolve("activations", choice)
+    assert caught.value.context is not None
+    assert told in caught.value.context["problems"][0][1]
+
+
+@pytest.fixture
+def users_module(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    module = types.ModuleType("users_activations")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def users(**options: Any) -> Component:
+    return resolve("activations", {"name": "mine", "path": "users_activations:f", **options})
+
+
+def test_a_users_function_gets_its_options(users_module: types.ModuleType) -> None:
+    users_module.f = lambda z, scale=1.0: scale * torch.tanh(z)  # type: ignore[attr-defined]
+    assert function_of(users(scale=2.0))(torch.tensor([0.5])).item() == pytest.approx(2 * math.tanh(0.5))
+    assert learned_parameters(users(), 3) == {}
+    assert not row_of(users()).random
+    assert second_moment(users(scale=2.0)) == pytest.approx(4 * 0.39429449)
+
+
+def test_a_users_row_may_learn(users_module: types.ModuleType) -> None:
+    users_module.f = Activation(  # type: ignore[attr-defined]
+        "mine", "actbench.functions:prelu", "z", "1", schema=PReluOptions, learnable=("slope",)
+    )
+    component = users(slope=0.5, per="unit")
+    assert learned_parameters(component, 3) == {"slope": ((3,), 0.5)}
+    assert function_of(component)(torch.tensor([-2.0]), slope=torch.tensor([0.5])).item() == -1
+    with pytest.raises(UsageError, match=r"users_activations:f.*unknown key 'slop' — did you mean 'slope'"):
+        function_of(users(slop=0.5))
+
+
+def drop_last(z: torch.Tensor) -> torch.Tensor:
+    return z[..., :-1]
+
+
+def test_what_is_no_activation_is_refused_by_its_path(users_module: types.ModuleType) -> None:
+    wrong: list[tuple[Any, str]] = [
+        (3, "is a int; expected a function or an Activation"),
+        (torch.nn.ReLU, "returned ReLU|failed on a small tensor"),
+        (lambda z: 1.0, "returned float"),
+        (drop_last, "keeps shape and type"),
+        (lambda z: z.double(), "keeps shape and type"),
+        (lambda z: z > 0, "keeps shape and type"),
+        (lambda z: z * torch.tensor([1.0], dtype=torch.float64), "keeps shape and type"),
+        (lambda z: torch.softmax(z, -1), "not elementwise"),
+        (lambda z: z - z.mean(), "not elementwise"),
+        (lambda z: z + torch.rand(z.shape, dtype=z.dtype), "not elementwise"),
+        (lambda z: z.relu_(), "in place"),
+        (lambda z: z.no_such_method(), "failed on a small tensor: AttributeError"),
+    ]
+    for attribute, told in wrong:
+        users_module.f = attribute  # type: ignore[attr-defined]
+        with pytest.raises(UsageError, match=told) as caught:
+            function_of(users())
+        assert "users_activations:f" in str(caught.value)
+
+
+def test_a_learnable_row_needs_the_switch() -> None:
+    with pytest.raises(ValueError, match="lack one of: learned, per, slope"):
+        Activation("mine", "m:f", "z", "1", learnable=("slope",))

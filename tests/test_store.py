@@ -1,0 +1,252 @@
+"""What is written can be read; what was torn, foreign or half done never stops a reader."""
+
+import json
+import math
+import os
+import shutil
+import time
+from dataclasses import replace
+
+import pytest
+
+from actbench.errors import ResultsError, UsageError
+from actbench.spec import RunSpec
+from actbench.store import Store, find_run, read_results
+from tests.factories import cells, record, save
+
+
+def run_folder(root, one):
+    return Store(root, one.study).run_folder(one.spec)
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path):
+    one = record(activation={"name": "elu", "alpha": 0.2}, bias_init=0.01, seed=3)
+    save(tmp_path, [one])
+    assert list(read_results(tmp_path, curves=True)) == [one]
+    assert list(read_results(tmp_path)) == [replace(one, curves=())]
+
+
+def test_the_layout_is_the_documented_one(tmp_path):
+    one = record()
+    save(tmp_path, [one], text="study: demo # my words\n")
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    runs = f"demo/runs/{one.spec.run_id}"
+    assert files == [f"{runs}/metrics.jsonl", f"{runs}/result.json", f"{runs}/spec.json", "demo/study.yaml"]
+    assert (tmp_path / "demo/study.yaml").read_text() == "study: demo # my words\n"
+    assert RunSpec.model_validate(json.loads((tmp_path / runs / "spec.json").read_text())) == one.spec
+
+
+@pytest.mark.parametrize("depth", ["root", "study", "run", "both"])
+def test_any_folder_on_the_way_can_be_named_and_a_run_counts_once(tmp_path, depth):
+    one = record()
+    save(tmp_path, [one])
+    paths = {"root": [tmp_path], "study": [tmp_path / "demo"], "run": [run_folder(tmp_path, one)]}
+    chosen = paths.get(depth) or [path for several in paths.values() for path in several]
+    found = read_results(*chosen)
+    assert [(run.study, run.spec) for run in found] == [("demo", one.spec)]
+
+
+def test_runs_come_in_the_order_of_study_seed_and_id(tmp_path):
+    records = [
+        record(study=study, activation=a, seed=s) for s in (10, 2) for a in ("tanh", "elu") for study in ("b", "a")
+    ]
+    save(tmp_path, records)
+    keys = [(run.study, run.spec.seed, run.spec.run_id) for run in read_results(tmp_path)]
+    assert keys == sorted(keys)
+    assert len(keys) == 8
+
+
+def test_numbers_that_json_lacks_are_written_as_null(tmp_path):
+    one = record(math.nan)
+    save(tmp_path, [replace(one, curves=({"epoch": 0, "train.loss": math.inf},))])
+    found = read_results(tmp_path, curves=True)[0]
+    assert found.final["test.accuracy"] is None
+    assert found.curves == ({"epoch": 0, "train.loss": None},)
+
+
+def test_a_torn_last_line_is_ignored_with_one_warning(tmp_path):
+    one = record()
+    save(tmp_path, [one])
+    curve = run_folder(tmp_path, one) / "metrics.jsonl"
+    curve.write_text(curve.read_text()[:-9])
+    found = read_results(tmp_path, curves=True)
+    assert len(found[0].curves) == 1
+    assert found.warnings == (f"demo/runs/{one.spec.run_id}/metrics.jsonl: line 2 is torn and ignored",)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "JSON is incomplete"),
+        ('{"schema": 1, "outcome": "ok", "spec": {', "JSON is incomplete"),
+        ("[]", "holds no mapping"),
+        ('{"schema": 99}', "schema 99; this version reads 1"),
+        ('{"schema": 1, "outcome": "fine"}', "unknown outcome 'fine'"),
+        ('{"schema": 1, "outcome": "ok", "final": 3}', "'final' in result.json is no mapping"),
+        (
+            '{"schema": 1, "outcome": "ok", "spec": {"activation": "reluu"}}',
+            "activation.name: unknown activation 'reluu'",
+        ),
+        ('{"schema": 1, "outcome": "ok", "spec": {"seed": -1}}', "seed: "),
+        (b"\xff\xfe\x00", "utf"),
+    ],
+)
+def test_an_unreadable_result_is_skipped_and_named(tmp_path, content, reason):
+    good, bad = record(seed=0), record(seed=1)
+    save(tmp_path, [good, bad])
+    (run_folder(tmp_path, bad) / "result.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = read_results(tmp_path)
+    assert [run.spec for run in found] == [good.spec]
+    assert found.warnings[0].startswith(f"demo/runs/{bad.spec.run_id}: skipped, ")
+    assert reason in found.warnings[0]
+
+
+def test_foreign_files_are_passed_by(tmp_path):
+    save(tmp_path, [record()])
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "demo/runs/.DS_Store").write_bytes(b"\x00")
+    (tmp_path / "demo/runs/my-folder").mkdir()
+    found = read_results(tmp_path)
+    assert (len(found), found.warnings) == (1, ())
+
+
+def test_a_failed_run_is_read_with_its_message(tmp_path):
+    one = record(outcome="failed")
+    save(tmp_path, [one])
+    found = read_results(tmp_path)[0]
+    assert (found.outcome, found.message, found.final, found.spec) == ("failed", "it failed", {}, one.spec)
+    assert "Traceback" in (run_folder(tmp_path, one) / "error.txt").read_text()
+
+
+def test_a_run_may_fail_before_it_began(tmp_path):
+    spec = RunSpec()
+    Store(tmp_path, "demo").fail(spec, "no such device", "Traceback …")
+    assert read_results(tmp_path)[0].message == "no such device"
+
+
+def test_unfinished_runs_are_counted_once_a_study(tmp_path):
+    save(tmp_path, [record()])
+    for seed in (1, 2):
+        Store(tmp_path, "demo").begin(RunSpec(seed=seed))
+    found = read_results(tmp_path)
+    assert (len(found), found.warnings) == (1, ("demo: 2 runs have not finished and are left out",))
+
+
+@pytest.mark.parametrize("outcome", ["ok", "collapsed", "diverged"])
+def test_a_run_has_an_outcome_once_its_result_is_there(tmp_path, outcome):
+    one = record(outcome=outcome)
+    store = Store(tmp_path, "demo")
+    assert store.outcome(one.spec) is None
+    store.begin(one.spec)
+    assert store.outcome(one.spec) is None
+    store.finish(one)
+    assert store.outcome(one.spec) == outcome
+
+
+def test_a_failed_run_is_known_as_one_and_a_half_written_result_is_none(tmp_path):
+    one, store = record(outcome="failed"), Store(tmp_path, "demo")
+    store.fail(one.spec, "no", "")
+    assert store.outcome(one.spec) == "failed"
+    for text in ('{"schema": 1, "outc', '{"schema": 0, "outcome": "ok"}', '{"schema": 1, "outcome": "fine"}'):
+        (store.run_folder(one.spec) / "result.json").write_text(text)
+        assert store.outcome(one.spec) is None
+
+
+def test_a_newer_result_is_never_overwritten(tmp_path):
+    one = record()
+    save(tmp_path, [one])
+    (run_folder(tmp_path, one) / "result.json").write_text('{"schema": 2, "outcome": "ok"}')
+    with pytest.raises(ResultsError, match="newer actbench"):
+        Store(tmp_path, "demo").outcome(one.spec)
+
+
+def test_a_second_try_starts_from_an_empty_curve(tmp_path):
+    one, store = record(), Store(tmp_path, "demo")
+    store.begin(one.spec)
+    store.append(one.spec, {"epoch": 0})
+    store.fail(one.spec, "no", "")
+    store.begin(one.spec)
+    store.append(one.spec, {"epoch": 0})
+    store.finish(one)
+    assert sorted(os.listdir(store.run_folder(one.spec))) == ["metrics.jsonl", "result.json", "spec.json"]
+    assert read_results(tmp_path, curves=True)[0].curves == ({"epoch": 0},)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResultsError, match="file/demo"):
+        Store(tmp_path / "file", "demo").create("")
+
+
+def test_a_result_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
+    one, store = record(), Store(tmp_path, "demo")
+    store.begin(one.spec)
+    (store.run_folder(one.spec) / "result.json").mkdir()
+    with pytest.raises(ResultsError, match=r"can't write .*result\.json"):
+        store.finish(one)
+    assert sorted(os.listdir(store.run_folder(one.spec))) == ["result.json", "spec.json"]
+    with pytest.raises(ResultsError, match=r"can't write .*metrics\.jsonl"):
+        store.append(RunSpec(seed=9), {"epoch": 0})
+
+
+def test_absent_and_empty_folders_are_errors(tmp_path):
+    with pytest.raises(ResultsError, match="does not exist"):
+        read_results(tmp_path / "nowhere")
+    with pytest.raises(ResultsError, match="no runs in"):
+        read_results(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResultsError, match="not a folder"):
+        read_results(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "warned"),
+    [
+        ("compare: {baseline: {activation: elu}}", {"baseline": {"activation": "elu"}}, 0),
+        ("compare: {metric: test.loss, colour: red}", {"metric": "test.loss"}, 0),
+        ("study: x", {}, 0),
+        ("compare: {baseline: 3}", {}, 0),
+        ("compare: {", {}, 1),
+    ],
+)
+def test_a_studys_own_wishes_are_read_leniently(tmp_path, text, settings, warned):
+    found = read_results(save(tmp_path, [record()], text=text))
+    assert (found.settings, len(found.warnings)) == ({"demo": settings}, warned)
+
+
+def test_a_copy_reads_the_same(tmp_path):
+    save(tmp_path / "here", [record(seed=0), record(seed=1, outcome="failed")])
+    Store(tmp_path / "here", "demo").begin(RunSpec(seed=2))
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    assert read_results(tmp_path / "here") == read_results(tmp_path / "there")
+
+
+def test_a_run_is_found_by_id_prefix_digits_and_path(tmp_path):
+    records = [record(activation="relu"), record(activation="elu")]
+    save(tmp_path, records)
+    wanted = records[1].spec
+    for text in (wanted.run_id, "elu", wanted.digest[:8], str(run_folder(tmp_path, records[1]))):
+        found = find_run(tmp_path, text)
+        assert (found.spec, found.study, len(found.curves)) == (wanted, "demo", 2)
+
+
+def test_an_unclear_run_is_refused_with_the_candidates(tmp_path):
+    save(tmp_path, [record(seed=0), record(seed=1)])
+    with pytest.raises(UsageError, match=r"fits 2 runs: demo/runs/relu-bias-0.0-seed-0"):
+        find_run(tmp_path, "relu")
+    with pytest.raises(UsageError, match=r"did you mean 'relu-bias-0.0-seed-"):
+        find_run(tmp_path, "rellu-bias-0.0-seed-0")
+    Store(tmp_path, "demo").begin(RunSpec(activation="elu"))
+    with pytest.raises(UsageError, match="has not finished"):
+        find_run(tmp_path, "elu")
+
+
+def test_a_thousand_runs_are_read_in_well_under_a_second(tmp_path):
+    save(tmp_path, cells({"relu": [0.9]}))
+    (run,) = (tmp_path / "demo/runs").iterdir()
+    for index in range(1000):
+        shutil.copytree(run, tmp_path / f"many/runs/{index}")
+    start = time.perf_counter()
+    assert len(read_results(tmp_path / "many")) == 1000
+    assert time.perf_counter() - start < 2
