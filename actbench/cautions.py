@@ -66,7 +66,7 @@ def _repeats(comparison: Comparison, runs: Sequence[tuple[RunRecord, Cell]]) -> 
     counted = Counter((*(one.get(key) for key in keys), record.spec.seed) for record, one in runs)
     repeated = sum(count - 1 for count in counted.values())
     if repeated:
-        yield f"{repeated} runs repeat another's settings and seed: of each the first counts"
+        yield f"runs that repeat another's settings and seed, left out: {repeated}"
 
 
 def _environments(records: Sequence[RunRecord]) -> Iterator[str]:

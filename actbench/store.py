@@ -157,7 +157,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     if not folders:
         raise ResultsError(f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written")
     found.sort(key=lambda entry: entry[:3])
-    warnings += [f"{study}: {count} runs have not finished and are left out" for study, count in unfinished.items()]
+    warnings += [f"{study}: unfinished runs, left out: {count}" for study, count in unfinished.items()]
     settings = {folder: _settings(folder, warnings) for folder in dict.fromkeys(run.parent.parent for run in folders)}
     by_study = {folder.resolve().name: section for folder, section in settings.items()}
     return Records(tuple(entry[3] for entry in found), tuple(sorted(warnings)), by_study)

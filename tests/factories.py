@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
+from actbench.compare import compare
 from actbench.record import RunRecord
 from actbench.spec import RunSpec
 from actbench.store import Store
 
+RELU = [0.90, 0.91, 0.92, 0.94]
+ELU = [0.91, 0.93, 0.925, 0.96]
+SELU = [0.85, 0.86, 0.88, 0.87]
 LAYER = {"units": 256, "dead": 3, "constant": 3, "inert": 3, "sparsity": 0.61, "saturation": 0.6}
 
 
@@ -59,3 +63,30 @@ def save(root, records, *, text="study: demo\n"):
         else:
             store.finish(replace(one, curves=()))
     return root
+
+
+def only(records, **options):
+    """The one table that these records make."""
+    (found,) = compare(records, **options).comparisons
+    return found
+
+
+def row(comparison, **factors):
+    """The one row with these values."""
+    (found,) = [one for one in comparison.rows if factors.items() <= one.factors.items()]
+    return found
+
+
+def grid(value, *, activations=("relu", "elu"), biases=(0.0, 0.01), seeds=range(3), **common):
+    """Records over activation x bias; ``value(activation, bias, seed)`` gives the accuracy."""
+    return [
+        record(value(a, b, s), activation=a, bias_init=b, seed=s, **common)
+        for a in activations
+        for b in biases
+        for s in seeds
+    ]
+
+
+def smooth(activation, bias, seed):
+    """An accuracy that depends on all three, with a difference that varies over seeds."""
+    return 0.9 + 0.02 * (activation == "elu") + bias + 0.001 * seed * (1 + (activation == "elu") + 50 * bias)

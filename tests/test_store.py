@@ -130,7 +130,7 @@ def test_unfinished_runs_are_counted_once_a_study(tmp_path):
     for seed in (1, 2):
         Store(tmp_path, "demo").begin(RunSpec(seed=seed))
     found = read_results(tmp_path)
-    assert (len(found), found.warnings) == (1, ("demo: 2 runs have not finished and are left out",))
+    assert (len(found), found.warnings) == (1, ("demo: unfinished runs, left out: 2",))
 
 
 @pytest.mark.parametrize("outcome", ["ok", "collapsed", "diverged"])

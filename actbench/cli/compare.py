@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from actbench.comparison import Comparisons
+    from actbench.reports import Report
 
 
 def compare(
@@ -29,9 +33,8 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Compare finished runs: means with intervals, paired differences to a baseline, outcomes, dead units."""
-    from actbench.cli.output import listed, pairs, stdout
+    from actbench.cli.output import listed, pairs
     from actbench.compare import compare as compare_records
-    from actbench.files import write_atomically
     from actbench.plugins import load
     from actbench.store import read_results
 
@@ -48,9 +51,16 @@ def compare(
     if chosen == "csv":  # a table of numbers has no place for sentences
         for warning in found.warnings:
             typer.echo(f"warning: {warning}", err=True)
+    _write(report, found, output)
+
+
+def _write(report: Report, found: Comparisons, output: Path | None) -> None:
+    from actbench.cli.output import stdout
+    from actbench.files import write_atomically
+
     if output is None:
         report.render(found, stdout())
-    else:
-        text = StringIO()
-        report.render(found, text)
-        write_atomically(output, text.getvalue())
+        return
+    text = StringIO()
+    report.render(found, text)
+    write_atomically(output, text.getvalue())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,9 +26,8 @@ def show(
     from actbench.cli.activation import facts, print_facts
     from actbench.cli.output import as_json, stdout
     from actbench.reports.table import console_for
-    from actbench.store import find_run
 
-    found = [facts(name) if name in plugins.names("activations") else find_run(results, name) for name in names]
+    found = [facts(name) if name in plugins.names("activations") else _run(results, name) for name in names]
     if json:
         content = [one if isinstance(one, dict) else {**one.to_json(), "curves": list(one.curves)} for one in found]
         print(as_json(content), file=stdout())
@@ -38,6 +38,18 @@ def show(
             print_facts(console, one)
         else:
             print_run(console, one)
+
+
+def _run(results: Path, name: str) -> RunRecord:
+    from actbench import plugins
+    from actbench.errors import UsageError
+    from actbench.store import find_run
+
+    try:
+        return find_run(results, name)
+    except UsageError as error:
+        near = plugins.nearest(name, plugins.names("activations"))
+        raise UsageError(f"{error}; or the activation '{near}'?" if near else str(error)) from error
 
 
 def print_run(console: Console, record: RunRecord) -> None:
@@ -95,7 +107,7 @@ def _print_layers(console: Console, record: RunRecord) -> None:
     health = record.spec.health
     probe = record.health.get("probe_size", health.probe_size)
     console.print(
-        f"dead: slope ≤ {health.dead_slope:g} on {probe:,} training images; constant: output's sd ≤ "
+        f"\ndead: slope ≤ {health.dead_slope:g} on {probe:,} training images; constant: output's sd ≤ "
         f"{health.constant_std:g}; inert: either.\nSilent on all of them means active on fewer than "
         f"{quantity('health.dead_fraction', 3 / probe)} of such images (95 %).",
         style="dim",
@@ -106,7 +118,18 @@ def _print_curve(console: Console, record: RunRecord) -> None:
     keys = ["epoch", "train.loss", "train.accuracy", "val.loss", "val.accuracy", "health.dead_fraction"]
     keys = [key for key in keys if any(key in row for row in record.curves)]
     if record.curves:
-        _print_rows(console, "Curve (epoch 0: at initialisation)", keys, list(record.curves))
+        _print_rows(console, "Curve (epoch 0: at initialisation)", keys, thinned(record.curves))
+
+
+def thinned(rows: Sequence[Any], most: int = 21) -> list[Any]:
+    """Rows at equal distances, the first and the last among them, so that a long curve fits a screen.
+
+    >>> thinned(range(100), most=5)
+    [0, 25, 50, 74, 99]
+    """
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[round(index * (len(rows) - 1) / (most - 1))] for index in range(most)]
 
 
 def _print_rows(console: Console, title: str, keys: list[str], rows: list[Any]) -> None:

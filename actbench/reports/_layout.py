@@ -70,7 +70,7 @@ def caption(comparison: Comparison) -> list[str]:
         matched = [key for key in comparison.factors if key not in comparison.baseline]
         lines += [
             f"Δ = row − baseline ({show_all(comparison.baseline)}{_with_equal(matched)}), paired by seed",
-            f"* p < {comparison.alpha:g}, Holm-adjusted over the table's {count} rows with a difference",
+            f"* p < {comparison.alpha:g}, Holm-adjusted over all differences of a column ({count})",
         ]
     if any(is_bounded(metric) for metric in comparison.metrics):
         lines.append("health shares: mean (range), p by sign-flip")

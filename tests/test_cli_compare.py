@@ -1,0 +1,194 @@
+"""``compare``, ``show`` and ``list`` as a user calls them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from actbench import plugins
+from actbench.cli.compare import compare
+from actbench.cli.list_ import KINDS, list_
+from actbench.cli.output import listed, pairs
+from actbench.cli.show import show
+from actbench.errors import ResultsError, UnknownNameError, UsageError
+from tests.factories import cells, record, save
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command("compare")(compare)
+app.command("show")(show)
+app.command("list")(list_)
+
+RECORDS = [
+    *cells({"relu": [0.90, 0.91, 0.92], "elu": [0.912, 0.918, 0.933]}),
+    record(None, outcome="failed", activation="tanh"),
+    record(0.93, activation={"name": "elu", "alpha": 0.2}, bias_init=0.01),
+]
+
+
+def call(*arguments):
+    """Standard output; a deliberate error is raised as it is."""
+    found = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("results"), RECORDS)
+
+
+def python(*arguments, **environment):
+    """A Python of its own, so that nothing is imported yet."""
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(["", *sys.path]), **environment}
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=variables, check=False)
+
+
+def command(*arguments, **environment):
+    """Standard output of ``actbench``."""
+    found = python("-m", "actbench", *map(str, arguments), **environment)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+def test_compare_prints_a_table(results):
+    text = call("compare", results)
+    assert "demo · mnist-5k · mlp" in text
+    assert "1 of 1 failed" in text
+
+
+def test_compare_takes_its_options_in_the_documented_spellings(results):
+    found = json.loads(
+        call("compare", "--json", results, "--by", "activation", "--metric", "test.loss,test.accuracy",
+             "--where", "bias_init=0,activation=relu", "--baseline", "activation=relu", "--alpha", "0.01")
+    )  # fmt: skip
+    (only,) = found["comparisons"][0]["rows"]
+    assert only["factors"] == {"activation": "relu"}
+    assert list(only["metrics"])[:2] == ["test.loss", "test.accuracy"]
+
+
+def test_a_component_can_be_the_baseline_by_label_or_by_mapping(results):
+    for spelled in ("activation=elu(alpha=0.2),bias_init=1e-2", "activation={name: elu, alpha: 0.2},bias_init=0.01"):
+        found = json.loads(call("compare", results, "--json", "--baseline", spelled))["comparisons"][0]
+        assert found["baseline"] == {"activation": "elu(alpha=0.2)", "bias_init": 0.01}
+
+
+@pytest.mark.parametrize("form", plugins.names("reports"))
+def test_a_file_gets_what_standard_output_would(results, tmp_path, form):
+    target = tmp_path / "found.txt"
+    assert call("compare", results, "-f", form, "-o", target) == ""
+    assert target.read_text() == call("compare", results, "--format", form)
+
+
+def test_the_warnings_of_a_csv_go_to_standard_error(results):
+    found = CliRunner().invoke(app, ["compare", str(results), "-f", "csv"])
+    assert "warning: " in found.stderr
+    assert "warning: " not in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "text"),
+    [
+        (["nowhere"], ResultsError, "no results at nowhere: it does not exist"),
+        (["-f", "tabel"], UnknownNameError, "did you mean 'table'"),
+        (["--metric", "acuracy"], UnknownNameError, "unknown metric 'acuracy'"),
+        (["--baseline", "relu"], UsageError, "--baseline: expected KEY=VALUE such as activation=relu, not 'relu'"),
+        (["--where", "activation=[1"], UsageError, "--where: the value of 'activation'"),
+        (["-o", "no/such/folder/x.md"], ResultsError, "can't write no/such/folder/x.md"),
+    ],
+)
+def test_a_mistake_is_told_with_its_remedy(results, arguments, kind, text):
+    with pytest.raises(kind) as error:
+        call("compare", *([] if "nowhere" in arguments else [results]), *arguments)
+    assert text in str(error.value)
+    assert error.value.exit_code == 2
+
+
+def test_lists_and_pairs_are_split_at_commas_outside_brackets():
+    assert listed(["a, b", "c"]) == ["a", "b", "c"]
+    assert pairs("--where", ["activation=max(x, 0),bias_init=null"]) == {"activation": "max(x, 0)", "bias_init": None}
+    assert pairs("--where", None) == {}
+
+
+def test_a_copied_folder_gives_the_same_bytes_in_any_terminal(results, tmp_path):
+    shutil.copytree(results, tmp_path / "copy")
+    here = command("compare", results, "--json", COLUMNS="40", LC_ALL="C", PYTHONIOENCODING="ascii")
+    there = command("compare", tmp_path / "copy", "--json", COLUMNS="200", FORCE_COLOR="1", PYTHONHASHSEED="1")
+    assert here == there
+
+
+def test_a_small_alphabet_is_no_reason_to_fail(results):
+    assert "92.10" in command("compare", results, PYTHONIOENCODING="ascii")
+    assert "relu" in command("show", "relu-bias-0.0-seed-0", "--results", results, PYTHONIOENCODING="ascii")
+
+
+def test_show_prints_a_runs_whole_page(results):
+    text = call("show", "elu-alpha", "--results", results)
+    for part in (
+        "demo / elu-alpha-0.2-bias-0.01-seed-0-", "ok", "activation   elu(alpha=0.2)", "test.accuracy         93.00 %",
+        "hidden.1", "61.00 %", "0.15 %", "Curve", "2.3000", "torch   2.14.0", "cohort_seconds  3",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_show_tells_why_a_run_failed(results):
+    text = call("show", "tanh-", "--results", results)
+    assert "failed: it failed" in text
+    assert "Health" not in text
+
+
+def test_show_gives_programs_the_record_and_its_curve(results):
+    run, activation = json.loads(call("show", "elu-alpha", "gelu", "--results", results, "--json"))
+    assert (run["outcome"], run["final"]["test.accuracy"], len(run["curves"])) == ("ok", 0.93, 2)
+    assert activation["constants"]["minimum"] == pytest.approx(-0.16997, abs=1e-5)
+    assert activation["constants"]["minimum_at"] == pytest.approx(-0.7518, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", plugins.names("activations"))
+def test_show_explains_every_activation(name):
+    text = call("show", name)
+    row = plugins.load("activations", name)
+    assert row.formula in text
+    assert row.derivative in text
+    assert row.reference in text
+
+
+def test_show_offers_the_nearest_name(results):
+    with pytest.raises(UsageError, match=r"no run 'reluu' in .* or the activation 'relu'"):
+        call("show", "reluu", "--results", results)
+    with pytest.raises(UsageError, match="fits 3 runs"):
+        call("show", "relu-", "--results", results)
+
+
+@pytest.mark.parametrize(("said", "kind"), KINDS.items())
+def test_list_has_a_line_for_every_name(said, kind):
+    lines = call("list", said).splitlines()
+    assert [line.split()[0] for line in lines] == list(plugins.names(kind))
+    assert all(len(line.split()) > 2 for line in lines)
+    assert [one["name"] for one in json.loads(call("list", said, "--json"))] == list(plugins.names(kind))
+
+
+def test_list_offers_the_nearest_kind():
+    with pytest.raises(UnknownNameError, match="did you mean 'models'"):
+        call("list", "model")
+
+
+def test_no_command_here_loads_torch(results):
+    calls = [*(["list", said] for said in KINDS), ["show", "elu-alpha", "--results", results], ["compare", results]]
+    code = (
+        "import sys; from typer.testing import CliRunner; from tests.test_cli_compare import app\n"
+        f"for call in {[[str(word) for word in call] for call in calls]!r}:\n"
+        "    found = CliRunner().invoke(app, call); assert not found.exit_code, found\n"
+        "print([m for m in ('torch', 'scipy.stats', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
+    )
+    assert python("-c", code).stdout.strip() == "[]"
+
+
+def test_the_real_command_ends_with_two_and_one_line_when_the_user_can_mend_it():
+    found = python("-m", "actbench", "compare", "nowhere")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr == "actbench: no results at nowhere: it does not exist\n"

@@ -1,0 +1,209 @@
+"""Rows, baselines, contrasts and warnings, against numbers done by hand or by scipy."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import scipy.stats
+
+from actbench.compare import compare
+from actbench.errors import ResultsError
+from actbench.store import Records, read_results
+from tests.factories import ELU, RELU, SELU, cells, grid, only, record, row, save, smooth
+
+
+def test_the_json_has_the_documented_shape():
+    found = compare(grid(smooth)).to_dict()
+    assert list(found) == ["schema", "comparisons", "warnings"]
+    (comparison,) = found["comparisons"]
+    assert list(comparison) == [
+        "study", "context", "factors", "baseline", "rows", "interaction", "verdicts", "expectations",
+    ]  # fmt: skip
+    assert comparison["context"] == {"dataset": "mnist-5k", "model": "mlp"}
+    assert comparison["factors"] == ["activation", "bias_init"]
+    assert comparison["baseline"] == {"activation": "relu", "bias_init": 0.0}
+    assert (comparison["interaction"], comparison["verdicts"], comparison["expectations"]) == (None, [], [])
+    best = comparison["rows"][0]
+    assert list(best) == ["factors", "runs", "outcomes", "metrics", "vs_baseline"]
+    assert best["outcomes"] == {"ok": 3, "collapsed": 0, "diverged": 0, "failed": 0}
+    assert list(best["metrics"]) == ["test.accuracy", "health.dead_fraction", "parameters", "seconds"]
+    assert list(best["metrics"]["test.accuracy"]) == ["mean", "low", "high", "sd", "min", "max", "n"]
+    assert list(best["vs_baseline"]["test.accuracy"]) == [
+        "difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins", "pairing_gain", "significant",
+    ]  # fmt: skip
+
+
+def test_differences_are_paired_by_seed_and_holm_adjusted():
+    found = only(cells({"relu": RELU, "elu": ELU, "selu": SELU}))
+    p = {name: scipy.stats.ttest_rel(values, RELU).pvalue for name, values in {"elu": ELU, "selu": SELU}.items()}
+    small, large = sorted(p, key=p.get)
+    adjusted = {small: 2 * p[small], large: max(2 * p[small], p[large])}
+    for name in p:
+        contrast = row(found, activation=name).vs_baseline["test.accuracy"]
+        assert contrast.difference.p == pytest.approx(p[name])
+        assert contrast.p_adjusted == pytest.approx(adjusted[name])
+        assert contrast.significant == (adjusted[name] < 0.05)
+    assert row(found, activation="relu").vs_baseline == {}
+
+
+def test_rows_stand_best_first_in_the_metrics_own_direction():
+    records = cells({"relu": RELU, "elu": ELU, "selu": SELU})
+    assert [one.factors["activation"] for one in only(records).rows] == ["elu", "relu", "selu"]
+    by_loss = only(records, metric="test.loss")
+    assert [one.factors["activation"] for one in by_loss.rows] == ["elu", "relu", "selu"]
+    assert row(by_loss, activation="elu").vs_baseline["test.loss"].difference.wins == 4
+
+
+def test_a_component_with_options_is_one_factor_and_an_optimizers_options_are_several():
+    optimizers = [{"name": "sgd", "lr": 0.1}, {"name": "sgd", "lr": 0.01}]
+    records = [
+        record(activation={"name": "elu", "alpha": alpha}, training={"optimizer": optimizer}, seed=seed)
+        for alpha in (0.1, 0.2) for optimizer in optimizers for seed in range(2)
+    ]  # fmt: skip
+    assert only(records).factors == ("activation", "training.optimizer.lr")
+    assert {one.factors["activation"] for one in only(records).rows} == {"elu(alpha=0.1)", "elu(alpha=0.2)"}
+    mixed = [*records, record(activation="relu", training={"optimizer": "adam"})]
+    assert only(mixed).factors == ("activation", "training.optimizer")
+
+
+def test_a_single_activation_is_still_named():
+    found = only(cells({"relu": RELU}))
+    assert (found.factors, found.baseline, found.rows[0].vs_baseline) == (("activation",), None, {})
+
+
+def test_datasets_models_and_studies_are_never_mixed():
+    records = [
+        *cells({"relu": RELU}), *cells({"relu": RELU}, study="other"), *cells({"relu": RELU}, dataset="digits"),
+        *cells({"relu": RELU}, model={"name": "mlp", "hidden": [8]}),
+    ]  # fmt: skip
+    found = [(one.study, *one.context.values()) for one in compare(records).comparisons]
+    assert found == [
+        ("demo", "digits", "mlp"), ("demo", "mnist-5k", "mlp"), ("demo", "mnist-5k", "mlp(hidden=[8])"),
+        ("other", "mnist-5k", "mlp"),
+    ]  # fmt: skip
+
+
+def test_a_models_option_becomes_a_factor_when_named():
+    records = [r for width in (8, 16) for r in cells({"relu": RELU}, model={"name": "mlp", "hidden": [width]})]
+    found = only(records, by=["model.hidden"])
+    assert (found.context, [one.factors for one in found.rows]) == (
+        {"dataset": "mnist-5k", "model": "mlp"},
+        [{"model.hidden": "[8]"}, {"model.hidden": "[16]"}],
+    )
+    assert only(records, by=["model"]).context == {"dataset": "mnist-5k"}
+
+
+def test_by_averages_over_the_other_factors_within_each_seed():
+    found = only(grid(lambda a, b, s: {0.0: 0.5, 0.01: 0.7}[b] + 0.01 * s + 0.1 * (a == "elu")), by=["activation"])
+    relu = row(found, activation="relu").metrics["test.accuracy"]
+    assert (relu.n, relu.mean, relu.min, relu.max) == pytest.approx((3, 0.61, 0.60, 0.62))
+    assert row(found, activation="relu").runs == 6
+    assert (found.baseline, found.averaged) == ({"activation": "relu"}, ("bias_init",))
+
+
+def test_by_leaves_out_a_seed_that_lacks_a_combination():
+    records = grid(smooth)
+    records[0] = record(None, outcome="diverged", activation="relu", bias_init=0.0, seed=0)
+    found = only(records, by=["activation"])
+    assert row(found, activation="relu").metrics["test.accuracy"].n == 2
+    assert row(found, activation="elu").vs_baseline["test.accuracy"].difference.n_pairs == 2
+
+
+def test_where_keeps_only_the_runs_that_fit():
+    found = only(grid(smooth), where={"bias_init": 0, "activation": {"name": "relu"}})
+    assert [(one.factors, one.runs) for one in found.rows] == [({"activation": "relu"}, 3)]
+
+
+def test_no_record_is_an_error_that_says_why():
+    with pytest.raises(ResultsError, match="unfinished runs, left out: 2"):
+        compare(Records((), ("demo: unfinished runs, left out: 2",)))
+
+
+def test_failures_are_counted_beside_the_mean():
+    bad = [record(None, outcome="diverged", seed=4), record(None, outcome="failed", seed=5)]
+    found = compare([*cells({"relu": RELU, "elu": ELU}), *bad, record(0.1, outcome="collapsed", seed=6)])
+    relu = row(found.comparisons[0], activation="relu")
+    assert dict(relu.outcomes) == {"ok": 4, "collapsed": 1, "diverged": 1, "failed": 1}
+    assert relu.metrics["test.accuracy"].n == 5
+    assert relu.metrics["test.accuracy"].mean == pytest.approx((sum(RELU) + 0.1) / 5)
+    for text in ("1 of 11 runs diverged", "1 of 11 runs failed", "1 of 11 runs collapsed", "rows have 4 to 5 seeds"):
+        assert any(text in warning for warning in found.warnings)
+
+
+def test_a_dead_fraction_has_a_range_and_a_sign_flip_test():
+    records = [*cells({"relu": RELU}, dead=0.2), *cells({"elu": ELU}, dead=0.0)]
+    found = only(records, metric="health.dead_fraction")
+    dead = row(found, activation="relu").metrics["health.dead_fraction"]
+    assert (dead.mean, dead.low, dead.high, dead.min, dead.max) == (0.2, None, None, 0.2, 0.2)
+    varied = [record(dead=0.1 + 0.01 * seed, seed=seed) for seed in range(5)]
+    varied += [record(dead=0.02 * seed, seed=seed, activation="elu") for seed in range(5)]
+    contrast = row(only(varied, metric="health.dead_fraction"), activation="elu").vs_baseline["health.dead_fraction"]
+    assert (contrast.difference.p, contrast.difference.wins, contrast.difference.low) == (2 / 32, 5, None)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        cells({"relu": [0.9], "elu": [0.8]}),
+        cells({"relu": [0.9, 0.8], "elu": [0.8, 0.9]}),
+        cells({"relu": [0.9] * 4, "elu": [0.9] * 4, "selu": [0.95] * 4}),
+        [record(None, outcome="failed", activation=a, seed=s) for a in ("relu", "elu") for s in range(3)],
+        [record(None, outcome="diverged", activation=a, seed=s) for a in ("relu", "elu") for s in range(3)],
+        [record(0.9, seed=0), record(0.8, activation="elu", seed=1)],
+        [record(math.nan, seed=s) for s in range(3)] + cells({"elu": ELU}),
+        [record(0.9)],
+    ],
+    ids=["n=1", "n=2", "constant", "all failed", "all diverged", "no common seed", "nan", "one run"],
+)
+@pytest.mark.parametrize("metric", ["test.accuracy", "health.dead_fraction", "seconds"])
+def test_degenerate_runs_give_neither_nan_nor_a_traceback(records, metric):
+    json.dumps(compare(records, metric=metric).to_dict(), allow_nan=False)
+
+
+def test_fewer_than_three_seeds_have_no_verdict_and_say_so():
+    found = compare(cells({"relu": [0.9, 0.8], "elu": [0.8, 0.9]}))
+    contrast = row(found.comparisons[0], activation="elu").vs_baseline["test.accuracy"]
+    assert (contrast.difference.p, contrast.p_adjusted, contrast.significant) == (None, None, False)
+    assert "fewer than 3 seeds: no interval and no test" in found.warnings
+
+
+def test_mixed_environments_and_repeated_runs_are_told():
+    records = [record(seed=0), record(seed=1, environment={"torch": "2.11.0"}), record(0.5, seed=0)]
+    found = compare(records)
+    assert "runs differ in torch: 2.11.0, 2.14.0" in found.warnings
+    assert "runs that repeat another's settings and seed, left out: 1" in found.warnings
+    assert found.comparisons[0].rows[0].metrics["test.accuracy"].mean == 0.9
+
+
+def test_a_copied_folder_gives_the_same_bytes(tmp_path):
+    records = [*grid(smooth), record(None, outcome="failed", seed=9)]
+    save(tmp_path / "here", records, text="compare: {baseline: {activation: elu}}")
+    broken = next((tmp_path / "here/demo/runs").glob("elu*")) / "result.json"
+    broken.write_text("{")
+    shutil.copytree(tmp_path / "here", tmp_path / "far/away")
+    here, there = (json.dumps(compare(read_results(tmp_path / p)).to_dict()) for p in ("here", "far/away"))
+    assert here == there
+
+
+def test_a_thousand_runs_are_compared_in_well_under_a_second():
+    records = [record(0.9 + s / 1e5, bias_init=b / 10, seed=s) for s in range(20) for b in range(50)]
+    start = time.perf_counter()
+    compare(records)
+    assert time.perf_counter() - start < 2
+
+
+def test_comparing_leaves_torch_and_scipy_alone_until_a_p_value_is_needed(tmp_path):
+    save(tmp_path, cells({"relu": [0.9], "elu": [0.8]}))
+    code = (
+        "import sys; from actbench.compare import compare; from actbench.store import read_results; "
+        f"compare(read_results({str(tmp_path)!r})); "
+        "print([m for m in ('torch', 'scipy', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert found.stdout.strip() == "[]"

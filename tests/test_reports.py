@@ -1,0 +1,177 @@
+"""Formats: golden text for synthetic runs, and what every format must get through."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from actbench import plugins
+from actbench.compare import compare
+from actbench.reports import _text
+from actbench.statistics import Interval
+from tests.factories import cells, record
+
+RELU = [0.90, 0.91, 0.92]
+ELU = [0.912, 0.918, 0.933]
+
+
+def rendered(name, records, **options):
+    target = io.StringIO()
+    plugins.load("reports", name).render(compare(records, **options), target)
+    return target.getvalue()
+
+
+def varied():
+    """Two factors, one diverged run, a dead fraction with a range, unequal parameter counts."""
+    records = [
+        record(0.9 + 0.01 * (b > 0) + 0.001 * s, activation=a, bias_init=b, seed=s, dead=0.01 * s)
+        for a in ({"name": "elu", "alpha": 0.2}, "relu") for b in (0.0, 0.01) for s in range(4)
+    ]  # fmt: skip
+    records[-1] = record(None, outcome="diverged", activation="relu", bias_init=0.01, seed=3)
+    records[0] = replace(records[0], final={**records[0].final, "parameters": 7.0})
+    return records
+
+
+def squeezed(text):
+    """Text without the spaces that only align it."""
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def test_the_table_reads_as_designed():
+    found = squeezed(rendered("table", cells({"relu": RELU, "elu": ELU})))
+    assert found[0] == "demo · mnist-5k · mlp"
+    assert found[1] == "activation test.accuracy Δ baseline (points) better in n dead"
+    assert set(found[2]) == {"─"}
+    assert found[3:5] == [
+        "elu 92.10 % [89.41, 94.79] +1.10 [+0.44, +1.76] * 3 of 3 3 1.00 %",
+        "relu 91.00 % [88.52, 93.48] baseline 3 1.00 %",
+    ]
+    assert " ".join(found[5:]) == (
+        "mean [95 % Student-t interval] over n seeds, best first; Δ = row − baseline (activation=relu), "
+        "paired by seed; "
+        "* p < 0.05, Holm-adjusted over all differences of a column (1); dead: mean share (range) of hidden units "
+        "with slope ≤ 0.001 on 2,000 training images; 199,210 parameters each. "
+        "warning: with 3 paired seeds no exact test can reach p < 0.05 (smallest possible 0.25): a smaller p rests on "
+        "normally distributed differences"
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 140, 200])
+def test_the_table_never_exceeds_the_width_and_keeps_every_row(monkeypatch, width):
+    monkeypatch.setattr("actbench.reports.table.PLAIN_WIDTH", width)
+    text = rendered("table", varied(), metric=["test.accuracy", "test.loss"])
+    assert max(map(len, text.splitlines())) <= width
+    for mean in ("90.15", "91.15", "91.10"):
+        assert mean in text
+
+
+def test_a_wide_table_has_all_details_and_a_narrow_one_the_essentials(monkeypatch):
+    for width, present, absent in (
+        (150, ("(0.00–3.00)", "better in"), ()),
+        (70, ("90.15",), ("(0.00–3.00)", "better in")),
+    ):
+        monkeypatch.setattr("actbench.reports.table.PLAIN_WIDTH", width)
+        text = rendered("table", varied())
+        assert all(one in text for one in present)
+        assert not any(one in text for one in absent)
+
+
+def test_a_file_gets_no_control_codes(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b" not in rendered("table", varied())
+
+
+def test_a_terminal_gets_colours_unless_it_asks_for_none(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for colours in (True, False):
+        if not colours:
+            monkeypatch.setenv("NO_COLOR", "1")
+        target = Terminal()
+        plugins.load("reports", "table").render(compare(cells({"relu": RELU, "elu": ELU})), target)
+        assert ("\x1b[32m" in target.getvalue()) == colours
+
+
+def test_markdown_reads_as_designed():
+    assert rendered("markdown", cells({"relu": RELU, "x * sigmoid(x)": ELU})).splitlines()[:7] == [
+        "### demo · mnist-5k · mlp",
+        "",
+        "| activation | test.accuracy | Δ baseline (points) | better in | n | dead |",
+        "| :--- | ---: | ---: | ---: | ---: | ---: |",
+        "| x \\* sigmoid(x) | 92.10 % [89.41, 94.79] | +1.10 [+0.44, +1.76] \\* | 3 of 3 | 3 | 1.00 % |",
+        "| relu | 91.00 % [88.52, 93.48] | baseline |  | 3 | 1.00 % |",
+        "",
+    ]
+
+
+def test_csv_has_one_line_a_row_and_metric_with_raw_numbers():
+    lines = list(csv.DictReader(io.StringIO(rendered("csv", varied()))))
+    assert len(lines) == 4 * 4
+    accuracy = [line for line in lines if line["metric"] == "test.accuracy"]
+    relu = next(line for line in accuracy if line["activation"] == "relu" and line["bias_init"] == "0.01")
+    assert (relu["runs"], relu["diverged"], relu["n"], relu["baseline"]) == ("4", "1", "3", "False")
+    assert float(relu["mean"]) == pytest.approx(0.911)
+    assert float(relu["versus_difference"]) == pytest.approx(0.01)
+    baseline = next(line for line in accuracy if line["baseline"] == "True")
+    assert (baseline["activation"], baseline["versus_p"]) == ("relu", "")
+
+
+def test_csv_puts_studies_with_different_factors_under_one_header():
+    records = [*cells({"relu": RELU, "elu": ELU}), *(record(bias_init=b, study="other") for b in (0.0, 0.1))]
+    lines = list(csv.DictReader(io.StringIO(rendered("csv", records))))
+    assert {line["bias_init"] for line in lines if line["study"] == "demo"} == {""}
+    assert {line["bias_init"] for line in lines if line["study"] == "other"} == {"0.0", "0.1"}
+
+
+def test_json_is_the_comparison_itself_the_same_bytes_each_time():
+    text = rendered("json", varied())
+    assert text == rendered("json", varied())
+    assert json.loads(text) == compare(varied()).to_dict()
+    assert text.isascii()
+
+
+DEGENERATE = {
+    "one run": [record(0.9)],
+    "two seeds": cells({"relu": [0.9, 0.8], "elu": [0.8, 0.9]}),
+    "identical": cells({"relu": RELU, "elu": RELU}),
+    "constant": cells({"relu": [0.9] * 3, "elu": [0.95] * 3}),
+    "all failed": [record(None, outcome="failed", activation=a, seed=s) for a in ("relu", "elu") for s in range(3)],
+    "two studies": [*cells({"relu": RELU}), *cells({"relu": RELU, "elu": ELU}, study="other")],
+    "markup": cells({"relu": RELU, "x * sigmoid(x)": ELU}, study="[bold]:smile:"),
+}
+
+
+@pytest.mark.parametrize("name", plugins.names("reports"))
+@pytest.mark.parametrize("records", DEGENERATE.values(), ids=DEGENERATE)
+def test_every_format_gets_through_degenerate_runs(name, records):
+    text = rendered(name, records, metric=["test.accuracy", "health.dead_fraction", "test.loss"])
+    assert text.endswith("\n")
+    assert "nan" not in text.lower()
+
+
+def test_identical_columns_say_so():
+    assert "identical" in rendered("table", DEGENERATE["identical"])
+
+
+def test_brackets_and_colons_are_printed_as_they_are():
+    assert "[bold]:smile: · mnist-5k · mlp" in rendered("table", DEGENERATE["markup"])
+
+
+@pytest.mark.parametrize("name", plugins.names("reports"))
+def test_a_report_has_a_summary_for_the_list(name):
+    module = type(plugins.load("reports", name)).__module__
+    assert __import__(module, fromlist=["plugin"]).__doc__.endswith(".")
+
+
+def test_amounts_carry_their_units():
+    assert _text.quantity("seconds", 1.234) == "1.23 s"
+    assert _text.quantity("test.loss", 123456.0) == "1.235e+05"
+    assert _text.quantity("test.loss", None) == "–"
+    assert _text.mean("test.accuracy", Interval(0.5, None, None, None, 0.5, 0.5, 1)) == "50.00 %"
+    assert _text.short_names(["a.lr", "b.lr", "c.epochs"]) == {"a.lr": "a.lr", "b.lr": "b.lr", "c.epochs": "epochs"}
