@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from actbench.activations import Activation
-    from actbench.compare import compare
+    from actbench.comparing import compare
     from actbench.comparison import Comparisons
     from actbench.config import Study
     from actbench.record import RunRecord
@@ -28,7 +28,7 @@ _HOMES = {
     "RunRecord": "record",
     "RunSpec": "spec",
     "Study": "config",
-    "compare": "compare",
+    "compare": "comparing",
     "read_results": "store",
     "run": "runner",
 }

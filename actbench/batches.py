@@ -51,6 +51,7 @@ class Images:
         scale: (C, 1, 1), 1 / (255 σ) of the training part.
         shift: (C, 1, 1), -μ / σ of the training part.
         classes: Number of classes.
+        fingerprint: sha256 of the source's images and labels, to tell data apart that have one name.
     """
 
     train: Examples
@@ -59,6 +60,7 @@ class Images:
     scale: Tensor
     shift: Tensor
     classes: int
+    fingerprint: str
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -91,6 +93,7 @@ def to_device(data: Data, device: torch.device, dtype: torch.dtype) -> Images:
         scale=(1 / (255 * std)).to(device=device, dtype=dtype),
         shift=(-mean / std).to(device=device, dtype=dtype),
         classes=len(data.classes),
+        fingerprint=data.fingerprint,
     )
 
 

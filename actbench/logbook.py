@@ -71,7 +71,7 @@ class Logbook:
                 curves=tuple(self._rows[run]),
                 final=self._final(run, tested) | {"seconds": timing["seconds"]},
                 health=self._health[run],
-                environment=environment.of_worker(session.device),
+                environment=environment.of_worker(session.device) | {"data": session.images.fingerprint},
                 timing=timing,
                 message=message,
             )

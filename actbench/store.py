@@ -60,13 +60,16 @@ class Store:
         """How the run ended; None when it never did, or left nothing that can be read.
 
         Raises:
-            ResultsError: When its result was written by a newer actbench, which running again would overwrite.
+            ResultsError: When its result was written by a newer actbench, which running again would overwrite, or the
+                folder can't be read.
         """
         folder = self.run_folder(spec)
         try:
             content = read_json(folder / "result.json")
         except FileNotFoundError:
             return "failed" if (folder / "error.txt").exists() else None
+        except OSError as error:
+            raise ResultsError(f"can't read {folder}: {error.strerror}") from error
         except ValueError:
             return None
         schema, outcome = content.get("schema"), content.get("outcome")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from actbench.compare import compare
+from actbench.comparing import compare
 from actbench.record import RunRecord
 from actbench.spec import RunSpec
 from actbench.store import Store

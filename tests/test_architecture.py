@@ -49,7 +49,7 @@ RANKS: dict[str, int] = {
     "factors": 5,
     "cautions": 5,
     "comparison": 5,
-    "compare": 5,
+    "comparing": 5,
     "reports": 6,
     "runner": 6,
     "cli": 7,

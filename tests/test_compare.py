@@ -11,7 +11,7 @@ import time
 import pytest
 import scipy.stats
 
-from actbench.compare import compare
+from actbench.comparing import compare
 from actbench.errors import ResultsError
 from actbench.store import Records, read_results
 from tests.factories import ELU, RELU, SELU, cells, grid, only, record, row, save, smooth
@@ -200,7 +200,7 @@ def test_a_thousand_runs_are_compared_in_well_under_a_second():
 def test_comparing_leaves_torch_and_scipy_alone_until_a_p_value_is_needed(tmp_path):
     save(tmp_path, cells({"relu": [0.9], "elu": [0.8]}))
     code = (
-        "import sys; from actbench.compare import compare; from actbench.store import read_results; "
+        "import sys; from actbench.comparing import compare; from actbench.store import read_results; "
         f"compare(read_results({str(tmp_path)!r})); "
         "print([m for m in ('torch', 'scipy', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
     )

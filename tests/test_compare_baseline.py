@@ -2,7 +2,7 @@
 
 import pytest
 
-from actbench.compare import compare
+from actbench.comparing import compare
 from actbench.errors import ActbenchError, UnknownNameError, UsageError
 from actbench.factors import cell, fitting
 from actbench.spec import RunSpec

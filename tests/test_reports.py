@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from actbench import plugins
-from actbench.compare import compare
+from actbench.comparing import compare
 from actbench.reports import _text
 from actbench.statistics import Interval
 from tests.factories import cells, record

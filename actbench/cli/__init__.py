@@ -25,6 +25,8 @@ app.command("list")(list_.list_)
 
 def main() -> None:
     """Run the command line; a deliberate error becomes one message on stderr and its exit code."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a user's own modules lie where the command is typed, as with `python -m`
     try:
         app()
     except ActbenchError as error:

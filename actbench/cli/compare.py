@@ -34,7 +34,7 @@ def compare(
 ) -> None:
     """Compare finished runs: means with intervals, paired differences to a baseline, outcomes, dead units."""
     from actbench.cli.output import listed, pairs
-    from actbench.compare import compare as compare_records
+    from actbench.comparing import compare as compare_records
     from actbench.plugins import load
     from actbench.store import read_results
 

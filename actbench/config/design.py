@@ -112,8 +112,8 @@ class Compare(Options):
     """What ``compare`` does unless its command line says otherwise.
 
     Attributes:
-        baseline: Factor (a dotted key of a run) -> the value that the others are compared with; where a factor is
-            missing, its first value in the sweep serves.
+        baseline: Factor (a dotted key of a run) -> the value that the others are compared with; a factor that is
+            missing is matched: each row is compared with the baseline that equals it there.
         metric: The metrics that tables show, the leading one first.
     """
 

@@ -96,13 +96,13 @@ class UserModule:
             module = self._make(shape, classes).to(initializer.dtype)
             self._random_state = torch.get_rng_state()
         tensors = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
-        layers = [name for name, layer in module.named_modules() if isinstance(layer, LINEAR)]
-        for name in layers:
-            weight = tensors[f"{name}.weight"]
-            if initializer.spec.bias_init is None and f"{name}.bias" in tensors:
-                raise ModelError(f"{self._path}: bias_init is null, but '{name}' has a bias; build it with bias=False")
-            start = initializer.layer(name, tuple(weight.shape), first=name == layers[0], output=name == layers[-1])
-            tensors |= {key: tensor for key, tensor in start.items() if key in tensors}
+        prefixes = [f"{name}." if name else "" for name, layer in module.named_modules() if isinstance(layer, LINEAR)]
+        layers = [prefix for prefix in prefixes if f"{prefix}weight" in tensors]  # a tied weight has only one name
+        for prefix in layers:
+            shape, ends = tuple(tensors[f"{prefix}weight"].shape), (prefix == layers[0], prefix == layers[-1])
+            tensors[f"{prefix}weight"] = initializer.weight(shape, first=ends[0])
+            if f"{prefix}bias" in tensors:
+                tensors[f"{prefix}bias"] = self._bias(initializer.bias(shape, output=ends[1]), prefix)
         return tensors
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
@@ -116,6 +116,12 @@ class UserModule:
             logits: Tensor = torch.func.functional_call(module, own, (x.squeeze(0),))
             self._random_state = torch.get_rng_state()
         return logits.unsqueeze(0)
+
+    def _bias(self, bias: Tensor | None, prefix: str) -> Tensor:
+        if bias is None:
+            layer = prefix.removesuffix(".")
+            raise ModelError(f"{self._path}: bias_init is null, but '{layer}' has a bias; build it with bias=False")
+        return bias
 
     def _make(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
         """Call the factory with what it has parameters for, and name the activations in what it made."""

@@ -1,0 +1,235 @@
+"""``actbench run`` as a user meets it: a process with arguments, an exit code, two streams and a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from actbench import cli, environment
+
+STUDY = """\
+study: tiny
+dataset: {name: digits, train_size: 200, test_size: 100}
+model: {name: mlp, hidden: [16]}
+training: {epochs: 2, batch_size: 32}
+seeds: 2
+sweep:
+  activation: [relu, tanh]
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Datasets are decoded into it once for all tests."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def actbench(
+    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Run:
+    """The command in this process, in an empty folder that holds study.yaml; torch is imported once for all tests."""
+    (tmp_path / "study.yaml").write_text(STUDY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ACTBENCH_DATA", str(data_folder))
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["actbench", *arguments])
+        environment.of_command.cache_clear()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        return Done(code if isinstance(code, int) else 0, *capfd.readouterr())
+
+    return run
+
+
+def train(actbench: Run, *arguments: str) -> Done:
+    """``run study.yaml`` with the engine that needs no further process."""
+    return actbench("run", "study.yaml", "--engine", "inline", *arguments)
+
+
+def results(folder: Path, study: str = "tiny") -> dict[str, dict]:
+    paths = sorted((folder / "results" / study / "runs").glob("*/result.json"))
+    return {path.parent.name: json.loads(path.read_text()) for path in paths}
+
+
+def numbers(result: dict) -> dict:
+    """What must not depend on how a run was computed."""
+    kept = {key: result[key] for key in ("spec", "outcome", "health", "digest", "message")}
+    return kept | {"final": {key: value for key, value in result["final"].items() if key != "seconds"}}
+
+
+def test_a_study_is_trained_stored_and_not_trained_again(actbench: Run, tmp_path: Path) -> None:
+    done = actbench("run", "study.yaml")  # with the default engine
+    assert done.returncode == 0, done.stderr
+    assert "4 ok" in done.stderr
+    assert done.stdout == "", "results go to stdout, progress to stderr"
+    assert "\x1b" not in done.stderr, "no cursor codes where there is no terminal"
+
+    stored = results(tmp_path)
+    assert len(stored) == 4
+    for name, result in stored.items():
+        lines = (tmp_path / "results/tiny/runs" / name / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["epoch"] for line in lines] == [0, 1, 2]
+        assert result["final"]["test.accuracy"] > 0.5
+        assert result["environment"]["argv"][1:] == ["run", "study.yaml"]
+        assert {"torch", "actbench", "python", "device", "threads", "data"} <= set(result["environment"])
+    assert (tmp_path / "results/tiny/study.yaml").read_text() == STUDY
+
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("result.json")}
+    again = actbench("run", "study.yaml")
+    assert again.returncode == 0
+    assert "nothing to do, all 4 runs are finished" in again.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("result.json")}
+
+
+def test_more_seeds_run_only_the_new_ones(actbench: Run, tmp_path: Path) -> None:
+    train(actbench, "seeds=1")
+    first = {name: result["timing"] for name, result in results(tmp_path).items()}
+    done = train(actbench, "seeds=3")
+    assert "2 finished earlier" in done.stderr
+    after = results(tmp_path)
+    assert len(after) == 6
+    assert {name: after[name]["timing"] for name in first} == first
+
+
+@pytest.mark.parametrize(
+    "how", [("-j", "1"), ("-j", "2", "--cohort-size", "1"), ("--engine", "inline", "--cohort-size", "3")]
+)
+def test_how_a_run_is_computed_does_not_change_its_record(actbench: Run, tmp_path: Path, how: tuple[str, ...]) -> None:
+    train(actbench, "bias_init=0,0.01")
+    usual = {name: numbers(result) for name, result in results(tmp_path).items()}
+    (tmp_path / "results").rename(tmp_path / "usual")
+    assert actbench("run", "study.yaml", "bias_init=0,0.01", *how).returncode == 0
+    assert {name: numbers(result) for name, result in results(tmp_path).items()} == usual
+    assert len(usual) == 8
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(actbench: Run, tmp_path: Path) -> None:
+    said = train(actbench, "--dry-run")
+    assert said.returncode == 0
+    assert "4: 0 done, 4 to do" in said.stdout
+    assert not (tmp_path / "results").exists()
+    train(actbench, "seeds=1")
+    said = train(actbench, "--dry-run")
+    assert "4: 2 done, 2 to do" in said.stdout
+    assert "about" in said.stdout
+
+
+def test_a_smoke_run_goes_to_its_own_folder(actbench: Run, tmp_path: Path) -> None:
+    done = train(actbench, "--smoke", "seeds=4")
+    assert done.returncode == 0, done.stderr
+    assert len(results(tmp_path, "tiny-smoke")) == 4
+    assert not results(tmp_path)
+
+
+def test_a_run_that_diverges_is_recorded_and_the_study_goes_on(actbench: Run, tmp_path: Path) -> None:
+    done = train(actbench, "activation=relu", "training.optimizer.lr=0.1,1e30")
+    assert done.returncode == 0, done.stderr
+    outcomes = [(r["spec"]["training"]["optimizer"]["lr"], r["outcome"]) for r in results(tmp_path).values()]
+    assert sorted(set(outcomes)) == [(0.1, "ok"), (1e30, "diverged")]
+    wild = next(result for result in results(tmp_path).values() if result["outcome"] == "diverged")
+    assert wild["final"]["test.accuracy"] is None
+    assert "since epoch" in wild["message"]
+    table = actbench("compare", "results")
+    assert table.returncode == 0
+    assert "2 of 2 diverged" in table.stdout
+
+
+def test_a_failing_run_fails_alone_and_is_run_again(actbench: Run, tmp_path: Path) -> None:
+    broken = "activation=relu,{name: mine, path: 'broken_activation:raises_when_training'}"
+    done = train(actbench, broken, "seeds=1")
+    assert done.returncode == 1
+    assert "out of order" in done.stderr
+    (error,) = (tmp_path / "results").rglob("error.txt")
+    assert "RuntimeError: out of order" in error.read_text()
+    assert [result["spec"]["activation"]["name"] for result in results(tmp_path).values()] == ["relu"]
+    assert "nothing to do" in train(actbench, broken, "seeds=1", "--retry", "none").stderr
+    again = train(actbench, broken, "seeds=1")
+    assert again.returncode == 1
+    assert "1 finished earlier" in again.stderr
+
+
+def test_force_runs_finished_runs_again(actbench: Run, tmp_path: Path) -> None:
+    train(actbench, "seeds=1")
+    first = results(tmp_path)
+    assert "2 ok" in train(actbench, "seeds=1", "--force").stderr
+    second = results(tmp_path)
+    assert {name: numbers(result) for name, result in first.items()} == {name: numbers(r) for name, r in second.items()}
+    assert {name: r["timing"] for name, r in first.items()} != {name: r["timing"] for name, r in second.items()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("absent.yaml",), "absent.yaml"),
+        (("study.yaml", "training.epohcs=3"), "did you mean 'epochs'?"),
+        (("study.yaml", "activation=reluu"), "did you mean 'relu'?"),
+        (("study.yaml", "model={name: cnn, channels: [4, 4, 4, 4]}"), "leave nothing of a 8×8 image"),
+        (("study.yaml", "dataset.train_size=5000"), "5000"),
+        (("study.yaml", "dataset={name: idx, root: nowhere}"), "nowhere"),
+        (("study.yaml", "dataset={name: mine, path: 'absent:load'}"), "can't import 'absent'"),
+        (("study.yaml", "model.batch_norm=true", "training.batch_size=199"), "batch_norm needs two examples a step"),
+        (("study.yaml", "--device", "cuda:99"), "no device 'cuda:99' on this machine"),
+        (("study.yaml", "--device", "abacus"), "unknown device 'abacus'"),
+        (("study.yaml", "--engine", "poool"), "did you mean 'pool'?"),
+        (("study.yaml", "--jobs", "none"), "neither auto nor a number"),
+        (("study.yaml", "--results", "study.yaml"), "study.yaml"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_input_gets_one_message_and_exit_code_2(actbench: Run, arguments: tuple[str, ...], told: str) -> None:
+    done = actbench("run", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr.replace("\n│ ", "")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path, data_folder: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    command = [sys.executable, "-m", "actbench", "run", "study.yaml", "seeds=300", "-j", "1"]
+    settings = os.environ | {"ACTBENCH_DATA": str(data_folder)}
+    running = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=settings, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while len(results(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "actbench run study.yaml seeds=300 -j 1" in said
+    assert "Traceback" not in said
+    assert 2 <= len(results(tmp_path)) < 600
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running.pid, 0)  # no worker is left in the group
+
+
+def test_users_own_code_is_found_beside_the_config(actbench: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\n\n\ndef gate(z):\n    print('chatty')\n    return z * torch.sigmoid(z)\n"
+    )
+    done = actbench("run", "study.yaml", "activation={name: gate, path: 'mine:gate'}", "seeds=1", "--engine", "pool")
+    assert done.returncode == 0, done.stderr
+    assert "1 ok" in done.stderr

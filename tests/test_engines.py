@@ -1,0 +1,111 @@
+"""What every engine owes its caller, and what becomes of a worker that is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actbench.engines import Engine, Work
+from actbench.plugins import load, names
+from actbench.record import EpochDone, Event, Failed, Finished, Started
+from actbench.spec import Cohort, RunSpec, Runtime
+
+RUNTIME = Runtime(device="cpu")
+HERE = os.getpid()
+
+
+def echo(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    """Work that trains nothing: says that it began, and one row with the process that it ran in."""
+    print("whatever a user's code prints must not get between the events")
+    yield Started(cohort)
+    yield EpochDone(cohort, [{"epoch": 0, "process": os.getpid(), "threads": os.environ.get("OMP_NUM_THREADS")}])
+
+
+def dies_on_seed_one(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    yield Started(cohort)
+    if cohort.shared.seed == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield EpochDone(cohort, [{"epoch": 0}])
+
+
+def cohorts(count: int) -> list[Cohort]:
+    return [Cohort((RunSpec(seed=seed),)) for seed in range(count)]
+
+
+def engine(name: str, jobs: int) -> Engine:
+    made: Engine = load("engines", name)(jobs)
+    return made
+
+
+@pytest.mark.parametrize("name", names("engines"))
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_cohort_is_worked_on_once(name: str, jobs: int) -> None:
+    with engine(name, jobs) as working:
+        events = list(working.execute(Work("test_engines:echo", RUNTIME), cohorts(5)))
+    rows = [event for event in events if isinstance(event, EpochDone)]
+    assert sorted(event.cohort.shared.seed for event in rows) == [0, 1, 2, 3, 4]
+    assert len(events) == 10
+
+
+@pytest.mark.parametrize("name", names("engines"))
+def test_an_engine_can_be_used_twice_and_with_nothing_to_do(name: str) -> None:
+    with engine(name, 2) as working:
+        assert list(working.execute(Work("test_engines:echo", RUNTIME), [])) == []
+        assert len(list(working.execute(Work("test_engines:echo", RUNTIME), cohorts(1)))) == 2
+        assert len(list(working.execute(Work("test_engines:echo", RUNTIME), cohorts(3)))) == 6
+
+
+def test_the_pool_works_in_other_processes_of_one_thread() -> None:
+    with engine("pool", 2) as working:
+        events = list(working.execute(Work("test_engines:echo", RUNTIME), cohorts(6)))
+    rows = [event.rows[0] for event in events if isinstance(event, EpochDone)]
+    assert HERE not in {row["process"] for row in rows}
+    assert len({row["process"] for row in rows}) <= 2
+    assert {row["threads"] for row in rows} == {"1"}
+
+
+def test_a_lost_worker_costs_its_own_cohort_and_no_other() -> None:
+    with engine("pool", 1) as working:
+        events = list(working.execute(Work("test_engines:dies_on_seed_one", RUNTIME), cohorts(4)))
+    failed = [event for event in events if isinstance(event, Failed)]
+    done = [event.cohort.shared.seed for event in events if isinstance(event, EpochDone)]
+    assert [event.cohort.shared.seed for event in failed] == [1]
+    assert "killed by signal 9" in failed[0].message
+    assert sorted(done) == [0, 2, 3]
+
+
+def test_leaving_the_pool_early_leaves_no_process_behind() -> None:
+    with engine("pool", 2) as working:
+        events = working.execute(Work("test_engines:echo", RUNTIME), cohorts(6))
+        rows = [event.rows[0] for event in (next(events), next(events), next(events)) if isinstance(event, EpochDone)]
+    for row in rows:
+        with pytest.raises(ProcessLookupError):
+            os.kill(row["process"], 0)
+
+
+@pytest.mark.parametrize("name", names("engines"))
+def test_every_engine_gives_the_same_records(name: str, tmp_path: Path) -> None:
+    specs = tuple(
+        RunSpec.model_validate(
+            {
+                "dataset": {"name": "digits", "train_size": 100, "test_size": 50},
+                "model": {"name": "mlp", "hidden": [12]},
+                "activation": activation,
+                "training": {"epochs": 1, "batch_size": 25},
+            }
+        )
+        for activation in ("relu", "tanh")
+    )
+    runtime = Runtime(device="cpu", data_folder=tmp_path)
+    with engine(name, 1) as working:
+        events = list(working.execute(Work("actbench.train:run_cohort", runtime), [Cohort(specs)]))
+        alone = list(working.execute(Work("actbench.train:run_cohort", runtime), [Cohort((spec,)) for spec in specs]))
+    together = [event.record for event in events if isinstance(event, Finished)]
+    single = [event.record for event in alone if isinstance(event, Finished)]
+    for one, other in zip(together, single, strict=True):
+        assert one.health == other.health
+        assert {**one.final, "seconds": 0} == {**other.final, "seconds": 0}

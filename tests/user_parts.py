@@ -1,0 +1,61 @@
+"""A user's own models, right and wrong ones."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Net(nn.Module):
+    """One activation module used twice, batch norm, dropout, a buffer."""
+
+    def __init__(self, activation, inputs: int, classes: int, width: int, rate: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(inputs, width)
+        self.norm = nn.BatchNorm1d(width)
+        self.second = nn.Linear(width, width)
+        self.act = activation()
+        self.drop = nn.Dropout(rate)
+        self.last = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.norm(self.first(x.flatten(1))))
+        return self.last(self.drop(self.act(self.second(x))))
+
+
+def net(activation, shape, classes, width=12, rate=0.2) -> nn.Module:
+    return Net(activation, shape[0] * shape[1] * shape[2], classes, width, rate)
+
+
+def plain_mlp(activation, shape, classes) -> nn.Module:
+    """What ``models/mlp.py`` builds with hidden: [24, 16]."""
+    inputs = shape[0] * shape[1] * shape[2]
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(inputs, 24), activation(), nn.Linear(24, 16), activation(), nn.Linear(16, classes)
+    )
+
+
+def without_activation(classes) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, classes))
+
+
+def wrong_size(classes) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes + 1))
+
+
+def no_module() -> str:
+    return "a string"
+
+
+def raises() -> nn.Module:
+    raise ValueError("no such network")
+
+
+def needs_more(width: int, depth: int) -> nn.Module:
+    return nn.Identity()
+
+
+def fails_in_forward() -> nn.Module:
+    return nn.Linear(7, 10)
+
+
+def shifted_relu(z: Tensor, shift: float = 0.5) -> Tensor:
+    return torch.relu(z - shift)
