@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TORCH, OURS = "torch.nn.functional", "actbench.functions"
-NOT_PASSED_ON = ("learned", "per", "path")
-"""Options that say how an activation is used; its function never sees them."""
+HOW_LEARNED = ("learned", "per")
+"""Options of a learnable row that say how its parameters are learned; its function never sees them."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Activation:
 
     def __post_init__(self) -> None:
         """Refuse a row whose learnable options could not be switched on."""
-        if self.learnable and not {"learned", "per", *self.learnable} <= set(self.schema.model_fields):
+        if self.learnable and not {*HOW_LEARNED, *self.learnable} <= set(self.schema.model_fields):
             raise ValueError(f"the options of '{self.name}' lack one of: learned, per, {', '.join(self.learnable)}")
 
     @property
@@ -240,7 +240,8 @@ def function_of(component: Component) -> Callable[..., Tensor]:
     """
     row, options = row_of(component), _options(component)
     starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
-    fixed = {name: value for name, value in options.items() if name not in (*NOT_PASSED_ON, *starts)}
+    kept_back = {*starts, *HOW_LEARNED} if row.learnable else set()
+    fixed = {name: value for name, value in options.items() if name not in kept_back}
     function: Callable[..., Tensor] = partial(plugins.resolve(row.function), **fixed)
     if component.path is not None:
         from actbench import functions

@@ -111,7 +111,8 @@ class Shuffled:
         """Open the streams of the distinct seeds."""
         distinct = list(dict.fromkeys(seeds))
         self._images, self._size, self._augment = images, size, augment
-        self._seed_of_run = torch.tensor([distinct.index(seed) for seed in seeds])
+        self._device = images.train.labels.device
+        self._seed_of_run = torch.tensor([distinct.index(seed) for seed in seeds], device=self._device)
         self._order = [stream(seed, "data.order") for seed in distinct]
         self._changes = [stream(seed, "data.augment") for seed in distinct]
 
@@ -122,9 +123,9 @@ class Shuffled:
     def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
         """X (R, B, C, H, W) and labels (R, B); expanded views of one batch when all runs share a seed."""
         train = self._images.train
-        orders = [torch.randperm(len(train), generator=generator) for generator in self._order]
+        orders = [torch.randperm(len(train), generator=generator).to(self._device) for generator in self._order]
         for start in range(0, len(train), self._size):
-            chosen = [order[start : start + self._size].to(train.labels.device) for order in orders]
+            chosen = [order[start : start + self._size] for order in orders]
             pixels = [self._augmented(train.pixels[index], which) for which, index in enumerate(chosen)]
             yield (
                 self._of_runs([self._images.normalise(p) for p in pixels]),
@@ -135,7 +136,7 @@ class Shuffled:
         """One tensor a distinct seed -> (R, …)."""
         if len(by_seed) == 1:
             return by_seed[0].expand(len(self._seed_of_run), *by_seed[0].shape)
-        return torch.stack(list(by_seed))[self._seed_of_run.to(by_seed[0].device)]
+        return torch.stack(list(by_seed))[self._seed_of_run]
 
     def _augmented(self, pixels: Tensor, which: int) -> Tensor:
         if self._augment is None:

@@ -23,6 +23,7 @@ def of(comparison: Comparison, runs: Sequence[tuple[RunRecord, Cell]]) -> list[s
         *_averages(comparison),
         *_repeats(comparison, runs),
         *_environments([record for record, _ in runs]),
+        *_data([record for record, _ in runs]),
     ]
 
 
@@ -74,3 +75,15 @@ def _environments(records: Sequence[RunRecord]) -> Iterator[str]:
         values = sorted({show(record.environment[name]) for record in records if name in record.environment})
         if len(values) > 1:
             yield f"runs differ in {name}: {', '.join(values)}"
+
+
+def _data(records: Sequence[RunRecord]) -> Iterator[str]:
+    """One dataset's name that stood for different images or labels: a replaced file, a changed loader."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        if "data" in record.environment:
+            found.setdefault(record.spec.dataset.label, set()).add(str(record.environment["data"]))
+    for label, fingerprints in found.items():
+        if len(fingerprints) > 1:
+            short = ", ".join(sorted(fingerprint[:12] for fingerprint in fingerprints))
+            yield f"runs of {label} were trained on different data: {short}"

@@ -71,7 +71,7 @@ def compare(
     """Compare runs within each study, dataset and model.
 
     Runs that share every setting but the seed are one row. A mean carries its Student-t interval, a difference to the
-    baseline is paired by seed, and its p is Holm-adjusted over the rows of its table.
+    baseline is paired by seed, and its p is Holm-adjusted over all differences of its table.
 
     Args:
         records: What ``read_results`` returns, or any records.
@@ -227,7 +227,7 @@ def _default_baseline(groups: Sequence[Group]) -> Mapping[str, Value] | None:
 def _contrasts(
     groups: Sequence[Group], baseline: Mapping[str, Value] | None, question: Question
 ) -> list[dict[str, Contrast]]:
-    """Each row's contrasts by metric, Holm-adjusted over the rows."""
+    """Each row's contrasts by metric, Holm-adjusted over all differences of that metric."""
     found: list[dict[str, Contrast]] = [{} for _ in groups]
     if baseline is None:
         return found
@@ -254,11 +254,11 @@ def _difference(group: Group, base: Group, name: str, alpha: float) -> Differenc
 
 
 def _adjusted(differences: Mapping[int, Difference], alpha: float) -> dict[int, Contrast]:
-    ps = {index: found.p for index, found in differences.items() if found.p is not None}
-    adjusted = dict(zip(ps, holm(list(ps.values())), strict=True))
+    """Holm over every difference that is shown: one that has no p (too few pairs, no variation) counts as p = 1."""
+    adjusted = holm([1.0 if found.p is None else found.p for found in differences.values()])
     return {
-        index: Contrast(found, adjusted.get(index), adjusted.get(index, 1.0) < alpha)
-        for index, found in differences.items()
+        index: Contrast(found, None if found.p is None else p, p < alpha)
+        for (index, found), p in zip(differences.items(), adjusted, strict=True)
     }
 
 

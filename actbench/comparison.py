@@ -24,7 +24,7 @@ class Contrast:
 
     Args:
         difference: The paired difference, row − baseline.
-        p_adjusted: Holm's over all rows of the comparison; None where there is no p.
+        p_adjusted: Holm's over all differences of the metric in the table; None where there is no p.
         significant: Whether ``p_adjusted`` is below alpha.
     """
 

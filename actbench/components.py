@@ -203,5 +203,5 @@ def _problem(location: tuple[str, ...], text: str) -> PydanticCustomError:
 
 def _plain(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return repr(value)  # every digit, so that different values have different labels
     return f"'{value}'" if isinstance(value, str) and not value.isidentifier() else str(value).replace(" ", "")

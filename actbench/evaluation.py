@@ -15,7 +15,7 @@ from actbench.devices import accumulator
 from actbench.health.probe import Probe, UnitHealth, slope_by_autograd
 from actbench.spec import Health
 
-BATCH = 500
+BATCH = 250
 """Examples a forward pass in evaluation: fixed, because the size of a product moves the last bits of its result."""
 
 Forward = Callable[[Tensor], Tensor]

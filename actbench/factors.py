@@ -89,7 +89,10 @@ def show(value: Any) -> str:
     """A factor's value as tables and messages print it: ``0.01``, ``none``, ``elu(alpha=0.2)``."""
     if value is None:
         return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)  # different values never look equal
 
 
 def show_all(factors: Mapping[str, Any]) -> str:

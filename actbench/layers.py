@@ -57,6 +57,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     if x.device.type == "cpu":
         return _LinearRunByRun.apply(x, weight, bias)  # type: ignore[no-any-return]
+    return linear_batched(x, weight, bias)
+
+
+def linear_batched(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``linear`` as one batched product."""
     product = torch.bmm(x, weight.transpose(1, 2))
     return product if bias is None else product + bias.unsqueeze(1)
 
@@ -75,8 +80,13 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> T
     """
     if x.device.type == "cpu":
         return per_run(partial(_conv2d_channels_last, padding=padding), x, weight, bias)
+    return conv2d_grouped(x, weight, bias, padding=padding)
+
+
+def conv2d_grouped(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> Tensor:
+    """``conv2d`` as one convolution with a group for each run."""
     runs, examples = x.shape[:2]
-    stacked = x.transpose(0, 1).flatten(1, 2)  # (B, R·C, H, W): one group a run
+    stacked = x.transpose(0, 1).flatten(1, 2)  # (B, R·C, H, W)
     flat_bias = None if bias is None else bias.flatten()
     y = F.conv2d(stacked, weight.flatten(0, 1), flat_bias, padding=padding, groups=runs)
     return y.view(examples, runs, -1, *y.shape[2:]).transpose(0, 1)
@@ -105,18 +115,25 @@ def batch_norm(x: Tensor, params: Params, name: str, *, training: bool) -> Tenso
     Reference:
         Ioffe and Szegedy, arXiv 1502.03167.
     """
-    scale, shift = params[f"{name}.weight"], params[f"{name}.bias"]
-    mean, variance = (params[f"{name}.{buffer}"] for buffer in BUFFERS)
-
-    def normalise(x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-        return F.batch_norm(x, mean, variance, scale, shift, training, MOMENTUM, EPSILON)
-
+    tensors = [params[f"{name}.{part}"] for part in ("weight", "bias", *BUFFERS)]
     if x.device.type == "cpu":
-        return per_run(normalise, x, scale, shift, mean, variance)
+        return per_run(partial(_normalise, training=training), x, *tensors)
+    return batch_norm_folded(x, *tensors, training=training)
+
+
+def batch_norm_folded(
+    x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, variance: Tensor, *, training: bool
+) -> Tensor:
+    """``batch_norm`` in one call, every unit of every run being a channel of its own."""
     runs, examples = x.shape[:2]
     stacked = x.transpose(0, 1).flatten(1, 2)  # (B, R·C, …)
-    y = normalise(stacked, scale.flatten(), shift.flatten(), mean.view(-1), variance.view(-1))
+    tensors = (tensor.view(-1) for tensor in (scale, shift, mean, variance))
+    y = _normalise(stacked, *tensors, training=training)
     return y.view(examples, runs, -1, *y.shape[2:]).transpose(0, 1)
+
+
+def _normalise(x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, variance: Tensor, *, training: bool) -> Tensor:
+    return F.batch_norm(x, mean, variance, scale, shift, training, MOMENTUM, EPSILON)
 
 
 def batch_norm_tensors(units: int, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -9,25 +9,24 @@ from typing import Any
 
 from actbench import environment
 from actbench.evaluation import Tally, evaluate, measure_health
-from actbench.health.probe import UnitHealth, is_collapsed
-from actbench.record import Outcome, RunRecord
+from actbench.health.outcome import collapse_in_words, is_collapsed
+from actbench.health.probe import UnitHealth
+from actbench.record import METRICS, Outcome, RunRecord
 from actbench.session import Session
 
-HEALTH_METRICS = (
-    "dead_fraction",
-    "constant_fraction",
-    "inert_fraction",
-    "sparsity",
-    "saturation",
-    "worst_layer_dead_fraction",
-)
-"""Totals of a run's health that are metrics of it, under ``health.``."""
+BORN_DEAD = "health.born_dead_fraction"
+HEALTH = tuple(name.removeprefix("health.") for name in METRICS if name.startswith("health.") and name != BORN_DEAD)
+"""Totals of a run's health that are metrics of it."""
+
+CURVES = ("train.loss", "train.accuracy", "val.loss", "val.accuracy")
 
 Row = dict[str, Any]
 
 
 class Logbook:
     """Closes each epoch: validates, measures health, notes which runs have diverged.
+
+    A run that has diverged is written no further rows: its curve must not depend on how long its neighbours go on.
 
     Args:
         session: The cohort; it is read, never changed.
@@ -40,6 +39,7 @@ class Logbook:
         self._rows: list[list[Row]] = [[] for _ in range(self._runs)]
         self._health: list[Mapping[str, Any]] = [{} for _ in range(self._runs)]
         self._diverged: dict[int, int] = {}
+        self._epoch = 0
         self._began = self._last = time.perf_counter()
 
     @property
@@ -47,21 +47,24 @@ class Logbook:
         """Whether there is nothing left to train."""
         return len(self._diverged) == self._runs
 
-    def untrained(self) -> list[Row]:
+    def untrained(self) -> list[Row | None]:
         """Epoch 0: the network at initialisation, evaluated on the whole training set."""
         session = self._session
-        return self._close(0, *evaluate(session.forward, session.images, session.images.train, self._runs))
+        return self._close(*evaluate(session.forward, session.images, session.images.train, self._runs))
 
-    def epoch(self, seen: Tally) -> list[Row]:
+    def epoch(self, seen: Tally) -> list[Row | None]:
         """The epoch just trained; training loss and accuracy are means over its steps, while the weights moved."""
-        return self._close(len(self._rows[0]), *seen.means())
+        self._epoch += 1
+        return self._close(*seen.means())
 
     def records(self) -> Iterator[RunRecord]:
         """One record a run; only here is the test set read."""
         session = self._session
         losses, accuracies = evaluate(session.forward, session.images, session.images.test, self._runs)
+        self._note_diverged(losses)
         seconds = time.perf_counter() - self._began
         timing = {"cohort_runs": self._runs, "cohort_seconds": seconds, "seconds": seconds / self._runs}
+        worker = environment.of_worker(session.device) | {"data": session.images.fingerprint}
         for run, spec in enumerate(session.cohort.specs):
             outcome, message = self._outcome(run)
             tested = {"test.accuracy": accuracies[run], "test.loss": losses[run]}
@@ -71,23 +74,24 @@ class Logbook:
                 curves=tuple(self._rows[run]),
                 final=self._final(run, tested) | {"seconds": timing["seconds"]},
                 health=self._health[run],
-                environment=environment.of_worker(session.device) | {"data": session.images.fingerprint},
+                environment=worker,
                 timing=timing,
                 message=message,
             )
 
-    def _close(self, epoch: int, losses: Sequence[float], accuracies: Sequence[float]) -> list[Row]:
-        validation = self._validate()
+    def _close(self, losses: Sequence[float], accuracies: Sequence[float]) -> list[Row | None]:
+        """End an epoch; None for the runs that had ended before it."""
+        writing = [run for run in range(self._runs) if run not in self._diverged]
+        columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
+        columns |= self._validate()
         health = self._measure()
-        self._note_diverged(epoch, losses)
+        self._note_diverged(losses, columns["val.loss"])
         now = time.perf_counter()
         seconds, self._last = (now - self._last) / self._runs, now
-        for run in range(self._runs):
-            row: Row = {"epoch": epoch, "train.loss": losses[run], "train.accuracy": accuracies[run]}
-            row |= {name: values[run] for name, values in validation.items()}
-            row |= self._health_columns(run, health)
-            self._rows[run].append({key: _number(value) for key, value in row.items()} | {"seconds": seconds})
-        return [rows[-1] for rows in self._rows]
+        for run in writing:
+            row: Row = {"epoch": self._epoch} | {name: _number(values[run]) for name, values in columns.items()}
+            self._rows[run].append(row | self._health_columns(run, health) | {"seconds": seconds})
+        return [self._rows[run][-1] if run in writing else None for run in range(self._runs)]
 
     def _validate(self) -> dict[str, Sequence[float | None]]:
         session = self._session
@@ -104,7 +108,7 @@ class Logbook:
     def _health_columns(self, run: int, health: UnitHealth) -> Row:
         """Totals as columns and one entry a layer; a diverged run has no health any more."""
         if run in self._diverged:
-            return {f"health.{name}": None for name in HEALTH_METRICS} | {"layers": []}
+            return {f"health.{name}": None for name in HEALTH} | {"layers": []}
         found = health.of_run(run)
         component = self._session.cohort.specs[run].activation
         for layer in found["layers"]:
@@ -112,37 +116,34 @@ class Logbook:
             if learned:
                 layer["learned"] = {option: float(values.mean()) for option, values in learned.items()}
         self._health[run] = found
-        return {f"health.{name}": found[name] for name in HEALTH_METRICS} | {"layers": found["layers"]}
+        return {f"health.{name}": found[name] for name in HEALTH} | {"layers": found["layers"]}
 
-    def _note_diverged(self, epoch: int, losses: Sequence[float]) -> None:
+    def _note_diverged(self, *losses: Sequence[float | None]) -> None:
+        """A run diverges in the epoch in which one of its losses or parameters ceases to be a finite number."""
         finite = self._session.stack.is_finite().tolist()
-        for run, loss in enumerate(losses):
-            if not (isfinite(loss) and finite[run]):
-                self._diverged.setdefault(run, epoch)
+        for run in range(self._runs):
+            numbers = [values[run] for values in losses]
+            if not finite[run] or any(number is not None and not isfinite(number) for number in numbers):
+                self._diverged.setdefault(run, self._epoch)
 
     def _outcome(self, run: int) -> tuple[Outcome, str]:
         if run in self._diverged:
-            return "diverged", f"the loss or a parameter is no finite number since epoch {self._diverged[run]}"
-        health = self._health[run]
-        if is_collapsed(health, self._session.cohort.shared.health):
-            share = f"{health['inert_fraction']:.0%} of the hidden units are inert (dead or constant)"
-            whole = [layer["name"] for layer in health["layers"] if layer["inert"] == layer["units"]]
-            return "collapsed", share + (f"; every unit of {', '.join(whole)} is" if whole else "")
+            return "diverged", f"a loss or a parameter is no finite number since epoch {self._diverged[run]}"
+        if is_collapsed(self._health[run], self._session.cohort.shared.health):
+            return "collapsed", collapse_in_words(self._health[run])
         return "ok", ""
 
     def _final(self, run: int, tested: Mapping[str, float]) -> dict[str, float | None]:
         """The last epoch's metrics; a diverged run has none but its size."""
-        row = self._rows[run][-1]
-        parameters = float(self._session.stack.parameter_count(run))
-        curve = ("train.loss", "train.accuracy", "val.loss", "val.accuracy")
-        final = {**tested, **{name: row[name] for name in curve}}
-        final |= {f"health.{name}": row[f"health.{name}"] for name in HEALTH_METRICS}
-        final["health.born_dead_fraction"] = self._rows[run][0]["health.dead_fraction"]
+        first, last = self._rows[run][0], self._rows[run][-1]
+        final = {**tested, **{name: last[name] for name in CURVES}}
+        final |= {f"health.{name}": last[f"health.{name}"] for name in HEALTH}
+        final[BORN_DEAD] = first["health.dead_fraction"]
         if run in self._diverged:
             final = dict.fromkeys(final)
-        return {**{name: _number(value) for name, value in final.items()}, "parameters": parameters}
+        return {**final, "parameters": float(self._session.stack.parameter_count(run))}
 
 
-def _number(value: Any) -> Any:
+def _number(value: float | None) -> float | None:
     """JSON has no NaN and no infinity: None stands for both."""
-    return None if isinstance(value, float) and not isfinite(value) else value
+    return value if value is not None and isfinite(value) else None

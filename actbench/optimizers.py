@@ -74,13 +74,13 @@ class Adam(Options):
     Attributes:
         lr: Learning rate.
         betas: How slowly the running means of the gradient and of its square change.
-        eps: Added to the denominator.
+        eps: Added to the denominator; above 0, for a tensor that a run lacks has the gradient 0, and 0/0 is no number.
         weight_decay: L2 penalty.
     """
 
     lr: float = Field(default=1e-3, gt=0)
     betas: Annotated[tuple[Share, Share], Strict(False)] = (0.9, 0.999)  # YAML and JSON have lists only
-    eps: float = Field(default=1e-8, ge=0)
+    eps: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
@@ -97,13 +97,13 @@ class AdamW(Options):
     Attributes:
         lr: Learning rate.
         betas: How slowly the running means of the gradient and of its square change.
-        eps: Added to the denominator.
+        eps: Added to the denominator; above 0, for a tensor that a run lacks has the gradient 0, and 0/0 is no number.
         weight_decay: Share of a weight, times lr, that a step takes away.
     """
 
     lr: float = Field(default=1e-3, gt=0)
     betas: Annotated[tuple[Share, Share], Strict(False)] = (0.9, 0.999)
-    eps: float = Field(default=1e-8, ge=0)
+    eps: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
@@ -120,14 +120,14 @@ class RMSprop(Options):
     Attributes:
         lr: Learning rate.
         alpha: How slowly the running mean square changes.
-        eps: Added to the denominator.
+        eps: Added to the denominator; above 0, for a tensor that a run lacks has the gradient 0, and 0/0 is no number.
         momentum: Share of the last step's direction that is kept.
         weight_decay: L2 penalty, added to the gradient.
     """
 
     lr: float = Field(default=0.01, gt=0)
     alpha: float = Field(default=0.99, ge=0)
-    eps: float = Field(default=1e-8, ge=0)
+    eps: float = Field(default=1e-8, gt=0)
     momentum: float = Field(default=0.0, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
 

@@ -125,10 +125,15 @@ class Started:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """An epoch of a cohort ended: one row of ``metrics.jsonl`` for each of its runs, in their order."""
+    """An epoch of a cohort ended.
+
+    Args:
+        cohort: The runs.
+        rows: A row of ``metrics.jsonl`` for each of the runs, in their order; None for one that diverged before.
+    """
 
     cohort: Cohort
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)

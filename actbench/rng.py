@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-Purpose = Literal["init.weight", "init.bias", "init.module", "data.order", "data.augment", "dropout", "activation"]
+Purpose = Literal["init.weight", "init.bias", "module", "data.order", "data.augment", "dropout", "activation"]
 
 
 def stream(seed: int, purpose: Purpose) -> torch.Generator:

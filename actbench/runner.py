@@ -6,7 +6,6 @@ The command line and the Python API are two faces of ``Runner``. This module nev
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -16,10 +15,12 @@ from actbench.config import Study
 from actbench.engines import Engine, Work
 from actbench.errors import UsageError
 from actbench.record import EpochDone, Event, Failed, Finished, RunRecord, Started
-from actbench.spec import Cohort, RunSpec, Runtime
+from actbench.spec import Cohort, Runtime
 from actbench.store import Store, read_results
 
 Retry = Literal["failed", "none", "all"]
+
+_AGAIN: dict[Retry, tuple[str, ...]] = {"failed": ("failed",), "none": (), "all": ("failed", "collapsed", "diverged")}
 
 TRAIN, CHECK = "actbench.train:run_cohort", "actbench.train:check_cohort"
 
@@ -46,9 +47,13 @@ class Runner:
     def __post_init__(self) -> None:
         """Resolve the device and look at what is there already; nothing is written."""
         self.runtime = replace(self.runtime, device=devices.choose(self.runtime.device))
+        self.engine: type[Engine] = plugins.load("engines", self.runtime.engine)
         self.store = Store(self.results, self.study.name)
         self.specs = self.study.specs()
-        self.waiting = [spec for spec in self.specs if self._is_due(spec)]
+        earlier = [None if self.force else self.store.outcome(spec) for spec in self.specs]
+        again = (None, *_AGAIN[self.retry])
+        self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
+        self.failed_before = 0 if "failed" in again else earlier.count("failed")
         self.jobs = self._jobs()
         self.cohorts = plan.cohorts(
             self.waiting, device=self.runtime.device, jobs=self.jobs, limit=self.runtime.cohort_size
@@ -63,38 +68,27 @@ class Runner:
         """
         if not self.cohorts:
             return
-        engine: type[Engine] = plugins.load("engines", self.runtime.engine)
         self.store.create(self.study.text)
-        with engine(min(self.jobs, len(self.cohorts))) as working:
+        with self.engine(min(self.jobs, len(self.cohorts))) as working:
             for event in working.execute(Work(CHECK, self.runtime), self._samples()):
-                self._refuse(event)
+                if isinstance(event, Failed):
+                    raise UsageError(event.message)
             finished: set[str] = set()
-            with closing(working.execute(Work(TRAIN, self.runtime), self.cohorts)) as events:  # type: ignore[type-var]
-                for event in events:
-                    self._refuse(event)
-                    yield self._stored(event, finished)
-
-    def _is_due(self, spec: RunSpec) -> bool:
-        if self.force:
-            return True
-        outcome = self.store.outcome(spec)
-        again = {"failed": ("failed",), "none": (), "all": ("failed", "collapsed", "diverged")}[self.retry]
-        return outcome is None or outcome in again
+            for event in working.execute(Work(TRAIN, self.runtime), self.cohorts):
+                yield self._stored(event, finished)
 
     def _jobs(self) -> int:
-        """Workers: as asked; else one a processor, or one for the device."""
+        """Workers: as asked; else one a processor, or one for the device; one where the engine has no more."""
+        if not self.engine.parallel:
+            return 1
         if self.runtime.jobs is not None:
             return self.runtime.jobs
         return devices.processors() if self.runtime.device == "cpu" else 1
 
     def _samples(self) -> list[Cohort]:
-        """One run of each kind that can fail to open: a dataset with a model."""
-        kinds = {cohort.shared.cohort_key: cohort.shared for cohort in self.cohorts}
-        return [Cohort((spec,)) for spec in kinds.values()]
-
-    def _refuse(self, event: Event) -> None:
-        if isinstance(event, Failed) and event.usage:
-            raise UsageError(event.message)
+        """One run of each kind that can fail to open, whatever its seed: these are tried before any training."""
+        kinds = {spec.model_copy(update={"seed": 0}).digest: spec for cohort in self.cohorts for spec in cohort.specs}
+        return plan.cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
 
     def _stored(self, event: Event, finished: set[str]) -> Event:
         """Write down what the event says; a record is completed with what only this process knows."""
@@ -103,7 +97,8 @@ class Runner:
                 self.store.begin(spec)
         elif isinstance(event, EpochDone):
             for spec, row in zip(event.cohort.specs, event.rows, strict=True):
-                self.store.append(spec, row)
+                if row is not None:
+                    self.store.append(spec, row)
         elif isinstance(event, Finished):
             told = {**environment.of_command(), **event.record.environment}
             event = Finished(replace(event.record, study=self.study.name, environment=told))

@@ -14,7 +14,7 @@ from actbench import datasets, devices
 from actbench.batches import Images, Shuffled, to_device
 from actbench.cohort import Activations, Stack, activation_tensors, stack
 from actbench.components import Component, resolve
-from actbench.errors import ModelError
+from actbench.errors import DeviceError, ModelError
 from actbench.initializers import Initializer
 from actbench.models import Model, build
 from actbench.schedules import Constant
@@ -45,6 +45,8 @@ class Session:
         """
         training, specs = cohort.shared.training, cohort.specs
         device = torch.device(devices.choose(runtime.device))
+        if device.type == "mps" and training.precision == "float64":
+            raise DeviceError("device 'mps' has no float64: choose precision: float32, or --device cpu")
         images = _images(cohort.shared.dataset, training.precision, device, runtime.data_folder)
         model = build(cohort.shared.model)
         _check_batches(cohort.shared, model, images)

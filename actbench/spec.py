@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from actbench.components import Component, OfKind, Options, resolve
+from actbench.components import Component, OfKind, Options, resolve, shown
 
 SEMANTICS_VERSION = 1
 """Part of every digest. Raised when a default, or the meaning of a field, changes."""
@@ -105,7 +105,7 @@ class RunSpec(Options):
     def _bias_is_a_number_or_a_word(cls, value: Any) -> Any:
         if value is None or value == "pytorch" or (isinstance(value, (int, float)) and not isinstance(value, bool)):
             return value if isinstance(value, str) or value is None else float(value)
-        raise ValueError(f"'bias_init' should be a number, 'pytorch' or null, not {value!r}")
+        raise ValueError(f"'bias_init' should be a number, 'pytorch' or null, not {shown(value)}")
 
     @cached_property
     def digest(self) -> str:

@@ -1,6 +1,6 @@
 """``results/`` in and out: atomic, resumable, and tolerant of what an interrupted run leaves behind.
 
-    results/<study>/study.yaml               the config, verbatim
+    results/<study>/study.yaml               the config; with overrides put in, if there were any
     results/<study>/runs/<run id>/
         spec.json        the resolved spec
         metrics.jsonl    a line an epoch
@@ -43,7 +43,7 @@ class Store:
         self.folder = Path(root) / study
 
     def create(self, text: str) -> None:
-        """Make the study's folder and keep its config, verbatim.
+        """Make the study's folder and keep its config.
 
         Raises:
             ResultsError: When the folder can't be written.

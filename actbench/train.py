@@ -21,15 +21,15 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     """Train the cohort's runs together; an error or a lack of memory halves the cohort and tries again.
 
     Halving keeps one faulty run (a user's activation that raises, say) from taking its neighbours along, and changes
-    no result. What the user must mend first (a ``UsageError``) is reported at once, for the whole cohort.
+    no result.
     """
     try:
-        with _one_thread():
+        with _plain_arithmetic():
             yield from _train(cohort, runtime)
         return
     except Exception as error:
         failure = _failure(cohort, error)
-    if failure.usage or len(cohort.specs) == 1:
+    if len(cohort.specs) == 1:
         yield failure
         return
     if torch.cuda.is_available():
@@ -39,11 +39,16 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
 
 
 def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    """Before any training: is the data at hand, does the model fit it? Yields only what the user must mend."""
+    """Before any training: is the data at hand, does the model fit it, are all parts of the user's own in order?
+
+    Yields only what the user must mend; anything else will be the failure of the runs that it concerns.
+    """
     try:
         Session.open(cohort, runtime)
     except UsageError as error:
         yield _failure(cohort, error)
+    except Exception:
+        return
 
 
 def _train(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
@@ -63,7 +68,7 @@ def train_epoch(session: Session) -> Tally:
     """One pass over the training examples, and the losses seen on the way.
 
     The losses are summed over the runs, never averaged: each run's gradient is its own, whatever the cohort's size.
-    Nothing here waits for the device.
+    Nothing here asks the device for a result.
     """
     training, act, stack = session.cohort.shared.training, session.act, session.stack
     tally = Tally.of(len(session.cohort.specs), session.device)
@@ -84,14 +89,20 @@ def train_epoch(session: Session) -> Tally:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """The barriers of tiny kernels cost more than a second thread gains, and a thread count moves last bits."""
-    before = torch.get_num_threads()
+def _plain_arithmetic() -> Iterator[None]:
+    """One thread, and no TF32 behind the back of ``precision: float32``.
+
+    The barriers of tiny kernels cost more than a second thread gains, and the number of threads moves last bits; cuDNN
+    rounds the inputs of convolutions to ten bits unless told otherwise.
+    """
+    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.allow_tf32 = tf32
 
 
 def _failure(cohort: Cohort, error: Exception) -> Failed:

@@ -15,7 +15,7 @@ class PlainMLP(nn.Module):
     def __init__(self, sizes: list[int], activation: Callable[[], nn.Module], *, bias: bool, batch_norm: bool) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Flatten()]
-        for inputs, outputs in itertools.pairwise(sizes):
+        for inputs, outputs in itertools.pairwise(sizes[:-1]):
             layers.append(nn.Linear(inputs, outputs, bias=bias))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(outputs))

@@ -119,6 +119,14 @@ def test_a_users_function_gets_its_options(users_module: types.ModuleType) -> No
     assert second_moment(users(scale=2.0)) == pytest.approx(4 * 0.39429449)
 
 
+def test_an_option_called_per_or_learned_reaches_a_function_that_learns_nothing(users_module: types.ModuleType) -> None:
+    def scaled(z: torch.Tensor, per: float = 1.0, learned: float = 0.0) -> torch.Tensor:
+        return z / per + learned
+
+    users_module.f = scaled  # type: ignore[attr-defined]
+    assert function_of(users(per=4.0, learned=2.0))(torch.tensor([8.0])).item() == 4
+
+
 def test_a_users_row_may_learn(users_module: types.ModuleType) -> None:
     users_module.f = Activation(  # type: ignore[attr-defined]
         "mine", "actbench.functions:prelu", "z", "1", schema=PReluOptions, learnable=("slope",)

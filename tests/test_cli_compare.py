@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import typer
+from factories import cells, record, save
 from typer.testing import CliRunner
 
 from actbench import plugins
@@ -16,7 +17,6 @@ from actbench.cli.list_ import KINDS, list_
 from actbench.cli.output import listed, pairs
 from actbench.cli.show import show
 from actbench.errors import ResultsError, UnknownNameError, UsageError
-from tests.factories import cells, record, save
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command("compare")(compare)

@@ -146,6 +146,7 @@ def test_a_neighbour_that_diverges_changes_nothing() -> None:
     assert together[1].outcome == "diverged"
     assert together[1].final["test.accuracy"] is None
     assert numbers(together[0]) == numbers(records(calm)[0])
+    assert numbers(together[1]) == numbers(records(wild)[0]), "nor does the calm one prolong the other's curve"
 
 
 def test_changing_the_bias_leaves_initial_weights_and_batches_bit_identical() -> None:

@@ -10,11 +10,12 @@ import time
 
 import pytest
 import scipy.stats
+from factories import ELU, RELU, SELU, cells, grid, only, record, row, save, smooth
 
 from actbench.comparing import compare
 from actbench.errors import ResultsError
+from actbench.factors import show_all
 from actbench.store import Records, read_results
-from tests.factories import ELU, RELU, SELU, cells, grid, only, record, row, save, smooth
 
 
 def test_the_json_has_the_documented_shape():
@@ -49,6 +50,23 @@ def test_differences_are_paired_by_seed_and_holm_adjusted():
         assert contrast.p_adjusted == pytest.approx(adjusted[name])
         assert contrast.significant == (adjusted[name] < 0.05)
     assert row(found, activation="relu").vs_baseline == {}
+
+
+def test_a_difference_that_does_not_vary_counts_in_the_family_as_p_1():
+    same, shifted = RELU, [value - 0.05 for value in RELU]
+    found = only(cells({"relu": RELU, "elu": ELU, "selu": same, "silu": shifted}))
+    p = scipy.stats.ttest_rel(ELU, RELU).pvalue
+    assert row(found, activation="elu").vs_baseline["test.accuracy"].p_adjusted == pytest.approx(3 * p)
+    for name in ("selu", "silu"):
+        contrast = row(found, activation=name).vs_baseline["test.accuracy"]
+        assert (contrast.difference.p, contrast.p_adjusted, contrast.significant) == (None, None, False)
+
+
+def test_a_pair_without_a_common_seed_counts_in_the_family_too():
+    apart = [record(0.9, activation="selu", seed=seed) for seed in (7, 8, 9)]
+    found = only([*cells({"relu": RELU, "elu": ELU}), *apart])
+    p = scipy.stats.ttest_rel(ELU, RELU).pvalue
+    assert row(found, activation="elu").vs_baseline["test.accuracy"].p_adjusted == pytest.approx(2 * p)
 
 
 def test_rows_stand_best_first_in_the_metrics_own_direction():
@@ -178,6 +196,28 @@ def test_mixed_environments_and_repeated_runs_are_told():
     assert "runs differ in torch: 2.11.0, 2.14.0" in found.warnings
     assert "runs that repeat another's settings and seed, left out: 1" in found.warnings
     assert found.comparisons[0].rows[0].metrics["test.accuracy"].mean == 0.9
+
+
+def test_one_datasets_name_for_different_data_is_told_within_a_table():
+    records = [record(seed=seed, environment={"data": fingerprint * 32}) for seed, fingerprint in enumerate("aab")]
+    (told,) = [text for text in compare(records).warnings if "different data" in text]
+    assert told == "runs of mnist-5k were trained on different data: aaaaaaaaaaaa, bbbbbbbbbbbb"
+    alike = [*records[:2], record(seed=2), record(seed=0, dataset="digits", environment={"data": "b" * 32})]
+    for by in ((), ("dataset",)):
+        assert not [text for text in compare(alike, by=by).warnings if "different data" in text]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [{"bias_init": 0.1}, {"bias_init": 0.10000001}],
+        [{"activation": {"name": "elu", "alpha": alpha}} for alpha in (0.1, 0.10000001)],
+    ],
+    ids=["a number", "an option"],
+)
+def test_settings_that_differ_in_a_late_digit_are_rows_that_look_different(settings):
+    found = only([record(seed=seed, **one) for one in settings for seed in range(2)])
+    assert len({show_all(one.factors) for one in found.rows}) == 2
 
 
 def test_a_copied_folder_gives_the_same_bytes(tmp_path):

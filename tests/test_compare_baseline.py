@@ -1,13 +1,13 @@
 """What a user names: baselines, factors, filters and their spellings."""
 
 import pytest
+from factories import ELU, RELU, SELU, cells, grid, only, row, smooth
 
 from actbench.comparing import compare
 from actbench.errors import ActbenchError, UnknownNameError, UsageError
 from actbench.factors import cell, fitting
 from actbench.spec import RunSpec
 from actbench.store import Records
-from tests.factories import ELU, RELU, SELU, cells, grid, only, row, smooth
 
 
 @pytest.mark.parametrize("given", [0, 0.0, "0", "0.0", "0e0"])

@@ -103,7 +103,7 @@ SINGLE = [
     ("seeds: true", "1:8", "'seeds' should be how many, or a list of different whole numbers, not true"),
     ("seeds: []", "1:8", "'seeds' should be how many, or a list of different whole numbers, not []"),
     ("seeds: 1.5", "1:8", "'seeds' should be how many, or a list of different whole numbers, not 1.5"),
-    ("bias_init: true", "1:12", "'bias_init' should be a number, 'pytorch' or null, not True"),
+    ("bias_init: true", "1:12", "'bias_init' should be a number, 'pytorch' or null, not true"),
     ("training: 5", "1:11", "'training' should be a mapping, not 5"),
     ("training:\n  decay: some\n", "2:10", "'decay' should be 'all' or 'weights', not 'some'"),
     ("model:\n  hidden: [3]\n", "1:1", "needs a 'name' (a string)"),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import cells, save
 
+from actbench.comparing import compare
 from actbench.config import Study
 from actbench.config.overrides import pieces_of
 from actbench.errors import ConfigError
 from actbench.spec import RunSpec
+from actbench.store import Store, read_results
 
 BASE = """\
 study: base
@@ -170,7 +174,45 @@ def test_a_value_that_is_no_yaml_is_named() -> None:
         _specs("model.hidden=[1")
 
 
-def test_the_text_records_the_overrides_as_comments() -> None:
-    study = Study.from_text("seeds: 1", overrides=["training.epochs=3", "description=a\nb"])
+def test_the_text_lists_the_overrides_and_has_them_put_in() -> None:
+    text = "# mine\nseeds: 1"
+    study = Study.from_text(text, "dir/base.yaml", ["training.epochs=3", "description=a\nb"])
 
-    assert study.text == "seeds: 1\n# override: training.epochs=3\n# override: description=a\n# override: b\n"
+    assert study.text == (
+        "# actbench run dir/base.yaml with overrides:\n"
+        "#   training.epochs=3\n"
+        "#   description=a\\nb\n"
+        "study: base\nseeds: 1\ntraining:\n  epochs: 3\ndescription: a b\n"
+    )
+    assert Study.from_text(text, "dir/base.yaml").text == text
+
+
+OVERRIDES = (
+    ("compare.metric=test.loss,health.dead_fraction", "compare.baseline.bias_init=0.01"),
+    ("activation=relu,{name: elu, alpha: 0.5},max(x, 0.1 * x)", "bias_init=null", "seeds=3,1"),
+    ("study=trial", "dataset.train_size=100", "training.augment={crop: 1}", "description='it''s: # ä'"),
+)
+
+
+@pytest.mark.parametrize("overrides", OVERRIDES, ids=lambda overrides: overrides[0])
+@pytest.mark.parametrize("smoke", [False, True])
+def test_the_stored_text_gives_the_same_study(overrides: tuple[str, ...], smoke: bool, tmp_path: Path) -> None:
+    study = Study.from_text(BASE, overrides=overrides)
+    study = study.smoke() if smoke else study
+    Store(tmp_path, study.name).create(study.text)
+
+    again = Study.from_yaml(tmp_path / study.name / "study.yaml")
+
+    assert again.specs() == study.specs()
+    assert (again.name, again.factors, again.description) == (study.name, study.factors, study.description)
+    assert again.compare == study.compare
+    assert all(f"#   {override.partition('=')[0]}=" in study.text for override in overrides)
+
+
+def test_a_comparison_heeds_what_was_overridden(tmp_path: Path) -> None:
+    study = Study.from_text("study: demo", overrides=["compare.metric=test.loss", "compare.baseline.activation=elu"])
+    save(tmp_path, cells({"relu": [0.9, 0.91], "elu": [0.92, 0.93]}), text=study.text)
+
+    (found,) = compare(read_results(tmp_path)).comparisons
+
+    assert (found.metrics, found.baseline) == (("test.loss",), {"activation": "elu"})

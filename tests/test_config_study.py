@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from actbench.config import Study
+from actbench.errors import ConfigError
 from actbench.spec import RunSpec, Training
 
 SWEEP = """\
@@ -38,6 +39,47 @@ def test_one_run_spelled_twice_runs_once() -> None:
     study = Study.from_text("seeds: 1\nsweep: {activation: [relu, {name: relu}, {name: elu, alpha: 1.0}, elu]}")
 
     assert [spec.activation.label for spec in study.specs()] == ["relu", "elu"]
+
+
+def test_a_late_digit_of_an_option_tells_its_labels_apart() -> None:
+    study = Study.from_text("seeds: 1\nsweep: {activation.alpha: [0.1, 0.10000001]}\nactivation: elu")
+
+    assert [spec.activation.label for spec in study.specs()] == ["elu(alpha=0.1)", "elu(alpha=0.10000001)"]
+
+
+MINE = "activation: {name: mine, path: here:f}\n"
+NAMESAKES = [
+    (
+        "sweep:\n  activation: [{name: mine, path: a:f}, relu, {name: mine, path: b:f}]",
+        "3:66",
+        """{"path": "a:f"} and {"path": "b:f"} would both be called 'mine' in tables; give them different names""",
+    ),
+    (
+        "sweep:\n  activation.path: [a:f, b:f]\n  bias_init: [0.0, 1.0]",
+        "3:26",
+        """{"path": "a:f"} and {"path": "b:f"} would both be called 'mine' in tables; give them different names""",
+    ),
+    (
+        "sweep:\n  dataset: [digits, {name: digits, path: a:f}]",
+        "3:42",
+        """{} and {"path": "a:f"} would both be called 'digits' in tables; give them different names""",
+    ),
+    (
+        "sweep: {activation.kind: [yes, true, 'True']}",
+        "2:38",
+        """{"kind": true} and {"kind": "True"} would both be called 'mine(kind=True)' in tables; give them""",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "message"), NAMESAKES)
+def test_swept_values_that_tables_could_not_tell_apart_are_refused(text: str, place: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Study.from_text(MINE + text, "x.yaml")
+    (problem,) = caught.value.problems
+
+    assert problem.where == f"x.yaml:{place}"
+    assert problem.message.startswith(message)
 
 
 def test_an_option_is_put_into_the_swept_component_whichever_is_written_first() -> None:

@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import factories
 import pytest
+from test_architecture import RANKS
 
 from actbench.config import Study
 
@@ -101,8 +103,6 @@ def test_a_python_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_json_example_has_the_keys_of_a_real_comparison(tmp_path: Path) -> None:
-    import factories
-
     from actbench.comparing import compare
     from actbench.store import read_results
 
@@ -162,3 +162,11 @@ def test_the_tests_that_the_design_names_exist() -> None:
 
     assert named
     assert [name for name in named if f"def {name}(" not in source] == []
+
+
+def test_the_layers_of_the_design_are_those_that_the_imports_are_checked_against() -> None:
+    text = (ROOT / "docs" / "design.md").read_text("utf-8").partition("\n## Layers\n")[2]
+    rows = re.findall(r"^\| (\d) \| (.+?) \|", text, re.MULTILINE)
+    drawn_ranks = {name: int(rank) for rank, names in rows for name in re.findall(r"`(\w+)/?`", names)}
+
+    assert drawn_ranks == {"__init__" if name == "actbench" else name: rank for name, rank in RANKS.items()}

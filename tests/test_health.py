@@ -12,7 +12,8 @@ from torch import Tensor
 
 from actbench.activations import function_of, learned_parameters
 from actbench.components import resolve
-from actbench.health.probe import Probe, is_collapsed, slope_by_autograd
+from actbench.health.outcome import is_collapsed
+from actbench.health.probe import Probe, slope_by_autograd
 from actbench.plugins import names
 from actbench.spec import Health
 
@@ -85,7 +86,11 @@ def test_a_channel_is_alive_if_it_lives_at_one_position_of_one_image() -> None:
 
 
 def test_one_dead_layer_collapses_a_run_that_is_alive_elsewhere() -> None:
-    row = {"units": 100, "inert_fraction": 0.1, "layers": [{"units": 90, "inert": 0}, {"units": 10, "inert": 10}]}
+    row = {
+        "units": 100,
+        "inert_fraction": 0.1,
+        "layers": [{"name": "a", "units": 90, "inert": 0}, {"name": "b", "units": 10, "inert": 10}],
+    }
     assert is_collapsed(row, Health())
     row["layers"][1]["inert"] = 9
     assert not is_collapsed(row, Health())

@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 
 import pytest
+from factories import cells, record
 
 from actbench import plugins
 from actbench.comparing import compare
 from actbench.reports import _text
 from actbench.statistics import Interval
-from tests.factories import cells, record
 
 RELU = [0.90, 0.91, 0.92]
 ELU = [0.912, 0.918, 0.933]

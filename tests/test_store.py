@@ -8,11 +8,11 @@ import time
 from dataclasses import replace
 
 import pytest
+from factories import cells, record, save
 
 from actbench.errors import ResultsError, UsageError
 from actbench.spec import RunSpec
 from actbench.store import Store, find_run, read_results
-from tests.factories import cells, record, save
 
 
 def run_folder(root, one):

@@ -82,7 +82,7 @@ class Work:
             return
         for spec in event.cohort.specs:
             if isinstance(event, EpochDone):
-                self._epochs[spec.digest] = event.rows[0]["epoch"] + 1
+                self._epochs[spec.digest] = epoch_of(event) + 1
             else:
                 self._epochs[spec.digest] = spec.training.epochs + 1 if isinstance(event, Failed) else 0
         self.finished += len(event.cohort.specs) if isinstance(event, Failed) else 0
@@ -131,7 +131,7 @@ class LiveRows:
             self._rows |= {spec.digest: row for spec in event.cohort.specs}
         elif isinstance(event, EpochDone):
             row = self._rows[event.cohort.shared.digest]
-            self._bars.update(row, completed=event.rows[0]["epoch"], note=note(event))
+            self._bars.update(row, completed=epoch_of(event), note=note(event))
         elif isinstance(event, Finished):
             self._drop(Cohort((event.record.spec,)))
         else:
@@ -154,10 +154,16 @@ def describe(cohort: Cohort) -> str:
     return text if len(text) <= 48 else text[:47] + "…"
 
 
+def epoch_of(event: EpochDone) -> int:
+    """The epoch that has ended: that of any run still in training."""
+    return next(int(row["epoch"]) for row in event.rows if row is not None)
+
+
 def note(event: EpochDone) -> str:
     """Epoch, mean training loss and the range of validation accuracy."""
-    losses, accuracies = (_known(event.rows, name) for name in ("train.loss", "val.accuracy"))
-    parts = [f"epoch {event.rows[0]['epoch']}/{event.cohort.shared.training.epochs}"]
+    rows = [row for row in event.rows if row is not None]
+    losses, accuracies = (_known(rows, name) for name in ("train.loss", "val.accuracy"))
+    parts = [f"epoch {epoch_of(event)}/{event.cohort.shared.training.epochs}"]
     if losses:
         parts.append(f"loss {sum(losses) / len(losses):.3f}")
     if accuracies:

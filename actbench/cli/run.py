@@ -85,7 +85,7 @@ def _run(runner: Runner, *, fail_fast: bool) -> None:
                     if fail_fast:
                         break
     except KeyboardInterrupt:
-        command = shlex.join(["actbench", *sys.argv[1:]])
+        command = shlex.join(["actbench", *(word for word in sys.argv[1:] if word != "--force")])
         typer.echo(f"interrupted; what is finished is kept. To go on:\n  {command}", err=True)
         raise typer.Exit(130) from None
     typer.echo(_summary(runner, outcomes, time.perf_counter() - began), err=True)
@@ -97,7 +97,8 @@ def _summary(runner: Runner, outcomes: Counter[str], seconds: float) -> str:
     folder = runner.store.folder
     skipped = len(runner.specs) - len(runner.waiting)
     if not runner.waiting:
-        done = f"{runner.study.name}: nothing to do, all {skipped} runs are finished"
+        failed = f", {runner.failed_before} of them failed" if runner.failed_before else ""
+        done = f"{runner.study.name}: nothing to do, all {skipped} runs are finished{failed}"
     else:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
         earlier = f", {skipped} finished earlier" if skipped else ""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from actbench.components import Options, message
+from actbench.components import Component, Options, message, shown
 from actbench.config.design import MOST_SPECS, Design, baseline_faults, sweep_faults
 from actbench.config.keys import put, section_of, split
 from actbench.config.problems import Fault, Path
@@ -63,14 +63,47 @@ def check(content: Mapping[str, Any]) -> Outline:
     if count > MOST_SPECS:
         raise Rejected([*faults, Fault(("sweep",), f"{count:,} runs are more than a study may have: {MOST_SPECS:,}")])
     cells: dict[str, RunSpec] = {}
+    called: dict[tuple[Path, str], Component] = {}
     for picked in _combinations(choices):
         cell, cell_faults = _spec(run, choices, picked)
         faults += cell_faults
         if cell:
+            faults += _namesakes(cell, picked, called)
             cells.setdefault(cell.digest, cell)
     if faults or not design or not base:
         raise Rejected(_innermost(faults))
     return Outline(design, base, tuple(cells.values()))
+
+
+def _namesakes(cell: RunSpec, picked: Mapping[str, int], called: dict[tuple[Path, str], Component]) -> list[Fault]:
+    """The cell's components that tables could not tell from another cell's: equal labels, different content.
+
+    Args:
+        cell: A run.
+        picked: What the sweep put into it.
+        called: The first component with each label at each place, in the cells so far; the cell's own are added.
+    """
+    faults = []
+    for path, component in _components(cell):
+        one, other = called.setdefault((path, component.label), component).to_minimal(), component.to_minimal()
+        differing = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+        if differing:
+            values = [shown({key: content[key] for key in differing if key in content}) for content in (one, other)]
+            text = (
+                f"{' and '.join(values)} would both be called '{component.label}' in tables; give them different names"
+            )
+            faults.append(Fault(_written_at((*path, differing[0]), picked), text))
+    return faults
+
+
+def _components(options: Options, above: Path = ()) -> Iterator[tuple[Path, Component]]:
+    """Every component in a run, with its path."""
+    for name in type(options).model_fields:
+        value = getattr(options, name)
+        if isinstance(value, Component):
+            yield (*above, name), value
+        elif isinstance(value, Options):
+            yield from _components(value, (*above, name))
 
 
 def _innermost(faults: list[Fault]) -> list[Fault]:

@@ -16,7 +16,7 @@ from actbench.config.design import Design
 from actbench.config.document import Document, dotted, plain
 from actbench.config.nodes import MOST_CHARACTERS, write
 from actbench.config.overrides import apply
-from actbench.config.problems import Source, Span
+from actbench.config.problems import Source, Span, printable
 from actbench.config.smoke import cut
 from actbench.errors import ConfigError, Problem
 from actbench.spec import BiasInit, Health, RunSpec, Training
@@ -57,6 +57,7 @@ class Study(Design):
 
     _content: dict[str, Any] = PrivateAttr()
     _text: str = PrivateAttr()
+    _heading: str = PrivateAttr()
     _cells: tuple[RunSpec, ...] = PrivateAttr()
 
     def __init__(self, /, **fields: Any) -> None:
@@ -70,7 +71,7 @@ class Study(Design):
             outline = check(content)
         except Rejected as error:
             raise ConfigError(Problem(fault.message, dotted(fault.path)) for fault in error.faults) from error
-        self._fill(content, outline, write(content))
+        self._fill(content, outline, write(content), heading="")
 
     @classmethod
     def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -107,7 +108,8 @@ class Study(Design):
         if document.findings:
             raise document.rejection([])
         study = cls.__new__(cls)
-        study._fill(content, outline, text + _remarks(text, overrides))
+        heading = _heading(source, overrides)
+        study._fill(content, outline, heading + write(content) if overrides else text, heading)
         return study
 
     @property
@@ -117,7 +119,10 @@ class Study(Design):
 
     @property
     def text(self) -> str:
-        """The config, verbatim, with the overrides as comments behind it."""
+        """The config: verbatim, or written anew when overrides changed it, below comments that list them.
+
+        Read again it gives the same runs and the same comparison.
+        """
         return self._text
 
     @property
@@ -135,22 +140,26 @@ class Study(Design):
 
     def smoke(self) -> Study:
         """The same study cut to seconds: one epoch, two seeds, at most 512 examples to train and to test on."""
-        return Study(**cut(self._content, name=self.name, seeds=self.seeds))
+        study = Study(**cut(self._content, name=self.name, seeds=self.seeds))
+        study._heading = self._heading
+        study._text = self._heading + study._text
+        return study
 
-    def _fill(self, content: dict[str, Any], outline: Outline, text: str) -> None:
+    def _fill(self, content: dict[str, Any], outline: Outline, text: str, heading: str) -> None:
         super().__init__(**_run_fields(outline.base), **dict(outline.design))
-        self._content, self._text, self._cells = content, text, outline.cells
+        self._content, self._text, self._heading, self._cells = content, text, heading, outline.cells
 
 
 def _run_fields(spec: RunSpec) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in RUN_KEYS}
 
 
-def _remarks(text: str, overrides: Sequence[str]) -> str:
-    if not overrides:
-        return ""
-    lines = [f"# override: {line}" for override in overrides for line in override.splitlines()]
-    return ("" if text.endswith("\n") else "\n") + "".join(f"{line}\n" for line in lines)
+def _heading(source: str, overrides: Sequence[str]) -> str:
+    """Comment lines that tell the overrides; empty when there are none."""
+    lines = (
+        [f"actbench run {source} with overrides:", *(f"  {override}" for override in overrides)] if overrides else []
+    )
+    return "".join(f"# {printable(line)}\n" for line in lines)
 
 
 def _read(path: Path) -> str:

@@ -47,7 +47,10 @@ def _called(name: str, path: str, folder: Path, options: dict[str, Any]) -> Any:
         inspect.signature(attribute).bind(folder, **options)
     except TypeError as error:
         raise DatasetError(f"dataset '{name}': can't call {path}(folder, {', '.join(options)}): {error}") from error
-    return attribute(folder, **options)
+    try:
+        return attribute(folder, **options)
+    except Exception as error:
+        raise DatasetError(f"dataset '{name}': {path} fails: {type(error).__name__}: {error}") from error
 
 
 def _finished(name: str, data: Data, options: DatasetOptions) -> Data:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from actbench import plugins
 from actbench.record import Event
@@ -35,7 +35,13 @@ class Work:
 
 
 class Engine(Protocol):
-    """Computes cohorts; a context manager, so that workers never outlive their use."""
+    """Computes cohorts; a context manager, so that workers never outlive their use.
+
+    Attributes:
+        parallel: Whether more than one cohort is computed at a time.
+    """
+
+    parallel: ClassVar[bool]
 
     def __init__(self, jobs: int) -> None:
         """Take up to ``jobs`` cohorts at once."""

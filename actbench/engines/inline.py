@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from actbench.engines import Work
 from actbench.record import Event
@@ -14,8 +14,10 @@ from actbench.spec import Cohort
 class Inline:
     """Computes in the calling process; easy to debug and to profile."""
 
+    parallel: ClassVar[bool] = False
+
     def __init__(self, jobs: int) -> None:
-        """``jobs`` has no meaning here: there is one process."""
+        """``jobs`` is 1: there is one process."""
 
     def __enter__(self) -> Self:
         """Nothing to start."""

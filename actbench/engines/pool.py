@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from actbench.engines import Work
 from actbench.errors import WorkerLostError
@@ -59,6 +59,8 @@ class _Worker:
 class Pool:
     """``jobs`` workers, started when the pool is entered and kept until it is left."""
 
+    parallel: ClassVar[bool] = True
+
     def __init__(self, jobs: int) -> None:
         """Nothing runs yet."""
         self._jobs = jobs
@@ -85,7 +87,7 @@ class Pool:
         """Events as they come; cohorts are handed out in their order, each to the next free worker.
 
         Raises:
-            WorkerLostError: When workers end before they are given anything to do.
+            WorkerLostError: When no worker is left, because each ended while it had nothing to do.
         """
         waiting = deque(cohorts)
         while True:
@@ -103,14 +105,18 @@ class Pool:
                 yield message
 
     def _replace(self, worker: _Worker) -> Iterator[Event]:
-        """Report what was lost with a worker, and start another in its place."""
+        """Report what was lost with a worker, and start another in its place; an idle one is not replaced.
+
+        One that can't even start would be replaced for ever; one at work costs its cohort, so that comes to an end.
+        """
         self._workers.remove(worker)
         reason = worker.loss()
         _close(worker.process)
-        if worker.cohort is None:
+        if worker.cohort is not None:
+            self._start()
+            yield Failed(worker.cohort, reason, "")
+        elif not self._workers:
             raise WorkerLostError(reason)
-        self._start()
-        yield Failed(worker.cohort, reason, "")
 
     def _start(self) -> None:
         environment = os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": os.pathsep.join(sys.path)}

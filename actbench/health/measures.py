@@ -1,51 +1,27 @@
-"""What is asked of a unit: each measure observes batches, merges what it saw, and finishes with one number a unit.
+"""Is a unit alive? Every definition as a row: what it needs to have seen, and what it says of each unit.
 
-A measure is a row of ``MEASURES``. Its state is a tuple of (R, U) tensors; merging is order-free, so how the probe is
-split into batches does not matter (but for rounding in sums, which are kept in float64). A convolution's unit is a
-channel: it is dead only if it is dead at every position of every image, because its weights are shared.
+A convolution's unit is a channel: its weights are shared, so it learns if it lives at any position of any image. The
+definition decides the number, so a printed fraction always carries its definition and its probe. Units and directions
+of the totals stand in ``record.METRICS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from operator import add
 
-import torch
 from torch import Tensor
 
+from actbench.health.statistics import State
 from actbench.spec import Health
 
-State = tuple[Tensor, ...]
+Seen = Mapping[str, State]
 
+RARE, ALWAYS = 0.01, 0.99
+"""A unit that fires on less than 1 % of the inputs is rare; one that is positive on more than 99 % is always on."""
 
-@dataclass(frozen=True)
-class Observation:
-    """One batch of one hidden layer.
-
-    Args:
-        z: Pre-activations, what enters f, (R, B, U, …positions).
-        a: Outputs f(z), same shape.
-        slope: |f'(z)|, same shape.
-    """
-
-    z: Tensor
-    a: Tensor
-    slope: Tensor
-
-    @property
-    def reduced(self) -> tuple[int, ...]:
-        """The dimensions that are neither run nor unit."""
-        return tuple(dim for dim in range(self.z.ndim) if dim not in (0, 2))
-
-    def count(self, mask: Tensor) -> Tensor:
-        """(R, U): elements of a unit for which the mask holds."""
-        return mask.sum(self.reduced, dtype=torch.float64)
-
-    def elements(self) -> Tensor:
-        """(R, U): examples × positions seen of each unit."""
-        each = self.z[0, :, 0].numel()
-        return torch.full((self.z.shape[0], self.z.shape[2]), each, dtype=torch.float64, device=self.z.device)
+DORMANT = 0.1
+"""τ of Sokar et al. 2023, arXiv 2302.12902, on their largest setting."""
 
 
 @dataclass(frozen=True)
@@ -54,77 +30,62 @@ class Measure:
 
     Args:
         text: The rule, with its formula.
-        observe: (observation, thresholds) -> state of this batch.
-        merge: Two states -> the state of both.
-        finish: (state, thresholds) -> (R, U): a mask, or a share in [0, 1].
+        needs: Names of the statistics it is made of.
+        finish: (statistics of one layer, thresholds) -> (R, U): a mask, or a share in [0, 1].
+        counts: Whether it is a mask, whose units are counted; a share is averaged over units.
     """
 
     text: str
-    observe: Callable[[Observation, Health], State]
-    merge: Callable[[State, State], State]
-    finish: Callable[[State, Health], Tensor]
+    needs: tuple[str, ...]
+    finish: Callable[[Seen, Health], Tensor]
+    counts: bool = True
 
 
-def _steepest(seen: Observation, health: Health) -> State:
-    return (seen.slope.amax(seen.reduced),)
+def _dead(seen: Seen, health: Health) -> Tensor:
+    return seen["steepest"][0] <= health.dead_slope
 
 
-def _larger(one: State, other: State) -> State:
-    return (torch.maximum(one[0], other[0]),)
+def _constant(seen: Seen, health: Health) -> Tensor:
+    count, _, squares = seen["outputs"]
+    return (squares / count).sqrt() <= health.constant_std
 
 
-def _moments(seen: Observation, health: Health) -> State:
-    """Count, mean and sum of squared deviations of a."""
-    outputs = seen.a.double()
-    mean = outputs.mean(seen.reduced)
-    shape = (mean.shape[0], 1, mean.shape[1], *(1 for _ in range(outputs.ndim - 3)))
-    return seen.elements(), mean, (outputs - mean.view(shape)).square().sum(seen.reduced)
+def _dormant(seen: Seen, health: Health) -> Tensor:
+    magnitude = seen["magnitude"][1]
+    return magnitude <= DORMANT * magnitude.mean(1, keepdim=True)
 
 
-def _merged_moments(one: State, other: State) -> State:
-    """Chan, Golub and LeVeque's pairwise update: exact where a plain sum of squares would cancel."""
-    (count, mean, squares), (more, their_mean, their_squares) = one, other
-    total, apart = count + more, their_mean - mean
-    return total, mean + apart * more / total, squares + their_squares + apart.square() * count * more / total
-
-
-def _summed(one: State, other: State) -> State:
-    return tuple(map(add, one, other))
-
-
-def _share(state: State, health: Health) -> Tensor:
-    return state[0] / state[1]
+def _share(name: str) -> Callable[[Seen, Health], Tensor]:
+    return lambda seen, health: seen[name][0] / seen[name][1]
 
 
 MEASURES: dict[str, Measure] = {
-    "dead": Measure(
-        "max over the probe of |f'(z)| ≤ dead_slope: no gradient reaches the unit, it cannot learn",
-        _steepest,
-        _larger,
-        lambda state, health: state[0] <= health.dead_slope,
+    "dead": Measure("max |f'(z)| over the probe ≤ dead_slope: no gradient reaches the unit", ("steepest",), _dead),
+    "constant": Measure("std of f(z) over the probe ≤ constant_std: it says nothing", ("outputs",), _constant),
+    "inert": Measure(
+        "dead or constant",
+        ("steepest", "outputs"),
+        lambda seen, health: _dead(seen, health) | _constant(seen, health),
     ),
-    "constant": Measure(
-        "standard deviation over the probe of f(z) ≤ constant_std: the unit carries no information",
-        _moments,
-        _merged_moments,
-        lambda state, health: (state[2] / state[0]).sqrt() <= health.constant_std,
+    "rare": Measure(
+        "z > 0 somewhere on less than 1 % of the inputs (ReLU family)",
+        ("fired",),
+        lambda seen, health: _share("fired")(seen, health) < RARE,
     ),
-    "sparsity": Measure(
-        "share of outputs that are exactly zero",
-        lambda seen, health: (seen.count(seen.a == 0), seen.elements()),
-        _summed,
-        _share,
+    "dormant": Measure(
+        "E|f(z)| ≤ 0.1 of its layer's mean (Sokar et al. 2023, arXiv 2302.12902)", ("magnitude",), _dormant
     ),
-    "saturation": Measure(
-        "share of outputs at |f'(z)| ≤ dead_slope",
-        lambda seen, health: (seen.count(seen.slope <= health.dead_slope), seen.elements()),
-        _summed,
-        _share,
+    "always_on": Measure(
+        "z > 0 on more than 99 % of inputs and positions: linear for the ReLU family",
+        ("positive",),
+        lambda seen, health: _share("positive")(seen, health) > ALWAYS,
     ),
-    "positive": Measure(
-        "share of pre-activations above zero; near 1 the unit is linear for the ReLU family",
-        lambda seen, health: (seen.count(seen.z > 0), seen.elements()),
-        _summed,
-        _share,
+    "sparsity": Measure("share of outputs that are exactly zero", ("zeros",), _share("zeros"), counts=False),
+    "saturation": Measure("share of outputs with |f'(z)| ≤ dead_slope", ("flat",), _share("flat"), counts=False),
+    "spatially_silent": Measure(
+        "share of positions of a channel that are dead over the probe; a dense unit has one position",
+        ("steepest_at",),
+        lambda seen, health: (seen["steepest_at"][0] <= health.dead_slope).double().mean(2),
+        counts=False,
     ),
 }

@@ -1,16 +1,19 @@
-"""Measure the health of every hidden unit of a cohort on a fixed probe of training inputs."""
+"""Watch every hidden unit of a cohort while a fixed probe of training inputs passes through."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from actbench.health.measures import MEASURES, Observation, State
+from actbench.health.measures import MEASURES
+from actbench.health.statistics import STATISTICS, Observation, State
 from actbench.spec import Health
+
+Derivative = Callable[[str, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -18,17 +21,19 @@ class UnitHealth:
     """What every measure says of every unit.
 
     Args:
-        layers: Layer -> measure -> (R, U): a mask or a share.
+        units: Layer -> measure -> (R, U): a mask or a share.
+        signals: Layer -> figure (``z_mean``, ``a_std`` …) -> (R,): how strong the layer's signal is.
         examples: Inputs in the probe.
     """
 
-    layers: Mapping[str, Mapping[str, Tensor]]
+    units: Mapping[str, Mapping[str, Tensor]]
+    signals: Mapping[str, Mapping[str, Tensor]]
     examples: int
 
     def of_run(self, run: int) -> dict[str, Any]:
         """Counts and shares of one run, per layer and in total, as written to ``result.json``."""
         rows = [
-            _layer_row(name, {key: values[run] for key, values in row.items()}) for name, row in self.layers.items()
+            _layer(name, measured, run) | _signals(self.signals[name], run) for name, measured in self.units.items()
         ]
         return {"probe_size": self.examples, **_totals(rows), "layers": rows}
 
@@ -41,79 +46,85 @@ class Probe:
         health: Thresholds.
     """
 
-    def __init__(self, derivative: Callable[[str, Tensor], tuple[Tensor, Tensor]], health: Health) -> None:
+    def __init__(self, derivative: Derivative, health: Health) -> None:
         """Start with nothing seen."""
         self._derivative, self._health = derivative, health
-        self._states: dict[str, dict[str, State]] = {}
+        self._seen: dict[str, dict[str, State]] = {}
 
     def observe(self, layer: str, z: Tensor) -> None:
         """See one batch of a layer's pre-activations (R, B, U, …)."""
         a, slope = self._derivative(layer, z.detach())
-        seen = Observation(z.detach(), a, slope)
-        states = self._states.setdefault(layer, {})
-        for name, measure in MEASURES.items():
-            state = measure.observe(seen, self._health)
-            states[name] = measure.merge(states[name], state) if name in states else state
+        batch = Observation(z.detach(), a, slope, self._health.dead_slope)
+        seen = self._seen.setdefault(layer, {})
+        for name, statistic in STATISTICS.items():
+            state = tuple(map(_widened, statistic.observe(batch)))
+            seen[name] = statistic.merge(seen[name], state) if name in seen else state
 
     def finish(self, examples: int) -> UnitHealth:
         """The verdict on each unit."""
-        finished = {
-            layer: {name: MEASURES[name].finish(state, self._health) for name, state in states.items()}
-            for layer, states in self._states.items()
+        units = {
+            layer: {name: measure.finish(seen, self._health).cpu() for name, measure in MEASURES.items()}
+            for layer, seen in self._seen.items()
         }
-        return UnitHealth(finished, examples)
+        return UnitHealth(units, {layer: _signal(seen) for layer, seen in self._seen.items()}, examples)
 
 
-def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Callable[[str, Tensor], tuple[Tensor, Tensor]]:
-    """f(z) and |f'(z)| from autograd of f itself, so that any elementwise activation is covered."""
+def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
+    """f(z) and |f'(z)| from autograd of f itself, so that any elementwise activation is covered.
+
+    An f whose result does not depend differentiably on z (a step function) has slope 0 everywhere.
+    """
 
     def derivative(layer: str, z: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             leaf = z.detach().requires_grad_()
             a = apply(layer, leaf)
-            (slope,) = torch.autograd.grad(a, leaf, torch.ones_like(a))
+            if not a.requires_grad:
+                return a, torch.zeros_like(a)
+            (slope,) = torch.autograd.grad(a, leaf, torch.ones_like(a), materialize_grads=True, allow_unused=True)
         return a.detach(), slope.abs()
 
     return derivative
 
 
-def is_collapsed(row: Mapping[str, Any], health: Health) -> bool:
-    """Whether more than ``collapse_at`` of the hidden units are inert, or every unit of one layer is."""
-    if not row["units"]:
-        return False
-    whole_layer = any(layer["inert"] == layer["units"] for layer in row["layers"])
-    return whole_layer or bool(row["inert_fraction"] > health.collapse_at)
+def _widened(state: Tensor) -> Tensor:
+    """Float64 where the device has it; MPS has not, so there the few numbers a unit go to the CPU."""
+    return (state.cpu() if state.device.type == "mps" else state).double()
 
 
-def _layer_row(name: str, units: Mapping[str, Tensor]) -> dict[str, Any]:
-    dead, constant = units["dead"], units["constant"]
-    return {
-        "name": name,
-        "units": len(dead),
-        "dead": int(dead.sum()),
-        "constant": int(constant.sum()),
-        "inert": int((dead | constant).sum()),
-        "always_on": int((units["positive"] > 0.99).sum()),
-        "sparsity": float(units["sparsity"].mean()),
-        "saturation": float(units["saturation"].mean()),
-    }
+def _signal(seen: Mapping[str, State]) -> dict[str, Tensor]:
+    """Mean and deviation of the layer's z and a over units, inputs and positions; largest |a|: (R,) each."""
+    figures = {"a_max": seen["largest"][0].amax(1).cpu()}
+    for letter, name in (("z", "inputs"), ("a", "outputs")):
+        count, mean, squares = (part.cpu() for part in seen[name])
+        overall = mean.mean(1, keepdim=True)
+        variance = (squares / count + (mean - overall).square()).mean(1)
+        figures |= {f"{letter}_mean": overall.squeeze(1), f"{letter}_std": variance.sqrt()}
+    return figures
 
 
-def _totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Unit-weighted over the layers, and the worst layer; fractions are None for a network without hidden units."""
-    rows = list(rows)
+def _layer(name: str, measured: Mapping[str, Tensor], run: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "units": len(measured["dead"][run])}
+    for key, values in measured.items():
+        row[key] = int(values[run].sum()) if MEASURES[key].counts else float(values[run].mean())
+    return row
+
+
+def _signals(figures: Mapping[str, Tensor], run: int) -> dict[str, float]:
+    return {name: float(values[run]) for name, values in sorted(figures.items())}
+
+
+def _totals(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Unit-weighted over the layers, and the worst layer; None for a network without hidden units."""
     units = sum(row["units"] for row in rows)
-    counts = {key: sum(row[key] for row in rows) for key in ("dead", "constant", "inert")}
-    shares = {
-        key: sum(row[key] * row["units"] for row in rows) / units if units else None
-        for key in ("sparsity", "saturation")
-    }
+    totals: dict[str, Any] = {"units": units}
+    for name, measure in MEASURES.items():
+        if measure.counts:
+            totals[name] = sum(row[name] for row in rows)
+            totals[f"{name}_fraction"] = totals[name] / units if units else None
+        else:
+            totals[name] = sum(row[name] * row["units"] for row in rows) / units if units else None
     worst = max(rows, key=lambda row: row["dead"] / row["units"], default=None)
-    return {
-        "units": units,
-        **counts,
-        **{f"{key}_fraction": count / units if units else None for key, count in counts.items()},
-        **shares,
-        "worst_layer": worst and worst["name"],
-        "worst_layer_dead_fraction": worst and worst["dead"] / worst["units"],
-    }
+    totals["worst_layer"] = worst["name"] if worst else None
+    totals["worst_layer_dead_fraction"] = worst["dead"] / worst["units"] if worst else None
+    return totals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from actbench.components import Component
 
@@ -18,7 +18,12 @@ class Model(Protocol):
     """A network written once for any number of runs: dimension 0 of every tensor is the run.
 
     A model's options are the fields of its class (an ``Options``); a file of ``models/`` holds the class as ``plugin``.
+
+    Attributes:
+        cpu_cohort: Most runs that should train together on a CPU; beyond it they leave the cache.
     """
+
+    cpu_cohort: ClassVar[int]
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
         """Name -> number of units (channels) of each hidden layer that has an activation, in forward order.

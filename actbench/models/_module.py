@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -64,13 +65,15 @@ class _Recorder:
 class UserModule:
     """A ``Model`` around a user's module; its parameters lie in the cohort's stack, its buffers in the module."""
 
+    cpu_cohort: ClassVar[int] = 1
+
     def __init__(self, component: Component) -> None:
         """Resolve the factory; nothing is built until the data's shape is known."""
         self._path = str(component.path)
         self._factory = plugins.resolve(self._path)
         self._options = {key: value for key, value in component.options.items() if key != "path"}
         self._module: nn.Module | None = None
-        self._random_state: Tensor | None = None
+        self._numbers: torch.Generator | None = None
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
         """What a pass of one zero image meets: each ``RunActivation`` by its name in the module, with its units.
@@ -92,29 +95,28 @@ class UserModule:
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
         """The parameters of a fresh module, its linear and convolution layers started as the config says."""
-        with _random_numbers(stream(initializer.spec.seed, "init.module").get_state()):
+        self._numbers = stream(initializer.spec.seed, "module")
+        with _lent(self._numbers, torch.device("cpu")):
             module = self._make(shape, classes).to(initializer.dtype)
-            self._random_state = torch.get_rng_state()
         tensors = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
         prefixes = [f"{name}." if name else "" for name, layer in module.named_modules() if isinstance(layer, LINEAR)]
         layers = [prefix for prefix in prefixes if f"{prefix}weight" in tensors]  # a tied weight has only one name
         for prefix in layers:
-            shape, ends = tuple(tensors[f"{prefix}weight"].shape), (prefix == layers[0], prefix == layers[-1])
-            tensors[f"{prefix}weight"] = initializer.weight(shape, first=ends[0])
+            size = tuple(tensors[f"{prefix}weight"].shape)
+            tensors[f"{prefix}weight"] = initializer.weight(size, first=prefix == layers[0])
             if f"{prefix}bias" in tensors:
-                tensors[f"{prefix}bias"] = self._bias(initializer.bias(shape, output=ends[1]), prefix)
+                tensors[f"{prefix}bias"] = self._bias(initializer.bias(size, output=prefix == layers[-1]), prefix)
         return tensors
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
         """X (1, B, C, H, W) -> logits (1, B, classes)."""
         module = self._module
-        if module is None or self._random_state is None or x.shape[0] != 1:
+        if module is None or self._numbers is None or x.shape[0] != 1:
             raise ModelError(f"{self._path}: a user's module trains after init and as a cohort of one")
         module.to(x.device)
         own = {name: params[name].squeeze(0) for name, _ in module.named_parameters()}
-        with _random_numbers(self._random_state), _bound(module, act):
+        with _lent(self._numbers, x.device), _bound(module, act):
             logits: Tensor = torch.func.functional_call(module, own, (x.squeeze(0),))
-            self._random_state = torch.get_rng_state()
         return logits.unsqueeze(0)
 
     def _bias(self, bias: Tensor | None, prefix: str) -> Tensor:
@@ -155,8 +157,13 @@ def _bound(module: nn.Module, act: Activate) -> Iterator[None]:
 
 
 @contextmanager
-def _random_numbers(state: Tensor) -> Iterator[None]:
-    """Layers such as ``nn.Dropout`` draw from torch's global generator: lend them the run's own, then put it back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.set_rng_state(state)
+def _lent(numbers: torch.Generator, device: torch.device) -> Iterator[None]:
+    """``nn.Dropout`` and its like draw from global generators: seed those from the run's own, and restore them.
+
+    A fresh seed for every pass, drawn on the CPU, so that neither the device nor what ran before it decides the draw.
+    """
+    seed = int(torch.randint(2**62, (), generator=numbers))
+    others = [] if device.type == "cpu" else [device.index or 0]
+    with torch.random.fork_rng(others, device_type="cuda" if device.type == "cpu" else device.type):
+        torch.random.manual_seed(seed)
         yield

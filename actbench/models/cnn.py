@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -32,6 +32,8 @@ class CNN(Options):
         batch_norm: Normalise each pre-activation over the batch and positions.
         dropout: Share of the dense layers' outputs zeroed while training.
     """
+
+    cpu_cohort: ClassVar[int] = 1
 
     channels: Annotated[tuple[Block, ...], Field(strict=False, min_length=1)] = ((32, 32), (64, 64))
     kernel: int = Field(default=3, ge=1)

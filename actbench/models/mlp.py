@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -25,6 +25,8 @@ class MLP(Options):
         batch_norm: Normalise each pre-activation over the batch; the linear layer's bias is kept.
         dropout: Share of hidden outputs zeroed while training.
     """
+
+    cpu_cohort: ClassVar[int] = 8
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = (256, 256)
     batch_norm: bool = False

@@ -1,0 +1,106 @@
+"""Layers over the run axis against torch's own, run by run; also the forms that only other devices use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from actbench import layers
+
+GENERATOR = torch.Generator().manual_seed(1)
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=GENERATOR).requires_grad_()
+
+
+def gradients(y: Tensor, *leaves: Tensor | None) -> list[Tensor]:
+    """Of a sum in which every element has a weight of its own."""
+    weights = torch.linspace(-1, 2, y.numel(), dtype=y.dtype).view(y.shape)
+    return list(torch.autograd.grad((y * weights).sum(), [leaf for leaf in leaves if leaf is not None]))
+
+
+def agree(one: Tensor, other: Tensor, *leaves: Tensor | None) -> None:
+    assert torch.allclose(one, other, atol=1e-12)
+    for mine, theirs in zip(gradients(one, *leaves), gradients(other, *leaves), strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-11)
+
+
+@pytest.mark.parametrize("form", [layers.linear, layers.linear_batched])
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("shared", [True, False])
+def test_linear_is_torchs_linear_run_by_run(form: Callable[..., Tensor], with_bias: bool, shared: bool) -> None:
+    x = random(1, 5, 4).detach().expand(3, 5, 4) if shared else random(3, 5, 4)
+    weight, bias = random(3, 6, 4), random(3, 6) if with_bias else None
+    expected = torch.stack([F.linear(x[r], weight[r], None if bias is None else bias[r]) for r in range(3)])
+    agree(form(x, weight, bias), expected, None if shared else x, weight, bias)
+
+
+@pytest.mark.parametrize("form", [layers.conv2d, layers.conv2d_grouped])
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("runs", [1, 3])
+def test_conv2d_is_torchs_convolution_run_by_run(form: Callable[..., Tensor], with_bias: bool, runs: int) -> None:
+    x, weight, bias = random(runs, 4, 2, 6, 5), random(runs, 7, 2, 3, 3), random(runs, 7) if with_bias else None
+    each = [F.conv2d(x[r], weight[r], None if bias is None else bias[r], padding=1) for r in range(runs)]
+    agree(form(x, weight, bias, padding=1), torch.stack(each), x, weight, bias)
+
+
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(3, 8, 5), (3, 4, 5, 2, 3)])
+def test_batch_norm_is_torchs_run_by_run(folded: bool, training: bool, shape: tuple[int, ...]) -> None:
+    x, scale, shift = random(*shape), random(3, 5), random(3, 5)
+    mean, variance = random(3, 5).detach(), random(3, 5).detach().square() + 0.5
+    own = (mean.clone(), variance.clone())
+    each = [F.batch_norm(x[r], mean[r], variance[r], scale[r], shift[r], training, 0.1, 1e-5) for r in range(3)]
+    if folded:
+        y = layers.batch_norm_folded(x, scale, shift, *own, training=training)
+    else:
+        names = ("weight", "bias", "running_mean", "running_var")
+        params = {f"n.{name}": tensor for name, tensor in zip(names, (scale, shift, *own), strict=True)}
+        y = layers.batch_norm(x, params, "n", training=training)
+    agree(y, torch.stack(each), x, scale, shift)
+    assert torch.allclose(own[0], mean)
+    assert torch.allclose(own[1], variance), "running statistics are updated in place, alike"
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(layers.max_pool2d, F.max_pool2d), (layers.avg_pool2d, F.avg_pool2d)])
+def test_pooling_drops_what_does_not_fill_a_window(ours: Callable[..., Tensor], theirs: Callable[..., Tensor]) -> None:
+    x = random(2, 3, 4, 7, 5)
+    agree(ours(x, 2), torch.stack([theirs(x[r], 2) for r in range(2)]), x)
+
+
+@pytest.mark.parametrize("sizes", [[3], [1, 2], [1, 1, 1]])
+@pytest.mark.parametrize("shape", [(3, 4, 5), (3, 4, 2, 3, 3)])
+def test_separate_and_join_are_inverse(sizes: list[int], shape: tuple[int, ...]) -> None:
+    x = random(*shape)
+    parts = layers.separate(x, sizes)
+    assert [len(part) for part in parts] == sizes
+    assert torch.equal(layers.join(list(parts)), x)
+
+
+def test_join_keeps_the_images_memory_format() -> None:
+    parts = [random(1, 4, 2, 6, 6).squeeze(0).contiguous(memory_format=torch.channels_last)[None] for _ in range(3)]
+    assert layers.join(parts)[1].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_dropout_keeps_the_mean_and_is_the_identity_in_evaluation() -> None:
+    class Act:
+        training = True
+
+        def __call__(self, layer: str, z: Tensor) -> Tensor:
+            return z
+
+        def uniform(self, x: Tensor) -> Tensor:
+            return torch.rand(x.shape, generator=GENERATOR, dtype=x.dtype)
+
+    act, x = Act(), torch.ones(2, 500, 100, dtype=torch.float64)
+    dropped = layers.dropout(x, 0.3, act)
+    assert sorted(dropped.unique().tolist()) == pytest.approx([0, 1 / 0.7])
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.01)  # 4.8 standard errors of 100,000 draws
+    act.training = False
+    assert layers.dropout(x, 0.3, act) is x
