@@ -6,7 +6,8 @@ stays zero, because its gradient is masked. One rule covers biases on or off and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -132,7 +133,7 @@ class Activations:
     def __init__(self, specs: Sequence[RunSpec], params: Mapping[str, Tensor]) -> None:
         """Group the runs and open their random streams, one a distinct seed."""
         self.training = False
-        self.observe: Callable[[str, Tensor], None] | None = None
+        self._observe: Callable[[str, Tensor], None] | None = None
         self._params = params
         self._groups = _groups(specs)
         self._is_random = any(group.random for group in self._groups)
@@ -142,10 +143,19 @@ class Activations:
         self._noise = [stream(seed, "activation") for seed in seeds]
 
     def __call__(self, layer: str, z: Tensor) -> Tensor:
-        """Each run's f(z); an observer, if one is set, sees z first."""
-        if self.observe is not None:
-            self.observe(layer, z)
+        """Each run's f(z); an observer, if there is one, sees z first."""
+        if self._observe is not None:
+            self._observe(layer, z)
         return self.apply(layer, z)
+
+    @contextmanager
+    def observed(self, observe: Callable[[str, Tensor], None]) -> Iterator[None]:
+        """Show every layer's pre-activations to ``observe(layer, z)`` while the context lasts."""
+        self._observe = observe
+        try:
+            yield
+        finally:
+            self._observe = None
 
     def apply(self, layer: str, z: Tensor) -> Tensor:
         """Each run's f(z) without telling the observer: z (R, B, U, …) -> the same shape."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from actbench.batches import Examples, Images
 from actbench.cohort import Activations
 from actbench.devices import accumulator
+from actbench.health import gradients
 from actbench.health.probe import Probe, UnitHealth, slope_by_autograd
 from actbench.spec import Health
 
@@ -76,10 +77,17 @@ def measure_health(forward: Forward, act: Activations, images: Images, health: H
     """Every hidden unit's health on the first ``probe_size`` training examples."""
     probe = Probe(slope_by_autograd(act.apply), health)
     chosen = Examples(images.train.pixels[: health.probe_size], images.train.labels[: health.probe_size])
-    act.observe = probe.observe
-    try:
+    with act.observed(probe.observe):
         for x, _ in images.in_order(chosen, BATCH):
             forward(x.expand(runs, *x.shape[1:]))
-    finally:
-        act.observe = None
     return probe.finish(len(chosen))
+
+
+def measure_gradients(forward: Forward, act: Activations, images: Images, runs: int) -> dict[str, Tensor]:
+    """Each hidden layer's gradient norm (R,) on the probe's first ``BATCH`` examples; parameters' gradients stay."""
+    chosen = Examples(images.train.pixels[:BATCH], images.train.labels[:BATCH])
+    inputs: dict[str, Tensor] = {}
+    ((x, labels),) = images.in_order(chosen, BATCH)
+    with act.observed(inputs.__setitem__):
+        losses = cross_entropy(forward(x.expand(runs, *x.shape[1:])), labels.expand(runs, -1))
+    return gradients.norms(losses, inputs) if inputs else {}

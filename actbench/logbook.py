@@ -7,10 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from torch import Tensor
+
 from actbench import environment
-from actbench.evaluation import Tally, evaluate, measure_health
+from actbench.evaluation import Tally, evaluate, measure_gradients, measure_health
+from actbench.health.diagnosis import diagnose
+from actbench.health.dynamics import Dynamics
+from actbench.health.gradients import first_to_last
 from actbench.health.outcome import collapse_in_words, is_collapsed
-from actbench.health.probe import UnitHealth
 from actbench.record import METRICS, Outcome, RunRecord
 from actbench.session import Session
 
@@ -37,7 +41,8 @@ class Logbook:
         self._session = session
         self._runs = len(session.cohort.specs)
         self._rows: list[list[Row]] = [[] for _ in range(self._runs)]
-        self._health: list[Mapping[str, Any]] = [{} for _ in range(self._runs)]
+        self._health: dict[int, dict[str, Any]] = {}
+        self._dynamics = Dynamics()
         self._diverged: dict[int, int] = {}
         self._epoch = 0
         self._began = self._last = time.perf_counter()
@@ -73,7 +78,7 @@ class Logbook:
                 outcome=outcome,
                 curves=tuple(self._rows[run]),
                 final=self._final(run, tested) | {"seconds": timing["seconds"]},
-                health=self._health[run],
+                health={**self._health.get(run, {}), "diagnosis": self._diagnosis(run)},
                 environment=worker,
                 timing=timing,
                 message=message,
@@ -84,13 +89,14 @@ class Logbook:
         writing = [run for run in range(self._runs) if run not in self._diverged]
         columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
         columns |= self._validate()
-        health = self._measure()
+        measured = self._measure()
         self._note_diverged(losses, columns["val.loss"])
+        self._health |= {run: measured[run] for run in writing if run not in self._diverged}
         now = time.perf_counter()
         seconds, self._last = (now - self._last) / self._runs, now
         for run in writing:
             row: Row = {"epoch": self._epoch} | {name: _number(values[run]) for name, values in columns.items()}
-            self._rows[run].append(row | self._health_columns(run, health) | {"seconds": seconds})
+            self._rows[run].append(row | self._health_columns(run) | {"seconds": seconds})
         return [self._rows[run][-1] if run in writing else None for run in range(self._runs)]
 
     def _validate(self) -> dict[str, Sequence[float | None]]:
@@ -100,22 +106,31 @@ class Logbook:
         losses, accuracies = evaluate(session.forward, session.images, session.images.val, self._runs)
         return {"val.loss": losses, "val.accuracy": accuracies}
 
-    def _measure(self) -> UnitHealth:
-        session = self._session
+    def _measure(self) -> list[dict[str, Any]]:
+        """Every run's health: on the probe, since the last epoch, and the strength of its gradients."""
+        session, runs = self._session, self._runs
         settings = session.cohort.shared.health
-        return measure_health(session.forward, session.act, session.images, settings, self._runs)
+        units = measure_health(session.forward, session.act, session.images, settings, runs)
+        self._dynamics.note(self._epoch, {layer: measured["dead"] for layer, measured in units.units.items()})
+        norms = measure_gradients(session.forward, session.act, session.images, runs)
+        return [self._of_run(run, units.of_run(run), norms) for run in range(runs)]
 
-    def _health_columns(self, run: int, health: UnitHealth) -> Row:
+    def _of_run(self, run: int, found: dict[str, Any], norms: Mapping[str, Tensor]) -> dict[str, Any]:
+        for layer in found["layers"]:
+            name = layer["name"]
+            layer |= self._dynamics.of_run(name, run) | {"gradient_norm": float(norms[name][run])}
+            learned = self._session.stack.learned(name, run, self._session.cohort.specs[run].activation)
+            if learned:
+                layer["learned"] = {option: float(values.mean()) for option, values in learned.items()}
+        for count in ("born_dead", "died", "revived", "lost"):
+            found[count] = sum(layer[count] for layer in found["layers"])
+        return found | {"gradient_ratio": first_to_last([layer["gradient_norm"] for layer in found["layers"]])}
+
+    def _health_columns(self, run: int) -> Row:
         """Totals as columns and one entry a layer; a diverged run has no health any more."""
         if run in self._diverged:
             return {f"health.{name}": None for name in HEALTH} | {"layers": []}
-        found = health.of_run(run)
-        component = self._session.cohort.specs[run].activation
-        for layer in found["layers"]:
-            learned = self._session.stack.learned(layer["name"], run, component)
-            if learned:
-                layer["learned"] = {option: float(values.mean()) for option, values in learned.items()}
-        self._health[run] = found
+        found = self._health[run]
         return {f"health.{name}": found[name] for name in HEALTH} | {"layers": found["layers"]}
 
     def _note_diverged(self, *losses: Sequence[float | None]) -> None:
@@ -128,10 +143,13 @@ class Logbook:
 
     def _outcome(self, run: int) -> tuple[Outcome, str]:
         if run in self._diverged:
-            return "diverged", f"a loss or a parameter is no finite number since epoch {self._diverged[run]}"
+            return "diverged", self._diagnosis(run)[0]
         if is_collapsed(self._health[run], self._session.cohort.shared.health):
             return "collapsed", collapse_in_words(self._health[run])
         return "ok", ""
+
+    def _diagnosis(self, run: int) -> list[str]:
+        return list(diagnose(self._session.cohort.specs[run], self._rows[run], self._diverged.get(run)))
 
     def _final(self, run: int, tested: Mapping[str, float]) -> dict[str, float | None]:
         """The last epoch's metrics; a diverged run has none but its size."""

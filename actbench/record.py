@@ -20,7 +20,7 @@ class Metric:
     """A number that a run reports.
 
     Args:
-        unit: ``fraction`` (stored 0 … 1, shown as percent), ``nats``, ``seconds`` or ``count``.
+        unit: ``fraction`` (stored 0 … 1, shown as percent), ``nats``, ``seconds``, ``count`` or ``ratio``.
         higher_is_better: None where neither direction is better.
         text: What it measures, one line.
     """
@@ -47,6 +47,7 @@ METRICS: dict[str, Metric] = {
     "health.sparsity": Metric("fraction", None, "zeros among the hidden outputs on the probe"),
     "health.saturation": Metric("fraction", None, "hidden outputs at a slope at or below dead_slope"),
     "health.worst_layer_dead_fraction": Metric("fraction", False, "dead units in the layer that has most of them"),
+    "health.gradient_ratio": Metric("ratio", None, "gradient norm at the first hidden layer's z over the last one's"),
     "health.born_dead_fraction": Metric("fraction", False, "hidden units dead at initialisation"),
     "parameters": Metric("count", None, "trained numbers that this run owns"),
     "seconds": Metric("seconds", None, "wall clock of the run's cohort, divided by its runs"),

@@ -20,8 +20,8 @@ def test_a_model_maps_images_to_logits_and_names_its_hidden_layers(name: str, ba
     options = {"name": name, "batch_norm": batch_norm}
     session = Session.open(Cohort((spec(model=options), spec(model=options, bias_init=None))), CPU)
     seen: dict[str, int] = {}
-    session.act.observe = lambda layer, z: seen.update({layer: z.shape[2]})
-    logits = session.forward(torch.randn(1, 6, 1, 8, 8, dtype=torch.float64).expand(2, 6, 1, 8, 8))
+    with session.act.observed(lambda layer, z: seen.update({layer: z.shape[2]})):
+        logits = session.forward(torch.randn(1, 6, 1, 8, 8, dtype=torch.float64).expand(2, 6, 1, 8, 8))
     assert logits.shape == (2, 6, 10)
     assert list(seen.items()) == list(session.model.hidden_layers((1, 8, 8), 10).items())
 

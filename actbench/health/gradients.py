@@ -1,0 +1,34 @@
+"""How strong the training signal is in each layer: vanishing and exploding gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def norms(losses: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """L2 norm of each run's gradient of its own mean loss with respect to each layer's pre-activations.
+
+    Pre-activations rather than weights, so that the figure means the same for every model, a user's own included.
+
+    Args:
+        losses: (R,), with a graph.
+        inputs: Layer -> z (R, B, U, …) of the same graph.
+
+    Returns:
+        Layer -> (R,) float64 on the CPU.
+    """
+    found = torch.autograd.grad(losses.sum(), list(inputs.values()), materialize_grads=True, allow_unused=True)
+    lengths = (torch.linalg.vector_norm(gradient.reshape(len(gradient), -1), dim=1) for gradient in found)
+    return {name: length.cpu().double() for name, length in zip(inputs, lengths, strict=True)}
+
+
+def first_to_last(norms_of_run: list[float]) -> float | None:
+    """The first layer's norm over the last one's: ≪ 1 where gradients vanish on their way down, ≫ 1 where they explode.
+
+    >>> first_to_last([0.5, 3.0, 2.0])
+    0.25
+    """
+    return norms_of_run[0] / norms_of_run[-1] if norms_of_run and norms_of_run[-1] > 0 else None
