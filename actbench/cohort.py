@@ -44,7 +44,14 @@ class Stack:
         return {name: tensor for name, tensor in self.tensors.items() if not is_buffer(name)}
 
     def mask_gradients(self) -> None:
-        """Zero the gradients of what a run does not own, in place, whatever they hold (a NaN times 0 is NaN)."""
+        """Zero the gradients of what a run does not own, in place, whatever they hold (a NaN times 0 is NaN).
+
+        What no loss depends on (weights before a step function) has the gradient 0 as well, not none: an optimizer
+        would pass over it, but not if a neighbour's loss depended on the same stack.
+        """
+        for tensor in self.trained.values():
+            if tensor.grad is None:
+                tensor.grad = torch.zeros_like(tensor)
         for name, owned in self.owners.items():
             gradient = self.tensors[name].grad
             if gradient is not None:

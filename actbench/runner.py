@@ -68,11 +68,11 @@ class Runner:
         """
         if not self.cohorts:
             return
-        self.store.create(self.study.text)
         with self.engine(min(self.jobs, len(self.cohorts))) as working:
             for event in working.execute(Work(CHECK, self.runtime), self._samples()):
                 if isinstance(event, Failed):
                     raise UsageError(event.message)
+            self.store.create(self.study.text)
             finished: set[str] = set()
             for event in working.execute(Work(TRAIN, self.runtime), self.cohorts):
                 yield self._stored(event, finished)

@@ -49,8 +49,8 @@ class Session:
             raise DeviceError("device 'mps' has no float64: choose precision: float32, or --device cpu")
         images = _images(cohort.shared.dataset, training.precision, device, runtime.data_folder)
         model = build(cohort.shared.model)
-        _check_batches(cohort.shared, model, images)
         runs = stack([_initial(spec, model, images) for spec in specs], device)
+        _check_batches(cohort.shared, model, images)
         return cls(
             cohort=cohort,
             device=device,
@@ -112,7 +112,7 @@ def _check_batches(spec: RunSpec, model: Model, images: Images) -> None:
     """A batch of one example has no spread for batch norm to divide by; say so before an epoch is spent."""
     examples, size = len(images.train), spec.training.batch_size
     last = examples % size or min(size, examples)
-    if last == 1 and getattr(model, "batch_norm", False):
+    if last == 1 and model.batch_norm:
         raise ModelError(
             f"batch_norm needs two examples a step, but the last of the batches of {size} out of {examples} training "
             "examples holds one; choose another training.batch_size or dataset.train_size"

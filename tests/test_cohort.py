@@ -230,3 +230,41 @@ def test_the_precision_is_part_of_the_spec() -> None:
     assert resolve("activations", "relu").label == "relu"
     session = Session.open(Cohort((spec(training={"precision": "float32"}),)), CPU)
     assert {tensor.dtype for tensor in session.stack.tensors.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("formula", ["where(x > 0, 1, 0)", "sign(x)"])
+def test_a_step_function_is_treated_alone_as_in_company(formula: str) -> None:
+    decay = {"optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.1}}
+    step = spec(activation={"name": "expression", "formula": formula}, training=decay)
+    alone, (together, _) = records(step)[0], records(step, spec(activation="relu", training=decay))
+    assert numbers(alone) == numbers(together)
+    assert alone.final["health.dead_fraction"] == 1.0, "no gradient reaches any unit"
+    assert alone.outcome == "collapsed"
+
+
+def test_a_loss_that_is_no_number_makes_a_run_diverged_even_if_its_parameters_are_finite() -> None:
+    wild = spec(
+        activation={"name": "expression", "formula": "x * x"},
+        training={"precision": "float32", "optimizer": {"name": "sgd", "lr": 1e18}, "epochs": 1, "batch_size": 500},
+    )
+    (record,) = records(wild)
+    assert record.final["test.loss"] is None
+    assert record.outcome == "diverged"
+    assert "lr 1e+18" in record.message
+
+
+def test_deaths_and_revivals_add_up_to_the_count_of_the_dead() -> None:
+    deep = spec(
+        model={"name": "mlp", "hidden": [16] * 6}, training={"optimizer": {"name": "adam", "lr": 0.05}, "epochs": 4}
+    )
+    (record,) = records(deep)
+    dead = 0
+    for row in record.curves:
+        for layer in row["layers"]:
+            assert 0 <= layer["dead"] - layer["lost"] <= layer["born_dead"], "the rest was born dead and still is"
+        now = sum(layer["dead"] for layer in row["layers"])
+        if row["epoch"]:
+            died, revived = (sum(layer[key] for layer in row["layers"]) for key in ("died", "revived"))
+            assert now == dead + died - revived
+        dead = now
+    assert dead > 0, "the recipe should kill some"

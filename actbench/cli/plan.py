@@ -16,13 +16,20 @@ def describe(runner: Runner) -> str:
         "study": f"{study.name} -> {runner.store.folder}",
         "data, model": "; ".join(shared),
         "factors": ", ".join(study.factors) or "none",
-        "seeds": ", ".join(str(seed) for seed in dict.fromkeys(spec.seed for spec in specs)),
+        "seeds": _seeds(list(dict.fromkeys(spec.seed for spec in specs))),
         "runs": f"{len(specs)}: {len(specs) - len(runner.waiting)} done, {len(runner.waiting)} to do",
         "cohorts": f"{len(runner.cohorts)} on {runner.jobs} worker(s), {runner.runtime.device}",
         "time": _time(runner),
         "disk": _disk(runner),
     }
     return "\n".join(f"{name:12} {value}" for name, value in lines.items())
+
+
+def _seeds(seeds: list[int]) -> str:
+    """All of them, or the first and the last of many."""
+    if len(seeds) <= 12:
+        return ", ".join(map(str, seeds))
+    return f"{seeds[0]}, {seeds[1]}, {seeds[2]} … {seeds[-1]} ({len(seeds)} in all)"
 
 
 def _time(runner: Runner) -> str:

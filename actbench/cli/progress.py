@@ -33,24 +33,17 @@ def progress(runner: Runner) -> Iterator[Shown]:
         yield PlainLines(runner)
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    def text(field: str, ratio: int) -> TextColumn:
+        """Takes its share of what the bar and the time leave, and is cut rather than wrapped."""
+        return TextColumn(field, markup=False, table_column=Column(ratio=ratio, no_wrap=True, overflow="ellipsis"))
+
+    left = TimeRemainingColumn(compact=True, table_column=Column(min_width=5, no_wrap=True))
+    bar = BarColumn(bar_width=12, table_column=Column(min_width=12))
+    columns = (text("{task.description}", 5), bar, text("{task.fields[note]}", 4), left)
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
         yield LiveRows(runner, bars)
 
 
@@ -123,7 +116,7 @@ class LiveRows:
     def update(self, event: Event) -> None:
         """Move the rows; a cohort's row goes when its last run has ended."""
         self._work.count(event)
-        note_all = f"{self._work.finished}/{self._work.runs} runs"
+        note_all = f"{self._work.finished}/{self._work.runs} runs, {self._work.done / self._work.total:.0%}"
         self._bars.update(self._all, completed=self._work.done, note=note_all)
         if isinstance(event, Started):
             self._drop(event.cohort)
@@ -146,12 +139,12 @@ class LiveRows:
 
 
 def describe(cohort: Cohort) -> str:
-    """Seed and activations of a cohort, in at most 48 characters."""
+    """Seed and activations of a cohort, in at most 60 characters."""
     labels = ", ".join(dict.fromkeys(spec.activation.label for spec in cohort.specs))
     seeds = ",".join(dict.fromkeys(str(spec.seed) for spec in cohort.specs))
     runs = f"{len(cohort.specs)} run{'s' if len(cohort.specs) > 1 else ''}"
     text = f"seed {seeds}: {runs} of {labels}"
-    return text if len(text) <= 48 else text[:47] + "…"
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def epoch_of(event: EpochDone) -> int:
@@ -160,14 +153,14 @@ def epoch_of(event: EpochDone) -> int:
 
 
 def note(event: EpochDone) -> str:
-    """Epoch, mean training loss and the range of validation accuracy."""
+    """Epoch, the range of validation accuracy and the mean training loss."""
     rows = [row for row in event.rows if row is not None]
     losses, accuracies = (_known(rows, name) for name in ("train.loss", "val.accuracy"))
     parts = [f"epoch {epoch_of(event)}/{event.cohort.shared.training.epochs}"]
-    if losses:
-        parts.append(f"loss {sum(losses) / len(losses):.3f}")
     if accuracies:
         parts.append(f"val {min(accuracies):.1%}" + (f"–{max(accuracies):.1%}" if len(accuracies) > 1 else ""))
+    if losses:
+        parts.append(f"loss {sum(losses) / len(losses):.3f}")
     return "  ".join(parts)
 
 

@@ -63,7 +63,7 @@ def run(
 def _jobs(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise typer.BadParameter(f"'{text}' is neither auto nor a number of at least 1", param_hint="--jobs")
     return int(text)
 

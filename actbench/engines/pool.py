@@ -13,6 +13,7 @@ import contextlib
 import os
 import pickle
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -121,7 +122,8 @@ class Pool:
     def _start(self) -> None:
         environment = os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-m", "actbench.engines._worker"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        with _deaf_to_ctrl_c():
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         worker = _Worker(process)
         self._workers.append(worker)
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
@@ -134,6 +136,19 @@ class Pool:
                 self._inbox.put((worker, pickle.load(worker.process.stdout)))
         except (EOFError, pickle.UnpicklingError, OSError, ValueError):
             self._inbox.put((worker, LOST))
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """A process started meanwhile ignores Ctrl-C from its first instruction: the parent decides what it means."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

@@ -47,7 +47,7 @@ def _dead(seen: Seen, health: Health) -> Tensor:
 
 def _constant(seen: Seen, health: Health) -> Tensor:
     count, _, squares = seen["outputs"]
-    return (squares / count).sqrt() <= health.constant_std
+    return (count > 1) & ((squares / count).sqrt() <= health.constant_std)  # one number can't tell
 
 
 def _dormant(seen: Seen, health: Health) -> Tensor:

@@ -21,9 +21,15 @@ class Model(Protocol):
 
     Attributes:
         cpu_cohort: Most runs that should train together on a CPU; beyond it they leave the cache.
+        batch_norm: Whether it normalises over the batch, which then needs two examples.
     """
 
     cpu_cohort: ClassVar[int]
+
+    @property
+    def batch_norm(self) -> bool:
+        """See above."""
+        ...
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
         """Name -> number of units (channels) of each hidden layer that has an activation, in forward order.

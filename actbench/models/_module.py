@@ -75,6 +75,12 @@ class UserModule:
         self._module: nn.Module | None = None
         self._numbers: torch.Generator | None = None
 
+    @property
+    def batch_norm(self) -> bool:
+        """Whether the module that was last made has such a layer."""
+        layers = () if self._module is None else self._module.modules()
+        return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
+
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
         """What a pass of one zero image meets: each ``RunActivation`` by its name in the module, with its units.
 
@@ -99,6 +105,8 @@ class UserModule:
         with _lent(self._numbers, torch.device("cpu")):
             module = self._make(shape, classes).to(initializer.dtype)
         tensors = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+        if not tensors:
+            raise ModelError(f"{self._path}: the module has no parameters to train")
         prefixes = [f"{name}." if name else "" for name, layer in module.named_modules() if isinstance(layer, LINEAR)]
         layers = [prefix for prefix in prefixes if f"{prefix}weight" in tensors]  # a tied weight has only one name
         for prefix in layers:
