@@ -220,7 +220,7 @@ def row_of(component: Component) -> Activation:
     if isinstance(found, Activation):
         return found
     if not callable(found):
-        raise UsageError(f"'{component.path}' is a {type(found).__name__}; expected a function or an Activation")
+        raise UsageError(f"'{component.path}' is of type {type(found).__name__}; expected a function or an Activation")
     return Activation(component.name, component.path, "defined in Python", "by automatic differentiation")
 
 

@@ -14,14 +14,15 @@ ENVIRONMENT = ("actbench", "torch", "numpy", "python", "device", "device_name")
 """Entries of a record's environment that may move a number."""
 
 
-def of(comparison: Comparison, runs: Sequence[tuple[RunRecord, Cell]]) -> list[str]:
-    """All that applies to one table and the runs behind it."""
+def of(comparison: Comparison, runs: Sequence[tuple[RunRecord, Cell]], *, repeats: int) -> list[str]:
+    """All that applies to one table, the runs behind it, and the number of runs left out because they repeat these."""
     return [
         *_outcomes([record for record, _ in runs]),
+        *_unused(runs),
         *_seeds(comparison),
         *_unmatched(comparison),
         *_averages(comparison),
-        *_repeats(comparison, runs),
+        *_repeats(repeats),
         *_environments([record for record, _ in runs]),
         *_data([record for record, _ in runs]),
     ]
@@ -62,12 +63,17 @@ def _averages(comparison: Comparison) -> Iterator[str]:
         yield f"averaged over {', '.join(comparison.averaged)}, per seed; seeds that lack a combination are left out"
 
 
-def _repeats(comparison: Comparison, runs: Sequence[tuple[RunRecord, Cell]]) -> Iterator[str]:
-    keys = (*comparison.factors, *comparison.averaged)
-    counted = Counter((*(one.get(key) for key in keys), record.spec.seed) for record, one in runs)
-    repeated = sum(count - 1 for count in counted.values())
-    if repeated:
-        yield f"runs that repeat another's settings and seed, left out: {repeated}"
+def _repeats(count: int) -> Iterator[str]:
+    if count:
+        yield f"runs that repeat another's settings and seed, left out: {count}"
+
+
+def _unused(runs: Sequence[tuple[RunRecord, Cell]]) -> Iterator[str]:
+    """A linear model, or a user's own that was given an activation and did not use it."""
+    if len({one["activation"] for _, one in runs}) == 1:
+        return
+    for label in dict.fromkeys(record.spec.model.label for record, _ in runs if record.health.get("units") == 0):
+        yield f"{label} never used the run's activation, so rows that differ only in it are the same network"
 
 
 def _environments(records: Sequence[RunRecord]) -> Iterator[str]:

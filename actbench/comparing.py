@@ -11,7 +11,7 @@ from typing import Any
 from actbench import cautions, plugins
 from actbench.comparison import DEAD, Comparison, Comparisons, Contrast, Row, Value, is_bounded
 from actbench.errors import ResultsError, UnknownNameError, UsageError
-from actbench.factors import Cell, cell, check_keys, context, fitting, show_all, varying
+from actbench.factors import Cell, cell, check_keys, context, distinct, fitting, show_all, varying
 from actbench.record import METRICS, OUTCOMES, RunRecord
 from actbench.statistics import Difference, Interval, holm, mean_interval, paired_difference
 from actbench.store import Records
@@ -95,7 +95,8 @@ def compare(
     if not records:
         raise ResultsError("\n".join(("no finished run to compare", *earlier)))
     runs = _filtered([(record, cell(record.spec)) for record in records], where or {})
-    check_keys("factor", (*by, *(baseline or {})), (one for _, one in runs))
+    for keys in (by, baseline or {}):
+        check_keys("factor", keys, (one for _, one in runs))
     found = []
     for (study, *_), table in _tables(runs, by).items():
         own = settings.get(study, {})
@@ -136,11 +137,12 @@ def _tables(runs: Sequence[Run], by: Sequence[str]) -> dict[tuple[str, ...], lis
     return dict(sorted(tables.items()))
 
 
-def _compare_table(runs: Sequence[Run], question: Question) -> tuple[Comparison, list[str]]:
+def _compare_table(found: Sequence[Run], question: Question) -> tuple[Comparison, list[str]]:
     """One table, and what to know before believing it."""
-    vary = varying([record.spec for record, _ in runs], [one for _, one in runs])
+    vary = varying([record.spec for record, _ in found], [one for _, one in found])
     factors = question.by or vary
     averaged = tuple(key for key in vary if not any(f"{key}.".startswith(f"{kept}.") for kept in factors))
+    runs = distinct(found, (*factors, *averaged))
     names = tuple(dict.fromkeys((*question.metrics, *CONTEXT_METRICS)))
     groups = _groups(runs, factors, averaged, names)
     baseline, problems = _baseline(groups, question)
@@ -157,7 +159,7 @@ def _compare_table(runs: Sequence[Run], question: Question) -> tuple[Comparison,
         alpha=question.alpha,
         dead=_definition([record for record, _ in runs]),
     )
-    return comparison, [*problems, *cautions.of(comparison, runs)]
+    return comparison, [*problems, *cautions.of(comparison, runs, repeats=len(found) - len(runs))]
 
 
 def _groups(

@@ -12,6 +12,7 @@ from actbench.comparison import Value
 from actbench.components import Component, Options, resolve
 from actbench.config.keys import component_kind
 from actbench.errors import UnknownNameError, UsageError
+from actbench.record import RunRecord
 from actbench.spec import RunSpec
 
 Cell = dict[str, Value]
@@ -59,15 +60,28 @@ def varying(specs: Sequence[RunSpec], cells: Sequence[Cell]) -> tuple[str, ...]:
 
 
 def check_keys(kind: str, keys: Iterable[str], cells: Iterable[Cell]) -> None:
-    """Refuse a key that no run has.
+    """Refuse a key that no run has, and one that is given twice.
 
     Raises:
         UnknownNameError: With the nearest key that there is.
+        UsageError: For a repeated key.
     """
-    valid = tuple(dict.fromkeys(key for one in cells for key in one))
-    for key in keys:
+    valid, given = tuple(dict.fromkeys(key for one in cells for key in one)), list(keys)
+    for key in given:
+        if given.count(key) > 1:
+            raise UsageError(f"{kind} '{key}' is given twice")
         if key not in valid:
             raise UnknownNameError(kind, key, valid, plugins.nearest(key, valid))
+
+
+def distinct(runs: Sequence[tuple[RunRecord, Cell]], keys: Sequence[str]) -> list[tuple[RunRecord, Cell]]:
+    """One run for each seed and combination of the keys' values: the first that did not fail."""
+    kept: dict[tuple[Value, ...], tuple[RunRecord, Cell]] = {}
+    for record, one in runs:
+        identity = (record.spec.seed, *(one.get(key) for key in keys))
+        if identity not in kept or (kept[identity][0].outcome == "failed" != record.outcome):
+            kept[identity] = (record, one)
+    return list(kept.values())
 
 
 def fitting(key: str, given: Any, values: Iterable[Value]) -> Value:

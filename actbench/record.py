@@ -89,7 +89,7 @@ class RunRecord:
             "digest": self.spec.digest,
             "spec": self.spec.to_json(),
             "final": dict(self.final),
-            "metrics": {name: METRICS[name].to_json() for name in self.final},
+            "metrics": {name: METRICS[name].to_json() for name in self.final if name in METRICS},
             "health": dict(self.health),
             "environment": dict(self.environment),
             "timing": dict(self.timing),
@@ -107,6 +107,11 @@ class RunRecord:
         if content.get("outcome") not in OUTCOMES:
             raise ValueError(f"unknown outcome {content.get('outcome')!r}")
         parts = {key: content.get(key, {}) for key in ("final", "health", "environment", "timing")}
+        for key, part in parts.items():
+            if not isinstance(part, Mapping):
+                raise ValueError(f"'{key}' in result.json is no mapping")
+        for key in ("final", "timing"):
+            _check_numbers(key, parts[key])
         return cls(
             spec=RunSpec.model_validate(content.get("spec", {})),
             outcome=content["outcome"],
@@ -115,6 +120,12 @@ class RunRecord:
             study=str(content.get("study", "")),
             **parts,
         )
+
+
+def _check_numbers(part: str, content: Mapping[str, Any]) -> None:
+    for name, value in content.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise ValueError(f"'{part}.{name}' in result.json is no number: {value!r}")
 
 
 @dataclass(frozen=True)

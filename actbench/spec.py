@@ -107,10 +107,31 @@ class RunSpec(Options):
             return value if isinstance(value, str) or value is None else float(value)
         raise ValueError(f"'bias_init' should be a number, 'pytorch' or null, not {shown(value)}")
 
+    def with_seed(self, seed: int) -> RunSpec:
+        """The same run from another seed.
+
+        Not ``model_copy``: it would copy this run's cached digest as well. ``settings`` alone is handed on, because a
+        study may hold 100,000 seeds of one cell.
+
+        Args:
+            seed: A whole number from 0 up; it is not checked again.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        copy = RunSpec.model_construct(**{**fields, "seed": seed})
+        copy.__dict__["settings"] = self.settings
+        return copy
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """Everything but the seed that differs from the defaults."""
+        return {key: value for key, value in _minimal(self).items() if key != "seed"}
+
     @cached_property
     def digest(self) -> str:
         """sha256 of the canonical JSON of what differs from the defaults: the run's identity and resume key."""
-        content = {"semantics_version": SEMANTICS_VERSION, **_minimal(self)}
+        content = {"semantics_version": SEMANTICS_VERSION, **self.settings}
+        if self.seed:  # 0 is the default
+            content["seed"] = self.seed
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
     @cached_property
@@ -123,8 +144,8 @@ class RunSpec(Options):
     @cached_property
     def cohort_key(self) -> str:
         """Runs with equal keys may train together: equal but for activation, biases, weight init and seed."""
-        own = {"activation", "bias_init", "weight_init", "seed"}
-        return canonical_json({key: value for key, value in _minimal(self).items() if key not in own})
+        own = {"activation", "bias_init", "weight_init"}
+        return canonical_json({key: value for key, value in self.settings.items() if key not in own})
 
     def to_json(self) -> dict[str, Any]:
         """Every field with its value, defaults included: the content of ``spec.json``."""

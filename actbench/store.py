@@ -13,6 +13,7 @@ Nothing in it depends on where the folder lies, so it can be copied and archived
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,12 +23,15 @@ from typing import Any, overload
 from pydantic import ValidationError
 
 from actbench import plugins
+from actbench.config import Compare
 from actbench.config.nodes import Unreadable, read
 from actbench.config.problems import Source
 from actbench.errors import ResultsError, UsageError
 from actbench.files import json_text, read_json, write_atomically, writing
 from actbench.record import OUTCOMES, SCHEMA, Outcome, RunRecord
 from actbench.spec import RunSpec
+
+_log = logging.getLogger("actbench.store")
 
 
 class Store:
@@ -93,8 +97,13 @@ class Store:
             file.write(json_text(row) + "\n")
 
     def finish(self, record: RunRecord) -> None:
-        """Write the result, last and atomically: from here on the run counts as finished."""
-        write_atomically(self.run_folder(record.spec) / "result.json", json_text(record.to_json(), indent=2))
+        """Write the result, last and atomically: from here on the run counts as finished.
+
+        The curve is written anew before it: another `actbench run` of the same study may have appended to it as well.
+        """
+        folder = self.run_folder(record.spec)
+        write_atomically(folder / "metrics.jsonl", "".join(f"{json_text(row)}\n" for row in record.curves))
+        write_atomically(folder / "result.json", json_text(record.to_json(), indent=2))
 
     def fail(self, spec: RunSpec, message: str, traceback: str) -> None:
         """Keep why the run failed; without a result it will be run again."""
@@ -167,7 +176,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
 
 
 def find_run(root: Path | str, text: str) -> RunRecord:
-    """The one run, with its curve, that a user's words point to.
+    """The one run, with its curve, that a user's words point to; a torn curve is logged as a warning.
 
     Args:
         root: The results folder to search.
@@ -175,9 +184,15 @@ def find_run(root: Path | str, text: str) -> RunRecord:
 
     Raises:
         UsageError: When no run or more than one fits, or the run has neither finished nor failed.
+        ResultsError: When its files can't be read.
     """
-    folder = _pointed_to(Path(root), text)
-    record = _read_run(folder, [], curves=True)
+    folder, torn = _pointed_to(Path(root), text), list[str]()
+    try:
+        record = _read_run(folder, torn, curves=True)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"can't read run {_study_of(folder)}/runs/{folder.name}: {_reason(error)}") from error
+    for warning in torn:
+        _log.warning(warning)
     if record is None:
         raise UsageError(f"run {folder.name} has not finished: `actbench run` resumes it")
     return replace(record, study=_study_of(folder))
@@ -212,9 +227,6 @@ def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord |
     rows = _read_curve(folder, warnings) if curves else []
     try:
         content = read_json(folder / "result.json")
-        for part in ("final", "health", "environment", "timing"):
-            if not isinstance(content.get(part, {}), dict):
-                raise ValueError(f"'{part}' in result.json is no mapping")
         return RunRecord.from_json(content, rows)
     except FileNotFoundError:
         pass
@@ -264,8 +276,14 @@ def _settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
     section = content.get("compare") if isinstance(content, dict) else None
     if not isinstance(section, dict):
         return {}
-    kinds: dict[str, type | tuple[type, ...]] = {"baseline": dict, "metric": (str, list)}
-    return {key: section[key] for key, kind in kinds.items() if isinstance(section.get(key), kind)}
+    found = {}
+    for key in section.keys() & {"baseline", "metric"}:
+        try:
+            Compare.model_validate({key: section[key]})
+            found[key] = section[key]
+        except ValidationError as error:
+            warnings.append(f"{study.name}/study.yaml: compare.{key} is ignored, {_reason(error)}")
+    return found
 
 
 def _pointed_to(root: Path, text: str) -> Path:

@@ -26,17 +26,19 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
     {'activation': 'elu(alpha=0.2,x=1)', 'bias_init': 0.01}
 
     Raises:
-        UsageError: For a part that is no ``KEY=VALUE``.
+        UsageError: For a part that is no ``KEY=VALUE``, or a key that is given twice.
     """
     from actbench.config.nodes import Unreadable, read
     from actbench.config.overrides import pieces_of
     from actbench.config.problems import Source
 
-    found = {}
+    found: dict[str, Any] = {}
     for piece in (piece for text in texts or () for piece in pieces_of(text)):
         key, _, value = piece.partition("=")
         if not key.strip() or not value.strip():
             raise UsageError(f"{option}: expected KEY=VALUE such as activation=relu, not '{piece}'")
+        if key.strip() in found:
+            raise UsageError(f"{option}: '{key.strip()}' is given twice")
         try:
             found[key.strip()] = read(Source(option, value)).content
         except Unreadable as error:

@@ -16,12 +16,30 @@ if TYPE_CHECKING:
 
 def show(
     names: Annotated[
-        list[str], typer.Argument(help="An activation's name; or a run's id, its first letters, digits or path.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            help="An activation's name; or a run's id, its first letters, digits or path. With --theory: KEY=VALUE."
+        ),
+    ] = None,
     results: Annotated[Path, typer.Option(help="Where to look for runs.")] = Path("results"),
+    theory: Annotated[
+        Path | None, typer.Option(metavar="CONFIG", help="What theory expects of a study's networks, before training.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of datasets, for --theory.", envvar="ACTBENCH_DATA")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs: a list with one object a name.")] = False,
 ) -> None:
-    """Show runs, or activations (a name that is both is an activation)."""
+    """Show runs, or activations (a name that is both is an activation); or what theory says of a study."""
+    if theory is not None:
+        _show_theory(theory, names or [], data_dir, json=json)
+    elif names:
+        _show_names(names, results, json=json)
+    else:
+        raise typer.BadParameter("name a run or an activation, or give --theory CONFIG", param_hint="NAMES")
+
+
+def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
     from actbench import plugins
     from actbench.cli.activation import facts, print_facts
     from actbench.cli.output import as_json, stdout
@@ -38,6 +56,18 @@ def show(
             print_facts(console, one)
         else:
             print_run(console, one)
+
+
+def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, *, json: bool) -> None:
+    from actbench.cli.output import as_json, stdout
+    from actbench.cli.theory import expectations, print_expectations
+    from actbench.reports.table import console_for
+
+    found = expectations(config, overrides, data_dir)
+    if json:
+        print(as_json([one.to_json() for one in found]), file=stdout())
+    else:
+        print_expectations(console_for(stdout()), found)
 
 
 def _run(results: Path, name: str) -> RunRecord:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from actbench.config.document import Document
-from actbench.config.keys import opened, put, split
+from actbench.config.keys import component_kind, opened, put, split
 from actbench.config.nodes import Unreadable, read
 from actbench.config.problems import Argument, Finding, Source
 
@@ -124,7 +124,23 @@ def _fixed_in_choices(document: Document, name: str, rest: tuple[str, ...], valu
 
 
 def _set(document: Document, path: tuple[str, ...], value: Any, argument: Argument) -> Document:
+    document = document.placed(_opened_at(document.content, path), argument)
     return replace(document, content=put(document.content, path, value)).placed(path, argument)
+
+
+def _opened_at(content: Any, path: tuple[str, ...]) -> tuple[str, ...]:
+    """The first part of ``path`` that is a single value so far, hence replaced by a mapping; else all of it.
+
+    A component's bare name is not replaced but kept in that mapping.
+    """
+    for length, name in enumerate(path[:-1], start=1):
+        if not isinstance(content, Mapping) or name not in content:
+            break
+        content = content[name]
+        kept = isinstance(content, str) and component_kind(".".join(path[:length]))
+        if not isinstance(content, Mapping) and not kept:
+            return path[:length]
+    return path
 
 
 def _sweep(document: Document) -> Mapping[str, Any]:

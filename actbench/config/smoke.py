@@ -7,7 +7,7 @@ from typing import Any
 
 from actbench.config.keys import opened, put, split
 
-LIMITS = {"training.epochs": 1, "dataset.train_size": 512, "dataset.test_size": 512}
+LIMITS = {"training.epochs": 1, "dataset.max_examples": 512, "health.probe_size": 512}
 SEEDS = 2
 
 

@@ -135,11 +135,10 @@ class Study(Design):
 
         A half-finished study is thereby already balanced over the sweep.
         """
-        cells = [_run_fields(cell) for cell in self._cells]
-        return tuple(RunSpec(**fields, seed=seed) for seed in self.seeds for fields in cells)
+        return tuple(cell.with_seed(seed) for seed in self.seeds for cell in self._cells)
 
     def smoke(self) -> Study:
-        """The same study cut to seconds: one epoch, two seeds, at most 512 examples to train and to test on."""
+        """The same study cut to seconds: one epoch, two seeds, at most 512 examples of each part."""
         study = Study(**cut(self._content, name=self.name, seeds=self.seeds))
         study._heading = self._heading
         study._text = self._heading + study._text

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from actbench.components import Options
+from actbench.errors import DatasetError
 
 if TYPE_CHECKING:
     from actbench.components import Component
@@ -71,11 +72,14 @@ class DatasetOptions(Options):
         train_size: Use only the first so many training examples; None for all. The validation examples stay the same.
         test_size: Use only the first so many test examples; None for all.
         val_fraction: The part of the training examples that is set aside for validation, rounded to whole examples.
+        max_examples: At most this many examples of each part (training, validation, test), after all else; None for
+            no limit. Unlike the sizes it may be more than there are.
     """
 
     train_size: int | None = Field(default=None, ge=1)
     test_size: int | None = Field(default=None, ge=1)
     val_fraction: float = Field(default=0.1, ge=0, lt=1)
+    max_examples: int | None = Field(default=None, ge=1)
 
 
 class Dataset(Protocol):
@@ -95,16 +99,19 @@ def load(component: Component, folder: Path) -> Data:
 
     A user's ``package.module:attribute`` is called as ``attribute(folder, **options)`` with its own options and returns
     a ``Data``; or a mapping or tuple of ``train_images, train_labels, test_images, test_labels`` (a mapping may add
-    ``classes``), which is then ordered, split and normalised like any other dataset. ``train_size``, ``test_size`` and
-    ``val_fraction`` are handled here and not passed on.
+    ``classes``), which is then ordered, split and normalised like any other dataset. ``train_size``, ``test_size``,
+    ``val_fraction`` and ``max_examples`` are handled here and not passed on.
 
     Args:
         component: A component of kind ``datasets``.
         folder: Where datasets lie and are cached, as ``data_folder`` gives it.
 
     Raises:
-        DatasetError: When the dataset is absent, unreadable, malformed or too small for the options.
+        DatasetError: When the dataset is absent, unreadable, malformed or too small for the options, or the folder is
+            a file.
     """
+    if folder.is_file():
+        raise DatasetError(f"the data folder {folder} is a file: name a folder with --data-dir or ACTBENCH_DATA")
     if component.path is not None:
         from actbench.datasets import _own
 

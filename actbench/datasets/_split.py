@@ -60,18 +60,18 @@ def split(name: str, ordered: Source, options: DatasetOptions) -> Data:
         DatasetError: When the options ask for more than there is, or leave a part without examples.
     """
     val = _val_count(name, len(ordered.train_labels), options.val_fraction)
-    train_end = val + _taken(name, "train", options.train_size, len(ordered.train_labels) - val)
-    test_end = _taken(name, "test", options.test_size, len(ordered.test_labels))
-    train_images = ordered.train_images[val:train_end]
+    train, test = _counts(name, len(ordered.train_labels) - val, len(ordered.test_labels), options)
+    val_end = _limited(val, options)
+    train_images = ordered.train_images[val : val + train]
     mean, std = moments(train_images)
     return Data(
         name=name,
         train_images=train_images,
-        train_labels=ordered.train_labels[val:train_end],
-        val_images=ordered.train_images[:val],
-        val_labels=ordered.train_labels[:val],
-        test_images=ordered.test_images[:test_end],
-        test_labels=ordered.test_labels[:test_end],
+        train_labels=ordered.train_labels[val : val + train],
+        val_images=ordered.train_images[:val_end],
+        val_labels=ordered.train_labels[:val_end],
+        test_images=ordered.test_images[:test],
+        test_labels=ordered.test_labels[:test],
         classes=ordered.classes,
         mean=mean,
         std=std,
@@ -81,14 +81,16 @@ def split(name: str, ordered: Source, options: DatasetOptions) -> Data:
 
 def cut(data: Data, options: DatasetOptions) -> Data:
     """Shorten data that is already split; its normalisation stays as it is."""
-    train_end = _taken(data.name, "train", options.train_size, len(data.train_labels))
-    test_end = _taken(data.name, "test", options.test_size, len(data.test_labels))
+    train, test = _counts(data.name, len(data.train_labels), len(data.test_labels), options)
+    val = _limited(len(data.val_labels), options)
     return replace(
         data,
-        train_images=data.train_images[:train_end],
-        train_labels=data.train_labels[:train_end],
-        test_images=data.test_images[:test_end],
-        test_labels=data.test_labels[:test_end],
+        train_images=data.train_images[:train],
+        train_labels=data.train_labels[:train],
+        val_images=data.val_images[:val],
+        val_labels=data.val_labels[:val],
+        test_images=data.test_images[:test],
+        test_labels=data.test_labels[:test],
     )
 
 
@@ -125,6 +127,17 @@ def _val_count(name: str, available: int, fraction: float) -> int:
             f"{available - count} to train on; both need at least one"
         )
     return count
+
+
+def _counts(name: str, train: int, test: int, options: DatasetOptions) -> tuple[int, int]:
+    """How many of the training and of the test examples are used."""
+    train_size = _taken(name, "train", options.train_size, train)
+    test_size = _taken(name, "test", options.test_size, test)
+    return _limited(train_size, options), _limited(test_size, options)
+
+
+def _limited(count: int, options: DatasetOptions) -> int:
+    return count if options.max_examples is None else min(count, options.max_examples)
 
 
 def _taken(name: str, part: str, size: int | None, available: int) -> int:

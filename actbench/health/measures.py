@@ -55,6 +55,12 @@ def _dormant(seen: Seen, health: Health) -> Tensor:
     return magnitude <= DORMANT * magnitude.mean(1, keepdim=True)
 
 
+def _spatially_silent(steepest_at: Tensor, health: Health) -> Tensor:
+    """(R, …positions, U) -> (R, U)."""
+    silent = (steepest_at <= health.dead_slope).double()
+    return silent.reshape(silent.shape[0], -1, silent.shape[-1]).mean(1)
+
+
 def _share(name: str) -> Callable[[Seen, Health], Tensor]:
     return lambda seen, health: seen[name][0] / seen[name][1]
 
@@ -85,7 +91,7 @@ MEASURES: dict[str, Measure] = {
     "spatially_silent": Measure(
         "share of positions of a channel that are dead over the probe; a dense unit has one position",
         ("steepest_at",),
-        lambda seen, health: (seen["steepest_at"][0] <= health.dead_slope).double().mean(2),
+        lambda seen, health: _spatially_silent(seen["steepest_at"][0], health),
         counts=False,
     ),
 }

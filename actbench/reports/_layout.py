@@ -63,8 +63,7 @@ def columns(comparison: Comparison, *, details: int = 3) -> list[Column]:
 
 def caption(comparison: Comparison) -> list[str]:
     """What the table's figures mean, one statement each."""
-    level = f"{100 * (1 - comparison.alpha):g} %"
-    lines = [f"mean [{level} Student-t interval] over n seeds, best first"]
+    lines = [f"mean{_interval_in_words(comparison)} over n seeds, best first"]
     if any(row.vs_baseline for row in comparison.rows) and comparison.baseline is not None:
         count = sum(bool(row.vs_baseline) for row in comparison.rows)
         matched = [key for key in comparison.factors if key not in comparison.baseline]
@@ -97,6 +96,13 @@ def _versus(comparison: Comparison, metric: str, *, with_wins: bool) -> list[Col
         title = "higher in" if higher is None else "better in"
         found.append(Column(title, [_text.wins(one) if one else "" for one in contrasts]))
     return found
+
+
+def _interval_in_words(comparison: Comparison) -> str:
+    """Empty when no cell has an interval: too few seeds, or shares alone."""
+    if all(row.metrics[metric].low is None for row in comparison.rows for metric in comparison.metrics):
+        return ""  # then no difference has one either
+    return f" [{100 * (1 - comparison.alpha):g} % Student-t interval]"
 
 
 def _with_equal(matched: Sequence[str]) -> str:

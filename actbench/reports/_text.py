@@ -21,6 +21,8 @@ def quantity(metric: str, value: float | None) -> str:
 
     >>> quantity("test.accuracy", 0.93124), quantity("parameters", 199210.0), quantity("test.loss", 0.23456)
     ('93.12 %', '199,210', '0.2346')
+    >>> quantity("health.gradient_ratio", 0.0001234)
+    '0.000123'
     """
     if value is None:
         return NOTHING
@@ -92,6 +94,8 @@ def _number(metric: str, value: float) -> str:
         return f"{100 * value:.2f}"
     if unit == "count":
         return f"{value:,.0f}"
+    if unit == "ratio":
+        return f"{value:.3g}"
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
 
 

@@ -1,0 +1,131 @@
+"""The part of ``actbench show`` that is about theory: what to expect of a study's networks before any is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actbench.health.forecast import Forecast
+    from actbench.spec import RunSpec
+
+NOTES = (
+    "Mean-field theory: infinitely wide layers with independent weights at initialisation, evaluation mode, an input "
+    "of the training data's mean square (1 after normalisation); over weights (arXiv:1606.05340, 1611.01232).",
+    "var z: variance of the first → last hidden layer's pre-activations. χ: factor on the gradient's squared norm, "
+    "from each layer to the one below, geometric mean. first/last: the gradient's norm with respect to z in the "
+    "first hidden layer over that in the last; vanish below {low:g}, explode above {high:g}.",
+    "silenced: probability that a whole layer is zero at one given input, a theorem at any width (≤: an upper bound, "
+    "because biases are positive; arXiv:1903.06733). zeros: expected share of outputs that are exactly zero.",
+)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One distinct architecture of a study.
+
+    Args:
+        spec: Any of its runs.
+        forecast: What theory expects of it.
+    """
+
+    spec: RunSpec
+    forecast: Forecast
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        chosen = {key: getattr(self.spec, key).label for key in ("dataset", "model", "activation", "weight_init")}
+        return {**chosen, "bias_init": self.spec.bias_init, **self.forecast.to_json()}
+
+
+def expectations(config: Path, overrides: Sequence[str], data_dir: Path | None) -> list[Expectation]:
+    """One for each distinct dataset, model, activation, weight_init and bias_init of the study, in its order.
+
+    The dataset is read, for the size of its images.
+
+    Raises:
+        UsageError: For a config with problems, or a dataset or an activation that can't be had.
+    """
+    from math import prod
+
+    from actbench import datasets
+    from actbench.config import Study
+    from actbench.health.forecast import forecast
+
+    folder = datasets.data_folder(data_dir)
+    distinct = {_architecture(spec): spec for spec in reversed(Study.from_yaml(config, overrides).specs())}
+    specs = list(reversed(distinct.values()))
+    sizes = {spec.dataset.label: prod(datasets.load(spec.dataset, folder).shape) for spec in specs}
+    return [Expectation(spec, forecast(spec, sizes[spec.dataset.label])) for spec in specs]
+
+
+def print_expectations(console: Console, found: Sequence[Expectation]) -> None:
+    """A table for each dataset and model, then what the columns mean and what they assume."""
+    from actbench.health.diagnosis import EXPLODING, VANISHING
+
+    titles = dict.fromkeys(_title(one) for one in found)
+    for title in titles:
+        console.print(f"{title}\n", style="bold")
+        console.print(_table([one for one in found if _title(one) == title]))
+        console.print()
+    for note in NOTES:
+        console.print(note.format(low=VANISHING, high=EXPLODING), style="dim")
+
+
+def _architecture(spec: RunSpec) -> str:
+    from actbench.spec import canonical_json
+
+    own = ("dataset", "model", "activation", "weight_init", "bias_init")
+    return canonical_json({key: value for key, value in spec.to_json().items() if key in own})
+
+
+def _title(one: Expectation) -> str:
+    return f"Expected at initialisation: {one.spec.model.label} on {one.spec.dataset.label}"
+
+
+def _table(rows: Sequence[Expectation]) -> Any:
+    from rich.text import Text
+
+    from actbench.factors import show
+    from actbench.reports.table import grid
+
+    table = grid()
+    for index, name in enumerate(("activation", "weight_init", "bias_init", *COLUMNS)):
+        table.add_column(Text(name), justify="left" if index < 2 else "right", overflow="fold")
+    for one in rows:
+        chosen = (one.spec.activation.label, one.spec.weight_init.label, show(one.spec.bias_init))
+        table.add_row(*map(Text, chosen), *(Text(cell(one.forecast)) for cell in COLUMNS.values()))
+        if one.forecast.note:
+            table.add_row(Text(f"  {one.forecast.note}", style="yellow"))
+    return table
+
+
+def _variances(forecast: Forecast) -> str:
+    if not forecast.variances:
+        return "–"
+    return " → ".join(f"{value:.3g}" for value in dict.fromkeys((forecast.variances[0], forecast.variances[-1])))
+
+
+def _factor(forecast: Forecast) -> str:
+    return "–" if forecast.factor_per_layer is None else f"{forecast.factor_per_layer:.3f}"
+
+
+def _ratio(forecast: Forecast) -> str:
+    return "–" if forecast.gradient_ratio is None else f"{forecast.gradient_ratio:.2g} {forecast.gradients}"
+
+
+def _silenced(forecast: Forecast) -> str:
+    if forecast.silenced is None:
+        return "–"
+    return f"{'≤ ' if forecast.silenced_at_most else ''}{forecast.silenced:.2g}"
+
+
+def _zeros(forecast: Forecast) -> str:
+    return "–" if forecast.zeros is None else f"{forecast.zeros:.1%}".replace("%", " %")
+
+
+COLUMNS = {"var z": _variances, "χ": _factor, "first/last": _ratio, "silenced": _silenced, "zeros": _zeros}

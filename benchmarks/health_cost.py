@@ -1,0 +1,62 @@
+"""What measuring health costs, beside the epoch it follows, in one process, in turn: epoch, health, epoch, health …
+
+    python benchmarks/health_cost.py [--runs 1] [--rounds 7] [--dataset mnist]
+
+Prints the ratio (health + gradients) / epoch with its spread, and the peak memory that a larger probe adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import time
+from pathlib import Path
+
+import torch
+
+from actbench.devices import processors
+from actbench.evaluation import measure_gradients, measure_health
+from actbench.session import Session
+from actbench.spec import Cohort, Health, RunSpec, Runtime
+from actbench.train import train_epoch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1, help="runs in the cohort")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--model", default="mlp")
+    parser.add_argument("--data-dir", type=Path, default=None)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+
+    activations = ("relu", "elu", "selu", "tanh", "gelu", "swish", "leaky_relu", "prelu")[: arguments.runs]
+    fields = {"dataset": arguments.dataset, "model": arguments.model}
+    specs = tuple(RunSpec.model_validate(fields | {"activation": name}) for name in activations)
+    session = Session.open(Cohort(specs), Runtime(device="cpu", data_folder=arguments.data_dir))
+    ratios = [_ratio(session, len(specs)) for _ in range(arguments.rounds + 1)][1:]  # the first one warms up
+    spread = f"[{min(ratios):.3f}, {max(ratios):.3f}]"
+    print(f"{arguments.dataset} {arguments.model}, {len(specs)} runs, 1 thread of {processors()} processors")
+    print(f"health / epoch: median {statistics.median(ratios):.3f} {spread}, n = {len(ratios)}")
+    for size in (2000, 8000, 32000):
+        _measure(session, len(specs), Health(probe_size=size))
+        print(f"peak memory after a probe of {size:6}: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
+
+
+def _ratio(session: Session, runs: int) -> float:
+    began = time.perf_counter()
+    train_epoch(session)
+    middle = time.perf_counter()
+    _measure(session, runs, session.cohort.shared.health)
+    return (time.perf_counter() - middle) / (middle - began)
+
+
+def _measure(session: Session, runs: int, health: Health) -> None:
+    measure_health(session.forward, session.act, session.images, health, runs)
+    measure_gradients(session.forward, session.act, session.images, runs)
+
+
+if __name__ == "__main__":
+    main()
