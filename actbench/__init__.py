@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from actbench.comparing import compare
     from actbench.comparison import Comparisons
     from actbench.config import Study
+    from actbench.health.callback import HealthCallback
+    from actbench.health.module import measure_health
+    from actbench.health.report import HealthReport
     from actbench.record import RunRecord
     from actbench.runner import run
     from actbench.spec import RunSpec
@@ -20,15 +23,30 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Activation", "Comparisons", "RunRecord", "RunSpec", "Study", "compare", "read_results", "run"]
+__all__ = [
+    "Activation",
+    "Comparisons",
+    "HealthCallback",
+    "HealthReport",
+    "RunRecord",
+    "RunSpec",
+    "Study",
+    "compare",
+    "measure_health",
+    "read_results",
+    "run",
+]
 
 _HOMES = {
     "Activation": "activations",
     "Comparisons": "comparison",
+    "HealthCallback": "health.callback",
+    "HealthReport": "health.report",
     "RunRecord": "record",
     "RunSpec": "spec",
     "Study": "config",
     "compare": "comparing",
+    "measure_health": "health.module",
     "read_results": "store",
     "run": "runner",
 }

@@ -112,6 +112,7 @@ class RunRecord:
                 raise ValueError(f"'{key}' in result.json is no mapping")
         for key in ("final", "timing"):
             _check_numbers(key, parts[key])
+        _check_numbers("health", {key: parts["health"].get(key) for key in ("units", "probe_size")})
         return cls(
             spec=RunSpec.model_validate(content.get("spec", {})),
             outcome=content["outcome"],

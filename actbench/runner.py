@@ -87,7 +87,7 @@ class Runner:
 
     def _samples(self) -> list[Cohort]:
         """One run of each kind that can fail to open, whatever its seed: these are tried before any training."""
-        kinds = {spec.model_copy(update={"seed": 0}).digest: spec for cohort in self.cohorts for spec in cohort.specs}
+        kinds = {spec.with_seed(0).digest: spec for cohort in self.cohorts for spec in cohort.specs}
         return plan.cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
 
     def _stored(self, event: Event, finished: set[str]) -> Event:

@@ -97,10 +97,7 @@ class Store:
             file.write(json_text(row) + "\n")
 
     def finish(self, record: RunRecord) -> None:
-        """Write the result, last and atomically: from here on the run counts as finished.
-
-        The curve is written anew before it: another `actbench run` of the same study may have appended to it as well.
-        """
+        """Write the run's own curve anew, since another command may have appended to it too, and last its result."""
         folder = self.run_folder(record.spec)
         write_atomically(folder / "metrics.jsonl", "".join(f"{json_text(row)}\n" for row in record.curves))
         write_atomically(folder / "result.json", json_text(record.to_json(), indent=2))
@@ -186,13 +183,13 @@ def find_run(root: Path | str, text: str) -> RunRecord:
         UsageError: When no run or more than one fits, or the run has neither finished nor failed.
         ResultsError: When its files can't be read.
     """
-    folder, torn = _pointed_to(Path(root), text), list[str]()
+    folder, warnings = _pointed_to(Path(root), text), list[str]()
     try:
-        record = _read_run(folder, torn, curves=True)
+        record = _read_run(folder, warnings, curves=True)
     except (OSError, ValueError) as error:
         raise ResultsError(f"can't read run {_study_of(folder)}/runs/{folder.name}: {_reason(error)}") from error
-    for warning in torn:
-        _log.warning(warning)
+    for warning in warnings:
+        _log.warning("%s", warning)
     if record is None:
         raise UsageError(f"run {folder.name} has not finished: `actbench run` resumes it")
     return replace(record, study=_study_of(folder))

@@ -1,7 +1,5 @@
 """Synthetic runs: records made of numbers that a test chooses, and results folders that hold them."""
 
-from dataclasses import replace
-
 from actbench.comparing import compare
 from actbench.record import RunRecord
 from actbench.spec import RunSpec
@@ -61,7 +59,7 @@ def save(root, records, *, text="study: demo\n"):
         if one.outcome == "failed":
             store.fail(one.spec, one.message, "Traceback …")
         else:
-            store.finish(replace(one, curves=()))
+            store.finish(one)
     return root
 
 

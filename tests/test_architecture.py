@@ -43,6 +43,7 @@ RANKS: dict[str, int] = {
     "session": 4,
     "logbook": 4,
     "train": 4,
+    "verification": 4,
     "engines": 5,
     "store": 5,
     "statistics": 5,

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import typer
@@ -98,6 +99,9 @@ def test_the_warnings_of_a_csv_go_to_standard_error(results):
         (["--metric", "acuracy"], UnknownNameError, "unknown metric 'acuracy'"),
         (["--baseline", "relu"], UsageError, "--baseline: expected KEY=VALUE such as activation=relu, not 'relu'"),
         (["--where", "activation=[1"], UsageError, "--where: the value of 'activation'"),
+        (["--where", "bias_init=0,bias_init=0.01"], UsageError, "--where: 'bias_init' is given twice"),
+        (["--baseline", "bias_init=0", "--baseline", "bias_init=0"], UsageError, "--baseline: 'bias_init' is given tw"),
+        (["--by", "activation,activation"], UsageError, "factor 'activation' is given twice"),
         (["-o", "no/such/folder/x.md"], ResultsError, "can't write no/such/folder/x.md"),
     ],
 )
@@ -133,6 +137,21 @@ def test_show_prints_a_runs_whole_page(results):
         "hidden.1", "61.00 %", "0.15 %", "Curve", "2.3000", "torch   2.14.0", "cohort_seconds  3",
     ):  # fmt: skip
         assert part in text
+
+
+def test_show_prints_every_figure_of_a_layer_uncut_and_what_went_wrong(tmp_path):
+    units = ("rare", "dormant", "always_on", "spatially_silent")
+    lives = ("born_dead", "died", "revived", "lost", "first_death", "persistence")
+    figures = (*units, *lives, "z_mean", "z_std", "a_mean", "a_std", "a_max", "gradient_norm")
+    one = record(outcome="collapsed")
+    layers = [{**layer, **dict.fromkeys(figures, 0.125), "learned": {"slope": 0.25}} for layer in one.health["layers"]]
+    told = ["it collapsed", "hidden.0: 40% dead since epoch 1"]
+    save(tmp_path, [replace(one, health={**one.health, "layers": layers, "diagnosis": told})])
+    text = call("show", "relu-", "--results", tmp_path)
+    headings = {word for line in text.splitlines() for word in line.split()}
+    assert {*figures, "slope"} <= headings
+    assert "…" not in text
+    assert (text.count(told[0]), text.count(told[1])) == (1, 1)
 
 
 def test_show_tells_why_a_run_failed(results):
@@ -186,6 +205,16 @@ def test_no_command_here_loads_torch(results):
         "print([m for m in ('torch', 'scipy.stats', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
     )
     assert python("-c", code).stdout.strip() == "[]"
+
+
+def test_a_torn_curve_is_told_on_standard_error_and_the_rest_is_shown(tmp_path):
+    save(tmp_path, [record()])
+    (curve,) = tmp_path.glob("demo/runs/*/metrics.jsonl")
+    curve.write_text(curve.read_text()[:-9])
+    found = python("-m", "actbench", "show", "relu-", "--results", str(tmp_path))
+    assert (found.returncode, found.stderr.count("\n")) == (0, 1)
+    assert "metrics.jsonl: line 2 is torn and ignored" in found.stderr
+    assert "demo / relu" in found.stdout
 
 
 def test_the_real_command_ends_with_two_and_one_line_when_the_user_can_mend_it():

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import scipy.stats
@@ -196,6 +197,31 @@ def test_mixed_environments_and_repeated_runs_are_told():
     assert "runs differ in torch: 2.11.0, 2.14.0" in found.warnings
     assert "runs that repeat another's settings and seed, left out: 1" in found.warnings
     assert found.comparisons[0].rows[0].metrics["test.accuracy"].mean == 0.9
+
+
+def test_a_repeat_is_left_out_of_every_count(tmp_path):
+    records = [*cells({"relu": RELU, "elu": ELU}), record(None, outcome="diverged", activation="elu", seed=9)]
+    save(tmp_path / "a", records)
+    save(tmp_path / "b", records)
+    once, twice = (compare(read_results(*paths)) for paths in ([tmp_path / "a"], [tmp_path / "a", tmp_path / "b"]))
+    assert twice.comparisons == once.comparisons
+    told = (f"runs that repeat another's settings and seed, left out: {len(records)}",)
+    assert sorted(twice.warnings) == sorted(once.warnings + told)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_run_that_failed_gives_way_to_its_repeat_that_did_not(order):
+    found = only([record(None, outcome="failed"), record(0.9)][::order])
+    assert (found.rows[0].runs, found.rows[0].outcomes["failed"], found.rows[0].metrics["test.accuracy"].n) == (1, 0, 1)
+
+
+def test_activations_compared_in_a_network_without_hidden_units_are_told():
+    told = "mlp(hidden=[]) never used the run's activation, so rows that differ only in it are the same network"
+    records = cells({"relu": RELU, "elu": ELU}, model={"name": "mlp", "hidden": []})
+    idle = [replace(one, health={**one.health, "units": 0, "layers": []}) for one in records]
+    assert told in compare(idle).warnings
+    assert told not in compare(records).warnings
+    assert told not in compare(idle[:4]).warnings
 
 
 def test_one_datasets_name_for_different_data_is_told_within_a_table():

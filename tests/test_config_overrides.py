@@ -169,6 +169,26 @@ def test_a_wrong_override_is_named(override: str, message: str | None) -> None:
     assert message is None or problem.message.startswith(message)
 
 
+SCALARS = "study: base\ntraining: {epochs: 5, augment: null}\nbias_init: 0.5\n"
+
+
+@pytest.mark.parametrize(
+    "override", ["training.epochs.x=3", "training.epochs.x.y=3", "bias_init.x=1", "training.augment.x=1"]
+)
+def test_an_override_below_a_single_value_is_blamed_itself(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Study.from_text(SCALARS, "base.yaml", [override])
+
+    assert {problem.where for problem in caught.value.problems} == {f"command line: '{override}'"}
+
+
+def test_a_wrong_name_in_the_file_is_blamed_though_an_override_adds_an_option_to_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Study.from_text("activation: reluu", "base.yaml", ["activation.alpha=1"])
+
+    assert [problem.where for problem in caught.value.problems] == ["base.yaml:1:13"]
+
+
 def test_a_value_that_is_no_yaml_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^command line: 'model.hidden=\[1': in the value: not valid YAML"):
         _specs("model.hidden=[1")

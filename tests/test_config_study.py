@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -155,21 +156,32 @@ def test_a_smoke_study_limits_whatever_the_sweep_sets() -> None:
         "study: big\nseeds: [7, 8, 9]\n"
         "training: {epochs: 0, batch_size: 32}\n"
         "sweep:\n"
-        "  dataset: [mnist, {name: digits, train_size: 100}]\n"
-        "  dataset.test_size: [100, 1000, 2000]\n"
+        "  dataset: [mnist, {name: digits, max_examples: 100}, {name: mine, path: a:f}]\n"
+        "  health.probe_size: [100, 1000, 2000]\n"
         "  training.optimizer.lr: [0.1]\n"
-        "compare: {baseline: {dataset.test_size: 2000, dataset: mnist}}\n"
+        "compare: {baseline: {health.probe_size: 2000, dataset: mnist}}\n"
     )
 
     smoke = study.smoke()
-    runs = {(s.dataset.name, s.dataset.options["train_size"], s.dataset.options["test_size"]) for s in smoke.specs()}
-
     assert smoke.name == "big-smoke"
     assert smoke.seeds == (7, 8)
-    assert runs == {("mnist", 512, 100), ("mnist", 512, 512), ("digits", 100, 100), ("digits", 100, 512)}
+    assert {(s.dataset.name, s.dataset.options["max_examples"], s.health.probe_size) for s in smoke.specs()} == {
+        (name, most, probe) for name, most in (("mnist", 512), ("digits", 100), ("mine", 512)) for probe in (100, 512)
+    }
     assert {spec.training.epochs for spec in smoke.specs()} == {0}
-    assert smoke.compare.baseline["dataset.test_size"] == 512
+    assert smoke.compare.baseline["health.probe_size"] == 512
+    assert "max_examples" in smoke.compare.baseline["dataset"]
     assert smoke.smoke().specs() == smoke.specs()
+
+
+def test_ten_thousand_seeds_are_named_in_well_under_a_second() -> None:
+    study = Study(seeds=10_000, activation={"name": "elu", "alpha": 0.2})
+
+    start = time.perf_counter()
+    names = {spec.run_id for spec in study.specs()}
+
+    assert len(names) == 10_000
+    assert time.perf_counter() - start < 1
 
 
 def test_a_smoke_study_of_the_longest_name_is_a_study() -> None:

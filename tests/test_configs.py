@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from actbench import datasets
 from actbench.config import Study
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
@@ -51,8 +52,23 @@ def test_the_smoke_version_of_a_shipped_config_is_small(path: Path) -> None:
     assert smoke.seeds == study.seeds[:2]
     for spec in smoke.specs():
         assert spec.training.epochs == 1
-        assert spec.dataset.options["train_size"] <= 512
-        assert spec.dataset.options["test_size"] <= 512
+        assert spec.dataset.options["max_examples"] == 512
+        assert spec.health.probe_size <= 512
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_smoke_version_of_a_shipped_config_finds_enough_data(
+    path: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    spec = Study.from_yaml(path).smoke().specs()[0]
+    if spec.dataset.name == "cifar10":
+        pytest.skip("CIFAR-10 is not at hand")
+    folder = request.getfixturevalue("mnist_folder") if spec.dataset.name == "mnist" else tmp_path
+
+    data = datasets.load(spec.dataset, folder)
+
+    for labels in (data.train_labels, data.val_labels, data.test_labels):
+        assert 100 < len(labels) <= 512
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

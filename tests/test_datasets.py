@@ -67,7 +67,8 @@ def test_every_dataset_has_the_common_options_and_says_what_it_is(name):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("train_size", 0), ("test_size", -1), ("val_fraction", 1.0), ("val_fraction", -0.1)]
+    ("option", "value"),
+    [("train_size", 0), ("test_size", -1), ("val_fraction", 1.0), ("val_fraction", -0.1), ("max_examples", 0)],
 )
 def test_impossible_options_are_refused_in_the_config(option, value):
     with pytest.raises(PydanticCustomError):
@@ -142,6 +143,44 @@ def test_the_fixed_order_never_changes():
 def test_asking_for_more_than_there_is_names_both_numbers(option, available, folder):
     with pytest.raises(DatasetError, match=rf"{option} is 5000, but there are only {available}"):
         load("digits", folder, **{option: 5000})
+
+
+@pytest.mark.parametrize(
+    ("most", "sizes", "counts"),
+    [
+        (50, {}, (50, 50, 50)),
+        (300, {}, (300, 144, 300)),
+        (9999, {}, (1294, 144, 359)),
+        (50, {"train_size": 70, "test_size": 7}, (50, 50, 7)),
+        (50, {"val_fraction": 0.0}, (50, 0, 50)),
+    ],
+)
+def test_max_examples_limits_every_part_and_moves_none(most, sizes, counts, folder):
+    whole, part = load("digits", folder, **sizes), load("digits", folder, max_examples=most, **sizes)
+    for name, count in zip(("train", "val", "test"), counts, strict=True):
+        for what in ("images", "labels"):
+            found = getattr(part, f"{name}_{what}")
+            assert len(found) == count
+            assert np.array_equal(found, getattr(whole, f"{name}_{what}")[:count])
+    scaled = part.train_images / 255
+    assert (part.mean, part.std) == (pytest.approx([scaled.mean()]), pytest.approx([scaled.std()]))
+
+
+def test_max_examples_limits_a_users_own_data(own):
+    data = own((SMALL, LABELS, SMALL, LABELS), max_examples=3, val_fraction=0.25)
+    assert (len(data.train_labels), len(data.val_images), len(data.test_labels)) == (3, 3, 3)
+    parts = (SMALL, LABELS, SMALL[:4], LABELS[:4], SMALL[:2], LABELS[:2])
+    given = Data("other", *parts, classes=tuple("abcd"), mean=(0.5,), std=(0.25,), fingerprint="f")
+    data = own(given, max_examples=3)
+    assert (len(data.train_images), len(data.val_images), len(data.val_labels), len(data.test_labels)) == (3, 3, 3, 2)
+
+
+@pytest.mark.parametrize("name", ["mnist", "digits"])
+def test_a_file_is_no_data_folder(name, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    with pytest.raises(DatasetError, match=r"the data folder .*file is a file: name a folder with --data-dir"):
+        load(name, path)
 
 
 @pytest.mark.parametrize("fraction", [0.001, 0.999])

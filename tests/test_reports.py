@@ -155,6 +155,35 @@ def test_every_format_gets_through_degenerate_runs(name, records):
     assert "nan" not in text.lower()
 
 
+@pytest.mark.parametrize(
+    ("records", "metric", "legend"),
+    [
+        (DEGENERATE["two seeds"], "test.accuracy", "mean over n seeds"),
+        (cells({"relu": RELU}), "health.dead_fraction", "mean over n seeds"),
+        (cells({"relu": RELU}), "test.accuracy", "mean [95 % Student-t interval] over n seeds"),
+        (cells({"relu": RELU, "elu": RELU[:1]}), "test.accuracy", "mean [95 % Student-t interval] over n seeds"),
+    ],
+)
+def test_the_legend_explains_an_interval_where_there_is_one(records, metric, legend):
+    assert legend in rendered("table", records, metric=metric)
+
+
+def test_a_ratio_has_three_digits_and_no_percent():
+    records = cells({"relu": RELU, "elu": ELU})
+    ratios = [
+        replace(one, final={**one.final, "health.gradient_ratio": 10.0 ** -(index + 1)})
+        for index, one in enumerate(records)
+    ]
+    for name in ("table", "markdown"):
+        text = rendered(name, ratios, metric="health.gradient_ratio")
+        assert "0.0370 [" in text
+        assert "3.70e-05 [" in text
+        assert "(ratio)" in text
+    lines = list(csv.DictReader(io.StringIO(rendered("csv", ratios, metric="health.gradient_ratio"))))
+    ratio = next(line for line in lines if line["metric"] == "health.gradient_ratio" and line["activation"] == "relu")
+    assert (ratio["unit"], float(ratio["mean"])) == ("ratio", pytest.approx(0.037))
+
+
 def test_identical_columns_say_so():
     assert "identical" in rendered("table", DEGENERATE["identical"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from actbench.spec import SEMANTICS_VERSION, RunSpec
@@ -48,6 +50,20 @@ def test_digests_stay_what_they_were(spec: RunSpec, digest: str) -> None:
 
 def test_a_default_that_is_spelled_out_changes_no_digest() -> None:
     assert RunSpec.model_validate(RunSpec().to_json()).digest == RunSpec().digest
+
+
+@pytest.mark.parametrize("seed", [0, 3, 7])
+def test_the_same_run_from_another_seed_is_what_validation_would_have_made(seed: int) -> None:
+    one = RunSpec.model_validate(RICH)
+    assert one.digest, "a digest that is known already must not be handed on"
+
+    other = one.with_seed(seed)
+
+    wanted = RunSpec.model_validate({**RICH, "seed": seed})
+    assert other == wanted
+    assert (other.digest, other.run_id, other.cohort_key) == (wanted.digest, wanted.run_id, wanted.cohort_key)
+    assert other.to_json() == wanted.to_json()
+    assert pickle.loads(pickle.dumps(other)) == wanted
 
 
 def test_every_setting_changes_the_digest() -> None:

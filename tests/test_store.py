@@ -84,6 +84,12 @@ def test_a_torn_last_line_is_ignored_with_one_warning(tmp_path):
         ('{"schema": 1, "outcome": "fine"}', "unknown outcome 'fine'"),
         ('{"schema": 1, "outcome": "ok", "final": 3}', "'final' in result.json is no mapping"),
         (
+            '{"schema": 1, "outcome": "ok", "final": {"test.loss": "0.1"}}',
+            "'final.test.loss' in result.json is no number: '0.1'",
+        ),
+        ('{"schema": 1, "outcome": "ok", "final": {"test.loss": true}}', "'final.test.loss' in result.json is no"),
+        ('{"schema": 1, "outcome": "ok", "health": {"probe_size": "x"}}', "'health.probe_size' in result.json is no"),
+        (
             '{"schema": 1, "outcome": "ok", "spec": {"activation": "reluu"}}',
             "activation.name: unknown activation 'reluu'",
         ),
@@ -168,9 +174,39 @@ def test_a_second_try_starts_from_an_empty_curve(tmp_path):
     store.fail(one.spec, "no", "")
     store.begin(one.spec)
     store.append(one.spec, {"epoch": 0})
-    store.finish(one)
+    store.finish(replace(one, curves=({"epoch": 0},)))
     assert sorted(os.listdir(store.run_folder(one.spec))) == ["metrics.jsonl", "result.json", "spec.json"]
     assert read_results(tmp_path, curves=True)[0].curves == ({"epoch": 0},)
+
+
+def test_a_finished_runs_curve_is_its_own_though_another_command_wrote_along(tmp_path):
+    one = record()
+    mine, other = Store(tmp_path, "demo"), Store(tmp_path, "demo")
+    mine.begin(one.spec)
+    other.begin(one.spec)
+    for row in one.curves:
+        mine.append(one.spec, row)
+        other.append(one.spec, row)
+    mine.finish(one)
+    assert read_results(tmp_path, curves=True)[0].curves == one.curves
+
+
+def test_a_run_that_is_shown_tells_of_its_torn_curve_once(tmp_path, caplog):
+    one = record()
+    save(tmp_path, [one])
+    curve = run_folder(tmp_path, one) / "metrics.jsonl"
+    curve.write_text(curve.read_text()[:-9])
+    assert len(find_run(tmp_path, "relu").curves) == 1
+    assert caplog.messages == [f"demo/runs/{one.spec.run_id}/metrics.jsonl: line 2 is torn and ignored"]
+
+
+def test_a_run_that_cannot_be_read_is_named(tmp_path):
+    one = record()
+    save(tmp_path, [one])
+    for text, reason in (("{", "JSON is incomplete"), ('{"schema": 99}', "schema 99")):
+        (run_folder(tmp_path, one) / "result.json").write_text(text)
+        with pytest.raises(ResultsError, match=rf"can't read run demo/runs/{one.spec.run_id}: .*{reason}"):
+            find_run(tmp_path, "relu")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
@@ -185,7 +221,7 @@ def test_a_result_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
     (store.run_folder(one.spec) / "result.json").mkdir()
     with pytest.raises(ResultsError, match=r"can't write .*result\.json"):
         store.finish(one)
-    assert sorted(os.listdir(store.run_folder(one.spec))) == ["result.json", "spec.json"]
+    assert sorted(os.listdir(store.run_folder(one.spec))) == ["metrics.jsonl", "result.json", "spec.json"]
     with pytest.raises(ResultsError, match=r"can't write .*metrics\.jsonl"):
         store.append(RunSpec(seed=9), {"epoch": 0})
 
@@ -206,7 +242,10 @@ def test_absent_and_empty_folders_are_errors(tmp_path):
         ("compare: {baseline: {activation: elu}}", {"baseline": {"activation": "elu"}}, 0),
         ("compare: {metric: test.loss, colour: red}", {"metric": "test.loss"}, 0),
         ("study: x", {}, 0),
-        ("compare: {baseline: 3}", {}, 0),
+        ("compare: {baseline: 3}", {}, 1),
+        ("compare: {metric: [[a], 3], baseline: {bias_init: 0}}", {"baseline": {"bias_init": 0}}, 1),
+        ("compare: {metric: test.speed}", {}, 1),
+        ("compare: [1]", {}, 0),
         ("compare: {", {}, 1),
     ],
 )

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from actbench.cli import compare, list_, run, show
+from actbench.cli import compare, list_, run, show, verify
 from actbench.errors import ActbenchError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("show")(show.show)
 app.command("list")(list_.list_)
+app.command("verify")(verify.verify)
 
 
 def main() -> None:

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 
     from actbench.record import RunRecord
 
+LAYER_TABLES = {
+    "Health of the hidden layers": (
+        "units", "dead", "constant", "inert", "rare", "dormant", "always_on", "sparsity", "saturation",
+        "spatially_silent",
+    ),
+    "Dead units over time": ("born_dead", "died", "revived", "lost", "first_death", "persistence"),
+    "Signal and gradient": ("z_mean", "z_std", "a_mean", "a_std", "a_max", "gradient_norm"),
+}  # fmt: skip
+"""Title -> the fields of a layer that fit beside each other; `--json` has every field."""
+
 
 def show(
     names: Annotated[
@@ -87,6 +97,9 @@ def print_run(console: Console, record: RunRecord) -> None:
     console.print(f"{record.study} / {record.spec.run_id}", style="bold")
     style = "green" if record.outcome == "ok" else "red"
     console.print(record.outcome + (f": {record.message}" if record.message else ""), style=style)
+    for sentence in record.health.get("diagnosis", ()):
+        if sentence != record.message:
+            console.print(f"- {sentence}", soft_wrap=True)
     _print_pairs(console, "Settings", _settings(record))
     _print_pairs(console, "Final metrics", _final(record))
     _print_layers(console, record)
@@ -132,8 +145,11 @@ def _print_layers(console: Console, record: RunRecord) -> None:
     rows = [
         {**layer, **{f"{key} (learned)": value for key, value in layer.get("learned", {}).items()}} for layer in layers
     ]
-    keys = dict.fromkeys(key for row in rows for key in row if key != "learned")
-    _print_rows(console, "Health of the hidden layers, last epoch", list(keys), rows)
+    there = dict.fromkeys(key for row in rows for key in row)
+    learned = [key for key in there if key.endswith(" (learned)")]
+    for title, keys in {**LAYER_TABLES, "Learned by the activation": learned}.items():
+        if shown := [key for key in keys if key in there]:
+            _print_rows(console, f"{title}, last epoch", ["name", *shown], rows)
     health = record.spec.health
     probe = record.health.get("probe_size", health.probe_size)
     console.print(

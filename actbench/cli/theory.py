@@ -105,9 +105,8 @@ def _table(rows: Sequence[Expectation]) -> Any:
 
 
 def _variances(forecast: Forecast) -> str:
-    if not forecast.variances:
-        return "–"
-    return " → ".join(f"{value:.3g}" for value in dict.fromkeys((forecast.variances[0], forecast.variances[-1])))
+    ends = [f"{value:.3g}" for value in forecast.variances]
+    return " → ".join((ends[0], ends[-1]) if len(ends) > 1 else ends) or "–"
 
 
 def _factor(forecast: Forecast) -> str:

@@ -82,6 +82,12 @@ def larger(one: State, other: State) -> State:
     return tuple(map(torch.maximum, one, other))
 
 
+def larger_at(one: State, other: State) -> State:
+    """Maxima at each position (R, …positions, U), none of them negative; one batch may have fewer positions."""
+    shape = torch.Size(map(max, one[0].shape, other[0].shape))
+    return (torch.maximum(*(_padded(state[0], shape) for state in (one, other))),)
+
+
 def summed(one: State, other: State) -> State:
     """Elementwise sums."""
     return tuple(map(torch.add, one, other))
@@ -100,9 +106,17 @@ def merged_means(one: State, other: State) -> State:
     return count + more, mean + (theirs - mean) * more / (count + more)
 
 
+def _padded(values: Tensor, shape: torch.Size) -> Tensor:
+    if values.shape == shape:
+        return values
+    padded = values.new_zeros(shape)
+    padded[tuple(map(slice, values.shape))] = values
+    return padded
+
+
 STATISTICS: dict[str, Statistic] = {
     "steepest": Statistic(lambda seen: (seen.slope.amax(seen.reduced),), larger),
-    "steepest_at": Statistic(lambda seen: (seen.slope.movedim(2, -1).amax(1),), larger),
+    "steepest_at": Statistic(lambda seen: (seen.slope.movedim(2, -1).amax(1),), larger_at),
     "largest": Statistic(lambda seen: (seen.a.abs().amax(seen.reduced),), larger),
     "outputs": Statistic(lambda seen: seen.moments(seen.a), merged_moments),
     "inputs": Statistic(lambda seen: seen.moments(seen.z), merged_moments),

@@ -95,7 +95,7 @@ def _number(metric: str, value: float) -> str:
     if unit == "count":
         return f"{value:,.0f}"
     if unit == "ratio":
-        return f"{value:.3g}"
+        return f"{value:#.3g}".rstrip(".")
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
 
 

@@ -1,0 +1,85 @@
+"""``actbench verify``: reproduce published numbers and closed forms; expected beside measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from actbench.verification import Check
+
+STYLES = {"ok": "green", "MISS": "bold red", "skipped": "yellow"}
+DIGITS = 5
+
+
+def verify(
+    groups: Annotated[
+        list[str] | None,
+        typer.Argument(help="Groups of checks: constants, silence, signal, units, cohort, published. [default: all]"),
+    ] = None,
+    fashion_mnist: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Fashion-MNIST's four IDX files. [default: Debian's or the data folder's]"),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs: a list with one object a check.")] = False,
+) -> None:
+    """Reproduce published numbers and closed forms; exit code 1 when one is missed."""
+    from actbench import verification
+    from actbench.cli.output import as_json, stdout
+    from actbench.datasets import data_folder
+
+    folders = verification.Folders(data_folder(data_dir), fashion_mnist)
+    found = list(verification.verify(groups or verification.GROUPS, folders))
+    if json:
+        print(as_json([check.to_json() for check in found]), file=stdout())
+    else:
+        _print(found)
+    if any(check.verdict == "MISS" for check in found):
+        raise typer.Exit(1)
+
+
+def _print(found: Sequence[Check]) -> None:
+    from actbench.cli.output import stdout
+    from actbench.reports.table import console_for
+
+    console = console_for(stdout())
+    console.print(_table(found))
+    console.print()
+    for check in found:
+        if check.skipped:
+            console.print(f"skipped: {check.name}: {check.skipped}", style="yellow", soft_wrap=True)
+    counts = Counter(check.verdict for check in found)
+    console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+
+
+def _table(found: Sequence[Check]) -> Any:
+    """Numbers at their right edge; long names and sources go on below."""
+    from rich.text import Text
+
+    from actbench.reports.table import grid
+
+    table = grid()
+    for name in ("check", "expected", "measured", "tolerance", "source", ""):
+        number = name in ("expected", "measured", "tolerance")
+        table.add_column(
+            name, justify="right" if number else "left", overflow="fold", no_wrap=name in ("", "tolerance")
+        )
+    for check in found:
+        words = (check.name, _numbers(check.expected), _numbers(check.measured), _tolerance(check.tolerance))
+        table.add_row(*map(Text, (*words, check.source)), Text(check.verdict, style=STYLES[check.verdict]))
+    return table
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.{DIGITS}g}" for value in values) or "–"
+
+
+def _tolerance(value: float) -> str:
+    return f"± {value:.2g}" if value else "exact"

@@ -1,0 +1,105 @@
+"""What a torch function is to a hidden unit: an activation, a weight layer, a passage, or something unknown.
+
+Functions go by their names without underscores, so that ``F.relu``, ``torch.relu_`` and ``Tensor.relu`` are one row.
+What no table holds counts as a non-linearity that was not recognised: a layer before it is reported as unseen, never as
+alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ACTIVATIONS = _names(
+    """celu elu expit gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid logsigmoid mish prelu relu
+    relu6 rrelu selu sigmoid silu softplus softshrink softsign tanh tanhshrink threshold"""
+)
+"""Elementwise functions that are activations whatever their arguments, which are kept."""
+
+CLAMPS = frozenset({"clamp", "clamp_min", "clip"})
+"""Activations when their lower bound is 0 (ReLU, ReLU6); otherwise they guard a value, and count as unknown."""
+
+GATES = frozenset({"expit", "hardsigmoid", "sigmoid"})
+"""Functions whose result, multiplied by another signal, is a gate on it and no unit's activation."""
+
+CHANNELS_FIRST = _names("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")
+WEIGHTED = CHANNELS_FIRST | {"linear", "bilinear", "multi_head_attention_forward"}
+"""Functions that are weight layers; of the first, units are dimension 1, of the others the last."""
+
+RECURRENT = _names("gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell")
+"""Weight layers whose activations lie inside one fused function."""
+
+PRODUCTS = _names("addbmm addmm addmv baddbmm bmm einsum matmul mm mv rmatmul tensordot")
+"""Weight layers when one factor is made of parameters alone; attention and the like when both are signals."""
+
+CHANNEL_NORMS = frozenset({"batch_norm", "group_norm", "instance_norm"})
+UNIT_NORMS = frozenset({"layer_norm", "rms_norm"})
+"""Normalisations: of the former, units are dimension 1, of the latter the last."""
+
+SCALINGS = _names("div divide imul mul multiply rmul rdiv rtruediv true_divide truediv")
+"""Linear when all factors but one are constants; otherwise one signal gates another."""
+
+CONSTANTS = _names("empty_like full_like new_empty new_full new_ones new_tensor new_zeros ones_like zeros_like")
+"""Functions that take no more than shape and type from their argument."""
+
+PASSAGES = (
+    PRODUCTS
+    | CHANNEL_NORMS
+    | UNIT_NORMS
+    | SCALINGS
+    | _names(
+        """add iadd radd isub rsub sub subtract neg negative sum mean cumsum
+        alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout feature_dropout
+        local_response_norm normalize softmax softmin log_softmax scaled_dot_product_attention masked_fill
+        adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
+        adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d lp_pool1d lp_pool2d
+        max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices max_unpool1d max_unpool2d
+        channel_shuffle fold grid_sample interpolate pad pixel_shuffle pixel_unshuffle unfold upsample
+        atleast_2d atleast_3d broadcast_to cat chunk clone concat concatenate contiguous detach diagonal embedding
+        expand expand_as flatten flip gather get getitem hstack index_select moveaxis movedim narrow permute
+        positive ravel repeat repeat_interleave reshape reshape_as roll select setitem split split_with_sizes squeeze
+        stack swapaxes swapdims t take_along_dim tensor_split tile transpose tril triu type_as unbind unflatten
+        unsqueeze view view_as vstack
+        as_subclass bfloat16 cpu cuda double float half requires_grad to type"""
+    )
+)
+"""Functions that are no unit's activation: linear maps, pooling, normalisation, attention's softmax, other layouts."""
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """``relu`` for ``F.relu``, ``torch.relu_`` and ``Tensor.relu`` alike."""
+    return str(getattr(function, "__name__", "")).strip("_")
+
+
+def is_activation(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call with these arguments is an activation of its first argument."""
+    if name in CLAMPS:
+        lower = args[1] if len(args) > 1 else kwargs.get("min")
+        return isinstance(lower, (int, float)) and lower == 0
+    return name in ACTIVATIONS
+
+
+def unit_axis(name: str) -> int | None:
+    """The dimension of units in the result of a weight layer or normalisation; None for other functions."""
+    if name in CHANNELS_FIRST | CHANNEL_NORMS:
+        return 1
+    return -1 if name in WEIGHTED | RECURRENT | PRODUCTS | UNIT_NORMS else None
+
+
+def tensors(content: Any) -> Iterator[Tensor]:
+    """Every tensor in nested tuples, lists and mappings."""
+    if isinstance(content, Tensor):
+        yield content
+    elif isinstance(content, Mapping):
+        for value in content.values():
+            yield from tensors(value)
+    elif isinstance(content, (tuple, list)):
+        for value in content:
+            yield from tensors(value)

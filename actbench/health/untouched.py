@@ -1,0 +1,70 @@
+"""Run someone's network and leave it as it was found: modes, buffers, gradients, random numbers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import nn
+
+from actbench.errors import UsageError
+
+
+@contextmanager
+def in_evaluation(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for every submodule, without gradients and compiled code; all is put back, also after an error.
+
+    The flags are set one by one: a module's own ``eval()`` may do more than that (merge adapters, freeze weights), and
+    submodules may stand in different modes.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    with _forked_random_numbers(module), torch.no_grad(), _uncompiled():
+        try:
+            for part, _ in modes:
+                part.training = False
+            yield
+        finally:
+            for part, training in modes:
+                part.training = training
+            for buffer, before in buffers:
+                if not torch.equal(buffer, before):
+                    buffer.copy_(before)
+
+
+def check_ready(module: object) -> nn.Module:
+    """The network behind a compiled one, or the module itself.
+
+    Raises:
+        UsageError: When it is no module, or one that can't be looked into.
+    """
+    original = getattr(module, "_orig_mod", module)
+    if not isinstance(original, nn.Module):
+        raise UsageError(f"measure_health needs an nn.Module, not {type(module).__name__}")
+    if isinstance(original, torch.jit.ScriptModule):
+        raise UsageError("a scripted module can't be looked into: measure the nn.Module that it was made from")
+    if any(torch.nn.parameter.is_lazy(tensor) for tensor in [*original.parameters(), *original.buffers()]):
+        raise UsageError("the module has lazy parameters without a shape: pass it one batch before it is measured")
+    return original
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where its first parameter or buffer lies; the CPU for a module without any."""
+    return next((tensor.device for tensor in [*module.parameters(), *module.buffers()]), torch.device("cpu"))
+
+
+def _forked_random_numbers(module: nn.Module) -> AbstractContextManager[None]:
+    """Torch's global generators are restored afterwards: a shuffling loader or a noise layer may draw from them."""
+    used = {tensor.device for tensor in module.parameters() if tensor.device.type not in ("cpu", "meta")}
+    kind = next((device.type for device in used), "cuda")
+    return torch.random.fork_rng([device.index or 0 for device in used], device_type=kind)
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    """Let compiled submodules and functions run as they were written; nothing is compiled before dynamo is loaded."""
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
