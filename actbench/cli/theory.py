@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from actbench.components import Component
     from actbench.health.forecast import Forecast
     from actbench.spec import RunSpec
 
@@ -45,22 +46,33 @@ class Expectation:
 def expectations(config: Path, overrides: Sequence[str], data_dir: Path | None) -> list[Expectation]:
     """One for each distinct dataset, model, activation, weight_init and bias_init of the study, in its order.
 
-    The dataset is read, for the size of its images.
+    A dataset is read only where the size of its images matters, as it does for xavier weights.
 
     Raises:
         UsageError: For a config with problems, or a dataset or an activation that can't be had.
     """
+    from functools import cache, partial
+
+    from actbench.config import Study
+    from actbench.health.forecast import depends_on_inputs, forecast
+
+    distinct: dict[str, RunSpec] = {}
+    for spec in Study.from_yaml(config, overrides).specs():
+        distinct.setdefault(_architecture(spec), spec)
+    image_size = cache(partial(_image_size, data_dir=data_dir))
+    found = []
+    for spec in distinct.values():
+        inputs = image_size(spec.dataset) if depends_on_inputs(spec) else 1
+        found.append(Expectation(spec, forecast(spec, inputs)))
+    return found
+
+
+def _image_size(dataset: Component, data_dir: Path | None) -> int:
     from math import prod
 
     from actbench import datasets
-    from actbench.config import Study
-    from actbench.health.forecast import forecast
 
-    folder = datasets.data_folder(data_dir)
-    distinct = {_architecture(spec): spec for spec in reversed(Study.from_yaml(config, overrides).specs())}
-    specs = list(reversed(distinct.values()))
-    sizes = {spec.dataset.label: prod(datasets.load(spec.dataset, folder).shape) for spec in specs}
-    return [Expectation(spec, forecast(spec, sizes[spec.dataset.label])) for spec in specs]
+    return prod(datasets.load(dataset, datasets.data_folder(data_dir)).shape)
 
 
 def print_expectations(console: Console, found: Sequence[Expectation]) -> None:

@@ -160,7 +160,7 @@ class Flow:
 
     @property
     def _activated(self) -> set[str]:
-        return self._fed(self.sources.keys() - self.gates)
+        return self._fed(self.hidden - self.gates)
 
     def _fed(self, activations: Iterable[str]) -> set[str]:
         return {layer for name in activations for layer in self.sources[name]}

@@ -77,7 +77,7 @@ def forecast(spec: RunSpec, inputs: int) -> Forecast:
 
     Args:
         spec: The run; model, activation, weight_init and bias_init are read.
-        inputs: Numbers that one image has.
+        inputs: Numbers that one image has; any number will do where ``depends_on_inputs`` says no.
 
     Raises:
         UsageError: When the activation can't be had, or ``matched`` has no gain for it.
@@ -91,6 +91,16 @@ def forecast(spec: RunSpec, inputs: int) -> Forecast:
         return Forecast(note="no hidden layer")
     found = _signal(_Network.of(spec, (inputs, *widths)))
     return replace(found, **_silence(spec, widths, found.variances))
+
+
+def depends_on_inputs(spec: RunSpec) -> bool:
+    """Whether the forecast depends on the size of an image, so that the data has to be at hand.
+
+    >>> depends_on_inputs(RunSpec()), depends_on_inputs(RunSpec(bias_init="pytorch"))
+    (False, True)
+    """
+    few, many = (weight_gain(spec.weight_init.name, inputs, 2, moment=1.0) for inputs in (1, 3))
+    return few != many or spec.bias_init == "pytorch"
 
 
 @dataclass(frozen=True)

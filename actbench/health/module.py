@@ -107,9 +107,9 @@ def _report(watch: Watch, settings: Health, examples: int, *, exclude_last: bool
         totals={key: value for key, value in totals.items() if key != "probe_size"},
         examples=examples,
         settings=settings,
-        unseen=flow.unseen,
-        linear=flow.linear,
-        gating=flow.gating,
+        unseen=watch.layers_of(flow.unseen),
+        linear=watch.layers_of(flow.linear),
+        gating=watch.layers_of(flow.gating),
         outputs=tuple(outputs),
     )
 
@@ -119,7 +119,7 @@ def _layer(watch: Watch, row: Mapping[str, Any], verdicts: Mapping[str, torch.Te
     known = {part.name for part in fields(LayerHealth)}
     return LayerHealth(
         activation=watch.seen[name].kind,
-        after=tuple(sorted(watch.flow.sources[name])),
+        after=watch.layers_of(sorted(watch.flow.sources[name])),
         examples=watch.seen[name].examples,
         signals={key: value for key, value in row.items() if key not in known},
         masks={key: verdicts[key][0] for key, measure in MEASURES.items() if measure.counts},

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.overrides import TorchFunctionMode
 
 from actbench.errors import UsageError
@@ -82,6 +83,7 @@ class Watch(TorchFunctionMode):
         self.probe = Probe(slope_by_autograd(lambda layer, z: self._function(z)), health)
         self._module, self._own, self._unit_axis = module, tuple(activations), unit_axis
         self._names = {part: _plain(name) for name, part in module.named_modules()}
+        self._layers: dict[str, str] = {}
         self._function: Callable[[Tensor], Tensor] = torch.relu
         self._pass = _Pass()
         self._hooks = ExitStack()
@@ -136,8 +138,7 @@ class Watch(TorchFunctionMode):
         origin = CONSTANT if name in calls.CONSTANTS else self._result(name, given)
         axis = calls.unit_axis(name)
         for tensor in made:
-            carried = _with_units(origin, tensor, axis) if tensor.is_floating_point() else INPUT
-            self.flow.assign([tensor], CONSTANT if origin is CONSTANT else carried)
+            self.flow.assign([tensor], origin if origin is CONSTANT else _carried(origin, tensor, axis))
 
     def _result(self, name: str, given: Sequence[Tensor]) -> Origin:
         """The origin of what a function makes of these tensors."""
@@ -152,7 +153,7 @@ class Watch(TorchFunctionMode):
             return replace(origin, opaque=True)
         return origin if name in calls.PASSAGES else replace(origin, opaque=True)
 
-    def _activate(self, kind: str, z: Tensor, layer: str, function: Callable[[Tensor], Any]) -> Any:
+    def _activate(self, kind: str, z: Tensor, layer: str, function: Callable[[Tensor], Any]) -> Origin:
         """Observe an activation before it happens. Returns the origin of its result."""
         origin = self.flow.of([z])
         if z.numel():
@@ -177,19 +178,26 @@ class Watch(TorchFunctionMode):
     def _label(self, function: str, of: str = "activations") -> str:
         """The submodule's name if it is a leaf, else with the function's; a second call in a pass ends in ``#2``."""
         part = self._pass.stack[-1] if self._pass.stack else self._module
-        name, is_leaf = self._names[part], next(part.children(), None) is None
-        label = name if is_leaf and name else ".".join(filter(None, (name, function)))
+        name = self._names[part]
+        label = name if name and _is_one_layer(part) else ".".join(filter(None, (name, function)))
         self._pass.calls[f"{of}/{label}"] += 1
         count = self._pass.calls[f"{of}/{label}"]
-        return label if count == 1 else f"{label}#{count}"
+        full = label if count == 1 else f"{label}#{count}"
+        self._layers[full] = label if type(part).__module__.startswith("torch.nn.") else full
+        return full
+
+    def layers_of(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """The weight layers behind these calls, each once: a module of torch's has one weight, however often called."""
+        return tuple(dict.fromkeys(self._layers.get(label, label) for label in labels))
 
     def _enter_module(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._pass.stack.append(part)
         if self._pass.inside is None and isinstance(part, self._own):
             self._pass.inside = part
-            z = next(calls.tensors([args, kwargs]))
+            kind, z = type(part).__name__, next(calls.tensors([args, kwargs]), None)
+            if z is None:
+                raise UsageError(f"{self._names[part]} ({kind}) was called without a tensor: it is no activation")
             forward = _of_first(part.forward, args, kwargs)
-            kind = type(part).__name__
             self._pass.result = self._activate(kind, z, self._label(kind), forward)
 
     def _leave_module(self, part: nn.Module, args: tuple[Any, ...], result: Any) -> None:
@@ -197,6 +205,11 @@ class Watch(TorchFunctionMode):
         if self._pass.inside is part:
             self._pass.inside = None
             self.flow.assign(calls.tensors(result), self._pass.result)
+
+
+def _is_one_layer(part: nn.Module) -> bool:
+    """Whether the submodule's name says enough: it has no parts but those that make its own weights."""
+    return isinstance(part, nn.MultiheadAttention) or is_parametrized(part) or next(part.children(), None) is None
 
 
 def _visible(module: nn.Module) -> Iterable[nn.Module]:
@@ -220,8 +233,13 @@ def _plain(name: str) -> str:
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
-def _with_units(origin: Origin, tensor: Tensor, axis: int | None) -> Origin:
-    """The origin of one result, with its dimension of units if the function decides it."""
+def _carried(origin: Origin, tensor: Tensor, axis: int | None) -> Origin:
+    """The origin of one result, with its dimension of units if the function decides it.
+
+    A comparison or an index ends a signal; if it began at a weight layer, what is made of it is a step function.
+    """
+    if not tensor.is_floating_point():
+        return Origin(weights=origin.weights, opaque=bool(origin.weights))
     if axis is None or tensor.ndim < 2:
         return origin
     return replace(origin, units=(axis, tensor.shape[axis]))

@@ -1,0 +1,127 @@
+"""``actbench show --theory``: what is expected of a study's networks, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from actbench import cli
+from actbench.health.forecast import forecast
+from actbench.spec import RunSpec
+
+STUDY = """\
+study: tiny
+dataset: {name: digits, train_size: 200, test_size: 100}
+model: {name: mlp, hidden: [4, 4]}
+seeds: 3
+sweep:
+  activation: [relu, gelu]
+  bias_init: [0.0, 0.01]
+"""
+
+Show = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Show:
+    """The command in this process, in an empty folder that holds study.yaml: exit code, stdout, stderr."""
+    (tmp_path / "study.yaml").write_text(STUDY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ACTBENCH_DATA", str(tmp_path / "data"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["actbench", "show", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return (ended.value.code or 0, *capfd.readouterr())
+
+    return run
+
+
+def rows(out: str) -> list[list[str]]:
+    lines = out.splitlines()
+    first = next(index for index, line in enumerate(lines) if line.startswith("───"))
+    return [line.split("  ") for line in lines[first + 1 : lines.index("", first)]]
+
+
+def test_a_row_for_each_architecture_whatever_the_seeds(show: Show) -> None:
+    code, out, _ = show("--theory", "study.yaml")
+    found = [[cell.strip() for cell in row if cell.strip()] for row in rows(out)]
+
+    assert code == 0
+    assert out.startswith("Expected at initialisation: mlp(hidden=[4,4]) on digits(")
+    assert [row[:3] for row in found] == [
+        ["relu", "he_normal", "0"],
+        ["relu", "he_normal", "0.01"],
+        ["gelu", "he_normal", "0"],
+        ["gelu", "he_normal", "0.01"],
+    ]
+    assert found[0][3:] == ["2 → 2", "1.000", "1 pass", "0.12", "50.0 %"]
+    assert found[1][6] == "≤ 0.12"
+    assert found[2][6:] == ["–", "–"]
+
+
+def test_the_assumptions_stand_below_the_table(show: Show) -> None:
+    _, out, _ = show("--theory", "study.yaml")
+
+    assert "infinitely wide layers with independent weights" in out.replace("\n", " ")
+    assert "arXiv:1903.06733" in out
+
+
+def test_json_is_the_forecast_of_each_architecture(show: Show) -> None:
+    code, out, _ = show("--theory", "study.yaml", "activation=tanh", "bias_init=pytorch", "--json")
+    (found,) = json.loads(out)
+    model = {"name": "mlp", "hidden": [4, 4]}
+    spec = RunSpec.model_validate({"model": model, "activation": "tanh", "bias_init": "pytorch"})
+
+    assert code == 0
+    assert found.items() >= forecast(spec, 64).to_json().items()
+    assert (found["activation"], found["bias_init"], found["weight_init"]) == ("tanh", "pytorch", "he_normal")
+
+
+def test_overrides_sweep_as_they_do_for_a_run(show: Show) -> None:
+    _, out, _ = show("--theory", "study.yaml", "weight_init=he_normal,pytorch", "--json")
+
+    assert [one["weight_init"] for one in json.loads(out)].count("pytorch") == 4
+
+
+def test_what_theory_does_not_cover_is_said_below_its_row(show: Show) -> None:
+    code, out, _ = show("--theory", "study.yaml", "model={name: cnn, channels: [4], dense: []}", "bias_init=0")
+
+    assert code == 0
+    assert out.count("no closed form for model cnn") == 2
+
+
+def test_no_data_is_needed_where_the_size_of_images_does_not_matter(show: Show, tmp_path: Path) -> None:
+    absent = f"dataset={{name: idx, root: {tmp_path}}}"
+
+    assert show("--theory", "study.yaml", absent)[0] == 0
+    code, _, err = show("--theory", "study.yaml", absent, "weight_init=xavier_normal")
+    assert code == 2
+    assert "no train-images-idx3-ubyte" in err
+
+
+def test_an_infinite_expectation_is_valid_json(show: Show) -> None:
+    code, out, _ = show("--theory", "study.yaml", "activation=x * exp(x**2)", "--json")
+
+    assert code == 0
+    assert "no finite number" in json.loads(out)[0]["note"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--theory", "studi.yaml"), "did you mean 'study.yaml'?"),
+        (("--theory", "study.yaml", "activatoin=relu"), "did you mean 'activation'?"),
+        ((), "name a run or an activation, or give --theory CONFIG"),
+    ],
+)
+def test_what_can_not_be_shown_ends_with_2(show: Show, arguments: tuple[str, ...], message: str) -> None:
+    code, _, err = show(*arguments)
+
+    assert code == 2
+    assert message in " ".join(err.split())
