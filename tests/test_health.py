@@ -17,6 +17,8 @@ from actbench.health.probe import Probe, slope_by_autograd
 from actbench.plugins import names
 from actbench.spec import Health
 
+FLAT_AT_ZERO = ("relu", "relu6", "squared_relu", "hardswish", "hardsigmoid", "hardtanh")
+
 
 def one_activation(name: str, **options: object) -> Callable[[str, Tensor], Tensor]:
     component = resolve("activations", {"name": name, **options})
@@ -111,8 +113,11 @@ def test_how_the_probe_is_split_into_batches_does_not_matter(seed: int, cuts: li
     whole, parts = measured(z, apply, [sum(cuts)]), measured(z, apply, cuts)
     assert whole["layers"][0]["dead"] == parts["layers"][0]["dead"]
     assert whole["layers"][0]["constant"] == parts["layers"][0]["constant"]
-    for key in ("sparsity", "saturation"):
-        assert whole[key] == pytest.approx(parts[key], abs=1e-12)
+    assert whole["saturation"] == pytest.approx(parts["saturation"], abs=1e-12)
+    if (
+        name in FLAT_AT_ZERO
+    ):  # elsewhere an exact 0 is an underflow, which vector kernels and their remainders do not share
+        assert whole["sparsity"] == pytest.approx(parts["sparsity"], abs=1e-12)
 
 
 @pytest.mark.parametrize("name", [name for name in names("activations") if name != "expression"])

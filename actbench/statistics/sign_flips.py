@@ -28,7 +28,7 @@ def sign_patterns(n: int) -> Floats:
     else:
         bits = np.random.default_rng(0).integers(0, 2, size=(FLIPS, n))
         bits[0] = 0
-    signs: Floats = 1.0 - 2.0 * bits
+    signs = np.where(bits, -1.0, 1.0)
     signs.flags.writeable = False
     return signs
 

@@ -1,0 +1,255 @@
+"""How often intervals miss and tests err, on data whose truth is known: the tables of docs/statistics.md.
+
+    python benchmarks/calibration.py [--replicates 10000]
+
+Every entry is a share of replicates with its Monte-Carlo standard error, √(p(1 − p) / replicates).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import scipy.stats
+from numpy.typing import NDArray
+
+from actbench.statistics import family_p, holm, interaction_p, max_t, mean_interval, t_p
+
+Floats = NDArray[np.float64]
+
+ALPHA = 0.05
+DEPTH = 20.0
+"""How far below the others a collapsed run ends, in standard deviations of a run."""
+
+CONTRASTS = 6
+"""Seven methods: a baseline and six others."""
+
+LEVELS = (6, 2)
+"""The interaction's table: six activations, two biases."""
+
+EFFECT = 1.5
+"""d of the one true difference: its mean over the standard deviation of paired differences, equal variances."""
+
+
+@dataclass(frozen=True)
+class World:
+    """How runs vary. What all runs of a seed share leaves no trace in paired differences, so it is not drawn.
+
+    Args:
+        noisy: Standard deviation of the last cell; the others have 1.
+        collapse: Chance that a run collapses.
+        better: What the second cell has over the others, in standard deviations of a run.
+    """
+
+    noisy: float = 1.0
+    collapse: float = 0.0
+    better: float = 0.0
+
+    def draw(self, replicates: int, seeds: int, cells: int) -> Floats:
+        """Runs, (replicates, seeds, cells); every cell's true mean is 0, but for ``better`` and collapses."""
+        generator = np.random.default_rng(seeds)
+        sds = np.append(np.ones(cells - 1), self.noisy)
+        own = sds * generator.normal(size=(replicates, seeds, cells))
+        collapsed = generator.random(size=(replicates, seeds, cells)) < self.collapse
+        runs: Floats = own - DEPTH * collapsed + self.better * (np.arange(cells) == 1)
+        return runs
+
+
+WORLDS = {
+    "equal variances": World(),
+    "one cell 4 × noisier": World(noisy=4.0),
+    "5 % of runs collapse": World(collapse=0.05),
+    "both": World(noisy=4.0, collapse=0.05),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicates", type=int, default=10_000)
+    replicates = parser.parse_args().replicates
+    print(f"{replicates:,} replicates an entry, each ± its Monte-Carlo standard error.\n")
+    print_table(("values", "n", *INTERVALS), coverage_rows(replicates))
+    print_table(("runs", "seeds", *FAMILIES), family_rows(replicates, better=0.0))
+    print_table(("runs", "seeds", *FAMILIES), family_rows(replicates, better=EFFECT * math.sqrt(2)))
+    print_table(("runs", "seeds", *INTERACTIONS), interaction_rows(replicates))
+
+
+def print_table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for row in rows:
+        print(f"| {' | '.join(row)} |", flush=True)
+    print()
+
+
+def shown(share: float, replicates: int) -> str:
+    return f"{share:.3f} ± {math.sqrt(share * (1 - share) / replicates):.3f}"
+
+
+def coverage_rows(replicates: int) -> Iterator[list[str]]:
+    for name, collapse in (("normal", 0.0), ("5 % of runs collapse", 0.05)):
+        for n in (3, 5, 10, 20):
+            shares = [coverage(interval, n, collapse, replicates) for interval in INTERVALS.values()]
+            yield [name, str(n), *(shown(share, replicates) for share in shares)]
+
+
+def family_rows(replicates: int, better: float) -> Iterator[list[str]]:
+    measured = family_wise_error if better == 0 else power
+    for name, world in WORLDS.items():
+        for seeds in (5, 6, 8, 10):
+            own = replace(world, better=better)
+            shares = [measured(family, own, seeds, replicates) for family in FAMILIES.values()]
+            yield [name, str(seeds), *(shown(share, replicates) for share in shares)]
+
+
+def interaction_rows(replicates: int) -> Iterator[list[str]]:
+    for name, world in WORLDS.items():
+        for seeds in (6, 8, 10):
+            shares = [interaction_error(test, world, seeds, replicates) for test in INTERACTIONS.values()]
+            yield [name, str(seeds), *(shown(share, replicates) for share in shares)]
+
+
+def coverage(interval: Callable[[Floats], Floats], n: int, collapse: float, replicates: int) -> float:
+    """Share of intervals of the mean of n runs that hold the true mean."""
+    ends = interval(World(collapse=collapse).draw(replicates, n, 1)[:, :, 0])
+    truth = -DEPTH * collapse
+    return float(((ends[0] <= truth) & (truth <= ends[1])).mean())
+
+
+def family_wise_error(family: Callable[[Floats], Floats], world: World, seeds: int, replicates: int) -> float:
+    """Share of tables without any true difference in which one is found."""
+    return float((family(world.draw(replicates, seeds, CONTRASTS + 1)) < ALPHA).any(axis=1).mean())
+
+
+def power(family: Callable[[Floats], Floats], world: World, seeds: int, replicates: int) -> float:
+    """Share of tables in which the one true difference is found."""
+    return float((family(world.draw(replicates, seeds, CONTRASTS + 1)) < ALPHA)[:, 0].mean())
+
+
+def interaction_error(test: Callable[[Floats], Floats], world: World, seeds: int, replicates: int) -> float:
+    """Share of tables without an interaction in which one is found."""
+    runs = world.draw(replicates, seeds, math.prod(LEVELS))
+    return float((test(runs.reshape(replicates, seeds, *LEVELS)) < ALPHA).mean())
+
+
+def student(data: Floats) -> Floats:
+    """Ends of the intervals, (2, replicates), like the others below."""
+    found = [mean_interval(list(row), ALPHA) for row in data]
+    return np.array([[one.low for one in found], [one.high for one in found]], dtype=np.float64)
+
+
+def normal_z(data: Floats) -> Floats:
+    return around(data, float(scipy.stats.norm.isf(ALPHA / 2)) / math.sqrt(data.shape[1]))
+
+
+def one_sd(data: Floats) -> Floats:
+    return around(data, 1.0)
+
+
+def around(data: Floats, factor: float) -> Floats:
+    mean, half = data.mean(axis=1), factor * data.std(axis=1, ddof=1)
+    return np.array([mean - half, mean + half])
+
+
+def percentile_bootstrap(data: Floats) -> Floats:
+    return bootstrap(data, "percentile")
+
+
+def bca_bootstrap(data: Floats) -> Floats:
+    return bootstrap(data, "BCa")
+
+
+def bootstrap(data: Floats, method: str) -> Floats:
+    options = {"axis": -1, "n_resamples": 2000, "batch": 50, "confidence_level": 1 - ALPHA, "method": method}
+    found = scipy.stats.bootstrap((data,), np.mean, rng=np.random.default_rng(0), **options).confidence_interval
+    return np.array([found.low, found.high])
+
+
+def differences(runs: Floats) -> Floats:
+    """To the baseline, the first cell: (replicates, seeds, CONTRASTS)."""
+    return runs[:, :, 1:] - runs[:, :, :1]
+
+
+def unadjusted(runs: Floats) -> Floats:
+    """One p for each contrast, (replicates, CONTRASTS), like the others below."""
+    return np.array([[t_p(column) for column in table.T] for table in differences(runs)], dtype=np.float64)
+
+
+def holm_t(runs: Floats) -> Floats:
+    return np.array([holm(list(ps)) for ps in unadjusted(runs)])
+
+
+def westfall_young(runs: Floats) -> Floats:
+    return np.array([max_t(table) for table in differences(runs)], dtype=np.float64)
+
+
+def house_rule(runs: Floats) -> Floats:
+    return np.array([family_p(table) for table in differences(runs)], dtype=np.float64)
+
+
+def holm_wilcoxon(runs: Floats) -> Floats:
+    ps = scipy.stats.wilcoxon(differences(runs), axis=1, method="exact").pvalue
+    return np.array([holm(list(row)) for row in ps])
+
+
+def dunnett(runs: Floats) -> Floats:
+    """Unpaired and with one pooled variance, by the simulated null distribution of its largest |t|."""
+    null = null_of_dunnett(runs.shape[1])
+    ps: Floats = 1 - np.searchsorted(null, pooled_t(runs)) / len(null)
+    return ps
+
+
+def pooled_t(runs: Floats) -> Floats:
+    means, pooled = runs.mean(axis=1), runs.var(axis=1, ddof=1).mean(axis=1, keepdims=True)
+    ts: Floats = np.abs(means[:, 1:] - means[:, :1]) / np.sqrt(2 * pooled / runs.shape[1])
+    return ts
+
+
+@cache
+def null_of_dunnett(seeds: int) -> Floats:
+    normal = np.random.default_rng(2).normal(size=(100_000, seeds, CONTRASTS + 1))
+    return np.sort(pooled_t(normal).max(axis=1))
+
+
+def sign_flips(runs: Floats) -> Floats:
+    """One p for each table, (replicates,)."""
+    return np.array([interaction_p(table) for table in runs], dtype=np.float64)
+
+
+def anova(runs: Floats) -> Floats:
+    """Repeated measures: interaction over interaction × seed."""
+    _, seeds, rows, columns = runs.shape
+    own = runs - runs.mean(axis=3, keepdims=True) - runs.mean(axis=2, keepdims=True)
+    own += runs.mean(axis=(2, 3), keepdims=True)
+    effect = own.mean(axis=1, keepdims=True)
+    freedom = (rows - 1) * (columns - 1)
+    explained = seeds * np.square(effect).sum(axis=(1, 2, 3)) / freedom
+    rest = np.square(own - effect).sum(axis=(1, 2, 3)) / (freedom * (seeds - 1))
+    ps: Floats = scipy.stats.f.sf(explained / rest, freedom, freedom * (seeds - 1))
+    return ps
+
+
+INTERVALS = {
+    "Student t": student,
+    "z": normal_z,
+    "percentile bootstrap": percentile_bootstrap,
+    "BCa bootstrap": bca_bootstrap,
+    "mean ± 1 sd": one_sd,
+}
+
+FAMILIES = {
+    "actbench": house_rule,
+    "Holm + paired t": holm_t,
+    "max-T": westfall_young,
+    "paired t, unadjusted": unadjusted,
+    "Holm + Wilcoxon": holm_wilcoxon,
+    "unpaired Dunnett": dunnett,
+}
+
+INTERACTIONS = {"sign flips": sign_flips, "repeated-measures F": anova}
+
+if __name__ == "__main__":
+    main()
