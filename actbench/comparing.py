@@ -5,39 +5,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any
 
-from actbench import cautions, plugins
-from actbench.comparison import DEAD, Comparison, Comparisons, Contrast, Row, Value, is_bounded
+from actbench import cautions, gates, plugins
+from actbench.baselines import baseline_of
+from actbench.comparison import (
+    DEAD,
+    Comparison,
+    Comparisons,
+    Contrast,
+    Family,
+    Row,
+    Value,
+    is_bounded,
+)
+from actbench.contrasts import against_baseline, interaction, tied_with_best
 from actbench.errors import ResultsError, UnknownNameError, UsageError
-from actbench.factors import Cell, cell, check_keys, context, distinct, fitting, show_all, varying
+from actbench.expectations import judged
+from actbench.factors import cell, check_keys, context
+from actbench.grouping import Group, Table, matched, tables
 from actbench.record import METRICS, OUTCOMES, RunRecord
-from actbench.statistics import Difference, Interval, holm, mean_interval, paired_difference
+from actbench.sides import asked, is_new, joined
+from actbench.statistics import Interval, mean_interval, wilson_interval
 from actbench.store import Records
+from actbench.verdicts import sentences, settling
 
 CONTEXT_METRICS = (DEAD, "parameters", "seconds")
 """Carried by every row beside the metrics asked for."""
 
 DEFAULT_METRIC = "test.accuracy"
-DEFAULT_BASELINE: Mapping[str, Value] = {"activation": "relu", "bias_init": 0.0}
-
-Run = tuple[RunRecord, Cell]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The runs of one row.
-
-    Args:
-        factors: What they share.
-        runs: The records, each with its flat keys.
-        values: Metric -> seed -> value.
-    """
-
-    factors: Mapping[str, Value]
-    runs: Sequence[Run]
-    values: Mapping[str, Mapping[int, float]]
+DEFAULT_DELTA = 0.1
+"""Percentage points: the test set of MNIST has 10,000 images, of which this is ten."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,8 @@ class Question:
         explicit: Whether the user named that baseline.
         metrics: Metrics asked for.
         alpha: One minus the intervals' coverage.
+        delta: Percentage points that do not matter.
+        expect: The study's hypotheses.
     """
 
     by: tuple[str, ...]
@@ -57,6 +57,8 @@ class Question:
     explicit: bool
     metrics: tuple[str, ...]
     alpha: float
+    delta: float
+    expect: Sequence[str]
 
 
 def compare(
@@ -67,11 +69,15 @@ def compare(
     metric: str | Sequence[str] = (),
     where: Mapping[str, Any] | None = None,
     alpha: float = 0.05,
+    delta: float = DEFAULT_DELTA,
+    fail_if: Sequence[str] = (),
+    against: Sequence[RunRecord] | None = None,
 ) -> Comparisons:
     """Compare runs within each study, dataset and model.
 
     Runs that share every setting but the seed are one row. A mean carries its Student-t interval, a difference to the
-    baseline is paired by seed, and its p is Holm-adjusted over all differences of its table.
+    baseline is paired by seed, and its p is adjusted over all differences of its table: Holm's with fewer than eight
+    pairs, sign-flip max-T from eight on.
 
     Args:
         records: What ``read_results`` returns, or any records.
@@ -80,38 +86,59 @@ def compare(
         baseline: Factor -> value. A factor left out is matched: each row is compared to the baseline with the same
             value there. None means the study's own ``compare.baseline``, else relu with bias_init 0, else the first.
         metric: Names of METRICS. Empty means the study's own ``compare.metric``, else ``test.accuracy``.
-        where: Factor -> value; keep only the runs that have it.
+        where: Factor -> value; show only the rows that have it. Hiding rows changes no number of those that stay:
+            baseline, best row and adjusted p are those of the whole table. A factor that is averaged over is
+            restricted before the averaging instead.
         alpha: One minus the intervals' coverage, and the bound for ``significant``.
+        delta: Percentage points within which two rows are practically the same, for metrics that are fractions.
+        fail_if: Gates: ``expect``, ``test.accuracy drop > 0.5pp``, ``health.dead_fraction > 0.05``.
+        against: Other records, such as those of an earlier version: each row is compared to the same cell among them.
 
     Raises:
         UnknownNameError: For a metric or a factor that does not exist.
-        UsageError: For a baseline or a filter that no run fits, or an alpha outside (0, 1).
+        UsageError: For a baseline, a filter or a gate that no run fits, or an alpha or delta out of range.
         ResultsError: When there are no records.
     """
-    if not 0 < alpha < 1:
-        raise UsageError(f"alpha should lie between 0 and 1, not {alpha:g}")
+    _check_range(alpha, delta)
+    conditions = gates.parsed(fail_if)
     settings = records.settings if isinstance(records, Records) else {}
     earlier = records.warnings if isinstance(records, Records) else ()
     if not records:
         raise ResultsError("\n".join(("no finished run to compare", *earlier)))
-    runs = _filtered([(record, cell(record.spec)) for record in records], where or {})
+    if against is None:
+        runs = [(record, cell(record.spec)) for record in records]
+    else:
+        runs = joined(records, against)
+        by, baseline, where = asked(by, baseline, where)
+    shown = matched(runs, where or {})
     for keys in (by, baseline or {}):
         check_keys("factor", keys, (one for _, one in runs))
-    found = []
-    for (study, *_), table in _tables(runs, by).items():
-        own = settings.get(study, {})
-        asked = _metrics(metric or own.get("metric") or DEFAULT_METRIC)
+    found, texts = [], []
+    for table in tables(runs, by, shown):
+        own = settings.get(table.runs[0][0].study, {})
+        metrics = _metrics(metric or own.get("metric") or DEFAULT_METRIC)
         wanted = baseline or own.get("baseline") or {}
-        found.append(_compare_table(table, Question(tuple(by), wanted, bool(baseline), asked, alpha)))
-    if baseline and all(comparison.baseline is None for comparison, _ in found):
-        raise UsageError(found[0][1][0])
-    return Comparisons(tuple(comparison for comparison, _ in found), (*earlier, *_titled(found)))
+        question = Question(tuple(by), wanted, bool(baseline), metrics, alpha, delta, own.get("expect", ()))
+        comparison, warnings = _compare_table(table, question)
+        found.append((table, comparison))
+        texts.append(warnings)
+    if baseline and all(comparison.baseline is None for _, comparison in found):
+        raise UsageError(texts[0][0])
+    comparisons = tuple(comparison for _, comparison in found)
+    return Comparisons(comparisons, (*earlier, *_titled(comparisons, texts)), gates.judged(conditions, found, alpha))
 
 
-def _titled(found: Sequence[tuple[Comparison, Sequence[str]]]) -> list[str]:
+def _check_range(alpha: float, delta: float) -> None:
+    if not 0 < alpha < 1:
+        raise UsageError(f"alpha should lie between 0 and 1, not {alpha:g}")
+    if not 0 < delta < 100:
+        raise UsageError(f"delta should lie between 0 and 100 percentage points, not {delta:g}")
+
+
+def _titled(comparisons: Sequence[Comparison], texts: Sequence[Sequence[str]]) -> list[str]:
     """The tables' warnings; with the table's title where there are several."""
-    titles = [f"{comparison.title}: " if len(found) > 1 else "" for comparison, _ in found]
-    return [title + text for title, (_, texts) in zip(titles, found, strict=True) for text in texts]
+    titles = [f"{comparison.title}: " if len(comparisons) > 1 else "" for comparison in comparisons]
+    return [title + text for title, own in zip(titles, texts, strict=True) for text in own]
 
 
 def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:
@@ -122,156 +149,88 @@ def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-def _filtered(runs: Sequence[Run], where: Mapping[str, Any]) -> Sequence[Run]:
-    check_keys("factor", where, (one for _, one in runs))
-    for key, given in where.items():
-        value = fitting(key, given, [one.get(key) for _, one in runs])
-        runs = [(record, one) for record, one in runs if one.get(key) == value]
-    return runs
-
-
-def _tables(runs: Sequence[Run], by: Sequence[str]) -> dict[tuple[str, ...], list[Run]]:
-    tables: dict[tuple[str, ...], list[Run]] = {}
-    for record, one in runs:
-        tables.setdefault((record.study, *context(record.spec, by).values()), []).append((record, one))
-    return dict(sorted(tables.items()))
-
-
-def _compare_table(found: Sequence[Run], question: Question) -> tuple[Comparison, list[str]]:
+def _compare_table(table: Table, question: Question) -> tuple[Comparison, list[str]]:
     """One table, and what to know before believing it."""
-    vary = varying([record.spec for record, _ in found], [one for _, one in found])
-    factors = question.by or vary
-    averaged = tuple(key for key in vary if not any(f"{key}.".startswith(f"{kept}.") for kept in factors))
-    runs = distinct(found, (*factors, *averaged))
-    names = tuple(dict.fromkeys((*question.metrics, *CONTEXT_METRICS)))
-    groups = _groups(runs, factors, averaged, names)
-    baseline, problems = _baseline(groups, question)
-    contrasts = _contrasts(groups, baseline, question)
-    rows = [_row(group, contrast, question.alpha) for group, contrast in zip(groups, contrasts, strict=True)]
+    leading = question.metrics[0]
+    baseline, problems = baseline_of(table.groups, question.baseline, explicit=question.explicit)
+    contrasts, families = _contrasts(table, baseline, question)
+    rows, best = _rows(table, contrasts, question)
+    printed = {id(group) for group in table.shown}
+    shown = [row for row, group in zip(rows, table.groups, strict=True) if id(group) in printed]
+    records = [record for record, _ in table.runs]
+    candidates = [group for group in table.groups if is_new(group.factors)]
+    everything, varied = table.everything
     comparison = Comparison(
-        study=runs[0][0].study,
-        context=context(runs[0][0].spec, question.by),
-        factors=factors,
+        study=records[0].study,
+        context=context(records[0].spec, question.by),
+        factors=table.factors,
         baseline=baseline,
-        rows=_best_first(rows, question.metrics[0]),
+        rows=_best_first(shown, leading),
         metrics=question.metrics,
-        averaged=averaged,
+        averaged=table.averaged,
         alpha=question.alpha,
-        dead=_definition([record for record, _ in runs]),
+        dead=_definition(records),
+        best=best,
+        families=families,
+        interaction=interaction(candidates, baseline, leading, question.alpha),
+        expectations=tuple(
+            judged(question.expect, [run for run in everything if is_new(run[1])], varied, question.alpha)
+        ),
     )
-    return comparison, [*problems, *cautions.of(comparison, runs, repeats=len(found) - len(runs))]
-
-
-def _groups(
-    runs: Sequence[Run], factors: tuple[str, ...], averaged: tuple[str, ...], names: tuple[str, ...]
-) -> list[Group]:
-    members: dict[tuple[Value, ...], list[Run]] = {}
-    for record, one in runs:
-        members.setdefault(tuple(one.get(key) for key in factors), []).append((record, one))
-    return [
-        Group(dict(zip(factors, values, strict=True)), own, {name: _by_seed(own, averaged, name) for name in names})
-        for values, own in members.items()
+    delta = question.delta / 100 if METRICS[leading].unit == "fraction" and not is_bounded(leading) else None
+    verdicts = sentences(comparison, comparison.rows, delta, settling(records))
+    behind = [
+        run
+        for row, group in zip(rows, table.groups, strict=True)
+        if id(group) in printed or comparison.is_baseline(row)
+        for run in group.runs
     ]
-
-
-def _by_seed(runs: Sequence[Run], averaged: tuple[str, ...], name: str) -> dict[int, float]:
-    """Seed -> value: the mean over the combinations of ``averaged``, for seeds that have a value in each of them."""
-    parts: dict[tuple[Value, ...], dict[int, float]] = {}
-    for record, one in runs:
-        part = parts.setdefault(tuple(one.get(key) for key in averaged), {})
-        value = record.final.get(name)
-        if value is not None and isfinite(value):
-            part.setdefault(record.spec.seed, float(value))
-    seeds = set.intersection(*(set(part) for part in parts.values()))
-    return {seed: sum(part[seed] for part in parts.values()) / len(parts) for seed in sorted(seeds)}
-
-
-def _baseline(groups: Sequence[Group], question: Question) -> tuple[Mapping[str, Value] | None, list[str]]:
-    """The baseline in the rows' own values; or None and why there is none."""
-    try:
-        # A study's own baseline may name what this view holds fixed or averages over; a user's may not.
-        found = {
-            key: _baseline_value(key, given, groups)
-            for key, given in question.baseline.items()
-            if question.explicit or key in groups[0].factors
-        }
-    except UsageError as error:
-        return None, [f"no baseline: {error}"]
-    telling = {key: value for key, value in found.items() if len(_values(key, groups)) > 1}
-    if not telling and not question.explicit:
-        return _default_baseline(groups), []
-    if not any(telling.items() <= group.factors.items() for group in groups):
-        return None, [f"no baseline: no run has {show_all(telling)}"]
-    return telling, []
-
-
-def _values(key: str, groups: Sequence[Group]) -> list[Value]:
-    return list(dict.fromkeys(one.get(key) for group in groups for _, one in group.runs))
-
-
-def _baseline_value(key: str, given: Any, groups: Sequence[Group]) -> Value:
-    values = _values(key, groups)
-    if key not in groups[0].factors and len(values) > 1:
-        raise UsageError(f"'{key}' is averaged over, so it can't be part of the baseline: add it to --by")
-    return fitting(key, given, values)
-
-
-def _default_baseline(groups: Sequence[Group]) -> Mapping[str, Value] | None:
-    """Relu with bias 0 where these vary and are there, matched in all else; otherwise the first row."""
-    if len(groups) == 1:
-        return None
-    factors = groups[0].factors
-    usual = {key: value for key, value in DEFAULT_BASELINE.items() if key in factors and len(_values(key, groups)) > 1}
-    there = any(usual.items() <= group.factors.items() for group in groups)
-    return usual if usual and there else factors
+    warnings = [*problems, *cautions.of(comparison, behind, repeats=table.repeats)]
+    return replace(comparison, verdicts=verdicts), warnings
 
 
 def _contrasts(
-    groups: Sequence[Group], baseline: Mapping[str, Value] | None, question: Question
-) -> list[dict[str, Contrast]]:
-    """Each row's contrasts by metric, Holm-adjusted over all differences of that metric."""
-    found: list[dict[str, Contrast]] = [{} for _ in groups]
+    table: Table, baseline: Mapping[str, Value] | None, question: Question
+) -> tuple[list[dict[str, Contrast]], dict[str, Family]]:
+    """Each group's contrasts by metric, and the families in which their p are adjusted."""
+    found: list[dict[str, Contrast]] = [{} for _ in table.groups]
+    families: dict[str, Family] = {}
     if baseline is None:
-        return found
-    by_factors = {tuple(group.factors.values()): group for group in groups}
+        return found, families
     for name in question.metrics:
-        differences: dict[int, Difference] = {}
-        for index, group in enumerate(groups):
-            base = by_factors.get(tuple({**group.factors, **baseline}.values()))
-            if base is not None and base is not group:
-                differences[index] = _difference(group, base, name, question.alpha)
-        for index, contrast in _adjusted(differences, question.alpha).items():
+        contrasts, families[name] = against_baseline(table.groups, baseline, name, question.alpha)
+        for index, contrast in contrasts.items():
             found[index][name] = contrast
-    return found
+    return found, families
 
 
-def _difference(group: Group, base: Group, name: str, alpha: float) -> Difference:
-    return paired_difference(
-        group.values[name],
-        base.values[name],
-        alpha=alpha,
-        higher_is_better=METRICS[name].higher_is_better is not False,
-        test="sign-flip" if is_bounded(name) else "t",
-    )
+def _rows(
+    table: Table, contrasts: Sequence[Mapping[str, Contrast]], question: Question
+) -> tuple[list[Row], Mapping[str, Value] | None]:
+    """One row a group, with its tie to the best; and the best one's factors."""
+    names = tuple(dict.fromkeys((*question.metrics, *CONTEXT_METRICS)))
+    pairs = zip(table.groups, contrasts, strict=True)
+    rows = [_row(group, contrast, names, question.alpha) for group, contrast in pairs]
+    leading = question.metrics[0]
+    candidates = {id(row): group for row, group in zip(rows, table.groups, strict=True) if is_new(row.factors)}
+    best = _best_first([row for row in rows if id(row) in candidates], leading)[0]
+    if best.metrics[leading].mean is None:
+        return rows, None
+    tied = tied_with_best(list(candidates.values()), candidates[id(best)], leading, question.alpha)
+    marks = dict(zip(candidates, tied, strict=True))
+    return [replace(row, tied=marks.get(id(row))) for row in rows], best.factors
 
 
-def _adjusted(differences: Mapping[int, Difference], alpha: float) -> dict[int, Contrast]:
-    """Holm over every difference that is shown: one that has no p (too few pairs, no variation) counts as p = 1."""
-    adjusted = holm([1.0 if found.p is None else found.p for found in differences.values()])
-    return {
-        index: Contrast(found, None if found.p is None else p, p < alpha)
-        for (index, found), p in zip(differences.items(), adjusted, strict=True)
-    }
-
-
-def _row(group: Group, contrasts: Mapping[str, Contrast], alpha: float) -> Row:
+def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], alpha: float) -> Row:
     counted = Counter(record.outcome for record, _ in group.runs)
+    bad = len(group.runs) - counted["ok"]
     return Row(
         factors=group.factors,
         runs=len(group.runs),
         outcomes={outcome: counted[outcome] for outcome in OUTCOMES},
-        metrics={name: _interval(name, values, alpha) for name, values in group.values.items()},
+        metrics={name: _interval(name, group.values(name), alpha) for name in names},
         vs_baseline=contrasts,
+        failure_rate=wilson_interval(bad, len(group.runs), alpha) if bad else None,
     )
 
 

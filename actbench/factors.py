@@ -118,6 +118,18 @@ def show_all(factors: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={show(value)}" for key, value in factors.items())
 
 
+def named(factors: Mapping[str, Any]) -> str:
+    """A row as sentences name it: the activation, and the rest in brackets.
+
+    >>> named({"activation": "elu", "bias_init": 0.0}), named({"bias_init": 0.01})
+    ('elu (bias_init=0)', 'bias_init=0.01')
+    """
+    rest = {key: value for key, value in factors.items() if key != "activation"}
+    if "activation" not in factors:
+        return show_all(rest)
+    return f"{show(factors['activation'])} ({show_all(rest)})" if rest else show(factors["activation"])
+
+
 def _flatten(options: Options, prefix: str, flat: Cell) -> None:
     for name in type(options).model_fields:
         value, key = getattr(options, name), f"{prefix}{name}"

@@ -20,16 +20,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
-from pydantic import ValidationError
-
 from actbench import plugins
-from actbench.config import Compare
-from actbench.config.nodes import Unreadable, read
-from actbench.config.problems import Source
 from actbench.errors import ResultsError, UsageError
 from actbench.files import json_text, read_json, write_atomically, writing
 from actbench.record import OUTCOMES, SCHEMA, Outcome, RunRecord
 from actbench.spec import RunSpec
+from actbench.study_settings import comparison_settings, reason
 
 _log = logging.getLogger("actbench.store")
 
@@ -118,7 +114,8 @@ class Records(Sequence[RunRecord]):
     Args:
         runs: The records.
         warnings: What was skipped and why, one sentence each.
-        settings: Study -> ``baseline`` and ``metric`` of its config's ``compare`` section, as far as it has them.
+        settings: Study -> ``baseline`` and ``metric`` of its config's ``compare`` section and its ``expect``, as far as
+            it has them.
     """
 
     runs: tuple[RunRecord, ...]
@@ -157,7 +154,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         try:
             record = _read_run(folder, warnings, curves=curves)
         except (OSError, ValueError) as error:
-            warnings.append(f"{study}/runs/{folder.name}: skipped, {_reason(error)}")
+            warnings.append(f"{study}/runs/{folder.name}: skipped, {reason(error)}")
             continue
         if record is None:
             unfinished[study] = unfinished.get(study, 0) + 1
@@ -167,7 +164,9 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         raise ResultsError(f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written")
     found.sort(key=lambda entry: entry[:3])
     warnings += [f"{study}: unfinished runs, left out: {count}" for study, count in unfinished.items()]
-    settings = {folder: _settings(folder, warnings) for folder in dict.fromkeys(run.parent.parent for run in folders)}
+    settings = {
+        folder: comparison_settings(folder, warnings) for folder in dict.fromkeys(run.parent.parent for run in folders)
+    }
     by_study = {folder.resolve().name: section for folder, section in settings.items()}
     return Records(tuple(entry[3] for entry in found), tuple(sorted(warnings)), by_study)
 
@@ -187,7 +186,7 @@ def find_run(root: Path | str, text: str) -> RunRecord:
     try:
         record = _read_run(folder, warnings, curves=True)
     except (OSError, ValueError) as error:
-        raise ResultsError(f"can't read run {_study_of(folder)}/runs/{folder.name}: {_reason(error)}") from error
+        raise ResultsError(f"can't read run {_study_of(folder)}/runs/{folder.name}: {reason(error)}") from error
     for warning in warnings:
         _log.warning("%s", warning)
     if record is None:
@@ -248,39 +247,6 @@ def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:
             warnings.append(f"{_study_of(folder)}/runs/{folder.name}/metrics.jsonl: line {number} is torn and ignored")
             break
     return rows
-
-
-def _reason(error: Exception) -> str:
-    """One line for a reader, without the machine's own paths, so that copied results give equal warnings."""
-    if isinstance(error, json.JSONDecodeError):
-        return "its JSON is incomplete or malformed"
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        (inner, text), *_ = first.get("ctx", {}).get("problems", [((), first["msg"])])
-        return f"{'.'.join(map(str, (*first['loc'], *inner)))}: {text}"
-    return str(getattr(error, "strerror", None) or error)
-
-
-def _settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
-    """What a study's own config says about comparing it."""
-    try:
-        content = read(Source("study.yaml", (study / "study.yaml").read_text(encoding="utf-8"))).content
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, Unreadable):
-        warnings.append(f"{study.name}/study.yaml: unreadable, so its baseline and metric are unknown")
-        return {}
-    section = content.get("compare") if isinstance(content, dict) else None
-    if not isinstance(section, dict):
-        return {}
-    found = {}
-    for key in section.keys() & {"baseline", "metric"}:
-        try:
-            Compare.model_validate({key: section[key]})
-            found[key] = section[key]
-        except ValidationError as error:
-            warnings.append(f"{study.name}/study.yaml: compare.{key} is ignored, {_reason(error)}")
-    return found
 
 
 def _pointed_to(root: Path, text: str) -> Path:

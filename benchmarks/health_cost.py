@@ -1,4 +1,4 @@
-"""What measuring health costs, beside the epoch it follows, in one process, in turn: epoch, health, epoch, health …
+"""What measuring health costs beside the epoch it follows, in one process, in turn.
 
     python benchmarks/health_cost.py [--runs 1] [--rounds 7] [--dataset mnist]
 
@@ -42,7 +42,9 @@ def main() -> None:
     print(f"health / epoch: median {statistics.median(ratios):.3f} {spread}, n = {len(ratios)}")
     for size in (2000, 8000, 32000):
         _measure(session, len(specs), Health(probe_size=size))
-        print(f"peak memory after a probe of {size:6}: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
+        print(
+            f"peak memory after a probe of {size:6}: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB"
+        )
 
 
 def _ratio(session: Session, runs: int) -> float:

@@ -112,6 +112,74 @@ def test_a_mistake_is_told_with_its_remedy(results, arguments, kind, text):
     assert error.value.exit_code == 2
 
 
+GATES = [
+    (["test.accuracy drop > 0.5pp"], 0, ""),
+    (["test.accuracy rise > 0.4pp"], 1, "actbench: --fail-if 'test.accuracy rise > 0.4pp' tripped: elu: test.accuracy"),
+    (["test.accuracy rise > 1pp"], 0, "warning: --fail-if 'test.accuracy rise > 1pp': underpowered: elu: "),
+    (["test.accuracy drop > 5pp", "expect"], 1, "actbench: --fail-if 'expect' tripped: contradicted: test.accuracy >"),
+]
+
+
+@pytest.fixture(scope="module")
+def expecting(tmp_path_factory):
+    text = "expect: ['test.accuracy > 0.99', 'test.acuracy > 1']"
+    return save(tmp_path_factory.mktemp("expecting"), RECORDS[:6], text=text)
+
+
+@pytest.mark.parametrize(("gates", "code", "told"), GATES)
+def test_a_gate_that_trips_ends_with_one_and_a_line_that_says_why(expecting, gates, code, told):
+    options = [word for gate in gates for word in ("--fail-if", gate)]
+    found = CliRunner().invoke(app, ["compare", str(expecting), *options])
+    assert found.exit_code == code
+    assert found.stderr.startswith(told)
+    assert found.stderr.count("\n") == bool(told)
+    assert "demo · mnist-5k · mlp" in found.stdout
+
+
+def test_gates_can_come_from_the_environment(expecting, monkeypatch):
+    monkeypatch.setenv("ACTBENCH_COMPARE_FAIL_IF", "test.accuracy drop > 5pp; test.accuracy < 95%")
+    found = CliRunner().invoke(app, ["compare", str(expecting)])
+    assert found.exit_code == 1
+    assert "--fail-if 'test.accuracy < 95%' tripped: relu: test.accuracy 91.00 [88.52, 93.48] (3 seeds)" in found.stderr
+
+
+def test_results_can_be_held_against_earlier_ones(results, tmp_path):
+    save(tmp_path, cells({"relu": [0.80, 0.81, 0.82], "elu": [0.912, 0.918, 0.933]}))
+    found = CliRunner().invoke(
+        app, ["compare", str(tmp_path), "--against", str(results), "--fail-if", "test.accuracy drop > 5pp"]
+    )
+    assert found.exit_code == 1
+    told = "tripped: relu (bias_init=0, results=new): test.accuracy drop +10.00 [+10.00, +10.00] points (3 seeds)"
+    assert told in found.stderr
+    caption = "Δ = row − baseline (results=base with equal activation, bias_init), paired by seed"
+    assert caption in " ".join(found.stdout.split())
+    assert "identical" in found.stdout
+
+
+def test_a_gate_that_can_not_be_read_ends_with_two(expecting):
+    with pytest.raises(UsageError, match="is no gate; write"):
+        call("compare", expecting, "--fail-if", "faster")
+
+
+def test_expectations_are_shown_and_a_broken_one_is_told(expecting):
+    text = " ".join(call("compare", expecting).split())
+    assert "· ✗ contradicted: test.accuracy > 0.99 ([88.52, 93.48], 3 seeds, of 2 cells relu decides)" in text
+    assert "demo/study.yaml: an expectation is ignored, unknown metric 'test.acuracy'" in text
+    (found,) = json.loads(call("compare", expecting, "--json"))["comparisons"][0]["expectations"]
+    assert (found["text"], found["verdict"], found["n"]) == ("test.accuracy > 0.99", "contradicted", 3)
+
+
+def test_the_reader_chooses_how_many_verdicts_there_are(tmp_path):
+    save(tmp_path, [record(0.9 + b / 10 + s / 1e4, bias_init=b / 100, seed=s) for b in range(12) for s in range(3)])
+    counts = {number: call("compare", tmp_path, "--verdicts", number).count(" relu (bias_init=0)") for number in (0, 3)}
+    assert counts == {0: 0, 3: 3}
+    assert "… and 6 more (--verdicts all)" in call("compare", tmp_path)
+    assert "… and" not in call("compare", tmp_path, "--verdicts", "all")
+    assert len(json.loads(call("compare", tmp_path, "--json"))["comparisons"][0]["verdicts"]) == 11
+    with pytest.raises(UsageError, match="--verdicts: expected a number or 'all', not 'few'"):
+        call("compare", tmp_path, "--verdicts", "few")
+
+
 def test_lists_and_pairs_are_split_at_commas_outside_brackets():
     assert listed(["a, b", "c"]) == ["a", "b", "c"]
     assert pairs("--where", ["activation=max(x, 0),bias_init=null"]) == {"activation": "max(x, 0)", "bias_init": None}

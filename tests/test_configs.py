@@ -17,7 +17,7 @@ RUNS = {
     "mnist_mlp": 120,
     "mnist_cnn": 36,
     "cifar10_cnn": 21,
-    "dying_relu": 70,
+    "dying_relu": 84,
     "bias_init": 500,
 }
 

@@ -12,6 +12,7 @@ from actbench import plugins
 from actbench.comparing import compare
 from actbench.reports import _text
 from actbench.statistics import Interval
+from actbench.store import Records
 
 RELU = [0.90, 0.91, 0.92]
 ELU = [0.912, 0.918, 0.933]
@@ -53,6 +54,7 @@ def test_the_table_reads_as_designed():
         "paired by seed; "
         "* p < 0.05, Holm-adjusted over all differences of a column (1); dead: mean share (range) of hidden units "
         "with slope ≤ 0.001 on 2,000 training images; 199,210 parameters each. "
+        "· elu beats relu by 1.10 points [0.44, 1.76] (3 paired seeds, adjusted p = .019, better in 3 of 3) "
         "warning: with 3 paired seeds no exact test can reach p < 0.05 (smallest possible 0.25): a smaller p rests on "
         "normally distributed differences"
     )
@@ -108,6 +110,36 @@ def test_markdown_reads_as_designed():
         "| relu | 91.00 % [88.52, 93.48] | baseline |  | 3 | 1.00 % |",
         "",
     ]
+
+
+TIED = {"relu": RELU, "elu": [0.902, 0.909, 0.921], "selu": [0.81, 0.822, 0.829]}
+
+
+@pytest.mark.parametrize(
+    ("where", "legend"), [(None, "best;"), ({"bias_init": 0.0}, "best (activation=elu, bias_init=0")]
+)
+def test_rows_tied_with_the_best_are_marked_and_the_best_is_named_when_it_is_hidden(where, legend):
+    records = [*cells(TIED), *cells({"elu": [0.904, 0.912, 0.922]}, bias_init=0.01)]
+    text = " ".join(rendered("table", records, where=where).split())
+    assert f"= not distinguishable from the {legend}" in text
+    assert "selu 0 82.03 %" in text
+    assert "relu 0 = 91.00 %" in text
+
+
+def test_the_outcomes_have_wilsons_interval():
+    records = [*cells({"relu": RELU}), record(None, outcome="failed", seed=8), record(None, outcome="diverged", seed=9)]
+    assert "1 of 5 diverged, 1 failed [12–77 %]" in rendered("table", records)
+
+
+def test_markdown_lists_verdicts_and_expectations_below_the_table():
+    settings = {"demo": {"expect": ["test.accuracy: activation=elu > activation=selu"]}}
+    lines = rendered("markdown", Records(tuple(cells(TIED)), (), settings)).splitlines()
+    verdicts = [line for line in lines if line.startswith("- relu beats selu by ")]
+    assert len(verdicts) == 1
+    (expected,) = [
+        line for line in lines if line.startswith("- ✓ supported: test.accuracy: activation=elu > activation")
+    ]
+    assert expected.endswith("points, 3 seeds)")
 
 
 def test_csv_has_one_line_a_row_and_metric_with_raw_numbers():

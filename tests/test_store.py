@@ -4,7 +4,6 @@ import json
 import math
 import os
 import shutil
-import time
 from dataclasses import replace
 
 import pytest
@@ -281,11 +280,14 @@ def test_an_unclear_run_is_refused_with_the_candidates(tmp_path):
         find_run(tmp_path, "elu")
 
 
-def test_a_thousand_runs_are_read_in_well_under_a_second(tmp_path):
+def test_reading_many_runs_opens_one_file_each(tmp_path, monkeypatch):
     save(tmp_path, cells({"relu": [0.9]}))
     (run,) = (tmp_path / "demo/runs").iterdir()
-    for index in range(1000):
+    for index in range(50):
         shutil.copytree(run, tmp_path / f"many/runs/{index}")
-    start = time.perf_counter()
-    assert len(read_results(tmp_path / "many")) == 1000
-    assert time.perf_counter() - start < 2
+    opened = []
+    monkeypatch.setattr(
+        "builtins.open", lambda path, *rest, real=open, **more: opened.append(path) or real(path, *rest, **more)
+    )
+    assert len(read_results(tmp_path / "many")) == 50
+    assert [tmp_path.joinpath(path).name for path in opened] == ["result.json"] * 50

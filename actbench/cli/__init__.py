@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from actbench.cli import compare, list_, run, show, verify
+from actbench.cli import compare, diff, list_, run, show, verify
 from actbench.errors import ActbenchError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("show")(show.show)
+app.command("diff")(diff.diff)
 app.command("list")(list_.list_)
 app.command("verify")(verify.verify)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,34 +13,64 @@ if TYPE_CHECKING:
     from actbench.comparison import Comparisons
     from actbench.reports import Report
 
+GATES_VARIABLE = "ACTBENCH_COMPARE_FAIL_IF"
+"""Its gates stand between semicolons. Typer would split it at spaces, which every gate has."""
+
+Paths = Annotated[
+    list[Path] | None, typer.Argument(help="Results, studies or runs. [default: results]", metavar="PATH")
+]
+By = Annotated[list[str] | None, typer.Option(help="Keep these factors, average over the others.", metavar="FACTOR,…")]
+Baseline = Annotated[list[str] | None, typer.Option(help="What the others are compared to.", metavar="KEY=VALUE,…")]
+Metric = Annotated[list[str] | None, typer.Option(help="See `actbench list metrics`.", metavar="NAME,…")]
+Where = Annotated[
+    list[str] | None, typer.Option(help="Show only these rows; no number changes.", metavar="KEY=VALUE,…")
+]
+Form = Annotated[
+    str, typer.Option("-f", "--format", help="See `actbench list reports`.", envvar="ACTBENCH_COMPARE_FORMAT")
+]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")]
+Alpha = Annotated[float, typer.Option(help="One minus the intervals' coverage.")]
+Delta = Annotated[float, typer.Option(help="Percentage points that make no practical difference.")]
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"Exit with 1 when this is shown: expect, 'test.accuracy drop > 0.5pp', … [env var: {GATES_VARIABLE}]",
+        metavar="EXPR",
+        allow_from_autoenv=False,
+    ),
+]
+Against = Annotated[
+    list[Path] | None, typer.Option(help="Earlier results: compare each row to the same one there.", metavar="BASE")
+]
+Verdicts = Annotated[str, typer.Option(help="How many sentences stand below a table.", metavar="N|all")]
+Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+
 
 def compare(
-    paths: Annotated[
-        list[Path] | None, typer.Argument(help="Results, studies or runs. [default: results]", metavar="PATH")
-    ] = None,
-    by: Annotated[
-        list[str] | None, typer.Option(help="Keep these factors, average over the others.", metavar="FACTOR,…")
-    ] = None,
-    baseline: Annotated[
-        list[str] | None, typer.Option(help="What the others are compared to.", metavar="KEY=VALUE,…")
-    ] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="See `actbench list metrics`.", metavar="NAME,…")] = None,
-    where: Annotated[list[str] | None, typer.Option(help="Only these runs.", metavar="KEY=VALUE,…")] = None,
-    form: Annotated[
-        str, typer.Option("-f", "--format", help="See `actbench list reports`.", envvar="ACTBENCH_COMPARE_FORMAT")
-    ] = "table",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")] = None,
-    alpha: Annotated[float, typer.Option(help="One minus the intervals' coverage.")] = 0.05,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    paths: Paths = None,
+    by: By = None,
+    baseline: Baseline = None,
+    metric: Metric = None,
+    where: Where = None,
+    form: Form = "table",
+    output: Output = None,
+    alpha: Alpha = 0.05,
+    delta: Delta = 0.1,
+    fail_if: FailIf = None,
+    against: Against = None,
+    verdicts: Verdicts = "5",
+    as_json: Json = False,
 ) -> None:
     """Compare finished runs: means with intervals, paired differences to a baseline, outcomes, dead units."""
+    from dataclasses import replace
+
     from actbench.cli.output import listed, pairs
     from actbench.comparing import compare as compare_records
     from actbench.plugins import load
     from actbench.store import read_results
 
     chosen = "json" if as_json else form
-    report = load("reports", chosen)
+    report, most = load("reports", chosen), _most(verdicts)
     found = compare_records(
         read_results(*(paths or [Path("results")])),
         by=listed(by),
@@ -47,11 +78,45 @@ def compare(
         metric=listed(metric),
         where=pairs("--where", where),
         alpha=alpha,
+        delta=delta,
+        fail_if=fail_if or _gates_of_environment(),
+        against=read_results(*against) if against else None,
     )
-    if chosen == "csv":  # a table of numbers has no place for sentences
-        for warning in found.warnings:
-            typer.echo(f"warning: {warning}", err=True)
-    _write(report, found, output)
+    if chosen == "csv":
+        _tell_warnings(found)
+    _write(report, replace(found, most_verdicts=most), output)
+    if _tell_gates(found):
+        raise typer.Exit(1)
+
+
+def _gates_of_environment() -> list[str]:
+    return [text.strip() for text in os.environ.get(GATES_VARIABLE, "").split(";") if text.strip()]
+
+
+def _most(verdicts: str) -> int | None:
+    from actbench.errors import UsageError
+
+    if verdicts == "all":
+        return None
+    if not verdicts.isdecimal():
+        raise UsageError(f"--verdicts: expected a number or 'all', not '{verdicts}'")
+    return int(verdicts)
+
+
+def _tell_warnings(found: Comparisons) -> None:
+    """On stderr: a table of numbers has no place for sentences."""
+    for warning in found.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+def _tell_gates(found: Comparisons) -> bool:
+    """One line on stderr for each gate that tripped or could not be decided; whether any tripped."""
+    for gate in found.gates:
+        if gate.open:
+            typer.echo(f"warning: --fail-if '{gate.text}': {gate.open}", err=True)
+        if gate.tripped:
+            typer.echo(f"actbench: --fail-if '{gate.text}' tripped: {gate.tripped}", err=True)
+    return any(gate.tripped for gate in found.gates)
 
 
 def _write(report: Report, found: Comparisons, output: Path | None) -> None:

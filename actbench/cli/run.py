@@ -6,15 +6,29 @@ import shlex
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from actbench.cli.until import Growth
     from actbench.runner import Runner
 
 Jobs = Annotated[str, typer.Option("-j", "--jobs", metavar="N|auto", help="Worker processes.")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
+]
+Retry = Annotated[
+    Literal["failed", "none", "all"], typer.Option(help="Earlier runs to run again; all: collapsed, diverged too.")
+]
+Until = Annotated[
+    str | None,
+    typer.Option(metavar="CONDITION", help="Add seeds until differences are known: 'test.accuracy ci < 0.2pp'."),
+]
+MaxSeeds = Annotated[int | None, typer.Option(min=1, help="Where --until ends. [default: 30]")]
 
 
 def run(
@@ -27,21 +41,20 @@ def run(
     jobs: Jobs = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 …) or mps.")] = "auto",
     engine: Annotated[str, typer.Option(help="Where runs are computed: see `actbench list engines`.")] = "pool",
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
-    ] = None,
+    data_dir: DataDir = None,
     cohort_size: Annotated[int | None, typer.Option(min=1, help="Most runs that train together.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="The study cut to seconds: 1 epoch, 2 seeds, 512 examples.")
     ] = False,
-    retry: Annotated[
-        Literal["failed", "none", "all"], typer.Option(help="Earlier runs to run again; all: collapsed, diverged too.")
-    ] = "failed",
+    retry: Retry = "failed",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run finished runs again, too.")] = False,
+    until: Until = None,
+    max_seeds: MaxSeeds = None,
 ) -> None:
     """Train every run of the study that is not finished yet."""
+    from actbench.cli.until import growth_of, run_until
     from actbench.config import Study
     from actbench.plugins import load
     from actbench.runner import Runner
@@ -52,12 +65,29 @@ def run(
     study = study.smoke() if smoke else study
     runtime = Runtime(device, engine, _jobs(jobs), cohort_size, data_dir)
     runner = Runner(study, results, runtime, retry=retry, force=force)
+    growth = growth_of(until, max_seeds, runner, smoke=smoke)
     if dry_run:
-        from actbench.cli.plan import describe
+        _print_plan(runner, growth)
+    elif growth is None:
+        _run(runner, fail_fast=fail_fast)
+    else:
+        run_until(growth, runner, partial(_larger, runner, config, overrides), partial(_train, fail_fast=fail_fast))
 
-        typer.echo(describe(runner))
-        return
-    _run(runner, fail_fast=fail_fast)
+
+def _larger(runner: Runner, config: Path, overrides: list[str] | None, seeds: list[int]) -> Runner:
+    """The same study with these seeds, as if they had been asked for."""
+    from actbench.config import Study
+
+    return replace(runner, study=Study.from_yaml(config, [*(overrides or ()), f"seeds={seeds}"]))
+
+
+def _print_plan(runner: Runner, growth: Growth | None) -> None:
+    from actbench.cli import until
+    from actbench.cli.plan import describe
+
+    typer.echo(describe(runner))
+    if growth is not None:
+        typer.echo(until.describe(growth, runner.study))
 
 
 def _jobs(text: str) -> int | None:
@@ -69,11 +99,20 @@ def _jobs(text: str) -> int | None:
 
 
 def _run(runner: Runner, *, fail_fast: bool) -> None:
-    """Follow the events; the last lines say how it ended and what to do next."""
+    """Train; the last lines say how it ended and what to do next."""
+    began = time.perf_counter()
+    outcomes = _train(runner, fail_fast=fail_fast)
+    typer.echo(_summary(runner, outcomes, time.perf_counter() - began), err=True)
+    if outcomes["failed"]:
+        raise typer.Exit(1)
+
+
+def _train(runner: Runner, *, fail_fast: bool) -> Counter[str]:
+    """Follow the events and count the outcomes."""
     from actbench.cli.progress import progress
     from actbench.record import Failed, Finished
 
-    began, outcomes = time.perf_counter(), Counter[str]()
+    outcomes = Counter[str]()
     try:
         with progress(runner) as shown:
             for event in runner.run():
@@ -88,9 +127,7 @@ def _run(runner: Runner, *, fail_fast: bool) -> None:
         command = shlex.join(["actbench", *(word for word in sys.argv[1:] if word != "--force")])
         typer.echo(f"interrupted; what is finished is kept. To go on:\n  {command}", err=True)
         raise typer.Exit(130) from None
-    typer.echo(_summary(runner, outcomes, time.perf_counter() - began), err=True)
-    if outcomes["failed"]:
-        raise typer.Exit(1)
+    return outcomes
 
 
 def _summary(runner: Runner, outcomes: Counter[str], seconds: float) -> str:

@@ -12,7 +12,9 @@ from pydantic_core import PydanticCustomError
 
 from actbench import plugins
 from actbench.components import Options, resolve, shown
+from actbench.config.claims import expectation
 from actbench.config.keys import component_kind, refusal
+from actbench.errors import UsageError
 
 MOST_SPECS = 100_000
 """Runs in one study. Beyond it the sweep is a slip of the pen: a second each would take more than a day."""
@@ -105,7 +107,16 @@ def _expectations(value: Any) -> tuple[str, ...]:
         raise _error("'expect' should be a list of strings")
     text = "an expectation should be a string that is not empty: put it in quotes"
     _refuse_if(((i,), text) for i, item in enumerate(value) if not isinstance(item, str) or not item.strip())
+    _refuse_if(((i,), wrong) for i, item in enumerate(value) if (wrong := _wrong_expectation(item)))
     return tuple(value)
+
+
+def _wrong_expectation(text: str) -> str | None:
+    try:
+        expectation(text)
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 class Compare(Options):
@@ -130,7 +141,7 @@ class Design(Options):
         seeds: One run each; a number n in a config stands for 0 … n - 1.
         sweep: Dotted key -> values; every combination is run.
         compare: How ``compare`` looks at it.
-        expect: Hypotheses, verbatim.
+        expect: Hypotheses, verbatim; ``compare`` judges them (grammar: ``config.claims``).
     """
 
     study: Annotated[str, BeforeValidator(_name)] = "study"

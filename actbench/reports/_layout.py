@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from actbench.amounts import unit_of_difference
 from actbench.comparison import DEAD, Comparison, Row, is_bounded
 from actbench.factors import show, show_all
 from actbench.record import METRICS
@@ -46,6 +47,8 @@ def columns(comparison: Comparison, *, details: int = 3) -> list[Column]:
     rows = comparison.rows
     names = _text.short_names(comparison.factors)
     found = [Column(names[key], [show(row.factors[key]) for row in rows], numeric=False) for key in comparison.factors]
+    if marks := _ties(rows):
+        found.append(Column("", marks))
     for metric in comparison.metrics:
         found.append(Column(metric, [_text.mean(metric, row.metrics[metric]) for row in rows]))
         if any(row.vs_baseline for row in rows):
@@ -64,20 +67,44 @@ def columns(comparison: Comparison, *, details: int = 3) -> list[Column]:
 def caption(comparison: Comparison) -> list[str]:
     """What the table's figures mean, one statement each."""
     lines = [f"mean{_interval_in_words(comparison)} over n seeds, best first"]
+    if _ties(comparison.rows):
+        lines.append(f"= not distinguishable from the best{_where_hidden(comparison)}")
     if any(row.vs_baseline for row in comparison.rows) and comparison.baseline is not None:
-        count = sum(bool(row.vs_baseline) for row in comparison.rows)
         matched = [key for key in comparison.factors if key not in comparison.baseline]
         lines += [
             f"Δ = row − baseline ({show_all(comparison.baseline)}{_with_equal(matched)}), paired by seed",
-            f"* p < {comparison.alpha:g}, Holm-adjusted over all differences of a column ({count})",
+            f"* p < {comparison.alpha:g}, {_adjustment(comparison)}",
         ]
     if any(is_bounded(metric) for metric in comparison.metrics):
         lines.append("health shares: mean (range), p by sign-flip")
     lines.append(f"dead: mean share (range) of hidden units with {comparison.dead}")
+    if any(row.failure_rate for row in comparison.rows):
+        lines.append("outcomes: Wilson interval of the share that went wrong")
     if comparison.averaged:
         lines.append(f"averaged over {', '.join(comparison.averaged)}")
     parameters = _common_parameters(comparison)
     return [*lines, f"{parameters} parameters each"] if parameters else lines
+
+
+def _ties(rows: Sequence[Row]) -> list[str]:
+    """A mark for each row that can't be told from the best; nothing when only the best itself can't."""
+    marks = ["=" if row.tied else "" for row in rows]
+    return marks if sum(map(bool, marks)) > 1 else []
+
+
+def _where_hidden(comparison: Comparison) -> str:
+    """Which row is the best, when it is not the one on top."""
+    if comparison.best is None or comparison.rows[0].factors == comparison.best:
+        return ""
+    return f" ({show_all(comparison.best)}, not shown)"
+
+
+def _adjustment(comparison: Comparison) -> str:
+    """How p is adjusted and over how many differences; hidden rows belong to them."""
+    families = dict.fromkeys(comparison.families.values())
+    names = " or ".join(dict.fromkeys(f"{family.method}-adjusted" for family in families))
+    sizes = " or ".join(dict.fromkeys(str(family.size) for family in families))
+    return f"{names} over all differences of a column ({sizes})"
 
 
 def _versus(comparison: Comparison, metric: str, *, with_wins: bool) -> list[Column]:
@@ -91,7 +118,7 @@ def _versus(comparison: Comparison, metric: str, *, with_wins: bool) -> list[Col
         else "bad"
         for one in contrasts
     ]  # fmt: skip
-    found = [Column(f"Δ baseline ({_text.unit_of_difference(metric)})", texts, tones)]
+    found = [Column(f"Δ baseline ({unit_of_difference(metric)})", texts, tones)]
     if with_wins:
         title = "higher in" if higher is None else "better in"
         found.append(Column(title, [_text.wins(one) if one else "" for one in contrasts]))

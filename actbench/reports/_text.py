@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from actbench.comparison import Contrast, Row, is_bounded
+from actbench.amounts import number, signed
+from actbench.comparison import Contrast, Expectation, Row, is_bounded
+from actbench.config import claims
+from actbench.evidence import in_words
 from actbench.record import METRICS
 from actbench.statistics import Interval
 
 NOTHING = "–"
 """Stands where there is no number."""
 
-MINUS = "−"
-POINTS = {"fraction": "points"}
-"""Differences of percentages are percentage points; other units keep their name."""
+VERDICTS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 
 
 def quantity(metric: str, value: float | None) -> str:
@@ -28,8 +29,8 @@ def quantity(metric: str, value: float | None) -> str:
         return NOTHING
     unit = METRICS[metric].unit
     if unit == "fraction":
-        return f"{_number(metric, value)} %"
-    return f"{value:,.3g} s" if unit == "seconds" else _number(metric, value)
+        return f"{number(metric, value)} %"
+    return f"{value:,.3g} s" if unit == "seconds" else number(metric, value)
 
 
 def mean(metric: str, interval: Interval) -> str:
@@ -44,7 +45,7 @@ def mean(metric: str, interval: Interval) -> str:
     low, high = (interval.min, interval.max) if is_bounded(metric) else (interval.low, interval.high)
     if low is None or high is None or low == high:
         return text
-    ends = _number(metric, low), _number(metric, high)
+    ends = number(metric, low), number(metric, high)
     return f"{text} ({ends[0]}–{ends[1]})" if is_bounded(metric) else f"{text} [{ends[0]}, {ends[1]}]"
 
 
@@ -55,9 +56,9 @@ def difference(metric: str, contrast: Contrast) -> str:
         return NOTHING
     if found.note == "identical":
         return "identical"
-    text = _signed(metric, found.difference)
+    text = signed(metric, found.difference)
     if found.low is not None and found.high is not None and found.low != found.high:
-        text += f" [{_signed(metric, found.low)}, {_signed(metric, found.high)}]"
+        text += f" [{signed(metric, found.low)}, {signed(metric, found.high)}]"
     return f"{text} *" if contrast.significant else text
 
 
@@ -67,15 +68,32 @@ def wins(contrast: Contrast) -> str:
 
 
 def outcomes(row: Row) -> str:
-    """What went wrong in how many runs: ``2 of 10 diverged``; empty when nothing did."""
+    """What went wrong in how many runs, with the Wilson interval of that share: ``2 of 10 diverged [6–51 %]``.
+
+    Empty when nothing did.
+    """
+    if row.failure_rate is None:
+        return ""
     bad = [f"{count} {outcome}" for outcome, count in row.outcomes.items() if count and outcome != "ok"]
-    return ", ".join(bad).replace(" ", f" of {row.runs} ", 1)
+    low, high = row.failure_rate
+    return f"{', '.join(bad).replace(' ', f' of {row.runs} ', 1)} [{100 * low:.0f}–{100 * high:.0f} %]"
 
 
-def unit_of_difference(metric: str) -> str:
-    """The unit in which differences of a metric are printed."""
-    unit = METRICS[metric].unit
-    return POINTS.get(unit, unit)
+def expectation(found: Expectation) -> str:
+    """A hypothesis with what decides: ``✓ supported: … ([0.96, 0.97], 5 seeds)``."""
+    claim = claims.expectation(found.text)
+    is_difference = isinstance(claim, claims.Ordering)
+    parts = [in_words(claim.metric, found.interval, of_difference=is_difference)] if found.interval else []
+    parts += [f"{found.n} seeds"] if found.n else []
+    parts += [found.note] if found.note else []
+    return f"{VERDICTS[found.verdict]} {found.verdict}: {found.text} ({', '.join(parts)})"
+
+
+def verdicts(found: Sequence[str], most: int | None) -> list[str]:
+    """At most so many sentences, and how many more there are."""
+    if most is None or len(found) <= most:
+        return list(found)
+    return [*found[:most], f"… and {len(found) - most} more (--verdicts all)"]
 
 
 def short_names(keys: Iterable[str]) -> Mapping[str, str]:
@@ -86,20 +104,3 @@ def short_names(keys: Iterable[str]) -> Mapping[str, str]:
     """
     last = {key: key.rpartition(".")[2] for key in keys}
     return {key: name if list(last.values()).count(name) == 1 else key for key, name in last.items()}
-
-
-def _number(metric: str, value: float) -> str:
-    unit = METRICS[metric].unit
-    if unit == "fraction":
-        return f"{100 * value:.2f}"
-    if unit == "count":
-        return f"{value:,.0f}"
-    if unit == "ratio":
-        return f"{value:#.3g}".rstrip(".")
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
-
-
-def _signed(metric: str, value: float) -> str:
-    digits = _number(metric, abs(value))
-    sign = "" if float(digits.replace(",", "")) == 0 else MINUS if value < 0 else "+"
-    return sign + digits

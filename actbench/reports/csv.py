@@ -22,7 +22,7 @@ class CsvReport:
         found = comparisons.comparisons
         factors = tuple(dict.fromkeys(key for comparison in found for key in comparison.factors))
         context = tuple(key for key in ("dataset", "model") if key not in factors)
-        header = ["study", *context, *factors, "baseline", "runs", *OUTCOMES, "metric", "unit", *MEAN]
+        header = ["study", *context, *factors, "baseline", "tied_with_best", "runs", *OUTCOMES, "metric", "unit", *MEAN]
         writer = csv.DictWriter(target, [*header, *(f"versus_{name}" for name in VERSUS)], lineterminator="\n")
         writer.writeheader()
         for comparison in found:
@@ -32,8 +32,15 @@ class CsvReport:
 
 def _lines(comparison: Comparison, row: Row) -> Iterator[dict[str, Any]]:
     shared = {"study": comparison.study, **comparison.context, **row.factors, "runs": row.runs, **row.outcomes}
+    shared |= {"baseline": comparison.is_baseline(row), "tied_with_best": row.tied}
     for name, interval in row.metrics.items():
-        line = {**shared, "baseline": comparison.is_baseline(row), "metric": name, "unit": METRICS[name].unit}
+        line = {
+            **shared,
+            "baseline": comparison.is_baseline(row),
+            "tied_with_best": row.tied,
+            "metric": name,
+            "unit": METRICS[name].unit,
+        }
         line |= asdict(interval)
         if name in row.vs_baseline:
             line |= {f"versus_{key}": value for key, value in row.vs_baseline[name].to_dict().items()}

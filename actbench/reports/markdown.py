@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from actbench.comparison import Comparisons
+from actbench.reports import _text
 from actbench.reports._layout import caption, columns
 
 
@@ -26,6 +27,11 @@ class MarkdownReport:
                 f"{_escaped('; '.join(caption(comparison)))}.",
                 "",
             ]
+            for sentences in (
+                _text.verdicts(comparison.verdicts, comparisons.most_verdicts),
+                [_text.expectation(one) for one in comparison.expectations],
+            ):
+                lines += [*(f"- {_escaped(sentence)}" for sentence in sentences), *([""] if sentences else [])]
             target.write("\n".join(lines) + "\n")
         for warning in comparisons.warnings:
             target.write(f"- **Warning:** {_escaped(warning)}\n")

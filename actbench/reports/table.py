@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TextIO
 
@@ -11,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actbench.comparison import Comparison, Comparisons
+from actbench.reports import _text
 from actbench.reports._layout import Column, caption, columns
 
 PLAIN_WIDTH = 120
@@ -18,8 +21,12 @@ PLAIN_WIDTH = 120
 
 STYLES = {"good": "green", "bad": "red", "": ""}
 MOST_DETAILS = 3
+BULLET = "· "
 GAP = 2
 """Spaces between columns."""
+
+COUNT = re.compile(r"^(\d+ of \d+) (?=[a-z])")
+"""How many runs went wrong, before the word for it."""
 
 
 class TableReport:
@@ -32,8 +39,24 @@ class TableReport:
             console.print(Text(f"{comparison.title}\n", style="bold"))
             console.print(_table(_that_fit(comparison, console.width)))
             console.print(Text(f"\n{'; '.join(caption(comparison))}.\n", style="dim"))
+            for sentences in (
+                _text.verdicts(comparison.verdicts, comparisons.most_verdicts),
+                [_text.expectation(one) for one in comparison.expectations],
+            ):
+                _print_list(console, sentences)
         for warning in comparisons.warnings:
             console.print(Text.assemble(("warning: ", "yellow"), warning))
+
+
+def _print_list(console: Console, sentences: Sequence[str]) -> None:
+    """One sentence a line, its further lines indented; an empty line behind them."""
+    if not sentences:
+        return
+    for sentence in sentences:
+        for index, line in enumerate(Text(sentence).wrap(console, console.width - len(BULLET))):
+            line.rstrip()
+            console.print(Text(" " * len(BULLET) if index else BULLET, style="dim") + line)
+    console.print()
 
 
 def console_for(target: TextIO) -> Console:
@@ -62,7 +85,7 @@ def _stacked(layout: list[Column]) -> list[Column]:
         replace(
             column,
             title=column.title.replace(" (", "\n("),
-            cells=[cell.replace(" [", "\n[") for cell in column.cells],
+            cells=[COUNT.sub(r"\1\n", cell.replace(" [", "\n[")) for cell in column.cells],
         )
         for column in layout
     ]

@@ -15,9 +15,10 @@ def interaction_p(values: Floats) -> float | None:
     sum. The statistic is Σ_ab (Σ_s r_sab)²; p is the share of sign patterns over the seeds in which it is as large.
     Exact up to 12 seeds, by 10,000 flips beyond.
 
-    It keeps its level (type-I error .01 to .05) where cells differ in noise, which here is the normal case; the F test
-    of a repeated-measures analysis of variance then rejects 13 to 19 % of true nulls. How large an interaction is, is a
-    paired number: ``paired_difference`` of (act − baseline | bias b) and (act − baseline | bias 0).
+    It keeps its level (type-I error .030 to .050) where cells differ in noise, which here is the normal case; the F
+    test of a repeated-measures analysis of variance then rejects .09 to .10 of true nulls in a table of 6 × 2 cells,
+    one of them four times noisier (``docs/statistics.md``). How large an interaction is, is a paired number:
+    ``paired_difference`` of (act − baseline | bias b) and (act − baseline | bias 0).
 
     Args:
         values: (S, A, B), seed × level of the one factor × level of the other; seeds that lack a cell left out.

@@ -21,9 +21,10 @@ BLOCK = 1000
 def family_p(differences: Floats, test: Test = "t") -> list[float | None]:
     """Adjusted p of every difference in one table: single tests with Holm below eight pairs, max-T from eight on.
 
-    Nominal .05: family-wise error .03 to .06 for Holm with the paired t test and .02 to .065 for max-T, whose power is
-    .77 to .85 at ten seeds. Holm with an exact rank test has power 0 at six, and the unpaired Dunnett test errs in .095
-    to .135 of families in which one method is noisier.
+    At nominal .05 some false difference shows in .026 to .048 of tables, also where one method is noisier or runs
+    collapse. Below eight seeds exact tests find less (at five nothing, and Holm with Wilcoxon nothing at six); from
+    eight on max-T matches Holm with t on normal values and finds a third to a half more where runs collapse. The
+    unpaired Dunnett test errs in .12 to .14 of tables in which one method is noisier (``docs/statistics.md``).
 
     Args:
         differences: (S, K), seed × contrast; NaN where a contrast lacks the seed.
@@ -89,8 +90,8 @@ def max_t(differences: Floats) -> list[float | None]:
     """Step-down max-T: a contrast's |t| against the largest |t| that sign flips give it and all weaker contrasts.
 
     A flip turns all differences of a seed together, which keeps their correlation: contrasts to one baseline share its
-    noise, and correcting for fewer effective comparisons is where the power over Holm comes from. Exact up to 12 seeds,
-    by 10,000 flips from a fixed seed beyond.
+    noise, so that they are fewer comparisons than Holm counts. Needs no normal differences, only symmetric ones. Exact
+    up to 12 seeds, by 10,000 flips from a fixed seed beyond.
 
     Args:
         differences: (S, K), seed × contrast; NaN where a contrast lacks the seed.

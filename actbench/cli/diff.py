@@ -1,0 +1,142 @@
+"""``actbench diff``: two runs side by side, down to the epoch at which their curves part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actbench.differing import Differences, Pair, Parting
+
+RUN = "A run's id, its first letters, its last eight digits or its path."
+
+
+def diff(
+    first: Annotated[str, typer.Argument(help=RUN, metavar="RUN")],
+    second: Annotated[str, typer.Argument(help=RUN, metavar="RUN")],
+    results: Annotated[Path, typer.Option(help="Where to look for runs.")] = Path("results"),
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show in which settings two runs differ, what came out, and the epoch at which their curves part."""
+    from actbench.cli.output import as_json, stdout
+    from actbench.differing import differences
+    from actbench.reports.table import console_for
+    from actbench.store import find_run
+
+    found = differences(find_run(results, first), find_run(results, second))
+    if json:
+        print(as_json(found.to_dict()), file=stdout())
+    else:
+        print_differences(console_for(stdout()), found)
+
+
+def print_differences(console: Console, found: Differences) -> None:
+    """One page, from what was chosen to what became of it."""
+    for letter, name, outcome in zip("AB", found.runs, found.outcomes, strict=True):
+        console.print(f"{letter}  {name}  {outcome}", style="bold", soft_wrap=True)
+    _print_table(console, "Settings that differ", ("setting", "A", "B"), _lines(found.settings))
+    _print_table(console, "Environment that differs", ("entry", "A", "B"), _lines(found.environment))
+    _print_table(console, "Final metrics", ("metric", "A", "B", "B − A"), _metrics(found))
+    console.print("\nCurves\n", style="bold")
+    for sentence in _sentences(found.parting):
+        console.print(sentence, soft_wrap=True)
+    if found.parting.layers:
+        _print_table(console, f"Hidden layers at epoch {found.parting.epoch}, A | B", *_layers(found.parting))
+
+
+def _print_table(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from actbench.reports.table import grid
+
+    console.print(f"\n{title}\n", style="bold")
+    if not rows:
+        console.print("none")
+        return
+    table = grid()
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _lines(pairs: Mapping[str, Pair]) -> list[tuple[str, ...]]:
+    return [(key, *map(_word, pair)) for key, pair in pairs.items()]
+
+
+def _word(value: Any) -> str:
+    from actbench.factors import show
+
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else show(value)
+
+
+def _metrics(found: Differences) -> list[tuple[str, ...]]:
+    from actbench.differing import difference
+    from actbench.reports._text import quantity
+
+    return [
+        (name, *(quantity(name, value) for value in pair), _change(name, difference(pair)))
+        for name, pair in found.final.items()
+    ]
+
+
+def _change(metric: str, gap: float | None) -> str:
+    """A signed difference; that of two percentages is in percentage points."""
+    from actbench.amounts import MINUS
+    from actbench.reports._text import NOTHING, quantity
+
+    if gap is None:
+        return NOTHING
+    amount = quantity(metric, abs(gap)).replace(" %", " points")
+    return "equal" if gap == 0 else ("+" if gap > 0 else MINUS) + amount
+
+
+def _sentences(parting: Parting) -> Iterable[str]:
+    """Where the curves part, or how far they were followed without parting."""
+    from actbench.differing import ROUNDING
+
+    rounding = f"rounding (relative {ROUNDING:g})"
+    if not parting.compared:
+        yield "There is no epoch that both runs have."
+        return
+    until = f"epochs {parting.compared[0]} to {parting.compared[-1]}"
+    if parting.bits is None:
+        yield f"Train and validation loss are equal to the last bit over {until}."
+        return
+    yield f"The last bits first differ at epoch {parting.bits}."
+    if parting.epoch is None:
+        yield f"The losses differ by no more than {rounding} over {until}."
+        return
+    values = "; ".join(f"{name} {_loss(pair)}" for name, pair in parting.losses.items())
+    yield f"The curves part at epoch {parting.epoch}, by more than {rounding}: {values}."
+
+
+def _loss(pair: Pair) -> str:
+    first, second = ("none" if value is None else f"{value:.8g}" for value in pair)
+    return f"{first} | {second}"
+
+
+def _layers(parting: Parting) -> tuple[list[str], list[list[str]]]:
+    """A heading a field, a row a layer."""
+    from actbench.differing import LAYER_FIELDS
+
+    there = [field for field in LAYER_FIELDS if any(field in layer for layer in parting.layers.values())]
+    rows = [
+        [name, *(" | ".join(_amount(field, one) for one in layer.get(field, (None, None))) for field in there)]
+        for name, layer in parting.layers.items()
+    ]
+    return ["layer", *there], rows
+
+
+def _amount(field: str, value: float | None) -> str:
+    from actbench.record import METRICS
+    from actbench.reports._text import NOTHING, quantity
+
+    metric = f"health.{field}"
+    if value is None:
+        return NOTHING
+    return quantity(metric, value) if metric in METRICS else str(value)

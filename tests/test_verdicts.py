@@ -1,0 +1,142 @@
+"""Sentences: what they claim, what they leave open, and the command that settles it."""
+
+import pytest
+from factories import ELU, RELU, cells, grid, only, record, smooth
+
+from actbench.amounts import p_value
+from actbench.comparing import compare
+from actbench.errors import UsageError
+from actbench.statistics import paired_difference, seeds_needed
+
+NOISE = [0.0010, -0.0020, 0.0005, 0.0015, -0.0010, 0.0008, -0.0004, 0.0020, 0.0003, -0.0007]
+BASE = [0.95 + noise for noise in NOISE]
+
+
+def shifted(by, scale):
+    """Values that differ from BASE by about ``by``, with a spread of ``scale``."""
+    return [one + by + scale * noise for one, noise in zip(BASE, reversed(NOISE), strict=True)]
+
+
+def verdict(values, base=BASE, **options):
+    (found,) = only(cells({"relu": base, "elu": values}), **options).verdicts
+    return found
+
+
+def test_a_difference_that_was_found_is_a_sentence_to_quote():
+    found = paired_difference(dict(enumerate(shifted(0.003, 1))), dict(enumerate(BASE)))
+    low, high = 100 * found.low, 100 * found.high
+    assert verdict(shifted(0.003, 1)) == (
+        f"elu beats relu by {100 * found.difference:.2f} points [{low:.2f}, {high:.2f}] "
+        f"(10 paired seeds, adjusted p = .002, better in {found.wins} of 10)"
+    )
+
+
+def test_the_better_side_comes_first_also_when_it_is_the_baseline():
+    assert verdict(shifted(-0.003, 1)).startswith("relu beats elu by 0.28 points [0.19, 0.37] (10 paired")
+    loss = only(cells({"relu": BASE, "elu": shifted(0.003, 1)}), metric="test.loss").verdicts[0]
+    assert loss.startswith("elu beats relu by 0.003")
+    assert " nats [0.00" in loss
+    assert " in test.loss (10 paired seeds" in loss
+
+
+def test_what_lies_within_delta_is_practically_the_same():
+    text = verdict(shifted(0.0, 0.3))
+    assert text.startswith("elu and relu are practically the same: the difference [")
+    assert text.endswith("lies within ±0.1 points (10 paired seeds)")
+    assert "are not distinguishable" in verdict(shifted(0.0, 0.3), delta=0.001)
+
+
+def test_a_found_difference_within_delta_says_so():
+    assert verdict(shifted(0.0005, 0.1)).endswith("better in 10 of 10), a difference within ±0.1 points")
+
+
+def test_identical_rows_are_called_so():
+    assert verdict(BASE) == "elu and relu are identical in each of 10 paired seeds"
+
+
+def test_an_open_question_comes_with_the_seeds_that_would_settle_it():
+    values = shifted(0.0002, 3)
+    by_seed = [a - b for a, b in zip(values, BASE, strict=True)]
+    mean = sum(by_seed) / 10
+    sd = (sum((one - mean) ** 2 for one in by_seed) / 9) ** 0.5
+    seeds = seeds_needed(0.001, sd)
+    assert verdict(values) == (
+        "elu and relu are not distinguishable (10 paired seeds); telling 0.1 points apart needs about "
+        f"{seeds} seeds: actbench run results/demo/study.yaml study=demo seeds={seeds}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["/bin/actbench", "run", "configs/x.yaml"], "actbench run configs/x.yaml seeds="),
+        (
+            ["a", "run", "x.yml", "seeds=3", "activation=relu,max(x, 0)"],
+            "actbench run x.yml 'activation=relu,max(x, 0)' s",
+        ),
+        (["a", "run", "x.yaml", "--force", "-o", "out"], "actbench run x.yaml -o out seeds="),
+        (["a", "run", "x.yaml", "--smoke"], "actbench run results/demo/study.yaml study=demo seeds="),
+        (["pytest", "tests"], "actbench run results/demo/study.yaml study=demo seeds="),
+        (None, "actbench run results/demo/study.yaml study=demo seeds="),
+    ],
+)
+def test_the_command_is_that_of_the_runs_with_more_seeds(argv, command):
+    records = cells({"relu": BASE, "elu": shifted(0.0, 3)}, environment={"argv": argv})
+    assert command in only(records).verdicts[0]
+
+
+def test_below_three_seeds_there_is_no_verdict_and_one_sentence_says_so():
+    found = only(cells({"relu": [0.9, 0.8], "elu": [0.8, 0.9], "selu": [0.7, 0.9]}))
+    assert found.verdicts == ("no verdict: fewer than 3 paired seeds",)
+    assert only(cells({"relu": RELU})).verdicts == ()
+
+
+def test_what_was_found_stands_before_what_is_open():
+    values = {"relu": BASE, "elu": shifted(0.0, 3), "selu": shifted(-0.003, 1), "gelu": shifted(0.003, 1), "silu": BASE}
+    verdicts = only(cells(values)).verdicts
+    assert [text.split(" (")[0].split(" by ")[0] for text in verdicts] == [
+        "gelu beats relu", "relu beats selu", "silu and relu are identical in each of 10 paired seeds",
+        "elu and relu are not distinguishable",
+    ]  # fmt: skip
+
+
+def test_of_open_questions_the_one_that_the_fewest_seeds_would_settle_comes_first():
+    values = {"relu": BASE, "elu": shifted(0.0002, 9), "gelu": shifted(0.0002, 3), "silu": shifted(0.0002, 30)}
+    found = only(cells(values)).verdicts
+    assert [text.split()[0] for text in found] == ["gelu", "elu", "silu"]
+    assert ["actbench run" in text for text in found] == [True, False, False]  # nobody trains hundreds of seeds
+
+
+def test_rows_of_several_factors_are_named_by_all_of_them():
+    assert only(grid(smooth)).verdicts[0].startswith("elu (bias_init=0.01) beats relu (bias_init=0) by 3.15 points")
+
+
+def test_an_interaction_is_told():
+    def value(activation, bias, seed):
+        return BASE[(seed + 3 * (activation == "elu") + 5 * (bias > 0)) % 8] + 0.03 * (activation == "elu" and bias > 0)
+
+    (told,) = [text for text in only(grid(value, seeds=range(8))).verdicts if text.startswith("the effect")]
+    assert "activation depends on bias_init (p = .008, 8 seeds): between bias_init=0 and 0.01" in told
+    assert "elu − relu changes by +3.0" in told
+
+
+def test_a_failed_row_gets_no_verdict():
+    records = [
+        *cells({"relu": RELU, "elu": ELU}),
+        *(record(None, outcome="failed", activation="selu", seed=s) for s in range(4)),
+    ]
+    assert not any("selu" in text for text in only(records).verdicts)
+
+
+@pytest.mark.parametrize("delta", [0, -1, 100])
+def test_a_delta_that_can_not_be_is_refused(delta):
+    with pytest.raises(UsageError, match="delta should lie between"):
+        compare(cells({"relu": RELU}), delta=delta)
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0004, "< .001"), (0.004, "= .004"), (0.05, "= .05"), (0.25, "= .25"), (0.5, "= .5"), (1.0, "= 1")],
+)
+def test_p_is_written_as_papers_do(p, text):
+    assert p_value(p) == text
