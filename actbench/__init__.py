@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from actbench.activations import Activation
-    from actbench.comparing import compare
-    from actbench.comparison import Comparisons
+    from actbench.comparison.compare import compare
+    from actbench.comparison.result import Comparisons
     from actbench.config import Study
     from actbench.health.callback import HealthCallback
     from actbench.health.module import measure_health
@@ -39,13 +39,13 @@ __all__ = [
 
 _HOMES = {
     "Activation": "activations",
-    "Comparisons": "comparison",
+    "Comparisons": "comparison.result",
     "HealthCallback": "health.callback",
     "HealthReport": "health.report",
     "RunRecord": "record",
     "RunSpec": "spec",
     "Study": "config",
-    "compare": "comparing",
+    "compare": "comparison.compare",
     "measure_health": "health.module",
     "read_results": "store",
     "run": "runner",

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actbench.comparison import Value
-from actbench.factors import cell
+from actbench.comparison.factors import cell
+from actbench.comparison.result import Value
 from actbench.record import METRICS, RunRecord
 
 ROUNDING = 1e-6

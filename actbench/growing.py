@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from math import isfinite
 
 from actbench import plugins
-from actbench.comparing import compare
-from actbench.comparison import Comparisons, is_bounded
+from actbench.comparison.compare import compare
+from actbench.comparison.factors import show_all
+from actbench.comparison.result import Comparisons, is_bounded
 from actbench.errors import UnknownNameError, UsageError
-from actbench.factors import show_all
 from actbench.record import METRICS, RunRecord
 from actbench.statistics import FEWEST, Difference
 

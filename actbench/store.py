@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, overload
 
 from actbench import plugins
+from actbench.comparison.settings import comparison_settings, reason
 from actbench.errors import ResultsError, UsageError
 from actbench.files import json_text, read_json, write_atomically, writing
 from actbench.record import OUTCOMES, SCHEMA, Outcome, RunRecord
 from actbench.spec import RunSpec
-from actbench.study_settings import comparison_settings, reason
 
 _log = logging.getLogger("actbench.store")
 

@@ -1,6 +1,6 @@
 """Synthetic runs: records made of numbers that a test chooses, and results folders that hold them."""
 
-from actbench.comparing import compare
+from actbench.comparison.compare import compare
 from actbench.record import RunRecord
 from actbench.spec import RunSpec
 from actbench.store import Store

@@ -3,7 +3,7 @@
 import pytest
 from factories import ELU, RELU, SELU, cells, grid, only, record, row, smooth
 
-from actbench.comparing import compare
+from actbench.comparison.compare import compare
 from actbench.errors import ResultsError, UsageError
 from actbench.store import Records
 

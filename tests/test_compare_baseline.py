@@ -3,9 +3,9 @@
 import pytest
 from factories import ELU, RELU, SELU, cells, grid, only, row, smooth
 
-from actbench.comparing import compare
+from actbench.comparison.compare import compare
+from actbench.comparison.factors import cell, fitting
 from actbench.errors import ActbenchError, UnknownNameError, UsageError
-from actbench.factors import cell, fitting
 from actbench.spec import RunSpec
 from actbench.store import Records
 

@@ -7,7 +7,7 @@ import pytest
 from factories import ELU, RELU, cells, grid, record, smooth
 from pydantic import BaseModel, ConfigDict
 
-from actbench.comparing import compare
+from actbench.comparison.compare import compare
 from actbench.store import Records
 
 Value = str | int | float | bool | None

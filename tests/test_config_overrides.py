@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from factories import cells, save
 
-from actbench.comparing import compare
+from actbench.comparison.compare import compare
 from actbench.config import Study
 from actbench.config.overrides import pieces_of
 from actbench.errors import ConfigError

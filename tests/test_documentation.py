@@ -103,7 +103,7 @@ def test_a_python_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_json_example_has_the_keys_of_a_real_comparison(tmp_path: Path) -> None:
-    from actbench.comparing import compare
+    from actbench.comparison.compare import compare
     from actbench.store import read_results
 
     cells = factories.cells({"relu": [0.9, 0.91, 0.93], "elu": [0.91, 0.93, 0.94]})

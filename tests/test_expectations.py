@@ -5,11 +5,11 @@ import math
 import pytest
 from factories import ELU, RELU, cells, grid, record, smooth
 
-from actbench.comparing import compare
+from actbench.comparison.compare import compare
+from actbench.comparison.evidence import weigh
 from actbench.config import Study
 from actbench.config.claims import Bound, Change, Ordering, expectation, gate
 from actbench.errors import ConfigError, UsageError
-from actbench.evidence import weigh
 from actbench.statistics import mean_interval
 from actbench.store import Records
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 from factories import ELU, RELU, SELU, cells, grid, only, record, row, smooth
 
-from actbench.comparing import compare
+from actbench.comparison.compare import compare
 from actbench.statistics import holm, max_t, wilson_interval
 
 WIDE = {

@@ -10,7 +10,7 @@ from factories import cells, record
 from test_reports import DEGENERATE, varied
 
 from actbench import plugins
-from actbench.comparing import compare
+from actbench.comparison.compare import compare
 from actbench.reports._layout import columns
 from actbench.reports.latex import SPELLED, escaped
 

@@ -9,7 +9,7 @@ import pytest
 from factories import cells, record
 
 from actbench import plugins
-from actbench.comparing import compare
+from actbench.comparison.compare import compare
 from actbench.reports import _text
 from actbench.statistics import Interval
 from actbench.store import Records

@@ -3,8 +3,8 @@
 import pytest
 from factories import ELU, RELU, cells, grid, only, record, smooth
 
-from actbench.amounts import p_value
-from actbench.comparing import compare
+from actbench.comparison.amounts import p_value
+from actbench.comparison.compare import compare
 from actbench.errors import UsageError
 from actbench.statistics import paired_difference, seeds_needed
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from actbench.comparison import Comparisons
+    from actbench.comparison.result import Comparisons
     from actbench.reports import Report
 
 GATES_VARIABLE = "ACTBENCH_COMPARE_FAIL_IF"
@@ -65,7 +65,7 @@ def compare(
     from dataclasses import replace
 
     from actbench.cli.output import listed, pairs
-    from actbench.comparing import compare as compare_records
+    from actbench.comparison.compare import compare as compare_records
     from actbench.plugins import load
     from actbench.store import read_results
 

@@ -69,7 +69,7 @@ def _lines(pairs: Mapping[str, Pair]) -> list[tuple[str, ...]]:
 
 
 def _word(value: Any) -> str:
-    from actbench.factors import show
+    from actbench.comparison.factors import show
 
     return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else show(value)
 
@@ -86,7 +86,7 @@ def _metrics(found: Differences) -> list[tuple[str, ...]]:
 
 def _change(metric: str, gap: float | None) -> str:
     """A signed difference; that of two percentages is in percentage points."""
-    from actbench.amounts import MINUS
+    from actbench.comparison.amounts import MINUS
     from actbench.reports._text import NOTHING, quantity
 
     if gap is None:

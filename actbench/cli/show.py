@@ -111,7 +111,7 @@ def print_run(console: Console, record: RunRecord) -> None:
 
 def _settings(record: RunRecord) -> dict[str, str]:
     """What was chosen: the main choices always, the rest where it differs from the defaults."""
-    from actbench.factors import cell, show
+    from actbench.comparison.factors import cell, show
     from actbench.spec import RunSpec
 
     usual, own = cell(RunSpec()), cell(record.spec)

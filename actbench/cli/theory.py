@@ -102,7 +102,7 @@ def _title(one: Expectation) -> str:
 def _table(rows: Sequence[Expectation]) -> Any:
     from rich.text import Text
 
-    from actbench.factors import show
+    from actbench.comparison.factors import show
     from actbench.reports.table import grid
 
     table = grid()

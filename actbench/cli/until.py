@@ -146,6 +146,6 @@ def _widest(look: Look, growth: Growth) -> str:
 
 def _amount(width: float, growth: Growth) -> str:
     """A half-width in the unit of differences: ``±0.45 points``."""
-    from actbench.amounts import short
+    from actbench.comparison.amounts import short
 
     return f"±{short(growth.condition.metric, width)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TextIO
 
-from actbench.comparison import Comparisons
+from actbench.comparison.result import Comparisons
 
 
 class Report(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actbench.amounts import unit_of_difference
-from actbench.comparison import DEAD, Comparison, Row, is_bounded
-from actbench.factors import show, show_all
+from actbench.comparison.amounts import unit_of_difference
+from actbench.comparison.factors import show, show_all
+from actbench.comparison.result import DEAD, Comparison, Row, is_bounded
 from actbench.record import METRICS
 from actbench.reports import _text
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from actbench.amounts import number, signed
-from actbench.comparison import Contrast, Expectation, Row, is_bounded
+from actbench.comparison.amounts import number, signed
+from actbench.comparison.evidence import in_words
+from actbench.comparison.result import Contrast, Expectation, Row, is_bounded
 from actbench.config import claims
-from actbench.evidence import in_words
 from actbench.record import METRICS
 from actbench.statistics import Interval
 

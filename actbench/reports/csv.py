@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from actbench.comparison import Comparison, Comparisons, Row
+from actbench.comparison.result import Comparison, Comparisons, Row
 from actbench.record import METRICS, OUTCOMES
 
 MEAN = ("mean", "low", "high", "sd", "min", "max", "n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
-from actbench.comparison import Comparisons
+from actbench.comparison.result import Comparisons
 
 
 class JsonReport:

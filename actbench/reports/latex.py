@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import TextIO
 
-from actbench.comparison import Comparison, Comparisons
+from actbench.comparison.result import Comparison, Comparisons
 from actbench.record import METRICS
 from actbench.reports._layout import Column, caption, columns
 

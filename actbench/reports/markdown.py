@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TextIO
 
-from actbench.comparison import Comparisons
+from actbench.comparison.result import Comparisons
 from actbench.reports import _text
 from actbench.reports._layout import caption, columns
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from actbench.comparison import Comparison, Comparisons
+from actbench.comparison.result import Comparison, Comparisons
 from actbench.reports import _text
 from actbench.reports._layout import Column, caption, columns
 

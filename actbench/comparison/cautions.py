@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from actbench.comparison import Comparison
-from actbench.factors import Cell, show
+from actbench.comparison.factors import Cell, show
+from actbench.comparison.result import Comparison
 from actbench.record import RunRecord
 from actbench.statistics import FEWEST, smallest_p
 

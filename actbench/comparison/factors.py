@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from actbench import plugins
-from actbench.comparison import Value
+from actbench.comparison.result import Value
 from actbench.components import Component, Options, resolve
 from actbench.config.keys import component_kind
 from actbench.errors import UnknownNameError, UsageError

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from actbench.amounts import number, p_value, short, signed, unit_of_difference
-from actbench.comparison import Comparison, Contrast, Interaction, Row, Value
-from actbench.factors import named, show
+from actbench.comparison.amounts import number, p_value, short, signed, unit_of_difference
+from actbench.comparison.factors import named, show
+from actbench.comparison.result import Comparison, Contrast, Interaction, Row, Value
 from actbench.record import METRICS, RunRecord
 from actbench.statistics import FEWEST, is_equivalent, seeds_needed
 

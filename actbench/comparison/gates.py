@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from actbench.amounts import number, signed
-from actbench.baselines import counterpart
-from actbench.comparison import Comparison, Gate, is_bounded
+from actbench.comparison.amounts import number, signed
+from actbench.comparison.baselines import counterpart
+from actbench.comparison.contrasts import paired
+from actbench.comparison.evidence import Evidence, in_words, weigh
+from actbench.comparison.expectations import CONTRADICTED, UNDECIDED
+from actbench.comparison.factors import fitting, named
+from actbench.comparison.grouping import Group, Table
+from actbench.comparison.result import Comparison, Gate, is_bounded
 from actbench.config.claims import Bound, Change, gate
-from actbench.contrasts import paired
 from actbench.errors import UsageError
-from actbench.evidence import Evidence, in_words, weigh
-from actbench.expectations import CONTRADICTED, UNDECIDED
-from actbench.factors import fitting, named
-from actbench.grouping import Group, Table
 
 EXPECT = "expect"
 Condition = Bound | Change

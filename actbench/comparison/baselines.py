@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from actbench.comparison import Value
+from actbench.comparison.factors import fitting, show_all
+from actbench.comparison.grouping import Group
+from actbench.comparison.result import Value
 from actbench.errors import UsageError
-from actbench.factors import fitting, show_all
-from actbench.grouping import Group
 
 DEFAULT: Mapping[str, Value] = {"activation": "relu", "bias_init": 0.0}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from actbench.comparison import Expectation, Value
+from actbench.comparison.evidence import Evidence, weigh
+from actbench.comparison.factors import CONTEXT, fitting, named
+from actbench.comparison.grouping import Run, by_seed, fits, grouped
+from actbench.comparison.result import Expectation, Value
 from actbench.config.claims import Bound, Ordering, Settings, expectation
 from actbench.errors import UsageError
-from actbench.evidence import Evidence, weigh
-from actbench.factors import CONTEXT, fitting, named
-from actbench.grouping import Run, by_seed, fits, grouped
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from actbench.comparison import Value
+from actbench.comparison.factors import cell
+from actbench.comparison.grouping import Run
+from actbench.comparison.result import Value
 from actbench.errors import ResultsError, UsageError
-from actbench.factors import cell
-from actbench.grouping import Run
 from actbench.record import RunRecord
 
 SIDE = "results"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from actbench.baselines import counterpart
-from actbench.comparison import Contrast, Family, Interaction, Value, is_bounded
-from actbench.grouping import Group
+from actbench.comparison.baselines import counterpart
+from actbench.comparison.grouping import Group
+from actbench.comparison.result import Contrast, Family, Interaction, Value, is_bounded
 from actbench.record import METRICS
 from actbench.statistics import (
     FEWEST,

@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from actbench import cautions, gates, plugins
-from actbench.baselines import baseline_of
-from actbench.comparison import (
+from actbench import plugins
+from actbench.comparison import cautions, gates
+from actbench.comparison.baselines import baseline_of
+from actbench.comparison.contrasts import against_baseline, interaction, tied_with_best
+from actbench.comparison.expectations import judged
+from actbench.comparison.factors import cell, check_keys, context
+from actbench.comparison.grouping import Group, Table, matched, tables
+from actbench.comparison.result import (
     DEAD,
     Comparison,
     Comparisons,
@@ -19,16 +24,12 @@ from actbench.comparison import (
     Value,
     is_bounded,
 )
-from actbench.contrasts import against_baseline, interaction, tied_with_best
+from actbench.comparison.sides import asked, is_new, joined
+from actbench.comparison.verdicts import sentences, settling
 from actbench.errors import ResultsError, UnknownNameError, UsageError
-from actbench.expectations import judged
-from actbench.factors import cell, check_keys, context
-from actbench.grouping import Group, Table, matched, tables
 from actbench.record import METRICS, OUTCOMES, RunRecord
-from actbench.sides import asked, is_new, joined
 from actbench.statistics import Interval, mean_interval, wilson_interval
 from actbench.store import Records
-from actbench.verdicts import sentences, settling
 
 CONTEXT_METRICS = (DEAD, "parameters", "seconds")
 """Carried by every row beside the metrics asked for."""

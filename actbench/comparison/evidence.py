@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from actbench.amounts import number, p_value, signed, unit_of_difference
-from actbench.comparison import is_bounded
+from actbench.comparison.amounts import number, p_value, signed, unit_of_difference
+from actbench.comparison.result import is_bounded
 from actbench.statistics import FEWEST, mean_interval, sign_flip_p, smallest_p
 
 Side = Literal["above", "below", "at"]

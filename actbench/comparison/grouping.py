@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from actbench.comparison import Value
-from actbench.factors import Cell, check_keys, context, distinct, fitting, varying
+from actbench.comparison.factors import Cell, check_keys, context, distinct, fitting, varying
+from actbench.comparison.result import Value
 from actbench.record import RunRecord
 
 Run = tuple[RunRecord, Cell]
