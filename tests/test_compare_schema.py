@@ -82,6 +82,12 @@ class Expectation(Strict):
     note: str
 
 
+class Tuned(Strict):
+    factors: list[str]
+    by: str
+    picked: list[dict[str, Value]]
+
+
 class Comparison(Strict):
     study: str
     context: dict[str, str]
@@ -91,6 +97,7 @@ class Comparison(Strict):
     interaction: Interaction | None
     verdicts: list[str]
     expectations: list[Expectation]
+    tuned: Tuned | None = None
 
 
 class Document(Strict):

@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from actbench.cli.output import listed, pairs, stdout
+
 if TYPE_CHECKING:
     from actbench.comparison.result import Comparisons
     from actbench.reports import Report
+    from actbench.store import Records
 
 GATES_VARIABLE = "ACTBENCH_COMPARE_FAIL_IF"
 """Its gates stand between semicolons. Typer would split it at spaces, which every gate has."""
 
 Paths = Annotated[
-    list[Path] | None, typer.Argument(help="Results, studies or runs. [default: results]", metavar="PATH")
+    list[Path] | None,
+    typer.Argument(
+        help="Results, studies or runs; two folders at once are pooled (--against BASE compares NEW with it). "
+        "[default: results]",
+        metavar="PATH",
+    ),
 ]
 By = Annotated[list[str] | None, typer.Option(help="Keep these factors, average over the others.", metavar="FACTOR,…")]
 Baseline = Annotated[list[str] | None, typer.Option(help="What the others are compared to.", metavar="KEY=VALUE,…")]
@@ -31,6 +39,9 @@ Form = Annotated[
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")]
 Alpha = Annotated[float, typer.Option(help="One minus the intervals' coverage.")]
 Delta = Annotated[float, typer.Option(help="Percentage points that make no practical difference.")]
+Tune = Annotated[
+    list[str] | None, typer.Option(help="Add a table with each row's best of these on validation.", metavar="FACTOR,…")
+]
 FailIf = Annotated[
     list[str] | None,
     typer.Option(
@@ -43,6 +54,12 @@ Against = Annotated[
     list[Path] | None, typer.Option(help="Earlier results: compare each row to the same one there.", metavar="BASE")
 ]
 Verdicts = Annotated[str, typer.Option(help="How many sentences stand below a table.", metavar="N|all")]
+Methods = Annotated[bool, typer.Option("--methods", help="Add a paragraph on the methods, ready for a paper.")]
+Reach = Annotated[
+    float | None,
+    typer.Option(help="Add how many epochs it took to this validation accuracy, such as 0.9.", metavar="ACCURACY"),
+]
+AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Add every pair of rows (exploratory).")]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
 
@@ -56,33 +73,51 @@ def compare(
     output: Output = None,
     alpha: Alpha = 0.05,
     delta: Delta = 0.1,
+    tune: Tune = None,
     fail_if: FailIf = None,
     against: Against = None,
     verdicts: Verdicts = "5",
+    methods: Methods = False,
+    reach: Reach = None,
+    all_pairs: AllPairs = False,
     as_json: Json = False,
 ) -> None:
     """Compare finished runs: means with intervals, paired differences to a baseline, outcomes, dead units."""
-    from dataclasses import replace
-
-    from actbench.cli.output import listed, pairs
     from actbench.comparison.compare import compare as compare_records
+    from actbench.comparison.extras import Extras
     from actbench.plugins import load
-    from actbench.store import read_results
 
     chosen = "json" if as_json else form
+    new, base = _records(paths or [Path("results")], against or [], curves=reach is not None)
     report, most = load("reports", chosen), _most(verdicts)
     found = compare_records(
-        read_results(*(paths or [Path("results")])),
+        new,
         by=listed(by),
         baseline=pairs("--baseline", baseline),
         metric=listed(metric),
         where=pairs("--where", where),
         alpha=alpha,
         delta=delta,
+        tune=listed(tune),
         fail_if=fail_if or _gates_of_environment(),
-        against=read_results(*against) if against else None,
+        against=base,
+        extras=Extras(methods, reach, all_pairs),
     )
-    if chosen == "csv":
+    _tell(found, report, output, most=most, has_warnings=chosen != "csv")
+
+
+def _records(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[Records, Records | None]:
+    """The results, and those to compare them with; curves are read only where something needs them."""
+    from actbench.store import read_results
+
+    return read_results(*paths, curves=curves), read_results(*against, curves=curves) if against else None
+
+
+def _tell(found: Comparisons, report: Report, output: Path | None, *, most: int | None, has_warnings: bool) -> None:
+    """Write the report, and on stderr what it has no place for; exit with 1 when a gate trips."""
+    from dataclasses import replace
+
+    if not has_warnings:
         _tell_warnings(found)
     _write(report, replace(found, most_verdicts=most), output)
     if _tell_gates(found):
@@ -120,7 +155,6 @@ def _tell_gates(found: Comparisons) -> bool:
 
 
 def _write(report: Report, found: Comparisons, output: Path | None) -> None:
-    from actbench.cli.output import stdout
     from actbench.files import write_atomically
 
     if output is None:

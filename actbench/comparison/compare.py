@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from actbench import plugins
-from actbench.comparison import cautions, gates
+from actbench.comparison import cautions, gates, tuning
 from actbench.comparison.baselines import baseline_of
-from actbench.comparison.contrasts import against_baseline, interaction, tied_with_best
+from actbench.comparison.contrasts import against_baseline, interaction
 from actbench.comparison.expectations import judged
+from actbench.comparison.extras import Extras
 from actbench.comparison.factors import cell, check_keys, context
-from actbench.comparison.grouping import Group, Table, matched, tables
+from actbench.comparison.grouping import Filter, Table, matched, tables
+from actbench.comparison.methods import paragraph
+from actbench.comparison.pairs import all_pairs
+from actbench.comparison.reach import with_reach
 from actbench.comparison.result import (
-    DEAD,
     Comparison,
     Comparisons,
     Contrast,
     Family,
-    Row,
     Value,
     is_bounded,
 )
+from actbench.comparison.rows import best_first, rows_of
 from actbench.comparison.sides import asked, is_new, joined
 from actbench.comparison.verdicts import sentences, settling
 from actbench.errors import ResultsError, UnknownNameError, UsageError
-from actbench.record import METRICS, OUTCOMES, RunRecord
-from actbench.statistics import Interval, mean_interval, wilson_interval
+from actbench.record import METRICS, RunRecord
 from actbench.store import Records
-
-CONTEXT_METRICS = (DEAD, "parameters", "seconds")
-"""Carried by every row beside the metrics asked for."""
 
 DEFAULT_METRIC = "test.accuracy"
 DEFAULT_DELTA = 0.1
 """Percentage points: the test set of MNIST has 10,000 images, of which this is ten."""
+
+NOTHING_MORE = Extras()
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Question:
         alpha: One minus the intervals' coverage.
         delta: Percentage points that do not matter.
         expect: The study's hypotheses.
+        extras: What to add to the table.
     """
 
     by: tuple[str, ...]
@@ -60,6 +61,7 @@ class Question:
     alpha: float
     delta: float
     expect: Sequence[str]
+    extras: Extras
 
 
 def compare(
@@ -73,6 +75,8 @@ def compare(
     delta: float = DEFAULT_DELTA,
     fail_if: Sequence[str] = (),
     against: Sequence[RunRecord] | None = None,
+    extras: Extras = NOTHING_MORE,
+    tune: Sequence[str] = (),
 ) -> Comparisons:
     """Compare runs within each study, dataset and model.
 
@@ -94,6 +98,9 @@ def compare(
         delta: Percentage points within which two rows are practically the same, for metrics that are fractions.
         fail_if: Gates: ``expect``, ``test.accuracy drop > 0.5pp``, ``health.dead_fraction > 0.05``.
         against: Other records, such as those of an earlier version: each row is compared to the same cell among them.
+        extras: What every table has besides: methods in prose, speed of convergence, all pairs of rows.
+        tune: Factors of which each row gets its own best value by the mean validation metric, in a further table behind
+            the one at common values. Empty means the study's own ``tune``.
 
     Raises:
         UnknownNameError: For a metric or a factor that does not exist.
@@ -102,8 +109,7 @@ def compare(
     """
     _check_range(alpha, delta)
     conditions = gates.parsed(fail_if)
-    settings = records.settings if isinstance(records, Records) else {}
-    earlier = records.warnings if isinstance(records, Records) else ()
+    settings, earlier = (records.settings, records.warnings) if isinstance(records, Records) else ({}, ())
     if not records:
         raise ResultsError("\n".join(("no finished run to compare", *earlier)))
     if against is None:
@@ -114,18 +120,18 @@ def compare(
     shown = matched(runs, where or {})
     for keys in (by, baseline or {}):
         check_keys("factor", keys, (one for _, one in runs))
+    tuning.check(tune, baseline or {}, shown, (one for _, one in runs))
     found, texts = [], []
     for table in tables(runs, by, shown):
         own = settings.get(table.runs[0][0].study, {})
         metrics = _metrics(metric or own.get("metric") or DEFAULT_METRIC)
         wanted = baseline or own.get("baseline") or {}
-        question = Question(tuple(by), wanted, bool(baseline), metrics, alpha, delta, own.get("expect", ()))
-        comparison, warnings = _compare_table(table, question)
-        found.append((table, comparison))
-        texts.append(warnings)
-    if baseline and all(comparison.baseline is None for _, comparison in found):
-        raise UsageError(texts[0][0])
+        question = Question(tuple(by), wanted, bool(baseline), metrics, alpha, delta, own.get("expect", ()), extras)
+        for view, comparison, warnings in _views(table, question, tune or own.get("tune", ()), shown):
+            found.append((view, comparison))
+            texts.append(warnings)
     comparisons = tuple(comparison for _, comparison in found)
+    _refuse_if_in_vain(comparisons, texts, baseline, tune)
     return Comparisons(comparisons, (*earlier, *_titled(comparisons, texts)), gates.judged(conditions, found, alpha))
 
 
@@ -134,6 +140,16 @@ def _check_range(alpha: float, delta: float) -> None:
         raise UsageError(f"alpha should lie between 0 and 1, not {alpha:g}")
     if not 0 < delta < 100:
         raise UsageError(f"delta should lie between 0 and 100 percentage points, not {delta:g}")
+
+
+def _refuse_if_in_vain(
+    comparisons: Sequence[Comparison], texts: Sequence[Sequence[str]], baseline: object, tune: Sequence[str]
+) -> None:
+    """What the user asked for by name and no table could give is an error; the first table's warnings say why."""
+    if baseline and all(comparison.baseline is None for comparison in comparisons):
+        raise UsageError(texts[0][0])
+    if tune and not any(comparison.tuned for comparison in comparisons):
+        raise UsageError(texts[0][-1])
 
 
 def _titled(comparisons: Sequence[Comparison], texts: Sequence[Sequence[str]]) -> list[str]:
@@ -150,12 +166,27 @@ def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:
     return found
 
 
+def _views(
+    table: Table, question: Question, tune: Sequence[str], where: Filter
+) -> Iterator[tuple[Table, Comparison, list[str]]]:
+    """The table, and behind it the one whose rows are tuned; each with its warnings, none twice."""
+    comparison, warnings = _compare_table(table, question)
+    tuned, notes = tuning.tuned(table, tune, metric=question.metrics[0], where=where)
+    yield table, comparison, warnings if tuned else [*warnings, *notes]
+    if tuned:
+        baseline = {key: value for key, value in question.baseline.items() if key not in tune}
+        explicit = question.explicit and bool(baseline)
+        asked_of_it = replace(question, baseline=baseline, explicit=explicit, expect=())
+        comparison, own = _compare_table(tuned, asked_of_it)
+        yield tuned, comparison, [*notes, *(text for text in own if text not in warnings)]
+
+
 def _compare_table(table: Table, question: Question) -> tuple[Comparison, list[str]]:
     """One table, and what to know before believing it."""
     leading = question.metrics[0]
     baseline, problems = baseline_of(table.groups, question.baseline, explicit=question.explicit)
     contrasts, families = _contrasts(table, baseline, question)
-    rows, best = _rows(table, contrasts, question)
+    rows, best = rows_of(table.groups, contrasts, question.metrics, question.alpha)
     printed = {id(group) for group in table.shown}
     shown = [row for row, group in zip(rows, table.groups, strict=True) if id(group) in printed]
     records = [record for record, _ in table.runs]
@@ -166,9 +197,10 @@ def _compare_table(table: Table, question: Question) -> tuple[Comparison, list[s
         context=context(records[0].spec, question.by),
         factors=table.factors,
         baseline=baseline,
-        rows=_best_first(shown, leading),
+        rows=best_first(shown, leading),
         metrics=question.metrics,
         averaged=table.averaged,
+        tuned=table.tuned,
         alpha=question.alpha,
         dead=_definition(records),
         best=best,
@@ -187,7 +219,17 @@ def _compare_table(table: Table, question: Question) -> tuple[Comparison, list[s
         for run in group.runs
     ]
     warnings = [*problems, *cautions.of(comparison, behind, repeats=table.repeats)]
-    return replace(comparison, verdicts=verdicts), warnings
+    return _extended(replace(comparison, verdicts=verdicts), table, question.extras), warnings
+
+
+def _extended(comparison: Comparison, table: Table, extras: Extras) -> Comparison:
+    if extras.reach is not None:
+        comparison = with_reach(comparison, table, extras.reach)
+    if extras.all_pairs:
+        comparison = replace(comparison, pairs=all_pairs(comparison, table))
+    if extras.methods:
+        comparison = replace(comparison, methods=paragraph(comparison, [record for record, _ in table.runs]))
+    return comparison
 
 
 def _contrasts(
@@ -203,48 +245,6 @@ def _contrasts(
         for index, contrast in contrasts.items():
             found[index][name] = contrast
     return found, families
-
-
-def _rows(
-    table: Table, contrasts: Sequence[Mapping[str, Contrast]], question: Question
-) -> tuple[list[Row], Mapping[str, Value] | None]:
-    """One row a group, with its tie to the best; and the best one's factors."""
-    names = tuple(dict.fromkeys((*question.metrics, *CONTEXT_METRICS)))
-    pairs = zip(table.groups, contrasts, strict=True)
-    rows = [_row(group, contrast, names, question.alpha) for group, contrast in pairs]
-    leading = question.metrics[0]
-    candidates = {id(row): group for row, group in zip(rows, table.groups, strict=True) if is_new(row.factors)}
-    best = _best_first([row for row in rows if id(row) in candidates], leading)[0]
-    if best.metrics[leading].mean is None:
-        return rows, None
-    tied = tied_with_best(list(candidates.values()), candidates[id(best)], leading, question.alpha)
-    marks = dict(zip(candidates, tied, strict=True))
-    return [replace(row, tied=marks.get(id(row))) for row in rows], best.factors
-
-
-def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], alpha: float) -> Row:
-    counted = Counter(record.outcome for record, _ in group.runs)
-    bad = len(group.runs) - counted["ok"]
-    return Row(
-        factors=group.factors,
-        runs=len(group.runs),
-        outcomes={outcome: counted[outcome] for outcome in OUTCOMES},
-        metrics={name: _interval(name, group.values(name), alpha) for name in names},
-        vs_baseline=contrasts,
-        failure_rate=wilson_interval(bad, len(group.runs), alpha) if bad else None,
-    )
-
-
-def _interval(name: str, values: Mapping[int, float], alpha: float) -> Interval:
-    found = mean_interval(list(values.values()), alpha)
-    return replace(found, low=None, high=None) if is_bounded(name) else found
-
-
-def _best_first(rows: Sequence[Row], name: str) -> tuple[Row, ...]:
-    """By the metric's mean; rows without one come last."""
-    sign = 1 if METRICS[name].higher_is_better is False else -1
-    means = {id(row): row.metrics[name].mean for row in rows}
-    return tuple(sorted(rows, key=lambda row: (means[id(row)] is None, sign * (means[id(row)] or 0.0))))
 
 
 def _definition(records: Sequence[RunRecord]) -> str:

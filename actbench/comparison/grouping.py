@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
 from actbench.comparison.factors import Cell, check_keys, context, distinct, fitting, varying
-from actbench.comparison.result import Value
+from actbench.comparison.result import Tuned, Value
 from actbench.record import RunRecord
 
 Run = tuple[RunRecord, Cell]
@@ -23,11 +23,13 @@ class Group:
         factors: What they share.
         runs: The records, each with its flat keys.
         averaged: Factors over which each seed's values are averaged.
+        picked: Tuned factor -> the value of these runs.
     """
 
     factors: Mapping[str, Value]
     runs: Sequence[Run]
     averaged: tuple[str, ...] = ()
+    picked: Mapping[str, Value] = field(default_factory=dict)
 
     def values(self, metric: str) -> dict[int, float]:
         """Seed -> value: the mean over the combinations of ``averaged``, for seeds that have one in each of them."""
@@ -46,6 +48,7 @@ class Table:
         repeats: Runs left out because they repeat a shown one's settings and seed.
         everything: All runs that the table could be about, whatever this view hides or averages, and what varies in
             them: what hypotheses are judged by.
+        tuned: How each group's value of some factors was picked; None at common values.
     """
 
     factors: tuple[str, ...]
@@ -54,6 +57,7 @@ class Table:
     shown: tuple[Group, ...]
     repeats: int
     everything: tuple[Sequence[Run], tuple[str, ...]]
+    tuned: Tuned | None = None
 
     @property
     def runs(self) -> list[Run]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from actbench.comparison.extras import Pairs, Reach
 from actbench.record import METRICS
 from actbench.statistics import Difference, Interval
 
@@ -125,6 +126,19 @@ class Expectation:
 
 
 @dataclass(frozen=True)
+class Tuned:
+    """How each row got its own value of some factors.
+
+    Args:
+        factors: What was tuned.
+        by: The validation metric whose best mean picked the values.
+    """
+
+    factors: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True)
 class Row:
     """All runs that share one combination of the factors' values.
 
@@ -136,6 +150,8 @@ class Row:
         vs_baseline: Metric -> contrast; empty for a baseline row.
         tied: Whether the row can't be told from the best one in the leading metric; None where nothing can be said.
         failure_rate: Wilson interval of the share of runs that are not ``ok``; None when all are.
+        reach: Speed of convergence; None unless asked for.
+        picked: Tuned factor -> its value for this row; empty in a table at common values.
     """
 
     factors: Mapping[str, Value]
@@ -145,6 +161,8 @@ class Row:
     vs_baseline: Mapping[str, Contrast]
     tied: bool | None = None
     failure_rate: tuple[float, float] | None = None
+    reach: Reach | None = None
+    picked: Mapping[str, Value] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON; fractions stay fractions."""
@@ -156,6 +174,7 @@ class Row:
             "vs_baseline": {name: contrast.to_dict() for name, contrast in self.vs_baseline.items()},
             "tied_with_best": self.tied,
             "failure_rate": None if self.failure_rate is None else list(self.failure_rate),
+            **({} if self.reach is None else {"reach": self.reach.to_dict()}),
         }
 
 
@@ -179,6 +198,9 @@ class Comparison:
         interaction: Of the two factors that vary; None where more or fewer do, or nothing can be said.
         verdicts: What the differences of the leading metric amount to, the most useful sentence first.
         expectations: The study's hypotheses, judged by all its runs.
+        pairs: Every row against every other one; None unless asked for.
+        methods: How the numbers came about, in prose; empty unless asked for.
+        tuned: How the rows were tuned; None at common values.
     """
 
     study: str
@@ -195,11 +217,15 @@ class Comparison:
     interaction: Interaction | None = None
     verdicts: tuple[str, ...] = ()
     expectations: tuple[Expectation, ...] = ()
+    pairs: Pairs | None = None
+    methods: str = ""
+    tuned: Tuned | None = None
 
     @property
     def title(self) -> str:
-        """Study and context in one line."""
-        return " · ".join((self.study, *self.context.values()))
+        """Study and context in one line, and what is tuned."""
+        tuned = (f"tuned on validation: {', '.join(self.tuned.factors)}",) if self.tuned else ()
+        return " · ".join((self.study, *self.context.values(), *tuned))
 
     def is_baseline(self, row: Row) -> bool:
         """Whether this is (one of) the rows that the others are compared to."""
@@ -216,7 +242,14 @@ class Comparison:
             "interaction": None if self.interaction is None else self.interaction.to_dict(),
             "verdicts": list(self.verdicts),
             "expectations": [expectation.to_dict() for expectation in self.expectations],
+            **({} if self.pairs is None else {"all_pairs": self.pairs.to_dict()}),
+            **({"methods": self.methods} if self.methods else {}),
+            **({} if self.tuned is None else {"tuned": self._tuned(self.tuned)}),
         }
+
+    def _tuned(self, tuned: Tuned) -> dict[str, Any]:
+        picked = [dict(row.picked) for row in self.rows]
+        return {"factors": list(tuned.factors), "by": tuned.by, "picked": picked}
 
 
 @dataclass(frozen=True)

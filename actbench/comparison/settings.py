@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from actbench.config import Compare
 from actbench.config.claims import expectation
+from actbench.config.design import Design
 from actbench.config.nodes import Unreadable, read
 from actbench.config.problems import Source
 from actbench.errors import UsageError
 
 
 def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
-    """``baseline``, ``metric`` and ``expect`` of the study's config, as far as it has them.
+    """``baseline``, ``metric``, ``tune`` and ``expect`` of the study's config, as far as it has them.
 
     What can't be used is left out with a warning: the runs can be compared without it.
 
@@ -35,6 +36,7 @@ def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         return {}
     found = dict(_compare_section(content.get("compare"), study.name, warnings))
+    found |= _tune(content, study.name, warnings)
     expectations = list(_expectations(content.get("expect"), study.name, warnings))
     return {**found, "expect": expectations} if expectations else found
 
@@ -59,6 +61,14 @@ def _compare_section(section: Any, study: str, warnings: list[str]) -> Iterator[
             yield key, section[key]
         except ValidationError as error:
             warnings.append(f"{study}/study.yaml: compare.{key} is ignored, {reason(error)}")
+
+
+def _tune(content: Mapping[str, Any], study: str, warnings: list[str]) -> dict[str, Any]:
+    try:
+        return {"tune": Design.model_validate({"tune": content["tune"]}).tune} if "tune" in content else {}
+    except ValidationError as error:
+        warnings.append(f"{study}/study.yaml: tune is ignored, {reason(error)}")
+        return {}
 
 
 def _expectations(texts: Any, study: str, warnings: list[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from actbench.components import Component, Options, message, shown
-from actbench.config.design import MOST_SPECS, Design, baseline_faults, sweep_faults
+from actbench.config.design import MOST_SPECS, Design, baseline_faults, sweep_faults, tune_faults
 from actbench.config.keys import put, section_of, split
 from actbench.config.problems import Fault, Path
 from actbench.spec import RunSpec
@@ -58,7 +58,7 @@ def check(content: Mapping[str, Any]) -> Outline:
     choices = _usable_choices(content.get("sweep"))
     design, faults = _validated(Design, {key: content[key] for key in DESIGN_KEYS if key in content})
     base, base_faults = _spec(run, choices, _filling(run, choices))
-    faults += [*_unknown_keys(content), *base_faults, *_baseline_faults(design, choices)]
+    faults += [*_unknown_keys(content), *base_faults, *_baseline_faults(design, choices), *_tune_faults(design)]
     count = math.prod(map(len, choices.values())) * (len(design.seeds) if design else 1)
     if count > MOST_SPECS:
         raise Rejected([*faults, Fault(("sweep",), f"{count:,} runs are more than a study may have: {MOST_SPECS:,}")])
@@ -172,6 +172,11 @@ def _written_at(path: Path, picked: Mapping[str, int]) -> Path:
 def _baseline_faults(design: Design | None, choices: Choices) -> list[Fault]:
     wrong = baseline_faults(design.compare.baseline, choices) if design else []
     return [Fault(("compare", "baseline", *location), text) for location, text in wrong]
+
+
+def _tune_faults(design: Design | None) -> list[Fault]:
+    wrong = tune_faults(design.tune, design.compare.baseline, design.sweep) if design else []
+    return [Fault(("tune", *location), text) for location, text in wrong]
 
 
 def _validated(model: type[Checked], content: Mapping[str, Any]) -> tuple[Checked | None, list[Fault]]:

@@ -119,6 +119,30 @@ def _wrong_expectation(text: str) -> str | None:
     return None
 
 
+def untunable(key: str) -> str | None:
+    """Why a factor can't be tuned; None when it can."""
+    if key.split(".")[0] == "activation":
+        return "the activation is what is compared, so it can't be tuned"
+    if key.split(".")[0] in ("dataset", "model"):
+        return f"runs that differ in '{key}' stand in different tables, so it can't be tuned"
+    return None
+
+
+def _tune(value: Any) -> tuple[str, ...]:
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)):
+        raise _error(f"'tune' should be a swept key or a list of them, not {shown(value)}")
+    _refuse_if(((index,), text) for index, key in enumerate(given) if (text := _wrong_factor(key)))
+    _refuse_if(_repeated(given))
+    return tuple(given)
+
+
+def _wrong_factor(key: Any) -> str | None:
+    if not isinstance(key, str):
+        return f"a factor should be a dotted key of a run, not {shown(key)}"
+    return refusal(key) or untunable(key)
+
+
 class Compare(Options):
     """What ``compare`` does unless its command line says otherwise.
 
@@ -141,6 +165,7 @@ class Design(Options):
         seeds: One run each; a number n in a config stands for 0 … n - 1.
         sweep: Dotted key -> values; every combination is run.
         compare: How ``compare`` looks at it.
+        tune: Swept keys of which ``compare`` picks each row's own value by the validation metric.
         expect: Hypotheses, verbatim; ``compare`` judges them (grammar: ``config.claims``).
     """
 
@@ -149,6 +174,7 @@ class Design(Options):
     seeds: Annotated[tuple[int, ...], BeforeValidator(_seeds)] = (0, 1, 2, 3, 4)
     sweep: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_sweep)] = Field(default_factory=dict)
     compare: Compare = Field(default_factory=Compare)
+    tune: Annotated[tuple[str, ...], BeforeValidator(_tune)] = ()
     expect: Annotated[tuple[str, ...], BeforeValidator(_expectations)] = ()
 
 
@@ -159,6 +185,20 @@ def baseline_faults(baseline: Mapping[str, Any], choices: Mapping[str, Any]) -> 
         for key, value in baseline.items()
         if key in choices and not any(_same(key, value, choice) for choice in choices[key])
     ]
+
+
+def tune_faults(tune: Iterable[str], baseline: Mapping[str, Any], sweep: Iterable[str]) -> list[Wrong]:
+    """Tuned factors that have no values to choose from, or that the baseline holds at one."""
+    swept = tuple(sweep)
+    wrong: list[Wrong] = []
+    for index, key in enumerate(tune):
+        if key not in swept:
+            near = plugins.nearest(key, swept)
+            hint = f"did you mean '{near}'?" if near else f"add it to 'sweep' ({', '.join(swept) or 'empty'})"
+            wrong.append(((index,), f"'{key}' is not swept, so there is nothing to tune — {hint}"))
+        elif key in baseline:
+            wrong.append(((index,), f"'{key}' is held by 'compare.baseline', so it can't be tuned: take it out of one"))
+    return wrong
 
 
 def _same(key: str, value: Any, choice: Any) -> bool:

@@ -17,7 +17,7 @@ _DEEPEST = 10  # the longest key of a run has four parts
 _WHOLE = ("study", "description")
 """Keys whose value is text: a comma in it separates nothing."""
 
-_LISTS = ("seeds", "sweep", "compare", "expect")
+_LISTS = ("seeds", "sweep", "compare", "tune", "expect")
 """Keys (and those below them) that hold lists themselves: a comma list is that list, not a sweep."""
 
 _PIECE = re.compile(r"""(?P<quoted>"(?:\\.|[^"\\])*"|'(?:''|[^'])*')|(?P<open>[\[{(])|(?P<close>[\]})])|.""", re.DOTALL)

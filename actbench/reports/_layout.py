@@ -45,8 +45,10 @@ def columns(comparison: Comparison, *, details: int = 3) -> list[Column]:
         details: What there is room for: 3 everything, 2 no parameters, 1 nor the range of dead units, 0 nor the wins.
     """
     rows = comparison.rows
-    names = _text.short_names(comparison.factors)
+    tuned = comparison.tuned.factors if comparison.tuned else ()
+    names = _text.short_names((*comparison.factors, *tuned))
     found = [Column(names[key], [show(row.factors[key]) for row in rows], numeric=False) for key in comparison.factors]
+    found += [Column(f"picked {names[key]}", [show(row.picked[key]) for row in rows], numeric=False) for key in tuned]
     if marks := _ties(rows):
         found.append(Column("", marks))
     for metric in comparison.metrics:
@@ -57,6 +59,7 @@ def columns(comparison: Comparison, *, details: int = 3) -> list[Column]:
     if any(_text.outcomes(row) for row in rows):
         texts = [_text.outcomes(row) for row in rows]
         found.append(Column("outcomes", texts, ["bad" if text else "" for text in texts], numeric=False))
+    found += _reach(rows)
     if DEAD not in comparison.metrics:
         found.append(Column("dead", [_dead(row, with_range=details > 1) for row in rows]))
     if details > 2 and _common_parameters(comparison) is None:
@@ -77,6 +80,9 @@ def caption(comparison: Comparison) -> list[str]:
         ]
     if any(is_bounded(metric) for metric in comparison.metrics):
         lines.append("health shares: mean (range), p by sign-flip")
+    lines += _reach_in_words(comparison.rows)
+    if comparison.tuned:
+        lines.append(f"picked: the value with the row's best mean {comparison.tuned.by}")
     lines.append(f"dead: mean share (range) of hidden units with {comparison.dead}")
     if any(row.failure_rate for row in comparison.rows):
         lines.append("outcomes: Wilson interval of the share that went wrong")
@@ -123,6 +129,17 @@ def _versus(comparison: Comparison, metric: str, *, with_wins: bool) -> list[Col
         title = "higher in" if higher is None else "better in"
         found.append(Column(title, [_text.wins(one) if one else "" for one in contrasts]))
     return found
+
+
+def _reach(rows: Sequence[Row]) -> list[Column]:
+    """Speed of convergence, when it was asked for."""
+    found = [row.reach for row in rows if row.reach is not None]
+    return [Column(_text.reach_title(found[0]), list(map(_text.reach, found)))] if found else []
+
+
+def _reach_in_words(rows: Sequence[Row]) -> list[str]:
+    found = [row.reach for row in rows if row.reach is not None]
+    return [_text.reach_in_words(found[0])] if found else []
 
 
 def _interval_in_words(comparison: Comparison) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from actbench.comparison.amounts import number, signed
 from actbench.comparison.evidence import in_words
+from actbench.comparison.extras import REACH_METRIC, Reach
 from actbench.comparison.result import Contrast, Expectation, Row, is_bounded
 from actbench.config import claims
 from actbench.record import METRICS
@@ -94,6 +95,25 @@ def verdicts(found: Sequence[str], most: int | None) -> list[str]:
     if most is None or len(found) <= most:
         return list(found)
     return [*found[:most], f"… and {len(found) - most} more (--verdicts all)"]
+
+
+def reach_title(found: Reach) -> str:
+    """The heading of the column with the speed of convergence; ``reach_in_words`` says of what."""
+    return f"epochs (to {100 * found.level:g} %)"
+
+
+def reach(found: Reach) -> str:
+    """A row's speed of convergence, as ``3.4 (4 of 5)``; a dash when no seed got there."""
+    epochs = NOTHING if found.epochs is None else f"{found.epochs:.1f}"
+    return f"{epochs} ({found.reached} of {found.n})"
+
+
+def reach_in_words(found: Reach) -> str:
+    """What the figures of that column mean."""
+    return (
+        f"{reach_title(found)}: epochs to {REACH_METRIC} ≥ {100 * found.level:g} %, mean over the seeds that "
+        "reached it (k of n reached; the others are in no mean)"
+    )
 
 
 def short_names(keys: Iterable[str]) -> Mapping[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TextIO
 
+from actbench.comparison.extras import Pairs
 from actbench.comparison.result import Comparison, Comparisons
 from actbench.record import METRICS
+from actbench.reports import _pairs
 from actbench.reports._layout import Column, caption, columns
 
 SPELLED = {
@@ -34,15 +36,30 @@ class LatexReport:
             target.write(f"% warning: {' '.join(warning.split())}\n")
         for comparison in comparisons.comparisons:
             target.write("\n".join(_table(comparison)) + "\n")
+            if comparison.pairs is not None:
+                target.write("\n".join(_pairs_table(comparison.pairs)) + "\n")
+            if comparison.methods:
+                target.write(f"\n{escaped(comparison.methods)}\n")
 
 
 def _table(comparison: Comparison) -> Iterator[str]:
     # As few columns as there are: a page is narrower than a terminal.
     found = [column for column in columns(comparison, details=0) if column.title]  # without the column of marks
-    heading, *rows = zip(*(_column(column, _best(comparison, column.title)) for column in found), strict=True)
+    yield from _float(found, [_best(comparison, column.title) for column in found], _caption(comparison))
+
+
+def _pairs_table(pairs: Pairs) -> Iterator[str]:
+    found = _pairs.columns(pairs)
+    statements = (_pairs.title(pairs), *_pairs.remainder(pairs), _pairs.caption(pairs))
+    yield from _float(found, [()] * len(found), escaped(f"{'; '.join(statements)}."))
+
+
+def _float(found: Sequence[Column], bold: Sequence[Collection[int]], text: str) -> Iterator[str]:
+    """A ``table`` of these columns, with the rows that are bold in each, and its caption."""
+    heading, *rows = zip(*map(_column, found, bold), strict=True)
     yield r"\begin{table}"
     yield r"  \centering\small\setlength{\tabcolsep}{4pt}"
-    yield f"  \\caption{{{_caption(comparison)}}}"
+    yield f"  \\caption{{{text}}}"
     yield f"  \\begin{{tabular}}{{@{{}}{' '.join('r@{}l' if column.numeric else 'l' for column in found)}@{{}}}}"
     yield r"    \toprule"
     yield _line(heading)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+from actbench.comparison.extras import Pairs
 from actbench.comparison.result import Comparisons
-from actbench.reports import _text
-from actbench.reports._layout import caption, columns
+from actbench.reports import _pairs, _text
+from actbench.reports._layout import Column, caption, columns
 
 
 class MarkdownReport:
@@ -16,13 +17,10 @@ class MarkdownReport:
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
         """Write a heading, a table and a caption a comparison, then the warnings as a list."""
         for comparison in comparisons.comparisons:
-            found = columns(comparison)
             lines = [
                 f"### {_escaped(comparison.title)}",
                 "",
-                _line(column.title for column in found),
-                _line("---:" if column.numeric else ":---" for column in found),
-                *(_line(column.cells[index] for column in found) for index in range(len(comparison.rows))),
+                *_table(columns(comparison)),
                 "",
                 f"{_escaped('; '.join(caption(comparison)))}.",
                 "",
@@ -32,9 +30,33 @@ class MarkdownReport:
                 [_text.expectation(one) for one in comparison.expectations],
             ):
                 lines += [*(f"- {_escaped(sentence)}" for sentence in sentences), *([""] if sentences else [])]
+            if comparison.pairs is not None:
+                lines += _all_pairs(comparison.pairs)
+            if comparison.methods:
+                lines += [f"**Methods.** {_escaped(comparison.methods)}", ""]
             target.write("\n".join(lines) + "\n")
         for warning in comparisons.warnings:
             target.write(f"- **Warning:** {_escaped(warning)}\n")
+
+
+def _table(found: Sequence[Column]) -> list[str]:
+    return [
+        _line(column.title for column in found),
+        _line("---:" if column.numeric else ":---" for column in found),
+        *(_line(cells) for cells in zip(*(column.cells for column in found), strict=True)),
+    ]
+
+
+def _all_pairs(pairs: Pairs) -> list[str]:
+    statements = "; ".join((*_pairs.remainder(pairs), _pairs.caption(pairs)))
+    return [
+        f"#### {_escaped(_pairs.title(pairs))}",
+        "",
+        *_table(_pairs.columns(pairs)),
+        "",
+        f"{_escaped(statements)}.",
+        "",
+    ]
 
 
 def _line(cells: Iterable[str]) -> str:

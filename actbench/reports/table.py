@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from actbench.comparison.extras import Pairs
 from actbench.comparison.result import Comparison, Comparisons
-from actbench.reports import _text
+from actbench.reports import _pairs, _text
 from actbench.reports._layout import Column, caption, columns
 
 PLAIN_WIDTH = 120
@@ -37,13 +38,17 @@ class TableReport:
         console = console_for(target)
         for comparison in comparisons.comparisons:
             console.print(Text(f"{comparison.title}\n", style="bold"))
-            console.print(_table(_that_fit(comparison, console.width)))
+            console.print(_table(_that_fit(_layouts(comparison), console.width)))
             console.print(Text(f"\n{'; '.join(caption(comparison))}.\n", style="dim"))
             for sentences in (
                 _text.verdicts(comparison.verdicts, comparisons.most_verdicts),
                 [_text.expectation(one) for one in comparison.expectations],
             ):
                 _print_list(console, sentences)
+            if comparison.pairs is not None:
+                _print_pairs(console, comparison.pairs)
+            if comparison.methods:
+                console.print(Text.assemble(("Methods. ", "bold"), comparison.methods, "\n"))
         for warning in comparisons.warnings:
             console.print(Text.assemble(("warning: ", "yellow"), warning))
 
@@ -59,6 +64,13 @@ def _print_list(console: Console, sentences: Sequence[str]) -> None:
     console.print()
 
 
+def _print_pairs(console: Console, pairs: Pairs) -> None:
+    flat = _pairs.columns(pairs)
+    console.print(Text(f"{_pairs.title(pairs)}\n", style="bold"))
+    console.print(_table(_that_fit([flat, _stacked(flat), _stacked(_named_in_two_lines(flat))], console.width)))
+    console.print(Text(f"\n{'; '.join((*_pairs.remainder(pairs), _pairs.caption(pairs)))}.\n", style="dim"))
+
+
 def console_for(target: TextIO) -> Console:
     """Rich on ``target``: colours and the terminal's width only where there is a terminal."""
     width = None if target.isatty() else PLAIN_WIDTH
@@ -70,10 +82,14 @@ def grid() -> Table:
     return Table(box=SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, collapse_padding=True)
 
 
-def _that_fit(comparison: Comparison, width: int) -> list[Column]:
-    """As much as there is room for; in a narrow terminal, intervals go below their means."""
+def _layouts(comparison: Comparison) -> list[list[Column]]:
+    """From all details to the fewest; in a narrow terminal, intervals go below their means."""
     flat = [columns(comparison, details=details) for details in range(MOST_DETAILS, -1, -1)]
-    layouts = [*flat, *(_stacked(layout) for layout in flat[-2:])]
+    return [*flat, *(_stacked(layout) for layout in flat[-2:])]
+
+
+def _that_fit(layouts: Sequence[list[Column]], width: int) -> list[Column]:
+    """The first that there is room for, otherwise the last."""
     for layout in layouts:
         if sum(column.width + GAP for column in layout) - GAP <= width:
             return layout
@@ -81,14 +97,26 @@ def _that_fit(comparison: Comparison, width: int) -> list[Column]:
 
 
 def _stacked(layout: list[Column]) -> list[Column]:
+    """Intervals, ranges and units stand in a second line."""
     return [
         replace(
             column,
             title=column.title.replace(" (", "\n("),
-            cells=[COUNT.sub(r"\1\n", cell.replace(" [", "\n[")) for cell in column.cells],
+            cells=[COUNT.sub(r"\1\n", _broken(cell, " [", *[" ("] * column.numeric)) for cell in column.cells],
         )
         for column in layout
     ]
+
+
+def _named_in_two_lines(layout: list[Column]) -> list[Column]:
+    """Of a row's name, what stands in brackets goes below the rest."""
+    return [replace(column, cells=[_broken(cell, " (") for cell in column.cells]) for column in layout]
+
+
+def _broken(cell: str, *beginnings: str) -> str:
+    for beginning in beginnings:
+        cell = cell.replace(beginning, f"\n{beginning.strip()}")
+    return cell
 
 
 def _table(found: list[Column]) -> Table:
