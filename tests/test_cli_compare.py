@@ -156,6 +156,17 @@ def test_results_can_be_held_against_earlier_ones(results, tmp_path):
     assert "identical" in found.stdout
 
 
+def test_two_folders_with_the_same_runs_are_the_base_and_the_new_results(results, tmp_path):
+    save(tmp_path, cells({"relu": [0.80, 0.81, 0.82], "elu": [0.912, 0.918, 0.933]}))
+    assert call("compare", results, tmp_path) == call("compare", tmp_path, "--against", results)
+
+
+def test_folders_with_different_runs_are_pooled(results):
+    first, second = sorted((results / "demo/runs").glob("relu*"))[:2]
+    (pooled,) = json.loads(call("compare", first, second, "--json"))["comparisons"]
+    assert [row["runs"] for row in pooled["rows"]] == [2]
+
+
 def test_a_gate_that_can_not_be_read_ends_with_two(expecting):
     with pytest.raises(UsageError, match="is no gate; write"):
         call("compare", expecting, "--fail-if", "faster")

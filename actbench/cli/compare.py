@@ -22,8 +22,8 @@ GATES_VARIABLE = "ACTBENCH_COMPARE_FAIL_IF"
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Results, studies or runs; two folders at once are pooled (--against BASE compares NEW with it). "
-        "[default: results]",
+        help="Results, studies or runs. BASE NEW, two folders with the same runs, compares NEW with BASE; other paths "
+        "are pooled. [default: results]",
         metavar="PATH",
     ),
 ]
@@ -107,9 +107,18 @@ def compare(
 
 
 def _records(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[Records, Records | None]:
-    """The results, and those to compare them with; curves are read only where something needs them."""
+    """The results, and those to compare them with; curves are read only where something needs them.
+
+    Two paths that hold the same runs of a study are its old and its new results (BASE NEW): pooling them would only
+    find those runs twice.
+    """
     from actbench.store import read_results
 
+    if not against and len(paths) == 2:
+        base, new = (read_results(path, curves=curves) for path in paths)
+        earlier = {(record.study, record.spec.digest) for record in base}
+        if any((record.study, record.spec.digest) in earlier for record in new):
+            return new, base
     return read_results(*paths, curves=curves), read_results(*against, curves=curves) if against else None
 
 
