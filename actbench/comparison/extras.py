@@ -15,6 +15,19 @@ REACH_METRIC = "val.accuracy"
 """How fast a run learns is judged on validation examples, the only ones that are looked at after every epoch."""
 
 
+def difference_numbers(found: Difference, p_adjusted: float | None) -> dict[str, Any]:
+    """What the JSON says of any paired difference."""
+    return {
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "p_adjusted": p_adjusted,
+        "n_pairs": found.n_pairs,
+        "wins": found.wins,
+    }
+
+
 @dataclass(frozen=True)
 class Extras:
     """What to add to every table.
@@ -76,16 +89,7 @@ class RowPair:
 
     def numbers(self) -> dict[str, Any]:
         """All but the factors, as in the JSON."""
-        found = self.difference
-        return {
-            "difference": found.difference,
-            "low": found.low,
-            "high": found.high,
-            "p": found.p,
-            "p_adjusted": self.p_adjusted,
-            "n_pairs": found.n_pairs,
-            "wins": found.wins,
-        }
+        return difference_numbers(self.difference, self.p_adjusted)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from actbench.comparison.extras import Pairs, Reach
+from actbench.comparison.extras import Pairs, Reach, difference_numbers
 from actbench.record import METRICS
 from actbench.statistics import Difference, Interval
 
@@ -40,18 +40,8 @@ class Contrast:
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON; what a reader of tables needs beyond it (losses, note, sd) stays out."""
-        found = self.difference
-        return {
-            "difference": found.difference,
-            "low": found.low,
-            "high": found.high,
-            "p": found.p,
-            "p_adjusted": self.p_adjusted,
-            "n_pairs": found.n_pairs,
-            "wins": found.wins,
-            "pairing_gain": found.pairing_gain,
-            "significant": self.significant,
-        }
+        gain = {"pairing_gain": self.difference.pairing_gain, "significant": self.significant}
+        return difference_numbers(self.difference, self.p_adjusted) | gain
 
 
 @dataclass(frozen=True)
