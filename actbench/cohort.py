@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from math import prod
@@ -24,6 +24,10 @@ from actbench.spec import RunSpec, canonical_json
 
 PER_UNIT = "per_unit"
 """Last part of the name of a learned activation parameter that every unit has for itself."""
+
+
+VECTOR_STEP = 128
+"""Bytes that an elementwise loop of torch takes at once on a CPU with AVX-512; shorter registers divide it."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,10 @@ class _Group:
     learned: Mapping[str, bool]
     random: bool
 
+    def alone(self, run: int) -> _Group:
+        """The same for one of its runs."""
+        return replace(self, start=run, stop=run + 1)
+
 
 class Activations:
     """The ``Activate`` of a cohort: slices by activation, applies, concatenates.
@@ -143,6 +151,7 @@ class Activations:
         self._observe: Callable[[str, Tensor], None] | None = None
         self._params = params
         self._groups = _groups(specs)
+        self._runs = [group.alone(run) for group in self._groups for run in range(group.start, group.stop)]
         self._is_random = any(group.random for group in self._groups)
         seeds = list(dict.fromkeys(spec.seed for spec in specs))
         self._seed_of_run = [seeds.index(spec.seed) for spec in specs]
@@ -167,12 +176,11 @@ class Activations:
     def apply(self, layer: str, z: Tensor) -> Tensor:
         """Each run's f(z) without telling the observer: z (R, B, U, …) -> the same shape."""
         noise = self._uniform(z, self._noise) if self.training and self._is_random else None
-        if len(self._groups) == 1:
-            return self._apply_group(self._groups[0], layer, z, noise)
-        parts = separate(z, [group.stop - group.start for group in self._groups])
-        applied = [
-            self._apply_group(group, layer, part, noise) for group, part in zip(self._groups, parts, strict=True)
-        ]
+        groups = self._groups if _fills_vectors(z) else self._runs
+        if len(groups) == 1:
+            return self._apply_group(groups[0], layer, z, noise)
+        parts = separate(z, [group.stop - group.start for group in groups])
+        applied = [self._apply_group(group, layer, part, noise) for group, part in zip(groups, parts, strict=True)]
         return join(applied)
 
     def uniform(self, x: Tensor) -> Tensor:
@@ -207,6 +215,15 @@ def _groups(specs: Sequence[RunSpec]) -> list[_Group]:
         groups.append(_group(same[0].activation, start, start + len(same)))
         start += len(same)
     return groups
+
+
+def _fills_vectors(z: Tensor) -> bool:
+    """Whether each run's share of z is a whole number of the CPU's vector steps, two registers of 64 bytes.
+
+    What is left over is computed by scalar code, whose exp or tanh may differ in the last bit; run by run, the same
+    elements are left over as when the run is alone. Other devices have no such remainder.
+    """
+    return z.device.type != "cpu" or z[0].numel() * z.element_size() % VECTOR_STEP == 0
 
 
 def _group(component: Component, start: int, stop: int) -> _Group:

@@ -19,6 +19,9 @@ from torch import Tensor
 MOMENTUM, EPSILON = 0.1, 1e-5
 """Batch normalisation's, as in ``torch.nn.BatchNorm2d``."""
 
+CACHE_LINE = 64
+"""Bytes; torch's own allocations start on one."""
+
 BUFFERS = ("running_mean", "running_var")
 """Last part of the names of tensors that a run carries along but does not train."""
 
@@ -199,18 +202,21 @@ def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
+def _aligned(x: Tensor) -> Tensor:
+    """The tensor, or a copy if it starts off a cache line: a product's last bits depend on where its operands lie."""
+    return x if x.data_ptr() % CACHE_LINE == 0 else x.clone()
+
+
 class _LinearRunByRun(torch.autograd.Function):
-    """A matrix product a run, written into one tensor without stacking; the gradients likewise."""
+    """A matrix product a run, from operands that lie as those of a lone run do; the gradients likewise."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         y = x.new_empty(len(weight), x.shape[1], weight.shape[1])
         for run in range(len(weight)):
-            if bias is None:
-                torch.mm(x[run], weight[run].t(), out=y[run])
-            else:
-                torch.addmm(bias[run], x[run], weight[run].t(), out=y[run])
+            inputs, weights = _aligned(x[run]), _aligned(weight[run]).t()
+            y[run] = torch.mm(inputs, weights) if bias is None else torch.addmm(_aligned(bias[run]), inputs, weights)
         return y
 
     @staticmethod
@@ -220,8 +226,10 @@ class _LinearRunByRun(torch.autograd.Function):
         dx = torch.empty(x.shape, dtype=x.dtype) if ctx.needs_input_grad[0] else None
         dw = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         for run in range(len(weight)):
+            slope = _aligned(dy[run])
             if dx is not None:
-                torch.mm(dy[run], weight[run], out=dx[run])
+                dx[run] = torch.mm(slope, _aligned(weight[run]))
             if dw is not None:
-                torch.mm(dy[run].t(), x[run], out=dw[run])
-        return dx, dw, dy.sum(1) if ctx.needs_input_grad[2] else None
+                dw[run] = torch.mm(slope.t(), _aligned(x[run]))
+        db = torch.stack([_aligned(run).sum(0) for run in dy.unbind()]) if ctx.needs_input_grad[2] else None
+        return dx, dw, db

@@ -54,6 +54,21 @@ def every_activation() -> Iterator[RunSpec]:
     yield spec(activation={"name": "swish", "learned": True})
 
 
+ODD = {"name": "mlp", "hidden": [7, 5]}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_sizes_that_fill_no_cache_line_and_no_vector_change_nothing(precision: str, optimizer: str) -> None:
+    """Products round by where their operands lie, and exp by whether an element is left over by a vector loop."""
+    training = {"epochs": 2, "batch_size": 33, "precision": precision, "optimizer": {"name": optimizer, "lr": 0.01}}
+    for run in every_activation():
+        own = run.model_dump(mode="json") | {"model": ODD, "training": training}
+        runs = [RunSpec.model_validate(own | {"bias_init": bias}) for bias in (0.0, 0.01, 0.02)]
+        for one, record in zip(runs, records(*runs), strict=True):
+            assert numbers(record) == numbers(records(one)[0]), one.run_id
+
+
 def test_every_activation_is_bit_equal_in_a_cohort_and_alone() -> None:
     together = records(*every_activation())
     for run, record in zip(every_activation(), together, strict=True):
