@@ -1,13 +1,15 @@
 # make run    set up, train the quick start, print the comparison
 # make test   set up, lint, check types, run every test
+# make bench  compare the speed with that of its peers (45 minutes on two cores; BENCH=--quick: under five)
 # make clean  remove the virtual environment and caches; results stay
 
 PYTHON ?= python3
+BENCH ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint types tests clean
+.PHONY: run test lint types tests bench clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -26,6 +28,9 @@ types: $(VENV)/.installed-tests
 tests: $(VENV)/.installed-tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal
 
+bench: $(VENV)/.installed-bench
+	$(BIN)/python -m benchmarks.compare_peers $(BENCH)
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
@@ -34,6 +39,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-tests: $(VENV)/.installed
 	$(PIP) --group test --group lint
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP) --group bench
 	touch $@
 
 clean:

@@ -126,10 +126,10 @@ class Shuffled:
         orders = [torch.randperm(len(train), generator=generator).to(self._device) for generator in self._order]
         for start in range(0, len(train), self._size):
             chosen = [order[start : start + self._size] for order in orders]
-            pixels = [self._augmented(train.pixels[index], which) for which, index in enumerate(chosen)]
+            pixels = [self._augmented(train.pixels.index_select(0, index), which) for which, index in enumerate(chosen)]
             yield (
                 self._of_runs([self._images.normalise(p) for p in pixels]),
-                self._of_runs([train.labels[index] for index in chosen]),
+                self._of_runs([train.labels.index_select(0, index) for index in chosen]),
             )
 
     def _of_runs(self, by_seed: Sequence[Tensor]) -> Tensor:

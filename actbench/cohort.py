@@ -1,103 +1,23 @@
-"""Many runs as one: stack their tensors, know which run owns which, apply each run's own activation.
-
-A run owns the tensors that its own ``init`` returned. The stack is the union of the names; what a run lacks is zero and
-stays zero, because its gradient is masked. One rule covers biases on or off and learned activation parameters.
-"""
+"""The activations of a cohort: each run's own function and learned parameters, applied to tensors of many runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import groupby
-from math import prod
 
 import torch
 from torch import Tensor
 
 from actbench import activations
 from actbench.components import Component
-from actbench.layers import is_buffer, join, separate
+from actbench.layers import VECTOR_STEP, join, separate
 from actbench.rng import stream
 from actbench.spec import RunSpec, canonical_json
 
 PER_UNIT = "per_unit"
 """Last part of the name of a learned activation parameter that every unit has for itself."""
-
-
-VECTOR_STEP = 128
-"""Bytes that an elementwise loop of torch takes at once on a CPU with AVX-512; shorter registers divide it."""
-
-
-@dataclass(frozen=True)
-class Stack:
-    """The tensors of R runs, dimension 0 being the run.
-
-    Args:
-        tensors: Name -> (R, …); leaves that require gradients, but for the buffers.
-        owners: Name -> (R,) bool, which runs have the tensor; only for those that some run lacks.
-    """
-
-    tensors: Mapping[str, Tensor]
-    owners: Mapping[str, Tensor]
-
-    @cached_property
-    def trained(self) -> dict[str, Tensor]:
-        """The tensors that an optimizer may change."""
-        return {name: tensor for name, tensor in self.tensors.items() if not is_buffer(name)}
-
-    def mask_gradients(self) -> None:
-        """Zero the gradients of what a run does not own, in place, whatever they hold (a NaN times 0 is NaN).
-
-        What no loss depends on (weights before a step function) has the gradient 0 as well, not none: an optimizer
-        would pass over it, but not if a neighbour's loss depended on the same stack.
-        """
-        for tensor in self.trained.values():
-            if tensor.grad is None:
-                tensor.grad = torch.zeros_like(tensor)
-        for name, owned in self.owners.items():
-            gradient = self.tensors[name].grad
-            if gradient is not None:
-                gradient[~owned] = 0
-
-    def parameter_count(self, run: int) -> int:
-        """Numbers that this run trains."""
-        owned = (tensor for name, tensor in self.trained.items() if self._owns(name, run))
-        return sum(prod(tensor.shape[1:]) for tensor in owned)
-
-    def is_finite(self) -> Tensor:
-        """(R,) bool: whether every number of the run is finite."""
-        flags = [tensor.isfinite().reshape(len(tensor), -1).all(1) for tensor in self.tensors.values()]
-        return torch.stack(flags).all(0)
-
-    def learned(self, layer: str, run: int, component: Component) -> dict[str, Tensor]:
-        """One run's learned activation parameters in this layer, by option name."""
-        found = {}
-        for option, (shape, _) in activations.learned_parameters(component, 1).items():
-            found[option] = self.tensors[_name(layer, option, per_unit=bool(shape))].detach()[run]
-        return found
-
-    def _owns(self, name: str, run: int) -> bool:
-        return name not in self.owners or bool(self.owners[name][run])
-
-
-def stack(runs: Sequence[Mapping[str, Tensor]], device: torch.device) -> Stack:
-    """Stack the tensors that each run's ``init`` returned.
-
-    Raises:
-        ValueError: When two runs have tensors of one name but different shapes.
-    """
-    names = sorted({name for run in runs for name in run})  # an order that does not depend on the company
-    tensors, owners = {}, {}
-    for name in names:
-        example = next(run[name] for run in runs if name in run)
-        filled = torch.stack([run.get(name, torch.zeros_like(example)) for run in runs]).to(device)
-        tensors[name] = filled.requires_grad_(not is_buffer(name))
-        owned = torch.tensor([name in run for run in runs], device=device)
-        if not owned.all():
-            owners[name] = owned
-    return Stack(tensors, owners)
 
 
 def activation_tensors(component: Component, layers: Mapping[str, int], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -140,6 +60,8 @@ class _Group:
 class Activations:
     """The ``Activate`` of a cohort: slices by activation, applies, concatenates.
 
+    ``draws`` tells whether random numbers have been drawn so far.
+
     Args:
         specs: The cohort's runs, equal activations side by side.
         params: The stack's tensors; learned activation parameters are read from here at every call.
@@ -147,9 +69,9 @@ class Activations:
 
     def __init__(self, specs: Sequence[RunSpec], params: Mapping[str, Tensor]) -> None:
         """Group the runs and open their random streams, one a distinct seed."""
-        self.training = False
+        self.training = self.draws = False
         self._observe: Callable[[str, Tensor], None] | None = None
-        self._params = params
+        self._params, self._specs = params, specs
         self._groups = _groups(specs)
         self._runs = [group.alone(run) for group in self._groups for run in range(group.start, group.stop)]
         self._is_random = any(group.random for group in self._groups)
@@ -183,12 +105,20 @@ class Activations:
         applied = [self._apply_group(group, layer, part, noise) for group, part in zip(groups, parts, strict=True)]
         return join(applied)
 
+    def learned(self, layer: str, run: int) -> dict[str, Tensor]:
+        """One run's learned activation parameters in this layer, by option name."""
+        found = {}
+        for option, (shape, _) in activations.learned_parameters(self._specs[run].activation, 1).items():
+            found[option] = self._params[_name(layer, option, per_unit=bool(shape))].detach()[run]
+        return found
+
     def uniform(self, x: Tensor) -> Tensor:
         """Numbers in [0, 1) like x (R, B, …) from the dropout streams."""
         return self._uniform(x, self._dropout)
 
     def _uniform(self, x: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """Drawn on the CPU, so that the device does not decide the draw; equal for runs with equal seeds."""
+        self.draws = True
         drawn = [torch.rand(x.shape[1:], generator=generator, dtype=x.dtype) for generator in generators]
         return torch.stack(drawn).to(x.device)[self._seed_of_run]
 
@@ -205,7 +135,7 @@ class Activations:
         """The group's parameter (runs,) or (runs, U), shaped to broadcast over z (runs, B, U, …)."""
         values = self._params[name][group.start : group.stop]
         units = values.shape[1:] or (1,)
-        return values.view(-1, 1, *units, *(1 for _ in z.shape[3:]))
+        return values.view(-1, 1, *units, *(1 for _ in z.shape[3:])).to(z.dtype)
 
 
 def _groups(specs: Sequence[RunSpec]) -> list[_Group]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,10 @@ from actbench.errors import DeviceError
 
 if TYPE_CHECKING:
     import torch
+
+
+WORKER = "ACTBENCH_WORKER"
+"""Environment variable in which a worker process finds its number, counted from 0."""
 
 
 def choose(name: str) -> str:
@@ -29,9 +34,34 @@ def choose(name: str) -> str:
     return name
 
 
+def count(name: str) -> int:
+    """How many devices a name stands for: ``cuda`` for all GPUs of that kind, any other for one."""
+    if name != "cuda":
+        return 1
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def of_this_worker(name: str) -> str:
+    """The device that this process computes on: the workers of ``cuda`` take the GPUs in turn."""
+    number = os.environ.get(WORKER)
+    return name if name != "cuda" or number is None else f"cuda:{int(number) % count(name)}"
+
+
 def processors() -> int:
     """Processors that this process may use, which can be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """The processor's name as the system tells it, else the kind of machine."""
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
+    except OSError:  # not Linux
+        text = ""
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def accumulator(device: torch.device) -> torch.dtype:

@@ -43,11 +43,18 @@ class Tally:
         return cls(loss, correct)
 
     def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: mean losses (R,), logits (R, B, classes), labels (R, B); nothing waits for the device."""
-        size = labels.shape[1]
-        self.loss += losses.detach() * size
+        """Add a batch: mean losses (R,), logits (R, B, classes), labels (R, B); whoever calls counts ``examples``.
+
+        Nothing waits for the device, and all of it can be replayed from a CUDA graph.
+        """
+        self.loss += losses.detach() * labels.shape[1]
         self.correct += (logits.detach().argmax(2) == labels).sum(1)
-        self.examples += size
+
+    def reset(self) -> None:
+        """Forget what was seen, and stay where it is in memory."""
+        self.loss.zero_()
+        self.correct.zero_()
+        self.examples = 0
 
     def means(self) -> tuple[list[float], list[float]]:
         """Loss and accuracy of every run."""
@@ -69,6 +76,7 @@ def evaluate(forward: Forward, images: Images, examples: Examples, runs: int) ->
         logits = forward(x.expand(runs, *x.shape[1:]))
         expanded = labels.expand(runs, -1)
         tally.add(cross_entropy(logits, expanded), logits, expanded)
+        tally.examples += len(labels)
     return tally.means()
 
 

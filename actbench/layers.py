@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from actbench import dense
+
 MOMENTUM, EPSILON = 0.1, 1e-5
 """Batch normalisation's, as in ``torch.nn.BatchNorm2d``."""
 
-CACHE_LINE = 64
-"""Bytes; torch's own allocations start on one."""
+VECTOR_STEP = 128
+"""Bytes that an elementwise loop of torch takes at once on a CPU with AVX-512; shorter registers divide it."""
 
 BUFFERS = ("running_mean", "running_var")
 """Last part of the names of tensors that a run carries along but does not train."""
@@ -59,7 +61,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         (R, B, out).
     """
     if x.device.type == "cpu":
-        return _LinearRunByRun.apply(x, weight, bias)  # type: ignore[no-any-return]
+        return dense.linear(x, weight, bias)
     return linear_batched(x, weight, bias)
 
 
@@ -130,7 +132,7 @@ def batch_norm_folded(
     """``batch_norm`` in one call, every unit of every run being a channel of its own."""
     runs, examples = x.shape[:2]
     stacked = x.transpose(0, 1).flatten(1, 2)  # (B, R·C, …)
-    tensors = (tensor.view(-1) for tensor in (scale, shift, mean, variance))
+    tensors = (tensor.flatten() for tensor in (scale, shift, mean, variance))  # views of the running ones
     y = _normalise(stacked, *tensors, training=training)
     return y.view(examples, runs, -1, *y.shape[2:]).transpose(0, 1)
 
@@ -200,36 +202,3 @@ def _conv2d_channels_last(x: Tensor, weight: Tensor, bias: Tensor | None, *, pad
 
 def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def _aligned(x: Tensor) -> Tensor:
-    """The tensor, or a copy if it starts off a cache line: a product's last bits depend on where its operands lie."""
-    return x if x.data_ptr() % CACHE_LINE == 0 else x.clone()
-
-
-class _LinearRunByRun(torch.autograd.Function):
-    """A matrix product a run, from operands that lie as those of a lone run do; the gradients likewise."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        y = x.new_empty(len(weight), x.shape[1], weight.shape[1])
-        for run in range(len(weight)):
-            inputs, weights = _aligned(x[run]), _aligned(weight[run]).t()
-            y[run] = torch.mm(inputs, weights) if bias is None else torch.addmm(_aligned(bias[run]), inputs, weights)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        dy = gradients[0].contiguous()
-        dx = torch.empty(x.shape, dtype=x.dtype) if ctx.needs_input_grad[0] else None
-        dw = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
-        for run in range(len(weight)):
-            slope = _aligned(dy[run])
-            if dx is not None:
-                dx[run] = torch.mm(slope, _aligned(weight[run]))
-            if dw is not None:
-                dw[run] = torch.mm(slope.t(), _aligned(x[run]))
-        db = torch.stack([_aligned(run).sum(0) for run in dy.unbind()]) if ctx.needs_input_grad[2] else None
-        return dx, dw, db

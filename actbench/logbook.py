@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from actbench import environment
+from actbench import dense, environment
 from actbench.evaluation import Tally, evaluate, measure_gradients, measure_health
 from actbench.health.diagnosis import diagnose
 from actbench.health.dynamics import Dynamics
@@ -69,7 +69,8 @@ class Logbook:
         self._note_diverged(losses)
         seconds = time.perf_counter() - self._began
         timing = {"cohort_runs": self._runs, "cohort_seconds": seconds, "seconds": seconds / self._runs}
-        worker = environment.of_worker(session.device) | {"data": session.images.fingerprint}
+        worker = environment.of_worker(session.device)
+        worker |= {"data": session.images.fingerprint, "products": dense.in_use()}
         for run, spec in enumerate(session.cohort.specs):
             outcome, message = self._outcome(run)
             tested = {"test.accuracy": accuracies[run], "test.loss": losses[run]}
@@ -119,7 +120,7 @@ class Logbook:
         for layer in found["layers"]:
             name = layer["name"]
             layer |= self._dynamics.of_run(name, run) | {"gradient_norm": float(norms[name][run])}
-            learned = self._session.stack.learned(name, run, self._session.cohort.specs[run].activation)
+            learned = self._session.act.learned(name, run)
             if learned:
                 layer["learned"] = {option: float(values.mean()) for option, values in learned.items()}
         for count in ("born_dead", "died", "revived", "lost"):

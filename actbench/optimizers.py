@@ -65,6 +65,7 @@ class SGD(Options):
             momentum=self.momentum,
             dampening=self.dampening,
             nesterov=self.nesterov,
+            fused=True,
         )
 
 
@@ -88,7 +89,7 @@ class Adam(Options):
         import torch
 
         groups = _groups(parameters, decayed, self.weight_decay)
-        return torch.optim.Adam(groups, lr=self.lr, betas=self.betas, eps=self.eps)
+        return torch.optim.Adam(groups, lr=self.lr, betas=self.betas, eps=self.eps, fused=True)
 
 
 class AdamW(Options):
@@ -111,7 +112,7 @@ class AdamW(Options):
         import torch
 
         groups = _groups(parameters, decayed, self.weight_decay)
-        return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, eps=self.eps)
+        return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, eps=self.eps, fused=True)
 
 
 class RMSprop(Options):

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Literal
 
 from actbench import devices, environment, plan, plugins
+from actbench.claims import Claims
 from actbench.config import Study
 from actbench.engines import Engine, Work
 from actbench.errors import UsageError
+from actbench.estimates import Estimates
 from actbench.record import EpochDone, Event, Failed, Finished, RunRecord, Started
+from actbench.sharing import Share
 from actbench.spec import Cohort, Runtime
+from actbench.stopwatch import Stopwatch
 from actbench.store import Store, read_results
+from actbench.timings import read_timings
 
 Retry = Literal["failed", "none", "all"]
 
@@ -50,17 +55,23 @@ class Runner:
         self.engine: type[Engine] = plugins.load("engines", self.runtime.engine)
         self.store = Store(self.results, self.study.name)
         self.specs = self.study.specs()
+        self.share = Share(self.store, self.specs)
         earlier = [None if self.force else self.store.outcome(spec) for spec in self.specs]
         again = (None, *_AGAIN[self.retry])
         self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
         self.failed_before = 0 if "failed" in again else earlier.count("failed")
         self.jobs = self._jobs()
+        device, limit = self.runtime.device, self.runtime.cohort_size
+        self.estimates = read_timings(self.results, device) if self.waiting else Estimates()
         self.cohorts = plan.cohorts(
-            self.waiting, device=self.runtime.device, jobs=self.jobs, limit=self.runtime.cohort_size
+            self.waiting, device=device, jobs=self.jobs, limit=limit, weigh=self.estimates.weigh
         )
 
     def run(self) -> Iterator[Event]:
         """Compute and store what is waiting; yields the events as they come, already stored.
+
+        Another process may work on the same study: each run is computed by who claims it first, and this generator
+        ends when what is left is in other hands.
 
         Raises:
             UsageError: The data, the model or the device can't be had; nothing that is finished is lost.
@@ -68,46 +79,56 @@ class Runner:
         """
         if not self.cohorts:
             return
+        clock = Stopwatch()
         with self.engine(min(self.jobs, len(self.cohorts))) as working:
             for event in working.execute(Work(CHECK, self.runtime), self._samples()):
                 if isinstance(event, Failed):
                     raise UsageError(event.message)
             self.store.create(self.study.text)
-            finished: set[str] = set()
-            for event in working.execute(Work(TRAIN, self.runtime), self.cohorts):
-                yield self._stored(event, finished)
+            with Claims(self.store.folder) as claims:
+                finished: set[str] = set()
+                for cohorts in self.share.rounds(claims, self.cohorts):
+                    for event in working.execute(Work(TRAIN, self.runtime), cohorts):
+                        yield self._stored(clock.timed(event), finished, claims)
 
     def _jobs(self) -> int:
-        """Workers: as asked; else one a processor, or one for the device; one where the engine has no more."""
+        """Workers: as asked; else one a processor, or one a GPU; one where the engine has no more."""
         if not self.engine.parallel:
             return 1
         if self.runtime.jobs is not None:
             return self.runtime.jobs
-        return devices.processors() if self.runtime.device == "cpu" else 1
+        return devices.processors() if self.runtime.device == "cpu" else devices.count(self.runtime.device)
 
     def _samples(self) -> list[Cohort]:
         """One run of each kind that can fail to open, whatever its seed: these are tried before any training."""
         kinds = {spec.with_seed(0).digest: spec for cohort in self.cohorts for spec in cohort.specs}
         return plan.cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
 
-    def _stored(self, event: Event, finished: set[str]) -> Event:
-        """Write down what the event says; a record is completed with what only this process knows."""
+    def _stored(self, event: Event, finished: set[str], claims: Claims) -> Event:
+        """Write down what the event says, but for runs that were taken over; complete a record with what is known here.
+
+        A run is given back when it has ended.
+        """
         if isinstance(event, Started):
             for spec in event.cohort.specs:
-                self.store.begin(spec)
+                if claims.holds(self.store.run_folder(spec)):
+                    self.store.begin(spec)
         elif isinstance(event, EpochDone):
             for spec, row in zip(event.cohort.specs, event.rows, strict=True):
-                if row is not None:
+                if row is not None and claims.holds(self.store.run_folder(spec)):
                     self.store.append(spec, row)
         elif isinstance(event, Finished):
             told = {**environment.of_command(), **event.record.environment}
             event = Finished(replace(event.record, study=self.study.name, environment=told))
-            self.store.finish(event.record)
+            with claims.ending(self.store.run_folder(event.record.spec)) as held:
+                if held:
+                    self.store.finish(event.record)
             finished.add(event.record.spec.digest)
         else:
-            left = tuple(spec for spec in event.cohort.specs if spec.digest not in finished)
-            for spec in left:
-                self.store.fail(spec, event.message, event.traceback)
+            for spec in (spec for spec in event.cohort.specs if spec.digest not in finished):
+                with claims.ending(self.store.run_folder(spec)) as held:
+                    if held:
+                        self.store.fail(spec, event.message, event.traceback)
         return event
 
 
@@ -131,7 +152,8 @@ def run(
         data_folder: Where datasets lie; None for ``ACTBENCH_DATA`` or the platform's cache folder.
 
     Returns:
-        The records of all the study's runs, those that were finished before included.
+        The records of all the study's runs, those that were finished before included. Runs that another process is
+        computing are left out; a logged warning counts them and names the process.
 
     Raises:
         UsageError: Something the caller must mend: a dataset that is absent, a device that is not there.

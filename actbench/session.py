@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,18 +12,21 @@ from torch import Tensor
 
 from actbench import datasets, devices
 from actbench.batches import Images, Shuffled, to_device
-from actbench.cohort import Activations, Stack, activation_tensors, stack
+from actbench.cohort import Activations, activation_tensors
 from actbench.components import Component, resolve
 from actbench.errors import DeviceError, ModelError
+from actbench.evaluation import Tally
 from actbench.initializers import Initializer
 from actbench.models import Model, build
 from actbench.schedules import Constant
 from actbench.spec import Cohort, RunSpec, Runtime, canonical_json
+from actbench.stack import WEIGHTS, Stack, stack
+from actbench.step import Step, make_capturable, set_learning_rate, step_of
 
 
 @dataclass
 class Session:
-    """What training changes (``stack``, ``optimizer``, ``step``) and what it reads (the rest)."""
+    """What training changes (``stack``, ``optimizer``, ``tally``, ``steps``) and what it reads (the rest)."""
 
     cohort: Cohort
     device: torch.device
@@ -34,7 +37,9 @@ class Session:
     batches: Shuffled
     optimizer: torch.optim.Optimizer
     schedule: Constant
-    step: int = 0
+    tally: Tally
+    step: Step = field(init=False)
+    steps: int = 0
 
     @classmethod
     def open(cls, cohort: Cohort, runtime: Runtime) -> Session:
@@ -44,14 +49,13 @@ class Session:
             UsageError: The device, the dataset or the model can't be had as asked for.
         """
         training, specs = cohort.shared.training, cohort.specs
-        device = torch.device(devices.choose(runtime.device))
-        if device.type == "mps" and training.precision == "float64":
-            raise DeviceError("device 'mps' has no float64: choose precision: float32, or --device cpu")
-        images = _images(cohort.shared.dataset, training.precision, device, runtime.data_folder)
+        device = torch.device(devices.of_this_worker(devices.choose(runtime.device)))
+        _check_precision(training.precision, device)
+        images = _images(cohort.shared.dataset, training.dtype_name, device, runtime.data_folder)
         model = build(cohort.shared.model)
         runs = stack([_initial(spec, model, images) for spec in specs], device)
         _check_batches(cohort.shared, model, images)
-        return cls(
+        session = cls(
             cohort=cohort,
             device=device,
             images=images,
@@ -59,21 +63,40 @@ class Session:
             stack=runs,
             act=Activations(specs, runs.tensors),
             batches=Shuffled(images, [spec.seed for spec in specs], training.batch_size, training.augment),
-            optimizer=training.optimizer.build().build(runs.trained, _decayed(runs, training.decay)),
+            optimizer=training.optimizer.build().build(
+                runs.blocks, runs.blocks if training.decay == "all" else [WEIGHTS]
+            ),
             schedule=training.schedule.build(),
+            tally=Tally.of(len(specs), device),
         )
+        if device.type == "cuda":
+            make_capturable(session.optimizer, device)
+        session.step = step_of(session, capture=runtime.capture)
+        return session
 
     def forward(self, x: Tensor) -> Tensor:
         """X (R, B, C, H, W) -> logits (R, B, classes)."""
         return self.model.apply(self.stack.tensors, x, self.act)
 
+    def forward_in_training(self, x: Tensor) -> Tensor:
+        """The same in the training's precision; bfloat16 casts x and all but normalisation's tensors on the way.
+
+        In a user's own module torch's autocast decides what is cast.
+        """
+        if self.cohort.shared.training.precision != "bfloat16":
+            return self.forward(x)
+        if self.cohort.shared.model.path is not None:
+            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+                return self.forward(x).float()
+        half = {name: t if ".norm." in name else t.to(torch.bfloat16) for name, t in self.stack.tensors.items()}
+        return self.model.apply(half, x.to(torch.bfloat16), self.act).float()
+
     def set_learning_rate(self) -> None:
         """The schedule's rate for the step about to be taken."""
         epochs = self.cohort.shared.training.epochs
-        factor = self.schedule.factor(self.step, epochs * len(self.batches), len(self.batches))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * factor
-        self.step += 1
+        factor = self.schedule.factor(self.steps, epochs * len(self.batches), len(self.batches))
+        set_learning_rate(self.optimizer, self.learning_rate * factor)
+        self.steps += 1
 
     @property
     def learning_rate(self) -> float:
@@ -82,9 +105,16 @@ class Session:
         return rate
 
 
-def _images(component: Component, precision: str, device: torch.device, folder: Path | None) -> Images:
+def _check_precision(precision: str, device: torch.device) -> None:
+    if device.type == "mps" and precision == "float64":
+        raise DeviceError("device 'mps' has no float64: choose precision: float32, or --device cpu")
+    if device.type != "cuda" and precision == "tf32":
+        raise DeviceError(f"device '{device.type}' has no TF32: choose precision: float32, or --device cuda")
+
+
+def _images(component: Component, dtype_name: str, device: torch.device, folder: Path | None) -> Images:
     data = _load(canonical_json(component.to_json()), datasets.data_folder(folder))
-    return to_device(data, device, getattr(torch, precision))
+    return to_device(data, device, getattr(torch, dtype_name))
 
 
 @lru_cache(maxsize=2)
@@ -97,15 +127,15 @@ def _load(component: str, folder: Path) -> datasets.Data:
 
 def _initial(spec: RunSpec, model: Model, images: Images) -> Mapping[str, Tensor]:
     """One run's tensors, its activation's learned parameters included."""
-    dtype = getattr(torch, spec.training.precision)
+    dtype = getattr(torch, spec.training.dtype_name)
     tensors = model.init(Initializer(spec, dtype), images.shape, images.classes)
     hidden = model.hidden_layers(images.shape, images.classes)
     return {**tensors, **activation_tensors(spec.activation, hidden, dtype)}
 
 
 def _decayed(runs: Stack, decay: str) -> list[str]:
-    """Names that weight decay reaches; weights are the tensors of two or more dimensions beside the run's."""
-    return [name for name, tensor in runs.trained.items() if decay == "all" or tensor.ndim > 2]
+    """The blocks that weight decay reaches."""
+    return list(runs.blocks) if decay == "all" else [WEIGHTS]
 
 
 def _check_batches(spec: RunSpec, model: Model, images: Images) -> None:

@@ -48,7 +48,9 @@ class Training(Options):
             normalisation and activation parameters.
         clip_norm: Largest L2 norm of one run's whole gradient; None leaves it alone.
         augment: Random crops and flips; None for none.
-        precision: The floating-point type of parameters, activations and gradients.
+        precision: The floating-point type of parameters, activations and gradients. ``tf32``: float32 with products
+            from inputs of ten bits (CUDA only). ``bfloat16``: training steps computed in bfloat16 on float32
+            parameters; evaluation and health stay in float32.
     """
 
     epochs: int = Field(default=5, ge=0)
@@ -60,7 +62,12 @@ class Training(Options):
     decay: Literal["all", "weights"] = "all"
     clip_norm: float | None = Field(default=None, gt=0)
     augment: Augment | None = None
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16", "float64"] = "float32"
+
+    @property
+    def dtype_name(self) -> str:
+        """The type that parameters are kept in, as torch names it."""
+        return "float64" if self.precision == "float64" else "float32"
 
 
 class Health(Options):
@@ -200,6 +207,8 @@ class Runtime:
         jobs: Worker processes; None lets the engine choose by the machine.
         cohort_size: Most runs that train together; None chooses by device and model.
         data_folder: Where datasets lie and are cached; None for the platform's user cache folder.
+        products: Which of ``dense.PRODUCTS`` compute on a CPU; ``auto`` for the fastest, measured once a machine.
+        capture: Whether CUDA devices take their steps from a captured graph.
     """
 
     device: str = "auto"
@@ -207,6 +216,8 @@ class Runtime:
     jobs: int | None = None
     cohort_size: int | None = None
     data_folder: Path | None = None
+    products: str = "auto"
+    capture: bool = True
 
 
 @dataclass(frozen=True)

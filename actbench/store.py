@@ -6,6 +6,7 @@
         metrics.jsonl    a line an epoch
         result.json      written last: its presence means finished
         error.txt        message and traceback, only when failed
+        claim.json       which process computes it, as long as one does (``claims``)
 
 Nothing in it depends on where the folder lies, so it can be copied and archived as it is.
 """
@@ -24,6 +25,7 @@ from actbench import plugins
 from actbench.comparison.settings import comparison_settings, reason
 from actbench.errors import ResultsError, UsageError
 from actbench.files import json_text, read_json, write_atomically, writing
+from actbench.headline import schema_and_outcome
 from actbench.record import OUTCOMES, SCHEMA, Outcome, RunRecord
 from actbench.spec import RunSpec
 
@@ -65,17 +67,34 @@ class Store:
         """
         folder = self.run_folder(spec)
         try:
-            content = read_json(folder / "result.json")
+            schema, outcome = schema_and_outcome(folder / "result.json")
         except FileNotFoundError:
             return "failed" if (folder / "error.txt").exists() else None
         except OSError as error:
             raise ResultsError(f"can't read {folder}: {error.strerror}") from error
         except ValueError:
             return None
-        schema, outcome = content.get("schema"), content.get("outcome")
         if isinstance(schema, int) and schema > SCHEMA:
             raise ResultsError(f"{folder} was written by a newer actbench: upgrade, or choose another results folder")
         return outcome if schema == SCHEMA and outcome in OUTCOMES else None
+
+    def ending(self, spec: RunSpec) -> tuple[str, int] | None:
+        """What tells one end of a run from another: the file that holds it, and when that was written.
+
+        None while the run has neither finished nor failed.
+
+        Raises:
+            ResultsError: When the folder can't be read.
+        """
+        folder = self.run_folder(spec)
+        for name in ("result.json", "error.txt"):
+            try:
+                return name, (folder / name).stat().st_mtime_ns
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise ResultsError(f"can't read {folder}: {error.strerror}") from error
+        return None
 
     def begin(self, spec: RunSpec) -> None:
         """Open the run's folder and remove what an earlier, interrupted or failed try left there."""

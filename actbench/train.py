@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import traceback
 from collections.abc import Iterator
 
 import torch
 
+from actbench import arithmetic, kernels
 from actbench.errors import ActbenchError, UsageError
-from actbench.evaluation import Tally, cross_entropy
+from actbench.evaluation import Tally
 from actbench.logbook import Logbook
-from actbench.optimizers import clip_gradients
 from actbench.record import EpochDone, Event, Failed, Finished, Started
 from actbench.session import Session
 from actbench.spec import Cohort, Runtime
@@ -24,7 +23,7 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     no result.
     """
     try:
-        with _plain_arithmetic():
+        with arithmetic.plain(kernels.choose(runtime.products).products):
             yield from _train(cohort, runtime)
         return
     except Exception as error:
@@ -65,44 +64,17 @@ def _train(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
 
 
 def train_epoch(session: Session) -> Tally:
-    """One pass over the training examples, and the losses seen on the way.
-
-    The losses are summed over the runs, never averaged: each run's gradient is its own, whatever the cohort's size.
-    Nothing here asks the device for a result.
-    """
-    training, act, stack = session.cohort.shared.training, session.act, session.stack
-    tally = Tally.of(len(session.cohort.specs), session.device)
+    """One pass over the training examples, and the losses seen on the way; nothing here waits for the device."""
+    tally, act = session.tally, session.act
+    tally.reset()
     act.training = True
-    for x, labels in session.batches.epoch():
-        session.set_learning_rate()
-        logits = session.forward(x)
-        losses = cross_entropy(logits, labels)
-        session.optimizer.zero_grad()
-        torch.autograd.backward(losses.sum())
-        stack.mask_gradients()
-        if training.clip_norm is not None:
-            clip_gradients(stack.trained.values(), training.clip_norm)
-        session.optimizer.step()
-        tally.add(losses, logits, labels)
+    with arithmetic.tf32(allowed=session.cohort.shared.training.precision == "tf32"):
+        for x, labels in session.batches.epoch():
+            session.set_learning_rate()
+            session.step(x, labels)
+            tally.examples += labels.shape[1]
     act.training = False
     return tally
-
-
-@contextlib.contextmanager
-def _plain_arithmetic() -> Iterator[None]:
-    """One thread, and no TF32 behind the back of ``precision: float32``.
-
-    The barriers of tiny kernels cost more than a second thread gains, and the number of threads moves last bits; cuDNN
-    rounds the inputs of convolutions to ten bits unless told otherwise.
-    """
-    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
-    torch.set_num_threads(1)
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.backends.cudnn.allow_tf32 = tf32
 
 
 def _failure(cohort: Cohort, error: Exception) -> Failed:

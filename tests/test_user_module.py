@@ -96,3 +96,13 @@ def test_an_activation_that_is_not_there_is_a_usage_error() -> None:
     assert failure.usage
     with pytest.raises(UsageError, match="nothing"):
         Session.open(Cohort((run,)), CPU)
+
+
+def test_a_module_trains_in_bfloat16_too() -> None:
+    """Its layers are cast by torch's autocast, which keeps batch norm in float32."""
+    model = {"name": "mine", "path": "user_parts:net"}
+    (coarse,) = records(spec(model=model, training={"precision": "bfloat16"}))
+    (fine,) = records(spec(model=model, training={"precision": "float32"}))
+    assert coarse.outcome == fine.outcome == "ok"
+    assert coarse.final["train.loss"] == pytest.approx(fine.final["train.loss"], rel=0.1)
+    assert coarse.final["train.loss"] != fine.final["train.loss"]

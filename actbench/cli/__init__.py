@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from actbench.cli import compare, diff, list_, run, show, verify
+from actbench.cli import compare, cost, diff, doctor, list_, plan, run, show, status, verify
 from actbench.errors import ActbenchError
 
 app = typer.Typer(
@@ -18,11 +18,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ACTBENCH"},
 )
 app.command("run")(run.run)
+app.command("plan")(plan.plan)
+app.command("status")(status.status)
 app.command("compare")(compare.compare)
 app.command("show")(show.show)
 app.command("diff")(diff.diff)
 app.command("list")(list_.list_)
 app.command("verify")(verify.verify)
+app.command("cost")(cost.cost)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:

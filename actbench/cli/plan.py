@@ -1,11 +1,57 @@
-"""What ``actbench run --dry-run`` prints: what would be run, with what time and disk it may take."""
+"""``actbench plan`` and ``run --dry-run``: what would be run, with what time and disk it may take."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from actbench.cli import run as running
 
 if TYPE_CHECKING:
     from actbench.runner import Runner
+
+SAMPLED = 50
+"""Finished runs whose files are measured: enough to tell the size of one."""
+
+
+def plan(
+    config: Annotated[Path, typer.Argument(help="A study's YAML file.", metavar="CONFIG")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Change a key by its dotted path; a comma list sweeps.", metavar="KEY=VALUE"),
+    ] = None,
+    results: Annotated[Path, typer.Option("-o", "--results", help="Folder for results.")] = Path("results"),
+    jobs: running.Jobs = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 …) or mps.")] = "auto",
+    engine: Annotated[str, typer.Option(help="Where runs are computed: see `actbench list engines`.")] = "pool",
+    cohort_size: Annotated[int | None, typer.Option(min=1, help="Most runs that train together.")] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="The study cut to seconds.")] = False,
+    retry: running.Retry = "failed",
+    force: Annotated[bool, typer.Option("--force", help="As if no run had finished.")] = False,
+    until: running.Until = None,
+    max_seeds: running.MaxSeeds = None,
+) -> None:
+    """What `run` would do: runs done and to do, estimated time and disk. Trains nothing and writes nothing."""
+    running.run(
+        config,
+        overrides,
+        results=results,
+        jobs=jobs,
+        device=device,
+        engine=engine,
+        cohort_size=cohort_size,
+        dry_run=True,
+        smoke=smoke,
+        retry=retry,
+        force=force,
+        until=until,
+        max_seeds=max_seeds,
+    )
 
 
 def describe(runner: Runner) -> str:
@@ -33,27 +79,34 @@ def _seeds(seeds: list[int]) -> str:
 
 
 def _time(runner: Runner) -> str:
-    """From the finished runs of this study that had the same data, model and training."""
-    from actbench.store import read_results
+    """For the whole command, by the finished runs below the results folder."""
+    from actbench.cli.progress import in_words
+    from actbench.outlook import seconds
 
     if not runner.waiting:
         return "nothing to do"
-    seen: dict[str, list[float]] = {}
-    if len(runner.waiting) < len(runner.specs):
-        for record in read_results(runner.store.folder):
-            if "seconds" in record.timing:
-                seen.setdefault(record.spec.cohort_key, []).append(record.timing["seconds"])
-    known = [seen[spec.cohort_key] for spec in runner.waiting if spec.cohort_key in seen]
-    if not known:
+    expected = seconds(runner.cohorts, runner.jobs, runner.estimates)
+    if expected is None:
         return "unknown until a run of this kind has finished"
-    seconds = sum(sum(times) / len(times) for times in known) * len(runner.waiting) / len(known)
-    return f"about {seconds / min(runner.jobs, len(runner.cohorts)):.0f} s, by the runs finished so far"
+    bases = {runner.estimates.expect(cohort.specs).basis for cohort in runner.cohorts}
+    grounds = "finished runs of this kind" if bases == {"kind"} else "runs of this dataset and model, set otherwise"
+    return f"{in_words(expected)}, by {grounds}"
 
 
 def _disk(runner: Runner) -> str:
-    runs = runner.store.folder / "runs"
-    finished = [path.parent for path in runs.glob("*/result.json")][:50]
-    if not finished:
+    """By this study's finished runs."""
+    sizes = list(islice(_sizes(runner.store.folder / "runs"), SAMPLED))
+    if not sizes:
         return "unknown until a run has finished; a few KB a run"
-    each = sum(file.stat().st_size for folder in finished for file in folder.iterdir()) / len(finished)
+    each = sum(sizes) / len(sizes)
     return f"about {each * len(runner.waiting) / 1024:.0f} KB, {each / 1024:.1f} KB a run"
+
+
+def _sizes(runs: Path) -> Iterator[int]:
+    """Bytes of each finished run."""
+    if not runs.is_dir():
+        return
+    with os.scandir(runs) as entries:
+        for entry in entries:
+            if Path(entry.path, "result.json").is_file():
+                yield sum(file.stat().st_size for file in Path(entry.path).iterdir())

@@ -33,18 +33,42 @@ def progress(runner: Runner) -> Iterator[Shown]:
         yield PlainLines(runner)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
 
     def text(field: str, ratio: int) -> TextColumn:
         """Takes its share of what the bar and the time leave, and is cut rather than wrapped."""
         return TextColumn(field, markup=False, table_column=Column(ratio=ratio, no_wrap=True, overflow="ellipsis"))
 
-    left = TimeRemainingColumn(compact=True, table_column=Column(min_width=5, no_wrap=True))
+    left = TextColumn("{task.fields[left]}", markup=False, table_column=Column(min_width=7, no_wrap=True))
     bar = BarColumn(bar_width=12, table_column=Column(min_width=12))
     columns = (text("{task.description}", 5), bar, text("{task.fields[note]}", 4), left)
     with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
         yield LiveRows(runner, bars)
+
+
+class TimeLeft:
+    """Says how long a study still takes, between events too.
+
+    Args:
+        runner: Its cohorts are the work, and its estimates what is known about it beforehand.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        """Nothing is done yet."""
+        from actbench.outlook import Outlook
+
+        self._outlook = Outlook(runner.cohorts, runner.jobs, runner.estimates)
+        self._left, self._at = self._outlook.left, time.monotonic()
+
+    def count(self, event: Event) -> None:
+        """Take notice of one event."""
+        self._outlook.count(event)
+        self._left, self._at = self._outlook.left, time.monotonic()
+
+    def __str__(self) -> str:
+        """Such as ``about 40 s``; empty while nothing is known."""
+        return "" if self._left is None else in_words(max(0.0, self._left - (time.monotonic() - self._at)))
 
 
 class Work:
@@ -86,21 +110,23 @@ class PlainLines:
 
     def __init__(self, runner: Runner) -> None:
         """Say what is about to happen."""
-        self._work, self._said = Work(runner), 0.0
+        self._work, self._left, self._said = Work(runner), TimeLeft(runner), 0.0
         if runner.waiting:
             say = f"{runner.study.name}: {len(runner.waiting)} of {len(runner.specs)} runs to do"
-            print(f"{say}, {runner.jobs} worker(s) on {runner.runtime.device}", file=sys.stderr, flush=True)
+            say += f", {runner.jobs} worker(s) on {runner.runtime.device}"
+            print(_joined(say, self._left), file=sys.stderr, flush=True)
 
     def update(self, event: Event) -> None:
         """Print a line if the last one is a second old; a failure always."""
         self._work.count(event)
+        self._left.count(event)
         if isinstance(event, Failed):
             print(f"failed: {describe(event.cohort)}: {event.message}", file=sys.stderr, flush=True)
         if not isinstance(event, EpochDone) or time.monotonic() - self._said < 1:
             return
         self._said = time.monotonic()
         share = self._work.done / self._work.total
-        counts = f"{share:4.0%}  {self._work.finished}/{self._work.runs} runs"
+        counts = _joined(f"{share:4.0%}  {self._work.finished}/{self._work.runs} runs", self._left)
         print(f"{counts}  {describe(event.cohort)}  {note(event)}", file=sys.stderr, flush=True)
 
 
@@ -109,18 +135,22 @@ class LiveRows:
 
     def __init__(self, runner: Runner, bars: Progress) -> None:
         """Draw the row of the whole study."""
-        self._bars, self._work = bars, Work(runner)
+        self._bars, self._work, self._left = bars, Work(runner), TimeLeft(runner)
         self._rows: dict[str, TaskID] = {}
-        self._all = bars.add_task(runner.study.name, total=self._work.total, note="")
+        # An object, not its text: it is asked anew whenever the row is drawn, and counts down between events.
+        self._all = bars.add_task(runner.study.name, total=self._work.total, note="", left=self._left)
 
     def update(self, event: Event) -> None:
         """Move the rows; a cohort's row goes when its last run has ended."""
         self._work.count(event)
+        self._left.count(event)
         note_all = f"{self._work.finished}/{self._work.runs} runs, {self._work.done / self._work.total:.0%}"
         self._bars.update(self._all, completed=self._work.done, note=note_all)
         if isinstance(event, Started):
             self._drop(event.cohort)
-            row = self._bars.add_task(describe(event.cohort), total=event.cohort.shared.training.epochs, note="")
+            row = self._bars.add_task(
+                describe(event.cohort), total=event.cohort.shared.training.epochs, note="", left=""
+            )
             self._rows |= {spec.digest: row for spec in event.cohort.specs}
         elif isinstance(event, EpochDone):
             row = self._rows[event.cohort.shared.digest]
@@ -136,6 +166,23 @@ class LiveRows:
             row = self._rows.pop(spec.digest, None)
             if row is not None and row not in self._rows.values():
                 self._bars.remove_task(row)
+
+
+def in_words(seconds: float) -> str:
+    """A time that is an estimate, to two figures.
+
+    >>> in_words(0.4), in_words(38.4), in_words(200), in_words(8000), in_words(200_000)
+    ('about 1 s', 'about 38 s', 'about 3.3 min', 'about 2.2 h', 'about 56 h')
+    """
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            amount = seconds / size
+            return f"about {amount:.{0 if amount >= 10 else 1}f} {unit}"
+    return f"about {max(1, round(seconds))} s"
+
+
+def _joined(text: str, left: TimeLeft) -> str:
+    return f"{text}, {left} left" if str(left) else text
 
 
 def describe(cohort: Cohort) -> str:

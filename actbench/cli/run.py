@@ -28,6 +28,11 @@ Until = Annotated[
     str | None,
     typer.Option(metavar="CONDITION", help="Add seeds until differences are known: 'test.accuracy ci < 0.2pp'."),
 ]
+Products = Annotated[
+    Literal["auto", "default", "onednn"],
+    typer.Option(help="Library of dense products on a CPU; auto: the fastest, see `actbench doctor`."),
+]
+Capture = Annotated[bool, typer.Option(help="On CUDA, launch each training step whole, from a captured graph.")]
 MaxSeeds = Annotated[int | None, typer.Option(min=1, help="Where --until ends. [default: 30]")]
 
 
@@ -52,6 +57,8 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Run finished runs again, too.")] = False,
     until: Until = None,
     max_seeds: MaxSeeds = None,
+    products: Products = "auto",
+    capture: Capture = True,
 ) -> None:
     """Train every run of the study that is not finished yet."""
     from actbench.cli.until import growth_of, run_until
@@ -63,7 +70,7 @@ def run(
     load("engines", engine)
     study = Study.from_yaml(config, overrides or ())
     study = study.smoke() if smoke else study
-    runtime = Runtime(device, engine, _jobs(jobs), cohort_size, data_dir)
+    runtime = Runtime(device, engine, _jobs(jobs), cohort_size, data_dir, products, capture)
     runner = Runner(study, results, runtime, retry=retry, force=force)
     growth = growth_of(until, max_seeds, runner, smoke=smoke)
     if dry_run:

@@ -48,12 +48,12 @@ def growth_of(until: str | None, max_seeds: int | None, runner: Runner, *, smoke
     Raises:
         UsageError: When they make no sense together, with another option, or for this study.
     """
+    if until is None and max_seeds is None:
+        return None  # the usual case, which need not pay for what compares runs
     from actbench.growing import FORM, MOST_SEEDS, parse
 
     if until is None:
-        if max_seeds is not None:
-            raise UsageError(f"--max-seeds says where --until ends: add --until with {FORM}")
-        return None
+        raise UsageError(f"--max-seeds says where --until ends: add --until with {FORM}")
     growth = Growth(parse(until), MOST_SEEDS if max_seeds is None else max_seeds)
     # What trains finished runs anew would do so in every round.
     clashing = {"--smoke": smoke, "--force": runner.force, "--retry all": runner.retry == "all"}

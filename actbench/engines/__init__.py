@@ -6,7 +6,7 @@ come.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Protocol, Self
@@ -57,6 +57,9 @@ class Engine(Protocol):
         """End all of it, at once if there was an error."""
         ...
 
-    def execute(self, work: Work, cohorts: Sequence[Cohort]) -> Iterator[Event]:
-        """Events of all cohorts as they come; a cohort whose worker is lost ends with ``Failed``."""
+    def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
+        """Events of all cohorts as they come; a cohort whose worker is lost ends with ``Failed``.
+
+        A cohort is taken from ``cohorts`` only when it can be worked on at once: until then, another process may.
+        """
         ...

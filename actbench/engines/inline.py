@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -28,7 +28,7 @@ class Inline:
     ) -> None:
         """Nothing to end."""
 
-    def execute(self, work: Work, cohorts: Sequence[Cohort]) -> Iterator[Event]:
+    def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
         """Events of the cohorts, one cohort after another."""
         for cohort in cohorts:
             yield from work(cohort)

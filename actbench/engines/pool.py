@@ -17,12 +17,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
 
+from actbench.devices import WORKER
 from actbench.engines import Work
 from actbench.errors import WorkerLostError
 from actbench.record import Event, Failed
@@ -30,6 +30,14 @@ from actbench.spec import Cohort
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Read by the numerical libraries when they load, so they are set before the worker starts."""
+
+ALLOCATOR = {
+    "hugetlb": "1",
+    "mmap_threshold": str(2**30),
+    "trim_threshold": str(2**32),
+}
+"""glibc's settings for a worker: memory in huge pages, and kept for the next step instead of given back and faulted in
+again. Products into memory of 4 KB pages took half as long again (weight gradient 784 × 256: 620 against 394 µs)."""
 
 DONE, LOST = "done", "lost"
 
@@ -65,6 +73,7 @@ class Pool:
     def __init__(self, jobs: int) -> None:
         """Nothing runs yet."""
         self._jobs = jobs
+        self._started = 0
         self._workers: list[_Worker] = []
         self._inbox: queue.SimpleQueue[tuple[_Worker, Event | str]] = queue.SimpleQueue()
 
@@ -84,18 +93,18 @@ class Pool:
             _close(worker.process)
         self._workers.clear()
 
-    def execute(self, work: Work, cohorts: Sequence[Cohort]) -> Iterator[Event]:
+    def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
         """Events as they come; cohorts are handed out in their order, each to the next free worker.
 
         Raises:
             WorkerLostError: When no worker is left, because each ended while it had nothing to do.
         """
-        waiting = deque(cohorts)
+        waiting = iter(cohorts)
         while True:
-            for worker in [worker for worker in self._workers if worker.cohort is None]:
-                if waiting:
-                    worker.send(work, waiting.popleft())
-            if not waiting and all(worker.cohort is None for worker in self._workers):
+            for worker in self._workers:
+                if worker.cohort is None and (cohort := next(waiting, None)) is not None:
+                    worker.send(work, cohort)
+            if all(worker.cohort is None for worker in self._workers):
                 return
             worker, message = self._inbox.get()
             if message == LOST:
@@ -120,7 +129,9 @@ class Pool:
             raise WorkerLostError(reason)
 
     def _start(self) -> None:
-        environment = os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = os.environ | dict.fromkeys(THREADS, "1") | _allocator()
+        environment |= {"PYTHONPATH": os.pathsep.join(sys.path), WORKER: str(self._started)}
+        self._started += 1
         command = [sys.executable, "-m", "actbench.engines._worker"]
         with _deaf_to_ctrl_c():
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
@@ -149,6 +160,13 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _allocator() -> dict[str, str]:
+    """Other C libraries than glibc pass over the variable; what the user has set in it comes last and wins."""
+    settings = ":".join(f"glibc.malloc.{name}={value}" for name, value in ALLOCATOR.items())
+    own = os.environ.get("GLIBC_TUNABLES")
+    return {"GLIBC_TUNABLES": f"{settings}:{own}" if own else settings}
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

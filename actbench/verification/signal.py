@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from actbench.activations import function_of
-from actbench.cohort import Activations, activation_tensors, stack
+from actbench.cohort import Activations, activation_tensors
 from actbench.health.forecast import forecast
 from actbench.health.gradients import first_to_last, norms
 from actbench.initializers import Initializer
 from actbench.models import build
 from actbench.spec import RunSpec
+from actbench.stack import stack
 from actbench.verification import STANDARD_ERRORS, Check, Folders
 
 WIDTH, EXAMPLES, NETWORKS = 256, 128, 16

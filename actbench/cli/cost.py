@@ -1,0 +1,145 @@
+"""``actbench cost``: time and memory an element of each activation, against identity and ReLU."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actbench.components import Component
+    from actbench.cost.result import Costs, Pass, Size
+
+EXPLAINED = (
+    "ns: nanoseconds an element, the median of {rounds} rounds in which all take turns [the {low} to the {high} round; "
+    "if rounds are independent, the true median lies there with {coverage:.0f} %, each interval by itself]. ×: the "
+    "time over a reference's of the same round.",
+    "× identity: over z·1, which reads and writes each element once; the activation identity returns z itself, at the "
+    "price of a call. forward: as in evaluation. forward+backward: as in training, noise included.",
+    "kept: bytes that an element occupies from forward to backward, output included. Time: {clock}.",
+)
+EVERY_SECONDS = 2.0
+
+
+def cost(
+    activations: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ACTIVATION",
+            help="A name, a formula such as 'max(x, 0.1 * x)', or '{name: elu, alpha: 0.2}'. [default: all]",
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=5, help="How often each is measured.")] = 9,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 …) or mps.")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Measure what activations cost: time and memory an element, in cache and in memory."""
+    from actbench.cli.output import as_json, stdout
+    from actbench.cost.measure import measure
+    from actbench.reports.table import console_for
+
+    chosen = [component(text) for text in activations or every_name()]
+    found = measure(chosen, rounds=rounds, device=device, tell=_progress(len(chosen), rounds))
+    if json:
+        print(as_json(found.to_json()), file=stdout())
+    else:
+        print_costs(console_for(stdout()), found)
+
+
+def component(text: str) -> Component:
+    """The activation that a config would understand by this text, which is read as YAML.
+
+    Raises:
+        UsageError: When there is no such activation, or it has no such option.
+    """
+    from pydantic_core import PydanticCustomError
+
+    from actbench.components import resolve
+    from actbench.config.nodes import Unreadable, read
+    from actbench.config.problems import Source
+    from actbench.errors import UsageError
+
+    try:
+        return resolve("activations", read(Source("ACTIVATION", text)).content)
+    except Unreadable as error:
+        raise UsageError(f"activation '{text}': {error.finding.message}") from error
+    except PydanticCustomError as error:
+        problems = (error.context or {})["problems"]
+        raise UsageError(f"activation '{text}': {'; '.join(told for _, told in problems)}") from error
+
+
+def print_costs(console: Console, found: Costs) -> None:
+    """A table for each pass and size, what its columns mean, then what the figures amount to."""
+    from actbench.cost.result import PASSES, TITLES, coverage, cut, verdicts
+
+    machine, d = found.machine, cut(found.rounds)
+    console.print(f"{machine['processor']}, {machine['device']}, {machine['threads']} thread, float32", style="bold")
+    for measured in PASSES:
+        for size in found.sizes:
+            console.print(f"\n{TITLES[measured]} in {size.name}: tensors of {_bytes(size)}\n", style="bold")
+            console.print(_table(found, size, measured))
+    words = {"low": f"{_ordinal(d)}fastest", "high": f"{_ordinal(d)}slowest", "clock": machine["clock"]}
+    share = 100 * coverage(found.rounds, d)
+    console.print()
+    for note in EXPLAINED:
+        console.print(note.format(rounds=found.rounds, coverage=share, **words), style="dim")
+    console.print()
+    for sentence in verdicts(found):
+        console.print(f"· {sentence}")
+
+
+def _ordinal(number: int) -> str:
+    return {1: "", 2: "second ", 3: "third "}.get(number, f"{number}th ")
+
+
+def _table(found: Costs, size: Size, measured: Pass) -> Any:
+    """Cheapest first."""
+    from rich.text import Text
+
+    from actbench.cost.result import REFERENCES, estimate, in_words
+    from actbench.reports.table import grid
+
+    table = grid()
+    table.add_column("activation", overflow="fold")
+    for title in ("ns", *(f"× {name}" for name in REFERENCES), "kept"):
+        table.add_column(title, justify="right")
+    rows = [row for row in found.rows if row.size == size]
+    for row in sorted(rows, key=lambda row: estimate(row.times[measured]).median):
+        ratios = [
+            "1" if row.activation == name else in_words(found.ratio(row, name, measured))
+            for name in REFERENCES.values()
+        ]
+        cells = [row.activation, in_words(estimate(row.times[measured])), *ratios, f"{row.kept_bytes:.3g}"]
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _bytes(size: Size) -> str:
+    kibibytes = size.elements * 4 / 1024
+    return f"{kibibytes / 1024:g} MiB" if kibibytes >= 1024 else f"{kibibytes:g} KiB"
+
+
+def every_name() -> list[str]:
+    """Every row that needs no option to be given."""
+    from actbench.activations import ACTIVATIONS
+
+    return [name for name, row in ACTIVATIONS.items() if None not in row.options.values()]
+
+
+def _progress(count: int, rounds: int) -> Callable[[int], None]:
+    """Say on stderr how far it is, every two seconds at most."""
+    print(f"measuring {count} activation(s), {rounds} rounds", file=sys.stderr, flush=True)
+    said = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= EVERY_SECONDS:
+            said = time.monotonic()
+            print(f"{done} of {rounds} rounds", file=sys.stderr, flush=True)
+
+    return tell

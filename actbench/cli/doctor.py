@@ -1,0 +1,78 @@
+"""``actbench doctor``: what is installed and at hand here, and what to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from actbench.installation.facts import Installation, Place
+
+GIBIBYTE = 2**30
+UNKNOWN = "unknown"
+
+
+def doctor(
+    results: Annotated[Path, typer.Option("-o", "--results", help="Folder for results.")] = Path("results"),
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show versions, devices, memory, datasets and folders, and each problem with its remedy; exit code 0."""
+    from actbench.cli.output import as_json, stdout
+    from actbench.installation.examine import examine
+
+    found = examine(data_dir, results=results)
+    if json:
+        print(as_json(found.to_json()), file=stdout())
+        return
+    for line in lines(found):
+        print(line, file=stdout())
+
+
+def lines(found: Installation) -> list[str]:
+    """What there is to know, for a reader; plain text, since rich may be what is missing."""
+    threads = f", torch starts with {found.processors['threads']} thread(s)" if found.processors["threads"] else ""
+    usable = f"{found.processors['usable']} usable of {found.processors['machine'] or UNKNOWN}{threads}"
+    machine = {
+        "system": found.system,
+        "processors": usable,
+        "memory": f"{_size(found.memory['total'])}, {_size(found.memory['available'])} available",
+    }
+    shown = [
+        *_section("versions", {name: version or "not installed" for name, version in found.versions.items()}.items()),
+        *_section("machine", machine.items()),
+        *_section("devices", found.devices.items()),
+        *_section("kernels", ((one.name, f"{one.choice} ({one.why})") for one in found.kernels)),
+        *_section("datasets", ((one.name, f"{one.state}: {one.note}") for one in found.datasets)),
+        *_section("folders", _folders(found)),
+    ]
+    if not found.troubles:
+        return [*shown, "no problem found"]
+    troubles = [line for one in found.troubles for line in (f"  - {one.what}", f"    remedy: {one.remedy}")]
+    return [*shown, f"problems: {len(found.troubles)}", *troubles]
+
+
+def _section(title: str, content: Iterable[tuple[str, str]]) -> list[str]:
+    pairs = list(content)
+    width = max((len(name) for name, _ in pairs), default=0)
+    return [title, *(f"  {name:<{width}}  {text}" for name, text in pairs), ""] if pairs else []
+
+
+def _folders(found: Installation) -> list[tuple[str, str]]:
+    places = {"data": found.data, "results": found.results}
+    return [(name, _place(place)) for name, place in places.items() if place is not None]
+
+
+def _place(place: Place) -> str:
+    state = "" if place.exists else ", made when it is needed"
+    rights = "writable" if place.writable else "NOT writable"
+    return f"{place.path} ({rights}, {_size(place.free_bytes)} free{state})"
+
+
+def _size(count: int | None) -> str:
+    return UNKNOWN if count is None else f"{count / GIBIBYTE:.1f} GiB"

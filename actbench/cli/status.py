@@ -1,0 +1,86 @@
+"""``actbench status``: how far the studies below a folder are, and what became of the runs that have no result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from actbench.standing import Running, Standing
+
+HEADINGS = ("study", "done", "running", "failed", "stale", "to do")
+MOST_STALE = 5
+"""Stale runs that are named; the command that resumes them is the same for all."""
+
+
+def status(
+    path: Annotated[Path, typer.Argument(help="A results folder or a study's.", metavar="PATH")] = Path("results"),
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what is done, running, failed, stale and to do, with each failure's log."""
+    from actbench.cli.output import as_json, stdout
+    from actbench.standing import standings
+
+    found = standings(path)
+    if json:
+        print(as_json({"schema": 1, "studies": [one.to_dict() for one in found]}), file=stdout())
+        return
+    for line in _lines(found):
+        print(line, file=stdout())
+
+
+def _lines(found: Sequence[Standing]) -> Iterator[str]:
+    rows = [HEADINGS, *map(_row, found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for study, *numbers in rows:
+        aligned = (number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
+        yield "  ".join((study.ljust(widths[0]), *aligned))
+    for one in found:
+        for index, line in enumerate(_details(one)):
+            if not index:
+                yield f"\n{one.study}"
+            yield f"  {line}"
+
+
+def _row(one: Standing) -> tuple[str, ...]:
+    numbers = (sum(one.done.values()), len(one.running), len(one.failed), len(one.stale))
+    return one.study, *map(str, numbers), "?" if one.to_do is None else str(one.to_do)
+
+
+def _details(one: Standing) -> Iterator[str]:
+    """What the numbers of a study don't tell."""
+    if any(count for outcome, count in one.done.items() if outcome != "ok"):
+        yield "done: " + ", ".join(f"{count} {outcome}" for outcome, count in one.done.items() if count)
+    for who, runs in groupby(sorted(one.running, key=_who), key=_who):
+        yield f"running: {who}"
+        yield from (f"  {run.run}  {_epoch(run)}, since {_local(run.since)}" for run in runs)
+    for failure in one.failed:
+        yield f"failed: {failure.run}: {failure.message}"
+        yield f"  {failure.log}"
+    for stale in one.stale[:MOST_STALE]:
+        yield f"stale: {stale.run}: {stale.why}"
+    if len(one.stale) > MOST_STALE:
+        yield f"stale: … and {len(one.stale) - MOST_STALE} more (--json)"
+    yield from (f"warning: {warning}" for warning in one.warnings)
+    if one.resume and (one.failed or one.stale or one.to_do):
+        import shlex
+
+        yield f"to go on: {shlex.join(one.resume)}"
+
+
+def _who(run: Running) -> str:
+    return f"pid {run.pid} on {run.host}" if run.pid else "a process that has only just begun"
+
+
+def _epoch(run: Running) -> str:
+    return "starting" if run.epoch is None else f"epoch {run.epoch}/{run.epochs}"
+
+
+def _local(since: str) -> str:
+    """The time on this machine's clock on the wall; a dash while there is none."""
+    return f"{datetime.fromisoformat(since).astimezone():%Y-%m-%d %H:%M:%S}" if since else "–"

@@ -1,0 +1,1 @@
+"""What an activation costs: time and memory an element, forward and with the way back."""

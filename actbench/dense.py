@@ -1,0 +1,154 @@
+"""The dense product on a CPU, run by run: y_r = x_r W_rᵀ + b_r and its two gradients.
+
+Every product of a run is done with the call, and from operands that lie in memory, as if the run were alone: a product
+of many runs picks other blockings, and one whose operands start elsewhere other instructions, and last bits move.
+
+Which library does it is the process's choice (``use``): torch's own default, or oneDNN, which is twice as fast as MKL
+on processors that MKL was not written for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CACHE_LINE = 64
+"""Bytes; torch's own allocations start on one."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """One library's products; each writes into ``out``, its last argument.
+
+    Args:
+        forward: x (B, in), weight (out, in), bias (out,) or None -> (B, out).
+        input_gradient: dy (B, out), weight (out, in) -> (B, in).
+        weight_gradient: dy (B, out), x (B, in) -> (out, in).
+    """
+
+    forward: Callable[[Tensor, Tensor, Tensor | None, Tensor], object]
+    input_gradient: Callable[[Tensor, Tensor, Tensor], object]
+    weight_gradient: Callable[[Tensor, Tensor, Tensor], object]
+
+
+def _default_forward(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> object:
+    return torch.mm(x, weight.t(), out=out) if bias is None else torch.addmm(bias, x, weight.t(), out=out)
+
+
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> object:
+    """The inner product of oneDNN takes float32 alone, reads transposed views at full speed and has no ``out``."""
+    if x.dtype is not torch.float32:
+        return _default_forward(x, weight, bias, out)
+    return out.copy_(torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], ""))
+
+
+PRODUCTS = {
+    "default": Products(
+        forward=_default_forward,
+        input_gradient=lambda dy, weight, out: torch.mm(dy, weight, out=out),
+        weight_gradient=lambda dy, x, out: torch.mm(dy.t(), x, out=out),
+    ),
+    "onednn": Products(
+        forward=_onednn,
+        input_gradient=lambda dy, weight, out: _onednn(dy, weight.t(), None, out),
+        weight_gradient=lambda dy, x, out: _onednn(dy.t(), x.t(), None, out),
+    ),
+}
+
+_chosen = "default"
+_places: dict[int, Tensor] = {}
+"""Where the gradient of the next use of a weight belongs, by the weight's ``id``."""
+
+
+@contextmanager
+def use(name: str) -> Iterator[None]:
+    """Compute with these of ``PRODUCTS`` while the context lasts."""
+    global _chosen
+    before, _chosen = _chosen, name
+    try:
+        yield
+    finally:
+        _chosen = before
+
+
+def in_use() -> str:
+    """The name of the products in use."""
+    return _chosen
+
+
+def offer(weight: Tensor, place: Tensor) -> None:
+    """Let the next use of this leaf put its gradient into ``place`` and make that the leaf's ``grad``.
+
+    Saves allocating and touching fresh memory at every step. A second use of the leaf adds to it, as always.
+    """
+    _places[id(weight)] = place
+
+
+def withdraw() -> None:
+    """Take back what has been offered and not used."""
+    _places.clear()
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """As ``layers.linear``: x (R, B, in), weight (R, out, in), bias (R, out) or None -> (R, B, out)."""
+    return _Linear.apply(x, weight, bias)  # type: ignore[no-any-return]
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.place = _places.pop(id(weight), None) if ctx.needs_input_grad[1] else None
+        y = x.new_empty(len(weight), x.shape[1], weight.shape[1])
+        biases = [None] * len(weight) if bias is None else _as_if_alone(bias)
+        _each(PRODUCTS[_chosen].forward, y, _as_if_alone(x), _as_if_alone(weight), biases)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        dy, products = _as_if_alone(gradients[0].contiguous()), PRODUCTS[_chosen]
+        dx = dw = db = None
+        if ctx.needs_input_grad[0]:
+            dx = torch.empty(x.shape, dtype=x.dtype)
+            _each(products.input_gradient, dx, dy, _as_if_alone(weight))
+        if ctx.needs_input_grad[1]:
+            in_place = ctx.place is not None and weight.grad is None
+            target = ctx.place if in_place else torch.empty_like(weight)
+            _each(products.weight_gradient, target, dy, _as_if_alone(x))
+            if in_place:
+                weight.grad = target
+            else:
+                dw = target
+        if ctx.needs_input_grad[2]:
+            db = torch.stack([run.sum(0) for run in dy])
+        return dx, dw, db
+
+
+def _each(product: Callable[..., object], target: Tensor, *operands: Sequence[Tensor | None]) -> None:
+    """One product a run, into the run's part of the target (R, …)."""
+    aligned = _lies_aligned(target)
+    for out, *run in zip(target.unbind(), *operands, strict=True):
+        if aligned:
+            product(*run, out)
+        else:
+            fresh = torch.empty_like(out)
+            product(*run, fresh)
+            out.copy_(fresh)
+
+
+def _as_if_alone(x: Tensor) -> Sequence[Tensor]:
+    """The runs of (R, …), those that start off a cache line copied to one: results depend on where operands lie."""
+    runs = x.unbind()
+    if _lies_aligned(x):
+        return runs
+    return [run if run.data_ptr() % CACHE_LINE == 0 else run.clone() for run in runs]
+
+
+def _lies_aligned(x: Tensor) -> bool:
+    return x.data_ptr() % CACHE_LINE == 0 and x.stride(0) * x.element_size() % CACHE_LINE == 0

@@ -1,0 +1,166 @@
+"""``actbench plan`` and the time left that a running study shows."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from factories import record, save
+
+from actbench import cli
+from actbench.cli.progress import LiveRows, PlainLines
+from actbench.config import Study
+from actbench.record import EpochDone, Event, Finished, Started
+from actbench.runner import Runner
+from actbench.spec import RunSpec, Runtime
+
+STUDY = """\
+study: tiny
+dataset: {name: digits, train_size: 200, test_size: 100}
+model: {name: mlp, hidden: [16]}
+training: {epochs: 2, batch_size: 32}
+seeds: 2
+sweep: {activation: [relu, tanh]}
+"""
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    return tmp_path / "study.yaml"
+
+
+@pytest.fixture
+def said(config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """What a command prints; it has to end well."""
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["actbench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        assert not ended.value.code, err
+        return out
+
+    return run
+
+
+def finished(specs: Sequence[RunSpec], seconds: float, study: str = "earlier") -> None:
+    """Results as if these runs had trained together."""
+    here = {"device": "cpu", "device_name": platform.machine(), "processors": os.cpu_count()}
+    clock = {"cohort_runs": len(specs), "cohort_seconds": seconds, "startup_seconds": 1.0, "opening_seconds": 0.0}
+    row = {"epoch": 0, "seconds": 0.1 * seconds / len(specs)}
+    shared = replace(record(environment=here), curves=(row,), timing=clock, study=study)
+    save(Path("results"), [replace(shared, spec=spec) for spec in specs])
+
+
+def specs_of(*overrides: str) -> list[RunSpec]:
+    return Study.from_text(STUDY, overrides=overrides).specs()
+
+
+def test_plan_says_what_a_dry_run_says(said: Run) -> None:
+    for options in ((), ("seeds=3", "-j", "4"), ("--smoke",), ("--until", "test.accuracy ci < 1pp")):
+        assert said("plan", "study.yaml", *options) == said("run", "study.yaml", "--dry-run", *options)
+
+
+def test_plan_counts_what_is_done_and_writes_nothing(said: Run, tmp_path: Path) -> None:
+    assert "4: 0 done, 4 to do" in said("plan", "study.yaml")
+    assert not (tmp_path / "results").exists()
+    finished(specs_of("seeds=1"), 4.0, study="tiny")
+    assert "4: 2 done, 2 to do" in said("plan", "study.yaml")
+    assert "4: 0 done, 4 to do" in said("plan", "study.yaml", "--force")
+
+
+def test_plan_estimates_from_other_studies_of_the_same_kind(said: Run) -> None:
+    assert "time         unknown until a run of this kind has finished" in said("plan", "study.yaml")
+    finished(specs_of("seeds=[7]"), 40.0)
+    told = said("plan", "study.yaml", "-j", "2")
+    assert "time         about 41 s, by finished runs of this kind" in told  # a seed a worker, and a second to start
+    assert "time         about 81 s" in said("plan", "study.yaml", "-j", "1")
+    assert "by runs of this dataset and model, set otherwise" in said("plan", "study.yaml", "training.batch_size=64")
+    assert "unknown" in said("plan", "study.yaml", "dataset=mnist-5k")
+
+
+def test_plan_of_a_finished_study_has_nothing_to_do(said: Run) -> None:
+    finished(specs_of(), 4.0, study="tiny")
+    assert "time         nothing to do" in said("plan", "study.yaml")
+
+
+def an_epoch(runner: Runner) -> list[Event]:
+    """The first cohort: begun, and a second for epoch 0."""
+    cohort = runner.cohorts[0]
+    row = {"epoch": 0, "seconds": 1.0, "train.loss": 2.0, "val.accuracy": 0.1}
+    return [Started(cohort), EpochDone(cohort, [row] * len(cohort.specs))]
+
+
+def test_plain_lines_tell_the_time_left_from_the_start(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    finished(specs_of("seeds=[7]"), 40.0)
+    shown = PlainLines(Runner(Study.from_yaml(config), Path("results"), Runtime("cpu", jobs=1)))
+    assert capsys.readouterr().err == "tiny: 4 of 4 runs to do, 1 worker(s) on cpu, about 81 s left\n"
+    for event in an_epoch(Runner(Study.from_yaml(config), Path("results"), Runtime("cpu", jobs=1))):
+        shown.update(event)
+    assert "0/4 runs, about " in capsys.readouterr().err
+
+
+def test_plain_lines_tell_no_time_that_is_not_known(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runner = Runner(Study.from_yaml(config), Path("results"), Runtime("cpu", jobs=1))
+    shown = PlainLines(runner)
+    assert "left" not in capsys.readouterr().err
+    for event in an_epoch(runner):
+        shown.update(event)
+    assert " left " in capsys.readouterr().err, "the first epoch that ended tells something"
+
+
+def test_the_live_rows_count_down_to_the_end(config: Path) -> None:
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    finished(specs_of("seeds=[7]"), 40.0)
+    runner = Runner(Study.from_yaml(config), Path("results"), Runtime("cpu", jobs=1))
+    screen = StringIO()
+    bars = Progress(TextColumn("{task.description} {task.fields[left]}"), console=Console(file=screen, width=80))
+    shown = LiveRows(runner, bars)
+    assert "tiny about 81 s" in drawn(bars, screen)
+    for cohort in runner.cohorts:
+        shown.update(Started(cohort))
+        for spec in cohort.specs:
+            shown.update(Finished(replace(record(), spec=spec)))
+    assert "tiny about 1 s" in drawn(bars, screen)
+
+
+def drawn(bars: object, screen: StringIO) -> str:
+    screen.seek(0)
+    screen.truncate()
+    bars.console.print(bars.get_renderable())
+    return screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        (["plan", "study.yaml"], ["torch", "scipy", "matplotlib", "sklearn", "torchvision", "pandas"]),
+        (
+            ["run", "study.yaml"],
+            ["torch", "scipy", "matplotlib", "sklearn", "rich.table", "actbench.comparison.compare"],
+        ),
+    ],
+    ids=["plan", "run with nothing to do"],
+)
+def test_what_trains_nothing_imports_nothing_heavy(config: Path, arguments: list[str], absent: list[str]) -> None:
+    finished(specs_of(), 4.0, study="tiny")
+    check = (
+        f"import sys; sys.argv = ['actbench', *{arguments}]\nfrom actbench import cli\n"
+        f"try: cli.main()\nexcept SystemExit as end: print(end.code or 0, [n for n in {absent} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
