@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import overload
 
 import torch
 from torch import Tensor
 
 from actbench import activations
 from actbench.components import Component
-from actbench.layers import VECTOR_STEP, join, separate
+from actbench.layers import VECTOR_STEP, Hidden, Parts, join, joined, separate
 from actbench.rng import stream
 from actbench.spec import RunSpec, canonical_json
 
@@ -73,6 +74,7 @@ class Activations:
         self._observe: Callable[[str, Tensor], None] | None = None
         self._params, self._specs = params, specs
         self._groups = _groups(specs)
+        self.sizes = [group.stop - group.start for group in self._groups]
         self._runs = [group.alone(run) for group in self._groups for run in range(group.start, group.stop)]
         self._is_random = any(group.random for group in self._groups)
         seeds = list(dict.fromkeys(spec.seed for spec in specs))
@@ -80,11 +82,21 @@ class Activations:
         self._dropout = [stream(seed, "dropout") for seed in seeds]
         self._noise = [stream(seed, "activation") for seed in seeds]
 
-    def __call__(self, layer: str, z: Tensor) -> Tensor:
-        """Each run's f(z); an observer, if there is one, sees z first."""
+    @overload
+    def __call__(self, layer: str, z: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, layer: str, z: Hidden) -> Hidden: ...
+    def __call__(self, layer: str, z: Hidden) -> Hidden:
+        """Each run's f(z), in pieces if z is; an observer, if there is one, sees the whole z first."""
         if self._observe is not None:
+            z = joined(z)
             self._observe(layer, z)
-        return self.apply(layer, z)
+        if isinstance(z, Tensor):
+            return self.apply(layer, z)
+        if (self.training and self._is_random) or not all(map(_fills_vectors, z.pieces)):
+            return self.apply(layer, joined(z))
+        applied = zip(self._groups, z.pieces, strict=True)
+        return Parts(tuple(self._apply_group(group, layer, piece, None) for group, piece in applied))
 
     @contextmanager
     def observed(self, observe: Callable[[str, Tensor], None]) -> Iterator[None]:

@@ -94,52 +94,70 @@ def withdraw() -> None:
     _places.clear()
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """As ``layers.linear``: x (R, B, in), weight (R, out, in), bias (R, out) or None -> (R, B, out)."""
-    return _Linear.apply(x, weight, bias)  # type: ignore[no-any-return]
+def linear(x: Sequence[Tensor], weight: Tensor, bias: Tensor | None, sizes: Sequence[int]) -> tuple[Tensor, ...]:
+    """As ``layers.linear``, from and to parts: neighbouring runs in one tensor each.
+
+    Args:
+        x: (R_i, B, in) each, R runs in all.
+        weight: (R, out, in).
+        bias: (R, out) or None.
+        sizes: Runs of each part of the result, R in all.
+
+    Returns:
+        (R_j, B, out) for each of the sizes.
+    """
+    return _Linear.apply(weight, bias, sizes, *x)  # type: ignore[no-any-return]
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.place = _places.pop(id(weight), None) if ctx.needs_input_grad[1] else None
-        y = x.new_empty(len(weight), x.shape[1], weight.shape[1])
+    def forward(ctx: Any, weight: Tensor, bias: Tensor | None, sizes: Sequence[int], *x: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(weight, *x)
+        ctx.place = _places.pop(id(weight), None) if ctx.needs_input_grad[0] else None
+        y = tuple(weight.new_empty(size, x[0].shape[1], weight.shape[1]) for size in sizes)
         biases = [None] * len(weight) if bias is None else _as_if_alone(bias)
-        _each(PRODUCTS[_chosen].forward, y, _as_if_alone(x), _as_if_alone(weight), biases)
+        _each(PRODUCTS[_chosen].forward, y, _runs(x), _as_if_alone(weight), biases)
         return y
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        dy, products = _as_if_alone(gradients[0].contiguous()), PRODUCTS[_chosen]
-        dx = dw = db = None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        weight, *x = ctx.saved_tensors
+        slopes, products = _runs([gradient.contiguous() for gradient in gradients]), PRODUCTS[_chosen]
+        dx: list[Tensor | None] = [None] * len(x)
+        dw = db = None
+        if any(ctx.needs_input_grad[3:]):
+            targets = [torch.empty(part.shape, dtype=part.dtype) for part in x]
+            _each(products.input_gradient, targets, slopes, _as_if_alone(weight))
+            dx = [*targets]
         if ctx.needs_input_grad[0]:
-            dx = torch.empty(x.shape, dtype=x.dtype)
-            _each(products.input_gradient, dx, dy, _as_if_alone(weight))
-        if ctx.needs_input_grad[1]:
             in_place = ctx.place is not None and weight.grad is None
             target = ctx.place if in_place else torch.empty_like(weight)
-            _each(products.weight_gradient, target, dy, _as_if_alone(x))
+            _each(products.weight_gradient, [target], slopes, _runs(x))
             if in_place:
                 weight.grad = target
             else:
                 dw = target
-        if ctx.needs_input_grad[2]:
-            db = torch.stack([run.sum(0) for run in dy])
-        return dx, dw, db
+        if ctx.needs_input_grad[1]:
+            db = torch.stack([slope.sum(0) for slope in slopes])
+        return dw, db, None, *dx
 
 
-def _each(product: Callable[..., object], target: Tensor, *operands: Sequence[Tensor | None]) -> None:
-    """One product a run, into the run's part of the target (R, …)."""
-    aligned = _lies_aligned(target)
-    for out, *run in zip(target.unbind(), *operands, strict=True):
-        if aligned:
-            product(*run, out)
-        else:
-            fresh = torch.empty_like(out)
-            product(*run, fresh)
-            out.copy_(fresh)
+def _each(product: Callable[..., object], targets: Sequence[Tensor], *operands: Sequence[Tensor | None]) -> None:
+    """One product a run, into the run's part of the targets (R_i, …)."""
+    rows = zip(*operands, strict=True)
+    for target in targets:
+        aligned = _lies_aligned(target)
+        for out in target.unbind():
+            if aligned:
+                product(*next(rows), out)
+            else:
+                fresh = torch.empty_like(out)
+                product(*next(rows), fresh)
+                out.copy_(fresh)
+
+
+def _runs(parts: Sequence[Tensor]) -> Sequence[Tensor]:
+    return _as_if_alone(parts[0]) if len(parts) == 1 else [run for part in parts for run in _as_if_alone(part)]
 
 
 def _as_if_alone(x: Tensor) -> Sequence[Tensor]:

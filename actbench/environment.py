@@ -19,7 +19,12 @@ def of_worker(device: torch.device) -> dict[str, Any]:
     import torch
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return {"torch": torch.__version__, "device": device.type, "device_name": name, "threads": torch.get_num_threads()}
+    return {
+        "torch": str(torch.__version__),
+        "device": device.type,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+    }
 
 
 @cache

@@ -9,8 +9,9 @@ arithmetic, the runs go in one batched or grouped call.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, overload
 
 import torch
 import torch.nn.functional as F
@@ -31,11 +32,25 @@ Params = Mapping[str, Tensor]
 
 
 class Activate(Protocol):
-    """What a model's ``apply`` calls between its layers; the cohort supplies it."""
+    """What a model's ``apply`` calls between its layers; the cohort supplies it.
+
+    Attributes:
+        training: Whether this is a training step.
+        sizes: How many neighbouring runs have the same activation, for one activation after another.
+    """
 
     training: bool
 
-    def __call__(self, layer: str, z: Tensor) -> Tensor:
+    @property
+    def sizes(self) -> Sequence[int]:
+        """See above."""
+        ...
+
+    @overload
+    def __call__(self, layer: str, z: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, layer: str, z: Hidden) -> Hidden: ...
+    def __call__(self, layer: str, z: Hidden) -> Hidden:
         """Each run's own activation of ``z`` (R, B, …), for the hidden layer of that name."""
         ...
 
@@ -49,20 +64,50 @@ def is_buffer(name: str) -> bool:
     return name.rpartition(".")[2] in BUFFERS
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+@dataclass(frozen=True)
+class Parts:
+    """A tensor (R, B, …) in pieces: neighbouring runs of one activation in a tensor each, one after another.
+
+    Where each piece is computed by itself on both sides, putting them together and cutting them again would cost two
+    copies a layer, forward and backward.
+    """
+
+    pieces: tuple[Tensor, ...]
+
+    def flatten(self, start: int) -> Parts:
+        """As of one tensor."""
+        return Parts(tuple(piece.flatten(start) for piece in self.pieces))
+
+
+Hidden = Tensor | Parts
+
+
+def joined(x: Hidden) -> Tensor:
+    """The tensor (R, B, …) itself."""
+    return join(x.pieces) if isinstance(x, Parts) else x
+
+
+@overload
+def linear(x: Hidden, weight: Tensor, bias: Tensor | None) -> Tensor: ...
+@overload
+def linear(x: Hidden, weight: Tensor, bias: Tensor | None, *, act: Activate) -> Hidden: ...
+def linear(x: Hidden, weight: Tensor, bias: Tensor | None, *, act: Activate | None = None) -> Hidden:
     """y_r = x_r W_rᵀ + b_r.
 
     Args:
         x: (R, B, in); may be an expanded view when the runs share their batch.
         weight: (R, out, in).
         bias: (R, out) or None.
+        act: Who will use the result; a CPU then gives it in the pieces that suit this user.
 
     Returns:
         (R, B, out).
     """
-    if x.device.type == "cpu":
-        return dense.linear(x, weight, bias)
-    return linear_batched(x, weight, bias)
+    if weight.device.type != "cpu":
+        return linear_batched(joined(x), weight, bias)
+    sizes = (len(weight),) if act is None else act.sizes
+    pieces = dense.linear(x.pieces if isinstance(x, Parts) else (x,), weight, bias, sizes)
+    return Parts(pieces) if len(pieces) > 1 else pieces[0]
 
 
 def linear_batched(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -107,7 +152,7 @@ def avg_pool2d(x: Tensor, size: int) -> Tensor:
     return _split_runs(F.avg_pool2d(x.flatten(0, 1), size), x.shape[1])
 
 
-def batch_norm(x: Tensor, params: Params, name: str, *, training: bool) -> Tensor:
+def batch_norm(x: Hidden, params: Params, name: str, *, training: bool) -> Tensor:
     """Normalise every channel of every run over its own batch (and positions); running statistics in evaluation.
 
     Args:
@@ -120,7 +165,7 @@ def batch_norm(x: Tensor, params: Params, name: str, *, training: bool) -> Tenso
     Reference:
         Ioffe and Szegedy, arXiv 1502.03167.
     """
-    tensors = [params[f"{name}.{part}"] for part in ("weight", "bias", *BUFFERS)]
+    x, tensors = joined(x), [params[f"{name}.{part}"] for part in ("weight", "bias", *BUFFERS)]
     if x.device.type == "cpu":
         return per_run(partial(_normalise, training=training), x, *tensors)
     return batch_norm_folded(x, *tensors, training=training)
@@ -147,10 +192,11 @@ def batch_norm_tensors(units: int, dtype: torch.dtype) -> dict[str, Tensor]:
     return {"weight": ones, "bias": zeros, "running_mean": zeros.clone(), "running_var": ones.clone()}
 
 
-def dropout(x: Tensor, rate: float, act: Activate) -> Tensor:
+def dropout(x: Hidden, rate: float, act: Activate) -> Hidden:
     """Zero each element with probability ``rate`` and scale the rest by 1 / (1 - rate); the identity in evaluation."""
     if rate == 0 or not act.training:
         return x
+    x = joined(x)
     return x * (act.uniform(x) >= rate) / (1 - rate)
 
 

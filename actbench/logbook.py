@@ -9,12 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from actbench import dense, environment
+from actbench import dense, environment, stopping
 from actbench.evaluation import Tally, evaluate, measure_gradients, measure_health
 from actbench.health.diagnosis import diagnose
-from actbench.health.dynamics import Dynamics
+from actbench.health.dynamics import Dynamics, _Layer
 from actbench.health.gradients import first_to_last
 from actbench.health.outcome import collapse_in_words, is_collapsed
+from actbench.health.probe import UnitHealth
 from actbench.record import METRICS, Outcome, RunRecord
 from actbench.session import Session
 
@@ -48,25 +49,69 @@ class Logbook:
         self._began = self._last = time.perf_counter()
 
     @property
+    def closed(self) -> int:
+        """Epochs that have been written down, epoch 0 included."""
+        return max(map(len, self._rows))
+
+    @property
     def all_diverged(self) -> bool:
         """Whether there is nothing left to train."""
         return len(self._diverged) == self._runs
 
     def untrained(self) -> list[Row | None]:
-        """Epoch 0: the network at initialisation, evaluated on the whole training set."""
-        session = self._session
-        return self._close(*evaluate(session.forward, session.images, session.images.train, self._runs))
+        """Epoch 0: the network at initialisation, evaluated on the whole training set.
+
+        Raises:
+            Stopped: When that was asked for; nothing is written down then. So in ``epoch`` and ``records``.
+        """
+        images = self._session.images
+        return self._close(0, *evaluate(self._forward, images, images.train, self._runs))
 
     def epoch(self, seen: Tally) -> list[Row | None]:
         """The epoch just trained; training loss and accuracy are means over its steps, while the weights moved."""
-        self._epoch += 1
-        return self._close(*seen.means())
+        return self._close(self.closed, *seen.means())
 
-    def records(self) -> Iterator[RunRecord]:
+    def told(self) -> Iterator[list[Row | None]]:
+        """What ``untrained`` and ``epoch`` have returned so far, once more."""
+        for epoch in range(self.closed):
+            yield [rows[epoch] if epoch < len(rows) else None for rows in self._rows]
+
+    def records(self) -> list[RunRecord]:
         """One record a run; only here is the test set read."""
-        session = self._session
-        losses, accuracies = evaluate(session.forward, session.images, session.images.test, self._runs)
+        images = self._session.images
+        losses, accuracies = evaluate(self._forward, images, images.test, self._runs)
         self._note_diverged(losses)
+        return list(self._records(losses, accuracies))
+
+    def state(self) -> dict[str, Any]:
+        """All that is written down so far, as tensors and plain containers; clocks as seconds gone by."""
+        now = time.perf_counter()
+        return {
+            "rows": self._rows,
+            "health": self._health,
+            "dynamics": {name: dict(vars(layer)) for name, layer in self._dynamics._layers.items()},
+            "diverged": self._diverged,
+            "epoch": self._epoch,
+            "seconds": now - self._began,
+            "seconds_of_epoch": now - self._last,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` has told; the time between the two does not count."""
+        now = time.perf_counter()
+        self._rows, self._health, self._diverged = state["rows"], state["health"], state["diverged"]
+        for name, layer in state["dynamics"].items():
+            self._dynamics._layers[name] = _Layer(**{key: tensor.cpu() for key, tensor in layer.items()})
+        self._epoch = state["epoch"]
+        self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
+
+    def _forward(self, x: Tensor) -> Tensor:
+        """The session's, with a stop before it; not within a user's module, whose passes may move its own streams."""
+        stopping.between_steps(may_stop=self._session.cohort.shared.model.path is None)
+        return self._session.forward(x)
+
+    def _records(self, losses: Sequence[float], accuracies: Sequence[float]) -> Iterator[RunRecord]:
+        session = self._session
         seconds = time.perf_counter() - self._began
         timing = {"cohort_runs": self._runs, "cohort_seconds": seconds, "seconds": seconds / self._runs}
         worker = environment.of_worker(session.device)
@@ -85,12 +130,14 @@ class Logbook:
                 message=message,
             )
 
-    def _close(self, losses: Sequence[float], accuracies: Sequence[float]) -> list[Row | None]:
-        """End an epoch; None for the runs that had ended before it."""
+    def _close(self, epoch: int, losses: Sequence[float], accuracies: Sequence[float]) -> list[Row | None]:
+        """End an epoch; None for the runs that had ended before it. All passes come first, since each may be stopped."""
         writing = [run for run in range(self._runs) if run not in self._diverged]
         columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
         columns |= self._validate()
-        measured = self._measure()
+        units, norms = self._observe()
+        self._epoch = epoch
+        measured = self._measured(units, norms)
         self._note_diverged(losses, columns["val.loss"])
         self._health |= {run: measured[run] for run in writing if run not in self._diverged}
         now = time.perf_counter()
@@ -104,17 +151,19 @@ class Logbook:
         session = self._session
         if not len(session.images.val):
             return {"val.loss": [None] * self._runs, "val.accuracy": [None] * self._runs}
-        losses, accuracies = evaluate(session.forward, session.images, session.images.val, self._runs)
+        losses, accuracies = evaluate(self._forward, session.images, session.images.val, self._runs)
         return {"val.loss": losses, "val.accuracy": accuracies}
 
-    def _measure(self) -> list[dict[str, Any]]:
-        """Every run's health: on the probe, since the last epoch, and the strength of its gradients."""
+    def _observe(self) -> tuple[UnitHealth, dict[str, Tensor]]:
+        """The units' health on the probe, and the strength of each layer's gradients."""
         session, runs = self._session, self._runs
-        settings = session.cohort.shared.health
-        units = measure_health(session.forward, session.act, session.images, settings, runs)
+        units = measure_health(self._forward, session.act, session.images, session.cohort.shared.health, runs)
+        return units, measure_gradients(self._forward, session.act, session.images, runs)
+
+    def _measured(self, units: UnitHealth, norms: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+        """Every run's health: on the probe, since the last epoch, and the strength of its gradients."""
         self._dynamics.note(self._epoch, {layer: measured["dead"] for layer, measured in units.units.items()})
-        norms = measure_gradients(session.forward, session.act, session.images, runs)
-        return [self._of_run(run, units.of_run(run), norms) for run in range(runs)]
+        return [self._of_run(run, units.of_run(run), norms) for run in range(self._runs)]
 
     def _of_run(self, run: int, found: dict[str, Any], norms: Mapping[str, Tensor]) -> dict[str, Any]:
         for layer in found["layers"]:

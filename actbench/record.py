@@ -131,9 +131,15 @@ def _check_numbers(part: str, content: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Started:
-    """A worker took up a cohort."""
+    """A worker took up a cohort.
+
+    Args:
+        cohort: The runs.
+        refused: Why the state that came with it is not used, so that it starts from the beginning; empty if it is.
+    """
 
     cohort: Cohort
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,19 @@ class EpochDone:
 
     cohort: Cohort
     rows: Sequence[Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A cohort in training can be taken up again from here.
+
+    Args:
+        cohort: The runs.
+        state: What ``Cohort.state`` is to be for that.
+    """
+
+    cohort: Cohort
+    state: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -173,4 +192,4 @@ class Failed:
     usage: bool = False
 
 
-Event = Started | EpochDone | Finished | Failed
+Event = Started | EpochDone | Saved | Finished | Failed

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -198,6 +198,19 @@ def _minimal(options: Options) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Cadence:
+    """How often a cohort in training is saved, besides when it is stopped; neither means never.
+
+    Args:
+        epochs: After so many epochs.
+        seconds: After so many seconds, within an epoch too.
+    """
+
+    epochs: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Runtime:
     """How runs are computed; nothing here may change a result.
 
@@ -209,6 +222,9 @@ class Runtime:
         data_folder: Where datasets lie and are cached; None for the platform's user cache folder.
         products: Which of ``dense.PRODUCTS`` compute on a CPU; ``auto`` for the fastest, measured once a machine.
         capture: Whether CUDA devices take their steps from a captured graph.
+        timeout: Seconds after which a worker process that finishes no step is ended; 0 for never. An engine without
+            workers can't end what hangs.
+        checkpoint_every: How often cohorts are saved; a study decides it for its runs.
     """
 
     device: str = "auto"
@@ -218,6 +234,8 @@ class Runtime:
     data_folder: Path | None = None
     products: str = "auto"
     capture: bool = True
+    timeout: float = 600.0
+    checkpoint_every: Cadence = Cadence(seconds=600)
 
 
 @dataclass(frozen=True)
@@ -226,9 +244,11 @@ class Cohort:
 
     Args:
         specs: Non-empty; equal cohort keys; sorted so that equal activations stand beside each other.
+        state: A checkpoint to go on from; None to start from the beginning. No part of what the cohort is.
     """
 
     specs: tuple[RunSpec, ...]
+    state: bytes | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what can't train together."""

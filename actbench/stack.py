@@ -48,7 +48,7 @@ class Stack:
         return {name: self.tensors[name] for name in self.gradients}
 
     def offer_gradients(self) -> None:
-        """Before ``backward``: forget the gradients and tell the layers where the next ones belong."""
+        """Before the forward pass: forget the gradients and tell the layers where the next ones belong."""
         for name, place in self.gradients.items():
             self.tensors[name].grad = None
             dense.offer(self.tensors[name], place)

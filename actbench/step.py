@@ -41,9 +41,9 @@ def take(session: Session, x: Tensor, labels: Tensor) -> None:
     Nothing here asks the device for a result.
     """
     stack, clip_norm = session.stack, session.cohort.shared.training.clip_norm
+    stack.offer_gradients()
     logits = session.forward_in_training(x)
     losses = cross_entropy(logits, labels)
-    stack.offer_gradients()
     torch.autograd.backward(losses.sum())
     stack.collect_gradients()
     if clip_norm is not None:

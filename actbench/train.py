@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Iterator
 
 import torch
 
-from actbench import arithmetic, kernels
+from actbench import arithmetic, kernels, stopping
+from actbench.checkpoint import Place, pack, restore
 from actbench.errors import ActbenchError, UsageError
 from actbench.evaluation import Tally
+from actbench.heading import Unusable
 from actbench.logbook import Logbook
-from actbench.record import EpochDone, Event, Failed, Finished, Started
+from actbench.record import EpochDone, Event, Failed, Finished, Saved, Started
 from actbench.session import Session
-from actbench.spec import Cohort, Runtime
+from actbench.spec import Cadence, Cohort, Runtime
+from actbench.stopping import Stopped
 
 
 def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     """Train the cohort's runs together; an error or a lack of memory halves the cohort and tries again.
 
     Halving keeps one faulty run (a user's activation that raises, say) from taking its neighbours along, and changes
-    no result.
+    no result. A cohort that comes with a state goes on from there, and starts from the beginning if it can't. One that
+    is asked to stop (``stopping.ask``) ends with what is needed to go on: ``Saved``, unless nothing was trained yet.
     """
     try:
         with arithmetic.plain(kernels.choose(runtime.products).products):
-            yield from _train(cohort, runtime)
+            yield from _train_or_begin_anew(cohort, runtime)
         return
     except Exception as error:
         failure = _failure(cohort, error)
@@ -34,7 +39,8 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     for half in cohort.halves():
-        yield from run_cohort(half, runtime)
+        if not stopping.is_asked():
+            yield from run_cohort(half, runtime)
 
 
 def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
@@ -50,33 +56,101 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
         return
 
 
-def _train(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    yield Started(cohort)
+def train_epoch(session: Session) -> Tally:
+    """One pass over the training examples, and the losses seen on the way; nothing here waits for the device."""
+    for _ in _steps(session, Place.at_the_start(session)):
+        pass
+    return session.tally
+
+
+def _train_or_begin_anew(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    try:
+        yield from _train(cohort, runtime)
+    except Unusable as error:
+        yield from _train(Cohort(cohort.specs), runtime, refused=str(error))
+
+
+def _train(cohort: Cohort, runtime: Runtime, *, refused: str = "") -> Iterator[Event]:
+    """From the beginning, or from the cohort's state: then the epochs before it are told once more.
+
+    Raises:
+        Unusable: When there is a state that can't be used, before anything is trained.
+    """
+    yield Started(Cohort(cohort.specs), refused)
     session = Session.open(cohort, runtime)
+    stopping.between_steps(may_stop=False)
     logbook = Logbook(session)
-    yield EpochDone(cohort, logbook.untrained())
-    for _ in range(cohort.shared.training.epochs):
-        if logbook.all_diverged:
-            break
-        yield EpochDone(cohort, logbook.epoch(train_epoch(session)))
-    for record in logbook.records():
+    place = Place.at_the_start(session)
+    if cohort.state is not None:
+        place = restore(cohort.state, session, logbook)
+        for rows in logbook.told():
+            yield EpochDone(cohort, rows)
+    try:
+        yield from _epochs(session, logbook, place, runtime.checkpoint_every)
+        records = logbook.records()
+    except Stopped:
+        if logbook.closed:
+            yield Saved(Cohort(cohort.specs), pack(session, logbook, place))
+        return
+    for record in records:
         yield Finished(record)
 
 
-def train_epoch(session: Session) -> Tally:
-    """One pass over the training examples, and the losses seen on the way; nothing here waits for the device."""
+def _epochs(session: Session, logbook: Logbook, place: Place, every: Cadence) -> Iterator[Event]:
+    """Train what is left; ``place`` is kept up to date.
+
+    Raises:
+        Stopped: Between two steps, when that was asked for.
+    """
+    cohort, due = Cohort(session.cohort.specs), _Due(every)
+    if not logbook.closed:
+        yield EpochDone(cohort, logbook.untrained())
+    while logbook.closed <= cohort.shared.training.epochs and not logbook.all_diverged:
+        for _ in _steps(session, place):
+            if due.by_the_clock():
+                yield Saved(cohort, pack(session, logbook, place))
+        yield EpochDone(cohort, logbook.epoch(session.tally))
+        place.begin_again(session)
+        if due.by_the_epochs(logbook.closed - 1):
+            yield Saved(cohort, pack(session, logbook, place))
+
+
+def _steps(session: Session, place: Place) -> Iterator[None]:
+    """Take the steps that are left of an epoch, with a stop after each; the tally then holds the whole epoch's losses."""
     tally, act = session.tally, session.act
-    tally.reset()
+    if not place.steps:
+        tally.reset()
     act.training = True
     with arithmetic.tf32(allowed=session.cohort.shared.training.precision == "tf32"):
-        for x, labels in session.batches.epoch():
+        for x, labels in place.batches(session):
             session.set_learning_rate()
             session.step(x, labels)
             tally.examples += labels.shape[1]
+            place.steps += 1
+            stopping.between_steps()
+            yield
     act.training = False
-    return tally
+
+
+class _Due:
+    """Tells when it is time to save."""
+
+    def __init__(self, every: Cadence) -> None:
+        """The clock starts now."""
+        self._every, self._last = every, time.monotonic()
+
+    def by_the_clock(self) -> bool:
+        """Whether enough seconds have passed since the last time that it was."""
+        if self._every.seconds is None or time.monotonic() - self._last < self._every.seconds:
+            return False
+        self._last = time.monotonic()
+        return True
+
+    def by_the_epochs(self, trained: int) -> bool:
+        """Whether it is after so many epochs."""
+        return self._every.epochs is not None and trained % self._every.epochs == 0
 
 
 def _failure(cohort: Cohort, error: Exception) -> Failed:
     message = str(error) if isinstance(error, ActbenchError) else f"{type(error).__name__}: {error}"
-    return Failed(cohort, message, traceback.format_exc(), usage=isinstance(error, UsageError))
+    return Failed(Cohort(cohort.specs), message, traceback.format_exc(), usage=isinstance(error, UsageError))

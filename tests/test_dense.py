@@ -20,6 +20,12 @@ def random(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(*shape, generator=GENERATOR, dtype=dtype)
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """In one piece, in and out."""
+    (y,) = dense.linear((x,), weight, bias, (len(weight),))
+    return y
+
+
 @pytest.mark.parametrize("products", dense.PRODUCTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("sizes", [(33, 7, 5), (128, 64, 32)])
@@ -32,7 +38,7 @@ def test_every_library_computes_the_linear_layer_of_torch(
     bias.requires_grad_()
     slope = random(3, batch, outputs, dtype=dtype)
     with dense.use(products):
-        y = dense.linear(x, weight, bias)
+        y = linear(x, weight, bias)
         found = torch.autograd.grad(y, (x, weight, bias), slope)
     expected = torch.stack([F.linear(x[run], weight[run], bias[run]) for run in range(3)])
     theirs = torch.autograd.grad(expected, (x, weight, bias), slope)
@@ -45,21 +51,33 @@ def test_every_library_computes_the_linear_layer_of_torch(
 def test_a_run_is_bit_equal_alone_with_every_library(products: str) -> None:
     x, weight, bias = random(3, 33, 7), random(3, 5, 7), random(3, 5)
     with dense.use(products):
-        together = dense.linear(x, weight, bias)
+        together = linear(x, weight, bias)
         for run in range(3):
-            alone = dense.linear(x[run : run + 1].clone(), weight[run : run + 1].clone(), bias[run : run + 1].clone())
+            alone = linear(x[run : run + 1].clone(), weight[run : run + 1].clone(), bias[run : run + 1].clone())
             assert torch.equal(together[run], alone[0])
+
+
+def test_pieces_in_and_out_change_no_bit_of_result_or_gradient() -> None:
+    weight, bias, x = random(5, 4, 7).requires_grad_(), random(5, 4).requires_grad_(), random(5, 33, 7).requires_grad_()
+    whole = linear(x, weight, bias)
+    slope = random(*whole.shape)
+    expected = torch.autograd.grad(whole, (x, weight, bias), slope)
+    pieces = dense.linear(x.split([2, 3]), weight, bias, (1, 4))
+    assert [len(piece) for piece in pieces] == [1, 4]
+    assert torch.equal(torch.cat(pieces), whole)
+    found = torch.autograd.grad(pieces, (x, weight, bias), slope.split([1, 4]))
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
 
 
 def test_an_offered_place_gets_the_gradient_without_a_copy() -> None:
     weight, place = random(2, 4, 3).requires_grad_(), torch.full((2, 4, 3), 7.0)
     dense.offer(weight, place)
-    dense.linear(random(2, 5, 3), weight, None).sum().backward()
+    linear(random(2, 5, 3), weight, None).sum().backward()
     assert weight.grad is place
     fresh = weight.detach().clone().requires_grad_()
     assert not torch.any(place == 7)
     dense.withdraw()
-    dense.linear(random(2, 5, 3), fresh, None).sum().backward()
+    linear(random(2, 5, 3), fresh, None).sum().backward()
     assert fresh.grad is not None
 
 
@@ -67,7 +85,7 @@ def test_a_second_use_of_a_weight_adds_to_its_gradient() -> None:
     weight, place = random(1, 3, 3).requires_grad_(), torch.zeros(1, 3, 3)
     x = random(1, 4, 3)
     dense.offer(weight, place)
-    dense.linear(dense.linear(x, weight, None), weight, None).sum().backward()
+    linear(linear(x, weight, None), weight, None).sum().backward()
     same = weight.detach().clone().requires_grad_()
     F.linear(F.linear(x[0], same[0]), same[0]).sum().backward()
     assert weight.grad is not None

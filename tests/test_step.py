@@ -52,6 +52,16 @@ def test_a_step_allocates_no_new_gradients(model: dict[str, Any]) -> None:
         assert tensor.grad is session.stack.gradients[name]
 
 
+def test_the_gradient_of_a_dense_weight_is_written_where_it_belongs() -> None:
+    """Autograd hands a gradient of its own to a hook; one that the layer has put in its place never passes there."""
+    session = Session.open(Cohort((spec(), spec(activation="tanh"))), CPU)
+    handed_over = []
+    for name, tensor in session.stack.trained.items():
+        tensor.register_hook(lambda gradient, name=name: handed_over.append(name) if gradient is not None else None)
+    train_epoch(session)
+    assert {name.rpartition(".")[2] for name in handed_over} == {"bias"}
+
+
 def test_the_share_of_every_run_begins_on_a_vector_boundary() -> None:
     odd = {"name": "mlp", "hidden": [7, 5], "batch_norm": True}
     session = Session.open(Cohort((spec(model=odd), spec(model=odd, activation="prelu"))), CPU)

@@ -2,6 +2,8 @@
 
 Every source goes one way: decode -> check -> put in one fixed random order -> cache (``_cache``) -> cut (``_split``).
 The order does not depend on the run's seed, so runs with different seeds are validated and tested on the same examples.
+
+A dataset's options are checked without NumPy: what decodes and splits is imported when a dataset is loaded.
 """
 
 from __future__ import annotations
@@ -11,18 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from actbench.components import Options
 from actbench.errors import DatasetError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from actbench.components import Component
 
-Images = NDArray[np.uint8]
-Labels = NDArray[np.int64]
+    Images = NDArray[np.uint8]
+    Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

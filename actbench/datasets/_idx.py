@@ -13,12 +13,15 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from actbench.datasets import Images
 from actbench.datasets._source import Source, numbered_classes
 from actbench.errors import DatasetError
+
+if TYPE_CHECKING:
+    from actbench.datasets import Images
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 UNSIGNED_BYTE = 0x08

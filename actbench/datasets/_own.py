@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,12 @@ from pydantic import ValidationError
 
 from actbench import components, plugins
 from actbench.components import Component
-from actbench.datasets import Data, DatasetOptions, Labels, _split
+from actbench.datasets import Data, DatasetOptions, _split
 from actbench.datasets._source import ARRAYS, Source, check_part, check_same_shape, checked, numbered_classes
 from actbench.errors import DatasetError
+
+if TYPE_CHECKING:
+    from actbench.datasets import Labels
 
 
 def load(component: Component, folder: Path) -> Data:

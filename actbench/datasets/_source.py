@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actbench.datasets import Images, Labels
 from actbench.errors import DatasetError
+
+if TYPE_CHECKING:
+    from actbench.datasets import Images, Labels
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 

@@ -15,14 +15,17 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actbench.datasets import Images, _idx
+from actbench.datasets import _idx
 from actbench.datasets._cache import cached, stamps
 from actbench.datasets._source import Source
 from actbench.errors import DatasetError
+
+if TYPE_CHECKING:
+    from actbench.datasets import Images
 
 TIMEOUT = 20.0
 """Seconds without an answer after which a server counts as unreachable; the system's own limit is minutes."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from actbench.datasets import Data, DatasetOptions
-from actbench.datasets._split import split
-from actbench.datasets._torchvision import cifar_family
 
 BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
 FILES = tuple(f"cifar-10-batches-py/{batch}" for batch in BATCHES)
@@ -20,6 +18,9 @@ class CIFAR10(DatasetOptions):
 
     def load(self, folder: Path) -> Data:
         """Read ``folder/cifar-10-batches-py``; download it when it is not there."""
+        from actbench.datasets._split import split
+        from actbench.datasets._torchvision import cifar_family
+
         return split("cifar10", cifar_family("cifar10", "CIFAR10", FILES, folder), self)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from actbench.datasets import Data, DatasetOptions
-from actbench.datasets._split import split
-from actbench.datasets._torchvision import cifar_family
 
 FILES = tuple(f"cifar-100-python/{batch}" for batch in ("train", "test", "meta"))
 
@@ -19,6 +17,9 @@ class CIFAR100(DatasetOptions):
 
     def load(self, folder: Path) -> Data:
         """Read ``folder/cifar-100-python``; download it when it is not there."""
+        from actbench.datasets._split import split
+        from actbench.datasets._torchvision import cifar_family
+
         return split("cifar100", cifar_family("cifar100", "CIFAR100", FILES, folder), self)
 
 

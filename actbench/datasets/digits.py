@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from actbench.datasets import Data, DatasetOptions
-from actbench.datasets._cache import cached
-from actbench.datasets._source import Source, numbered_classes
-from actbench.datasets._split import hold_out, split
+
+if TYPE_CHECKING:
+    from actbench.datasets._source import Source
 
 LEVELS = 16
 """The images count black pixels in 4×4 blocks of a bitmap: 0 … 16."""
@@ -24,12 +23,19 @@ class Digits(DatasetOptions):
 
     def load(self, folder: Path) -> Data:
         """Read the dataset; ``folder`` only holds the cache."""
+        from actbench.datasets._cache import cached
+        from actbench.datasets._split import split
+
         key = importlib.metadata.version("scikit-learn")
         return split("digits", cached("digits", key, _decode, folder), self)
 
 
 def _decode() -> Source:
+    import numpy as np
     from sklearn.datasets import load_digits
+
+    from actbench.datasets._source import numbered_classes
+    from actbench.datasets._split import hold_out
 
     bunch = load_digits()
     images = np.rint(bunch.images * (255 / LEVELS)).astype(np.uint8)[:, None]  # (N, 1, 8, 8)

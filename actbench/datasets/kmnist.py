@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from actbench.datasets import Data, DatasetOptions
-from actbench.datasets._split import split
-from actbench.datasets._torchvision import mnist_family
 
 
 class KMNIST(DatasetOptions):
@@ -17,6 +15,9 @@ class KMNIST(DatasetOptions):
 
     def load(self, folder: Path) -> Data:
         """Read ``folder/KMNIST/raw``; download it when it is not there."""
+        from actbench.datasets._split import split
+        from actbench.datasets._torchvision import mnist_family
+
         return split("kmnist", mnist_family("kmnist", "KMNIST", folder), self)
 
 

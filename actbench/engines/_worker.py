@@ -19,7 +19,7 @@ def main() -> None:
     """Work until there is no more input, or nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     send = _sender()
-    import torch  # noqa: F401  the slowest import, while the parent still plans
+    import torch._dynamo  # noqa: F401  the slowest imports (the first optimizer asks for it), while the parent plans
 
     try:
         while True:

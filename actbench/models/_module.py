@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +50,12 @@ class _Recorder:
     """An ``Activate`` that writes down which layers there are, and passes z through."""
 
     training = False
+    sizes = (1,)
 
     def __init__(self) -> None:
         self.layers: dict[str, int] = {}
 
-    def __call__(self, layer: str, z: Tensor) -> Tensor:
+    def __call__(self, layer: str, z: Any) -> Any:
         self.layers[layer] = z.shape[2]
         return z
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from actbench.initializers import Initializer
-    from actbench.layers import Activate
+    from actbench.layers import Activate, Hidden
 
 Width = Annotated[int, Field(ge=1)]
 Block = Annotated[tuple[Width, ...], Field(strict=False, min_length=1)]
@@ -98,16 +98,16 @@ class CNN(Options):
                 name = f"conv.{block}.{index}"
                 weight, bias = params[f"{name}.weight"], params.get(f"{name}.bias")
                 z = layers.conv2d(x, weight, bias, padding=self.kernel // 2)
-                x = self._activate(params, name, z, act)
+                x = layers.joined(self._activate(params, name, z, act))
             x = pool(x, self.pool_size)
-        x = x.flatten(2)
+        hidden: Hidden = x.flatten(2)
         for index in range(len(self.dense)):
             name = f"dense.{index}"
-            z = layers.linear(x, params[f"{name}.weight"], params.get(f"{name}.bias"))
-            x = layers.dropout(self._activate(params, name, z, act), self.dropout, act)
-        return layers.linear(x, params["output.weight"], params.get("output.bias"))
+            pre = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), act=act)
+            hidden = layers.dropout(self._activate(params, name, pre, act), self.dropout, act)
+        return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
 
-    def _activate(self, params: Mapping[str, Tensor], name: str, z: Tensor, act: Activate) -> Tensor:
+    def _activate(self, params: Mapping[str, Tensor], name: str, z: Hidden, act: Activate) -> Hidden:
         from actbench import layers
 
         if self.batch_norm:

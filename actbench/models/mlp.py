@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from actbench.initializers import Initializer
-    from actbench.layers import Activate
+    from actbench.layers import Activate, Hidden
 
 
 class MLP(Options):
@@ -55,14 +55,14 @@ class MLP(Options):
         """X (R, B, C, H, W) -> logits (R, B, classes)."""
         from actbench import layers
 
-        x = x.flatten(2)
+        hidden: Hidden = x.flatten(2)
         for index in range(len(self.hidden)):
             name = f"hidden.{index}"
-            z = layers.linear(x, params[f"{name}.weight"], params.get(f"{name}.bias"))
+            z = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), act=act)
             if self.batch_norm:
                 z = layers.batch_norm(z, params, f"{name}.norm", training=act.training)
-            x = layers.dropout(act(name, z), self.dropout, act)
-        return layers.linear(x, params["output.weight"], params.get("output.bias"))
+            hidden = layers.dropout(act(name, z), self.dropout, act)
+        return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
 
 
 plugin = MLP
