@@ -39,6 +39,10 @@ class Examples:
         """Number of examples."""
         return len(self.labels)
 
+    def first(self, count: int) -> Examples:
+        """The first so many, or all there are."""
+        return Examples(self.pixels[:count], self.labels[:count])
+
 
 @dataclass(frozen=True)
 class Images:

@@ -1,8 +1,8 @@
-"""A cohort in the middle of its training as bytes, and back: on a CPU the resumed runs equal undisturbed ones bit for bit.
+"""A cohort in the middle of its training as bytes, and back: on a CPU resumed runs equal undisturbed ones bit for bit.
 
-Kept are the tensors, the optimizer's state, the random streams, the place in the epoch and the logbook. What a user's own
-code keeps besides (an attribute of a module that is no buffer, a global) is not. The order of an epoch's batches
-is drawn at its start, so its streams are kept as they stood then: drawn again, they give the same order.
+Kept are the tensors, the optimizer's state, the random streams, the place in the epoch and the logbook. What a user's
+own code keeps besides (an attribute of a module that is no buffer, a global) is not. The order of an epoch's batches is
+drawn at its start, so its streams are kept as they stood then: drawn again, they give the same order.
 
 The bytes are a ``Heading`` and, below it, what ``torch.load(weights_only=True)`` reads: tensors and plain containers.
 """

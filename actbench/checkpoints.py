@@ -1,4 +1,4 @@
-"""The files of checkpoints: ``results/<study>/checkpoints/<name of the cohort>.pt``, there only while their runs wait."""
+"""The files of checkpoints: ``results/<study>/checkpoints/<name of the cohort>.pt``, there while their runs wait."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def evaluate(forward: Forward, images: Images, examples: Examples, runs: int) ->
 def measure_health(forward: Forward, act: Activations, images: Images, health: Health, runs: int) -> UnitHealth:
     """Every hidden unit's health on the first ``probe_size`` training examples."""
     probe = Probe(slope_by_autograd(act.apply), health)
-    chosen = Examples(images.train.pixels[: health.probe_size], images.train.labels[: health.probe_size])
+    chosen = images.train.first(health.probe_size)
     with act.observed(probe.observe):
         for x, _ in images.in_order(chosen, BATCH):
             forward(x.expand(runs, *x.shape[1:]))
@@ -93,7 +93,7 @@ def measure_health(forward: Forward, act: Activations, images: Images, health: H
 
 def measure_gradients(forward: Forward, act: Activations, images: Images, runs: int) -> dict[str, Tensor]:
     """Each hidden layer's gradient norm (R,) on the probe's first ``BATCH`` examples; parameters' gradients stay."""
-    chosen = Examples(images.train.pixels[:BATCH], images.train.labels[:BATCH])
+    chosen = images.train.first(BATCH)
     inputs: dict[str, Tensor] = {}
     ((x, labels),) = images.in_order(chosen, BATCH)
     with act.observed(inputs.__setitem__):

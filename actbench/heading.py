@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from actbench.spec import SEMANTICS_VERSION, RunSpec
 
 FORMAT = 1
-"""Version of what follows the first line. Raised when that changes, or what is read from it would mean another thing."""
+"""Version of what follows the first line. Raised when that changes, or would be read otherwise."""
 
 _MAGIC = "actbench checkpoint"
 LONGEST = 1_000_000

@@ -16,7 +16,7 @@ from actbench.health.dynamics import Dynamics, _Layer
 from actbench.health.gradients import first_to_last
 from actbench.health.outcome import collapse_in_words, is_collapsed
 from actbench.health.probe import UnitHealth
-from actbench.record import METRICS, Outcome, RunRecord
+from actbench.record import FIRST_LOOK, METRICS, Outcome, RunRecord
 from actbench.session import Session
 
 BORN_DEAD = "health.born_dead_fraction"
@@ -59,13 +59,14 @@ class Logbook:
         return len(self._diverged) == self._runs
 
     def untrained(self) -> list[Row | None]:
-        """Epoch 0: the network at initialisation, evaluated on the whole training set.
+        """Epoch 0: the network at initialisation, evaluated on the first ``FIRST_LOOK`` training examples.
 
         Raises:
             Stopped: When that was asked for; nothing is written down then. So in ``epoch`` and ``records``.
         """
         images = self._session.images
-        return self._close(0, *evaluate(self._forward, images, images.train, self._runs))
+        seen = images.train.first(FIRST_LOOK)
+        return self._close(0, *evaluate(self._forward, images, seen, self._runs))
 
     def epoch(self, seen: Tally) -> list[Row | None]:
         """The epoch just trained; training loss and accuracy are means over its steps, while the weights moved."""
@@ -131,7 +132,7 @@ class Logbook:
             )
 
     def _close(self, epoch: int, losses: Sequence[float], accuracies: Sequence[float]) -> list[Row | None]:
-        """End an epoch; None for the runs that had ended before it. All passes come first, since each may be stopped."""
+        """End an epoch; None for the runs that had ended before it. All passes come first: each may be stopped."""
         writing = [run for run in range(self._runs) if run not in self._diverged]
         columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
         columns |= self._validate()

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from actbench import devices, environment, plan, plugins
-from actbench.claims import Claims
+from actbench.checkpoints import Checkpoints
+from actbench.claims import Claims, holder
 from actbench.config import Study
 from actbench.engines import Engine, Work
-from actbench.errors import UsageError
+from actbench.errors import ResultsError, UsageError
 from actbench.estimates import Estimates
-from actbench.record import EpochDone, Event, Failed, Finished, RunRecord, Started
+from actbench.record import EpochDone, Event, Failed, Finished, RunRecord, Saved, Started
 from actbench.sharing import Share
-from actbench.spec import Cohort, Runtime
+from actbench.spec import Cohort, RunSpec, Runtime
 from actbench.stopwatch import Stopwatch
 from actbench.store import Store, read_results
 from actbench.timings import read_timings
@@ -51,8 +52,11 @@ class Runner:
 
     def __post_init__(self) -> None:
         """Resolve the device and look at what is there already; nothing is written."""
-        self.runtime = replace(self.runtime, device=devices.choose(self.runtime.device))
+        device = devices.choose(self.runtime.device)
+        self.runtime = replace(self.runtime, device=device, checkpoint_every=self.study.checkpoint_every)
         self.engine: type[Engine] = plugins.load("engines", self.runtime.engine)
+        self._working: Engine | None = None
+        self.stopping = False
         self.store = Store(self.results, self.study.name)
         self.specs = self.study.specs()
         self.share = Share(self.store, self.specs)
@@ -61,11 +65,15 @@ class Runner:
         self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
         self.failed_before = 0 if "failed" in again else earlier.count("failed")
         self.jobs = self._jobs()
-        device, limit = self.runtime.device, self.runtime.cohort_size
         self.estimates = read_timings(self.results, device) if self.waiting else Estimates()
-        self.cohorts = plan.cohorts(
-            self.waiting, device=device, jobs=self.jobs, limit=limit, weigh=self.estimates.weigh
-        )
+        self.checkpoints = Checkpoints(self.store.folder)
+        self.cohorts = self._plan()
+
+    def stop(self) -> None:
+        """Let ``run`` come to its end: what is in training is saved, nothing else is begun; for signal handlers."""
+        self.stopping = True
+        if self._working is not None:
+            self._working.stop()
 
     def run(self) -> Iterator[Event]:
         """Compute and store what is waiting; yields the events as they come, already stored.
@@ -77,19 +85,71 @@ class Runner:
             UsageError: The data, the model or the device can't be had; nothing that is finished is lost.
             ResultsError: A result can't be written.
         """
+        self._clear_checkpoints()
         if not self.cohorts:
             return
         clock = Stopwatch()
-        with self.engine(min(self.jobs, len(self.cohorts))) as working:
-            for event in working.execute(Work(CHECK, self.runtime), self._samples()):
+        with self.engine(min(self.jobs, len(self.cohorts))) as self._working:
+            if self.stopping:  # since before there was anybody to be told
+                return
+            for event in self._working.execute(Work(CHECK, self.runtime), self._samples()):
                 if isinstance(event, Failed):
                     raise UsageError(event.message)
             self.store.create(self.study.text)
             with Claims(self.store.folder) as claims:
-                finished: set[str] = set()
-                for cohorts in self.share.rounds(claims, self.cohorts):
-                    for event in working.execute(Work(TRAIN, self.runtime), cohorts):
-                        yield self._stored(clock.timed(event), finished, claims)
+                ended = self._ended()
+                for event in self._train(self._working, claims):
+                    yield self._stored(clock.timed(event), ended, claims)
+
+    def _train(self, working: Engine, claims: Claims) -> Iterator[Event]:
+        """What comes from the cohorts, round by round, until there is nothing left or the end is asked for."""
+        for cohorts in self.share.rounds(claims, self.cohorts):
+            restored = cohorts if self.force else map(self.checkpoints.of, cohorts)
+            yield from working.execute(Work(TRAIN, self.runtime), restored)
+            if self.stopping:
+                return
+
+    def _plan(self) -> list[Cohort]:
+        """First what others or this command left in the middle, each as it was saved; then the rest."""
+        waiting = {spec.digest: spec for spec in self.waiting}
+        resumed: list[Cohort] = []
+        for runs in () if self.force else tuple(self.checkpoints.found.values()):
+            specs = tuple(waiting[digest] for digest in runs if digest in waiting)
+            if len(specs) == len(runs) and not any(self._is_taken(spec) for spec in specs):
+                resumed.append(Cohort(specs))
+                for digest in runs:
+                    del waiting[digest]
+        rest = plan.cohorts(
+            waiting.values(),
+            device=self.runtime.device,
+            jobs=self.jobs,
+            limit=self.runtime.cohort_size,
+            weigh=self.estimates.weigh,
+        )
+        return [*resumed, *rest]
+
+    def _ended(self) -> set[str]:
+        """Digests of the runs that have nothing left to do."""
+        return {spec.digest for spec in self.specs} - {spec.digest for spec in self.waiting}
+
+    def _is_taken(self, spec: RunSpec) -> bool:
+        """Whether a living process is at this run."""
+        try:
+            found = holder(self.store.run_folder(spec))
+        except OSError as error:
+            raise ResultsError(f"can't read {self.store.run_folder(spec)}: {error.strerror}") from error
+        return found is not None and found[1]
+
+    def _clear_checkpoints(self) -> None:
+        """Name those that can't be read; remove those that nobody can use, or that are to be ignored."""
+        self.checkpoints.end(self._ended())
+        if self.force:
+            self.checkpoints.end({spec.digest for spec in self.specs if not self._is_taken(spec)})
+        for path in tuple(self.checkpoints.refused):
+            if self.waiting and not self.force:
+                self.checkpoints.warn(path)
+            else:
+                self.checkpoints.remove(path)
 
     def _jobs(self) -> int:
         """Workers: as asked; else one a processor, or one a GPU; one where the engine has no more."""
@@ -104,12 +164,14 @@ class Runner:
         kinds = {spec.with_seed(0).digest: spec for cohort in self.cohorts for spec in cohort.specs}
         return plan.cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
 
-    def _stored(self, event: Event, finished: set[str], claims: Claims) -> Event:
+    def _stored(self, event: Event, ended: set[str], claims: Claims) -> Event:
         """Write down what the event says, but for runs that were taken over; complete a record with what is known here.
 
         A run is given back when it has ended.
         """
         if isinstance(event, Started):
+            if event.refused:
+                self.checkpoints.refuse(event.cohort, event.refused)
             for spec in event.cohort.specs:
                 if claims.holds(self.store.run_folder(spec)):
                     self.store.begin(spec)
@@ -117,18 +179,24 @@ class Runner:
             for spec, row in zip(event.cohort.specs, event.rows, strict=True):
                 if row is not None and claims.holds(self.store.run_folder(spec)):
                     self.store.append(spec, row)
+        elif isinstance(event, Saved):
+            if all(claims.holds(self.store.run_folder(spec)) for spec in event.cohort.specs):
+                self.checkpoints.write(event.cohort, event.state)
         elif isinstance(event, Finished):
             told = {**environment.of_command(), **event.record.environment}
             event = Finished(replace(event.record, study=self.study.name, environment=told))
             with claims.ending(self.store.run_folder(event.record.spec)) as held:
                 if held:
                     self.store.finish(event.record)
-            finished.add(event.record.spec.digest)
+            ended.add(event.record.spec.digest)
+            self.checkpoints.end(ended)
         else:
-            for spec in (spec for spec in event.cohort.specs if spec.digest not in finished):
+            for spec in (spec for spec in event.cohort.specs if spec.digest not in ended):
                 with claims.ending(self.store.run_folder(spec)) as held:
                     if held:
                         self.store.fail(spec, event.message, event.traceback)
+            ended |= {spec.digest for spec in event.cohort.specs}
+            self.checkpoints.end(ended)
         return event
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from actbench import datasets, devices
+from actbench import datasets, devices, stopping
 from actbench.batches import Images, Shuffled, to_device
 from actbench.cohort import Activations, activation_tensors
 from actbench.components import Component, resolve
@@ -52,6 +52,7 @@ class Session:
         device = torch.device(devices.of_this_worker(devices.choose(runtime.device)))
         _check_precision(training.precision, device)
         images = _images(cohort.shared.dataset, training.dtype_name, device, runtime.data_folder)
+        stopping.between_steps(may_stop=False)  # from here on silence counts; a download may take as long as it likes
         model = build(cohort.shared.model)
         runs = stack([_initial(spec, model, images) for spec in specs], device)
         _check_batches(cohort.shared, model, images)

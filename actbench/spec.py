@@ -182,8 +182,8 @@ def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _minimal(options: Options) -> dict[str, Any]:
     """The fields that differ from their defaults, so that a new optional field leaves old digests alone."""
     changed: dict[str, Any] = {}
-    for name, field in type(options).model_fields.items():
-        value, default = getattr(options, name), field.get_default(call_default_factory=True)
+    for name, declared in type(options).model_fields.items():
+        value, default = getattr(options, name), declared.get_default(call_default_factory=True)
         if isinstance(value, Component):
             content: Any = value.to_minimal()
             differs = not isinstance(default, Component) or content != default.to_minimal()

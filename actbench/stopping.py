@@ -1,4 +1,4 @@
-"""What goes on between two steps of a training: a sign of life to whoever waits for one, and the end if one was asked for.
+"""What goes on between two steps of a training: a sign of life to who waits for one, and the end if that was asked for.
 
 Both are matters of the process: a worker has one training at a time, and so has the caller of the inline engine.
 """
@@ -39,7 +39,7 @@ def forget() -> None:
 
 
 def report_to(sign: Callable[[], None] | None) -> None:
-    """Call ``sign`` between steps from now on, at most once an ``INTERVAL`` and at once the first time; None: nobody."""
+    """Call ``sign`` between steps from now on, at once and then once an ``INTERVAL`` at most; None for nobody."""
     global _sign, _next_sign
     _sign, _next_sign = sign, 0.0
 

@@ -64,25 +64,29 @@ def train_epoch(session: Session) -> Tally:
 
 
 def _train_or_begin_anew(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    try:
-        yield from _train(cohort, runtime)
-    except Unusable as error:
-        yield from _train(Cohort(cohort.specs), runtime, refused=str(error))
+    bare, refused = Cohort(cohort.specs), ""  # what comes back from a worker is without the state
+    if cohort.state is not None:
+        try:
+            yield from _train(bare, runtime, state=cohort.state)
+            return
+        except Unusable as error:
+            refused = str(error)
+    yield from _train(bare, runtime, refused=refused)
 
 
-def _train(cohort: Cohort, runtime: Runtime, *, refused: str = "") -> Iterator[Event]:
-    """From the beginning, or from the cohort's state: then the epochs before it are told once more.
+def _train(cohort: Cohort, runtime: Runtime, *, state: bytes | None = None, refused: str = "") -> Iterator[Event]:
+    """From the beginning, or from a state: then the epochs before it are told once more.
 
     Raises:
         Unusable: When there is a state that can't be used, before anything is trained.
     """
-    yield Started(Cohort(cohort.specs), refused)
+    yield Started(cohort, refused)
     session = Session.open(cohort, runtime)
     stopping.between_steps(may_stop=False)
     logbook = Logbook(session)
     place = Place.at_the_start(session)
-    if cohort.state is not None:
-        place = restore(cohort.state, session, logbook)
+    if state is not None:
+        place = restore(state, session, logbook)
         for rows in logbook.told():
             yield EpochDone(cohort, rows)
     try:
@@ -90,7 +94,7 @@ def _train(cohort: Cohort, runtime: Runtime, *, refused: str = "") -> Iterator[E
         records = logbook.records()
     except Stopped:
         if logbook.closed:
-            yield Saved(Cohort(cohort.specs), pack(session, logbook, place))
+            yield Saved(cohort, pack(session, logbook, place))
         return
     for record in records:
         yield Finished(record)
@@ -102,21 +106,21 @@ def _epochs(session: Session, logbook: Logbook, place: Place, every: Cadence) ->
     Raises:
         Stopped: Between two steps, when that was asked for.
     """
-    cohort, due = Cohort(session.cohort.specs), _Due(every)
+    cohort, due, epochs = session.cohort, _Due(every), session.cohort.shared.training.epochs
     if not logbook.closed:
         yield EpochDone(cohort, logbook.untrained())
-    while logbook.closed <= cohort.shared.training.epochs and not logbook.all_diverged:
+    while logbook.closed <= epochs and not logbook.all_diverged:
         for _ in _steps(session, place):
             if due.by_the_clock():
                 yield Saved(cohort, pack(session, logbook, place))
         yield EpochDone(cohort, logbook.epoch(session.tally))
         place.begin_again(session)
-        if due.by_the_epochs(logbook.closed - 1):
+        if due.by_the_epochs(logbook.closed - 1) and logbook.closed <= epochs:
             yield Saved(cohort, pack(session, logbook, place))
 
 
 def _steps(session: Session, place: Place) -> Iterator[None]:
-    """Take the steps that are left of an epoch, with a stop after each; the tally then holds the whole epoch's losses."""
+    """Take the steps left of an epoch, with a stop after each; at the end the tally holds the whole epoch's losses."""
     tally, act = session.tally, session.act
     if not place.steps:
         tally.reset()

@@ -14,6 +14,7 @@ from math import ceil, prod
 from typing import Any
 
 from actbench.components import Component
+from actbench.record import FIRST_LOOK
 from actbench.spec import RunSpec
 
 STEP, RUN_STEP = 1.5e-3, 4e-4
@@ -85,8 +86,8 @@ class Workload:
     epochs: int
 
     def start(self, runs: int) -> float:
-        """Relative cost of epoch 0 for a cohort of so many runs: everything is evaluated, nothing trained."""
-        return self._evaluated(self.train, runs) + self._closing(runs)
+        """Relative cost of epoch 0 for a cohort of so many runs: evaluated, not trained."""
+        return self._evaluated(min(self.train, FIRST_LOOK), runs) + self._closing(runs)
 
     def epoch(self, runs: int) -> float:
         """Relative cost of an epoch of training, with what closes it."""

@@ -87,7 +87,7 @@ x.yaml:16:1: duplicate key 'extra': it already stands at 15:1
   extra: 2
   ^^^^^
 command line: 'training.lr=1': unknown key 'lr' — valid here: epochs, batch_size, optimizer, schedule, decay, \
-clip_norm, augment, precision"""
+clip_norm, augment, precision, checkpoint_every"""
 
 
 def test_a_report_names_every_problem_in_file_order_with_its_line_underlined() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from actbench.record import EpochDone, Event, Failed, Finished, Started
+from actbench.record import EpochDone, Event, Failed, Finished, Saved, Started
 from actbench.spec import Cohort
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ class Shown(Protocol):
 
     def update(self, event: Event) -> None:
         """Take notice of one event."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show a line between what is shown anyway."""
         ...
 
 
@@ -63,6 +67,8 @@ class TimeLeft:
 
     def count(self, event: Event) -> None:
         """Take notice of one event."""
+        if isinstance(event, Saved):
+            return  # nothing is done by it
         self._outlook.count(event)
         self._left, self._at = self._outlook.left, time.monotonic()
 
@@ -97,6 +103,8 @@ class Work:
             self._epochs[event.record.spec.digest] = event.record.spec.training.epochs + 1
             self.finished += 1
             return
+        if isinstance(event, Saved):
+            return
         for spec in event.cohort.specs:
             if isinstance(event, EpochDone):
                 self._epochs[spec.digest] = epoch_of(event) + 1
@@ -114,20 +122,24 @@ class PlainLines:
         if runner.waiting:
             say = f"{runner.study.name}: {len(runner.waiting)} of {len(runner.specs)} runs to do"
             say += f", {runner.jobs} worker(s) on {runner.runtime.device}"
-            print(_joined(say, self._left), file=sys.stderr, flush=True)
+            self.say(_joined(say, self._left))
 
     def update(self, event: Event) -> None:
         """Print a line if the last one is a second old; a failure always."""
         self._work.count(event)
         self._left.count(event)
         if isinstance(event, Failed):
-            print(f"failed: {describe(event.cohort)}: {event.message}", file=sys.stderr, flush=True)
+            self.say(f"failed: {describe(event.cohort)}: {event.message}")
         if not isinstance(event, EpochDone) or time.monotonic() - self._said < 1:
             return
         self._said = time.monotonic()
         share = self._work.done / self._work.total
         counts = _joined(f"{share:4.0%}  {self._work.finished}/{self._work.runs} runs", self._left)
-        print(f"{counts}  {describe(event.cohort)}  {note(event)}", file=sys.stderr, flush=True)
+        self.say(f"{counts}  {describe(event.cohort)}  {note(event)}")
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=sys.stderr, flush=True)
 
 
 class LiveRows:
@@ -157,9 +169,13 @@ class LiveRows:
             self._bars.update(row, completed=epoch_of(event), note=note(event))
         elif isinstance(event, Finished):
             self._drop(Cohort((event.record.spec,)))
-        else:
+        elif isinstance(event, Failed):
             self._drop(event.cohort)
-            self._bars.console.print(f"failed: {describe(event.cohort)}: {event.message}", markup=False)
+            self.say(f"failed: {describe(event.cohort)}: {event.message}")
+
+    def say(self, text: str) -> None:
+        """Print a line above the rows."""
+        self._bars.console.print(text, markup=False)
 
     def _drop(self, cohort: Cohort) -> None:
         for spec in cohort.specs:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,14 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from actbench.cli.interruption import Interruption, how_to_go_on, interruption
+
 if TYPE_CHECKING:
-    from actbench.cli.until import Growth
+    from actbench.cli.until import Growth, Train
     from actbench.runner import Runner
 
 Jobs = Annotated[str, typer.Option("-j", "--jobs", metavar="N|auto", help="Worker processes.")]
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
 ]
+Smoke = Annotated[bool, typer.Option("--smoke", help="The study cut to seconds: 1 epoch, 2 seeds, 512 examples.")]
 Retry = Annotated[
     Literal["failed", "none", "all"], typer.Option(help="Earlier runs to run again; all: collapsed, diverged too.")
 ]
@@ -33,6 +35,9 @@ Products = Annotated[
     typer.Option(help="Library of dense products on a CPU; auto: the fastest, see `actbench doctor`."),
 ]
 Capture = Annotated[bool, typer.Option(help="On CUDA, launch each training step whole, from a captured graph.")]
+Timeout = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="End a worker that finishes no step for so long; 0: never.")
+]
 MaxSeeds = Annotated[int | None, typer.Option(min=1, help="Where --until ends. [default: 30]")]
 
 
@@ -49,9 +54,7 @@ def run(
     data_dir: DataDir = None,
     cohort_size: Annotated[int | None, typer.Option(min=1, help="Most runs that train together.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-    smoke: Annotated[
-        bool, typer.Option("--smoke", help="The study cut to seconds: 1 epoch, 2 seeds, 512 examples.")
-    ] = False,
+    smoke: Smoke = False,
     retry: Retry = "failed",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run finished runs again, too.")] = False,
@@ -59,9 +62,10 @@ def run(
     max_seeds: MaxSeeds = None,
     products: Products = "auto",
     capture: Capture = True,
+    timeout: Timeout = 600,
 ) -> None:
     """Train every run of the study that is not finished yet."""
-    from actbench.cli.until import growth_of, run_until
+    from actbench.cli.until import growth_of
     from actbench.config import Study
     from actbench.plugins import load
     from actbench.runner import Runner
@@ -70,15 +74,13 @@ def run(
     load("engines", engine)
     study = Study.from_yaml(config, overrides or ())
     study = study.smoke() if smoke else study
-    runtime = Runtime(device, engine, _jobs(jobs), cohort_size, data_dir, products, capture)
+    runtime = Runtime(device, engine, _jobs(jobs), cohort_size, data_dir, products, capture, timeout)
     runner = Runner(study, results, runtime, retry=retry, force=force)
     growth = growth_of(until, max_seeds, runner, smoke=smoke)
     if dry_run:
         _print_plan(runner, growth)
-    elif growth is None:
-        _run(runner, fail_fast=fail_fast)
     else:
-        run_until(growth, runner, partial(_larger, runner, config, overrides), partial(_train, fail_fast=fail_fast))
+        _run_all(runner, growth, partial(_larger, runner, config, overrides), fail_fast=fail_fast)
 
 
 def _larger(runner: Runner, config: Path, overrides: list[str] | None, seeds: list[int]) -> Runner:
@@ -105,36 +107,58 @@ def _jobs(text: str) -> int | None:
     return int(text)
 
 
-def _run(runner: Runner, *, fail_fast: bool) -> None:
+def _run_all(runner: Runner, growth: Growth | None, larger: Callable[[list[int]], Runner], *, fail_fast: bool) -> None:
+    """Train what waits; with more seeds if the study is to grow."""
+    from actbench.cli.until import run_until
+
+    with interruption() as interrupted:
+        train = partial(_train, interrupted=interrupted, fail_fast=fail_fast)
+        if growth is None:
+            _run(runner, train)
+        else:
+            run_until(growth, runner, larger, train)
+
+
+def _run(runner: Runner, train: Train) -> None:
     """Train; the last lines say how it ended and what to do next."""
     began = time.perf_counter()
-    outcomes = _train(runner, fail_fast=fail_fast)
+    outcomes = train(runner)
     typer.echo(_summary(runner, outcomes, time.perf_counter() - began), err=True)
     if outcomes["failed"]:
         raise typer.Exit(1)
 
 
-def _train(runner: Runner, *, fail_fast: bool) -> Counter[str]:
-    """Follow the events and count the outcomes."""
-    from actbench.cli.progress import progress
-    from actbench.record import Failed, Finished
+def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Counter[str]:
+    """Follow the events and count the outcomes.
 
-    outcomes = Counter[str]()
-    try:
-        with progress(runner) as shown:
-            for event in runner.run():
-                shown.update(event)
-                if isinstance(event, Finished):
-                    outcomes[event.record.outcome] += 1
-                elif isinstance(event, Failed):
-                    outcomes["failed"] += len(event.cohort.specs)
-                    if fail_fast:
-                        break
-    except KeyboardInterrupt:
-        command = shlex.join(["actbench", *(word for word in sys.argv[1:] if word != "--force")])
-        typer.echo(f"interrupted; what is finished is kept. To go on:\n  {command}", err=True)
-        raise typer.Exit(130) from None
+    Raises:
+        typer.Exit: With code 130, when it was stopped; what is saved and how to go on is said then.
+    """
+    from actbench.cli.progress import progress
+    from actbench.record import Failed, Finished, Saved
+
+    outcomes, saved = Counter[str](), set[str]()
+    with progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):
+        for event in runner.run():
+            shown.update(event)
+            if isinstance(event, Finished):
+                outcomes[event.record.outcome] += 1
+                saved.discard(event.record.spec.digest)
+            elif isinstance(event, Failed):
+                outcomes["failed"] += len(event.cohort.specs)
+                saved -= {spec.digest for spec in event.cohort.specs}
+                if fail_fast:
+                    break
+            elif isinstance(event, Saved):
+                saved |= {spec.digest for spec in event.cohort.specs}
+    if interrupted.asked:
+        typer.echo(f"stopped: {_counts(outcomes)}, {len(saved)} saved in training. {how_to_go_on()}", err=True)
+        raise typer.Exit(130)
     return outcomes
+
+
+def _counts(outcomes: Counter[str]) -> str:
+    return ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "no run finished"
 
 
 def _summary(runner: Runner, outcomes: Counter[str], seconds: float) -> str:
@@ -144,8 +168,7 @@ def _summary(runner: Runner, outcomes: Counter[str], seconds: float) -> str:
         failed = f", {runner.failed_before} of them failed" if runner.failed_before else ""
         done = f"{runner.study.name}: nothing to do, all {skipped} runs are finished{failed}"
     else:
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
         earlier = f", {skipped} finished earlier" if skipped else ""
-        done = f"{runner.study.name}: {counts or 'no run finished'} in {seconds:.1f} s{earlier}"
+        done = f"{runner.study.name}: {_counts(outcomes)} in {seconds:.1f} s{earlier}"
     failed = f"\nfailed runs say why in {folder}/runs/*/error.txt" if outcomes["failed"] else ""
     return f"{done}{failed}\ncompare: actbench compare {folder}"

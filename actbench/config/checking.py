@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from actbench.components import Component, Options, message, shown
+from actbench.config import cadence
 from actbench.config.design import MOST_SPECS, Design, baseline_faults, sweep_faults, tune_faults
 from actbench.config.keys import put, section_of, split
 from actbench.config.problems import Fault, Path
-from actbench.spec import RunSpec
+from actbench.spec import Cadence, RunSpec
 
 Checked = TypeVar("Checked", bound=Options)
 Choices = Mapping[str, list[Any]]
@@ -41,11 +42,13 @@ class Outline:
         design: Its name, seeds, sweep and so on.
         base: The run as the config's own fields describe it, seed 0.
         cells: One spec a combination of the sweep, first key slowest, each once, seed 0.
+        checkpoint_every: How often runs in training are saved.
     """
 
     design: Design
     base: RunSpec
     cells: tuple[RunSpec, ...]
+    checkpoint_every: Cadence
 
 
 def check(content: Mapping[str, Any]) -> Outline:
@@ -54,11 +57,18 @@ def check(content: Mapping[str, Any]) -> Outline:
     Raises:
         Rejected: With every fault that was found.
     """
+    content, every, every_faults = cadence.taken_out(content)
     run = {key: content[key] for key in RUN_KEYS if key in content}
     choices = _usable_choices(content.get("sweep"))
     design, faults = _validated(Design, {key: content[key] for key in DESIGN_KEYS if key in content})
     base, base_faults = _spec(run, choices, _filling(run, choices))
-    faults += [*_unknown_keys(content), *base_faults, *_baseline_faults(design, choices), *_tune_faults(design)]
+    faults += [
+        *_unknown_keys(content),
+        *every_faults,
+        *base_faults,
+        *_baseline_faults(design, choices),
+        *_tune_faults(design),
+    ]
     count = math.prod(map(len, choices.values())) * (len(design.seeds) if design else 1)
     if count > MOST_SPECS:
         raise Rejected([*faults, Fault(("sweep",), f"{count:,} runs are more than a study may have: {MOST_SPECS:,}")])
@@ -72,7 +82,7 @@ def check(content: Mapping[str, Any]) -> Outline:
             cells.setdefault(cell.digest, cell)
     if faults or not design or not base:
         raise Rejected(_innermost(faults))
-    return Outline(design, base, tuple(cells.values()))
+    return Outline(design, base, tuple(cells.values()), every)
 
 
 def _namesakes(cell: RunSpec, picked: Mapping[str, int], called: dict[tuple[Path, str], Component]) -> list[Fault]:
@@ -189,6 +199,8 @@ def _validated(model: type[Checked], content: Mapping[str, Any]) -> tuple[Checke
 def _translated(model: type[Options], error: Mapping[str, Any]) -> list[Fault]:
     location: Path = error["loc"]
     nested = error.get("ctx", {}).get("problems")
+    if error["type"] == "extra_forbidden" and location == (cadence.SECTION, cadence.KEY):
+        return [Fault(location, cadence.NOT_SWEPT)]
     if nested is None:
         return [Fault(location, message(error, _fields_at(model, location[:-1])))]
     return [Fault((*location, *inner), text) for inner, text in nested]
@@ -198,4 +210,5 @@ def _fields_at(model: type[Options], path: Path) -> tuple[str, ...]:
     section: type[Options] | None = model
     for name in path:
         section = section_of(section.model_fields[str(name)]) if section else None
-    return tuple(section.model_fields) if section else ()
+    also = (cadence.KEY,) if path == (cadence.SECTION,) else ()
+    return (*section.model_fields, *also) if section else ()

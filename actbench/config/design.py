@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from actbench import plugins
 from actbench.components import Options, resolve, shown
+from actbench.config import cadence
 from actbench.config.claims import expectation
 from actbench.config.keys import component_kind, refusal
 from actbench.errors import UsageError
@@ -57,7 +58,7 @@ def _sweep(value: Any) -> dict[str, tuple[Any, ...]]:
 
 def sweep_faults(key: str, values: Any) -> list[Wrong]:
     """What is wrong with one line of the sweep, the values' own correctness aside."""
-    text = refusal(key)
+    text = cadence.NOT_SWEPT if key == cadence.DOTTED else refusal(key)
     if text:
         return [((key,), text)]
     if not isinstance(values, (list, tuple)):

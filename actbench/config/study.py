@@ -19,7 +19,7 @@ from actbench.config.overrides import apply
 from actbench.config.problems import Source, Span, printable
 from actbench.config.smoke import cut
 from actbench.errors import ConfigError, Problem
-from actbench.spec import BiasInit, Health, RunSpec, Training
+from actbench.spec import BiasInit, Cadence, Health, RunSpec, Training
 
 _UNNAMED = "<text>"
 
@@ -59,6 +59,7 @@ class Study(Design):
     _text: str = PrivateAttr()
     _heading: str = PrivateAttr()
     _cells: tuple[RunSpec, ...] = PrivateAttr()
+    _checkpoint_every: Cadence = PrivateAttr()
 
     def __init__(self, /, **fields: Any) -> None:
         """Check the fields as if a config had said them.
@@ -130,6 +131,11 @@ class Study(Design):
         """The swept keys, in the order written."""
         return tuple(self.sweep)
 
+    @property
+    def checkpoint_every(self) -> Cadence:
+        """How often runs in training are saved: ``training.checkpoint_every``, which is no part of any run."""
+        return self._checkpoint_every
+
     def specs(self) -> tuple[RunSpec, ...]:
         """Every run, each once: seeds outermost, then the sweep with its first key slowest.
 
@@ -147,6 +153,7 @@ class Study(Design):
     def _fill(self, content: dict[str, Any], outline: Outline, text: str, heading: str) -> None:
         super().__init__(**_run_fields(outline.base), **dict(outline.design))
         self._content, self._text, self._heading, self._cells = content, text, heading, outline.cells
+        self._checkpoint_every = outline.checkpoint_every
 
 
 def _run_fields(spec: RunSpec) -> dict[str, Any]:

@@ -57,8 +57,15 @@ class Engine(Protocol):
         """End all of it, at once if there was an error."""
         ...
 
+    def stop(self) -> None:
+        """Take no more cohorts and let those at work save themselves; ``execute`` then ends by itself.
+
+        Called from signal handlers: it waits for nothing.
+        """
+        ...
+
     def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
-        """Events of all cohorts as they come; a cohort whose worker is lost ends with ``Failed``.
+        """Events of all cohorts as they come; a run whose worker is lost ends with ``Failed``.
 
         A cohort is taken from ``cohorts`` only when it can be worked on at once: until then, another process may.
         """

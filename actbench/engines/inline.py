@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import ClassVar, Self
 
+from actbench import stopping
 from actbench.engines import Work
 from actbench.record import Event
 from actbench.spec import Cohort
 
 
 class Inline:
-    """Computes in the calling process; easy to debug and to profile."""
+    """Computes in the calling process; easy to debug and to profile. What hangs there can't be ended by it."""
 
     parallel: ClassVar[bool] = False
 
@@ -20,17 +21,24 @@ class Inline:
         """``jobs`` is 1: there is one process."""
 
     def __enter__(self) -> Self:
-        """Nothing to start."""
+        """Nothing to start, and nobody has asked yet."""
+        stopping.forget()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to end."""
+        stopping.forget()
+
+    def stop(self) -> None:
+        """Let the cohort at work save itself, and take no other."""
+        stopping.ask()
 
     def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
         """Events of the cohorts, one cohort after another."""
-        for cohort in cohorts:
+        waiting = iter(cohorts)
+        while not stopping.is_asked() and (cohort := next(waiting, None)) is not None:
             yield from work(cohort)
 
 

@@ -5,6 +5,9 @@ on a busy machine ten times more. A worker is a fresh interpreter that reads coh
 events to its standard output (pickled; both ends are this program). Unlike ``multiprocessing``'s spawn it does not
 import the caller's ``__main__``, so that ``actbench.run`` works from a notebook or a script without a guard; and an
 end of file on its output tells exactly which cohort was lost with it.
+
+A worker that is lost, or hangs and is ended, does not cost its whole cohort: what had not ended is halved and tried
+again, until the run that did it is alone.
 """
 
 from __future__ import annotations
@@ -14,16 +17,17 @@ import os
 import pickle
 import queue
 import signal
-import subprocess
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
 
 from actbench.devices import WORKER
 from actbench.engines import Work
+from actbench.engines._process import Worker, start
 from actbench.errors import WorkerLostError
 from actbench.record import Event, Failed
 from actbench.spec import Cohort
@@ -39,30 +43,18 @@ ALLOCATOR = {
 """glibc's settings for a worker: memory in huge pages, and kept for the next step instead of given back and faulted in
 again. Products into memory of 4 KB pages took half as long again (weight gradient 784 × 256: 620 against 394 µs)."""
 
-DONE, LOST = "done", "lost"
+DONE, LOST, BEAT, STOP, WAKE = "done", "lost", "beat", "stop", "wake"
+"""Between the pool and its workers, and between the pool's own threads."""
 
+TO_THE_PARENT = (signal.SIGINT, signal.SIGTERM)
+"""Signals that a whole group may get and that only the parent heeds."""
 
-@dataclass(eq=False)
-class _Worker:
-    """A process, and the cohort it is at."""
+TELL_WHERE = signal.SIGUSR1
+"""Makes a worker write where it is, whatever it is at."""
 
-    process: subprocess.Popen[bytes]
-    cohort: Cohort | None = None
-
-    def send(self, work: Work, cohort: Cohort) -> None:
-        """Hand over a cohort. If the process has just ended, its reader is about to report the loss."""
-        self.cohort = cohort
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            pickle.dump((work, cohort), self.process.stdin)
-            self.process.stdin.flush()
-
-    def loss(self) -> str:
-        """Why the process ended, in words."""
-        code = self.process.wait()
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        hint = "; out of memory? try fewer --jobs" if code == -9 else ""
-        return f"the worker process {how} before it had finished{hint}"
+TICK = 1.0
+"""Seconds between two looks at the workers. What passes beyond it is not counted as their silence: then this process
+stood still itself (stopped by Ctrl-Z, a machine asleep), and they most likely with it."""
 
 
 class Pool:
@@ -74,8 +66,11 @@ class Pool:
         """Nothing runs yet."""
         self._jobs = jobs
         self._started = 0
-        self._workers: list[_Worker] = []
-        self._inbox: queue.SimpleQueue[tuple[_Worker, Event | str]] = queue.SimpleQueue()
+        self._workers: list[Worker] = []
+        self._inbox: queue.SimpleQueue[tuple[Worker | None, Event | str]] = queue.SimpleQueue()
+        self._again: deque[Cohort] = deque()
+        self._stopping = False
+        self._looked = time.monotonic()
 
     def __enter__(self) -> Self:
         """Start the workers; they import torch while the caller goes on."""
@@ -90,8 +85,13 @@ class Pool:
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
-            _close(worker.process)
+            worker.close()
         self._workers.clear()
+
+    def stop(self) -> None:
+        """Hand out nothing more and let those at work save; safe inside a signal handler, as this queue is."""
+        self._stopping = True
+        self._inbox.put((None, WAKE))
 
     def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
         """Events as they come; cohorts are handed out in their order, each to the next free worker.
@@ -101,45 +101,81 @@ class Pool:
         """
         waiting = iter(cohorts)
         while True:
-            for worker in self._workers:
-                if worker.cohort is None and (cohort := next(waiting, None)) is not None:
-                    worker.send(work, cohort)
+            self._hand_out(work, waiting)
             if all(worker.cohort is None for worker in self._workers):
                 return
-            worker, message = self._inbox.get()
+            worker, message = self._next()
+            if worker is None:
+                continue
             if message == LOST:
                 yield from self._replace(worker)
             elif message == DONE:
                 worker.cohort = None
             elif not isinstance(message, str):
+                worker.note(message)
                 yield message
 
-    def _replace(self, worker: _Worker) -> Iterator[Event]:
-        """Report what was lost with a worker, and start another in its place; an idle one is not replaced.
+    def _hand_out(self, work: Work, waiting: Iterator[Cohort]) -> None:
+        """Give every idle worker a cohort; when stopping, tell those at work."""
+        for worker in self._workers:
+            if self._stopping:
+                if worker.cohort is not None and not worker.told:
+                    worker.told = True
+                    worker.say(STOP)
+            elif worker.cohort is None:
+                cohort = self._again.popleft() if self._again else next(waiting, None)
+                if cohort is not None:
+                    worker.begin(work, cohort)
 
-        One that can't even start would be replaced for ever; one at work costs its cohort, so that comes to an end.
+    def _next(self) -> tuple[Worker | None, Event | str]:
+        """The next message, if one comes within a tick; meanwhile the silence of those at work is counted."""
+        try:
+            worker, message = self._inbox.get(timeout=TICK)
+        except queue.Empty:
+            worker, message = None, WAKE
+        now = time.monotonic()
+        passed, self._looked = min(now - self._looked, TICK), now
+        for other in self._workers:
+            if other.silent is not None:
+                other.silent += passed
+        if worker is not None and (message == BEAT or worker.silent is not None):
+            worker.silent = 0.0
+        for other in self._workers:
+            if other.cohort is not None and other.hangs:
+                other.silent = None  # once is enough: its end is reported as any loss is
+                other.end_where_it_hangs(TELL_WHERE)
+        return worker, message
+
+    def _replace(self, worker: Worker) -> Iterator[Event]:
+        """Report or try again what was lost with a worker, and start another in its place; an idle one is not replaced.
+
+        One that can't even start would be replaced for ever; one at work costs a half of its cohort, so that comes to
+        an end.
         """
         self._workers.remove(worker)
-        reason = worker.loss()
-        _close(worker.process)
-        if worker.cohort is not None:
+        reason, where = worker.loss()
+        worker.close()
+        if worker.cohort is None:
+            if not self._workers:
+                raise WorkerLostError(reason)
+            return
+        if not self._stopping:
             self._start()
-            yield Failed(worker.cohort, reason, "")
-        elif not self._workers:
-            raise WorkerLostError(reason)
+        if len(worker.left) > 1:
+            self._again.extend(Cohort(worker.left).halves())
+        elif worker.left:
+            yield Failed(Cohort(worker.left), reason, where)
 
     def _start(self) -> None:
         environment = os.environ | dict.fromkeys(THREADS, "1") | _allocator()
         environment |= {"PYTHONPATH": os.pathsep.join(sys.path), WORKER: str(self._started)}
         self._started += 1
-        command = [sys.executable, "-m", "actbench.engines._worker"]
-        with _deaf_to_ctrl_c():
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-        worker = _Worker(process)
+        with _held_back():
+            worker = start([sys.executable, "-m", "actbench.engines._worker"], environment)
         self._workers.append(worker)
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
 
-    def _listen(self, worker: _Worker) -> None:
+    def _listen(self, worker: Worker) -> None:
         """Pass on what a worker says until it ends; a message torn by its end is lost with it."""
         assert worker.process.stdout is not None
         try:
@@ -150,16 +186,13 @@ class Pool:
 
 
 @contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """A process started meanwhile ignores Ctrl-C from its first instruction: the parent decides what it means."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _held_back() -> Iterator[None]:
+    """A process started meanwhile is born with the parent's signals blocked, until it has said that it ignores them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TO_THE_PARENT)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _allocator() -> dict[str, str]:
@@ -167,14 +200,6 @@ def _allocator() -> dict[str, str]:
     settings = ":".join(f"glibc.malloc.{name}={value}" for name, value in ALLOCATOR.items())
     own = os.environ.get("GLIBC_TUNABLES")
     return {"GLIBC_TUNABLES": f"{settings}:{own}" if own else settings}
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
 
 
 plugin = Pool

@@ -119,14 +119,33 @@ class UserModule:
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
         """X (1, B, C, H, W) -> logits (1, B, classes)."""
-        module = self._module
-        if module is None or self._numbers is None or x.shape[0] != 1:
-            raise ModelError(f"{self._path}: a user's module trains after init and as a cohort of one")
+        module, numbers = self._made()
+        if x.shape[0] != 1:
+            raise ModelError(f"{self._path}: a user's module trains as a cohort of one")
         module.to(x.device)
         own = {name: params[name].squeeze(0) for name, _ in module.named_parameters()}
-        with _lent(self._numbers, x.device), _bound(module, act):
+        with _lent(numbers, x.device), _bound(module, act):
             logits: Tensor = torch.func.functional_call(module, own, (x.squeeze(0),))
         return logits.unsqueeze(0)
+
+    def state(self) -> dict[str, Any]:
+        """What training changes besides the stack: the stream of its random layers, and its buffers."""
+        module, numbers = self._made()
+        buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
+        return {"numbers": numbers.get_state(), "buffers": buffers}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` has told."""
+        module, numbers = self._made()
+        numbers.set_state(state["numbers"].cpu())
+        for name, buffer in state["buffers"].items():
+            owner, _, attribute = name.rpartition(".")
+            setattr(module.get_submodule(owner), attribute, buffer)
+
+    def _made(self) -> tuple[nn.Module, torch.Generator]:
+        if self._module is None or self._numbers is None:
+            raise ModelError(f"{self._path}: a user's module trains after init")
+        return self._module, self._numbers
 
     def _bias(self, bias: Tensor | None, prefix: str) -> Tensor:
         if bias is None:

@@ -1,0 +1,48 @@
+"""Activations of a user's own that have this process stopped, or never end."""
+
+import itertools
+import os
+import signal
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from actbench import stopping
+
+calls = itertools.count()
+stop_at = -1
+"""The call of ``asks`` at which the process is asked to stop."""
+
+
+def begin(call: int) -> None:
+    global calls, stop_at
+    calls, stop_at = itertools.count(), call
+
+
+def asks(z: Tensor) -> Tensor:
+    if next(calls) == stop_at:
+        stopping.ask()
+    return torch.tanh(z)
+
+
+def interrupts(z: Tensor) -> Tensor:
+    """As Ctrl-C at that call."""
+    if next(calls) == stop_at:
+        os.kill(os.getpid(), signal.SIGINT)
+    return torch.tanh(z)
+
+
+def slow(z: Tensor) -> Tensor:
+    """tanh that takes its time in training."""
+    if z.requires_grad and z.shape[1] == 32:
+        time.sleep(float(os.environ.get("SLOW", "0.02")))
+    return torch.tanh(z)
+
+
+def hangs(z: Tensor) -> Tensor:
+    """tanh that hangs in training, once a file that says so is there."""
+    while z.requires_grad and z.shape[1] == 32 and Path("hang").exists():
+        time.sleep(0.1)
+    return torch.tanh(z)
