@@ -160,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="only peers whose name has this")
     parser.add_argument("--rounds", type=int, help="measurements of each peer")
     parser.add_argument("--runs", type=int, help="runs that actbench trains at a time")
+    parser.add_argument("--epochs", type=int, help="passes over the training images, for all")
     parser.add_argument("--peer-runs", type=int, help="runs that each process of a peer trains at a time")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the written result")
     return parser
@@ -174,7 +175,7 @@ def _campaign(given: argparse.Namespace) -> Campaign:
         size = replace(size, runs=CUDA_RUNS)
     elif len(processors()) < CORES:
         raise UnusableError(f"the comparison is made for {CORES} processors, and this process may use only one")
-    asked = {"rounds": given.rounds, "runs": given.runs, "peer_runs": given.peer_runs}
+    asked = {"rounds": given.rounds, "runs": given.runs, "peer_runs": given.peer_runs, "epochs": given.epochs}
     size = replace(size, **{key: value for key, value in asked.items() if value is not None})
     return Campaign(workload, size, mode, given.device, data_folder(given.data).absolute(), tuple(given.only))
 
