@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from actbench.errors import ResultsError
-from actbench.files import writing
+from actbench.files import clear_unfinished, writing
 from actbench.heading import LONGEST, Heading, Unusable, name_of, opened
 from actbench.spec import Cohort, RunSpec
 
@@ -53,6 +53,7 @@ class Checkpoints:
         beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         with writing(path):
             self._folder.mkdir(parents=True, exist_ok=True)
+            clear_unfinished(path)
             try:
                 with beside.open("wb") as file:
                     file.write(state)
@@ -118,6 +119,7 @@ class Checkpoints:
         """
         with writing(path):
             path.unlink(missing_ok=True)
+            clear_unfinished(path)
         self.found.pop(path, None)
 
     def _note(self, path: Path) -> None:

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from actbench.files import writing
+from actbench.files import parsed, writing
 from actbench.processes import Process
 
 CLAIM = "claim.json"
@@ -249,7 +249,7 @@ def _read(path: Path) -> Claim | None:
     A file without a whole claim has been created but not written yet, or its process was killed between the two.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parsed(path.read_bytes())
         token, since, process = content["token"], content["since"], Process(**content["process"])
         datetime.fromisoformat(since)
         return Claim(token, since, process) if token.isalnum() else Claim(_TORN)

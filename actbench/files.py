@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from actbench.errors import ResultsError
 
+_KEPT = "give the same command again: what is finished is kept"
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), f"; make room, then {_KEPT}"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), f"; allow writing there, then {_KEPT}"),
+}
+"""Cause of a failure to write -> what to do about it."""
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a whole file or nothing: readers never see half of it.
 
+    What is there and is no file (``/dev/stdout``, a named pipe) is written to, not replaced.
+
     Raises:
         ResultsError: When it can't be written, naming the file.
     """
+    if path.exists() and not path.is_file():
+        with writing(path), path.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        return
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # process ids repeat on other machines
     with writing(path):
         try:
@@ -32,13 +47,20 @@ def write_atomically(path: Path, text: str) -> None:
             beside.unlink(missing_ok=True)
 
 
+def clear_unfinished(path: Path) -> None:
+    """Remove what a process that was killed within ``write_atomically`` left beside a path that is nobody else's."""
+    for beside in path.parent.glob(f".{escape(path.name)}.*"):
+        beside.unlink(missing_ok=True)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write into a ResultsError that names the path."""
+    """Turn a failure to write into a ResultsError that names the path and, where the cause is known, the remedy."""
     try:
         yield
     except OSError as error:
-        raise ResultsError(f"can't write {path}: {error.strerror or error}") from error
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        raise ResultsError(f"can't write {path}: {error.strerror or error}{remedy}") from error
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
@@ -58,10 +80,22 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: When it holds something else, or only a part.
     """
     with open(path, "rb") as file:
-        content = json.loads(file.read())
+        content = parsed(file.read())
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds no mapping")
     return content
+
+
+def parsed(text: str | bytes) -> Any:
+    """What JSON text holds.
+
+    Raises:
+        ValueError: When it is none, or nested so deeply that the parser gives up.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _finite(content: Any) -> Any:

@@ -164,7 +164,7 @@ def _tried(function: Callable[[Tensor], Tensor], z: Tensor, path: str) -> Tensor
     given = z.clone()
     try:
         result = function(given)
-    except Exception as error:  # a user's code may raise anything
+    except (Exception, SystemExit) as error:  # a user's code may raise anything
         raise UsageError(f"'{path}' failed on a small tensor: {type(error).__name__}: {error}") from error
     if not torch.equal(given, z):
         raise UsageError(f"'{path}' changes its argument in place; return a new tensor")

@@ -59,7 +59,7 @@ class Heading:
         try:
             content = json.loads(line[:LONGEST])
             magic, runs = content.pop("what"), tuple(content.pop("runs"))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Unusable("it is damaged, or no checkpoint") from error
         if magic != _MAGIC:
             raise Unusable("it is no checkpoint of actbench")

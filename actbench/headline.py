@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
+
+from actbench.files import parsed
 
 _WHOLE = re.compile(rb'\{\s*"schema": (\d{1,9}),\s*"outcome": "([a-z]+)",\n(?s:.*)\n\}\s*')
 """As actbench writes it: these two come first, and only the last brace begins a line."""
@@ -24,7 +25,7 @@ def schema_and_outcome(path: Path) -> tuple[Any, Any]:
     found = _WHOLE.fullmatch(content)
     if found:
         return int(found[1]), found[2].decode("ascii")
-    parsed = json.loads(content)
-    if not isinstance(parsed, dict):
+    whole = parsed(content)
+    if not isinstance(whole, dict):
         raise ValueError(f"{path.name} holds no mapping")
-    return parsed.get("schema"), parsed.get("outcome")
+    return whole.get("schema"), whole.get("outcome")

@@ -65,7 +65,7 @@ def resolve(path: str) -> Any:
         raise UsageError(f"'{path}' is not of the form package.module:attribute")
     try:
         found = importlib.import_module(module)
-    except Exception as error:  # whatever a user's own module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a user's own module does when it is imported
         raise UsageError(f"can't import '{module}' (from '{path}'): {type(error).__name__}: {error}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):

@@ -146,7 +146,7 @@ class RunSpec(Options):
         """Name of the run's folder: what a reader recognises, then eight digits of the digest."""
         bias = {None: "none", "pytorch": "pytorch"}.get(self.bias_init, self.bias_init)  # type: ignore[arg-type]
         slug = re.sub(r"[^a-z0-9.]+", "-", f"{self.activation.label}-bias-{bias}-seed-{self.seed}".lower())
-        return f"{slug.strip('-')[:80]}-{self.digest[:8]}"
+        return f"{slug.lstrip('-.').rstrip('-')[:80]}-{self.digest[:8]}"
 
     @cached_property
     def cohort_key(self) -> str:

@@ -13,7 +13,6 @@ Nothing in it depends on where the folder lies, so it can be copied and archived
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from typing import Any, overload
 from actbench import plugins
 from actbench.comparison.settings import comparison_settings, reason
 from actbench.errors import ResultsError, UsageError
-from actbench.files import json_text, read_json, write_atomically, writing
+from actbench.files import clear_unfinished, json_text, parsed, read_json, write_atomically, writing
 from actbench.headline import schema_and_outcome
 from actbench.record import OUTCOMES, SCHEMA, Outcome, RunRecord
 from actbench.spec import RunSpec
@@ -103,6 +102,8 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             for stale in ("result.json", "error.txt", "metrics.jsonl"):
                 (folder / stale).unlink(missing_ok=True)
+            for name in ("spec.json", "result.json", "error.txt", "metrics.jsonl"):
+                clear_unfinished(folder / name)
         write_atomically(folder / "spec.json", json_text(spec.to_json(), indent=2))
 
     def append(self, spec: RunSpec, row: Mapping[str, Any]) -> None:
@@ -261,7 +262,7 @@ def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
+            rows.append(parsed(line))
         except ValueError:
             warnings.append(f"{_study_of(folder)}/runs/{folder.name}/metrics.jsonl: line {number} is torn and ignored")
             break

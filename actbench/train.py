@@ -31,7 +31,7 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
         with arithmetic.plain(kernels.choose(runtime.products).products):
             yield from _train_or_begin_anew(cohort, runtime)
         return
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a user's code may call sys.exit, which must not end the study
         failure = _failure(cohort, error)
     if len(cohort.specs) == 1:
         yield failure
@@ -155,6 +155,8 @@ class _Due:
         return self._every.epochs is not None and trained % self._every.epochs == 0
 
 
-def _failure(cohort: Cohort, error: Exception) -> Failed:
+def _failure(cohort: Cohort, error: Exception | SystemExit) -> Failed:
     message = str(error) if isinstance(error, ActbenchError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in message:
+        message += " — out of memory: try fewer --jobs, a smaller model or a smaller training.batch_size"
     return Failed(Cohort(cohort.specs), message, traceback.format_exc(), usage=isinstance(error, UsageError))

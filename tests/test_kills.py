@@ -202,16 +202,18 @@ def check(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in the process table of Linux")
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_worker_is_killed_and_the_study_is_finished(
-    moment: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]]
+@pytest.mark.parametrize("first", range(5))
+def test_workers_are_killed_again_and_again_and_the_study_is_finished(
+    first: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]]
 ) -> None:
+    """Four of the twenty moments in each study: a worker takes seconds to start."""
     pid = server.start(folder, *command("pool"), slow="0.005")
-    wait_for_moment(folder, pid, moment)
-    os.kill(worker_of(pid), signal.SIGKILL)
+    for moment in MOMENTS[first::5]:
+        wait_for_moment(folder, pid, moment)
+        os.kill(worker_of(pid), signal.SIGKILL)
     code, said = server.end(), (folder / "stderr").read_text()
     assert "Traceback" not in said
-    assert code == 0 or (code == 2 and moment == 0 and "worker" in said), said
+    assert code == ("failed:" in said), said  # a run is lost only when its worker was killed while it was alone
     check(server, folder, undisturbed, stored(folder))
 
 
@@ -220,7 +222,7 @@ def test_a_worker_is_killed_and_the_study_is_finished(
 def test_the_whole_group_is_killed_and_the_study_is_finished(
     moment: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]]
 ) -> None:
-    pid = server.start(folder, *command("pool"), slow="0.005")
+    pid = server.start(folder, *command("inline" if moment % 4 else "pool"), slow="0.005")
     wait_for_moment(folder, pid, moment)
     os.killpg(pid, signal.SIGKILL)
     assert server.end() == -signal.SIGKILL, "it was over before it could be killed"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 import typer
 
 from actbench.cli import compare, cost, diff, doctor, list_, plan, run, show, status, verify
-from actbench.errors import ActbenchError
+from actbench.errors import ActbenchError, UsageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="actbench",
@@ -34,10 +38,27 @@ def main() -> None:
     if "" not in sys.path:
         sys.path.insert(0, "")  # a user's own modules lie where the command is typed, as with `python -m`
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a failure to write can still be told, and not when the interpreter ends
     except ActbenchError as error:
         typer.echo(f"actbench: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("actbench: interrupted", err=True)
         sys.exit(130)
+    except BrokenPipeError:  # who reads has seen enough, as `head` has
+        _drop_output()
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _drop_output()
+        typer.echo(f"actbench: can't write the output: {error.strerror}; make room where it goes", err=True)
+        sys.exit(UsageError.exit_code)
+
+
+def _drop_output() -> None:
+    """What is still held back would fail again at the interpreter's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

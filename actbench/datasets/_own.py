@@ -52,7 +52,7 @@ def _called(name: str, path: str, folder: Path, options: dict[str, Any]) -> Any:
         raise DatasetError(f"dataset '{name}': can't call {path}(folder, {', '.join(options)}): {error}") from error
     try:
         return attribute(folder, **options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DatasetError(f"dataset '{name}': {path} fails: {type(error).__name__}: {error}") from error
 
 
