@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -35,13 +36,16 @@ def plain(products: str) -> Iterator[None]:
 @contextmanager
 def tf32(*, allowed: bool) -> Iterator[None]:
     """Whether CUDA's float32 products and convolutions may round their inputs to TF32 (ten bits) meanwhile."""
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, convolutions.allow_tf32
-    products.allow_tf32 = convolutions.allow_tf32 = allowed
+    backends: Any = torch.backends
+    settings = backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn
+    before = [one.fp32_precision for one in settings]
+    for one in settings:
+        one.fp32_precision = "tf32" if allowed else "ieee"
     try:
         yield
     finally:
-        products.allow_tf32, convolutions.allow_tf32 = before
+        for one, precision in zip(settings, before, strict=True):
+            one.fp32_precision = precision
 
 
 def _flushes_denormals() -> bool:

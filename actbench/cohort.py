@@ -131,7 +131,8 @@ class Activations:
     def _uniform(self, x: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """Drawn on the CPU, so that the device does not decide the draw; equal for runs with equal seeds."""
         self.draws = True
-        drawn = [torch.rand(x.shape[1:], generator=generator, dtype=x.dtype) for generator in generators]
+        exact = x.dtype if x.dtype.itemsize >= 4 else torch.float32  # bfloat16 would move a dropout rate by 0.0015
+        drawn = [torch.rand(x.shape[1:], generator=generator, dtype=exact) for generator in generators]
         return torch.stack(drawn).to(x.device)[self._seed_of_run]
 
     def _apply_group(self, group: _Group, layer: str, z: Tensor, noise: Tensor | None) -> Tensor:
@@ -140,7 +141,7 @@ class Activations:
             for option, per_unit in group.learned.items()
         }
         if group.random:
-            arguments["noise"] = None if noise is None else noise[group.start : group.stop]
+            arguments["noise"] = None if noise is None else noise[group.start : group.stop].to(z.dtype)
         return group.function(z, **arguments)
 
     def _learned(self, name: str, group: _Group, z: Tensor) -> Tensor:

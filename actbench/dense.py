@@ -94,6 +94,11 @@ def withdraw() -> None:
     _places.clear()
 
 
+def offered() -> int:
+    """How many places are offered and not used."""
+    return len(_places)
+
+
 def linear(x: Sequence[Tensor], weight: Tensor, bias: Tensor | None, sizes: Sequence[int]) -> tuple[Tensor, ...]:
     """As ``layers.linear``, from and to parts: neighbouring runs in one tensor each.
 

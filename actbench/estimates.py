@@ -142,7 +142,8 @@ class Pool:
             for one in trained:
                 mixed = sum(found[label] * one.share(label) for label in one.activations)
                 evaluating, training = self.slowness(one.runs)
-                over.append((one.rest - evaluating * one.costs[2]) / (training * one.costs[1] * mixed))
+                rest = max(0.0, one.rest - evaluating * one.costs[2])  # a slow evaluation makes no training negative
+                over.append(rest / (training * one.costs[1] * mixed))
             found = {label: factor * _pull(label, trained, over) for label, factor in found.items()}
         return found
 

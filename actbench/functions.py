@@ -37,7 +37,7 @@ def prelu(z: Tensor, *, slope: float | Tensor) -> Tensor:
     >>> prelu(torch.tensor([-4.0, 2.0]), slope=0.25)
     tensor([-1.,  2.])
     """
-    if isinstance(slope, float):
+    if isinstance(slope, (int, float)):
         return functional.leaky_relu(z, slope)
     if 1 < z.ndim == slope.ndim and slope.numel() == len(slope) == len(z):  # one a run, where the kernel has channels
         return functional.prelu(z.unsqueeze(0), slope.flatten()).squeeze(0)

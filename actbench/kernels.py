@@ -19,7 +19,7 @@ from torch import Tensor
 
 from actbench import devices
 from actbench.dense import PRODUCTS, Products
-from actbench.errors import ActbenchError
+from actbench.errors import ActbenchError, UsageError
 from actbench.files import json_text, read_json, write_atomically
 
 _log = logging.getLogger("actbench.kernels")
@@ -50,7 +50,11 @@ class Choice:
 
 def choose(asked: str = "auto") -> Choice:
     """The products asked for by name, or for ``auto`` those that this machine's measurement has chosen."""
-    return kept() if asked == "auto" else Choice(asked, {}, "asked for")
+    if asked == "auto":
+        return kept()
+    if asked != "default" and asked not in measure():
+        raise UsageError(f"--products {asked}: this torch has no such library, or it computes wrongly; choose auto")
+    return Choice(asked, {}, "asked for")
 
 
 @cache
@@ -87,7 +91,12 @@ def _read(path: Path) -> Choice | None:
 
 
 def _measured_and_written(path: Path) -> Choice:
-    seconds = measure()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as all training does, whoever asks first
+    try:
+        seconds = measure()
+    finally:
+        torch.set_num_threads(threads)
     chosen = fastest(seconds)
     try:
         earlier = read_json(path)

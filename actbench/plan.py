@@ -155,7 +155,7 @@ def _finer(tail: Sequence[_Part], share: float, weigh: Weigh) -> Iterator[list[_
         smaller = [
             _Part(part.seed, piece, weigh(piece))
             for part in tail
-            for piece in cut(part.runs, min(len(part.runs), ceil(part.cost * times / share - ROUNDING)))
+            for piece in cut(part.runs, max(1, min(len(part.runs), ceil(part.cost * times / share - ROUNDING))))
         ]
         yield sorted(smaller, key=_Part.by_seed)
         yield sorted(smaller, key=lambda part: -part.cost)

@@ -93,7 +93,7 @@ class Runner:
             if self.stopping:  # since before there was anybody to be told
                 return
             for event in self._working.execute(Work(CHECK, self.runtime), self._samples()):
-                if isinstance(event, Failed):
+                if isinstance(event, Failed) and event.usage:  # a worker that dies of it will fail its runs alone
                     raise UsageError(event.message)
             self.store.create(self.study.text)
             with Claims(self.store.folder) as claims:

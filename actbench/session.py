@@ -21,7 +21,7 @@ from actbench.models import Model, build
 from actbench.schedules import Constant
 from actbench.spec import Cohort, RunSpec, Runtime, canonical_json
 from actbench.stack import WEIGHTS, Stack, stack
-from actbench.step import Step, make_capturable, set_learning_rate, step_of
+from actbench.step import Step, is_capturable, make_capturable, set_learning_rate, step_of
 
 
 @dataclass
@@ -50,6 +50,8 @@ class Session:
         """
         training, specs = cohort.shared.training, cohort.specs
         device = torch.device(devices.of_this_worker(devices.choose(runtime.device)))
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)  # streams, graphs and generators are made on the current device
         _check_precision(training.precision, device)
         images = _images(cohort.shared.dataset, training.dtype_name, device, runtime.data_folder)
         stopping.between_steps(may_stop=False)  # from here on silence counts; a download may take as long as it likes
@@ -64,13 +66,11 @@ class Session:
             stack=runs,
             act=Activations(specs, runs.tensors),
             batches=Shuffled(images, [spec.seed for spec in specs], training.batch_size, training.augment),
-            optimizer=training.optimizer.build().build(
-                runs.blocks, runs.blocks if training.decay == "all" else [WEIGHTS]
-            ),
+            optimizer=training.optimizer.build().build(runs.blocks, _decayed(runs, training.decay)),
             schedule=training.schedule.build(),
             tally=Tally.of(len(specs), device),
         )
-        if device.type == "cuda":
+        if is_capturable(session):
             make_capturable(session.optimizer, device)
         session.step = step_of(session, capture=runtime.capture)
         return session

@@ -59,7 +59,6 @@ class Stack:
         (A NaN times 0 is NaN.) What no loss depends on (weights before a step function) has the gradient 0 as well, not
         none: an optimizer would pass over it, but not if a neighbour's loss depended on the same stack.
         """
-        dense.withdraw()
         for name, place in self.gradients.items():
             tensor = self.tensors[name]
             if tensor.grad is None:

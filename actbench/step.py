@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from actbench import dense
 from actbench.evaluation import cross_entropy
 from actbench.optimizers import clip_gradients
 
 if TYPE_CHECKING:
     from actbench.session import Session
 
-Step = Callable[[Tensor, Tensor], None]
+Step = Callable[["Session", Tensor, Tensor], None]
+"""Given its session at every call: one that kept it would be a cycle, and hold its memory until a collection."""
 
 WARM_UP = 3
 """Ordinary steps before the capture: libraries set up and choose kernels in their first calls, on a side stream."""
@@ -27,11 +29,18 @@ WARM_UP = 3
 def step_of(session: Session, *, capture: bool) -> Step:
     """How the session takes its steps: captured on CUDA where that is wanted and possible, else one call after another.
 
-    A user's own module may do what can't be captured, such as waiting for a result.
+    A user's own module or activation may do what can't be captured, such as waiting for a result.
     """
-    if capture and session.device.type == "cuda" and session.cohort.shared.model.path is None:
-        return CapturedStep(session)
-    return lambda x, labels: take(session, x, labels)
+    specs = session.cohort.specs
+    own = specs[0].model.path is not None or any(spec.activation.path is not None for spec in specs)
+    if capture and is_capturable(session) and not own:
+        return CapturedStep(session.device)
+    return take
+
+
+def is_capturable(session: Session) -> bool:
+    """Whether the device has graphs; in float64 the optimizer's rate is a plain number, which a graph would bake in."""
+    return session.device.type == "cuda" and session.cohort.shared.training.precision != "float64"
 
 
 def take(session: Session, x: Tensor, labels: Tensor) -> None:
@@ -42,9 +51,12 @@ def take(session: Session, x: Tensor, labels: Tensor) -> None:
     """
     stack, clip_norm = session.stack, session.cohort.shared.training.clip_norm
     stack.offer_gradients()
-    logits = session.forward_in_training(x)
-    losses = cross_entropy(logits, labels)
-    torch.autograd.backward(losses.sum())
+    try:
+        logits = session.forward_in_training(x)
+        losses = cross_entropy(logits, labels)
+        torch.autograd.backward(losses.sum())
+    finally:
+        dense.withdraw()  # what a failed step leaves would meet other tensors of the same id
     stack.collect_gradients()
     if clip_norm is not None:
         clip_gradients(stack.trained.values(), clip_norm)
@@ -59,40 +71,40 @@ class CapturedStep:
     CPU, are done the ordinary way.
 
     Args:
-        session: Its optimizer has been made ``capturable``.
+        device: Where; the optimizer has been made ``capturable``.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, device: torch.device) -> None:
         """Nothing is captured yet."""
-        self._session, self._side = session, _stream(session.device)
+        self._side = _stream(device)
         self._taken = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._x = self._labels = torch.empty(0)
 
-    def __call__(self, x: Tensor, labels: Tensor) -> None:
+    def __call__(self, session: Session, x: Tensor, labels: Tensor) -> None:
         """Take one step."""
-        full = x.shape[1] == self._session.cohort.shared.training.batch_size
-        if not full or self._session.act.draws:
-            take(self._session, x, labels)
+        full = x.shape[1] == session.cohort.shared.training.batch_size
+        if not full or session.act.draws:
+            take(session, x, labels)
         elif self._taken < WARM_UP:
             self._taken += 1
-            self._aside(x, labels)
+            self._aside(session, x, labels)
         else:
-            self._replay(x, labels)
+            self._replay(session, x, labels)
 
-    def _aside(self, x: Tensor, labels: Tensor) -> None:
-        current = torch.cuda.current_stream(self._session.device)
+    def _aside(self, session: Session, x: Tensor, labels: Tensor) -> None:
+        current = torch.cuda.current_stream(session.device)
         self._side.wait_stream(current)
         with torch.cuda.stream(self._side):
-            take(self._session, x, labels)
+            take(session, x, labels)
         current.wait_stream(self._side)
 
-    def _replay(self, x: Tensor, labels: Tensor) -> None:
+    def _replay(self, session: Session, x: Tensor, labels: Tensor) -> None:
         if self._graph is None:
             self._x, self._labels = torch.empty_like(x), torch.empty_like(labels)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                take(self._session, self._x, self._labels)
+            with torch.cuda.graph(graph, stream=self._side):
+                take(session, self._x, self._labels)
             self._graph = graph
         self._x.copy_(x)
         self._labels.copy_(labels)
@@ -106,7 +118,7 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
 def make_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
     """Keep the learning rate and the step counts on the device, before the first step: a graph bakes in all else."""
     for group in optimizer.param_groups:
-        group["lr"] = torch.tensor(group["lr"], device=device)
+        group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
         if "capturable" in group:
             group["capturable"] = True
 

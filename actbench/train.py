@@ -128,7 +128,7 @@ def _steps(session: Session, place: Place) -> Iterator[None]:
     with arithmetic.tf32(allowed=session.cohort.shared.training.precision == "tf32"):
         for x, labels in place.batches(session):
             session.set_learning_rate()
-            session.step(x, labels)
+            session.step(session, x, labels)
             tally.examples += labels.shape[1]
             place.steps += 1
             stopping.between_steps()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from actbench.devices import WORKER, of_this_worker
 from actbench.errors import DeviceError
 from actbench.session import Session
 from actbench.spec import Cohort
-from actbench.step import make_capturable, set_learning_rate
+from actbench.step import make_capturable, set_learning_rate, take
 from actbench.train import train_epoch
 
 
@@ -25,8 +27,8 @@ def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -
         assert (torch.get_num_threads(), dense.in_use()) == (1, "onednn")
         assert (torch.tensor([1.2e-38]) / 2).item() == 0
         with arithmetic.tf32(allowed=True):
-            assert torch.backends.cuda.matmul.allow_tf32
-        assert not torch.backends.cuda.matmul.allow_tf32
+            assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
     assert (torch.get_num_threads(), dense.in_use()) == (threads, "default")
     assert (torch.tensor([1.2e-38]) / 2).item() > 0
 
@@ -126,3 +128,31 @@ def test_the_workers_of_several_gpus_take_them_in_turn(monkeypatch: pytest.Monke
         found.append(of_this_worker("cuda"))
     assert found == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
     assert (of_this_worker("cuda:1"), of_this_worker("cpu")) == ("cuda:1", "cpu")
+
+
+def test_a_step_that_fails_leaves_no_place_for_gradients_behind() -> None:
+    """Places are known by the tensor's id, which another tensor may have later."""
+    session = Session.open(Cohort((spec(),)), CPU)
+    labels = torch.zeros(1, 3, dtype=torch.long)
+    with pytest.raises(RuntimeError):
+        take(session, torch.zeros(1, 3, 1, 9, 9, dtype=torch.float64), labels)
+    assert not dense.offered()
+
+
+def test_a_session_is_freed_as_soon_as_nobody_holds_it() -> None:
+    """On a GPU the halves of a cohort need the memory of the whole one that did not fit."""
+    gc.disable()
+    try:
+        session = Session.open(Cohort((spec(),)), CPU)
+        train_epoch(session)
+        seen = weakref.ref(session)
+        del session
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+def test_dropout_in_bfloat16_drops_as_many_as_in_float32() -> None:
+    session = Session.open(Cohort((spec(),)), CPU)
+    drawn = session.act.uniform(torch.zeros(1, 200_000, dtype=torch.bfloat16))
+    assert (drawn < 0.001).double().mean().item() == pytest.approx(0.001, abs=3e-4)
