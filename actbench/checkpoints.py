@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,18 +48,10 @@ class Checkpoints:
             ResultsError: When it can't be written.
         """
         path = self._path(cohort.specs)
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         with writing(path):
             self._folder.mkdir(parents=True, exist_ok=True)
             clear_unfinished(path)
-            try:
-                with beside.open("wb") as file:
-                    file.write(state)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(beside, path)
-            finally:
-                beside.unlink(missing_ok=True)
+        write_atomically(path, state)
         runs = {spec.digest for spec in cohort.specs}
         for other, others in tuple(self.found.items()):
             if other != path and not runs.isdisjoint(others):

@@ -23,23 +23,24 @@ _REMEDIES = {
 """Cause of a failure to write -> what to do about it."""
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or nothing: readers never see half of it.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a whole file or nothing: readers never see half of it; text in UTF-8, with its line ends as they are.
 
     What is there and is no file (``/dev/stdout``, a named pipe) is written to, not replaced.
 
     Raises:
         ResultsError: When it can't be written, naming the file.
     """
+    written = content.encode() if isinstance(content, str) else content
     if path.exists() and not path.is_file():
-        with writing(path), path.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with writing(path), path.open("wb") as stream:
+            stream.write(written)
         return
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # process ids repeat on other machines
     with writing(path):
         try:
-            with beside.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with beside.open("wb") as file:
+                file.write(written)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, path)

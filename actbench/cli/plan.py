@@ -20,16 +20,13 @@ SAMPLED = 50
 
 
 def plan(
-    config: Annotated[Path, typer.Argument(help="A study's YAML file.", metavar="CONFIG")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(help="Change a key by its dotted path; a comma list sweeps.", metavar="KEY=VALUE"),
-    ] = None,
-    results: Annotated[Path, typer.Option("-o", "--results", help="Folder for results.")] = Path("results"),
+    config: running.Config,
+    overrides: running.Overrides = None,
+    results: running.Results = Path("results"),
     jobs: running.Jobs = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 …) or mps.")] = "auto",
-    engine: Annotated[str, typer.Option(help="Where runs are computed: see `actbench list engines`.")] = "pool",
-    cohort_size: Annotated[int | None, typer.Option(min=1, help="Most runs that train together.")] = None,
+    device: running.Device = "auto",
+    engine: running.Engine = "pool",
+    cohort_size: running.CohortSize = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="The study cut to seconds.")] = False,
     retry: running.Retry = "failed",
     force: Annotated[bool, typer.Option("--force", help="As if no run had finished.")] = False,

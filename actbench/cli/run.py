@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from actbench.cli.until import Growth, Train
     from actbench.runner import Runner
 
+Config = Annotated[Path, typer.Argument(help="A study's YAML file.", metavar="CONFIG")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Change a key by its dotted path; a comma list sweeps.", metavar="KEY=VALUE"),
+]
+Results = Annotated[Path, typer.Option("-o", "--results", help="Folder for results.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 …) or mps.")]
+Engine = Annotated[str, typer.Option(help="Where runs are computed: see `actbench list engines`.")]
+CohortSize = Annotated[int | None, typer.Option(min=1, help="Most runs that train together.")]
 Jobs = Annotated[str, typer.Option("-j", "--jobs", metavar="N|auto", help="Worker processes.")]
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
@@ -34,25 +43,25 @@ Products = Annotated[
     Literal["auto", "default", "onednn"],
     typer.Option(help="Library of dense products on a CPU; auto: the fastest, see `actbench doctor`."),
 ]
-Capture = Annotated[bool, typer.Option(help="On CUDA, launch each training step whole, from a captured graph.")]
+Capture = Annotated[bool, typer.Option(help="On CUDA alone: launch each training step whole, from a captured graph.")]
 Timeout = Annotated[
-    float, typer.Option(min=0, metavar="SECONDS", help="End a worker that finishes no step for so long; 0: never.")
+    float,
+    typer.Option(
+        min=0, metavar="SECONDS", help="End a worker that finishes no step for so long; 0: never (so --engine inline)."
+    ),
 ]
 MaxSeeds = Annotated[int | None, typer.Option(min=1, help="Where --until ends. [default: 30]")]
 
 
 def run(
-    config: Annotated[Path, typer.Argument(help="A study's YAML file.", metavar="CONFIG")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(help="Change a key by its dotted path; a comma list sweeps.", metavar="KEY=VALUE"),
-    ] = None,
-    results: Annotated[Path, typer.Option("-o", "--results", help="Folder for results.")] = Path("results"),
+    config: Config,
+    overrides: Overrides = None,
+    results: Results = Path("results"),
     jobs: Jobs = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 …) or mps.")] = "auto",
-    engine: Annotated[str, typer.Option(help="Where runs are computed: see `actbench list engines`.")] = "pool",
+    device: Device = "auto",
+    engine: Engine = "pool",
     data_dir: DataDir = None,
-    cohort_size: Annotated[int | None, typer.Option(min=1, help="Most runs that train together.")] = None,
+    cohort_size: CohortSize = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     smoke: Smoke = False,
     retry: Retry = "failed",
