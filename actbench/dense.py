@@ -117,8 +117,8 @@ def linear(x: Sequence[Tensor], weight: Tensor, bias: Tensor | None, sizes: Sequ
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor | None, sizes: Sequence[int], *x: Tensor) -> tuple[Tensor, ...]:
-        ctx.save_for_backward(weight, *x)
-        ctx.place = _places.pop(id(weight), None) if ctx.needs_input_grad[0] else None
+        ctx.save_for_backward(weight, bias, *x)
+        ctx.places = tuple(_places.pop(id(leaf), None) if leaf is not None else None for leaf in (weight, bias))
         y = tuple(weight.new_empty(size, x[0].shape[1], weight.shape[1]) for size in sizes)
         biases = [None] * len(weight) if bias is None else _as_if_alone(bias)
         _each(PRODUCTS[_chosen].forward, y, _runs(x), _as_if_alone(weight), biases)
@@ -126,7 +126,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        weight, *x = ctx.saved_tensors
+        weight, bias, *x = ctx.saved_tensors
         slopes, products = _runs([gradient.contiguous() for gradient in gradients]), PRODUCTS[_chosen]
         dx: list[Tensor | None] = [None] * len(x)
         dw = db = None
@@ -135,16 +135,28 @@ class _Linear(torch.autograd.Function):
             _each(products.input_gradient, targets, slopes, _as_if_alone(weight))
             dx = [*targets]
         if ctx.needs_input_grad[0]:
-            in_place = ctx.place is not None and weight.grad is None
-            target = ctx.place if in_place else torch.empty_like(weight)
+            target = _target(weight, ctx.places[0])
             _each(products.weight_gradient, [target], slopes, _runs(x))
-            if in_place:
-                weight.grad = target
-            else:
-                dw = target
+            dw = _delivered(target, weight, ctx.places[0])
         if ctx.needs_input_grad[1]:
-            db = torch.stack([slope.sum(0) for slope in slopes])
+            target = _target(bias, ctx.places[1])
+            for slope, out in zip(slopes, target.unbind(), strict=True):
+                torch.sum(slope, 0, out=out)
+            db = _delivered(target, bias, ctx.places[1])
         return dw, db, None, *dx
+
+
+def _target(leaf: Tensor, place: Tensor | None) -> Tensor:
+    """Where the gradient of the leaf is computed: in the place offered, unless an earlier use has filled it."""
+    return torch.empty_like(leaf) if place is None or leaf.grad is not None else place
+
+
+def _delivered(target: Tensor, leaf: Tensor, place: Tensor | None) -> Tensor | None:
+    """What autograd still has to add to the leaf's gradient: nothing where it lies in its place."""
+    if target is not place:
+        return target
+    leaf.grad = target
+    return None
 
 
 def _each(product: Callable[..., object], targets: Sequence[Tensor], *operands: Sequence[Tensor | None]) -> None:

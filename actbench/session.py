@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -74,6 +74,13 @@ class Session:
             make_capturable(session.optimizer, device)
         session.step = step_of(session, capture=runtime.capture)
         return session
+
+    def part(self, run: int) -> Session:
+        """One of the runs as a cohort of its own, in the same memory; to compute with, not to take steps."""
+        spec, own = self.cohort.specs[run], self.stack.only(run)
+        act = Activations((spec,), own.tensors)
+        act.training = self.act.training
+        return replace(self, cohort=Cohort((spec,)), stack=own, act=act)
 
     def forward(self, x: Tensor) -> Tensor:
         """X (R, B, C, H, W) -> logits (R, B, classes)."""

@@ -221,7 +221,7 @@ class Runtime:
         cohort_size: Most runs that train together; None chooses by device and model.
         data_folder: Where datasets lie and are cached; None for the platform's user cache folder.
         products: Which of ``dense.PRODUCTS`` compute on a CPU; ``auto`` for the fastest, measured once a machine.
-        capture: Whether CUDA devices take their steps from a captured graph.
+        capture: Whether steps are launched whole: from a CUDA graph, or from a recording on a CPU.
         timeout: Seconds after which a worker process that finishes no step is ended; 0 for never. An engine without
             workers can't end what hangs.
         checkpoint_every: How often cohorts are saved; a study decides it for its runs.

@@ -70,6 +70,15 @@ class Stack:
             if name in self.gradients:
                 self.gradients[name].masked_fill_(~owned.view(-1, *(1 for _ in self.gradients[name].shape[1:])), 0)
 
+    def only(self, run: int) -> Stack:
+        """One run's share in the same memory; what it does not own is not there, and its gradient stays as it is."""
+        names = [name for name in self.tensors if self._owns(name, run)]
+        tensors = {name: self.tensors[name].detach()[run : run + 1] for name in names}
+        gradients = {name: self.gradients[name][run : run + 1] for name in names if name in self.gradients}
+        for name in gradients:
+            tensors[name].requires_grad_()
+        return Stack(tensors, gradients, {}, {})
+
     def parameter_count(self, run: int) -> int:
         """Numbers that this run trains."""
         owned = (tensor for name, tensor in self.trained.items() if self._owns(name, run))

@@ -1,7 +1,7 @@
-"""One training step of a cohort, and its capture in a CUDA graph.
+"""One training step of a cohort, and its capture: in a CUDA graph, or as a recording on a CPU.
 
-On a GPU the kernels of a small network end sooner than the next can be launched. A captured step is launched as a
-whole: the same kernels on the same memory in the same order, so its numbers are those of the step that was captured.
+The kernels of a small network end sooner than Python can call the next ones. A captured step is launched as a whole:
+the same kernels on the same memory in the same order, so its numbers are those of the step that was captured.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from actbench import dense
 from actbench.evaluation import cross_entropy
 from actbench.optimizers import clip_gradients
+from actbench.recording import Recorder, Scratch
 
 if TYPE_CHECKING:
     from actbench.session import Session
@@ -27,15 +28,17 @@ WARM_UP = 3
 
 
 def step_of(session: Session, *, capture: bool) -> Step:
-    """How the session takes its steps: captured on CUDA where that is wanted and possible, else one call after another.
+    """How the session takes its steps: captured where that is wanted and possible, else one call after another.
 
     A user's own module or activation may do what can't be captured, such as waiting for a result.
     """
     specs = session.cohort.specs
     own = specs[0].model.path is not None or any(spec.activation.path is not None for spec in specs)
-    if capture and is_capturable(session) and not own:
-        return CapturedStep(session.device)
-    return take
+    if not capture or own:
+        return take
+    if session.device.type == "cpu":
+        return RecordedStep()
+    return CapturedStep(session.device) if is_capturable(session) else take
 
 
 def is_capturable(session: Session) -> bool:
@@ -46,22 +49,102 @@ def is_capturable(session: Session) -> bool:
 def take(session: Session, x: Tensor, labels: Tensor) -> None:
     """Forward, backward, clip, update: x (R, B, C, H, W), labels (R, B).
 
-    The losses are summed over the runs, never averaged: each run's gradient is its own, whatever the cohort's size.
     Nothing here asks the device for a result.
+    """
+    losses, logits = find_gradients(session, x, labels)
+    session.optimizer.step()
+    session.tally.add(losses, logits, labels)
+
+
+def find_gradients(session: Session, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Forward, backward, clip: every run's loss (R,) and logits (R, B, classes).
+
+    The losses are summed over the runs, never averaged: each run's gradient is its own, whatever the cohort's size.
     """
     stack, clip_norm = session.stack, session.cohort.shared.training.clip_norm
     stack.offer_gradients()
     try:
         logits = session.forward_in_training(x)
         losses = cross_entropy(logits, labels)
-        torch.autograd.backward(losses.sum())
+        torch.autograd.backward(losses, torch.ones_like(losses))  # the slope of their sum
     finally:
         dense.withdraw()  # what a failed step leaves would meet other tensors of the same id
     stack.collect_gradients()
     if clip_norm is not None:
         clip_gradients(stack.trained.values(), clip_norm)
-    session.optimizer.step()
-    session.tally.add(losses, logits, labels)
+    return losses.detach(), logits.detach()
+
+
+class RecordedStep:
+    """Steps on a CPU, run by run, replayed from recordings: one for each size of batch, made while a step is taken.
+
+    Run by run, a network's results stay in the cache. The first step is an ordinary one: it tells whether random
+    numbers are drawn, which only ordinary steps can do.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is recorded yet."""
+        self._began = self._refused = False
+        self._scratch = Scratch()
+        self._replays: dict[int, _Replay] = {}
+
+    def __call__(self, session: Session, x: Tensor, labels: Tensor) -> None:
+        """Take one step."""
+        if not self._began or self._refused or session.act.draws:
+            self._began = True
+            take(session, x, labels)
+            return
+        replay = self._replays.get(x.shape[1])
+        if replay is None:
+            replay = self._replays[x.shape[1]] = _Replay(session, x, labels)
+            self._refused = not replay.record(session, self._scratch)
+        else:
+            replay(x, labels)
+        session.optimizer.step()
+        session.tally.add(replay.losses, replay.logits, labels)
+
+
+class _Replay:
+    """``find_gradients`` for batches of one size, run by run.
+
+    Attributes:
+        losses: (R,), of the last batch.
+        logits: (R, B, classes), of the last batch.
+    """
+
+    def __init__(self, session: Session, x: Tensor, labels: Tensor) -> None:
+        """Set memory aside for a batch, which the runs share if they have one seed."""
+        own = 1 if x.stride(0) == 0 else len(x)
+        self._x, self._labels = x[:own].clone(), labels[:own].clone()
+        runs, examples = x.shape[:2]
+        self.losses = torch.empty(runs, dtype=x.dtype)
+        self.logits = torch.empty(runs, examples, session.images.classes, dtype=x.dtype)
+        self._calls: list[Callable[[], object]] = []
+
+    def record(self, session: Session, scratch: Scratch) -> bool:
+        """Find the gradients of the batch it was made with; whether that can be replayed."""
+        able = True
+        for run in range(len(self.losses)):
+            with Recorder() as recorder:
+                self._find_gradients(session.part(run), run)
+            if able:
+                self._calls += recorder.replay(scratch)
+                able = not recorder.refusal
+        return able
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, labels: Tensor) -> None:
+        """The same for another batch."""
+        self._x.copy_(x[: len(self._x)])
+        self._labels.copy_(labels[: len(self._labels)])
+        for call in self._calls:
+            call()
+
+    def _find_gradients(self, part: Session, run: int) -> None:
+        batch = min(run, len(self._x) - 1)
+        losses, logits = find_gradients(part, self._x[batch : batch + 1], self._labels[batch : batch + 1])
+        self.losses[run : run + 1].copy_(losses)
+        self.logits[run : run + 1].copy_(logits)
 
 
 class CapturedStep:

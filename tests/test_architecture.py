@@ -44,6 +44,7 @@ RANKS: dict[str, int] = {
     "kernels": 3,
     "layers": 2,
     "optimizers": 2,
+    "recording": 2,
     "stack": 3,
     "cohort": 3,
     "models": 3,

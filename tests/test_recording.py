@@ -1,0 +1,189 @@
+"""Recorded steps: the numbers of ordinary ones to the last bit, in fewer calls, and never where they would go wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from test_cohort import CPU, every_activation, numbers, spec
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from actbench.record import Failed, Finished, RunRecord
+from actbench.recording import ALIGNED, Recorder, Scratch
+from actbench.session import Session
+from actbench.spec import Cohort, RunSpec
+from actbench.step import RecordedStep, take
+from actbench.train import run_cohort, train_epoch
+
+ODD = {"name": "mlp", "hidden": [7, 5]}
+
+
+def records(*specs: RunSpec, capture: bool) -> list[RunRecord]:
+    events = list(run_cohort(Cohort(specs), replace(CPU, capture=capture)))
+    failures = [event.traceback for event in events if isinstance(event, Failed)]
+    assert not failures, failures[0]
+    return [event.record for event in events if isinstance(event, Finished)]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+def test_recorded_steps_give_every_activation_the_numbers_of_ordinary_ones(precision: str) -> None:
+    """250 examples, 10 % for validation, in batches of 32: an epoch's last batch has another size."""
+    changes = {"training": {"epochs": 3, "batch_size": 32, "precision": precision}, "model": ODD}
+    runs = [RunSpec.model_validate(run.model_dump(mode="json") | changes) for run in every_activation()]
+    for run, recorded, ordinary in zip(runs, records(*runs, capture=True), records(*runs, capture=False), strict=True):
+        assert numbers(recorded) == numbers(ordinary), run.activation.label
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {**ODD, "batch_norm": True}},
+        {"model": {**ODD, "dropout": 0.3}},
+        {"model": {"name": "cnn", "channels": [[4, 4], [6]], "dense": [16], "batch_norm": True}},
+        {"training": {"optimizer": "adam", "clip_norm": 0.5, "schedule": "cosine"}},
+        {"training": {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "augment": {"crop": 1, "flip": True}}},
+        {"training": {"optimizer": {"name": "rmsprop", "lr": 0.001}, "precision": "float32"}},
+    ],
+    ids=str,
+)
+def test_recorded_steps_give_a_mixed_cohort_the_numbers_of_ordinary_ones(changes: dict[str, Any]) -> None:
+    runs = [
+        spec(activation=activation, bias_init=bias, seed=seed, **changes)
+        for activation in ("relu", "prelu", "tanh")
+        for bias in (0.0, None)
+        for seed in (0, 3)
+    ]
+    for recorded, ordinary in zip(records(*runs, capture=True), records(*runs, capture=False), strict=True):
+        assert numbers(recorded) == numbers(ordinary)
+
+
+def test_a_diverged_run_leaves_recorded_neighbours_alone() -> None:
+    wild = spec(activation="relu", training={"optimizer": {"name": "sgd", "lr": 1e6}})
+    calm = spec(activation="tanh", training={"optimizer": {"name": "sgd", "lr": 1e6}})
+    for recorded, ordinary in zip(records(wild, calm, capture=True), records(wild, calm, capture=False), strict=True):
+        assert numbers(recorded) == numbers(ordinary)
+        assert recorded.outcome == ordinary.outcome
+
+
+class Counted(TorchDispatchMode):
+    """Counts the operations that reach torch's kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(str(operation.overloadpacket))
+        return operation(*args, **(kwargs or {}))
+
+
+def test_a_replay_allocates_nothing_and_makes_few_calls() -> None:
+    session = Session.open(Cohort((spec(training={"batch_size": 20, "epochs": 9}),)), CPU)
+    train_epoch(session)
+    x, labels = next(session.batches.epoch())
+    with Counted() as ordinary:
+        take(session, x, labels)
+    with Counted() as recorded:
+        session.step(session, x, labels)
+    assert not [name for name in recorded.names if "empty" in name]
+    assert [name for name in ordinary.names if "empty" in name]
+    assert len(recorded.names) < 40 < 70 < len(ordinary.names)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({}, RecordedStep),
+        ({"activation": {"name": "own", "path": "user_parts:shifted_relu"}}, type(take)),
+        ({"model": {"name": "own", "path": "user_parts:plain_mlp"}}, type(take)),
+    ],
+    ids=str,
+)
+def test_what_a_user_wrote_is_never_recorded(changes: dict[str, Any], kind: type) -> None:
+    assert isinstance(Session.open(Cohort((spec(**changes),)), CPU).step, kind)
+
+
+def test_no_capture_means_ordinary_steps() -> None:
+    assert Session.open(Cohort((spec(),)), replace(CPU, capture=False)).step is take
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: x * torch.rand_like(x), lambda x: x * x.sum().item(), lambda x: torch.bernoulli(x.sigmoid())],
+)
+def test_what_a_replay_would_get_wrong_is_refused(function: Any) -> None:
+    with Recorder() as recorder:
+        function(torch.ones(3))
+    assert recorder.refusal
+    assert recorder.replay(Scratch()) == []
+
+
+def test_large_results_that_would_have_to_be_copied_are_refused() -> None:
+    images, kernels = torch.ones(64, 3, 32, 32), torch.ones(32, 3, 3, 3)
+    with Recorder() as recorder:
+        torch.nn.functional.conv2d(images, kernels)
+    assert recorder.replay(Scratch()) == []
+    assert "copying" in recorder.refusal
+
+
+def computation(x: Tensor, weight: Tensor, result: Tensor) -> None:
+    """Views, kernels with and without a form for given memory, a change in place, a constant, several results."""
+    y = torch.relu(x @ weight.t()) + torch.ones_like(weight[:, 0])
+    largest, where = y.max(dim=1)
+    y[:, 0].mul_(2)
+    result.copy_(torch.prelu(y - largest.unsqueeze(1), weight[0, :1]) + where.unsqueeze(1))
+
+
+def test_a_replay_follows_its_inputs() -> None:
+    x, weight, result = torch.randn(6, 5), torch.randn(4, 5), torch.empty(6, 4)
+    with Recorder() as recorder:
+        computation(x, weight, result)
+    calls = recorder.replay(Scratch())
+    for _ in range(3):
+        x.normal_()
+        weight.normal_()
+        expected = torch.empty(6, 4)
+        computation(x, weight, expected)
+        for call in calls:
+            call()
+        assert torch.equal(result, expected)
+
+
+def test_computations_that_share_their_scratch_memory_do_not_disturb_each_other() -> None:
+    scratch, both = Scratch(), []
+    for size in (4, 40):
+        x, weight, result = torch.randn(size, 5), torch.randn(4, 5), torch.empty(size, 4)
+        with Recorder() as recorder:
+            computation(x, weight, result)
+        both.append((recorder.replay(scratch), result.clone(), result))
+    for calls, expected, result in (*both, *both):
+        result.zero_()
+        for call in calls:
+            call()
+        assert torch.equal(result, expected)
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 5)), min_size=1, max_size=12))
+def test_pieces_in_use_together_lie_apart_on_boundaries(pieces: list[tuple[int, int]]) -> None:
+    """Each piece is made by a copy and read once more, some calls later."""
+    held: list[Tensor] = []
+    with Recorder() as recorder:
+        for index, (size, age) in enumerate(pieces):
+            held.append(torch.zeros(size, dtype=torch.uint8).clone())
+            held[max(0, index - age)].add_(1)
+    by_memory = {one.data_ptr(): one for one in held}
+    places = Scratch().plan(recorder.calls, by_memory)
+    uses = {
+        memory: [n for n, call in enumerate(recorder.calls) if memory in {one.data_ptr() for one in call.tensors}]
+        for memory in places
+    }
+    assert all(place % ALIGNED == 0 for place in places.values())
+    for (one, place), (other, beside) in permutations(places.items(), 2):
+        if place <= beside < place + len(by_memory[one]):
+            assert uses[one][-1] < uses[other][0] or uses[other][-1] < uses[one][0]
