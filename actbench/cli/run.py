@@ -43,9 +43,7 @@ Products = Annotated[
     Literal["auto", "default", "onednn"],
     typer.Option(help="Library of dense products on a CPU; auto: the fastest, see `actbench doctor`."),
 ]
-Capture = Annotated[
-    bool, typer.Option(help="Launch each training step whole: from a CUDA graph, or from a recording on a CPU.")
-]
+Capture = Annotated[bool, typer.Option(help="Launch each step whole: from a CUDA graph, or a recording on a CPU.")]
 Timeout = Annotated[
     float,
     typer.Option(
