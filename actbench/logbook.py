@@ -47,6 +47,7 @@ class Logbook:
         self._diverged: dict[int, int] = {}
         self._epoch = 0
         self._began = self._last = time.perf_counter()
+        self._training = 0.0
 
     @property
     def closed(self) -> int:
@@ -70,7 +71,9 @@ class Logbook:
 
     def epoch(self, seen: Tally) -> list[Row | None]:
         """The epoch just trained; training loss and accuracy are means over its steps, while the weights moved."""
-        return self._close(self.closed, *seen.means())
+        means = seen.means()  # waits for the device
+        self._training += time.perf_counter() - self._last
+        return self._close(self.closed, *means)
 
     def told(self) -> Iterator[list[Row | None]]:
         """What ``untrained`` and ``epoch`` have returned so far, once more."""
@@ -95,6 +98,7 @@ class Logbook:
             "epoch": self._epoch,
             "seconds": now - self._began,
             "seconds_of_epoch": now - self._last,
+            "seconds_of_training": self._training,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -105,6 +109,7 @@ class Logbook:
             self._dynamics._layers[name] = _Layer(**{key: tensor.cpu() for key, tensor in layer.items()})
         self._epoch = state["epoch"]
         self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
+        self._training = state["seconds_of_training"]
 
     def _forward(self, x: Tensor) -> Tensor:
         """The session's, with a stop before it; not within a user's module, whose passes may move its own streams."""
@@ -114,7 +119,12 @@ class Logbook:
     def _records(self, losses: Sequence[float], accuracies: Sequence[float]) -> Iterator[RunRecord]:
         session = self._session
         seconds = time.perf_counter() - self._began
-        timing = {"cohort_runs": self._runs, "cohort_seconds": seconds, "seconds": seconds / self._runs}
+        timing = {
+            "cohort_runs": self._runs,
+            "cohort_seconds": seconds,
+            "seconds": seconds / self._runs,
+            "training_seconds": self._training / self._runs,
+        }
         worker = environment.of_worker(session.device)
         worker |= {"data": session.images.fingerprint, "products": dense.in_use()}
         for run, spec in enumerate(session.cohort.specs):

@@ -69,7 +69,8 @@ class RunRecord:
         final: Metric name -> value at the last epoch; None where there is none (a diverged loss).
         health: Totals and one row a layer, at the last epoch.
         environment: Versions, device, threads, command line, git commit.
-        timing: ``cohort_runs``, ``cohort_seconds``, ``seconds`` (their quotient).
+        timing: ``cohort_runs``, ``cohort_seconds``, ``seconds`` (their quotient), ``training_seconds``
+            (of those, the ones in training steps).
         message: Why the outcome is not ``ok``, in words.
     """
 

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.launch import Measured, Setting
 from benchmarks.turns import Spread, disagreement, ratios
 
-HEAD = ("peer", "seconds a run", "÷ actbench", "÷ actbench's whole command", "n", "goal")
+HEAD = ("peer", "seconds a run", "÷ actbench", "÷ its steps alone", "÷ its whole command", "n", "goal")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Row:
         runs: Trained in one measurement, over all processes.
         seconds: Training of one run.
         ratio: Those seconds over actbench's, measured just before and after.
+        ratio_to_training: The same over actbench's steps alone, without its evaluation and health: like for like.
         ratio_to_command: The same over actbench's whole command a run, imports and results included.
         accuracy_difference: Mean over the common runs, the peer's less actbench's; None for one that learns nothing.
         goal: Least ratio that actbench aims at; None where it has none.
@@ -41,6 +42,7 @@ class Row:
     runs: int
     seconds: Spread
     ratio: Spread
+    ratio_to_training: Spread
     ratio_to_command: Spread
     accuracy_difference: float | None
     goal: float | None
@@ -55,10 +57,10 @@ def rows(
     subject: str, settings: Sequence[Setting], measured: Sequence[Measured], goals: Mapping[str, float]
 ) -> list[Row]:
     """A row for each setting that was measured, in the settings' order."""
-    to_training = ratios(subject, [(one.name, one.seconds) for one in measured])
-    # Against the whole command a peer still counts with training alone: in doubt for the peer.
-    to_command = ratios(
-        subject, [(one.name, one.whole_seconds if one.name == subject else one.seconds) for one in measured]
+    # A peer counts with training alone against all of these: the whole command is in doubt for the peer.
+    to_busy, to_training, to_command = (
+        ratios(subject, [(one.name, getattr(one, what) if one.name == subject else one.seconds) for one in measured])
+        for what in ("seconds", "training_seconds", "whole_seconds")
     )
     own = next(one for one in measured if one.name == subject)
     found = []
@@ -71,7 +73,8 @@ def rows(
                 threads=setting.threads,
                 runs=mine[0].runs,
                 seconds=Spread.of([one.seconds for one in mine]),
-                ratio=Spread.of(to_training[setting.name]),
+                ratio=Spread.of(to_busy[setting.name]),
+                ratio_to_training=Spread.of(to_training[setting.name]),
                 ratio_to_command=Spread.of(to_command[setting.name]),
                 accuracy_difference=disagreement(own.accuracies, mine[0].accuracies),
                 goal=goals.get(setting.name),
@@ -87,6 +90,7 @@ def to_json(subject: str, found: Sequence[Row], measured: Sequence[Measured]) ->
         "actbench": {
             "runs": own[0].runs,
             "seconds": asdict(Spread.of([one.seconds for one in own])),
+            "training_seconds": asdict(Spread.of([one.training_seconds for one in own])),
             "command_seconds": asdict(Spread.of([one.whole_seconds for one in own])),
         },
         "rows": [{**asdict(row), "reached": row.reached} for row in found],
@@ -97,8 +101,9 @@ def to_json(subject: str, found: Sequence[Row], measured: Sequence[Measured]) ->
 def lines(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """The table's cells from a result's JSON: actbench first, then the peers, then those left out."""
     own = result["actbench"]
-    seconds = f"{_spread(own['seconds'])}; command {_spread(own['command_seconds'])}"
-    found = [("actbench", seconds, "1", "", str(own["seconds"]["n"]), "")]
+    parts = (own["seconds"], own["training_seconds"], own["command_seconds"])
+    seconds = "{}; steps alone {}; command {}".format(*map(_spread, parts))
+    found = [("actbench", seconds, "1", "", "", str(own["seconds"]["n"]), "")]
     for row in result["rows"]:
         goal = "" if row["goal"] is None else f"≥ {row['goal']:.3g}: {'reached' if row['reached'] else 'not reached'}"
         found.append(
@@ -106,12 +111,13 @@ def lines(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
                 row["name"],
                 _spread(row["seconds"]),
                 _spread(row["ratio"]),
+                _spread(row["ratio_to_training"]),
                 _spread(row["ratio_to_command"]),
                 str(row["ratio"]["n"]),
                 goal,
             )
         )
-    return found + [(name, f"left out: {reason}", "", "", "0", "") for name, reason in result["left_out"].items()]
+    return found + [(name, f"left out: {reason}", "", "", "", "0", "") for name, reason in result["left_out"].items()]
 
 
 def markdown(result: Mapping[str, Any]) -> str:

@@ -66,6 +66,7 @@ def test_a_peer_learns_and_tells_its_runs_and_seconds(peer: str, images: Path) -
     assert min(said["accuracies"].values()) > 0.9  # chance is 0.1
     assert 0 < said["seconds"] < said.get("command_seconds", said["total_seconds"]) <= said["total_seconds"]
     assert ("command_seconds" in said) == (peer == "actbench_sweep")
+    assert 0 < said.get("training_seconds", 0.5 * said["seconds"]) < said["seconds"]
     assert (said["runs"], said["epochs"], said["examples"]) == (2, 2, EXAMPLES)
 
 
@@ -132,7 +133,7 @@ def test_processes_that_are_measured_together_train_different_runs(images: Path,
     assert set(found.accuracies) == {"relu, bias 0, seed 0", "leaky_relu, bias 0, seed 0"}
     assert found.runs == 2
     assert found.seconds == max(one["seconds"] for one in found.said) / 2
-    assert found.whole_seconds > found.seconds
+    assert found.whole_seconds > found.seconds == found.training_seconds
 
 
 def test_a_peer_that_is_not_installed_is_unusable_and_one_that_fails_is_broken(tmp_path: Path, load) -> None:
@@ -211,7 +212,7 @@ def test_the_spread_is_the_median_with_the_extremes(load) -> None:
 
 
 def measured(load, name: str, seconds: float, **accuracies: float):
-    return load("launch").Measured(name, seconds, 2 * seconds, 1, accuracies, [])
+    return load("launch").Measured(name, seconds, seconds / 2, 2 * seconds, 1, accuracies, [])
 
 
 def test_a_peer_that_learns_something_else_ends_the_comparison(load) -> None:
@@ -234,11 +235,10 @@ def test_the_table_names_goals_that_are_not_reached_and_peers_that_are_left_out(
     result = peer_table.to_json("actbench", found, series)
     text = peer_table.markdown(result | {"left_out": {"absent": "not installed"}, "notes": ["a note"]})
 
-    assert [(row.name, row.ratio.median, row.ratio_to_command.median) for row in found] == [
-        ("slow", 12.0, 6.0),
-        ("level", 1.2, 0.6),
-    ]
-    assert "| slow | 24 [24, 24] | 12 [12, 12] | 6 [6, 6] | 1 | ≥ 12: reached |" in text
+    assert [
+        (row.name, row.ratio.median, row.ratio_to_training.median, row.ratio_to_command.median) for row in found
+    ] == [("slow", 12.0, 24.0, 6.0), ("level", 1.2, 2.4, 0.6)]
+    assert "| slow | 24 [24, 24] | 12 [12, 12] | 24 [24, 24] | 6 [6, 6] | 1 | ≥ 12: reached |" in text
     assert "≥ 1.5: not reached" in text
     assert "| absent | left out: not installed |" in text
     assert text.endswith("- a note")

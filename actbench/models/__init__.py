@@ -20,7 +20,7 @@ class Model(Protocol):
     A model's options are the fields of its class (an ``Options``); a file of ``models/`` holds the class as ``plugin``.
 
     Attributes:
-        cpu_cohort: Most runs that should train together on a CPU; beyond it they leave the cache.
+        cpu_cohort: Most runs that should train together on a CPU; more gain nothing, and stop and save less often.
         batch_norm: Whether it normalises over the batch, which then needs two examples.
     """
 

@@ -26,7 +26,7 @@ class MLP(Options):
         dropout: Share of hidden outputs zeroed while training.
     """
 
-    cpu_cohort: ClassVar[int] = 8
+    cpu_cohort: ClassVar[int] = 16
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = (256, 256)
     batch_norm: bool = False
