@@ -67,8 +67,8 @@ def pack(session: Session, logbook: Logbook, place: Place) -> bytes:
     content = {
         "layout": _layout(session),
         "tensors": {name: tensor.detach().clone() for name, tensor in session.stack.tensors.items()},
-        "optimizer": session.optimizer.state_dict(),
-        "session": {"steps": session.steps, "examples": session.tally.examples},
+        "optimizers": [optimizer.state_dict() for optimizer in session.optimizers],
+        "session": {"steps": session.taken, "examples": session.tally.examples},
         "tally": {"loss": session.tally.loss, "correct": session.tally.correct},
         "streams": {name: _states(generators) for name, generators in _streams(session).items()},
         "place": {"order": place.order, "steps": place.steps},
@@ -109,8 +109,9 @@ def _put(content: dict[str, Any], session: Session) -> None:
             tensor.copy_(content["tensors"][name])
         session.tally.loss.copy_(content["tally"]["loss"])
         session.tally.correct.copy_(content["tally"]["correct"])
-    session.optimizer.load_state_dict(content["optimizer"])
-    session.steps, session.tally.examples = content["session"]["steps"], content["session"]["examples"]
+    for optimizer, its_state in zip(session.optimizers, content["optimizers"], strict=True):
+        optimizer.load_state_dict(its_state)
+    session.taken, session.tally.examples = content["session"]["steps"], content["session"]["examples"]
     for name, generators in _streams(session).items():
         _set(generators, content["streams"][name])
     _set(session.batches._order, content["place"]["order"])

@@ -143,6 +143,15 @@ class RMSprop(Options):
 OPTIMIZERS: dict[str, type[Options]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
 
 
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """The learning rate of the next step, in place where it is a tensor (on a device, for a graph that reads it)."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], float):
+            group["lr"] = rate
+        else:
+            group["lr"].fill_(rate)
+
+
 def clip_gradients(tensors: Iterable[Tensor], max_norm: float) -> None:
     """Scale each run's gradients in place by min(1, max_norm / (norm + 1e-6)), as ``clip_grad_norm_`` does for one run.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,15 +18,20 @@ from actbench.errors import DeviceError, ModelError
 from actbench.evaluation import Tally
 from actbench.initializers import Initializer
 from actbench.models import Model, build
+from actbench.optimizers import set_rate
 from actbench.schedules import Constant
 from actbench.spec import Cohort, RunSpec, Runtime, canonical_json
 from actbench.stack import WEIGHTS, Stack, stack
-from actbench.step import Step, is_capturable, make_capturable, set_learning_rate, step_of
+from actbench.steps import Steps, steps_of
+from actbench.steps.captured import is_capturable, make_capturable
 
 
 @dataclass
 class Session:
-    """What training changes (``stack``, ``optimizer``, ``tally``, ``steps``) and what it reads (the rest)."""
+    """What training changes (``stack``, ``optimizers``, ``tally``, ``taken``) and what it reads (the rest).
+
+    On a CPU each run has an optimizer of its own, elsewhere one updates all runs at once.
+    """
 
     cohort: Cohort
     device: torch.device
@@ -35,11 +40,11 @@ class Session:
     stack: Stack
     act: Activations
     batches: Shuffled
-    optimizer: torch.optim.Optimizer
+    optimizers: Sequence[torch.optim.Optimizer]
     schedule: Constant
     tally: Tally
-    step: Step = field(init=False)
-    steps: int = 0
+    steps: Steps = field(init=False)
+    taken: int = 0
 
     @classmethod
     def open(cls, cohort: Cohort, runtime: Runtime) -> Session:
@@ -66,13 +71,13 @@ class Session:
             stack=runs,
             act=Activations(specs, runs.tensors),
             batches=Shuffled(images, [spec.seed for spec in specs], training.batch_size, training.augment),
-            optimizer=training.optimizer.build().build(runs.blocks, _decayed(runs, training.decay)),
+            optimizers=_optimizers(cohort.shared, runs, device),
             schedule=training.schedule.build(),
             tally=Tally.of(len(specs), device),
         )
         if is_capturable(session):
-            make_capturable(session.optimizer, device)
-        session.step = step_of(session, capture=runtime.capture)
+            make_capturable(session.optimizers, device)
+        session.steps = steps_of(session, capture=runtime.capture)
         return session
 
     def part(self, run: int) -> Session:
@@ -99,12 +104,17 @@ class Session:
         half = {name: t if ".norm." in name else t.to(torch.bfloat16) for name, t in self.stack.tensors.items()}
         return self.model.apply(half, x.to(torch.bfloat16), self.act).float()
 
-    def set_learning_rate(self) -> None:
-        """The schedule's rate for the step about to be taken."""
+    def next_rate(self) -> float:
+        """The schedule's learning rate for the next step, which counts as taken from then on."""
         epochs = self.cohort.shared.training.epochs
-        factor = self.schedule.factor(self.steps, epochs * len(self.batches), len(self.batches))
-        set_learning_rate(self.optimizer, self.learning_rate * factor)
-        self.steps += 1
+        factor = self.schedule.factor(self.taken, epochs * len(self.batches), len(self.batches))
+        self.taken += 1
+        return self.learning_rate * factor
+
+    def set_rate(self, rate: float) -> None:
+        """Of all the optimizers."""
+        for optimizer in self.optimizers:
+            set_rate(optimizer, rate)
 
     @property
     def learning_rate(self) -> float:
@@ -141,9 +151,13 @@ def _initial(spec: RunSpec, model: Model, images: Images) -> Mapping[str, Tensor
     return {**tensors, **activation_tensors(spec.activation, hidden, dtype)}
 
 
-def _decayed(runs: Stack, decay: str) -> list[str]:
-    """The blocks that weight decay reaches."""
-    return list(runs.blocks) if decay == "all" else [WEIGHTS]
+def _optimizers(spec: RunSpec, runs: Stack, device: torch.device) -> list[torch.optim.Optimizer]:
+    """One a run on a CPU, so that a run's steps need not wait for its neighbours'; elsewhere one for all."""
+    choice = spec.training.optimizer.build()
+    decayed = list(runs.blocks) if spec.training.decay == "all" else [WEIGHTS]
+    if device.type != "cpu":
+        return [choice.build(runs.blocks, decayed)]
+    return [choice.build(runs.rows(run), decayed) for run in range(runs.count)]
 
 
 def _check_batches(spec: RunSpec, model: Model, images: Images) -> None:

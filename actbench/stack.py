@@ -3,9 +3,9 @@
 A run owns the tensors that its own ``init`` returned. The stack is the union of the names; what a run lacks is zero and
 stays zero, because its gradient is masked. One rule covers biases on or off and learned activation parameters.
 
-All trained numbers lie in two blocks (weights, and the rest), all gradients in two more. The optimizer sees the blocks:
-two long loops instead of many short ones, and no fresh memory for gradients at every step. Each run's share of each
-tensor is padded to whole vector registers, so a number is rounded by the same code whatever stands beside it.
+All trained numbers lie in two blocks (weights, and the rest) with a row for each run, all gradients in two more. The
+optimizer sees blocks or rows: long loops instead of many short ones, and no fresh memory for gradients at every step.
+Each share is padded to whole vector registers, so a number is rounded by the same code whatever stands beside it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Stack:
         tensors: Name -> (R, …); leaves that require gradients, but for the buffers.
         gradients: Name -> where the gradient of a trained tensor lies, (R, …).
         owners: Name -> (R,) bool, which runs have the tensor; only for those that some run lacks.
-        blocks: ``weights`` and ``others`` -> all the trained numbers of that kind, one dimension; their ``grad`` holds
+        blocks: ``weights`` and ``others`` -> all the trained numbers of that kind, a row a run; their ``grad`` holds
             the gradients. A kind without tensors has no block.
     """
 
@@ -46,6 +46,11 @@ class Stack:
     def trained(self) -> dict[str, Tensor]:
         """The tensors that an optimizer may change."""
         return {name: self.tensors[name] for name in self.gradients}
+
+    @property
+    def count(self) -> int:
+        """R."""
+        return len(next(iter(self.tensors.values())))
 
     def offer_gradients(self) -> None:
         """Before the forward pass: forget the gradients and tell the layers where the next ones belong."""
@@ -69,6 +74,15 @@ class Stack:
         for name, owned in self.owners.items():
             if name in self.gradients:
                 self.gradients[name].masked_fill_(~owned.view(-1, *(1 for _ in self.gradients[name].shape[1:])), 0)
+
+    def rows(self, run: int) -> dict[str, Tensor]:
+        """One run's rows of the blocks, with their gradients."""
+        found = {}
+        for kind, block in self.blocks.items():
+            assert block.grad is not None
+            found[kind] = block[run]
+            found[kind].grad = block.grad[run]
+        return found
 
     def only(self, run: int) -> Stack:
         """One run's share in the same memory; what it does not own is not there, and its gradient stays as it is."""
@@ -134,17 +148,15 @@ def _padded(tensor: Tensor) -> int:
 
 
 def _block(tensors: Sequence[Tensor]) -> Tensor:
-    """Zeros enough for all the tensors, each run's share padded."""
-    return tensors[0].new_zeros(sum(len(tensor) * _padded(tensor) for tensor in tensors))
+    """Zeros enough for all the tensors, a row a run."""
+    return tensors[0].new_zeros(len(tensors[0]), sum(map(_padded, tensors)))
 
 
 def _views(block: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """One view (R, …) of the block for each tensor, one after another."""
+    """One view (R, …) of the block for each tensor, one beside another."""
     views, start = {}, 0
     for name, tensor in tensors.items():
-        share, runs = _padded(tensor), len(tensor)
-        rows = block[start : start + runs * share].view(runs, share)
-        own = rows[:, : prod(tensor.shape[1:])]
+        own = block[:, start : start + prod(tensor.shape[1:])]
         views[name] = torch.unflatten(own, 1, tensor.shape[1:]) if tensor.ndim > 1 else own[:, 0]
-        start += runs * share
+        start += _padded(tensor)
     return views

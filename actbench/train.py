@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 
@@ -120,17 +121,17 @@ def _epochs(session: Session, logbook: Logbook, place: Place, every: Cadence) ->
 
 
 def _steps(session: Session, place: Place) -> Iterator[None]:
-    """Take the steps left of an epoch, with a stop after each; at the end the tally holds the whole epoch's losses."""
+    """Take the steps left of an epoch, with a stop after some; at the end the tally holds the whole epoch's losses."""
     tally, act = session.tally, session.act
     if not place.steps:
         tally.reset()
     act.training = True
     with arithmetic.tf32(allowed=session.cohort.shared.training.precision == "tf32"):
-        for x, labels in place.batches(session):
-            session.set_learning_rate()
-            session.step(session, x, labels)
-            tally.examples += labels.shape[1]
-            place.steps += 1
+        batches = place.batches(session)
+        while together := list(islice(batches, session.steps.together)):
+            session.steps(session, together)
+            tally.examples += sum(labels.shape[1] for _, labels in together)
+            place.steps += len(together)
             stopping.between_steps()
             yield
     act.training = False

@@ -52,7 +52,7 @@ RANKS: dict[str, int] = {
     "health": 3,
     "batches": 3,
     "evaluation": 4,
-    "step": 4,
+    "steps": 4,
     "session": 4,
     "logbook": 4,
     "checkpoint": 4,

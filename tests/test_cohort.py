@@ -237,7 +237,8 @@ def test_weight_decay_spares_what_is_no_weight() -> None:
     before = {name: tensor.detach().clone() for name, tensor in session.stack.trained.items()}
     session.stack.offer_gradients()
     session.stack.collect_gradients()  # all zero, because there was no loss
-    session.optimizer.step()
+    for optimizer in session.optimizers:
+        optimizer.step()
     changed = {name for name, tensor in session.stack.trained.items() if not torch.equal(tensor, before[name])}
     assert changed == {name for name in before if name.endswith("weight")}
 

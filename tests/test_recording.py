@@ -18,7 +18,8 @@ from actbench.record import Failed, Finished, RunRecord
 from actbench.recording import ALIGNED, Recorder, Scratch
 from actbench.session import Session
 from actbench.spec import Cohort, RunSpec
-from actbench.step import RecordedStep, take
+from actbench.steps.ordinary import OrdinarySteps, take
+from actbench.steps.recorded import RecordedSteps
 from actbench.train import run_cohort, train_epoch
 
 ODD = {"name": "mlp", "hidden": [7, 5]}
@@ -83,7 +84,7 @@ class Counted(TorchDispatchMode):
         return operation(*args, **(kwargs or {}))
 
 
-def test_a_replay_allocates_nothing_and_makes_few_calls() -> None:
+def test_replayed_steps_allocate_only_their_results_and_make_few_calls() -> None:
     session = Session.open(Cohort((spec(training={"batch_size": 20}),)), CPU)
     for _ in range(2):
         train_epoch(session)
@@ -91,27 +92,28 @@ def test_a_replay_allocates_nothing_and_makes_few_calls() -> None:
     with Counted() as ordinary:
         take(session, x, labels)
     with Counted() as recorded:
-        session.step(session, x, labels)
-    assert not [name for name in recorded.names if "empty" in name]
+        session.steps(session, [(x, labels)] * 8)
+    assert recorded.names.count("aten.new_empty") == 2  # the losses and the logits of all eight
+    assert not [name for name in recorded.names if "empty" in name and name != "aten.new_empty"]
     assert [name for name in ordinary.names if "empty" in name]
-    assert len(recorded.names) < 40 < 70 < len(ordinary.names)
+    assert len(recorded.names) / 8 < 40 < 70 < len(ordinary.names)
 
 
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
-        ({}, RecordedStep),
-        ({"activation": {"name": "own", "path": "user_parts:shifted_relu"}}, type(take)),
-        ({"model": {"name": "own", "path": "user_parts:plain_mlp"}}, type(take)),
+        ({}, RecordedSteps),
+        ({"activation": {"name": "own", "path": "user_parts:shifted_relu"}}, OrdinarySteps),
+        ({"model": {"name": "own", "path": "user_parts:plain_mlp"}}, OrdinarySteps),
     ],
     ids=str,
 )
 def test_what_a_user_wrote_is_never_recorded(changes: dict[str, Any], kind: type) -> None:
-    assert isinstance(Session.open(Cohort((spec(**changes),)), CPU).step, kind)
+    assert isinstance(Session.open(Cohort((spec(**changes),)), CPU).steps, kind)
 
 
 def test_no_capture_means_ordinary_steps() -> None:
-    assert Session.open(Cohort((spec(),)), replace(CPU, capture=False)).step is take
+    assert isinstance(Session.open(Cohort((spec(),)), replace(CPU, capture=False)).steps, OrdinarySteps)
 
 
 @pytest.mark.parametrize(

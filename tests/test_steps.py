@@ -13,9 +13,11 @@ from test_cohort import CPU, numbers, records, spec
 from actbench import arithmetic, dense
 from actbench.devices import WORKER, of_this_worker
 from actbench.errors import DeviceError
+from actbench.optimizers import set_rate
 from actbench.session import Session
 from actbench.spec import Cohort
-from actbench.step import make_capturable, set_learning_rate, take
+from actbench.steps.captured import make_capturable
+from actbench.steps.ordinary import take
 from actbench.train import train_epoch
 
 
@@ -110,9 +112,9 @@ def test_tf32_needs_a_device_that_has_it() -> None:
 def test_the_learning_rate_of_a_capturable_optimizer_changes_in_place() -> None:
     weight = torch.zeros(3, requires_grad=True)
     for optimizer in (torch.optim.SGD([weight], lr=0.5), torch.optim.RMSprop([weight], lr=0.5)):
-        make_capturable(optimizer, torch.device("cpu"))
+        make_capturable([optimizer], torch.device("cpu"))
         rate = optimizer.param_groups[0]["lr"]
-        set_learning_rate(optimizer, 0.25)
+        set_rate(optimizer, 0.25)
         assert optimizer.param_groups[0]["lr"] is rate
         assert rate.item() == 0.25
         assert optimizer.param_groups[0].get("capturable", True)
