@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from actbench.errors import ResultsError
-from actbench.files import clear_unfinished, writing
+from actbench.files import clear_unfinished, write_atomically, writing
 from actbench.heading import LONGEST, Heading, Unusable, name_of, opened
 from actbench.spec import Cohort, RunSpec
 
