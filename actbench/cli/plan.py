@@ -20,6 +20,7 @@ SAMPLED = 50
 
 
 def plan(
+    context: typer.Context,
     config: running.Config,
     overrides: running.Overrides = None,
     results: running.Results = Path("results"),
@@ -35,6 +36,7 @@ def plan(
 ) -> None:
     """What `run` would do: runs done and to do, estimated time and disk. Trains nothing and writes nothing."""
     running.run(
+        context,
         config,
         overrides,
         results=results,

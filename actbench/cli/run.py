@@ -47,13 +47,16 @@ Capture = Annotated[bool, typer.Option(help="On CUDA alone: launch each training
 Timeout = Annotated[
     float,
     typer.Option(
-        min=0, metavar="SECONDS", help="End a worker that finishes no step for so long; 0: never (so --engine inline)."
+        min=0,
+        metavar="SECONDS",
+        help="End a worker that finishes no step for so long; 0: never. Not with --engine inline.",
     ),
 ]
 MaxSeeds = Annotated[int | None, typer.Option(min=1, help="Where --until ends. [default: 30]")]
 
 
 def run(
+    context: typer.Context,
     config: Config,
     overrides: Overrides = None,
     results: Results = Path("results"),
@@ -75,6 +78,7 @@ def run(
 ) -> None:
     """Train every run of the study that is not finished yet."""
     from actbench.cli.until import growth_of
+    from actbench.cli.without_effect import refuse_what_has_no_effect
     from actbench.config import Study
     from actbench.plugins import load
     from actbench.runner import Runner
@@ -85,6 +89,7 @@ def run(
     study = study.smoke() if smoke else study
     runtime = Runtime(device, engine, _jobs(jobs), cohort_size, data_dir, products, capture, timeout)
     runner = Runner(study, results, runtime, retry=retry, force=force)
+    refuse_what_has_no_effect(context, runner)
     growth = growth_of(until, max_seeds, runner, smoke=smoke)
     if dry_run:
         _print_plan(runner, growth)
