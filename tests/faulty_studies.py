@@ -25,7 +25,10 @@ sweep:
 
 PARTS = '''\
 """A user's own parts, all of them faulty."""
+import os
+import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -48,6 +51,28 @@ def not_a_number(z):
 def data(folder):
     images = np.full((20, 8, 8), np.nan)
     return images, np.arange(20) % 2, images, np.arange(20) % 2
+
+
+def killed_once():
+    """Ends this process, as a lack of memory does, and no later one; says whether anything had been stored before."""
+    if not Path("killed").exists():
+        Path("killed").write_text("in training" if Path("results/faults").exists() else "before training")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fatal_data(folder):
+    killed_once()
+    images = np.arange(40 * 64, dtype=np.uint8).reshape(40, 8, 8)
+    return images, np.arange(40) % 2, images, np.arange(40) % 2
+
+
+def fatal_once(classes):
+    killed_once()
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, classes))
+
+
+def fatal_always(classes):
+    os.kill(os.getpid(), signal.SIGKILL)
 '''
 
 

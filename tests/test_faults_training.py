@@ -39,6 +39,27 @@ def test_a_run_that_does_not_fit_the_memory_fails_alone(actbench: Run, tmp_path:
     assert len(list(tmp_path.glob("results/faults/runs/*/error.txt"))) == 2
 
 
+@pytest.mark.parametrize(
+    "part",
+    ["dataset={name: mine, path: 'faulty_parts:fatal_data'}", "model={name: mine, path: 'faulty_parts:fatal_once'}"],
+)
+def test_a_worker_killed_in_the_check_before_training_costs_no_run(actbench: Run, tmp_path: Path, part: str) -> None:
+    done = actbench("run", "study.yaml", "-j", "1", part)
+    assert (tmp_path / "killed").read_text() == "before training"
+    assert done.returncode == 0, done.stderr
+    assert len(results(tmp_path)) == 4
+    assert not list(tmp_path.rglob("error.txt"))
+
+
+def test_a_part_that_kills_every_worker_costs_its_own_runs_alone(actbench: Run, tmp_path: Path) -> None:
+    models = "sweep.model=[{name: mine, path: 'faulty_parts:fatal_always'}, {name: mlp, hidden: [8]}]"
+    check_refused(
+        actbench("run", "study.yaml", "-j", "1", "seeds=1", models), "killed by signal 9", "fewer --jobs", code=1
+    )
+    assert len(results(tmp_path)) == 2
+    assert len(list(tmp_path.glob("results/faults/runs/*/error.txt"))) == 2
+
+
 def test_an_activation_of_the_wrong_shape_is_refused_before_anything_is_trained(actbench: Run, tmp_path: Path) -> None:
     done = train(actbench, "sweep.activation=[relu, {name: mine, path: 'faulty_parts:wrong_shape'}]")
     check_refused(done, "faulty_parts:wrong_shape", "keeps shape and type")
