@@ -17,7 +17,7 @@ from actbench.config import Study
 from actbench.engines import Engine, Work
 from actbench.errors import ResultsError, UsageError
 from actbench.estimates import Estimates
-from actbench.record import EpochDone, Event, Failed, Finished, RunRecord, Saved, Started
+from actbench.record import EpochDone, Event, Failed, Finished, Outcome, RunRecord, Saved, Started
 from actbench.sharing import Share
 from actbench.spec import Cohort, RunSpec, Runtime
 from actbench.stopwatch import Stopwatch
@@ -59,8 +59,9 @@ class Runner:
         self.stopping = False
         self.store = Store(self.results, self.study.name)
         self.specs = self.study.specs()
-        self.share = Share(self.store, self.specs)
-        earlier = [None if self.force else self.store.outcome(spec) for spec in self.specs]
+        begun = self.store.begun()
+        self.share = Share(self.store, (spec for spec in self.specs if spec.run_id in begun))
+        earlier = [self._earlier(spec) if spec.run_id in begun else None for spec in self.specs]
         again = (None, *_AGAIN[self.retry])
         self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
         self.failed_before = 0 if "failed" in again else earlier.count("failed")
@@ -127,6 +128,10 @@ class Runner:
             weigh=self.estimates.weigh,
         )
         return [*resumed, *rest]
+
+    def _earlier(self, spec: RunSpec) -> Outcome | None:
+        """How a run ended before, as far as that counts."""
+        return None if self.force else self.store.outcome(spec)
 
     def _ended(self) -> set[str]:
         """Digests of the runs that have nothing left to do."""
