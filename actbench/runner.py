@@ -12,7 +12,7 @@ from typing import Literal
 
 from actbench import devices, environment, plan, plugins
 from actbench.checkpoints import Checkpoints
-from actbench.claims import Claims, holder
+from actbench.claims import CLAIM, Claims, holder
 from actbench.config import Study
 from actbench.engines import Engine, Work
 from actbench.errors import ResultsError, UsageError
@@ -139,14 +139,20 @@ class Runner:
 
     def _is_taken(self, spec: RunSpec) -> bool:
         """Whether a living process is at this run."""
-        try:
-            found = holder(self.store.run_folder(spec))
-        except OSError as error:
-            raise ResultsError(f"can't read {self.store.run_folder(spec)}: {error.strerror}") from error
-        return found is not None and found[1]
+        return _has_holder(self.store.run_folder(spec))
+
+    def _somebody_is_at_work(self) -> bool:
+        """Whether a living process is at any run in this study's folder, by whatever config."""
+        return any(_has_holder(claim.parent) for claim in self.store.folder.glob(f"runs/*/{CLAIM}"))
 
     def _clear_checkpoints(self) -> None:
-        """Name those that can't be read; remove those that nobody can use, or that are to be ignored."""
+        """Name those that can't be read; remove those that nobody can use, or that are to be ignored.
+
+        Who is writing one has claimed its runs before, so one that was half written when nobody had any is a dead
+        process's. It may be of other cohorts than are planned now: nothing else would ever remove it.
+        """
+        if self.checkpoints.unfinished and not self._somebody_is_at_work():
+            self.checkpoints.clear_unfinished()
         self.checkpoints.end(self._ended())
         if self.force:
             self.checkpoints.end({spec.digest for spec in self.specs if not self._is_taken(spec)})
@@ -203,6 +209,14 @@ class Runner:
             ended |= {spec.digest for spec in event.cohort.specs}
             self.checkpoints.end(ended)
         return event
+
+
+def _has_holder(run: Path) -> bool:
+    try:
+        found = holder(run)
+    except OSError as error:
+        raise ResultsError(f"can't read {run}: {error.strerror}") from error
+    return found is not None and found[1]
 
 
 def run(

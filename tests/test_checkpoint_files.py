@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,6 +204,59 @@ def test_a_checkpoint_that_is_half_written_is_never_seen(tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [name_of(cohort.specs)]
     with pytest.raises(Unusable, match="checksum"):
         opened((tmp_path / "checkpoints" / name_of(cohort.specs)).read_bytes())
+
+
+KILLED_WHILE_SAVING = """\
+import os, signal, sys
+from pathlib import Path
+
+from actbench.config import Study
+from actbench.runner import Runner
+from actbench.spec import Runtime
+
+
+def kill_before_the_name(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith(".pt"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+sys.addaudithook(kill_before_the_name)
+folder, text = sys.argv[1:]
+list(Runner(Study.from_text(text), Path(folder), Runtime(device="cpu", engine="inline")).run())
+"""
+WITHOUT_SAVING = STUDY.replace("checkpoint_every: 1", "checkpoint_every: null")
+
+
+def left_by_a_kill(folder: Path) -> Path:
+    """The file that a process has written and not yet named when it is killed."""
+    command = [sys.executable, "-c", KILLED_WHILE_SAVING, str(folder), STUDY]
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, env=os.environ | paths, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (left,) = files(folder)
+    assert left.name.startswith(".")
+    return left
+
+
+def test_what_a_kill_left_of_a_checkpoint_goes_even_if_nothing_is_saved_again(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    left = left_by_a_kill(tmp_path)
+    events = list(runner(tmp_path, text=WITHOUT_SAVING).run())
+    assert not [event for event in events if isinstance(event, Saved)]
+    assert not left.exists()
+    assert result(tmp_path) == undisturbed
+
+
+def test_what_a_living_process_may_be_writing_is_left_alone(tmp_path: Path) -> None:
+    left = left_by_a_kill(tmp_path)
+    study = tmp_path / "long"
+    with Claims(study) as others:
+        others.take(study / "runs" / "of-another-config")
+        list(runner(tmp_path, text=WITHOUT_SAVING).run())
+        assert left.exists()
+    assert list(runner(tmp_path, text=WITHOUT_SAVING).run()) == []
+    assert not left.exists(), "also when there is nothing to do"
 
 
 def test_a_place_that_can_t_be_written_is_an_error_and_no_warning(tmp_path: Path) -> None:
