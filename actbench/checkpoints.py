@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from actbench.errors import ResultsError
-from actbench.files import clear_unfinished, write_atomically, writing
+from actbench.files import clear_unfinished, unfinished, write_atomically, writing
 from actbench.heading import LONGEST, Heading, Unusable, name_of, opened
 from actbench.spec import Cohort, RunSpec
 
@@ -24,6 +24,7 @@ class Checkpoints:
         found: File -> digests of its runs, the latest first; those that were there at the beginning, and those written
             since.
         refused: File -> why it can't be used; found at the beginning.
+        unfinished: Files that had no name yet at the beginning: a process was writing them, or was killed meanwhile.
     """
 
     def __init__(self, study: Path) -> None:
@@ -36,6 +37,7 @@ class Checkpoints:
         self.found: dict[Path, tuple[str, ...]] = {}
         self.refused: dict[Path, str] = {}
         try:
+            self.unfinished = unfinished(self._folder, "*.pt")
             for path in sorted(self._folder.glob("*.pt"), key=_changed, reverse=True):
                 self._note(path)
         except OSError as error:
@@ -111,6 +113,17 @@ class Checkpoints:
             path.unlink(missing_ok=True)
             clear_unfinished(path)
         self.found.pop(path, None)
+
+    def clear_unfinished(self) -> None:
+        """Remove the files that had no name at the beginning; only for who knows that nobody was writing them then.
+
+        Raises:
+            ResultsError: When one can't be removed.
+        """
+        for path in self.unfinished:
+            with writing(path):
+                path.unlink(missing_ok=True)
+        self.unfinished = ()
 
     def _note(self, path: Path) -> None:
         try:

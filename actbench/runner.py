@@ -12,12 +12,12 @@ from typing import Literal
 
 from actbench import devices, environment, plan, plugins
 from actbench.checkpoints import Checkpoints
-from actbench.claims import Claims, holder
+from actbench.claims import CLAIM, Claims, holder
 from actbench.config import Study
 from actbench.engines import Engine, Work
 from actbench.errors import ResultsError, UsageError
 from actbench.estimates import Estimates
-from actbench.record import EpochDone, Event, Failed, Finished, RunRecord, Saved, Started
+from actbench.record import EpochDone, Event, Failed, Finished, Outcome, RunRecord, Saved, Started
 from actbench.sharing import Share
 from actbench.spec import Cohort, RunSpec, Runtime
 from actbench.stopwatch import Stopwatch
@@ -59,8 +59,9 @@ class Runner:
         self.stopping = False
         self.store = Store(self.results, self.study.name)
         self.specs = self.study.specs()
-        self.share = Share(self.store, self.specs)
-        earlier = [None if self.force else self.store.outcome(spec) for spec in self.specs]
+        begun = self.store.begun()
+        self.share = Share(self.store, (spec for spec in self.specs if spec.run_id in begun))
+        earlier = [self._earlier(spec) if spec.run_id in begun else None for spec in self.specs]
         again = (None, *_AGAIN[self.retry])
         self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
         self.failed_before = 0 if "failed" in again else earlier.count("failed")
@@ -128,20 +129,30 @@ class Runner:
         )
         return [*resumed, *rest]
 
+    def _earlier(self, spec: RunSpec) -> Outcome | None:
+        """How a run ended before, as far as that counts."""
+        return None if self.force else self.store.outcome(spec)
+
     def _ended(self) -> set[str]:
         """Digests of the runs that have nothing left to do."""
         return {spec.digest for spec in self.specs} - {spec.digest for spec in self.waiting}
 
     def _is_taken(self, spec: RunSpec) -> bool:
         """Whether a living process is at this run."""
-        try:
-            found = holder(self.store.run_folder(spec))
-        except OSError as error:
-            raise ResultsError(f"can't read {self.store.run_folder(spec)}: {error.strerror}") from error
-        return found is not None and found[1]
+        return _has_holder(self.store.run_folder(spec))
+
+    def _somebody_is_at_work(self) -> bool:
+        """Whether a living process is at any run in this study's folder, by whatever config."""
+        return any(_has_holder(claim.parent) for claim in self.store.folder.glob(f"runs/*/{CLAIM}"))
 
     def _clear_checkpoints(self) -> None:
-        """Name those that can't be read; remove those that nobody can use, or that are to be ignored."""
+        """Name those that can't be read; remove those that nobody can use, or that are to be ignored.
+
+        Who is writing one has claimed its runs before, so one that was half written when nobody had any is a dead
+        process's. It may be of other cohorts than are planned now: nothing else would ever remove it.
+        """
+        if self.checkpoints.unfinished and not self._somebody_is_at_work():
+            self.checkpoints.clear_unfinished()
         self.checkpoints.end(self._ended())
         if self.force:
             self.checkpoints.end({spec.digest for spec in self.specs if not self._is_taken(spec)})
@@ -198,6 +209,14 @@ class Runner:
             ended |= {spec.digest for spec in event.cohort.specs}
             self.checkpoints.end(ended)
         return event
+
+
+def _has_holder(run: Path) -> bool:
+    try:
+        found = holder(run)
+    except OSError as error:
+        raise ResultsError(f"can't read {run}: {error.strerror}") from error
+    return found is not None and found[1]
 
 
 def run(

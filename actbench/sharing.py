@@ -18,22 +18,22 @@ class Share:
 
     Args:
         store: Where the study is kept.
-        specs: Its runs; how each of them ended before is noted now, so that one which another process brings to an end
-            from now on is not done again.
+        begun: Its runs that have a folder; how each of them ended before is noted now, so that one which another
+            process brings to an end from now on is not done again.
 
     Attributes:
         elsewhere: Digest of a run -> who computes it, as last seen.
         done_elsewhere: Digests of runs that another process has brought to an end since.
     """
 
-    def __init__(self, store: Store, specs: Iterable[RunSpec]) -> None:
+    def __init__(self, store: Store, begun: Iterable[RunSpec]) -> None:
         """Look at the files; nothing is written.
 
         Raises:
             ResultsError: When they can't be read.
         """
         self._store = store
-        self._before = {spec.digest: store.ending(spec) for spec in specs}
+        self._before = {spec.digest: store.ending(spec) for spec in begun}
         self._handed_out = 0
         self.elsewhere: dict[str, Claim] = {}
         self.done_elsewhere: set[str] = set()
@@ -72,7 +72,7 @@ class Share:
             self.elsewhere[spec.digest] = other
             return False
         ending = self._store.ending(spec)
-        if ending in (None, self._before[spec.digest]):
+        if ending in (None, self._before.get(spec.digest)):
             return True
         claims.release(folder)
         self.done_elsewhere.add(spec.digest)

@@ -57,6 +57,19 @@ class Store:
         """Where one run's files lie."""
         return self.folder / "runs" / spec.run_id
 
+    def begun(self) -> frozenset[str]:
+        """Ids of the runs that have a folder: one look at a study, where asking for each run would be thousands.
+
+        Raises:
+            ResultsError: When the study's folder can't be read.
+        """
+        try:
+            return frozenset(os.listdir(self.folder / "runs"))
+        except FileNotFoundError:
+            return frozenset()
+        except OSError as error:
+            raise ResultsError(f"can't read {self.folder}: {error.strerror}") from error
+
     def outcome(self, spec: RunSpec) -> Outcome | None:
         """How the run ended; None when it never did, or left nothing that can be read.
 

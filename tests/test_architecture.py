@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from factories import cells, save
 
 PACKAGE = Path(__file__).parents[1] / "actbench"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -169,3 +171,36 @@ def test_heavy_libraries_stay_out_until_they_are_needed(code: str, absent: list[
     command = [sys.executable, "-c", check]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     assert done.stdout.strip() == "[]"
+
+
+HEAVY = ["torch", "numpy", "scipy", "rich", "matplotlib", "sklearn", "pandas"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seeds", "absent"),
+    [
+        (["--help"], 3, [*HEAVY, "pydantic", "yaml", "logging"]),
+        (["list", "models"], 3, [*HEAVY, "yaml"]),
+        (["status"], 3, HEAVY),
+        (["plan", "study.yaml", "--device", "cpu"], 3, HEAVY),
+        (["compare", "results", "--json"], 3, ["torch", "scipy.stats", "rich", "matplotlib", "actbench.runner"]),
+        (["compare", "results"], 3, ["torch", "scipy.stats", "rich.progress", "matplotlib", "actbench.runner"]),
+        (["compare", "results"], 2, ["torch", "scipy", "matplotlib"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) and len(value) < 5 else "",
+)
+def test_a_command_loads_no_more_than_it_uses(
+    tmp_path: Path, arguments: list[str], seeds: int, absent: list[str]
+) -> None:
+    """Two seeds have neither an interval nor a test, so that nothing asks scipy for one."""
+    save(tmp_path / "results", cells({"relu": [0.90, 0.91, 0.92][:seeds], "elu": [0.92, 0.91, 0.94][:seeds]}))
+    (tmp_path / "study.yaml").write_text("study: demo\nsweep: {activation: [relu, elu, selu]}\nseeds: 2\n")
+    check = (
+        f"import sys; sys.argv = ['actbench', *{arguments}]\nfrom actbench import cli\n"
+        f"try: cli.main()\nexcept SystemExit as end: print(end.code or 0, [n for n in {absent} if n in sys.modules])"
+    )
+    paths = {"PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *filter(None, sys.path)])}
+    done = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, cwd=tmp_path, env=os.environ | paths
+    )
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr

@@ -1,59 +1,21 @@
-"""``compare``, ``show`` and ``list`` as a user calls them."""
+"""``compare`` as a user calls it."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from dataclasses import replace
 
 import pytest
-import typer
 from factories import cells, record, save
+from reading_commands import RECORDS, app, call, command, python
 from typer.testing import CliRunner
 
 from actbench import plugins
-from actbench.cli.compare import compare
-from actbench.cli.list_ import KINDS, list_
 from actbench.cli.output import listed, pairs
-from actbench.cli.show import show
 from actbench.errors import ResultsError, UnknownNameError, UsageError
-
-app = typer.Typer(pretty_exceptions_enable=False)
-app.command("compare")(compare)
-app.command("show")(show)
-app.command("list")(list_)
-
-RECORDS = [
-    *cells({"relu": [0.90, 0.91, 0.92], "elu": [0.912, 0.918, 0.933]}),
-    record(None, outcome="failed", activation="tanh"),
-    record(0.93, activation={"name": "elu", "alpha": 0.2}, bias_init=0.01),
-]
-
-
-def call(*arguments):
-    """Standard output; a deliberate error is raised as it is."""
-    found = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
-    assert found.exit_code == 0, found.output
-    return found.stdout
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     return save(tmp_path_factory.mktemp("results"), RECORDS)
-
-
-def python(*arguments, **environment):
-    """A Python of its own, so that nothing is imported yet."""
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(["", *sys.path]), **environment}
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=variables, check=False)
-
-
-def command(*arguments, **environment):
-    """Standard output of ``actbench``."""
-    found = python("-m", "actbench", *map(str, arguments), **environment)
-    assert found.returncode == 0, found.stderr
-    return found.stdout
 
 
 def test_compare_prints_a_table(results):
@@ -202,98 +164,6 @@ def test_a_copied_folder_gives_the_same_bytes_in_any_terminal(results, tmp_path)
     here = command("compare", results, "--json", COLUMNS="40", LC_ALL="C", PYTHONIOENCODING="ascii")
     there = command("compare", tmp_path / "copy", "--json", COLUMNS="200", FORCE_COLOR="1", PYTHONHASHSEED="1")
     assert here == there
-
-
-def test_a_small_alphabet_is_no_reason_to_fail(results):
-    assert "92.10" in command("compare", results, PYTHONIOENCODING="ascii")
-    assert "relu" in command("show", "relu-bias-0.0-seed-0", "--results", results, PYTHONIOENCODING="ascii")
-
-
-def test_show_prints_a_runs_whole_page(results):
-    text = call("show", "elu-alpha", "--results", results)
-    for part in (
-        "demo / elu-alpha-0.2-bias-0.01-seed-0-", "ok", "activation   elu(alpha=0.2)", "test.accuracy         93.00 %",
-        "hidden.1", "61.00 %", "0.15 %", "Curve", "2.3000", "torch   2.14.0", "cohort_seconds  3",
-    ):  # fmt: skip
-        assert part in text
-
-
-def test_show_prints_every_figure_of_a_layer_uncut_and_what_went_wrong(tmp_path):
-    units = ("rare", "dormant", "always_on", "spatially_silent")
-    lives = ("born_dead", "died", "revived", "lost", "first_death", "persistence")
-    figures = (*units, *lives, "z_mean", "z_std", "a_mean", "a_std", "a_max", "gradient_norm")
-    one = record(outcome="collapsed")
-    layers = [{**layer, **dict.fromkeys(figures, 0.125), "learned": {"slope": 0.25}} for layer in one.health["layers"]]
-    told = ["it collapsed", "hidden.0: 40% dead since epoch 1"]
-    save(tmp_path, [replace(one, health={**one.health, "layers": layers, "diagnosis": told})])
-    text = call("show", "relu-", "--results", tmp_path)
-    headings = {word for line in text.splitlines() for word in line.split()}
-    assert {*figures, "slope"} <= headings
-    assert "…" not in text
-    assert (text.count(told[0]), text.count(told[1])) == (1, 1)
-
-
-def test_show_tells_why_a_run_failed(results):
-    text = call("show", "tanh-", "--results", results)
-    assert "failed: it failed" in text
-    assert "Health" not in text
-
-
-def test_show_gives_programs_the_record_and_its_curve(results):
-    run, activation = json.loads(call("show", "elu-alpha", "gelu", "--results", results, "--json"))
-    assert (run["outcome"], run["final"]["test.accuracy"], len(run["curves"])) == ("ok", 0.93, 2)
-    assert activation["constants"]["minimum"] == pytest.approx(-0.16997, abs=1e-5)
-    assert activation["constants"]["minimum_at"] == pytest.approx(-0.7518, abs=1e-4)
-
-
-@pytest.mark.parametrize("name", plugins.names("activations"))
-def test_show_explains_every_activation(name):
-    text = call("show", name)
-    row = plugins.load("activations", name)
-    assert row.formula in text
-    assert row.derivative in text
-    assert row.reference in text
-
-
-def test_show_offers_the_nearest_name(results):
-    with pytest.raises(UsageError, match=r"no run 'reluu' in .* or the activation 'relu'"):
-        call("show", "reluu", "--results", results)
-    with pytest.raises(UsageError, match="fits 3 runs"):
-        call("show", "relu-", "--results", results)
-
-
-@pytest.mark.parametrize(("said", "kind"), KINDS.items())
-def test_list_has_a_line_for_every_name(said, kind):
-    lines = call("list", said).splitlines()
-    assert [line.split()[0] for line in lines] == list(plugins.names(kind))
-    assert all(len(line.split()) > 2 for line in lines)
-    assert [one["name"] for one in json.loads(call("list", said, "--json"))] == list(plugins.names(kind))
-
-
-def test_list_offers_the_nearest_kind():
-    with pytest.raises(UnknownNameError, match="did you mean 'models'"):
-        call("list", "model")
-
-
-def test_no_command_here_loads_torch(results):
-    calls = [*(["list", said] for said in KINDS), ["show", "elu-alpha", "--results", results], ["compare", results]]
-    code = (
-        "import sys; from typer.testing import CliRunner; from tests.test_cli_compare import app\n"
-        f"for call in {[[str(word) for word in call] for call in calls]!r}:\n"
-        "    found = CliRunner().invoke(app, call); assert not found.exit_code, found\n"
-        "print([m for m in ('torch', 'scipy.stats', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
-    )
-    assert python("-c", code).stdout.strip() == "[]"
-
-
-def test_a_torn_curve_is_told_on_standard_error_and_the_rest_is_shown(tmp_path):
-    save(tmp_path, [record()])
-    (curve,) = tmp_path.glob("demo/runs/*/metrics.jsonl")
-    curve.write_text(curve.read_text()[:-9])
-    found = python("-m", "actbench", "show", "relu-", "--results", str(tmp_path))
-    assert (found.returncode, found.stderr.count("\n")) == (0, 1)
-    assert "metrics.jsonl: line 2 is torn and ignored" in found.stderr
-    assert "demo / relu" in found.stdout
 
 
 def test_the_real_command_ends_with_two_and_one_line_when_the_user_can_mend_it():

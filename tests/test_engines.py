@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from actbench.devices import WORKER
 from actbench.engines import Engine, Work
 from actbench.plugins import load, names
 from actbench.record import EpochDone, Event, Failed, Finished, Started
@@ -30,6 +32,18 @@ def dies_on_seed_one(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     if cohort.shared.seed == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     yield EpochDone(cohort, [{"epoch": 0}])
+
+
+def tells_its_number(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    """Two at a time meet before either goes on, so that no worker gets both; the one that has seed 1 is killed."""
+    meeting = Path(os.environ["MEETING"])
+    (meeting / str(cohort.shared.seed)).touch()
+    other = meeting / str(cohort.shared.seed ^ 1)
+    while not other.exists():
+        time.sleep(0.01)
+    yield EpochDone(cohort, [{"number": os.environ[WORKER], "process": os.getpid()}])
+    if cohort.shared.seed == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def cohorts(count: int) -> list[Cohort]:
@@ -76,6 +90,17 @@ def test_a_lost_worker_costs_its_own_cohort_and_no_other() -> None:
     assert [event.cohort.shared.seed for event in failed] == [1]
     assert "killed by signal 9" in failed[0].message
     assert sorted(done) == [0, 2, 3]
+
+
+def test_who_replaces_a_lost_worker_takes_its_number_and_with_it_its_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEETING", str(tmp_path))
+    with engine("pool", 2) as working:
+        events = list(working.execute(Work("test_engines:tells_its_number", RUNTIME), cohorts(4)))
+    rows = [event.rows[0] for event in events if isinstance(event, EpochDone)]
+    assert sorted(row["number"] for row in rows) == ["0", "0", "1", "1"]
+    assert len({row["process"] for row in rows}) == 3, "one of the two was replaced"
 
 
 def test_leaving_the_pool_early_leaves_no_process_behind() -> None:

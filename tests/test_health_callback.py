@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_measure_health import ALIVE, DEAD, X, fixed, net
+from handmade import ALIVE, DEAD, X, fixed, net
 from torch import nn
 
 from actbench import HealthCallback

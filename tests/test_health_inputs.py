@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_measure_health import ALIVE, DEAD, Functional, X, fixed, masks, net
+from handmade import ALIVE, DEAD, Functional, X, fixed, masks, net
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 

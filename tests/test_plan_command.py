@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -94,6 +95,37 @@ def test_plan_estimates_from_other_studies_of_the_same_kind(said: Run) -> None:
 def test_plan_of_a_finished_study_has_nothing_to_do(said: Run) -> None:
     finished(specs_of(), 4.0, study="tiny")
     assert "time         nothing to do" in said("plan", "study.yaml")
+
+
+def test_plan_tells_programs_what_it_tells_people(said: Run) -> None:
+    finished(specs_of("seeds=1"), 4.0, study="tiny")
+    options = ("plan", "study.yaml", "seeds=3", "-j", "2", "--device", "cpu", "--until", "test.accuracy ci < 1pp")
+    text, found = said(*options), json.loads(said(*options, "--json"))
+    assert (found["study"], found["folder"]) == ("tiny", str(Path("results/tiny")))
+    assert found["contexts"] == [{"dataset": "digits(train_size=200,test_size=100)", "model": "mlp(hidden=[16])"}]
+    assert (found["factors"], found["seeds"]) == (["activation"], [0, 1, 2])
+    assert found["runs"] == {"all": 6, "done": 2, "to_do": 4}
+    assert f"{found['cohorts']} on {found['workers']} worker(s), {found['device']}" in text
+    assert (found["workers"], found["engine"], found["device"]) == (2, "pool", "cpu")
+    assert found["time"] == {"seconds": pytest.approx(5.0), "basis": "kind"}
+    assert "about 5 s, by finished runs of this kind" in text
+    runs = list(Path("results/tiny/runs").iterdir())
+    stored = sum(file.stat().st_size for run in runs for file in run.iterdir())
+    assert found["disk"] == {"bytes": 2 * stored, "bytes_a_run": stored / 2}
+    assert found["until"] == {"condition": "test.accuracy ci < 1pp", "max_seeds": 30}
+
+
+def test_plan_tells_programs_what_is_not_known_by_null(said: Run) -> None:
+    found = json.loads(said("plan", "study.yaml", "--json"))
+    assert found["time"] == {"seconds": None, "basis": None}
+    assert found["disk"] == {"bytes": None, "bytes_a_run": None}
+    assert found["until"] is None
+    finished(specs_of("seeds=[7]", "training.batch_size=64"), 40.0)
+    assert json.loads(said("plan", "study.yaml", "--json"))["time"]["basis"] == "family"
+    finished(specs_of(), 4.0, study="tiny")
+    found = json.loads(said("plan", "study.yaml", "--json"))
+    assert (found["runs"]["to_do"], found["cohorts"]) == (0, 0)
+    assert (found["time"], found["disk"]["bytes"]) == ({"seconds": 0, "basis": None}, 0)
 
 
 def an_epoch(runner: Runner) -> list[Event]:

@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from actbench.cli import run as running
 
 if TYPE_CHECKING:
+    from actbench.cli.until import Growth
+    from actbench.estimates import Basis
     from actbench.runner import Runner
 
 SAMPLED = 50
@@ -20,6 +22,7 @@ SAMPLED = 50
 
 
 def plan(
+    context: typer.Context,
     config: running.Config,
     overrides: running.Overrides = None,
     results: running.Results = Path("results"),
@@ -32,40 +35,67 @@ def plan(
     force: Annotated[bool, typer.Option("--force", help="As if no run had finished.")] = False,
     until: running.Until = None,
     max_seeds: running.MaxSeeds = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """What `run` would do: runs done and to do, estimated time and disk. Trains nothing and writes nothing."""
-    running.run(
-        config,
-        overrides,
-        results=results,
-        jobs=jobs,
-        device=device,
-        engine=engine,
-        cohort_size=cohort_size,
-        dry_run=True,
-        smoke=smoke,
-        retry=retry,
-        force=force,
-        until=until,
-        max_seeds=max_seeds,
-    )
+    from actbench.cli.output import as_json, stdout
+    from actbench.cli.until import growth_of
+    from actbench.spec import Runtime
+
+    runtime = Runtime(device, engine, running.workers(jobs), cohort_size)
+    runner = running.prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
+    growth = growth_of(until, max_seeds, runner, smoke=smoke)
+    print(as_json(content(runner, growth)) if json else describe(runner, growth), file=stdout())
 
 
-def describe(runner: Runner) -> str:
+def describe(runner: Runner, growth: Growth | None) -> str:
     """The plan, as aligned lines of text."""
+    from actbench.cli import until
+
     specs, study = runner.specs, runner.study
-    shared = sorted({f"{spec.dataset.label} · {spec.model.label}" for spec in specs})
     lines = {
         "study": f"{study.name} -> {runner.store.folder}",
-        "data, model": "; ".join(shared),
+        "data, model": "; ".join(" · ".join(pair) for pair in _contexts(runner)),
         "factors": ", ".join(study.factors) or "none",
-        "seeds": _seeds(list(dict.fromkeys(spec.seed for spec in specs))),
+        "seeds": _seeds(_all_seeds(runner)),
         "runs": f"{len(specs)}: {len(specs) - len(runner.waiting)} done, {len(runner.waiting)} to do",
         "cohorts": f"{len(runner.cohorts)} on {runner.jobs} worker(s), {runner.runtime.device}",
         "time": _time(runner),
         "disk": _disk(runner),
     }
-    return "\n".join(f"{name:12} {value}" for name, value in lines.items())
+    text = "\n".join(f"{name:12} {value}" for name, value in lines.items())
+    return text if growth is None else f"{text}\n{until.describe(growth, runner.study)}"
+
+
+def content(runner: Runner, growth: Growth | None) -> dict[str, Any]:
+    """The plan, as plain data: ``plan --json``."""
+    seconds, basis = _expected(runner)
+    each, to_do = _bytes_a_run(runner), len(runner.waiting)
+    return {
+        "schema": 1,
+        "study": runner.study.name,
+        "folder": str(runner.store.folder),
+        "contexts": [{"dataset": dataset, "model": model} for dataset, model in _contexts(runner)],
+        "factors": list(runner.study.factors),
+        "seeds": _all_seeds(runner),
+        "runs": {"all": len(runner.specs), "done": len(runner.specs) - to_do, "to_do": to_do},
+        "cohorts": len(runner.cohorts),
+        "workers": runner.jobs,
+        "engine": runner.runtime.engine,
+        "device": runner.runtime.device,
+        "time": {"seconds": seconds, "basis": basis},
+        "disk": {"bytes": None if each is None else round(each * to_do), "bytes_a_run": each},
+        "until": growth and {"condition": growth.condition.text, "max_seeds": growth.most},
+    }
+
+
+def _contexts(runner: Runner) -> list[tuple[str, str]]:
+    """The datasets with the models that learn them."""
+    return sorted({(spec.dataset.label, spec.model.label) for spec in runner.specs})
+
+
+def _all_seeds(runner: Runner) -> list[int]:
+    return list(dict.fromkeys(spec.seed for spec in runner.specs))
 
 
 def _seeds(seeds: list[int]) -> str:
@@ -76,27 +106,43 @@ def _seeds(seeds: list[int]) -> str:
 
 
 def _time(runner: Runner) -> str:
-    """For the whole command, by the finished runs below the results folder."""
+    """For the whole command, and what that rests on."""
     from actbench.cli.progress import in_words
-    from actbench.outlook import seconds
 
+    seconds, basis = _expected(runner)
     if not runner.waiting:
         return "nothing to do"
-    expected = seconds(runner.cohorts, runner.jobs, runner.estimates)
-    if expected is None:
+    if seconds is None:
         return "unknown until a run of this kind has finished"
+    grounds = "finished runs of this kind" if basis == "kind" else "runs of this dataset and model, set otherwise"
+    return f"{in_words(seconds)}, by {grounds}"
+
+
+def _expected(runner: Runner) -> tuple[float | None, Basis | None]:
+    """Seconds of the whole command by the finished runs below the results folder, and how like it the least like are.
+
+    Both are None when nothing like it has finished; no work takes no time on no basis.
+    """
+    from actbench.outlook import seconds
+
+    expected = seconds(runner.cohorts, runner.jobs, runner.estimates)
+    if not expected:
+        return expected, None
     bases = {runner.estimates.expect(cohort.specs).basis for cohort in runner.cohorts}
-    grounds = "finished runs of this kind" if bases == {"kind"} else "runs of this dataset and model, set otherwise"
-    return f"{in_words(expected)}, by {grounds}"
+    return expected, "kind" if bases == {"kind"} else "family"
 
 
 def _disk(runner: Runner) -> str:
-    """By this study's finished runs."""
-    sizes = list(islice(_sizes(runner.store.folder / "runs"), SAMPLED))
-    if not sizes:
+    each = _bytes_a_run(runner)
+    if each is None:
         return "unknown until a run has finished; a few KB a run"
-    each = sum(sizes) / len(sizes)
     return f"about {each * len(runner.waiting) / 1024:.0f} KB, {each / 1024:.1f} KB a run"
+
+
+def _bytes_a_run(runner: Runner) -> float | None:
+    """The mean of some of this study's finished runs; None while there are none."""
+    sizes = list(islice(_sizes(runner.store.folder / "runs"), SAMPLED))
+    return sum(sizes) / len(sizes) if sizes else None
 
 
 def _sizes(runs: Path) -> Iterator[int]:

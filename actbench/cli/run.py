@@ -17,6 +17,7 @@ from actbench.cli.interruption import Interruption, how_to_go_on, interruption
 if TYPE_CHECKING:
     from actbench.cli.until import Growth, Train
     from actbench.runner import Runner
+    from actbench.spec import Runtime
 
 Config = Annotated[Path, typer.Argument(help="A study's YAML file.", metavar="CONFIG")]
 Overrides = Annotated[
@@ -47,13 +48,16 @@ Capture = Annotated[bool, typer.Option(help="Launch each step whole: from a CUDA
 Timeout = Annotated[
     float,
     typer.Option(
-        min=0, metavar="SECONDS", help="End a worker that finishes no step for so long; 0: never (so --engine inline)."
+        min=0,
+        metavar="SECONDS",
+        help="End a worker that finishes no step for so long; 0: never. Not with --engine inline.",
     ),
 ]
 MaxSeeds = Annotated[int | None, typer.Option(min=1, help="Where --until ends. [default: 30]")]
 
 
 def run(
+    context: typer.Context,
     config: Config,
     overrides: Overrides = None,
     results: Results = Path("results"),
@@ -74,22 +78,45 @@ def run(
     timeout: Timeout = 600,
 ) -> None:
     """Train every run of the study that is not finished yet."""
+    from actbench.cli.plan import describe
     from actbench.cli.until import growth_of
+    from actbench.spec import Runtime
+
+    runtime = Runtime(device, engine, workers(jobs), cohort_size, data_dir, products, capture, timeout)
+    runner = prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
+    growth = growth_of(until, max_seeds, runner, smoke=smoke)
+    if dry_run:
+        typer.echo(describe(runner, growth))
+    else:
+        _run_all(runner, growth, partial(_larger, runner, config, overrides), fail_fast=fail_fast)
+
+
+def prepared(
+    context: typer.Context,
+    config: Path,
+    overrides: list[str] | None,
+    results: Path,
+    runtime: Runtime,
+    *,
+    smoke: bool,
+    retry: Literal["failed", "none", "all"],
+    force: bool,
+) -> Runner:
+    """The study that the options of ``run`` or ``plan`` stand for, planned; nothing is written.
+
+    Raises:
+        UsageError: When the config, an option or the results folder has to be mended first.
+    """
+    from actbench.cli.without_effect import refuse_what_has_no_effect
     from actbench.config import Study
     from actbench.plugins import load
     from actbench.runner import Runner
-    from actbench.spec import Runtime
 
-    load("engines", engine)
+    load("engines", runtime.engine)
     study = Study.from_yaml(config, overrides or ())
-    study = study.smoke() if smoke else study
-    runtime = Runtime(device, engine, _jobs(jobs), cohort_size, data_dir, products, capture, timeout)
-    runner = Runner(study, results, runtime, retry=retry, force=force)
-    growth = growth_of(until, max_seeds, runner, smoke=smoke)
-    if dry_run:
-        _print_plan(runner, growth)
-    else:
-        _run_all(runner, growth, partial(_larger, runner, config, overrides), fail_fast=fail_fast)
+    runner = Runner(study.smoke() if smoke else study, results, runtime, retry=retry, force=force)
+    refuse_what_has_no_effect(context, runner)
+    return runner
 
 
 def _larger(runner: Runner, config: Path, overrides: list[str] | None, seeds: list[int]) -> Runner:
@@ -99,16 +126,8 @@ def _larger(runner: Runner, config: Path, overrides: list[str] | None, seeds: li
     return replace(runner, study=Study.from_yaml(config, [*(overrides or ()), f"seeds={seeds}"]))
 
 
-def _print_plan(runner: Runner, growth: Growth | None) -> None:
-    from actbench.cli import until
-    from actbench.cli.plan import describe
-
-    typer.echo(describe(runner))
-    if growth is not None:
-        typer.echo(until.describe(growth, runner.study))
-
-
-def _jobs(text: str) -> int | None:
+def workers(text: str) -> int | None:
+    """The number in ``--jobs``; None for ``auto``."""
     if text == "auto":
         return None
     if not (text.isascii() and text.isdecimal()) or int(text) < 1:

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from actbench.devices import WORKER
 from actbench.engines import Work
 from actbench.record import Event, Failed, Finished
 from actbench.spec import Cohort, RunSpec
@@ -23,6 +24,7 @@ class Worker:
     Args:
         process: It.
         place: The file that it writes to where it hangs or has crashed.
+        number: Which of the pool's workers it is, counted from 0; the one that replaces it takes the same.
         cohort: What it is at; None while it is idle.
         limit: Seconds that it may be silent for; 0 for no limit.
         silent: Seconds since it was last heard of; None until its first step, for loading data takes its time.
@@ -31,6 +33,7 @@ class Worker:
 
     process: subprocess.Popen[bytes]
     place: IO[bytes]
+    number: int
     cohort: Cohort | None = None
     limit: float = 0.0
     silent: float | None = None
@@ -99,14 +102,14 @@ class Worker:
                     pipe.close()
 
 
-def start(command: list[str], environment: dict[str, str]) -> Worker:
-    """Start a process with the descriptor of its place as the last argument."""
+def start(command: list[str], number: int, environment: dict[str, str]) -> Worker:
+    """Start a process that finds its number in its environment and the descriptor of its place as the last argument."""
     place = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
     process = subprocess.Popen(
         [*command, str(place.fileno())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment,
+        env=environment | {WORKER: str(number)},
         pass_fds=[place.fileno()],
     )
-    return Worker(process, place)
+    return Worker(process, place, number)

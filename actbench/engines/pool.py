@@ -25,7 +25,6 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import ClassVar, Self
 
-from actbench.devices import WORKER
 from actbench.engines import Work
 from actbench.engines._process import Worker, start
 from actbench.errors import WorkerLostError
@@ -65,7 +64,6 @@ class Pool:
     def __init__(self, jobs: int) -> None:
         """Nothing runs yet."""
         self._jobs = jobs
-        self._started = 0
         self._workers: list[Worker] = []
         self._inbox: queue.SimpleQueue[tuple[Worker | None, Event | str]] = queue.SimpleQueue()
         self._again: deque[Cohort] = deque()
@@ -74,8 +72,8 @@ class Pool:
 
     def __enter__(self) -> Self:
         """Start the workers; they import torch while the caller goes on."""
-        for _ in range(self._jobs):
-            self._start()
+        for number in range(self._jobs):
+            self._start(number)
         return self
 
     def __exit__(
@@ -160,18 +158,17 @@ class Pool:
                 raise WorkerLostError(reason)
             return
         if not self._stopping:
-            self._start()
+            self._start(worker.number)  # which GPU it computes on goes by its number
         if len(worker.left) > 1:
             self._again.extend(Cohort(worker.left).halves())
         elif worker.left:
             yield Failed(Cohort(worker.left), reason, where)
 
-    def _start(self) -> None:
+    def _start(self, number: int) -> None:
         environment = os.environ | dict.fromkeys(THREADS, "1") | _allocator()
-        environment |= {"PYTHONPATH": os.pathsep.join(sys.path), WORKER: str(self._started)}
-        self._started += 1
+        environment |= {"PYTHONPATH": os.pathsep.join(sys.path)}
         with _held_back():
-            worker = start([sys.executable, "-m", "actbench.engines._worker"], environment)
+            worker = start([sys.executable, "-m", "actbench.engines._worker"], number, environment)
         self._workers.append(worker)
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
 

@@ -1,0 +1,52 @@
+"""Options of ``actbench run`` that nothing would come of: who gives one relies on it, so it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from actbench.errors import UsageError
+
+if TYPE_CHECKING:
+    import typer
+
+    from actbench.runner import Runner
+
+
+def refuse_what_has_no_effect(context: typer.Context, runner: Runner) -> None:
+    """Refuse the options that were given, not left at their defaults, and change nothing for this engine and device.
+
+    Args:
+        context: Tells where the value of each option comes from.
+        runner: The study with its device found.
+
+    Raises:
+        UsageError: For the first of them, with what to do instead.
+    """
+    for option, reason in _without_effect(runner):
+        source = context.get_parameter_source(option)
+        if source is not None and source.name == "ENVIRONMENT":
+            raise UsageError(f"{context.auto_envvar_prefix}_{option.upper()} has no effect: {reason}, or unset it")
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{_spelled(context, option)} has no effect: {reason}, or leave it out")
+
+
+def _spelled(context: typer.Context, option: str) -> str:
+    """The option as it is typed, with its opposite if it has one."""
+    (found,) = (parameter for parameter in context.command.params if parameter.name == option)
+    return "/".join([found.opts[-1], *found.secondary_opts])
+
+
+def _without_effect(runner: Runner) -> Iterator[tuple[str, str]]:
+    """Each option that nothing would come of, and why; one that asks for nothing (no limit, one worker) is none."""
+    runtime = runner.runtime
+    if not runner.engine.parallel:
+        alone = f"engine '{runtime.engine}' computes in this process alone"
+        if runtime.timeout:
+            yield "timeout", f"{alone}, which can't end itself; take --engine pool"
+        if runtime.jobs is not None and runtime.jobs > 1:
+            yield "jobs", f"{alone}; take --engine pool"
+    if runtime.device != "cpu" and not runtime.device.startswith("cuda"):
+        yield "capture", f"steps are launched whole on CPUs and CUDA alone, and this is {runtime.device}"
+    if runtime.device != "cpu" and runtime.products != "auto":
+        yield "products", f"it is for the CPU, and this is {runtime.device}; take --device cpu"

@@ -1,0 +1,109 @@
+"""Datasets, caches and downloads that fail, for real: one message names the remedy, and no run is trained on them."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import resource
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faulty_studies import Run, check_refused, command_in, limited, program, results, train
+
+from actbench.datasets._idx import FILES
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def actbench(
+    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Run:
+    return command_in(tmp_path, data_folder, monkeypatch, capfd)
+
+
+def test_a_corrupt_dataset_is_named_before_anything_is_trained(actbench: Run, tmp_path: Path) -> None:
+    (tmp_path / "idx").mkdir()
+    for name in FILES:
+        (tmp_path / "idx" / name).write_bytes(b"\0\0\x08\x01\0\0\0\x05abc")
+    done = train(actbench, "dataset={name: idx, root: idx}")
+    check_refused(done, "train-images-idx3-ubyte", "damaged")
+    assert not results(tmp_path)
+
+
+def test_a_corrupt_cache_is_named_and_replaced(actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACTBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    command = program("run", "study.yaml", "--engine", "inline", "seeds=1")
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    before = results(tmp_path)
+    (array,) = tmp_path.glob("data/actbench-cache/*/train_images.npy")
+    array.write_bytes(array.read_bytes()[:-100])
+    again = subprocess.run([*command, "--force"], check=False, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert f"{array.parent} is damaged" in again.stderr
+    finals = [
+        {name: json.loads(text)["health"] for name, (_, text) in found.items()} for found in (before, results(tmp_path))
+    ]
+    assert finals[0] == finals[1]
+
+
+def test_without_room_for_the_cache_the_study_is_trained_and_a_warning_says_so(
+    actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACTBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    done = subprocess.run(
+        program("run", "study.yaml", "--engine", "inline"),
+        check=False,
+        capture_output=True,
+        text=True,
+        preexec_fn=limited(resource.RLIMIT_FSIZE, 50_000),  # the decoded images take 115,000
+    )
+    assert done.returncode == 0, done.stderr
+    assert "could not be cached" in done.stderr
+    assert len(results(tmp_path)) == 4
+    assert not list(tmp_path.rglob("*.npy")), "no half of an entry is left"
+
+
+class Faulty(http.server.BaseHTTPRequestHandler):
+    """Breaks off in the middle, or sends something else."""
+
+    def do_GET(self) -> None:
+        content = bytes(1000)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[:10] if "broken" in self.path else content)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nothing is said."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Faulty) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.mark.parametrize("how", ["broken", "wrong"])
+def test_a_download_that_fails_is_told_and_nothing_is_trained_on_it(
+    how: str, actbench: Run, tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import MNIST
+
+    monkeypatch.setattr(MNIST, "mirrors", [f"{server}/{how}/"])
+    monkeypatch.setenv("ACTBENCH_DATA", str(tmp_path / "data"))
+    for _ in range(2):  # what the first has left behind is not taken for the dataset by the second
+        done = train(actbench, "dataset=mnist")
+        check_refused(done, "could not be downloaded", str(tmp_path / "data"), "mnist-5k")
+    assert not results(tmp_path)
