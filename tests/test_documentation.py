@@ -158,7 +158,7 @@ def test_every_component_is_documented_with_its_options(kind: str) -> None:
 
 def test_the_tests_that_the_design_names_exist() -> None:
     named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "design.md").read_text("utf-8"))
-    source = (ROOT / "tests" / "test_cohort.py").read_text("utf-8")
+    source = "".join((ROOT / "tests" / name).read_text("utf-8") for name in ("test_cohort.py", "test_recording.py"))
 
     assert named
     assert [name for name in named if f"def {name}(" not in source] == []
