@@ -68,7 +68,7 @@ def pack(session: Session, logbook: Logbook, place: Place) -> bytes:
         "layout": _layout(session),
         "tensors": {name: tensor.detach().clone() for name, tensor in session.stack.tensors.items()},
         "optimizers": [optimizer.state_dict() for optimizer in session.optimizers],
-        "session": {"steps": session.taken, "examples": session.tally.examples},
+        "session": {"steps": session.taken, "seconds": session.seconds, "examples": session.tally.examples},
         "tally": {"loss": session.tally.loss, "correct": session.tally.correct},
         "streams": {name: _states(generators) for name, generators in _streams(session).items()},
         "place": {"order": place.order, "steps": place.steps},
@@ -111,7 +111,8 @@ def _put(content: dict[str, Any], session: Session) -> None:
         session.tally.correct.copy_(content["tally"]["correct"])
     for optimizer, its_state in zip(session.optimizers, content["optimizers"], strict=True):
         optimizer.load_state_dict(its_state)
-    session.taken, session.tally.examples = content["session"]["steps"], content["session"]["examples"]
+    session.taken, session.seconds = content["session"]["steps"], content["session"]["seconds"]
+    session.tally.examples = content["session"]["examples"]
     for name, generators in _streams(session).items():
         _set(generators, content["streams"][name])
     _set(session.batches._order, content["place"]["order"])

@@ -34,7 +34,7 @@ class Logbook:
     A run that has diverged is written no further rows: its curve must not depend on how long its neighbours go on.
 
     Args:
-        session: The cohort; it is read, never changed.
+        session: The cohort; it is read, and told how long its steps took.
     """
 
     def __init__(self, session: Session) -> None:
@@ -47,7 +47,6 @@ class Logbook:
         self._diverged: dict[int, int] = {}
         self._epoch = 0
         self._began = self._last = time.perf_counter()
-        self._training = 0.0
 
     @property
     def closed(self) -> int:
@@ -71,8 +70,9 @@ class Logbook:
 
     def epoch(self, seen: Tally) -> list[Row | None]:
         """The epoch just trained; training loss and accuracy are means over its steps, while the weights moved."""
-        means = seen.means()  # waits for the device
-        self._training += time.perf_counter() - self._last
+        began = time.perf_counter()
+        means = seen.means()  # waits for the device to end the steps
+        self._session.seconds += time.perf_counter() - began
         return self._close(self.closed, *means)
 
     def told(self) -> Iterator[list[Row | None]]:
@@ -98,7 +98,6 @@ class Logbook:
             "epoch": self._epoch,
             "seconds": now - self._began,
             "seconds_of_epoch": now - self._last,
-            "seconds_of_training": self._training,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -109,7 +108,6 @@ class Logbook:
             self._dynamics._layers[name] = _Layer(**{key: tensor.cpu() for key, tensor in layer.items()})
         self._epoch = state["epoch"]
         self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
-        self._training = state["seconds_of_training"]
 
     def _forward(self, x: Tensor) -> Tensor:
         """The session's, with a stop before it; not within a user's module, whose passes may move its own streams."""
@@ -123,7 +121,7 @@ class Logbook:
             "cohort_runs": self._runs,
             "cohort_seconds": seconds,
             "seconds": seconds / self._runs,
-            "training_seconds": self._training / self._runs,
+            "training_seconds": session.seconds / self._runs,
         }
         worker = environment.of_worker(session.device)
         worker |= {"data": session.images.fingerprint, "products": dense.in_use()}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
 from typing import Any
@@ -22,9 +22,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-ALIGNED = 128
-"""Bytes: every piece of scratch memory begins on a multiple. Torch's own allocations begin on multiples of 64, and
-products of operands that lie otherwise may be rounded otherwise."""
+from actbench.scratch import Scratch, memory_of
 
 ALLOCATIONS = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
 """Operations that leave open what their result holds."""
@@ -72,6 +70,8 @@ class Call:
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down what is computed while the context lasts; every result is kept, so none takes another's memory.
 
+    Once it refuses, it lets go of all that it kept and writes down nothing more; the computation goes on.
+
     Attributes:
         calls: What a replay has to do.
         refusal: Why there can't be a replay; empty if there can.
@@ -83,6 +83,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
         self.refusal = ""
         self._made: dict[int, Tensor] = {}
+        self._copied = 0
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -90,81 +91,72 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Do it and write it down, unless it only looks at memory or sets some aside."""
         options = kwargs or {}
         result = operation(*args, **options)
-        results = tuple(result) if isinstance(result, (tuple, list)) else (result,)
-        if operation.is_view:
-            return result
-        if torch.Tag.nondeterministic_seeded in operation.tags or not all(map(_is_tensor_or_none, results)):
-            self.refusal = f"{operation} would give something else in a replay"
-            return result
-        if operation._schema.is_mutable:
-            self.calls.append(Call(operation, args, options, results))
-            return result
-        known = {_memory(one) for one in _tensors((args, options))}
-        made = {_memory(one): one for one in results if one is not None and _memory(one) not in known}
-        self._made |= made
-        if made and operation.overloadpacket.__name__ not in ALLOCATIONS:
-            self.calls.append(Call(operation, args, options, results))
+        if not self.refusal:
+            self._note(operation, args, options, tuple(result) if isinstance(result, (tuple, list)) else (result,))
         return result
+
+    def _note(self, operation: Any, args: tuple[Any, ...], options: dict[str, Any], results: tuple[Any, ...]) -> None:
+        if torch.Tag.nondeterministic_seeded in operation.tags or not all(map(_is_tensor_or_none, results)):
+            self._refuse(f"{operation} would give something else in a replay")
+            return
+        known = {memory_of(one) for one in _tensors((args, options))}
+        made = {memory_of(one): one for one in results if one is not None and memory_of(one) not in known}
+        mutates = operation._schema.is_mutable
+        if made and (mutates or operation.is_view):
+            self._refuse(f"{operation} gives fresh memory beside what it changes or shows")
+            return
+        self._made |= made
+        if mutates or (made and operation.overloadpacket.__name__ not in ALLOCATIONS):
+            self._add(Call(operation, args, options, results))
+
+    def _add(self, call: Call) -> None:
+        """Keep it, and count what a replay would have to copy besides the copies of the computation itself."""
+        if self.calls and _is_copy_of(call, self.calls[-1]):
+            self._copied -= _copied_bytes(self.calls[-1])
+        self.calls.append(call)
+        self._copied += _copied_bytes(call)
+        if self._copied > COPIED:
+            self._refuse("copying results takes longer than what a replay saves")
+
+    def _refuse(self, reason: str) -> None:
+        self.refusal = reason
+        self.calls.clear()
+        self._made.clear()
 
     def replay(self, scratch: Scratch) -> list[Callable[[], object]]:
         """The calls, one after another; what the recorded computation made for itself lies in ``scratch`` instead.
 
-        None if there is a refusal, which may only be found here.
+        No calls at all after a refusal.
         """
         calls = list(_without_copies(self._varying()))
-        if sum(map(_copied_bytes, calls)) > COPIED:
-            self.refusal = "copying results takes longer than what a replay saves"
-        if self.refusal:
-            return []
-        places = scratch.plan(calls, self._made)
-        return [_bound(call.moved(lambda tensor: scratch.view(tensor, places.get(_memory(tensor))))) for call in calls]
+        places = scratch.plan(_uses(calls), self._made)
+
+        def moved(tensor: Tensor) -> Tensor:
+            return scratch.view(tensor, places.get(memory_of(tensor)))
+
+        return [_bound(call.moved(moved)) for call in calls]
 
     def _varying(self) -> list[Call]:
         """The calls without those whose results stay as they are; these keep their memory."""
-        written = {_memory(one) for call in self.calls for one in call.written}
+        written = {memory_of(one) for call in self.calls for one in call.written}
         varying = []
         for call in self.calls:
-            memories = {_memory(one) for one in call.results if one is not None}
+            memories = {memory_of(one) for one in call.results if one is not None}
             if call.operation.overloadpacket.__name__ in FILLS and not memories & written:
                 for memory in memories:
-                    del self._made[memory]
+                    self._made.pop(memory, None)
             else:
                 varying.append(call)
         return varying
 
 
-@dataclass
-class Scratch:
-    """Memory for what is made on the way, shared by computations that never run at the same time."""
-
-    memory: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
-
-    def plan(self, calls: Sequence[Call], made: Mapping[int, Tensor]) -> dict[int, int]:
-        """Where each piece of memory that was made will lie, in bytes; pieces that are in use together lie apart.
-
-        In the order of their first use, each at the lowest place that is free. The memory grows if need be; what has
-        been planned before stays where it is.
-        """
-        uses: dict[int, tuple[int, int]] = {}
-        for index, call in enumerate(calls):
-            for piece in {_memory(tensor) for tensor in call.tensors} & made.keys():
-                uses[piece] = (uses.get(piece, (index, index))[0], index)
-        places: dict[int, int] = {}
-        for piece, (first, _) in sorted(uses.items(), key=lambda item: item[1]):
-            taken = [(places[other], _size(made[other])) for other in places if uses[other][1] >= first]
-            places[piece] = _lowest_gap(sorted(taken), _size(made[piece]))
-        needed = max((place + _size(made[piece]) for piece, place in places.items()), default=0)
-        if needed > len(self.memory):
-            self.memory = torch.empty(needed, dtype=torch.uint8)
-        return places
-
-    def view(self, tensor: Tensor, place: int | None) -> Tensor:
-        """A tensor of the same form at this place of the memory; the tensor itself if it has none."""
-        if place is None:
-            return tensor
-        start = place // tensor.element_size() + tensor.storage_offset()
-        fresh = torch.empty(0, dtype=tensor.dtype)
-        return fresh.set_(self.memory.untyped_storage(), start, tensor.size(), tensor.stride())
+def _uses(calls: Sequence[Call]) -> dict[int, tuple[int, int]]:
+    """Piece of memory -> the first and the last of the calls that use it."""
+    uses: dict[int, tuple[int, int]] = {}
+    for index, call in enumerate(calls):
+        for piece in map(memory_of, call.tensors):
+            uses[piece] = (uses.get(piece, (index, index))[0], index)
+    return uses
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -189,26 +181,6 @@ def _moved(value: Any, move: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
-def _lowest_gap(taken: Sequence[tuple[int, int]], size: int) -> int:
-    """The lowest place at which ``size`` bytes are free; ``taken`` holds places and sizes in order."""
-    place = 0
-    for start, length in taken:
-        if start - place >= size:
-            break
-        place = max(place, start + length)
-    return place
-
-
-def _memory(tensor: Tensor) -> int:
-    """The same for tensors that share memory, as long as it is kept."""
-    return tensor.untyped_storage().data_ptr()
-
-
-def _size(tensor: Tensor) -> int:
-    """Bytes of a tensor's whole memory, rounded up."""
-    return -(-tensor.untyped_storage().nbytes() // ALIGNED) * ALIGNED
-
-
 def _is_tensor_or_none(value: object) -> bool:
     return value is None or isinstance(value, Tensor)
 
@@ -224,15 +196,26 @@ def _without_copies(calls: Sequence[Call]) -> Iterator[Call]:
 
 
 def _is_copied_only(call: Call, rest: Sequence[Call]) -> bool:
-    """Whether the next call copies the whole result, and nobody else uses it."""
-    if rest[0].operation is not aten.copy_.default or len(call.results) != 1 or call.operation._schema.is_mutable:
+    """Whether the next call copies the whole result to where nothing is read meanwhile, and nobody else uses it."""
+    if not _is_copy_of(rest[0], call):
         return False
-    (made,), (target, source) = call.results, rest[0].arguments[:2]
-    if made is None or source.data_ptr() != made.data_ptr():
-        return False
+    target, made = rest[0].arguments[0], call.results[0]
     later = (tensor for call in islice(rest, 1, None) for tensor in call.tensors)
-    alike = made.shape == source.shape == target.shape and made.dtype == target.dtype
-    return alike and all(_memory(tensor) != _memory(made) for tensor in later)
+    return all(memory_of(tensor) != memory_of(target) for tensor in _tensors((call.arguments, call.options))) and all(
+        made is not None and memory_of(tensor) != memory_of(made) for tensor in later
+    )
+
+
+def _is_copy_of(following: Call, call: Call) -> bool:
+    """Whether a call copies all that the one before it made, as it lies."""
+    if following.operation is not aten.copy_.default or len(call.results) != 1 or call.operation._schema.is_mutable:
+        return False
+    made: Tensor | None = call.results[0]
+    target, source = following.arguments[:2]
+    if made is None or source.data_ptr() != made.data_ptr() or made.dtype != target.dtype:
+        return False
+    alike: bool = made.shape == source.shape == target.shape
+    return alike and made.stride() == source.stride() == target.stride()
 
 
 def _copied_bytes(call: Call) -> int:

@@ -28,9 +28,10 @@ from actbench.steps.captured import is_capturable, make_capturable
 
 @dataclass
 class Session:
-    """What training changes (``stack``, ``optimizers``, ``tally``, ``taken``) and what it reads (the rest).
+    """What training changes (``stack``, ``optimizers``, ``tally``, ``taken``, ``seconds``) and reads (the rest).
 
-    On a CPU each run has an optimizer of its own, elsewhere one updates all runs at once.
+    On a CPU each run has an optimizer of its own, elsewhere one updates all runs at once. ``taken`` counts steps, which
+    took ``seconds``.
     """
 
     cohort: Cohort
@@ -43,8 +44,9 @@ class Session:
     optimizers: Sequence[torch.optim.Optimizer]
     schedule: Constant
     tally: Tally
-    steps: Steps = field(init=False)
+    steps: Steps = field(init=False, repr=False)
     taken: int = 0
+    seconds: float = 0.0
 
     @classmethod
     def open(cls, cohort: Cohort, runtime: Runtime) -> Session:

@@ -128,12 +128,15 @@ def _steps(session: Session, place: Place) -> Iterator[None]:
     act.training = True
     with arithmetic.tf32(allowed=session.cohort.shared.training.precision == "tf32"):
         batches = place.batches(session)
+        began = time.perf_counter()
         while together := list(islice(batches, session.steps.together)):
             session.steps(session, together)
+            session.seconds += time.perf_counter() - began
             tally.examples += sum(labels.shape[1] for _, labels in together)
             place.steps += len(together)
             stopping.between_steps()
             yield
+            began = time.perf_counter()
     act.training = False
 
 

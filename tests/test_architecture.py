@@ -47,6 +47,7 @@ RANKS: dict[str, int] = {
     "layers": 2,
     "optimizers": 2,
     "recording": 2,
+    "scratch": 2,
     "stack": 3,
     "cohort": 3,
     "models": 3,

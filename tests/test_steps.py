@@ -18,6 +18,7 @@ from actbench.session import Session
 from actbench.spec import Cohort
 from actbench.steps.captured import make_capturable
 from actbench.steps.ordinary import take
+from actbench.steps.recorded import RecordedSteps
 from actbench.train import train_epoch
 
 
@@ -145,8 +146,11 @@ def test_a_session_is_freed_as_soon_as_nobody_holds_it() -> None:
     """On a GPU the halves of a cohort need the memory of the whole one that did not fit."""
     gc.disable()
     try:
-        session = Session.open(Cohort((spec(),)), CPU)
-        train_epoch(session)
+        session = Session.open(Cohort((spec(), spec(activation="tanh"))), CPU)
+        for _ in range(3):
+            train_epoch(session)
+        assert isinstance(session.steps, RecordedSteps)
+        assert session.steps.recorded
         seen = weakref.ref(session)
         del session
         assert seen() is None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import groupby
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,7 +18,8 @@ from torch import Tensor
 
 from actbench import stopping
 from actbench.optimizers import set_rate
-from actbench.recording import Recorder, Scratch
+from actbench.recording import Recorder
+from actbench.scratch import Scratch
 from actbench.steps import Batch
 from actbench.steps.ordinary import find_gradients, take
 
@@ -32,7 +35,8 @@ TOGETHER = 8
 for 784-256-256-10), the others don't."""
 
 CACHED = 16 * 2**20
-"""Bytes of weights, gradients and momentum of a run that may stay in a cache; larger runs take turns at every step."""
+"""Bytes that may stay in a cache: a run's weights, gradients and momentum, and the batches. Runs that need more take
+turns at every step, which also bounds the memory for batches and the time until a stop."""
 
 
 class RecordedSteps:
@@ -46,17 +50,25 @@ class RecordedSteps:
 
     def __init__(self, session: Session) -> None:
         """Nothing is recorded yet."""
-        bytes_of_run = 3 * sum(block[0].nbytes for block in session.stack.blocks.values())
-        self._together = TOGETHER if len(session.cohort.specs) > 1 and bytes_of_run <= CACHED else 1
+        training, images = session.cohort.shared.training, session.images
+        of_run = 3 * sum(block[0].nbytes for block in session.stack.blocks.values())
+        of_batch = training.batch_size * prod(images.shape) * images.scale.element_size()
+        fits = of_run + TOGETHER * of_batch <= CACHED
+        self._together = TOGETHER if len(session.cohort.specs) > 1 and fits else 1
         self._refused = False
         self._taken: Counter[int] = Counter()
         self._scratch = Scratch()
         self._replays: dict[int, _Replay] = {}
 
     @property
+    def recorded(self) -> frozenset[int]:
+        """The sizes of batch that there is a recording for."""
+        return frozenset(self._replays)
+
+    @property
     def together(self) -> int:
         """Several as soon as there is a recording."""
-        return self._together if self._replays and not self._refused else 1
+        return self._together if self._replays else 1
 
     def __call__(self, session: Session, batches: Sequence[Batch]) -> None:
         """Take them; only an epoch's last may have another size."""
@@ -68,7 +80,7 @@ class RecordedSteps:
                 take(session, *left.pop(0))
             if left and size not in self._replays:
                 self._record(session, left.pop(0))
-            if left and not self._refused:
+            if size in self._replays:
                 self._replays[size](session, left)
             elif left:
                 self(session, left)
@@ -79,6 +91,8 @@ class RecordedSteps:
         replay = _Replay(session, batch)
         self._refused = not replay.record(session, batch, self._scratch)
         self._replays[batch[1].shape[1]] = replay
+        if self._refused:
+            self._replays, self._scratch = {}, Scratch()
         for optimizer in session.optimizers:
             optimizer.step()
         session.tally.add(replay.losses, replay.logits, batch[1])
@@ -105,14 +119,14 @@ class _Replay:
         able = True
         for run in range(len(self.losses)):
             self._bring(batch, run)
-            with Recorder() as recorder:
-                loss, logits = find_gradients(session.part(run), self._x, self._labels)
+            part, recorder = session.part(run), Recorder()
+            with recorder if able else nullcontext():
+                loss, logits = find_gradients(part, self._x, self._labels)
                 self._loss.copy_(loss)
                 self._logits.copy_(logits)
             self._keep(self.losses, self.logits, run)
-            if able:
-                self._runs.append(recorder.replay(scratch))
-                able = not recorder.refusal
+            self._runs.append(recorder.replay(scratch))
+            able = able and not recorder.refusal
         return able
 
     @torch.no_grad()
