@@ -1,6 +1,6 @@
 # make run    set up, train the quick start, print the comparison
 # make test   set up, lint, check types, run every test
-# make bench  compare the speed with that of its peers (45 minutes on two cores; BENCH=--quick: under five)
+# make bench  compare the speed with that of its peers (25 minutes on two cores; BENCH=--quick: under five)
 # make clean  remove the virtual environment and caches; results stay
 
 PYTHON ?= python3

@@ -100,7 +100,7 @@ MNIST_MLP = Workload(
     mean=(0.1307,),
     std=(0.3081,),
     sizes={
-        "full": Size(runs=24, peer_runs=1, epochs=5, rounds=5, together=1, margin=0.01),
+        "full": Size(runs=24, peer_runs=1, epochs=5, rounds=5, together=4, margin=0.01),
         "quick": Size(runs=6, peer_runs=1, epochs=1, rounds=3, together=4, margin=0.015),
     },
 )
@@ -116,7 +116,7 @@ CIFAR10_CNN = Workload(
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
     sizes={
-        "full": Size(runs=6, peer_runs=1, epochs=1, rounds=3, together=2, margin=0.06),
+        "full": Size(runs=2, peer_runs=1, epochs=1, rounds=3, together=4, margin=0.06),
         "quick": Size(runs=2, peer_runs=1, epochs=1, rounds=1, together=8, margin=0.1),
     },
 )
