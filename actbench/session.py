@@ -73,7 +73,7 @@ class Session:
             stack=runs,
             act=Activations(specs, runs.tensors),
             batches=Shuffled(images, [spec.seed for spec in specs], training.batch_size, training.augment),
-            optimizers=_optimizers(cohort.shared, runs, device),
+            optimizers=_optimizers(cohort, runs, device),
             schedule=training.schedule.build(),
             tally=Tally.of(len(specs), device),
         )
@@ -153,13 +153,14 @@ def _initial(spec: RunSpec, model: Model, images: Images) -> Mapping[str, Tensor
     return {**tensors, **activation_tensors(spec.activation, hidden, dtype)}
 
 
-def _optimizers(spec: RunSpec, runs: Stack, device: torch.device) -> list[torch.optim.Optimizer]:
+def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[torch.optim.Optimizer]:
     """One a run on a CPU, so that a run's steps need not wait for its neighbours'; elsewhere one for all."""
-    choice = spec.training.optimizer.build()
-    decayed = list(runs.blocks) if spec.training.decay == "all" else [WEIGHTS]
+    training = cohort.shared.training
+    choice = training.optimizer.build()
+    decayed = list(runs.blocks) if training.decay == "all" else [WEIGHTS]
     if device.type != "cpu":
         return [choice.build(runs.blocks, decayed)]
-    return [choice.build(runs.rows(run), decayed) for run in range(runs.count)]
+    return [choice.build(runs.rows(run), decayed) for run in range(len(cohort.specs))]
 
 
 def _check_batches(spec: RunSpec, model: Model, images: Images) -> None:

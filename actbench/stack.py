@@ -47,11 +47,6 @@ class Stack:
         """The tensors that an optimizer may change."""
         return {name: self.tensors[name] for name in self.gradients}
 
-    @property
-    def count(self) -> int:
-        """R."""
-        return len(next(iter(self.tensors.values())))
-
     def offer_gradients(self) -> None:
         """Before the forward pass: forget the gradients and tell the layers where the next ones belong."""
         for name, place in self.gradients.items():

@@ -34,7 +34,11 @@ def take(session: Session, x: Tensor, labels: Tensor) -> None:
 
     Nothing here asks the device for a result.
     """
-    losses, logits = find_gradients(session, x, labels)
+    update(session, *find_gradients(session, x, labels), labels)
+
+
+def update(session: Session, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
+    """What follows on the gradients: every optimizer's step, and the tally of what ``find_gradients`` returned."""
     for optimizer in session.optimizers:
         optimizer.step()
     session.tally.add(losses, logits, labels)

@@ -21,7 +21,7 @@ from actbench.optimizers import set_rate
 from actbench.recording import Recorder
 from actbench.scratch import Scratch
 from actbench.steps import Batch
-from actbench.steps.ordinary import find_gradients, take
+from actbench.steps.ordinary import find_gradients, take, update
 
 if TYPE_CHECKING:
     from actbench.session import Session
@@ -93,9 +93,7 @@ class RecordedSteps:
         self._replays[batch[1].shape[1]] = replay
         if self._refused:
             self._replays, self._scratch = {}, Scratch()
-        for optimizer in session.optimizers:
-            optimizer.step()
-        session.tally.add(replay.losses, replay.logits, batch[1])
+        update(session, replay.losses, replay.logits, batch[1])
 
 
 class _Replay:
