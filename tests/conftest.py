@@ -8,6 +8,12 @@ import pytest
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Datasets are decoded into it once for all tests of a file."""
+    return tmp_path_factory.mktemp("data")
+
+
 @pytest.fixture
 def mnist_folder() -> Path:
     """The full MNIST, where it is at hand: not part of the project."""

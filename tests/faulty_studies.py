@@ -6,12 +6,10 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from actbench import cli, environment
+from commands import Done, Run, in_this_process
 
 STUDY = """\
 study: faults
@@ -76,16 +74,6 @@ def fatal_always(classes):
 '''
 
 
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
-
-
 def command_in(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """The command in this process, in a folder with study.yaml and faulty_parts.py."""
     (folder / "study.yaml").write_text(STUDY)
@@ -95,14 +83,11 @@ def command_in(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capfd:
     monkeypatch.setenv("ACTBENCH_DATA", str(data))
     monkeypatch.setenv("ACTBENCH_RUN_PRODUCTS", "default")
 
+    command = in_this_process(monkeypatch, capfd)
+
     def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["actbench", *arguments])
         monkeypatch.delitem(sys.modules, "faulty_parts", raising=False)
-        environment.of_command.cache_clear()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        return Done(code if isinstance(code, int) else 0, *capfd.readouterr())
+        return command(*arguments)
 
     return run
 

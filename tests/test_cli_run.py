@@ -8,13 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from actbench import cli, environment
+from commands import Done, Run, in_this_process
 
 STUDY = """\
 study: tiny
@@ -27,40 +24,16 @@ sweep:
 """
 
 
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture(scope="module")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Datasets are decoded into it once for all tests."""
-    return tmp_path_factory.mktemp("data")
-
-
 @pytest.fixture
 def actbench(
     tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Run:
-    """The command in this process, in an empty folder that holds study.yaml; torch is imported once for all tests."""
+    """The command in this process, in an empty folder that holds study.yaml."""
     (tmp_path / "study.yaml").write_text(STUDY)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ACTBENCH_DATA", str(data_folder))
 
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["actbench", *arguments])
-        environment.of_command.cache_clear()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        return Done(code if isinstance(code, int) else 0, *capfd.readouterr())
-
-    return run
+    return in_this_process(monkeypatch, capfd)
 
 
 def train(actbench: Run, *arguments: str) -> Done:

@@ -12,14 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_studies import Run, check_refused, command_in, limited, program, results, train
+from commands import Run
+from faulty_studies import check_refused, command_in, limited, program, results, train
 
 from actbench.datasets._idx import FILES
-
-
-@pytest.fixture(scope="module")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture

@@ -14,14 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulty_studies import STUDY, Done, Run, check_refused, command_in, limited, program, results, train
+from commands import Done, Run
+from faulty_studies import STUDY, check_refused, command_in, limited, program, results, train
 
 SYSTEM = ctypes.CDLL(None)
-
-
-@pytest.fixture(scope="module")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture

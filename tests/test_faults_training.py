@@ -9,12 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from faulty_studies import Run, check_refused, command_in, limited, program, results, train
-
-
-@pytest.fixture(scope="module")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
+from commands import Run
+from faulty_studies import check_refused, command_in, limited, program, results, train
 
 
 @pytest.fixture

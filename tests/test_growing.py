@@ -160,11 +160,6 @@ sweep:
 """
 
 
-@pytest.fixture(scope="module")
-def data_folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("data")
-
-
 @pytest.fixture
 def command(tmp_path, data_folder, monkeypatch):
     """``actbench run study.yaml`` in an empty folder; a deliberate error is raised as it is."""

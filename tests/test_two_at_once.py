@@ -75,11 +75,6 @@ def gate(z):
 
 
 @pytest.fixture(scope="module")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> dict[str, Any]:
     """What one process that is alone makes of the study."""
     with pytest.MonkeyPatch.context() as patch:

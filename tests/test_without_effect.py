@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-
-from actbench import cli
+from commands import in_this_process
 
 STUDY = """\
 study: tiny
@@ -28,12 +26,11 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     (tmp_path / "study.yaml").write_text(STUDY)
     monkeypatch.chdir(tmp_path)
 
+    actbench = in_this_process(monkeypatch, capfd)
+
     def run(name: str, *options: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["actbench", name, "study.yaml", *options])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        return code if isinstance(code, int) else 0, capfd.readouterr().err
+        done = actbench(name, "study.yaml", *options)
+        return done.returncode, done.stderr
 
     return run
 
