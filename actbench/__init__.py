@@ -9,17 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from actbench.activations import Activation
-    from actbench.comparison.compare import compare
-    from actbench.comparison.result import Comparisons
+    from actbench.analysis.compare import compare
+    from actbench.analysis.table.result import Comparisons
     from actbench.config import Study
-    from actbench.health.callback import HealthCallback
-    from actbench.health.module import measure_health
-    from actbench.health.report import HealthReport
-    from actbench.record import RunRecord
-    from actbench.runner import run
-    from actbench.spec import RunSpec
-    from actbench.store import read_results
+    from actbench.execution.runner import run
+    from actbench.health.modules.callback import HealthCallback
+    from actbench.health.modules.module import measure_health
+    from actbench.health.modules.report import HealthReport
+    from actbench.nn.activations import Activation
+    from actbench.schema.record import RunRecord
+    from actbench.schema.spec import RunSpec
+    from actbench.storage.store import read_results
 
 __version__ = "0.1.0"
 
@@ -38,17 +38,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Activation": "activations",
-    "Comparisons": "comparison.result",
-    "HealthCallback": "health.callback",
-    "HealthReport": "health.report",
-    "RunRecord": "record",
-    "RunSpec": "spec",
+    "Activation": "nn.activations",
+    "Comparisons": "analysis.table.result",
+    "HealthCallback": "health.modules.callback",
+    "HealthReport": "health.modules.report",
+    "RunRecord": "schema.record",
+    "RunSpec": "schema.spec",
     "Study": "config",
-    "compare": "comparison.compare",
-    "measure_health": "health.module",
-    "read_results": "store",
-    "run": "runner",
+    "compare": "analysis.compare",
+    "measure_health": "health.modules.module",
+    "read_results": "storage.store",
+    "run": "execution.runner",
 }
 
 

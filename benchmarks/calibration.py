@@ -17,7 +17,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-from actbench.statistics import family_p, holm, interaction_p, max_t, mean_interval, t_p
+from actbench.analysis.statistics import family_p, holm, interaction_p, max_t, mean_interval, t_p
 
 Floats = NDArray[np.float64]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import median
 
 from actbench.config import Study
-from actbench.outlook import seconds
-from actbench.runner import Runner
-from actbench.spec import Runtime
+from actbench.execution.remaining_time import seconds
+from actbench.execution.runner import Runner
+from actbench.schema.spec import Runtime
 
 CONFIG = """\
 dataset: {dataset}

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
-from actbench.devices import processors
-from actbench.evaluation import measure_gradients, measure_health
-from actbench.session import Session
-from actbench.spec import Cohort, Health, RunSpec, Runtime
-from actbench.train import train_epoch
+from actbench.schema.spec import Cohort, Health, RunSpec, Runtime
+from actbench.system.devices import processors
+from actbench.training.evaluation import measure_gradients, measure_health
+from actbench.training.loop import train_epoch
+from actbench.training.state import Session
 
 
 def main() -> None:

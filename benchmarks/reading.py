@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from actbench import compare, read_results
-from actbench.record import RunRecord
-from actbench.spec import RunSpec
-from actbench.store import Store
+from actbench.schema.record import RunRecord
+from actbench.schema.spec import RunSpec
+from actbench.storage.store import Store
 
 
 def main() -> None:

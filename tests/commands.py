@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from actbench import cli, environment
+from actbench import cli
+from actbench.system import environment
 
 
 @dataclass(frozen=True)

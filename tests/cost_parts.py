@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from actbench.activations import Activation
+from actbench.nn.activations import Activation
 
 SHAPE = (1, 8, 16)
 calls: list[str] = []

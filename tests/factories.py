@@ -1,9 +1,9 @@
 """Synthetic runs: records made of numbers that a test chooses, and results folders that hold them."""
 
-from actbench.comparison.compare import compare
-from actbench.record import RunRecord
-from actbench.spec import RunSpec
-from actbench.store import Store
+from actbench.analysis.compare import compare
+from actbench.schema.record import RunRecord
+from actbench.schema.spec import RunSpec
+from actbench.storage.store import Store
 
 RELU = [0.90, 0.91, 0.92, 0.94]
 ELU = [0.91, 0.93, 0.925, 0.96]

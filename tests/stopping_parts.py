@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from actbench import stopping
+from actbench.system import cancellation as stopping
 
 calls = itertools.count()
 stop_at = -1

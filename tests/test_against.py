@@ -3,9 +3,9 @@
 import pytest
 from factories import ELU, RELU, SELU, cells, grid, only, record, row, smooth
 
-from actbench.comparison.compare import compare
+from actbench.analysis.compare import compare
 from actbench.errors import ResultsError, UsageError
-from actbench.store import Records
+from actbench.storage.store import Records
 
 
 def lowered(by):

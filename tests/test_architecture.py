@@ -184,8 +184,16 @@ HEAVY = ["torch", "numpy", "scipy", "rich", "matplotlib", "sklearn", "pandas"]
         (["list", "models"], 3, [*HEAVY, "yaml"]),
         (["status"], 3, HEAVY),
         (["plan", "study.yaml", "--device", "cpu"], 3, HEAVY),
-        (["compare", "results", "--json"], 3, ["torch", "scipy.stats", "rich", "matplotlib", "actbench.runner"]),
-        (["compare", "results"], 3, ["torch", "scipy.stats", "rich.progress", "matplotlib", "actbench.runner"]),
+        (
+            ["compare", "results", "--json"],
+            3,
+            ["torch", "scipy.stats", "rich", "matplotlib", "actbench.execution.runner"],
+        ),
+        (
+            ["compare", "results"],
+            3,
+            ["torch", "scipy.stats", "rich.progress", "matplotlib", "actbench.execution.runner"],
+        ),
         (["compare", "results"], 2, ["torch", "scipy", "matplotlib"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) and len(value) < 5 else "",

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from actbench.batches import Images, Shuffled, crop_and_flip, to_device
 from actbench.datasets import Data
-from actbench.rng import stream
-from actbench.spec import Augment
+from actbench.nn.rng import stream
+from actbench.schema.spec import Augment
+from actbench.training.batches import Images, Shuffled, crop_and_flip, to_device
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def test_a_peer_that_is_not_installed_is_unusable_and_one_that_fails_is_broken(t
 
 
 def test_a_convolutional_network_has_as_many_numbers_as_actbench_s(load) -> None:
-    from actbench.components import resolve
+    from actbench.schema.components import resolve
 
     networks, workloads = load("peers.networks"), load("workloads")
     workload = workloads.CIFAR10_CNN

@@ -15,15 +15,15 @@ import pytest
 import stopping_parts
 from test_cohort import DIGITS, numbers, spec
 
-from actbench import stopping
-from actbench.checkpoints import Checkpoints
-from actbench.claims import Claims
 from actbench.config import Study
 from actbench.errors import ResultsError
-from actbench.heading import Heading, Unusable, name_of, opened
-from actbench.record import EpochDone, Event, Saved, Started
-from actbench.runner import Runner
-from actbench.spec import Cohort, Runtime
+from actbench.execution.runner import Runner
+from actbench.schema.checkpoint_header import Heading, Unusable, name_of, opened
+from actbench.schema.record import EpochDone, Event, Saved, Started
+from actbench.schema.spec import Cohort, Runtime
+from actbench.storage.checkpoints import Checkpoints
+from actbench.storage.locks import Claims
+from actbench.system import cancellation as stopping
 
 STUDY = f"""\
 study: long
@@ -54,7 +54,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def result(folder: Path) -> dict[str, Any]:
-    from actbench.store import read_results
+    from actbench.storage.store import read_results
 
     return {one.spec.run_id: numbers(one) for one in read_results(folder, curves=True)}
 

@@ -14,11 +14,11 @@ import stopping_parts
 import torch
 from test_cohort import numbers, spec
 
-from actbench import stopping
-from actbench.heading import opened
-from actbench.record import EpochDone, Event, Failed, Finished, Saved, Started
-from actbench.spec import Cadence, Cohort, RunSpec, Runtime
-from actbench.train import run_cohort
+from actbench.schema.checkpoint_header import opened
+from actbench.schema.record import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.spec import Cadence, Cohort, RunSpec, Runtime
+from actbench.system import cancellation as stopping
+from actbench.training.loop import run_cohort
 
 NEVER = Runtime(device="cpu", engine="inline", checkpoint_every=Cadence())
 ALWAYS = replace(NEVER, checkpoint_every=Cadence(seconds=0))

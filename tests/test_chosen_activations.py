@@ -9,7 +9,8 @@ import pytest
 import torch
 from pydantic_core import PydanticCustomError
 
-from actbench.activations import (
+from actbench.errors import UsageError
+from actbench.nn.activations import (
     ACTIVATIONS,
     Activation,
     PReluOptions,
@@ -18,8 +19,7 @@ from actbench.activations import (
     row_of,
     second_moment,
 )
-from actbench.components import Component, resolve
-from actbench.errors import UsageError
+from actbench.schema.components import Component, resolve
 
 
 def test_a_learned_slope_has_the_gradient_of_torch() -> None:
@@ -129,7 +129,7 @@ def test_an_option_called_per_or_learned_reaches_a_function_that_learns_nothing(
 
 def test_a_users_row_may_learn(users_module: types.ModuleType) -> None:
     users_module.f = Activation(  # type: ignore[attr-defined]
-        "mine", "actbench.functions:prelu", "z", "1", schema=PReluOptions, learnable=("slope",)
+        "mine", "actbench.nn.functions:prelu", "z", "1", schema=PReluOptions, learnable=("slope",)
     )
     component = users(slope=0.5, per="unit")
     assert learned_parameters(component, 3) == {"slope": ((3,), 0.5)}

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from actbench import claims
-from actbench.claims import Claims, holder
-from actbench.processes import Process
+from actbench.storage import locks as claims
+from actbench.storage.locks import Claims, holder
+from actbench.system.processes import Process
 
 HOLDING = """\
 import sys, time

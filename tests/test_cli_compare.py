@@ -8,9 +8,9 @@ from factories import cells, record, save
 from reading_commands import RECORDS, app, call, command, python
 from typer.testing import CliRunner
 
-from actbench import plugins
 from actbench.cli.output import listed, pairs
 from actbench.errors import ResultsError, UnknownNameError, UsageError
+from actbench.schema import registry as plugins
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 from factories import record, save
 from reading_commands import RECORDS, call, command, python
 
-from actbench import plugins
 from actbench.cli.list_ import KINDS
 from actbench.errors import UnknownNameError, UsageError
+from actbench.schema import registry as plugins
 
 
 @pytest.fixture(scope="module")

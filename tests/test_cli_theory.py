@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from actbench import cli
-from actbench.health.forecast import forecast
-from actbench.spec import RunSpec
+from actbench.health.theory.forecast import forecast
+from actbench.schema.spec import RunSpec
 
 STUDY = """\
 study: tiny

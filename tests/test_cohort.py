@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from actbench import datasets
-from actbench.components import resolve
-from actbench.initializers import Initializer
-from actbench.plugins import names
-from actbench.record import EpochDone, Failed, Finished, RunRecord
-from actbench.rng import stream
-from actbench.session import Session
-from actbench.spec import Cohort, RunSpec, Runtime
-from actbench.train import run_cohort, train_epoch
+from actbench.nn.initializers import Initializer
+from actbench.nn.rng import stream
+from actbench.schema.components import resolve
+from actbench.schema.record import EpochDone, Failed, Finished, RunRecord
+from actbench.schema.registry import names
+from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.training.loop import run_cohort, train_epoch
+from actbench.training.state import Session
 
 CPU = Runtime(device="cpu", engine="inline")
 DIGITS = {"name": "digits", "train_size": 200, "test_size": 100}

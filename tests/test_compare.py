@@ -12,10 +12,10 @@ import pytest
 import scipy.stats
 from factories import ELU, RELU, SELU, cells, grid, only, record, row, save, smooth
 
-from actbench.comparison.compare import compare
-from actbench.comparison.factors import show_all
+from actbench.analysis.compare import compare
+from actbench.analysis.table.factors import show_all
 from actbench.errors import ResultsError
-from actbench.store import Records, read_results
+from actbench.storage.store import Records, read_results
 
 
 def test_the_json_has_the_documented_shape():
@@ -266,7 +266,7 @@ def test_a_thousand_runs_make_fifty_rows_of_twenty_seeds():
 def test_comparing_leaves_torch_and_scipy_alone_until_a_p_value_is_needed(tmp_path):
     save(tmp_path, cells({"relu": [0.9], "elu": [0.8]}))
     code = (
-        "import sys; from actbench.comparison.compare import compare; from actbench.store import read_results; "
+        "import sys; from actbench.analysis.compare import compare; from actbench.storage.store import read_results; "
         f"compare(read_results({str(tmp_path)!r})); "
         "print([m for m in ('torch', 'scipy', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
     )

@@ -3,11 +3,11 @@
 import pytest
 from factories import ELU, RELU, SELU, cells, grid, only, row, smooth
 
-from actbench.comparison.compare import compare
-from actbench.comparison.factors import cell, fitting
+from actbench.analysis.compare import compare
+from actbench.analysis.table.factors import cell, fitting
 from actbench.errors import ActbenchError, UnknownNameError, UsageError
-from actbench.spec import RunSpec
-from actbench.store import Records
+from actbench.schema.spec import RunSpec
+from actbench.storage.store import Records
 
 
 @pytest.mark.parametrize("given", [0, 0.0, "0", "0.0", "0e0"])

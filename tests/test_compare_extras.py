@@ -12,11 +12,11 @@ from factories import cells, grid, only, record, save, smooth
 from scipy import stats
 from typer.testing import CliRunner
 
-from actbench import plugins
+from actbench.analysis.compare import compare
+from actbench.analysis.table.extras import Extras
 from actbench.cli.compare import compare as command
-from actbench.comparison.compare import compare
-from actbench.comparison.extras import Extras
 from actbench.errors import UsageError
+from actbench.schema import registry as plugins
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command("compare")(command)
@@ -261,7 +261,7 @@ def test_every_format_gets_through_degenerate_runs(name, records):
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_the_table_keeps_to_the_width(monkeypatch, width):
-    monkeypatch.setattr("actbench.reports.table.PLAIN_WIDTH", width)
+    monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
     records = [*learning(1, 2, None), *learning(3, 3, 3, activation={"name": "elu", "alpha": 0.2}, bias_init=0.01)]
     text = rendered("table", records, Extras(methods=True, reach=0.9, all_pairs=True))
     assert max(map(len, text.splitlines())) <= width

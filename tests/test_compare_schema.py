@@ -7,8 +7,8 @@ import pytest
 from factories import ELU, RELU, cells, grid, record, smooth
 from pydantic import BaseModel, ConfigDict
 
-from actbench.comparison.compare import compare
-from actbench.store import Records
+from actbench.analysis.compare import compare
+from actbench.storage.store import Records
 
 Value = str | int | float | bool | None
 

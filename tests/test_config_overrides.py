@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from factories import cells, save
 
-from actbench.comparison.compare import compare
+from actbench.analysis.compare import compare
 from actbench.config import Study
 from actbench.config.overrides import pieces_of
 from actbench.errors import ConfigError
-from actbench.spec import RunSpec
-from actbench.store import Store, read_results
+from actbench.schema.spec import RunSpec
+from actbench.storage.store import Store, read_results
 
 BASE = """\
 study: base

@@ -11,7 +11,7 @@ import pytest
 
 from actbench.config import Study
 from actbench.errors import ConfigError
-from actbench.spec import RunSpec, Training
+from actbench.schema.spec import RunSpec, Training
 
 SWEEP = """\
 seeds: [3, 1]

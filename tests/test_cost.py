@@ -17,12 +17,12 @@ import torch
 from scipy.stats import binom
 
 from actbench import cli
-from actbench.activations import ACTIVATIONS
-from actbench.components import Component, resolve
-from actbench.cost.measure import measure
-from actbench.cost.result import RELU, WRITTEN, Costs, Row, Size, coverage, cut, estimate, verdicts
-from actbench.cost.workload import Subject, workloads
+from actbench.diagnostics.cost.measure import measure
+from actbench.diagnostics.cost.result import RELU, WRITTEN, Costs, Row, Size, coverage, cut, estimate, verdicts
+from actbench.diagnostics.cost.timed_activation import Subject, workloads
 from actbench.errors import DeviceError, UsageError
+from actbench.nn.activations import ACTIVATIONS
+from actbench.schema.components import Component, resolve
 
 TINY = Size("cache", 8, 16, layers=2)
 CPU = torch.device("cpu")

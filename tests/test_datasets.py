@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from pydantic_core import PydanticCustomError
 
-from actbench import components, datasets, plugins
+from actbench import datasets
 from actbench.datasets import Data, DatasetOptions, _split
 from actbench.errors import DatasetError, UsageError
+from actbench.schema import components
+from actbench.schema import registry as plugins
 
 OFFLINE = {"mnist-5k": (1, 28, 28), "digits": (1, 8, 8)}
 SMALL = np.arange(20 * 2 * 2, dtype=np.uint8).reshape(20, 1, 2, 2)

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from actbench import components, datasets
+from actbench import datasets
 from actbench.datasets import _cache
 from actbench.datasets._source import ARRAYS, Source
+from actbench.schema import components
 
 IMAGES = np.arange(6 * 4, dtype=np.uint8).reshape(6, 1, 2, 2)
 

@@ -14,9 +14,10 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from actbench import components, datasets
+from actbench import datasets
 from actbench.datasets._idx import FILES
 from actbench.errors import DatasetError
+from actbench.schema import components
 
 REAL_DATA = Path(os.environ.get("ACTBENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GREY = np.arange(10 * 3 * 4, dtype=np.uint8).reshape(10, 3, 4)

@@ -5,9 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from actbench import components, datasets
+from actbench import datasets
 from actbench.datasets import _cache
 from actbench.errors import DatasetError
+from actbench.schema import components
 
 PINK, TEAL = (200, 30, 100), (0, 128, 129)
 

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from actbench import dense, kernels
-from actbench.files import read_json
+from actbench.nn import cpu_library as kernels
+from actbench.nn import cpu_linear as dense
+from actbench.system.files import read_json
 
 GENERATOR = torch.Generator().manual_seed(3)
 

@@ -8,8 +8,8 @@ import typer
 from factories import record, save
 from typer.testing import CliRunner
 
+from actbench.analysis.run_diff import ROUNDING, difference, differences, parting
 from actbench.cli.diff import diff
-from actbench.differing import ROUNDING, difference, differences, parting
 from actbench.errors import UsageError
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from actbench import plugins
 from actbench.cli.doctor import lines
 from actbench.cli.output import as_json
 from actbench.datasets import _idx, cifar10
-from actbench.installation.datasets import availability
-from actbench.installation.examine import examine
-from actbench.installation.facts import KernelChoice, Trouble
-from actbench.installation.machine import REINSTALL, release, versions
+from actbench.diagnostics.installation.datasets import availability
+from actbench.diagnostics.installation.examine import examine
+from actbench.diagnostics.installation.facts import KernelChoice, Trouble
+from actbench.diagnostics.installation.machine import REINSTALL, release, versions
+from actbench.schema import registry as plugins
 
 ROOT = Path(__file__).parents[1]
 

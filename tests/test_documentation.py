@@ -83,7 +83,7 @@ def test_the_arithmetic_beside_the_sweep_example_is_right() -> None:
 
 
 def test_the_readers_own_parts_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from actbench.runner import run
+    from actbench.execution.runner import run
 
     (tmp_path / "my_parts.py").write_text(one("python", "# my_parts.py"), "utf-8")
     (tmp_path / "own.yaml").write_text(one("yaml", "# config: own.yaml"), "utf-8")
@@ -103,8 +103,8 @@ def test_a_python_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_json_example_has_the_keys_of_a_real_comparison(tmp_path: Path) -> None:
-    from actbench.comparison.compare import compare
-    from actbench.store import read_results
+    from actbench.analysis.compare import compare
+    from actbench.storage.store import read_results
 
     cells = factories.cells({"relu": [0.9, 0.91, 0.93], "elu": [0.91, 0.93, 0.94]})
     real = compare(read_results(factories.save(tmp_path, cells))).to_dict()
@@ -122,8 +122,8 @@ def _compared_row(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_field_of_a_result_is_documented() -> None:
-    from actbench.logbook import HEALTH
-    from actbench.record import METRICS
+    from actbench.schema.record import METRICS
+    from actbench.training.epoch_log import HEALTH
 
     text = (ROOT / "docs" / "results.md").read_text("utf-8")
     names = [*METRICS, *(f"health.{name}" for name in HEALTH)]
@@ -132,7 +132,7 @@ def test_every_field_of_a_result_is_documented() -> None:
 
 
 def test_every_key_of_a_run_is_documented() -> None:
-    from actbench.spec import Augment, Health, Training
+    from actbench.schema.spec import Augment, Health, Training
 
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     keys = [
@@ -147,7 +147,7 @@ def test_every_key_of_a_run_is_documented() -> None:
 
 @pytest.mark.parametrize("kind", ["models", "datasets", "weight_inits", "optimizers", "schedules"])
 def test_every_component_is_documented_with_its_options(kind: str) -> None:
-    from actbench import plugins
+    from actbench.schema import registry as plugins
 
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     for name in plugins.names(kind):

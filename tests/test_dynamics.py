@@ -8,12 +8,12 @@ import pytest
 import torch
 from test_cohort import CPU, records, spec
 
-from actbench.evaluation import measure_gradients
-from actbench.health.diagnosis import diagnose
-from actbench.health.dynamics import Dynamics
-from actbench.health.gradients import first_to_last
-from actbench.session import Session
-from actbench.spec import Cohort
+from actbench.health.units.diagnosis import diagnose
+from actbench.health.units.dynamics import Dynamics
+from actbench.health.units.gradients import first_to_last
+from actbench.schema.spec import Cohort
+from actbench.training.evaluation import measure_gradients
+from actbench.training.state import Session
 
 
 def test_born_dead_is_not_died_and_the_dead_may_come_back() -> None:

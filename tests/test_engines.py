@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from actbench.devices import WORKER
-from actbench.engines import Engine, Work
-from actbench.plugins import load, names
-from actbench.record import EpochDone, Event, Failed, Finished, Started
-from actbench.spec import Cohort, RunSpec, Runtime
+from actbench.execution.engines import Engine, Work
+from actbench.schema.record import EpochDone, Event, Failed, Finished, Started
+from actbench.schema.registry import load, names
+from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.system.devices import WORKER
 
 RUNTIME = Runtime(device="cpu")
 HERE = os.getpid()
@@ -127,8 +127,10 @@ def test_every_engine_gives_the_same_records(name: str, tmp_path: Path) -> None:
     )
     runtime = Runtime(device="cpu", data_folder=tmp_path)
     with engine(name, 1) as working:
-        events = list(working.execute(Work("actbench.train:run_cohort", runtime), [Cohort(specs)]))
-        alone = list(working.execute(Work("actbench.train:run_cohort", runtime), [Cohort((spec,)) for spec in specs]))
+        events = list(working.execute(Work("actbench.training.loop:run_cohort", runtime), [Cohort(specs)]))
+        alone = list(
+            working.execute(Work("actbench.training.loop:run_cohort", runtime), [Cohort((spec,)) for spec in specs])
+        )
     together = [event.record for event in events if isinstance(event, Finished)]
     single = [event.record for event in alone if isinstance(event, Finished)]
     for one, other in zip(together, single, strict=True):

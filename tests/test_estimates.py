@@ -13,12 +13,12 @@ import pytest
 from factories import record, save
 
 from actbench.cli.progress import in_words
-from actbench.estimates import STARTUP, Estimates, Measured
-from actbench.outlook import Outlook, seconds
-from actbench.record import EpochDone, Failed, Finished, RunRecord, Started
-from actbench.spec import Cohort, RunSpec
-from actbench.stopwatch import Stopwatch
-from actbench.timings import OF_A_STUDY, STUDIES, read_timings
+from actbench.execution.estimates import STARTUP, Estimates, Measured
+from actbench.execution.remaining_time import Outlook, seconds
+from actbench.execution.stopwatch import Stopwatch
+from actbench.execution.timings import OF_A_STUDY, STUDIES, read_timings
+from actbench.schema.record import EpochDone, Failed, Finished, RunRecord, Started
+from actbench.schema.spec import Cohort, RunSpec
 
 HERE = {"device": "cpu", "device_name": platform.machine(), "processors": os.cpu_count()}
 SLOW = {"gelu": 1.6, "elu": 1.3}

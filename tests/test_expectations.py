@@ -5,13 +5,13 @@ import math
 import pytest
 from factories import ELU, RELU, cells, grid, record, smooth
 
-from actbench.comparison.compare import compare
-from actbench.comparison.evidence import weigh
+from actbench.analysis.compare import compare
+from actbench.analysis.judgements.evidence import weigh
+from actbench.analysis.statistics import mean_interval
 from actbench.config import Study
-from actbench.config.claims import Bound, Change, Ordering, expectation, gate
+from actbench.config.hypotheses import Bound, Change, Ordering, expectation, gate
 from actbench.errors import ConfigError, UsageError
-from actbench.statistics import mean_interval
-from actbench.store import Records
+from actbench.storage.store import Records
 
 ACCURACY = {"relu": [0.950, 0.951, 0.949, 0.952], "elu": [0.958, 0.960, 0.957, 0.961]}
 

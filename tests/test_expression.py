@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from actbench import components
-from actbench.expression import FUNCTIONS, LONGEST, check_expression, compile_expression
+from actbench.nn.formulas import FUNCTIONS, LONGEST, check_expression, compile_expression
+from actbench.schema import components
 
 X = np.array([-2.5, -1.0, -0.3, 0.4, 1.0, 3.5])
 POSITIVE = np.abs(X)
@@ -191,8 +191,8 @@ def test_a_formula_is_its_own_label() -> None:
 
 def test_checking_needs_no_torch() -> None:
     code = (
-        "import sys; from actbench.components import resolve; "
-        "import actbench.initializers, actbench.optimizers, actbench.schedules; "
+        "import sys; from actbench.schema.components import resolve; "
+        "import actbench.nn.initializers, actbench.nn.optimizers, actbench.nn.schedules; "
         "resolve('activations', 'x * sigmoid(x)'); resolve('activations', 'prelu'); "
         "sys.exit(bool({'torch', 'numpy', 'scipy'} & sys.modules.keys()))"
     )

@@ -12,16 +12,17 @@ import pytest
 import torch
 from test_theory import FUNCTIONS, adaptive_mean
 
-from actbench.activations import row_of
-from actbench.components import resolve
 from actbench.errors import UsageError
-from actbench.health import forecast as forecasts
-from actbench.health import meanfield, theory
-from actbench.initializers import Initializer
-from actbench.plugins import names
-from actbench.record import Finished
-from actbench.spec import Cohort, RunSpec, Runtime
-from actbench.train import run_cohort
+from actbench.health.theory import closed_forms as theory
+from actbench.health.theory import forecast as forecasts
+from actbench.health.theory import meanfield
+from actbench.nn.activations import row_of
+from actbench.nn.initializers import Initializer
+from actbench.schema.components import resolve
+from actbench.schema.record import Finished
+from actbench.schema.registry import names
+from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.training.loop import run_cohort
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -9,9 +9,9 @@ from factories import record
 from scipy import stats
 from typer.testing import CliRunner
 
+from actbench.analysis.sequential import grow, look, more, parse
 from actbench.cli.run import run
 from actbench.errors import UnknownNameError, UsageError
-from actbench.growing import grow, look, more, parse
 
 NOISE = np.random.default_rng(4).normal(0, 0.01, 40)
 LOOKS = [3, 4, 5, 7, 9, 12, 15, 19, 24, 30]

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from actbench.activations import function_of, learned_parameters
-from actbench.components import resolve
-from actbench.health.outcome import is_collapsed
-from actbench.health.probe import Probe, slope_by_autograd
-from actbench.plugins import names
-from actbench.spec import Health
+from actbench.health.units.outcome import is_collapsed
+from actbench.health.units.probe import Probe, slope_by_autograd
+from actbench.nn.activations import function_of, learned_parameters
+from actbench.schema.components import resolve
+from actbench.schema.registry import names
+from actbench.schema.spec import Health
 
 FLAT_AT_ZERO = ("relu", "relu6", "squared_relu", "hardswish", "hardsigmoid", "hardtanh")
 

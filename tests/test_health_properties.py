@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from test_health import measured, one_activation
 from torch import Tensor
 
-from actbench.health.probe import Probe, UnitHealth, slope_by_autograd
-from actbench.plugins import names
-from actbench.spec import Health
+from actbench.health.units.probe import Probe, UnitHealth, slope_by_autograd
+from actbench.schema.registry import names
+from actbench.schema.spec import Health
 
 ACTIVATION = st.sampled_from([name for name in names("activations") if name != "expression"])
 SEED = st.integers(0, 10**6)

@@ -5,8 +5,8 @@ import pytest
 import scipy.stats
 from factories import ELU, RELU, SELU, cells, grid, only, record, row, smooth
 
-from actbench.comparison.compare import compare
-from actbench.statistics import holm, max_t, wilson_interval
+from actbench.analysis.compare import compare
+from actbench.analysis.statistics import holm, max_t, wilson_interval
 
 WIDE = {
     "relu": [0.900, 0.911, 0.905, 0.914, 0.909, 0.903, 0.912, 0.907],

@@ -24,7 +24,7 @@ from test_config_errors import PIECES, mutated
 
 from actbench.config import Study
 from actbench.errors import ConfigError, DatasetError
-from actbench.spec import RunSpec
+from actbench.schema.spec import RunSpec
 
 STUDY = """\
 study: hostile
@@ -196,7 +196,7 @@ def test_an_archive_can_t_write_outside_its_folder(tmp_path: Path, monkeypatch: 
     from torchvision.datasets import CIFAR10
 
     from actbench import datasets
-    from actbench.components import resolve
+    from actbench.schema.components import resolve
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
@@ -219,7 +219,7 @@ class Evil:
 
 def test_the_arrays_of_the_cache_are_never_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from actbench import datasets
-    from actbench.components import resolve
+    from actbench.schema.components import resolve
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     digits = resolve("datasets", "digits")
@@ -232,7 +232,7 @@ def test_the_arrays_of_the_cache_are_never_unpickled(tmp_path: Path, monkeypatch
 
 
 def test_a_result_that_claims_to_be_anything_is_data(tmp_path: Path) -> None:
-    from actbench.store import read_results
+    from actbench.storage.store import read_results
 
     run = tmp_path / "s" / "runs" / "r"
     run.mkdir(parents=True)

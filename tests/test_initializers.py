@@ -10,10 +10,10 @@ import torch
 from pydantic_core import PydanticCustomError
 from scipy import stats
 
-from actbench.components import resolve
 from actbench.errors import UsageError
-from actbench.initializers import WEIGHT_INITS, Initializer
-from actbench.spec import RunSpec
+from actbench.nn.initializers import WEIGHT_INITS, Initializer
+from actbench.schema.components import resolve
+from actbench.schema.spec import RunSpec
 
 DENSE, KERNEL = (60, 200), (24, 16, 3, 5)  # (out, in), (out, in, height, width)
 FANS = {DENSE: (200, 60), KERNEL: (16 * 15, 24 * 15)}
@@ -65,7 +65,7 @@ TORCHS_OWN = {
 @pytest.mark.parametrize("shape", [DENSE, KERNEL])
 @pytest.mark.parametrize("name", TORCHS_OWN)
 def test_draws_equal_those_of_torch_from_the_same_stream(name: str, shape: tuple[int, ...]) -> None:
-    from actbench.rng import stream
+    from actbench.nn.rng import stream
 
     theirs = TORCHS_OWN[name](torch.empty(shape, dtype=torch.float64), stream(3, "init.weight"))
     torch.testing.assert_close(initializer(weight_init=name, seed=3).weight(shape), theirs, rtol=1e-12, atol=1e-14)
@@ -120,7 +120,7 @@ def test_seeds_and_layers_differ_and_repeat(name: str) -> None:
     "activation", ["relu", "gelu", "tanh", "x * sigmoid(1.702 * x)", {"name": "elu", "alpha": 0.2}]
 )
 def test_matched_weights_keep_the_second_moment(activation: Any) -> None:
-    from actbench.activations import function_of
+    from actbench.nn.activations import function_of
 
     width, function, found = 200, function_of(resolve("activations", activation)), []
     x = torch.randn((50, width), generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -9,10 +9,10 @@ import pytest
 from factories import cells, record
 from test_reports import DEGENERATE, varied
 
-from actbench import plugins
-from actbench.comparison.compare import compare
-from actbench.reports._layout import columns
-from actbench.reports.latex import SPELLED, escaped
+from actbench.analysis.compare import compare
+from actbench.analysis.reports._layout import columns
+from actbench.analysis.reports.latex import SPELLED, escaped
+from actbench.schema import registry as plugins
 
 HOSTILE = record(0.95, activation={"name": '\\a{b}~^#$%&_<>|"* β', "path": "my_parts:f"})
 TABLES = {

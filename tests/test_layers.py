@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from actbench import layers
+from actbench.nn import layers
 
 GENERATOR = torch.Generator().manual_seed(1)
 

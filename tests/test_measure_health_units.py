@@ -15,13 +15,13 @@ from test_cohort import CPU, spec
 from torch import Tensor, nn
 
 from actbench import measure_health
-from actbench.activations import function_of, learned_parameters
-from actbench.components import resolve
 from actbench.errors import UsageError
-from actbench.logbook import Logbook
-from actbench.plugins import names
-from actbench.session import Session
-from actbench.spec import Cohort
+from actbench.nn.activations import function_of, learned_parameters
+from actbench.schema.components import resolve
+from actbench.schema.registry import names
+from actbench.schema.spec import Cohort
+from actbench.training.epoch_log import Logbook
+from actbench.training.state import Session
 
 
 @pytest.mark.parametrize("act", [nn.ReLU(), nn.PReLU(3, init=0.0), nn.GELU(), nn.Tanh(), nn.Softplus()])

@@ -6,12 +6,12 @@ import pytest
 import torch
 from test_cohort import CPU, spec
 
-from actbench.components import resolve
 from actbench.errors import ModelError
-from actbench.models import Model, build
-from actbench.plugins import load, names
-from actbench.session import Session
-from actbench.spec import Cohort
+from actbench.nn.models import Model, build
+from actbench.schema.components import resolve
+from actbench.schema.registry import load, names
+from actbench.schema.spec import Cohort
+from actbench.training.state import Session
 
 
 @pytest.mark.parametrize("name", names("models"))

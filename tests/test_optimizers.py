@@ -10,9 +10,9 @@ from pydantic_core import PydanticCustomError
 from torch import Tensor
 from torch.optim import lr_scheduler
 
-from actbench.components import resolve
-from actbench.optimizers import OPTIMIZERS, clip_gradients
-from actbench.schedules import SCHEDULES
+from actbench.nn.optimizers import OPTIMIZERS, clip_gradients
+from actbench.nn.schedules import SCHEDULES
+from actbench.schema.components import resolve
 
 SHAPES = [(3, 4, 5), (3, 4), (3,), (3, 2, 3, 2, 2)]  # dimension 0 is the run
 

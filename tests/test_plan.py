@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from actbench.plan import GPU_COHORT, cohorts, schedule
-from actbench.spec import Cohort, RunSpec
+from actbench.execution.cohorts import GPU_COHORT, cohorts, schedule
+from actbench.schema.spec import Cohort, RunSpec
 
 ACTIVATIONS = ["relu", "tanh", "elu", "gelu", "prelu", "selu", "silu", "leaky_relu", "sigmoid", "softplus", "relu6"]
 

@@ -18,9 +18,9 @@ from factories import record, save
 from actbench import cli
 from actbench.cli.progress import LiveRows, PlainLines
 from actbench.config import Study
-from actbench.record import EpochDone, Event, Finished, Started
-from actbench.runner import Runner
-from actbench.spec import RunSpec, Runtime
+from actbench.execution.runner import Runner
+from actbench.schema.record import EpochDone, Event, Finished, Started
+from actbench.schema.spec import RunSpec, Runtime
 
 STUDY = """\
 study: tiny
@@ -183,7 +183,7 @@ def drawn(bars: object, screen: StringIO) -> str:
         (["plan", "study.yaml"], ["torch", "scipy", "matplotlib", "sklearn", "torchvision", "pandas"]),
         (
             ["run", "study.yaml"],
-            ["torch", "scipy", "matplotlib", "sklearn", "rich.table", "actbench.comparison.compare"],
+            ["torch", "scipy", "matplotlib", "sklearn", "rich.table", "actbench.analysis.compare"],
         ),
     ],
     ids=["plan", "run with nothing to do"],

@@ -15,14 +15,14 @@ from test_cohort import CPU, every_activation, spec
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from actbench import arithmetic
-from actbench.recording import Recorder
-from actbench.scratch import ALIGNED, Scratch
-from actbench.session import Session
-from actbench.spec import Cohort, RunSpec
-from actbench.steps.ordinary import OrdinarySteps, take
-from actbench.steps.recorded import RecordedSteps
-from actbench.train import train_epoch
+from actbench.schema.spec import Cohort, RunSpec
+from actbench.training import numerics as arithmetic
+from actbench.training.loop import train_epoch
+from actbench.training.state import Session
+from actbench.training.steps.arena import ALIGNED, Scratch
+from actbench.training.steps.eager import OrdinarySteps, take
+from actbench.training.steps.op_trace import Recorder
+from actbench.training.steps.replayed import RecordedSteps
 
 ODD = {"name": "mlp", "hidden": [7, 5]}
 

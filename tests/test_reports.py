@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from factories import cells, record
 
-from actbench import plugins
-from actbench.comparison.compare import compare
-from actbench.reports import _text
-from actbench.statistics import Interval
-from actbench.store import Records
+from actbench.analysis.compare import compare
+from actbench.analysis.reports import _text
+from actbench.analysis.statistics import Interval
+from actbench.schema import registry as plugins
+from actbench.storage.store import Records
 
 RELU = [0.90, 0.91, 0.92]
 ELU = [0.912, 0.918, 0.933]
@@ -62,7 +62,7 @@ def test_the_table_reads_as_designed():
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 140, 200])
 def test_the_table_never_exceeds_the_width_and_keeps_every_row(monkeypatch, width):
-    monkeypatch.setattr("actbench.reports.table.PLAIN_WIDTH", width)
+    monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
     text = rendered("table", varied(), metric=["test.accuracy", "test.loss"])
     assert max(map(len, text.splitlines())) <= width
     for mean in ("90.15", "91.15", "91.10"):
@@ -74,7 +74,7 @@ def test_a_wide_table_has_all_details_and_a_narrow_one_the_essentials(monkeypatc
         (150, ("(0.00–3.00)", "better in"), ()),
         (70, ("90.15",), ("(0.00–3.00)", "better in")),
     ):
-        monkeypatch.setattr("actbench.reports.table.PLAIN_WIDTH", width)
+        monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
         text = rendered("table", varied())
         assert all(one in text for one in present)
         assert not any(one in text for one in absent)

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from actbench.spec import SEMANTICS_VERSION, RunSpec
+from actbench.schema.spec import SEMANTICS_VERSION, RunSpec
 
 RICH = {
     "dataset": {"name": "mnist", "train_size": 1000},

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from actbench.statistics import (
+from actbench.analysis.statistics import (
     interaction_p,
     max_t,
     mean_interval,

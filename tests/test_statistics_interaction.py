@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from actbench.statistics import interaction_p, sign_flip_p
+from actbench.analysis.statistics import interaction_p, sign_flip_p
 
 
 def table(seeds, *shape, noise=1.0):

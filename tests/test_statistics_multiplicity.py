@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actbench.statistics import benjamini_hochberg, family_p, holm, max_t, sign_flip_p, t_p
+from actbench.analysis.statistics import benjamini_hochberg, family_p, holm, max_t, sign_flip_p, t_p
 
 INFARCTION = [
     *(0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from actbench.statistics import paired_difference, sign_flip_p, smallest_p, t_p
+from actbench.analysis.statistics import paired_difference, sign_flip_p, smallest_p, t_p
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 """Hours of sleep that a drug gained over another: Student (1908)."""

@@ -5,7 +5,7 @@ import math
 import pytest
 import scipy.stats
 
-from actbench.statistics import is_equivalent, paired_difference, seeds_needed, smallest_p, t_power
+from actbench.analysis.statistics import is_equivalent, paired_difference, seeds_needed, smallest_p, t_power
 
 
 def noncentral(effect, n, alpha):

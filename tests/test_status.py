@@ -16,13 +16,13 @@ from factories import record, save
 from test_claims import DEAD, leave
 
 from actbench import cli
-from actbench.claims import Claims
 from actbench.errors import ResultsError
-from actbench.headline import schema_and_outcome
-from actbench.processes import Process
-from actbench.spec import RunSpec
-from actbench.standing import Standing, standings
-from actbench.store import Store
+from actbench.schema.spec import RunSpec
+from actbench.storage.locks import Claims
+from actbench.storage.result_header import schema_and_outcome
+from actbench.storage.status import Standing, standings
+from actbench.storage.store import Store
+from actbench.system.processes import Process
 
 CONFIG = "study: demo\nactivation: relu\nseeds: 10\n"
 

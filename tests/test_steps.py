@@ -10,16 +10,17 @@ import pytest
 import torch
 from test_cohort import CPU, numbers, records, spec
 
-from actbench import arithmetic, dense
-from actbench.devices import WORKER, of_this_worker
 from actbench.errors import DeviceError
-from actbench.optimizers import set_rate
-from actbench.session import Session
-from actbench.spec import Cohort
-from actbench.steps.captured import make_capturable
-from actbench.steps.ordinary import take
-from actbench.steps.recorded import RecordedSteps
-from actbench.train import train_epoch
+from actbench.nn import cpu_linear as dense
+from actbench.nn.optimizers import set_rate
+from actbench.schema.spec import Cohort
+from actbench.system.devices import WORKER, of_this_worker
+from actbench.training import numerics as arithmetic
+from actbench.training.loop import train_epoch
+from actbench.training.state import Session
+from actbench.training.steps.cuda_graph import make_capturable
+from actbench.training.steps.eager import take
+from actbench.training.steps.replayed import RecordedSteps
 
 
 def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -> None:

@@ -20,11 +20,11 @@ import stopping_parts
 
 from actbench import cli
 from actbench.config import Study
-from actbench.engines import Work
-from actbench.plugins import load, names
-from actbench.record import EpochDone, Event, Failed, Finished, Saved, Started
-from actbench.runner import Runner
-from actbench.spec import Cohort, RunSpec, Runtime
+from actbench.execution.engines import Work
+from actbench.execution.runner import Runner
+from actbench.schema.record import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.registry import load, names
+from actbench.schema.spec import Cohort, RunSpec, Runtime
 
 HERE = Path(__file__).parent
 
@@ -236,7 +236,7 @@ def test_an_activation_that_hangs_fails_alone_and_says_where(folder: Path, data_
 
 def steps(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     """Work that makes a step every 20 ms and saves when it is stopped."""
-    from actbench import stopping
+    from actbench.system import cancellation as stopping
 
     yield Started(cohort)
     for epoch in range(500):

@@ -10,8 +10,8 @@ import pytest
 from factories import cells, record, save
 
 from actbench.errors import ResultsError, UsageError
-from actbench.spec import RunSpec
-from actbench.store import Store, find_run, read_results
+from actbench.schema.spec import RunSpec
+from actbench.storage.store import Store, find_run, read_results
 
 
 def run_folder(root, one):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from actbench import Study, run
-from actbench.record import RunRecord
+from actbench.schema.record import RunRecord
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from scipy import integrate, optimize
 
+from actbench.diagnostics.verification import silence
 from actbench.errors import UsageError
-from actbench.health import theory
-from actbench.verification import silence
+from actbench.health.theory import closed_forms as theory
 
 SIGNS = (False, True)
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from test_compare_schema import Document
 from typer.testing import CliRunner
 
-from actbench import plugins
+from actbench.analysis.compare import compare
+from actbench.analysis.table.tuning import edge_of, validation_metric
 from actbench.cli.compare import compare as compare_command
-from actbench.comparison.compare import compare
-from actbench.comparison.tuning import edge_of, validation_metric
 from actbench.errors import UnknownNameError, UsageError
-from actbench.store import Records
+from actbench.schema import registry as plugins
+from actbench.storage.store import Records
 
 LR = "training.optimizer.lr"
 RATES = (0.01, 0.1, 1.0)

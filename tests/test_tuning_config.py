@@ -4,10 +4,10 @@ import pytest
 from factories import save
 from test_tuning import LR, study
 
-from actbench.comparison.compare import compare
+from actbench.analysis.compare import compare
 from actbench.config import Study
 from actbench.errors import ConfigError
-from actbench.store import read_results
+from actbench.storage.store import read_results
 
 
 def test_the_stored_config_is_read_by_compare(tmp_path):

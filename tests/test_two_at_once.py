@@ -20,15 +20,15 @@ import pytest
 from test_claims import leave
 
 import actbench
-from actbench.claims import Claims
 from actbench.config import Study
-from actbench.engines import Work
-from actbench.plugins import load, names
-from actbench.processes import Process
-from actbench.record import Event, Failed, Finished, Started
-from actbench.runner import Runner
-from actbench.spec import Cohort, RunSpec, Runtime
-from actbench.standing import standings
+from actbench.execution.engines import Work
+from actbench.execution.runner import Runner
+from actbench.schema.record import Event, Failed, Finished, Started
+from actbench.schema.registry import load, names
+from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.storage.locks import Claims
+from actbench.storage.status import standings
+from actbench.system.processes import Process
 
 STUDY = """\
 study: shared

@@ -7,10 +7,10 @@ import torch
 from test_cohort import CPU, numbers, records, spec
 
 from actbench.errors import UsageError
-from actbench.record import Failed
-from actbench.session import Session
-from actbench.spec import Cohort, RunSpec
-from actbench.train import check_cohort, run_cohort
+from actbench.schema.record import Failed
+from actbench.schema.spec import Cohort, RunSpec
+from actbench.training.loop import check_cohort, run_cohort
+from actbench.training.state import Session
 
 
 def own(attribute: str, **options: object) -> RunSpec:

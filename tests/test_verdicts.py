@@ -3,10 +3,10 @@
 import pytest
 from factories import ELU, RELU, cells, grid, only, record, smooth
 
-from actbench.comparison.amounts import p_value
-from actbench.comparison.compare import compare
+from actbench.analysis.compare import compare
+from actbench.analysis.judgements.formatting import p_value
+from actbench.analysis.statistics import paired_difference, seeds_needed
 from actbench.errors import UsageError
-from actbench.statistics import paired_difference, seeds_needed
 
 NOISE = [0.0010, -0.0020, 0.0005, 0.0015, -0.0010, 0.0008, -0.0004, 0.0020, 0.0003, -0.0007]
 BASE = [0.95 + noise for noise in NOISE]

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from actbench import cli
+from actbench.diagnostics.verification import GROUPS, Check, Folders, published, share_check
+from actbench.diagnostics.verification import verify as checks_of
 from actbench.errors import DatasetError, UnknownNameError
-from actbench.health import theory
-from actbench.verification import GROUPS, Check, Folders, published, share_check
-from actbench.verification import verify as checks_of
+from actbench.health.theory import closed_forms as theory
 
 Verify = Callable[..., tuple[int, str, str]]
 

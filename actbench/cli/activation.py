@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from actbench.components import Component
+    from actbench.schema.components import Component
 
 
 TITLES = {"second_moment": "E[f(Z)²]", "gain": "gain E[f²]^−½", "minimum": "minimum", "minimum_at": "minimum at z"}
@@ -16,7 +16,7 @@ TITLES = {"second_moment": "E[f(Z)²]", "gain": "gain E[f²]^−½", "minimum": 
 
 def facts(name: str) -> dict[str, Any]:
     """All there is to know about a row of ACTIVATIONS, as plain data."""
-    from actbench import plugins
+    from actbench.schema import registry as plugins
 
     row = plugins.load("activations", name)
     return {
@@ -53,8 +53,8 @@ def print_facts(console: Console, found: dict[str, Any]) -> None:
 
 def _constants(name: str) -> dict[str, float]:
     """At the default options: E[f(Z)²] and the gain that keeps the variance; the lowest point where there is a dip."""
-    from actbench.activations import second_moment
-    from actbench.components import resolve
+    from actbench.nn.activations import second_moment
+    from actbench.schema.components import resolve
 
     component = resolve("activations", name)
     moment = second_moment(component)
@@ -65,7 +65,7 @@ def _lowest(component: Component) -> dict[str, float]:
     """The minimum and its place, of a function that falls and rises again within [-10, 10]."""
     import torch
 
-    from actbench.activations import function_of, learned_parameters
+    from actbench.nn.activations import function_of, learned_parameters
 
     starts = {key: torch.tensor(start) for key, (_, start) in learned_parameters(component, 1).items()}
     z = torch.linspace(-10, 10, 200_001, dtype=torch.float64)

@@ -12,9 +12,9 @@ import typer
 from actbench.cli.output import listed, pairs, stdout
 
 if TYPE_CHECKING:
-    from actbench.comparison.result import Comparisons
-    from actbench.reports import Report
-    from actbench.store import Records
+    from actbench.analysis.reports import Report
+    from actbench.analysis.table.result import Comparisons
+    from actbench.storage.store import Records
 
 GATES_VARIABLE = "ACTBENCH_COMPARE_FAIL_IF"
 """Its gates stand between semicolons. Typer would split it at spaces, which every gate has."""
@@ -83,9 +83,9 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare finished runs: means with intervals, paired differences to a baseline, outcomes, dead units."""
-    from actbench.comparison.compare import compare as compare_records
-    from actbench.comparison.extras import Extras
-    from actbench.plugins import load
+    from actbench.analysis.compare import compare as compare_records
+    from actbench.analysis.table.extras import Extras
+    from actbench.schema.registry import load
 
     chosen = "json" if as_json else form
     new, base = _records(paths or [Path("results")], against or [], curves=reach is not None)
@@ -112,7 +112,7 @@ def _records(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[R
     Two paths that hold the same runs of a study are its old and its new results (BASE NEW): pooling them would only
     find those runs twice.
     """
-    from actbench.store import read_results
+    from actbench.storage.store import read_results
 
     if not against and len(paths) == 2:
         base, new = (read_results(path, curves=curves) for path in paths)
@@ -164,7 +164,7 @@ def _tell_gates(found: Comparisons) -> bool:
 
 
 def _write(report: Report, found: Comparisons, output: Path | None) -> None:
-    from actbench.files import write_atomically
+    from actbench.system.files import write_atomically
 
     if output is None:
         report.render(found, stdout())

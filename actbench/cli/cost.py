@@ -12,8 +12,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from actbench.components import Component
-    from actbench.cost.result import Costs, Pass, Size
+    from actbench.diagnostics.cost.result import Costs, Pass, Size
+    from actbench.schema.components import Component
 
 EXPLAINED = (
     "ns: nanoseconds an element, the median of {rounds} rounds in which all take turns [the {low} to the {high} round; "
@@ -39,9 +39,9 @@ def cost(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Measure what activations cost: time and memory an element, in cache and in memory."""
+    from actbench.analysis.reports.table import console_for
     from actbench.cli.output import as_json, stdout
-    from actbench.cost.measure import measure
-    from actbench.reports.table import console_for
+    from actbench.diagnostics.cost.measure import measure
 
     chosen = [component(text) for text in activations or every_name()]
     found = measure(chosen, rounds=rounds, device=device, tell=_progress(len(chosen), rounds))
@@ -59,10 +59,10 @@ def component(text: str) -> Component:
     """
     from pydantic_core import PydanticCustomError
 
-    from actbench.components import resolve
     from actbench.config.nodes import Unreadable, read
     from actbench.config.problems import Source
     from actbench.errors import UsageError
+    from actbench.schema.components import resolve
 
     try:
         return resolve("activations", read(Source("ACTIVATION", text)).content)
@@ -75,7 +75,7 @@ def component(text: str) -> Component:
 
 def print_costs(console: Console, found: Costs) -> None:
     """A table for each pass and size, what its columns mean, then what the figures amount to."""
-    from actbench.cost.result import PASSES, TITLES, coverage, cut, verdicts
+    from actbench.diagnostics.cost.result import PASSES, TITLES, coverage, cut, verdicts
 
     machine, d = found.machine, cut(found.rounds)
     console.print(f"{machine['processor']}, {machine['device']}, {machine['threads']} thread, float32", style="bold")
@@ -101,8 +101,8 @@ def _table(found: Costs, size: Size, measured: Pass) -> Any:
     """Cheapest first."""
     from rich.text import Text
 
-    from actbench.cost.result import REFERENCES, estimate, in_words
-    from actbench.reports.table import grid
+    from actbench.analysis.reports.table import grid
+    from actbench.diagnostics.cost.result import REFERENCES, estimate, in_words
 
     table = grid()
     table.add_column("activation", overflow="fold")
@@ -126,7 +126,7 @@ def _bytes(size: Size) -> str:
 
 def every_name() -> list[str]:
     """Every row that needs no option to be given."""
-    from actbench.activations import ACTIVATIONS
+    from actbench.nn.activations import ACTIVATIONS
 
     return [name for name, row in ACTIVATIONS.items() if None not in row.options.values()]
 

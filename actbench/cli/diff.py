@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from actbench.differing import Differences, Pair, Parting
+    from actbench.analysis.run_diff import Differences, Pair, Parting
 
 RUN = "A run's id, its first letters, its last eight digits or its path."
 
@@ -23,10 +23,10 @@ def diff(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show in which settings two runs differ, what came out, and the epoch at which their curves part."""
+    from actbench.analysis.reports.table import console_for
+    from actbench.analysis.run_diff import differences
     from actbench.cli.output import as_json, stdout
-    from actbench.differing import differences
-    from actbench.reports.table import console_for
-    from actbench.store import find_run
+    from actbench.storage.store import find_run
 
     found = differences(find_run(results, first), find_run(results, second))
     if json:
@@ -50,7 +50,7 @@ def print_differences(console: Console, found: Differences) -> None:
 
 
 def _print_table(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from actbench.reports.table import grid
+    from actbench.analysis.reports.table import grid
 
     console.print(f"\n{title}\n", style="bold")
     if not rows:
@@ -69,14 +69,14 @@ def _lines(pairs: Mapping[str, Pair]) -> list[tuple[str, ...]]:
 
 
 def _word(value: Any) -> str:
-    from actbench.comparison.factors import show
+    from actbench.analysis.table.factors import show
 
     return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else show(value)
 
 
 def _metrics(found: Differences) -> list[tuple[str, ...]]:
-    from actbench.differing import difference
-    from actbench.reports._text import quantity
+    from actbench.analysis.reports._text import quantity
+    from actbench.analysis.run_diff import difference
 
     return [
         (name, *(quantity(name, value) for value in pair), _change(name, difference(pair)))
@@ -86,8 +86,8 @@ def _metrics(found: Differences) -> list[tuple[str, ...]]:
 
 def _change(metric: str, gap: float | None) -> str:
     """A signed difference; that of two percentages is in percentage points."""
-    from actbench.comparison.amounts import MINUS
-    from actbench.reports._text import NOTHING, quantity
+    from actbench.analysis.judgements.formatting import MINUS
+    from actbench.analysis.reports._text import NOTHING, quantity
 
     if gap is None:
         return NOTHING
@@ -97,7 +97,7 @@ def _change(metric: str, gap: float | None) -> str:
 
 def _sentences(parting: Parting) -> Iterable[str]:
     """Where the curves part, or how far they were followed without parting."""
-    from actbench.differing import ROUNDING
+    from actbench.analysis.run_diff import ROUNDING
 
     rounding = f"rounding (relative {ROUNDING:g})"
     if not parting.compared:
@@ -122,7 +122,7 @@ def _loss(pair: Pair) -> str:
 
 def _layers(parting: Parting) -> tuple[list[str], list[list[str]]]:
     """A heading a field, a row a layer."""
-    from actbench.differing import LAYER_FIELDS
+    from actbench.analysis.run_diff import LAYER_FIELDS
 
     there = [field for field in LAYER_FIELDS if any(field in layer for layer in parting.layers.values())]
     rows = [
@@ -133,8 +133,8 @@ def _layers(parting: Parting) -> tuple[list[str], list[list[str]]]:
 
 
 def _amount(field: str, value: float | None) -> str:
-    from actbench.record import METRICS
-    from actbench.reports._text import NOTHING, quantity
+    from actbench.analysis.reports._text import NOTHING, quantity
+    from actbench.schema.record import METRICS
 
     metric = f"health.{field}"
     if value is None:

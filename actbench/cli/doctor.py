@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from actbench.installation.facts import Installation, Place
+    from actbench.diagnostics.installation.facts import Installation, Place
 
 GIBIBYTE = 2**30
 UNKNOWN = "unknown"
@@ -24,7 +24,7 @@ def doctor(
 ) -> None:
     """Show versions, devices, memory, datasets and folders, and each problem with its remedy; exit code 0."""
     from actbench.cli.output import as_json, stdout
-    from actbench.installation.examine import examine
+    from actbench.diagnostics.installation.examine import examine
 
     found = examine(data_dir, results=results)
     if json:

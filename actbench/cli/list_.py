@@ -25,9 +25,9 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List what there is to choose from."""
-    from actbench import plugins
     from actbench.cli.output import as_json, stdout
     from actbench.errors import UnknownNameError
+    from actbench.schema import registry as plugins
 
     if kind not in KINDS:
         raise UnknownNameError("kind", kind, tuple(KINDS), plugins.nearest(kind, KINDS))
@@ -42,7 +42,7 @@ def list_(
 
 def summaries(kind: str) -> dict[str, str]:
     """Name -> one line about it; a folder's files are parsed, not imported."""
-    from actbench import plugins
+    from actbench.schema import registry as plugins
 
     if kind in plugins.FOLDERS:
         return {name: _file_summary(kind, name) for name in plugins.names(kind)}
@@ -53,7 +53,9 @@ def _file_summary(kind: str, name: str) -> str:
     import ast
     from importlib import resources
 
-    source = resources.files(f"actbench.{kind}").joinpath(f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+    from actbench.schema import registry as plugins
+
+    source = resources.files(plugins.FOLDERS[kind]).joinpath(f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "")
 
 

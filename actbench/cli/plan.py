@@ -14,8 +14,8 @@ from actbench.cli import run as running
 
 if TYPE_CHECKING:
     from actbench.cli.until import Growth
-    from actbench.estimates import Basis
-    from actbench.runner import Runner
+    from actbench.execution.estimates import Basis
+    from actbench.execution.runner import Runner
 
 SAMPLED = 50
 """Finished runs whose files are measured: enough to tell the size of one."""
@@ -40,7 +40,7 @@ def plan(
     """What `run` would do: runs done and to do, estimated time and disk. Trains nothing and writes nothing."""
     from actbench.cli.output import as_json, stdout
     from actbench.cli.until import growth_of
-    from actbench.spec import Runtime
+    from actbench.schema.spec import Runtime
 
     runtime = Runtime(device, engine, running.workers(jobs), cohort_size)
     runner = running.prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
@@ -123,7 +123,7 @@ def _expected(runner: Runner) -> tuple[float | None, Basis | None]:
 
     Both are None when nothing like it has finished; no work takes no time on no basis.
     """
-    from actbench.outlook import seconds
+    from actbench.execution.remaining_time import seconds
 
     expected = seconds(runner.cohorts, runner.jobs, runner.estimates)
     if not expected:

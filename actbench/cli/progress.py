@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from actbench.record import EpochDone, Event, Failed, Finished, Saved, Started
-from actbench.spec import Cohort
+from actbench.schema.record import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.spec import Cohort
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from actbench.runner import Runner
+    from actbench.execution.runner import Runner
 
 
 class Shown(Protocol):
@@ -60,7 +60,7 @@ class TimeLeft:
 
     def __init__(self, runner: Runner) -> None:
         """Nothing is done yet."""
-        from actbench.outlook import Outlook
+        from actbench.execution.remaining_time import Outlook
 
         self._outlook = Outlook(runner.cohorts, runner.jobs, runner.estimates)
         self._left, self._at = self._outlook.left, time.monotonic()

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from actbench.record import RunRecord
+    from actbench.schema.record import RunRecord
 
 LAYER_TABLES = {
     "Health of the hidden layers": (
@@ -50,10 +50,10 @@ def show(
 
 
 def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
-    from actbench import plugins
+    from actbench.analysis.reports.table import console_for
     from actbench.cli.activation import facts, print_facts
     from actbench.cli.output import as_json, stdout
-    from actbench.reports.table import console_for
+    from actbench.schema import registry as plugins
 
     found = [facts(name) if name in plugins.names("activations") else _run(results, name) for name in names]
     if json:
@@ -69,9 +69,9 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
 
 
 def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, *, json: bool) -> None:
+    from actbench.analysis.reports.table import console_for
     from actbench.cli.output import as_json, stdout
     from actbench.cli.theory import expectations, print_expectations
-    from actbench.reports.table import console_for
 
     found = expectations(config, overrides, data_dir)
     if json:
@@ -81,9 +81,9 @@ def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, 
 
 
 def _run(results: Path, name: str) -> RunRecord:
-    from actbench import plugins
     from actbench.errors import UsageError
-    from actbench.store import find_run
+    from actbench.schema import registry as plugins
+    from actbench.storage.store import find_run
 
     try:
         return find_run(results, name)
@@ -111,8 +111,8 @@ def print_run(console: Console, record: RunRecord) -> None:
 
 def _settings(record: RunRecord) -> dict[str, str]:
     """What was chosen: the main choices always, the rest where it differs from the defaults."""
-    from actbench.comparison.factors import cell, show
-    from actbench.spec import RunSpec
+    from actbench.analysis.table.factors import cell, show
+    from actbench.schema.spec import RunSpec
 
     usual, own = cell(RunSpec()), cell(record.spec)
     main = ("dataset", "model", "activation", "weight_init", "bias_init")
@@ -130,14 +130,14 @@ def _is_option(key: str, cell: dict[str, Any]) -> bool:
 
 
 def _final(record: RunRecord) -> dict[str, str]:
-    from actbench.record import METRICS
-    from actbench.reports._text import quantity
+    from actbench.analysis.reports._text import quantity
+    from actbench.schema.record import METRICS
 
     return {name: quantity(name, value) for name, value in record.final.items() if name in METRICS}
 
 
 def _print_layers(console: Console, record: RunRecord) -> None:
-    from actbench.reports._text import quantity
+    from actbench.analysis.reports._text import quantity
 
     layers = record.health.get("layers") or ()
     if not layers:
@@ -179,7 +179,7 @@ def thinned(rows: Sequence[Any], most: int = 21) -> list[Any]:
 
 
 def _print_rows(console: Console, title: str, keys: list[str], rows: list[Any]) -> None:
-    from actbench.reports.table import grid
+    from actbench.analysis.reports.table import grid
 
     table = grid()
     for position, key in enumerate(keys):
@@ -191,8 +191,8 @@ def _print_rows(console: Console, title: str, keys: list[str], rows: list[Any]) 
 
 
 def _cell(key: str, value: Any) -> str:
-    from actbench.record import METRICS
-    from actbench.reports._text import NOTHING, quantity
+    from actbench.analysis.reports._text import NOTHING, quantity
+    from actbench.schema.record import METRICS
 
     metric = key if key in METRICS else f"health.{key}"
     if value is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from actbench.standing import Running, Standing
+    from actbench.storage.status import Running, Standing
 
 HEADINGS = ("study", "done", "running", "failed", "stale", "to do")
 MOST_STALE = 5
@@ -24,7 +24,7 @@ def status(
 ) -> None:
     """Say what is done, running, failed, stale and to do, with each failure's log."""
     from actbench.cli.output import as_json, stdout
-    from actbench.standing import standings
+    from actbench.storage.status import standings
 
     found = standings(path)
     if json:

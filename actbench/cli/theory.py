@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from actbench.components import Component
-    from actbench.health.forecast import Forecast
-    from actbench.spec import RunSpec
+    from actbench.health.theory.forecast import Forecast
+    from actbench.schema.components import Component
+    from actbench.schema.spec import RunSpec
 
 NOTES = (
     "Mean-field theory: infinitely wide layers with independent weights at initialisation, evaluation mode, an input "
@@ -54,7 +54,7 @@ def expectations(config: Path, overrides: Sequence[str], data_dir: Path | None) 
     from functools import cache, partial
 
     from actbench.config import Study
-    from actbench.health.forecast import depends_on_inputs, forecast
+    from actbench.health.theory.forecast import depends_on_inputs, forecast
 
     distinct: dict[str, RunSpec] = {}
     for spec in Study.from_yaml(config, overrides).specs():
@@ -77,7 +77,7 @@ def _image_size(dataset: Component, data_dir: Path | None) -> int:
 
 def print_expectations(console: Console, found: Sequence[Expectation]) -> None:
     """A table for each dataset and model, then what the columns mean and what they assume."""
-    from actbench.health.diagnosis import EXPLODING, VANISHING
+    from actbench.health.units.diagnosis import EXPLODING, VANISHING
 
     titles = dict.fromkeys(_title(one) for one in found)
     for title in titles:
@@ -89,7 +89,7 @@ def print_expectations(console: Console, found: Sequence[Expectation]) -> None:
 
 
 def _architecture(spec: RunSpec) -> str:
-    from actbench.spec import canonical_json
+    from actbench.schema.spec import canonical_json
 
     own = ("dataset", "model", "activation", "weight_init", "bias_init")
     return canonical_json({key: value for key, value in spec.to_json().items() if key in own})
@@ -102,8 +102,8 @@ def _title(one: Expectation) -> str:
 def _table(rows: Sequence[Expectation]) -> Any:
     from rich.text import Text
 
-    from actbench.comparison.factors import show
-    from actbench.reports.table import grid
+    from actbench.analysis.reports.table import grid
+    from actbench.analysis.table.factors import show
 
     table = grid()
     for index, name in enumerate(("activation", "weight_init", "bias_init", *COLUMNS)):

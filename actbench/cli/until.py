@@ -13,10 +13,10 @@ import typer
 from actbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from actbench.analysis.sequential import Condition, Look
     from actbench.config import Study
-    from actbench.growing import Condition, Look
-    from actbench.runner import Runner
-    from actbench.store import Records
+    from actbench.execution.runner import Runner
+    from actbench.storage.store import Records
 
 
 Train = Callable[["Runner"], Counter[str]]
@@ -50,7 +50,7 @@ def growth_of(until: str | None, max_seeds: int | None, runner: Runner, *, smoke
     """
     if until is None and max_seeds is None:
         return None  # the usual case, which need not pay for what compares runs
-    from actbench.growing import FORM, MOST_SEEDS, parse
+    from actbench.analysis.sequential import FORM, MOST_SEEDS, parse
 
     if until is None:
         raise UsageError(f"--max-seeds says where --until ends: add --until with {FORM}")
@@ -91,7 +91,7 @@ def run_until(growth: Growth, runner: Runner, larger: Callable[[list[int]], Runn
     Raises:
         typer.Exit: When a run fails; with more seeds more would.
     """
-    from actbench.growing import grow
+    from actbench.analysis.sequential import grow
 
     began, outcomes = time.perf_counter(), Counter[str]()
 
@@ -113,7 +113,7 @@ def run_until(growth: Growth, runner: Runner, larger: Callable[[list[int]], Runn
 
 def _records(runner: Runner) -> Records:
     """The study's own runs, whatever else lies in its folder, with what its config says about comparing."""
-    from actbench.store import read_results
+    from actbench.storage.store import read_results
 
     wanted = {spec.digest for spec in runner.specs}
     found = read_results(runner.store.folder)
@@ -146,6 +146,6 @@ def _widest(look: Look, growth: Growth) -> str:
 
 def _amount(width: float, growth: Growth) -> str:
     """A half-width in the unit of differences: ``±0.45 points``."""
-    from actbench.comparison.amounts import short
+    from actbench.analysis.judgements.formatting import short
 
     return f"±{short(growth.condition.metric, width)}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from actbench.verification import Check
+    from actbench.diagnostics.verification import Check
 
 STYLES = {"ok": "green", "MISS": "bold red", "skipped": "yellow"}
 DIGITS = 5
@@ -31,9 +31,9 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="For programs: a list with one object a check.")] = False,
 ) -> None:
     """Reproduce published numbers and closed forms; exit code 1 when one is missed."""
-    from actbench import verification
     from actbench.cli.output import as_json, stdout
     from actbench.datasets import data_folder
+    from actbench.diagnostics import verification
 
     folders = verification.Folders(data_folder(data_dir), fashion_mnist)
     found = list(verification.verify(groups or verification.GROUPS, folders))
@@ -46,8 +46,8 @@ def verify(
 
 
 def _print(found: Sequence[Check]) -> None:
+    from actbench.analysis.reports.table import console_for
     from actbench.cli.output import stdout
-    from actbench.reports.table import console_for
 
     console = console_for(stdout())
     console.print(_table(found))
@@ -63,7 +63,7 @@ def _table(found: Sequence[Check]) -> Any:
     """Numbers at their right edge; long names and sources go on below."""
     from rich.text import Text
 
-    from actbench.reports.table import grid
+    from actbench.analysis.reports.table import grid
 
     table = grid()
     for name in ("check", "expected", "measured", "tolerance", "source", ""):

@@ -10,7 +10,7 @@ from actbench.errors import UsageError
 if TYPE_CHECKING:
     import typer
 
-    from actbench.runner import Runner
+    from actbench.execution.runner import Runner
 
 
 def refuse_what_has_no_effect(context: typer.Context, runner: Runner) -> None:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from actbench.components import shown
 from actbench.config.problems import Fault
-from actbench.spec import Cadence, Runtime
+from actbench.schema.components import shown
+from actbench.schema.spec import Cadence, Runtime
 
 SECTION, KEY = "training", "checkpoint_every"
 DOTTED = f"{SECTION}.{KEY}"

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from actbench.components import Component, Options, message, shown
 from actbench.config import cadence
 from actbench.config.design import MOST_SPECS, Design, baseline_faults, sweep_faults, tune_faults
 from actbench.config.keys import put, section_of, split
 from actbench.config.problems import Fault, Path
-from actbench.spec import Cadence, RunSpec
+from actbench.schema.components import Component, Options, message, shown
+from actbench.schema.spec import Cadence, RunSpec
 
 Checked = TypeVar("Checked", bound=Options)
 Choices = Mapping[str, list[Any]]

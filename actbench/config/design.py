@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from actbench import plugins
-from actbench.components import Options, resolve, shown
 from actbench.config import cadence
-from actbench.config.claims import expectation
+from actbench.config.hypotheses import expectation
 from actbench.config.keys import component_kind, refusal
 from actbench.errors import UsageError
+from actbench.schema import registry as plugins
+from actbench.schema.components import Options, resolve, shown
 
 MOST_SPECS = 100_000
 """Runs in one study. Beyond it the sweep is a slip of the pen: a second each would take more than a day."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from actbench.components import Component
 from actbench.config.nodes import Unreadable, read
 from actbench.config.problems import UNKNOWN_KEY, Fault, Finding, Path, Source, Spot, rejection
 from actbench.errors import ConfigError, Problem
+from actbench.schema.components import Component
 
 
 @dataclass(frozen=True)

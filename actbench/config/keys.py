@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from actbench import plugins
-from actbench.components import Component, OfKind, Options
 from actbench.config.problems import UNKNOWN_KEY
-from actbench.spec import RunSpec, flatten
+from actbench.schema import registry as plugins
+from actbench.schema.components import Component, OfKind, Options
+from actbench.schema.spec import RunSpec, flatten
 
 
 def split(key: str) -> tuple[str, ...]:

@@ -9,8 +9,6 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
 
-from actbench import plugins
-from actbench.components import Component, OfKind
 from actbench.config.checking import RUN_KEYS, Outline, Rejected, check
 from actbench.config.design import Design
 from actbench.config.document import Document, dotted, plain
@@ -19,7 +17,9 @@ from actbench.config.overrides import apply
 from actbench.config.problems import Source, Span, printable
 from actbench.config.smoke import cut
 from actbench.errors import ConfigError, Problem
-from actbench.spec import BiasInit, Cadence, Health, RunSpec, Training
+from actbench.schema import registry as plugins
+from actbench.schema.components import Component, OfKind
+from actbench.schema.spec import BiasInit, Cadence, Health, RunSpec, Training
 
 _UNNAMED = "<text>"
 

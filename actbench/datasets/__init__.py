@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import Field
 
-from actbench.components import Options
 from actbench.errors import DatasetError
+from actbench.schema.components import Options
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from actbench.components import Component
+    from actbench.schema.components import Component
 
     Images = NDArray[np.uint8]
     Labels = NDArray[np.int64]

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actbench.components import Options
 from actbench.datasets import _split
 from actbench.datasets._source import ARRAYS, Source, checked
-from actbench.spec import canonical_json
+from actbench.schema.components import Options
+from actbench.schema.spec import canonical_json
 
 FOLDER = "actbench-cache"
 MANIFEST = "manifest.json"

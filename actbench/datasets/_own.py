@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from actbench import components, plugins
-from actbench.components import Component
 from actbench.datasets import Data, DatasetOptions, _split
 from actbench.datasets._source import ARRAYS, Source, check_part, check_same_shape, checked, numbered_classes
 from actbench.errors import DatasetError
+from actbench.schema import components
+from actbench.schema import registry as plugins
+from actbench.schema.components import Component
 
 if TYPE_CHECKING:
     from actbench.datasets import Labels

@@ -81,8 +81,8 @@ def _parts(task: Task, transform: Callable[[Any], Any] | None) -> tuple[Any, Any
 
 def _image_folder(root: Path, transform: Callable[[Any], Any] | None) -> tuple[Decoded, Decoded]:
     """Images decoded once and cached by actbench, because decoding 60,000 files would outlast every measurement."""
-    from actbench.components import resolve
     from actbench.datasets import load
+    from actbench.schema.components import resolve
 
     data = load(resolve("datasets", {"name": "image_folder", "root": str(root)}), root)
     train = Decoded(data.train_images, data.train_labels, transform)

@@ -1,0 +1,1 @@
+"""What a table amounts to: verdicts, hypotheses, gates, warnings, in words."""

@@ -1,0 +1,103 @@
+"""A study's ``expect`` entries, judged by its runs: supported, contradicted or undecided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from actbench.analysis.judgements.evidence import Evidence, weigh
+from actbench.analysis.table.factors import CONTEXT, fitting, named
+from actbench.analysis.table.grouping import Run, by_seed, fits, grouped
+from actbench.analysis.table.result import Expectation, Value
+from actbench.config.hypotheses import Bound, Ordering, Settings, expectation
+from actbench.errors import UsageError
+
+SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+
+
+def judged(texts: Sequence[str], runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> list[Expectation]:
+    """The expectations that are about these runs, in their order; those about another dataset or model are left out.
+
+    Args:
+        texts: As the config says them.
+        runs: All runs of one table, whatever the view shows of it.
+        factors: Everything in which the runs differ.
+        alpha: One minus the coverage of the intervals that decide.
+
+    Raises:
+        UsageError: For a text that is no expectation.
+    """
+    found = [_judged(expectation(text), runs, factors, alpha) for text in texts]
+    return [one for one in found if one is not None]
+
+
+def _judged(claim: Ordering | Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> Expectation | None:
+    try:
+        where = _matched(claim.where, runs)
+        runs = [run for run in runs if fits(run[1], where)]
+        if isinstance(claim, Ordering):
+            return _ordering(claim, runs, factors, alpha)
+        return _bound(claim, runs, factors, alpha)
+    except UsageError as error:  # a cell that has no run: not yet trained, or of another table
+        if any(key.split(".")[0] in CONTEXT for key in claim.where):
+            return None
+        return Expectation(claim.text, UNDECIDED, None, 0, str(error))
+
+
+def _matched(settings: Settings, runs: Sequence[Run]) -> Mapping[str, Value]:
+    """The settings in the runs' own values."""
+    found: dict[str, Value] = {}
+    for key, given in settings.items():
+        value = found[key] = fitting(key, given, [one.get(key) for _, one in runs])
+        runs = [run for run in runs if run[1].get(key) == value]
+    return found
+
+
+def _ordering(claim: Ordering, runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> Expectation:
+    """By left − right, paired by seed, and averaged over the other factors' combinations that both sides have."""
+    rest = tuple(key for key in factors if not any(_overlap(key, own) for own in (*claim.left, *claim.right)))
+    sides = [_cells(runs, _matched(settings, runs), rest) for settings in (claim.left, claim.right)]
+    common = sides[0].keys() & sides[1].keys()
+    left, right = (
+        by_seed([run for key, cell in side.items() if key in common for run in cell], rest, claim.metric)
+        for side in sides
+    )
+    differences = [left[seed] - right[seed] for seed in sorted(left.keys() & right.keys())]
+    evidence = weigh(differences, 0.0, claim.metric, alpha)
+    wanted, opposite = ("below", "above") if claim.operator == "<" else ("above", "below")
+    verdict = {wanted: SUPPORTED, opposite: CONTRADICTED}.get(evidence.side or "", UNDECIDED)
+    note = "identical in every seed" if evidence.side == "at" else evidence.note
+    return Expectation(claim.text, verdict, evidence.interval, evidence.n, note)
+
+
+def _cells(
+    runs: Sequence[Run], settings: Mapping[str, Value], rest: tuple[str, ...]
+) -> dict[tuple[Value, ...], Sequence[Run]]:
+    """The side's runs by what they have in the other factors."""
+    own = [run for run in runs if fits(run[1], settings)]
+    return {tuple(group.factors.values()): group.runs for group in grouped(own, rest)}
+
+
+def _bound(claim: Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> Expectation:
+    """Each cell has to keep the bound; the one that keeps it least decides."""
+    groups = grouped(runs, factors)
+    found = [weigh(list(group.values(claim.metric).values()), claim.number, claim.metric, alpha) for group in groups]
+    verdicts = [_verdict(claim, evidence) for evidence in found]
+    worst = next(one for one in (CONTRADICTED, UNDECIDED, SUPPORTED) if one in verdicts)
+    sign = 1 if claim.operator == ">" else -1
+    index = min(
+        (i for i, verdict in enumerate(verdicts) if verdict == worst), key=lambda i: sign * (found[i].mean or 0.0)
+    )
+    evidence = found[index]
+    name = "" if len(groups) == 1 else f"of {len(groups)} cells {named(groups[index].factors)} decides"
+    return Expectation(claim.text, worst, evidence.interval, evidence.n, ", ".join(filter(None, (evidence.note, name))))
+
+
+def _verdict(claim: Bound, evidence: Evidence) -> str:
+    if evidence.side is None:
+        return UNDECIDED
+    return SUPPORTED if evidence.side == ("above" if claim.operator == ">" else "below") else CONTRADICTED
+
+
+def _overlap(key: str, other: str) -> bool:
+    """Whether one of the keys is the other or an option of it."""
+    return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")

@@ -1,0 +1,64 @@
+"""Numbers with their metric's digits and units, as every sentence and table writes them."""
+
+from __future__ import annotations
+
+from actbench.schema.record import METRICS
+
+MINUS = "−"
+POINTS = {"fraction": "points"}
+"""Differences of percentages are percentage points; other units keep their name."""
+
+
+def number(metric: str, value: float) -> str:
+    """A value without its unit; fractions as percent.
+
+    >>> number("test.accuracy", 0.93124), number("parameters", 199210.0), number("test.loss", 0.23456)
+    ('93.12', '199,210', '0.2346')
+    """
+    unit = METRICS[metric].unit
+    if unit == "fraction":
+        return f"{100 * value:.2f}"
+    if unit == "count":
+        return f"{value:,.0f}"
+    if unit == "ratio":
+        return f"{value:#.3g}".rstrip(".")
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def signed(metric: str, value: float) -> str:
+    """A difference without its unit; 0 has no sign.
+
+    >>> signed("test.accuracy", -0.0042), signed("test.accuracy", 0.00001)
+    ('−0.42', '0.00')
+    """
+    digits = number(metric, abs(value))
+    sign = "" if float(digits.replace(",", "")) == 0 else MINUS if value < 0 else "+"
+    return sign + digits
+
+
+def unit_of_difference(metric: str) -> str:
+    """The unit in which differences of a metric are written."""
+    unit = METRICS[metric].unit
+    return POINTS.get(unit, unit)
+
+
+def short(metric: str, value: float) -> str:
+    """A round number in the unit of differences: ``0.1 points``.
+
+    >>> short("test.accuracy", 0.001), short("test.loss", 0.02)
+    ('0.1 points', '0.02 nats')
+    """
+    scaled = 100 * value if METRICS[metric].unit == "fraction" else value
+    return f"{scaled:.3g} {unit_of_difference(metric)}"
+
+
+def p_value(p: float) -> str:
+    """As papers write it: ``= .004``, ``< .001``.
+
+    >>> p_value(0.0041), p_value(0.00002), p_value(1.0)
+    ('= .004', '< .001', '= 1')
+    """
+    if p < 0.001:
+        return "< .001"
+    digits = f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
+    return f"= {digits.removeprefix('0').rstrip('0').rstrip('.')}" if p < 0.995 else "= 1"

@@ -1,0 +1,199 @@
+"""How a table's numbers came about, as a paragraph for a paper."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from actbench.analysis.judgements.formatting import p_value
+from actbench.analysis.statistics import FEWEST
+from actbench.analysis.table.extras import REACH_METRIC
+from actbench.analysis.table.factors import show, show_all
+from actbench.analysis.table.result import Comparison, Family, is_bounded
+from actbench.schema.record import METRICS, RunRecord
+from actbench.schema.spec import canonical_json
+
+ADJUSTMENTS = {"Holm": "Holm's (1979) method", "max-T": "the step-down max-T method (Westfall and Young, 1993)"}
+LIBRARIES = {"actbench": "actbench", "torch": "PyTorch", "numpy": "NumPy", "python": "Python"}
+"""An environment's entry -> how papers spell it."""
+
+
+def paragraph(comparison: Comparison, records: Sequence[RunRecord]) -> str:
+    """The methods behind one table, one sentence a fact, with the numbers filled in.
+
+    Args:
+        comparison: The table, with everything else that was asked for.
+        records: The runs of its rows, at least one.
+    """
+    return " ".join(
+        (
+            *_design(comparison, records),
+            _training(records),
+            *_outcomes(records),
+            *_means(comparison),
+            *_differences(comparison),
+            *_interaction(comparison),
+            *_extras(comparison),
+            f"A hidden unit counts as dead when, at the last epoch, it has {_dead(comparison)}.",
+            _environment(records),
+        )
+    )
+
+
+def _design(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[str]:
+    rows, runs = len(comparison.rows), len(records)
+    differing = f" that differ in {_listed(comparison.factors)}" if rows > 1 else ""
+    # Not the context: --by may have made a factor of the dataset or the model.
+    models = _values(records, lambda record: record.spec.model.label)
+    datasets = _values(records, lambda record: record.spec.dataset.label)
+    yield (
+        f"The study {comparison.study} comprises {_count(runs, 'training run')} of {models} on {datasets}: "
+        f"{_count(rows, 'configuration')}{differing}, with {_seeds(records)}."
+    )
+    if rows > 1:
+        yield "Runs with equal seed share the random streams of initial weights and batch order."
+    if comparison.tuned:
+        yield (
+            f"For each configuration, {_listed(comparison.tuned.factors)} was picked by the best mean "
+            f"{comparison.tuned.by}; other values are not reported here."
+        )
+    if comparison.averaged:
+        yield (
+            f"Values were averaged over {_listed(comparison.averaged)} within each seed, using only seeds with a value "
+            "in every combination."
+        )
+
+
+def _seeds(records: Sequence[RunRecord]) -> str:
+    """``5 seeds each (0–4)``; of all configurations' seeds when these have different ones."""
+    seeds = sorted({record.spec.seed for record in records})
+    is_range = len(seeds) > 1 and seeds == list(range(seeds[0], seeds[-1] + 1))
+    text = f"{seeds[0]}–{seeds[-1]}" if is_range else ", ".join(map(str, seeds))
+    per_setting = Counter(canonical_json(record.spec.settings) for record in records)
+    each = " each" if set(per_setting.values()) == {len(seeds)} else " in all, not every configuration with each"
+    return f"{_count(len(seeds), 'seed')}{each} ({text})"
+
+
+def _training(records: Sequence[RunRecord]) -> str:
+    optimizers = _values(records, _optimizer)
+    schedules = _values(records, lambda record: record.spec.training.schedule.label)
+    epochs = _values(records, lambda record: record.spec.training.epochs)
+    batches = _values(records, lambda record: record.spec.training.batch_size)
+    weights = _values(records, lambda record: record.spec.weight_init.label)
+    biases = _values(records, lambda record: show(record.spec.bias_init))
+    precision = _values(records, lambda record: record.spec.training.precision)
+    noun = "epoch" if epochs == "1" else "epochs"
+    return (
+        f"Each run trained for {epochs} {noun} with {optimizers}, learning-rate schedule {schedules} and batch size "
+        f"{batches}, in {precision}; weights were initialised by {weights}, initial hidden biases: {biases}."
+    )
+
+
+def _optimizer(record: RunRecord) -> str:
+    """With every option, the defaults too: a reader of the paper does not know them."""
+    optimizer = record.spec.training.optimizer
+    return f"{optimizer.name} ({show_all(optimizer.options)})" if optimizer.options else optimizer.name
+
+
+def _outcomes(records: Sequence[RunRecord]) -> Iterator[str]:
+    counted = Counter(record.outcome for record in records)
+    bad = [f"{counted[outcome]} {outcome}" for outcome in ("diverged", "failed") if counted[outcome]]
+    if bad:
+        yield f"Runs without a result ({_listed(bad)}) are counted and stand in no mean."
+    if counted["collapsed"]:
+        yield f"Collapsed runs ({counted['collapsed']}) stand in the means."
+
+
+def _means(comparison: Comparison) -> Iterator[str]:
+    for metric in comparison.metrics:
+        yield f"The metric {metric} ({METRICS[metric].unit}) is defined as: {METRICS[metric].text}."
+    level = f"{100 * (1 - comparison.alpha):g} %"
+    plain, bounded = _by_kind(comparison)
+    if plain:
+        yield f"Means over seeds of {_listed(plain)} have {level} Student-t intervals, from {FEWEST} seeds on."
+    if bounded:
+        yield f"Means over seeds of {_listed(bounded)}, a bounded share, have their range instead of an interval."
+
+
+def _differences(comparison: Comparison) -> Iterator[str]:
+    if comparison.baseline is None or not any(family.size for family in comparison.families.values()):
+        return
+    matched = [key for key in comparison.factors if key not in comparison.baseline]
+    equal = f" with equal {_listed(matched)}" if matched else ""
+    plain, _ = _by_kind(comparison)
+    intervals = f", with {100 * (1 - comparison.alpha):g} % intervals of the paired t distribution" if plain else ""
+    yield f"Differences to the baseline ({show_all(comparison.baseline)}{equal}) are paired by seed{intervals}."
+    for metric, family in comparison.families.items():
+        if family.size:
+            yield _adjustment(metric, family, comparison.alpha)
+
+
+def _adjustment(metric: str, family: Family, alpha: float) -> str:
+    test = "sign-flip tests" if is_bounded(metric) or family.method == "max-T" else "paired t tests"
+    how = f"from two-sided {test}, adjusted by {ADJUSTMENTS[family.method]}"
+    return (
+        f"The p-values in {metric} are {how} over a family of {_count(family.size, 'difference')}, at level {alpha:g}."
+    )
+
+
+def _interaction(comparison: Comparison) -> Iterator[str]:
+    found = comparison.interaction
+    if found is not None:
+        yield (
+            f"The interaction of {_listed(found.factors)} in {found.metric} was tested by sign flips of the residuals "
+            f"of each seed, double-centred (p {p_value(found.p)}, {found.effect.n_pairs} seeds)."
+        )
+
+
+def _extras(comparison: Comparison) -> Iterator[str]:
+    reach = next((row.reach for row in comparison.rows if row.reach is not None), None)
+    if reach is not None:
+        yield (
+            f"Speed of convergence is the first epoch with {REACH_METRIC} of at least {100 * reach.level:g} %, "
+            "averaged over the seeds that reached it; the others are counted."
+        )
+    if comparison.pairs is not None:
+        yield (
+            f"Differences of all pairs in {comparison.pairs.metric} are exploratory; their p-values are adjusted for "
+            f"the false discovery rate (Benjamini and Hochberg, 1995) over {_count(comparison.pairs.family, 'pair')}."
+        )
+
+
+def _dead(comparison: Comparison) -> str:
+    return f"{comparison.dead.replace('slope', 'a slope', 1)} (the probe)"
+
+
+def _environment(records: Sequence[RunRecord]) -> str:
+    versions = [
+        f"{spelled} {found}" for name, spelled in LIBRARIES.items() if (found := _recorded(records, name))
+    ]  # fmt: skip
+    names, devices = _recorded(records, "device_name"), _recorded(records, "device")
+    device = f"{devices} ({names})" if names else devices
+    return f"Computed with {_listed(versions) or 'unrecorded versions'} on {device or 'an unrecorded device'}."
+
+
+def _recorded(records: Sequence[RunRecord], name: str) -> str:
+    found = sorted({show(record.environment[name]) for record in records if record.environment.get(name)})
+    return _listed(found, "or")
+
+
+def _by_kind(comparison: Comparison) -> tuple[list[str], list[str]]:
+    """The metrics that have intervals, and those that have ranges."""
+    bounded = [metric for metric in comparison.metrics if is_bounded(metric)]
+    return [metric for metric in comparison.metrics if metric not in bounded], bounded
+
+
+def _values(records: Sequence[RunRecord], value: Callable[[RunRecord], Any]) -> str:
+    """The values that occur, in the order of their first run."""
+    return _listed(list(dict.fromkeys(show(value(record)) for record in records)), "or")
+
+
+def _listed(words: Iterable[str], last: str = "and") -> str:
+    """``a, b and c``."""
+    *rest, final = [*words] or [""]
+    return f"{', '.join(rest)} {last} {final}" if rest else final
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

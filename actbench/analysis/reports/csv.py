@@ -1,0 +1,95 @@
+"""One tidy line a row and metric, or a pair of rows, for spreadsheets: plain numbers, empty for what can't be known."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from actbench.analysis.table.result import Comparison, Comparisons, Row
+from actbench.schema.record import METRICS, OUTCOMES
+
+MEAN = ("mean", "low", "high", "sd", "min", "max", "n")
+VERSUS = ("difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins", "pairing_gain", "significant")
+
+
+REACH = ("metric", "level", "epochs", "reached", "n")
+PAIR = ("difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins")
+
+
+class CsvReport:
+    """A file with one header; what is compared to the baseline stands in the columns that begin with ``versus_``.
+
+    All pairs of rows, when they were asked for, stand in the rows' place: one file can't hold two tables.
+    """
+
+    def render(self, comparisons: Comparisons, target: TextIO) -> None:
+        """Write the header and one line a row and metric, or a pair; warnings and methods have no place here."""
+        found = comparisons.comparisons
+        factors = tuple(dict.fromkeys(key for comparison in found for key in _factors(comparison)))
+        tuned = ["tuned"] if any(comparison.tuned for comparison in found) else []
+        context = [key for key in ("dataset", "model") if key not in factors]
+        if any(comparison.pairs is not None for comparison in found):
+            header = ["study", *context, *tuned, *_pair_columns(found)]
+            lines = [line for comparison in found for line in _pair_lines(comparison)]
+        else:
+            header = ["study", *context, *factors, *tuned, *_row_columns(found)]
+            lines = [line for comparison in found for row in comparison.rows for line in _lines(comparison, row)]
+        writer = csv.DictWriter(target, header, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def _row_columns(found: Sequence[Comparison]) -> list[str]:
+    reach = REACH if any(row.reach is not None for comparison in found for row in comparison.rows) else ()
+    own = ["baseline", "tied_with_best", "runs", *OUTCOMES, "metric", "unit", *MEAN]
+    return [*own, *(f"versus_{name}" for name in VERSUS), *(f"reach_{name}" for name in reach)]
+
+
+def _pair_columns(found: Sequence[Comparison]) -> list[str]:
+    factors = dict.fromkeys(key for comparison in found for key in comparison.factors)
+    sides = [f"{side}_{key}" for side in ("left", "right") for key in factors]
+    return [*sides, "exploratory", "metric", "unit", *PAIR]
+
+
+def _pair_lines(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    if comparison.pairs is None:
+        return
+    metric = comparison.pairs.metric
+    shared = {"study": comparison.study, **comparison.context, "exploratory": True}
+    if comparison.tuned:
+        shared["tuned"] = " ".join(comparison.tuned.factors)
+    for one in comparison.pairs.pairs:
+        sides = {f"left_{key}": value for key, value in one.left.items()}
+        sides |= {f"right_{key}": value for key, value in one.right.items()}
+        yield {**shared, **sides, "metric": metric, "unit": METRICS[metric].unit, **one.numbers()}
+
+
+def _factors(comparison: Comparison) -> tuple[str, ...]:
+    """Tuned ones among them: a row's value of them is the one picked for it."""
+    return (*comparison.factors, *(comparison.tuned.factors if comparison.tuned else ()))
+
+
+def _lines(comparison: Comparison, row: Row) -> Iterator[dict[str, Any]]:
+    shared = {"study": comparison.study, **comparison.context, **row.factors, "runs": row.runs, **row.outcomes}
+    if comparison.tuned:
+        shared |= {**row.picked, "tuned": " ".join(comparison.tuned.factors)}
+    shared |= {"baseline": comparison.is_baseline(row), "tied_with_best": row.tied}
+    if row.reach is not None:
+        shared |= {f"reach_{key}": value for key, value in row.reach.to_dict().items()}
+    for name, interval in row.metrics.items():
+        line = {
+            **shared,
+            "baseline": comparison.is_baseline(row),
+            "tied_with_best": row.tied,
+            "metric": name,
+            "unit": METRICS[name].unit,
+        }
+        line |= asdict(interval)
+        if name in row.vs_baseline:
+            line |= {f"versus_{key}": value for key, value in row.vs_baseline[name].to_dict().items()}
+        yield line
+
+
+plugin = CsvReport()

@@ -1,0 +1,180 @@
+"""Two runs side by side: what was chosen differently, what came out, and the epoch at which their curves part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actbench.analysis.table.factors import cell
+from actbench.analysis.table.result import Value
+from actbench.schema.record import METRICS, RunRecord
+
+ROUNDING = 1e-6
+"""Losses whose relative difference is larger have parted; float32 sums in another order stay well below it at first."""
+
+CURVES = ("train.loss", "val.loss")
+"""What is followed epoch by epoch: a loss moves with every weight, an accuracy only when an image changes sides."""
+
+LAYER_FIELDS = ("units", "dead", "constant", "inert", "sparsity", "saturation")
+"""What is told of each layer at the epoch of parting."""
+
+Pair = tuple[Any, Any]
+"""The first run's value and the second's; None where a run has none."""
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Where two curves part.
+
+    Args:
+        compared: Epochs that both runs have a row for.
+        bits: The first of them at which a loss differs at all; None when none does.
+        epoch: The first at which one differs by more than rounding; None when none does.
+        losses: Curve -> the two values at ``epoch``; empty without one.
+        layers: Layer -> field -> the two values at ``epoch``; empty without one.
+    """
+
+    compared: tuple[int, ...]
+    bits: int | None
+    epoch: int | None
+    losses: Mapping[str, Pair]
+    layers: Mapping[str, Mapping[str, Pair]]
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Everything in which two runs differ.
+
+    Args:
+        runs: ``study / run id`` of each.
+        outcomes: How each ended.
+        settings: Dotted key -> the two values, for keys that differ; a component by its label.
+        environment: Entry -> the two values, for entries that differ.
+        final: Metric -> the two final values, equal ones included.
+        parting: Where the curves part.
+    """
+
+    runs: tuple[str, str]
+    outcomes: tuple[str, str]
+    settings: Mapping[str, Pair]
+    environment: Mapping[str, Pair]
+    final: Mapping[str, Pair]
+    parting: Parting
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: pairs become lists; each final metric with ``difference``, the second minus the first."""
+        parting = self.parting
+        return {
+            "runs": list(self.runs),
+            "outcomes": list(self.outcomes),
+            "settings": _lists(self.settings),
+            "environment": _lists(self.environment),
+            "final": {
+                name: {"values": list(pair), "difference": difference(pair)} for name, pair in self.final.items()
+            },
+            "curves": {
+                "epochs_compared": list(parting.compared),
+                "first_epoch_with_other_bits": parting.bits,
+                "parting_epoch": parting.epoch,
+                "relative_rounding": ROUNDING,
+                "losses": _lists(parting.losses),
+                "layers": {name: _lists(fields) for name, fields in parting.layers.items()},
+            },
+        }
+
+
+def differences(first: RunRecord, second: RunRecord) -> Differences:
+    """Set two runs side by side.
+
+    Args:
+        first: A record with its curve, as ``find_run`` returns it.
+        second: Likewise; every difference is ``second − first``.
+    """
+    return Differences(
+        runs=(f"{first.study} / {first.spec.run_id}", f"{second.study} / {second.spec.run_id}"),
+        outcomes=(first.outcome, second.outcome),
+        settings=_settings(first, second),
+        environment=_unequal(first.environment, second.environment),
+        final={name: pair for name, pair in _pairs(first.final, second.final).items() if name in METRICS},
+        parting=parting(first.curves, second.curves),
+    )
+
+
+def difference(pair: Pair) -> float | None:
+    """The second minus the first; None unless both are there.
+
+    >>> difference((0.5, 0.75)), difference((0.5, None))
+    (0.25, None)
+    """
+    first, second = pair
+    return None if first is None or second is None else float(second - first)
+
+
+def parting(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> Parting:
+    """Find where two curves part, over the epochs that both have.
+
+    Two losses have parted when |a − b| > 1e-6 · max(|a|, |b|), or when only one of them is a number.
+
+    Args:
+        first: The rows of a ``metrics.jsonl``.
+        second: Those of the other.
+    """
+    rows, others = ({row["epoch"]: row for row in curve} for curve in (first, second))
+    both = tuple(sorted(rows.keys() & others.keys()))
+
+    def at(epoch: int) -> dict[str, Pair]:
+        return {name: (rows[epoch].get(name), others[epoch].get(name)) for name in CURVES}
+
+    bits = _first(both, lambda epoch: any(a != b for a, b in at(epoch).values()))
+    epoch = _first(both, lambda epoch: any(_beyond_rounding(*pair) for pair in at(epoch).values()))
+    if epoch is None:
+        return Parting(both, bits, None, {}, {})
+    return Parting(both, bits, epoch, at(epoch), _layers(rows[epoch], others[epoch]))
+
+
+def _first(epochs: Iterable[int], parted: Callable[[int], bool]) -> int | None:
+    return next((epoch for epoch in epochs if parted(epoch)), None)
+
+
+def _beyond_rounding(a: float | None, b: float | None) -> bool:
+    if a is None or b is None:
+        return a is not b
+    return abs(a - b) > ROUNDING * max(abs(a), abs(b))
+
+
+def _layers(row: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[str, Pair]]:
+    """Layers by name; one that a run lacks (another depth, a diverged epoch) has None for each field."""
+    left, right = ({layer["name"]: layer for layer in found.get("layers") or ()} for found in (row, other))
+    nothing = dict.fromkeys(LAYER_FIELDS)
+    told: dict[str, dict[str, Pair]] = {}
+    for name in dict.fromkeys((*left, *right)):
+        pairs = _pairs(left.get(name, nothing), right.get(name, nothing))
+        told[name] = {field: pairs[field] for field in LAYER_FIELDS if field in pairs}
+    return told
+
+
+def _settings(first: RunRecord, second: RunRecord) -> dict[str, Pair]:
+    """The keys that differ, the seed and the study among them.
+
+    An option stands here only when its component's label does not tell it: one that left its default does.
+    """
+    found = _unequal(_chosen(first), _chosen(second))
+    return {key: pair for key, pair in found.items() if key.rpartition(".")[0] not in found}
+
+
+def _chosen(record: RunRecord) -> dict[str, Value]:
+    return {"study": record.study, **cell(record.spec), "seed": record.spec.seed}
+
+
+def _unequal(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Pair]:
+    return {key: pair for key, pair in _pairs(first, second).items() if pair[0] != pair[1]}
+
+
+def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Pair]:
+    """The keys of both in the first one's order."""
+    return {key: (first.get(key), second.get(key)) for key in dict.fromkeys((*first, *second))}
+
+
+def _lists(pairs: Mapping[str, Pair]) -> dict[str, list[Any]]:
+    return {key: list(pair) for key, pair in pairs.items()}

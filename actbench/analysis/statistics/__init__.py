@@ -1,0 +1,35 @@
+"""Intervals, paired differences, multiplicity, interaction and power: pure functions on numbers, one idea a file.
+
+What can't be known is None, never NaN: a mean of nothing, an interval from fewer than three values, a test of
+differences that do not vary. How often each method errs is measured in ``docs/statistics.md``.
+"""
+
+from actbench.analysis.statistics.interaction import interaction_p
+from actbench.analysis.statistics.intervals import Interval, mean_interval, wilson_interval
+from actbench.analysis.statistics.multiplicity import FEWEST_FOR_MAX_T, benjamini_hochberg, family_p, holm, max_t
+from actbench.analysis.statistics.paired import Difference, Test, paired_difference, t_p
+from actbench.analysis.statistics.power import is_equivalent, seeds_needed, smallest_p, t_power
+from actbench.analysis.statistics.samples import FEWEST
+from actbench.analysis.statistics.sign_flips import sign_flip_p
+
+__all__ = [
+    "FEWEST",
+    "FEWEST_FOR_MAX_T",
+    "Difference",
+    "Interval",
+    "Test",
+    "benjamini_hochberg",
+    "family_p",
+    "holm",
+    "interaction_p",
+    "is_equivalent",
+    "max_t",
+    "mean_interval",
+    "paired_difference",
+    "seeds_needed",
+    "sign_flip_p",
+    "smallest_p",
+    "t_p",
+    "t_power",
+    "wilson_interval",
+]

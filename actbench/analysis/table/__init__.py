@@ -1,0 +1,1 @@
+"""From stored runs to rows and differences; judged in ``judgements``, rendered in ``reports``."""

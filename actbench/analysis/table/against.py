@@ -1,0 +1,59 @@
+"""Two sets of results side by side: each cell of the new one against the same cell of the base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from actbench.analysis.table.factors import cell
+from actbench.analysis.table.grouping import Run
+from actbench.analysis.table.result import Value
+from actbench.errors import ResultsError, UsageError
+from actbench.schema.record import RunRecord
+
+SIDE = "results"
+"""The factor that tells the sides apart."""
+
+BASE, NEW = "base", "new"
+
+
+def joined(new: Sequence[RunRecord], base: Sequence[RunRecord]) -> list[Run]:
+    """All runs, with their side as one more factor.
+
+    Studies match by name; where each side has only one, these two match whatever they are called. Base studies without
+    a counterpart are left out.
+
+    Raises:
+        ResultsError: When a side has no finished run.
+        UsageError: When no study is on both sides.
+    """
+    if not new or not base:
+        raise ResultsError(f"no finished run to compare on the {'base' if new else 'new'} side")
+    names, earlier = {record.study for record in new}, {record.study for record in base}
+    if len(names) == len(earlier) == 1:
+        base = [replace(record, study=new[0].study) for record in base]
+    elif not names & earlier:
+        raise UsageError(f"no study is on both sides: {', '.join(sorted(earlier))} against {', '.join(sorted(names))}")
+    return [
+        *((record, {**cell(record.spec), SIDE: NEW}) for record in new),
+        *((record, {**cell(record.spec), SIDE: BASE}) for record in base if record.study in names),
+    ]
+
+
+def is_new(factors: Mapping[str, Any]) -> bool:
+    """Whether a cell is of the side that is asked about; always, where there is only one."""
+    return bool(factors.get(SIDE, NEW) == NEW)
+
+
+def asked(
+    by: Sequence[str], baseline: Mapping[str, Any] | None, where: Mapping[str, Any] | None
+) -> tuple[Sequence[str], Mapping[str, Value], Mapping[str, Any]]:
+    """What to keep, to compare with and to show when there are two sides.
+
+    Raises:
+        UsageError: For a baseline: the base is it.
+    """
+    if baseline:
+        raise UsageError("either --baseline or --against: with two results, each row is compared to its own base")
+    return (*by, SIDE) if by else (), {SIDE: BASE}, {**(where or {}), SIDE: NEW}

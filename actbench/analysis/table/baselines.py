@@ -1,0 +1,69 @@
+"""Which row the others are compared to: the user's choice, the study's, or the usual one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from actbench.analysis.table.factors import fitting, show_all
+from actbench.analysis.table.grouping import Group
+from actbench.analysis.table.result import Value
+from actbench.errors import UsageError
+
+DEFAULT: Mapping[str, Value] = {"activation": "relu", "bias_init": 0.0}
+
+
+def baseline_of(
+    groups: Sequence[Group], wanted: Mapping[str, Any], *, explicit: bool
+) -> tuple[Mapping[str, Value] | None, list[str]]:
+    """The baseline in the rows' own values; or None and why there is none.
+
+    Args:
+        groups: The table's.
+        wanted: Factor -> value as the user or the study wrote it; empty for the usual one.
+        explicit: Whether the user named it for this view. A study's own may name what the view holds fixed or averages
+            over; a user's may not.
+    """
+    try:
+        found = {
+            key: _value(key, given, groups)
+            for key, given in wanted.items()
+            if explicit or key in groups[0].factors
+        }  # fmt: skip
+    except UsageError as error:
+        return None, [f"no baseline: {error}"]
+    telling = {key: value for key, value in found.items() if len(_values(key, groups)) > 1}
+    if not telling and not explicit:
+        return _default(groups), []
+    if not any(telling.items() <= group.factors.items() for group in groups):
+        return None, [f"no baseline: no run has {show_all(telling)}"]
+    return telling, []
+
+
+def counterpart(
+    group: Group, baseline: Mapping[str, Value], by_factors: Mapping[tuple[Value, ...], Group]
+) -> Group | None:
+    """The baseline's group with the same other factors; None for the baseline itself and where there is none."""
+    found = by_factors.get(tuple({**group.factors, **baseline}.values()))
+    return None if found is group else found
+
+
+def _values(key: str, groups: Sequence[Group]) -> list[Value]:
+    return list(dict.fromkeys(one.get(key) for group in groups for _, one in group.runs))
+
+
+def _value(key: str, given: Any, groups: Sequence[Group]) -> Value:
+    values = _values(key, groups)
+    if key not in groups[0].factors and len(values) > 1:
+        raise UsageError(f"'{key}' is averaged over, so it can't be part of the baseline: add it to --by")
+    return fitting(key, given, values)
+
+
+def _default(groups: Sequence[Group]) -> Mapping[str, Value] | None:
+    """Relu with bias 0 where these vary and are there, matched in all else; otherwise the first row."""
+    if len(groups) == 1:
+        return None
+    factors = groups[0].factors
+    usual = {key: value for key, value in DEFAULT.items() if key in factors and len(_values(key, groups)) > 1}
+    there = any(usual.items() <= group.factors.items() for group in groups)
+    return usual if usual and there else factors

@@ -1,0 +1,190 @@
+"""What runs differ in: a spec as flat keys with showable values, and matching what users write to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from actbench.analysis.table.result import Value
+from actbench.config.keys import component_kind
+from actbench.errors import UnknownNameError, UsageError
+from actbench.schema import registry as plugins
+from actbench.schema.components import Component, Options, resolve
+from actbench.schema.record import RunRecord
+from actbench.schema.spec import RunSpec
+
+Cell = dict[str, Value]
+
+CONTEXT = ("dataset", "model")
+"""Runs that differ in these stand in different tables, unless the user names them as factors."""
+
+IN_PARTS = ("training.optimizer", "training.schedule")
+"""Components whose options are factors of their own (a learning rate) while all runs agree on the name."""
+
+
+def cell(spec: RunSpec) -> Cell:
+    """Every key that may be a factor, with its value; a component both as a whole and by option.
+
+    >>> found = cell(RunSpec(activation={"name": "elu", "alpha": 0.2}))
+    >>> found["activation"], found["activation.alpha"], found["bias_init"], found["training.optimizer"]
+    ('elu(alpha=0.2)', 0.2, 0.0, 'sgd')
+    """
+    flat: Cell = {}
+    _flatten(spec, "", flat)
+    del flat["seed"]
+    return flat
+
+
+def context(spec: RunSpec, by: Sequence[str]) -> dict[str, str]:
+    """Dataset and model, less what ``by`` makes a factor (as a whole, or an option such as ``model.hidden``)."""
+    found = {}
+    for key in CONTEXT:
+        if key not in by:
+            component: Component = getattr(spec, key)
+            kept = {option: value for option, value in component.changed.items() if f"{key}.{option}" not in by}
+            found[key] = Component(component.kind, component.name, component.options, kept).label
+    return found
+
+
+def varying(specs: Sequence[RunSpec], cells: Sequence[Cell]) -> tuple[str, ...]:
+    """The keys outside the context in which the runs differ, ``activation`` always among them, in the spec's order."""
+    keys = dict.fromkeys(key for one in cells for key in one)
+    whole = {key for key in IN_PARTS if len({_component(spec, key).name for spec in specs}) > 1}
+    return tuple(
+        key
+        for key in keys
+        if key == "activation" or (_may_vary(key, whole) and len({one.get(key) for one in cells}) > 1)
+    )
+
+
+def check_keys(kind: str, keys: Iterable[str], cells: Iterable[Cell]) -> None:
+    """Refuse a key that no run has, and one that is given twice.
+
+    Raises:
+        UnknownNameError: With the nearest key that there is.
+        UsageError: For a repeated key.
+    """
+    valid, given = tuple(dict.fromkeys(key for one in cells for key in one)), list(keys)
+    for key in given:
+        if given.count(key) > 1:
+            raise UsageError(f"{kind} '{key}' is given twice")
+        if key not in valid:
+            raise UnknownNameError(kind, key, valid, plugins.nearest(key, valid))
+
+
+def distinct(runs: Sequence[tuple[RunRecord, Cell]], keys: Sequence[str]) -> list[tuple[RunRecord, Cell]]:
+    """One run for each seed and combination of the keys' values: the first that did not fail."""
+    kept: dict[tuple[Value, ...], tuple[RunRecord, Cell]] = {}
+    for record, one in runs:
+        identity = (record.spec.seed, *(one.get(key) for key in keys))
+        if identity not in kept or (kept[identity][0].outcome == "failed" != record.outcome):
+            kept[identity] = (record, one)
+    return list(kept.values())
+
+
+def fitting(key: str, given: Any, values: Iterable[Value]) -> Value:
+    """The one of ``values`` that the user means by ``given``: 0 fits 0.0, ``relu`` fits {name: relu}.
+
+    Raises:
+        UsageError: When none fits; it lists them.
+    """
+    values = list(dict.fromkeys(values))
+    wanted = _label(key, given) if isinstance(given, Mapping) else given
+    for value in values:
+        if _same(wanted, value):
+            return value
+    choices = ", ".join(map(show, values))
+    raise UsageError(f"no run has {key}={show(wanted)}; there are: {choices}")
+
+
+def show(value: Any) -> str:
+    """A factor's value as tables and messages print it: ``0.01``, ``none``, ``elu(alpha=0.2)``."""
+    if value is None:
+        return "none"
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)  # different values never look equal
+
+
+def show_all(factors: Mapping[str, Any]) -> str:
+    """Several factors in one line.
+
+    >>> show_all({"activation": "relu", "bias_init": 0.0})
+    'activation=relu, bias_init=0'
+    """
+    return ", ".join(f"{key}={show(value)}" for key, value in factors.items())
+
+
+def named(factors: Mapping[str, Any]) -> str:
+    """A row as sentences name it: the activation, and the rest in brackets.
+
+    >>> named({"activation": "elu", "bias_init": 0.0}), named({"bias_init": 0.01})
+    ('elu (bias_init=0)', 'bias_init=0.01')
+    """
+    rest = {key: value for key, value in factors.items() if key != "activation"}
+    if "activation" not in factors:
+        return show_all(rest)
+    return f"{show(factors['activation'])} ({show_all(rest)})" if rest else show(factors["activation"])
+
+
+def _flatten(options: Options, prefix: str, flat: Cell) -> None:
+    for name in type(options).model_fields:
+        value, key = getattr(options, name), f"{prefix}{name}"
+        if isinstance(value, Component):
+            flat[key] = value.label
+            flat.update({f"{key}.{option}": _plain(given) for option, given in value.options.items()})
+        elif isinstance(value, Options) and name != "augment":
+            _flatten(value, f"{key}.", flat)
+        else:
+            flat[key] = _plain(value)
+
+
+def _plain(value: Any) -> Value:
+    """Lists and mappings become text, so that every value can be counted and sorted into rows."""
+    if isinstance(value, Options):
+        value = value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={show(one)}" for key, one in value.items())
+    return str(list(value)).replace(" ", "") if isinstance(value, (list, tuple)) else value
+
+
+def _may_vary(key: str, whole: set[str]) -> bool:
+    """Not the context; not an option of a component that is one factor as a whole, nor the whole of one in parts."""
+    if key.split(".")[0] in CONTEXT or key.startswith(("activation.", "weight_init.")):
+        return False
+    for component in IN_PARTS:
+        if key == component:
+            return key in whole
+        if key.startswith(f"{component}."):
+            return component not in whole
+    return True
+
+
+def _component(spec: RunSpec, key: str) -> Component:
+    component: Component = getattr(spec.training, key.removeprefix("training."))
+    return component
+
+
+def _label(key: str, given: Mapping[str, Any]) -> str:
+    kind = component_kind(key)
+    if kind is None:
+        raise UsageError(f"{key}: expected a plain value, not a mapping")
+    try:
+        return resolve(kind, given).label
+    except PydanticCustomError as error:
+        problems = (error.context or {})["problems"]
+        raise UsageError(f"{key}: {'; '.join(text for _, text in problems)}") from error
+
+
+def _same(given: Any, value: Value) -> bool:
+    if value is None or isinstance(value, bool):
+        return show(given).lower() == show(value).lower() or (value is None and given == "null")
+    if isinstance(value, str):
+        return show(given).replace(" ", "") == value.replace(" ", "")
+    try:
+        return float(given) == value
+    except (TypeError, ValueError):
+        return False

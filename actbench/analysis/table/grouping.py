@@ -1,0 +1,146 @@
+"""Runs -> tables of groups: one group a combination of the factors' values, one table a study, dataset and model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+from actbench.analysis.table.factors import Cell, check_keys, context, distinct, fitting, varying
+from actbench.analysis.table.result import Tuned, Value
+from actbench.schema.record import RunRecord
+
+Run = tuple[RunRecord, Cell]
+Filter = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one row.
+
+    Args:
+        factors: What they share.
+        runs: The records, each with its flat keys.
+        averaged: Factors over which each seed's values are averaged.
+        picked: Tuned factor -> the value of these runs.
+    """
+
+    factors: Mapping[str, Value]
+    runs: Sequence[Run]
+    averaged: tuple[str, ...] = ()
+    picked: Mapping[str, Value] = field(default_factory=dict)
+
+    def values(self, metric: str) -> dict[int, float]:
+        """Seed -> value: the mean over the combinations of ``averaged``, for seeds that have one in each of them."""
+        return by_seed(self.runs, self.averaged, metric)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is compared with each other.
+
+    Args:
+        factors: What the groups differ in.
+        averaged: What varies besides, and is averaged over.
+        groups: All of them, those that ``where`` hides included, so that hiding changes no number.
+        shown: The groups that are printed.
+        repeats: Runs left out because they repeat a shown one's settings and seed.
+        everything: All runs that the table could be about, whatever this view hides or averages, and what varies in
+            them: what hypotheses are judged by.
+        tuned: How each group's value of some factors was picked; None at common values.
+    """
+
+    factors: tuple[str, ...]
+    averaged: tuple[str, ...]
+    groups: tuple[Group, ...]
+    shown: tuple[Group, ...]
+    repeats: int
+    everything: tuple[Sequence[Run], tuple[str, ...]]
+    tuned: Tuned | None = None
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs of the shown groups."""
+        return [run for group in self.shown for run in group.runs]
+
+
+def matched(runs: Sequence[Run], where: Mapping[str, Any]) -> Filter:
+    """The user's ``where`` in the runs' own values.
+
+    Raises:
+        UnknownNameError: For a factor that does not exist.
+        UsageError: When no run fits.
+    """
+    check_keys("factor", where, (one for _, one in runs))
+    found: dict[str, Value] = {}
+    for key, given in where.items():
+        value = found[key] = fitting(key, given, [one.get(key) for _, one in runs])
+        runs = [run for run in runs if run[1].get(key) == value]
+    return found
+
+
+def tables(runs: Sequence[Run], by: Sequence[str], where: Filter) -> list[Table]:
+    """The tables of which anything is shown, sorted by study, dataset and model."""
+    members: dict[tuple[str, ...], list[Run]] = {}
+    for record, one in runs:
+        members.setdefault((record.study, *context(record.spec, by).values()), []).append((record, one))
+    found = [_table(own, tuple(by), where) for _, own in sorted(members.items(), key=lambda item: item[0])]
+    return [table for table in found if table.shown]
+
+
+def grouped(runs: Sequence[Run], factors: tuple[str, ...], averaged: tuple[str, ...] = ()) -> list[Group]:
+    """One group for each combination of the factors' values."""
+    members: dict[tuple[Value, ...], list[Run]] = {}
+    for run in runs:
+        members.setdefault(tuple(run[1].get(key) for key in factors), []).append(run)
+    return [Group(dict(zip(factors, values, strict=True)), own, averaged) for values, own in members.items()]
+
+
+def by_seed(runs: Sequence[Run], averaged: tuple[str, ...], metric: str) -> dict[int, float]:
+    """Seed -> mean over the combinations of ``averaged``, for seeds that have a finite value in each of them."""
+    parts: dict[tuple[Value, ...], dict[int, float]] = {}
+    for record, one in runs:
+        part = parts.setdefault(tuple(one.get(key) for key in averaged), {})
+        value = record.final.get(metric)
+        if value is not None and isfinite(value):
+            part.setdefault(record.spec.seed, float(value))
+    if not parts:
+        return {}
+    seeds = set.intersection(*(set(part) for part in parts.values()))
+    return {seed: sum(part[seed] for part in parts.values()) / len(parts) for seed in sorted(seeds)}
+
+
+def fits(one: Cell, where: Filter) -> bool:
+    """Whether a run has all of these values."""
+    return all(one.get(key) == value for key, value in where.items())
+
+
+def _table(found: Sequence[Run], by: tuple[str, ...], where: Filter) -> Table:
+    factors = by or _varying(found)
+    # What is averaged over must be left out before the averaging; all else only hides whole groups.
+    inner = {key: value for key, value in where.items() if not _is_determined(key, factors, found)}
+    kept = [run for run in found if fits(run[1], inner)]
+    averaged = _averaged(kept, factors)
+    runs = distinct(kept, (*factors, *averaged))
+    groups = grouped(runs, factors, averaged)
+    shown = tuple(group for group in groups if fits(group.runs[0][1], where))
+    repeats = sum(fits(one, where) for _, one in kept) - sum(len(group.runs) for group in shown)
+    varied = (*factors, *_averaged(found, factors))
+    return Table(factors, averaged, tuple(groups), shown, repeats, (distinct(found, varied), varied))
+
+
+def _is_determined(key: str, factors: tuple[str, ...], runs: Sequence[Run]) -> bool:
+    """Whether all runs of a group agree on the key."""
+    groups = {tuple(one.get(factor) for factor in factors) for _, one in runs}
+    finer = {tuple(one.get(factor) for factor in (*factors, key)) for _, one in runs}
+    return len(groups) == len(finer)
+
+
+def _averaged(runs: Sequence[Run], factors: tuple[str, ...]) -> tuple[str, ...]:
+    found = _varying(runs) if runs else ()
+    return tuple(key for key in found if not any(f"{key}.".startswith(f"{kept}.") for kept in factors))
+
+
+def _varying(runs: Sequence[Run]) -> tuple[str, ...]:
+    return varying([record.spec for record, _ in runs], [one for _, one in runs])

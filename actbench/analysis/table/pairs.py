@@ -1,0 +1,60 @@
+"""Every row against every other one: to explore what a study may hold, flagged as such."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import inf
+
+from actbench.analysis.statistics import benjamini_hochberg, mean_interval
+from actbench.analysis.table.against import is_new
+from actbench.analysis.table.contrasts import Values, paired
+from actbench.analysis.table.extras import Pairs, RowPair
+from actbench.analysis.table.grouping import Group, Table
+from actbench.analysis.table.result import Comparison
+from actbench.errors import UsageError
+from actbench.schema.record import METRICS
+
+MOST_PAIRS = 20_000
+"""Those of 200 rows take seconds; nobody reads more."""
+
+
+def all_pairs(comparison: Comparison, table: Table) -> Pairs:
+    """Paired differences of every two rows in the leading metric, with p adjusted for the false discovery rate.
+
+    A pair without a p counts as p = 1 in the adjustment. Hidden rows belong to the family, so that hiding one changes
+    no number.
+
+    Raises:
+        UsageError: When there are more pairs than anyone could look at.
+    """
+    metric = comparison.metrics[0]
+    values = {id(group): group.values(metric) for group in table.groups}
+    groups = _best_first([group for group in table.groups if is_new(group.factors)], values, metric)
+    count = len(groups) * (len(groups) - 1) // 2
+    if count > MOST_PAIRS:
+        raise UsageError(
+            f"--all-pairs: {len(groups):,} rows of {comparison.title} make {count:,} pairs, more than {MOST_PAIRS:,}: "
+            "name fewer factors with --by"
+        )
+    chosen = list(combinations(groups, 2))
+    found = [paired(values[id(a)], values[id(b)], metric, comparison.alpha).difference for a, b in chosen]
+    adjusted = benjamini_hochberg([1.0 if one.p is None else one.p for one in found])
+    shown = {id(group) for group in table.shown}
+    pairs = [
+        RowPair(left.factors, right.factors, one, None if one.p is None else p)
+        for (left, right), one, p in zip(chosen, found, adjusted, strict=True)
+        if {id(left), id(right)} <= shown
+    ]
+    return Pairs(metric, tuple(sorted(pairs, key=_p)), count)
+
+
+def _p(pair: RowPair) -> float:
+    return inf if pair.difference.p is None else pair.difference.p
+
+
+def _best_first(groups: Sequence[Group], values: Mapping[int, Values], metric: str) -> list[Group]:
+    """By mean, as the rows of the table; those without one last."""
+    sign = 1 if METRICS[metric].higher_is_better is False else -1
+    means = {key: mean_interval(list(own.values())).mean for key, own in values.items()}
+    return sorted(groups, key=lambda group: (means[id(group)] is None, sign * (means[id(group)] or 0.0)))

@@ -1,0 +1,76 @@
+"""Speed of convergence: how many epochs a row's runs need to a validation accuracy, and how many never get there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isfinite
+
+from actbench.analysis.table.extras import REACH_METRIC, Reach
+from actbench.analysis.table.grouping import Group, Table
+from actbench.analysis.table.result import Comparison
+from actbench.errors import UsageError
+from actbench.schema.record import RunRecord
+
+UNFINISHED = ("diverged", "failed")
+"""Outcomes of runs that never reached anything, whatever their curves held before."""
+
+
+def with_reach(comparison: Comparison, table: Table, level: float) -> Comparison:
+    """The comparison with each row's speed of convergence.
+
+    A seed that never reaches the level is counted and stands in no mean: it has no number of epochs, and the number
+    that it was given to train would only measure the study's patience. Where rows differ in how many seeds reached it,
+    their means are therefore means over different seeds.
+
+    Args:
+        comparison: The table as it is shown.
+        table: The runs behind it.
+        level: Validation accuracy, 0 … 1.
+
+    Raises:
+        UsageError: When the level is no accuracy, or no run has a validation curve.
+    """
+    if not 0 < level <= 1:
+        raise UsageError(f"--reach: expected an accuracy above 0 and at most 1, such as 0.9, not {level:g}")
+    ended = [record for record, _ in table.runs if record.outcome not in UNFINISHED]
+    if ended and not any(map(_curve, ended)):
+        raise UsageError(
+            f"--reach: no run of {comparison.title} has a curve of {REACH_METRIC}: it needs runs with validation "
+            "examples (dataset.val_fraction above 0), and in Python read_results(..., curves=True)"
+        )
+    found = {tuple(group.factors.values()): reach_of(group, level) for group in table.groups}
+    rows = (replace(row, reach=found[tuple(row.factors.values())]) for row in comparison.rows)
+    return replace(comparison, rows=tuple(rows))
+
+
+def reach_of(group: Group, level: float) -> Reach:
+    """The mean over the seeds that reached the level; a seed that is averaged over several runs needs all of them to.
+
+    A diverged or failed run counts as one that never did, whatever its curve held before.
+    """
+    by_seed: dict[int, list[int | None]] = {}
+    for record, _ in group.runs:
+        if record.outcome in UNFINISHED or _curve(record):
+            by_seed.setdefault(record.spec.seed, []).append(first_epoch(record, level))
+    means = [_mean(epochs) for epochs in by_seed.values()]
+    reached = [mean for mean in means if mean is not None]
+    return Reach(level, sum(reached) / len(reached) if reached else None, len(reached), len(means))
+
+
+def first_epoch(record: RunRecord, level: float) -> int | None:
+    """The first epoch after which the validation accuracy is at least the level; 0 is before any training."""
+    if record.outcome in UNFINISHED:
+        return None
+    return next((epoch for epoch, accuracy in _curve(record) if accuracy >= level), None)
+
+
+def _curve(record: RunRecord) -> list[tuple[int, float]]:
+    """Epoch and validation accuracy, where there is one."""
+    points = ((int(row["epoch"]), row.get(REACH_METRIC)) for row in record.curves)
+    return [(epoch, value) for epoch, value in points if value is not None and isfinite(value)]
+
+
+def _mean(epochs: Sequence[int | None]) -> float | None:
+    found = [epoch for epoch in epochs if epoch is not None]
+    return sum(found) / len(found) if len(found) == len(epochs) else None

@@ -1,0 +1,287 @@
+"""What a comparison found, ready to be shown: reports render these and compute nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from actbench.analysis.statistics import Difference, Interval
+from actbench.analysis.table.extras import Pairs, Reach, difference_numbers
+from actbench.schema.record import METRICS
+
+SCHEMA = 1
+"""Version of ``compare --format json``."""
+
+Value = str | int | float | bool | None
+"""A factor's value: a component's label, or the plain setting."""
+
+DEAD = "health.dead_fraction"
+
+MOST_VERDICTS = 5
+"""More sentences than these are not read."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One metric of one row against the baseline.
+
+    Args:
+        difference: The paired difference, row − baseline.
+        p_adjusted: Over all differences of the metric in the table, hidden rows included; None where there is no p.
+        significant: Whether ``p_adjusted`` is below alpha.
+        sd: Standard deviation of the paired differences; None for fewer than two pairs.
+    """
+
+    difference: Difference
+    p_adjusted: float | None
+    significant: bool
+    sd: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON; what a reader of tables needs beyond it (losses, note, sd) stays out."""
+        gain = {"pairing_gain": self.difference.pairing_gain, "significant": self.significant}
+        return difference_numbers(self.difference, self.p_adjusted) | gain
+
+
+@dataclass(frozen=True)
+class Family:
+    """The differences of one metric that are adjusted together.
+
+    Args:
+        method: ``Holm`` or ``max-T``.
+        size: Their number.
+    """
+
+    method: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """Whether the effect of one factor depends on the other.
+
+    Args:
+        metric: Of which metric.
+        factors: The two factors.
+        p: By sign flips of the double-centred residuals.
+        at: The values of both at which the effect is largest.
+        origin: The values of both that it is counted from, the baseline's.
+        effect: (at − origin in the first factor) at the second one's value, less the same at its origin; paired.
+    """
+
+    metric: str
+    factors: tuple[str, str]
+    p: float
+    at: Mapping[str, Value]
+    origin: Mapping[str, Value]
+    effect: Difference
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON."""
+        largest = {
+            "at": dict(self.at),
+            "from": dict(self.origin),
+            "difference": self.effect.difference,
+            "low": self.effect.low,
+            "high": self.effect.high,
+            "n_pairs": self.effect.n_pairs,
+        }
+        return {"metric": self.metric, "factors": list(self.factors), "p": self.p, "largest": largest}
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A hypothesis of the study, judged.
+
+    Args:
+        text: As the config says it.
+        verdict: ``supported``, ``contradicted`` or ``undecided``.
+        interval: What decides: of the difference between the two sides, or of the mean that is held to a bound; None
+            where there is none.
+        n: Seeds behind it.
+        note: What else there is to say, such as the p where no interval decides.
+    """
+
+    text: str
+    verdict: str
+    interval: tuple[float, float] | None
+    n: int
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON."""
+        interval = None if self.interval is None else list(self.interval)
+        return {"text": self.text, "verdict": self.verdict, "interval": interval, "n": self.n, "note": self.note}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """How each row got its own value of some factors.
+
+    Args:
+        factors: What was tuned.
+        by: The validation metric whose best mean picked the values.
+    """
+
+    factors: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """All runs that share one combination of the factors' values.
+
+    Args:
+        factors: Factor -> value.
+        runs: Number of runs, whatever their outcome.
+        outcomes: Outcome -> number of runs.
+        metrics: Metric -> its mean over seeds; runs without a value are counted in ``outcomes`` alone.
+        vs_baseline: Metric -> contrast; empty for a baseline row.
+        tied: Whether the row can't be told from the best one in the leading metric; None where nothing can be said.
+        failure_rate: Wilson interval of the share of runs that are not ``ok``; None when all are.
+        reach: Speed of convergence; None unless asked for.
+        picked: Tuned factor -> its value for this row; empty in a table at common values.
+    """
+
+    factors: Mapping[str, Value]
+    runs: int
+    outcomes: Mapping[str, int]
+    metrics: Mapping[str, Interval]
+    vs_baseline: Mapping[str, Contrast]
+    tied: bool | None = None
+    failure_rate: tuple[float, float] | None = None
+    reach: Reach | None = None
+    picked: Mapping[str, Value] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON; fractions stay fractions."""
+        return {
+            "factors": dict(self.factors),
+            "runs": self.runs,
+            "outcomes": dict(self.outcomes),
+            "metrics": {name: asdict(interval) for name, interval in self.metrics.items()},
+            "vs_baseline": {name: contrast.to_dict() for name, contrast in self.vs_baseline.items()},
+            "tied_with_best": self.tied,
+            "failure_rate": None if self.failure_rate is None else list(self.failure_rate),
+            **({} if self.reach is None else {"reach": self.reach.to_dict()}),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One table: the rows of one study on one dataset with one model.
+
+    Args:
+        study: Name of the study.
+        context: What all rows share, ``dataset`` and ``model``.
+        factors: What they differ in, the columns' order.
+        baseline: Factor -> value of the row that others are compared to; a factor that it leaves out is matched (each
+            row against the baseline with the same value there). None when there is nothing to compare to.
+        rows: Best mean of the first metric first.
+        metrics: The metrics asked for; the rows' others are context.
+        averaged: Factors that were averaged over, seed by seed.
+        alpha: One minus the intervals' coverage.
+        dead: What ``dead`` means here: the slope and the probe.
+        best: Factor -> value of the best row, which may be hidden; None when no row has a mean.
+        families: Metric -> the differences that are adjusted together, those of hidden rows included.
+        interaction: Of the two factors that vary; None where more or fewer do, or nothing can be said.
+        verdicts: What the differences of the leading metric amount to, the most useful sentence first.
+        expectations: The study's hypotheses, judged by all its runs.
+        pairs: Every row against every other one; None unless asked for.
+        methods: How the numbers came about, in prose; empty unless asked for.
+        tuned: How the rows were tuned; None at common values.
+    """
+
+    study: str
+    context: Mapping[str, str]
+    factors: tuple[str, ...]
+    baseline: Mapping[str, Value] | None
+    rows: tuple[Row, ...]
+    metrics: tuple[str, ...]
+    averaged: tuple[str, ...] = ()
+    alpha: float = 0.05
+    dead: str = ""
+    best: Mapping[str, Value] | None = None
+    families: Mapping[str, Family] = field(default_factory=dict)
+    interaction: Interaction | None = None
+    verdicts: tuple[str, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    pairs: Pairs | None = None
+    methods: str = ""
+    tuned: Tuned | None = None
+
+    @property
+    def title(self) -> str:
+        """Study and context in one line, and what is tuned."""
+        tuned = (f"tuned on validation: {', '.join(self.tuned.factors)}",) if self.tuned else ()
+        return " · ".join((self.study, *self.context.values(), *tuned))
+
+    def is_baseline(self, row: Row) -> bool:
+        """Whether this is (one of) the rows that the others are compared to."""
+        return self.baseline is not None and self.baseline.items() <= row.factors.items()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON."""
+        return {
+            "study": self.study,
+            "context": dict(self.context),
+            "factors": list(self.factors),
+            "baseline": None if self.baseline is None else dict(self.baseline),
+            "rows": [row.to_dict() for row in self.rows],
+            "interaction": None if self.interaction is None else self.interaction.to_dict(),
+            "verdicts": list(self.verdicts),
+            "expectations": [expectation.to_dict() for expectation in self.expectations],
+            **({} if self.pairs is None else {"all_pairs": self.pairs.to_dict()}),
+            **({"methods": self.methods} if self.methods else {}),
+            **({} if self.tuned is None else {"tuned": self._tuned(self.tuned)}),
+        }
+
+    def _tuned(self, tuned: Tuned) -> dict[str, Any]:
+        picked = [dict(row.picked) for row in self.rows]
+        return {"factors": list(tuned.factors), "by": tuned.by, "picked": picked}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition of ``--fail-if``, judged.
+
+    Args:
+        text: As the user wrote it.
+        tripped: Which rows trip it and why, one line; empty when none does.
+        open: Why it could not be decided, one line; empty when it could.
+    """
+
+    text: str
+    tripped: str = ""
+    open: str = ""
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Everything that one ``compare`` found.
+
+    Args:
+        comparisons: One a study, dataset and model.
+        warnings: What a reader should know before believing the tables.
+        gates: What ``--fail-if`` asked, judged; an exit code and stderr tell of it, the reports do not.
+        most_verdicts: How many verdicts a table that people read has below it; None for all.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    warnings: tuple[str, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    most_verdicts: int | None = MOST_VERDICTS
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``compare --format json``: plain numbers, None for what can't be known, never NaN."""
+        return {
+            "schema": SCHEMA,
+            "comparisons": [comparison.to_dict() for comparison in self.comparisons],
+            "warnings": list(self.warnings),
+        }
+
+
+def is_bounded(metric: str) -> bool:
+    """Whether a metric is a bounded share with many zeros, whose mean has a range but no Student-t interval."""
+    return metric.startswith("health.") and METRICS[metric].unit == "fraction"

@@ -1,0 +1,65 @@
+"""Groups of runs as rows: means with intervals, outcomes, and which rows are tied with the best."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from actbench.analysis.statistics import Interval, mean_interval, wilson_interval
+from actbench.analysis.table.against import is_new
+from actbench.analysis.table.contrasts import tied_with_best
+from actbench.analysis.table.grouping import Group
+from actbench.analysis.table.result import DEAD, Contrast, Row, Value, is_bounded
+from actbench.schema.record import METRICS, OUTCOMES
+
+CONTEXT_METRICS = (DEAD, "parameters", "seconds")
+"""Carried by every row beside the metrics asked for."""
+
+
+def rows_of(
+    groups: Sequence[Group], contrasts: Sequence[Mapping[str, Contrast]], metrics: Sequence[str], alpha: float
+) -> tuple[list[Row], Mapping[str, Value] | None]:
+    """One row a group, with its tie to the best in the leading metric; and the best one's factors.
+
+    Args:
+        groups: A table's.
+        contrasts: Each group's by metric.
+        metrics: Those asked for, the leading one first.
+        alpha: One minus the intervals' coverage.
+    """
+    names, leading = tuple(dict.fromkeys((*metrics, *CONTEXT_METRICS))), metrics[0]
+    rows = [_row(group, contrast, names, alpha) for group, contrast in zip(groups, contrasts, strict=True)]
+    candidates = {id(row): group for row, group in zip(rows, groups, strict=True) if is_new(row.factors)}
+    best = best_first([row for row in rows if id(row) in candidates], leading)[0]
+    if best.metrics[leading].mean is None:
+        return rows, None
+    tied = tied_with_best(list(candidates.values()), candidates[id(best)], leading, alpha)
+    marks = dict(zip(candidates, tied, strict=True))
+    return [replace(row, tied=marks.get(id(row))) for row in rows], best.factors
+
+
+def best_first(rows: Sequence[Row], name: str) -> tuple[Row, ...]:
+    """By the metric's mean; rows without one come last."""
+    sign = 1 if METRICS[name].higher_is_better is False else -1
+    means = {id(row): row.metrics[name].mean for row in rows}
+    return tuple(sorted(rows, key=lambda row: (means[id(row)] is None, sign * (means[id(row)] or 0.0))))
+
+
+def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], alpha: float) -> Row:
+    counted = Counter(record.outcome for record, _ in group.runs)
+    bad = len(group.runs) - counted["ok"]
+    return Row(
+        factors=group.factors,
+        runs=len(group.runs),
+        outcomes={outcome: counted[outcome] for outcome in OUTCOMES},
+        metrics={name: _interval(name, group.values(name), alpha) for name in names},
+        vs_baseline=contrasts,
+        failure_rate=wilson_interval(bad, len(group.runs), alpha) if bad else None,
+        picked=group.picked,
+    )
+
+
+def _interval(name: str, values: Mapping[int, float], alpha: float) -> Interval:
+    found = mean_interval(list(values.values()), alpha)
+    return replace(found, low=None, high=None) if is_bounded(name) else found

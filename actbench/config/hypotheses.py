@@ -1,0 +1,174 @@
+"""Sentences that runs can support or contradict: the lines of ``expect``, and the gates of ``compare --fail-if``.
+
+    METRIC: KEY=VALUE,… < KEY=VALUE,… [where KEY=VALUE,…]      one cell against another, paired by seed
+    METRIC > NUMBER [where KEY=VALUE,…]                        a bound that each cell keeps
+    METRIC drop > NUMBER [where KEY=VALUE,…]                   a change from the baseline (gates only); or ``rise``
+
+``<`` and ``>`` go both ways; a number may end in ``%`` or ``pp`` (percentage points) where the metric is a fraction.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from actbench.config.keys import refusal
+from actbench.config.nodes import Unreadable, read
+from actbench.config.overrides import pieces_of
+from actbench.config.problems import Source
+from actbench.errors import UnknownNameError, UsageError
+from actbench.schema import registry as plugins
+from actbench.schema.record import METRICS
+
+Operator = Literal["<", ">"]
+Settings = Mapping[str, Any]
+
+FORMS = (
+    "'test.accuracy > 0.95 where activation=relu' or "
+    "'health.dead_fraction: bias_init=0.01 < bias_init=0.0 where activation=relu'"
+)
+GATES = "'expect', 'test.accuracy drop > 0.5pp' or 'health.dead_fraction > 0.05'"
+
+_WHERE = re.compile(r"\s+where\s+")
+_ORDERING = re.compile(r"(?P<metric>[\w.]+)\s*:\s*(?P<sides>.+)", re.DOTALL)
+_OPERATOR = re.compile(r"\s+([<>])\s+")
+_NUMBER = r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>pp|%)?"
+_BOUND = re.compile(rf"(?P<metric>[\w.]+)\s*(?P<operator>[<>])\s*{_NUMBER}\Z")
+_CHANGE = re.compile(rf"(?P<metric>[\w.]+)\s+(?P<direction>drop|rise)\s*>\s*{_NUMBER}\Z")
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """One cell has less (``<``) or more (``>``) of a metric than another.
+
+    Args:
+        text: As it was written.
+        metric: A name of METRICS.
+        left: Factor -> value of the one cell.
+        operator: ``<`` or ``>``.
+        right: Factor -> value of the other.
+        where: What both have in common.
+    """
+
+    text: str
+    metric: str
+    left: Settings
+    operator: Operator
+    right: Settings
+    where: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Each cell's mean lies on one side of a number, in the metric's own unit (a fraction is 0 … 1)."""
+
+    text: str
+    metric: str
+    operator: Operator
+    number: float
+    where: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A cell lies more than a number below (``drop``) or above (``rise``) the baseline."""
+
+    text: str
+    metric: str
+    direction: Literal["drop", "rise"]
+    number: float
+    where: Settings = field(default_factory=dict)
+
+
+def expectation(text: str) -> Ordering | Bound:
+    """Read a line of ``expect``.
+
+    Raises:
+        UsageError: When it has another form, or a metric or a factor does not exist; with the nearest that does.
+
+    >>> expectation("test.accuracy > 95% where activation=relu").number
+    0.95
+    """
+    body, where = _parted(text)
+    if found := _ORDERING.match(body):
+        sides = _OPERATOR.split(found["sides"])
+        if len(sides) != 3:
+            raise UsageError(f"'{text}' should have one ' < ' or ' > ' between its two sides, as in {FORMS}")
+        metric, (left, operator, right) = _metric(found["metric"]), sides
+        return Ordering(text, metric, _settings(left), _operator(operator), _settings(right), where)
+    if found := _BOUND.match(body):
+        return _bound(text, found, where)
+    raise UsageError(f"'{text}' is no expectation; write {FORMS}")
+
+
+def gate(text: str) -> Bound | Change:
+    """Read an expression of ``--fail-if`` other than ``expect``.
+
+    Raises:
+        UsageError: As for ``expectation``.
+
+    >>> gate("test.accuracy drop > 0.5pp").number
+    0.005
+    """
+    body, where = _parted(text)
+    if found := _CHANGE.match(body):
+        metric = _metric(found["metric"])
+        direction: Literal["drop", "rise"] = "drop" if found["direction"] == "drop" else "rise"
+        return Change(text, metric, direction, _number(metric, found), where)
+    if found := _BOUND.match(body):
+        return _bound(text, found, where)
+    raise UsageError(f"--fail-if: '{text}' is no gate; write {GATES}")
+
+
+def _parted(text: str) -> tuple[str, Settings]:
+    """What is claimed, and the settings behind ``where``."""
+    body, *rest = _WHERE.split(text.strip())
+    if len(rest) > 1:
+        raise UsageError(f"'{text}' has more than one 'where': separate settings by commas")
+    return body.strip(), _settings(rest[0]) if rest else {}
+
+
+def _bound(text: str, found: re.Match[str], where: Settings) -> Bound:
+    metric = _metric(found["metric"])
+    return Bound(text, metric, _operator(found["operator"]), _number(metric, found), where)
+
+
+def _operator(text: str) -> Operator:
+    return "<" if text == "<" else ">"
+
+
+def _metric(name: str) -> str:
+    if name not in METRICS:
+        raise UnknownNameError("metric", name, tuple(METRICS), plugins.nearest(name, METRICS))
+    return name
+
+
+def _number(metric: str, found: re.Match[str]) -> float:
+    """In the metric's own unit: ``0.5pp`` of a fraction is 0.005."""
+    number, unit = float(found["number"]), found["unit"]
+    if not math.isfinite(number):
+        raise UsageError(f"{found['number']} is too large a number for {metric}")
+    if unit and METRICS[metric].unit != "fraction":
+        raise UsageError(f"{metric} is in {METRICS[metric].unit}, not a fraction: leave out '{unit}'")
+    return number / 100 if unit else number
+
+
+def _settings(text: str) -> Settings:
+    """``KEY=VALUE,…`` with each key checked and each value read as YAML."""
+    found: dict[str, Any] = {}
+    for piece in pieces_of(text):
+        key, _, value = (part.strip() for part in piece.partition("="))
+        if not key or not value:
+            raise UsageError(f"expected KEY=VALUE such as activation=relu, not '{piece.strip()}'")
+        if wrong := refusal(key):
+            raise UsageError(wrong)
+        if key in found:
+            raise UsageError(f"'{key}' is given twice")
+        try:
+            found[key] = read(Source("", value)).content
+        except Unreadable as error:
+            raise UsageError(f"the value of '{key}' {error.finding.message}") from error
+    return found

@@ -1,0 +1,1 @@
+"""The tool examined: published numbers verified, costs measured, the installation looked over."""

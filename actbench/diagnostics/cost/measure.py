@@ -1,0 +1,172 @@
+"""Measuring what activations cost, in turn: a machine that slows down then slows all of them."""
+
+from __future__ import annotations
+
+import math
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from actbench import __version__
+from actbench.diagnostics.cost.result import PASSES, RELU, SIZES, WRITTEN, Costs, Pass, Row, Size
+from actbench.diagnostics.cost.timed_activation import Subject, Workload, workloads
+from actbench.errors import UsageError
+from actbench.nn import activations
+from actbench.schema.components import Component, resolve
+from actbench.system import devices, environment
+from actbench.training import numerics as arithmetic
+
+ENOUGH_ROUNDS, FEWEST_ROUNDS = 9, 5
+"""Of nine, the second to the eighth hold the median with 96 %, so one disturbed round does no harm; five give 94 %."""
+
+SAMPLE_SECONDS = 2e-3
+"""A sample repeats its call until it lasts about so long, far above what a clock resolves."""
+
+SHORTEST_CALL = 1e-6
+"""Seconds; no call of Python and torch is shorter, but a clock may say 0."""
+
+ALLOCATOR_WARM_UP = 28 * 2**20
+"""Bytes. glibc hands freed memory back to the system, and pays with page faults when it is needed again, until a block
+as large as this has been freed once (its threshold then moves up, to 32 MiB at most). A process in training has."""
+
+
+def measure(
+    chosen: Sequence[Component],
+    *,
+    rounds: int = ENOUGH_ROUNDS,
+    device: str = "cpu",
+    sizes: Sequence[Size] = SIZES,
+    tell: Callable[[int], None] = lambda done: None,
+) -> Costs:
+    """Measure activations on float32 tensors of N(0, 1), in one thread, subnormal numbers flushed to zero.
+
+    ``forward`` is a call as in evaluation, without a graph. ``forward_backward`` is one as in training, together with
+    the gradients of z and of learned parameters; a random activation draws its noise there.
+
+    Args:
+        chosen: Components of kind ``activations``; the references of ``result`` are measured besides.
+        rounds: How often each is measured, after a call of each that only warms up.
+        device: As ``devices.choose`` takes it.
+        sizes: The tensors.
+        tell: Called after every round with the number of rounds done.
+
+    Raises:
+        DeviceError: When there is no such device.
+        UsageError: For fewer than 5 rounds, two different activations of one label, or a user's function that is none.
+    """
+    if rounds < FEWEST_ROUNDS:
+        raise UsageError(f"{rounds} rounds say too little about a spread: take at least {FEWEST_ROUNDS}")
+    place, subjects = torch.device(devices.choose(device)), _subjects(chosen)
+    clock = Clock.of(place)
+    with arithmetic.plain("default"):
+        torch.empty(ALLOCATOR_WARM_UP, dtype=torch.uint8)
+        trials = [_Trial(size, work, clock) for size in sizes for work in workloads(subjects, size, place)]
+        for done in range(rounds):
+            for trial in _from(trials, done):
+                trial.measure()
+            tell(done + 1)
+        machine = {**_machine(place), "clock": clock.name}
+    return Costs(tuple(trial.row() for trial in trials), rounds, machine)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How time is read.
+
+    Args:
+        name: For the reader.
+        read: Seconds.
+        settle: Waits for what the device has not finished.
+    """
+
+    name: str
+    read: Callable[[], float]
+    settle: Callable[[], None]
+
+    @classmethod
+    def of(cls, device: torch.device) -> Clock:
+        """On a CPU the time that the calling thread computes, so that waiting for other programs does not count.
+
+        Windows advances that clock in steps of 16 ms; there, and on a GPU, it is the time on the wall.
+        """
+        if device.type != "cpu":
+            return cls("wall clock, synchronised", time.perf_counter, lambda: torch.accelerator.synchronize(device))
+        if sys.platform == "win32":
+            return cls("wall clock", time.perf_counter, lambda: None)
+        return cls("processor time of the thread", time.thread_time, lambda: None)
+
+    def seconds(self, call: Callable[[], None], times: int) -> float:
+        """That so many calls take."""
+        self.settle()
+        began = self.read()
+        for _ in range(times):
+            call()
+        self.settle()
+        return self.read() - began
+
+
+class _Trial:
+    """One activation at one size, and its times so far."""
+
+    def __init__(self, size: Size, work: Workload, clock: Clock) -> None:
+        """Measure its memory, warm up, and find out how many calls make a sample."""
+        self._size, self._work, self._clock = size, work, clock
+        self._saved, self._kept = work.memory()
+        self._calls: dict[Pass, Callable[[], None]] = {
+            "forward": work.forward,
+            "forward_backward": work.forward_backward,
+        }
+        self._times: dict[Pass, list[float]] = {measured: [] for measured in PASSES}
+        self._repeats = {measured: self._enough(call) for measured, call in self._calls.items()}
+
+    def measure(self) -> None:
+        """Take one sample of each pass."""
+        for measured, call in self._calls.items():
+            repeats = self._repeats[measured]
+            seconds = self._clock.seconds(call, repeats)
+            self._times[measured].append(seconds * 1e9 / (repeats * self._work.elements))
+
+    def row(self) -> Row:
+        """What was found."""
+        times = {measured: tuple(found) for measured, found in self._times.items()}
+        return Row(self._work.subject.label, self._size, times, self._saved, self._kept)
+
+    def _enough(self, call: Callable[[], None]) -> int:
+        if self._clock.seconds(call, 1) >= SAMPLE_SECONDS:
+            return 1
+        second = self._clock.seconds(call, 1)  # the first one also loads code
+        return math.ceil(SAMPLE_SECONDS / max(second, SHORTEST_CALL))
+
+
+def _subjects(chosen: Sequence[Component]) -> list[Subject]:
+    distinct = list(dict.fromkeys((resolve("activations", RELU), *chosen)))
+    labels = [WRITTEN, *(component.label for component in distinct)]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UsageError(f"two different activations are both called '{label}': give one of them another name")
+    one = torch.tensor(1.0)  # a number of Python's would be wrapped anew in every call, for as long as relu takes
+    return [
+        Subject(WRITTEN, lambda z: z * one),
+        *(Subject(one.label, activations.function_of(one), one) for one in distinct),
+    ]
+
+
+def _from(trials: Sequence[_Trial], index: int) -> list[_Trial]:
+    """All, beginning elsewhere in each round, so that no activation is always the first."""
+    start = index % len(trials)
+    return [*trials[start:], *trials[:start]]
+
+
+def _machine(device: torch.device) -> dict[str, Any]:
+    return {
+        "processor": devices.processor_name(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "actbench": __version__,
+        **environment.of_worker(device),
+    }

@@ -1,0 +1,106 @@
+"""Reproduce published numbers and closed forms: what is expected, what comes out, how far apart they may be.
+
+One file a group of checks, each with ``checks(folders)``; it is imported only when its group is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from actbench.errors import UnknownNameError
+from actbench.schema import registry as plugins
+
+GROUPS = ("constants", "silence", "signal", "units", "cohort", "published")
+
+STANDARD_ERRORS = 4
+"""A simulation may be this many standard errors off: by chance in 6 of 100,000 draws, and the seeds are fixed."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where data lies.
+
+    Args:
+        data: The data folder.
+        fashion_mnist: A folder with the four IDX files; None looks where Debian and torchvision put them.
+    """
+
+    data: Path
+    fashion_mnist: Path | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison.
+
+    Args:
+        name: What is compared.
+        expected: One or more numbers.
+        measured: As many; empty where the check was skipped.
+        tolerance: Largest absolute difference, number by number.
+        source: Where the expectation comes from.
+        skipped: Why there is no measurement, and how to get one; empty where there is.
+    """
+
+    name: str
+    expected: tuple[float, ...]
+    measured: tuple[float, ...]
+    tolerance: float
+    source: str
+    skipped: str = ""
+
+    @property
+    def verdict(self) -> Literal["ok", "MISS", "skipped"]:
+        """``MISS`` for any difference beyond the tolerance, a NaN included."""
+        if self.skipped:
+            return "skipped"
+        pairs = zip(self.expected, self.measured, strict=True)
+        return "ok" if all(abs(one - other) <= self.tolerance for one, other in pairs) else "MISS"
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs; null for a measured number that is not finite."""
+        return {
+            "check": self.name,
+            "expected": list(self.expected),
+            "measured": [value if math.isfinite(value) else None for value in self.measured],
+            "tolerance": self.tolerance,
+            "source": self.source,
+            "verdict": self.verdict,
+            "skipped": self.skipped,
+        }
+
+
+def verify(groups: Iterable[str], folders: Folders) -> Iterator[Check]:
+    """Run groups of checks, in the order given; each check as it is done.
+
+    Raises:
+        UnknownNameError: For a group that does not exist, before any check runs.
+    """
+    chosen = list(groups)
+    for name in chosen:
+        if name not in GROUPS:
+            raise UnknownNameError("group of checks", name, GROUPS, plugins.nearest(name, GROUPS))
+    return (check for name in chosen for check in _load(name).checks(folders))
+
+
+def share_check(name: str, expected: float, hits: Sequence[bool] | Any, source: str) -> Check:
+    """A probability against the share of independent trials that hit, within 4 standard errors of that share.
+
+    Args:
+        name: What is compared.
+        expected: The probability p; the standard error of the share is √(p(1−p)/trials).
+        hits: One truth value a trial.
+        source: Of the expectation.
+    """
+    trials = len(hits)
+    tolerance = STANDARD_ERRORS * math.sqrt(expected * (1 - expected) / trials)
+    return Check(name, (expected,), (float(sum(hits)) / trials,), tolerance, source)
+
+
+def _load(group: str) -> Any:
+    return importlib.import_module(f"actbench.diagnostics.verification.{group}")

@@ -1,0 +1,91 @@
+"""The signal through deep networks at initialisation: our own networks against mean-field theory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from actbench.diagnostics.verification import STANDARD_ERRORS, Check, Folders
+from actbench.health.theory.forecast import forecast
+from actbench.health.units.gradients import first_to_last, norms
+from actbench.nn.activations import function_of
+from actbench.nn.initializers import Initializer
+from actbench.nn.models import build
+from actbench.schema.spec import RunSpec
+from actbench.training.parameters import stack
+from actbench.training.run_activations import Activations, activation_tensors
+
+WIDTH, EXAMPLES, NETWORKS = 256, 128, 16
+SELU_LAYERS, LAYERS = 64, 8
+SELU = "arXiv:1706.02515"
+VARIANCE = "arXiv:1606.05340"
+GRADIENT = "arXiv:1611.01232"
+CASES: tuple[dict[str, Any], ...] = (
+    {"activation": "relu", "weight_init": "he_normal"},
+    {"activation": "tanh", "weight_init": "lecun_normal"},
+    {"activation": "gelu", "weight_init": "matched", "bias_init": 0.1},
+    {"activation": "sigmoid", "weight_init": "pytorch", "bias_init": "pytorch"},
+)
+
+
+def checks(folders: Folders) -> Iterator[Check]:
+    """Means over networks with seeds 0, 1 …, each within 4 standard errors of what theory expects."""
+    yield from _selu()
+    for case in CASES:
+        spec = _spec(LAYERS, **case)
+        expected = forecast(spec, WIDTH)
+        name = f"{spec.activation.label}, {spec.weight_init.label}"
+        variances, ratios = zip(*(_figures(_of_seed(spec, seed)) for seed in range(NETWORKS)), strict=True)
+        yield _check(f"{name}: var z, layer {LAYERS}", expected.variances[-1], variances, VARIANCE)
+        yield _check(f"{name}: gradient 1/{LAYERS}", expected.gradient_ratio, ratios, GRADIENT)
+
+
+def _selu() -> Iterator[Check]:
+    """Mean 0 and variance 1 of the outputs survive 64 layers."""
+    spec = _spec(SELU_LAYERS, activation="selu", weight_init="lecun_normal")
+    function = function_of(spec.activation)
+    with torch.no_grad():
+        last = [list(_passed(_of_seed(spec, seed))[0].values())[-1] for seed in range(NETWORKS)]
+        variances, means = zip(*(map(float, torch.var_mean(function(z))) for z in last), strict=True)
+    yield _check(f"selu, lecun_normal: mean, layer {SELU_LAYERS}", 0.0, means, SELU)
+    yield _check(f"selu, lecun_normal: var, layer {SELU_LAYERS}", 1.0, variances, SELU)
+
+
+def _check(name: str, expected: float | None, measured: tuple[float, ...], source: str) -> Check:
+    """The mean over the networks against the expectation."""
+    tolerance = STANDARD_ERRORS * stdev(measured) / math.sqrt(len(measured))
+    return Check(name, (math.nan if expected is None else expected,), (fmean(measured),), tolerance, source)
+
+
+def _figures(spec: RunSpec) -> tuple[float, float]:
+    """Variance of the last hidden layer's z; first-to-last ratio of the gradients of a random sum of the logits."""
+    layers, logits = _passed(spec)
+    direction = torch.randn(logits.shape, generator=torch.Generator().manual_seed(spec.seed))
+    gradients = norms((logits * direction).sum((1, 2)), layers)
+    ratio = first_to_last([float(norm[0]) for norm in gradients.values()])
+    return float(list(layers.values())[-1].detach().var()), math.nan if ratio is None else ratio
+
+
+def _passed(spec: RunSpec) -> tuple[dict[str, Tensor], Tensor]:
+    """Layer -> z (1, B, U), and the logits (1, B, classes), of normal inputs in the run's network as it starts."""
+    shape, classes = (1, 1, WIDTH), 10
+    model = build(spec.model)
+    learned = activation_tensors(spec.activation, model.hidden_layers(shape, classes), torch.float32)
+    tensors = stack([{**model.init(Initializer(spec, torch.float32), shape, classes), **learned}], torch.device("cpu"))
+    act, layers = Activations((spec,), tensors.tensors), dict[str, Tensor]()
+    x = torch.randn(1, EXAMPLES, *shape, generator=torch.Generator().manual_seed(spec.seed))
+    with act.observed(layers.__setitem__):
+        return layers, model.apply(tensors.tensors, x, act)
+
+
+def _spec(layers: int, **choices: Any) -> RunSpec:
+    return RunSpec.model_validate({"model": {"name": "mlp", "hidden": [WIDTH] * layers}, **choices})
+
+
+def _of_seed(spec: RunSpec, seed: int) -> RunSpec:
+    return spec.model_copy(update={"seed": seed})

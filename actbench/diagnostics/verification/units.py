@@ -1,0 +1,57 @@
+"""Dead units: the probe's count against a loop over units and inputs that reads like the definition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from actbench.diagnostics.verification import Check, Folders
+from actbench.health.units.probe import Probe, slope_by_autograd
+from actbench.nn.activations import function_of
+from actbench.schema.components import resolve
+from actbench.schema.spec import Health
+
+DEFINITION = "max |f′(z)| ≤ 1e-3"
+SLOPES: dict[str, Callable[[float], float]] = {
+    "relu": lambda z: 1.0 if z > 0 else 0.0,
+    "leaky_relu": lambda z: 1.0 if z > 0 else 0.01,
+    "elu": lambda z: 1.0 if z > 0 else math.exp(z),
+    "tanh": lambda z: 1 - math.tanh(z) ** 2,
+    "sigmoid": lambda z: 1 / (2 + math.exp(z) + math.exp(-z)),
+    "silu": lambda z: (1 + math.exp(-z) + z * math.exp(-z)) / (1 + math.exp(-z)) ** 2,
+}
+"""Derivatives by hand, as independent of autograd as can be."""
+
+
+def checks(folders: Folders) -> Iterator[Check]:
+    """Dense units, and channels of a convolution, which are dead only if they are so at every position."""
+    for name, slope in SLOPES.items():
+        inputs = (_inputs(()), _inputs((3, 3)))
+        counted = tuple(float(_by_hand(z, slope)) for z in inputs)
+        measured = tuple(float(_by_probe(name, z)) for z in inputs)
+        yield Check(f"dead units, channels: {name}", counted, measured, 0, DEFINITION)
+
+
+def _inputs(positions: tuple[int, ...]) -> Tensor:
+    """(B, U, …positions): normal numbers, pushed further from zero from unit to unit, so that some are flat there."""
+    generator = torch.Generator().manual_seed(len(positions))
+    spread = torch.linspace(-15, 15, 40, dtype=torch.float64).view(40, *(1 for _ in positions))
+    return torch.randn(50, 40, *positions, generator=generator, dtype=torch.float64) + spread
+
+
+def _by_hand(z: Tensor, slope: Callable[[float], float]) -> int:
+    units = z.transpose(0, 1).flatten(1).tolist()
+    return sum(all(abs(slope(value)) <= Health().dead_slope for value in unit) for unit in units)
+
+
+def _by_probe(activation: str, z: Tensor) -> int:
+    """In batches of unequal sizes, as a cohort of one."""
+    function = function_of(resolve("activations", activation))
+    probe = Probe(slope_by_autograd(lambda layer, values: function(values)), Health())
+    for batch in torch.split(z, [7, 30, 13]):
+        probe.observe("hidden", batch.unsqueeze(0))
+    count: int = probe.finish(len(z)).of_run(0)["layers"][0]["dead"]
+    return count

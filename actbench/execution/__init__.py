@@ -1,0 +1,1 @@
+"""From a study to runs under way: cohorts, estimates, engines, work shared between processes. Trains nothing itself."""

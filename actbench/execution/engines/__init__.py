@@ -1,0 +1,72 @@
+"""Engines decide where cohorts are computed: one file an engine, each with a ``plugin`` that follows ``Engine``.
+
+An engine knows nothing of configs, stores or training: it is handed ``Work`` and cohorts, and yields events as they
+come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, Protocol, Self
+
+from actbench.schema import registry as plugins
+from actbench.schema.record import Event
+from actbench.schema.spec import Cohort, Runtime
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to do with a cohort: a function named by its path, so that only who does the work imports torch.
+
+    Args:
+        path: ``module:function`` taking (cohort, runtime) and yielding events.
+        runtime: How to compute.
+    """
+
+    path: str
+    runtime: Runtime
+
+    def __call__(self, cohort: Cohort) -> Iterator[Event]:
+        """Do it here and now."""
+        events: Iterator[Event] = plugins.resolve(self.path)(cohort, self.runtime)
+        yield from events
+
+
+class Engine(Protocol):
+    """Computes cohorts; a context manager, so that workers never outlive their use.
+
+    Attributes:
+        parallel: Whether more than one cohort is computed at a time.
+    """
+
+    parallel: ClassVar[bool]
+
+    def __init__(self, jobs: int) -> None:
+        """Take up to ``jobs`` cohorts at once."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Start what it needs."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all of it, at once if there was an error."""
+        ...
+
+    def stop(self) -> None:
+        """Take no more cohorts and let those at work save themselves; ``execute`` then ends by itself.
+
+        Called from signal handlers: it waits for nothing.
+        """
+        ...
+
+    def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
+        """Events of all cohorts as they come; a run whose worker is lost ends with ``Failed``.
+
+        A cohort is taken from ``cohorts`` only when it can be worked on at once: until then, another process may.
+        """
+        ...

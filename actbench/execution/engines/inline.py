@@ -1,0 +1,45 @@
+"""The obviously right engine: one cohort after another, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import ClassVar, Self
+
+from actbench.execution.engines import Work
+from actbench.schema.record import Event
+from actbench.schema.spec import Cohort
+from actbench.system import cancellation as stopping
+
+
+class Inline:
+    """Computes in the calling process; easy to debug and to profile. What hangs there can't be ended by it."""
+
+    parallel: ClassVar[bool] = False
+
+    def __init__(self, jobs: int) -> None:
+        """``jobs`` is 1: there is one process."""
+
+    def __enter__(self) -> Self:
+        """Nothing to start, and nobody has asked yet."""
+        stopping.forget()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to end."""
+        stopping.forget()
+
+    def stop(self) -> None:
+        """Let the cohort at work save itself, and take no other."""
+        stopping.ask()
+
+    def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
+        """Events of the cohorts, one cohort after another."""
+        waiting = iter(cohorts)
+        while not stopping.is_asked() and (cohort := next(waiting, None)) is not None:
+            yield from work(cohort)
+
+
+plugin = Inline

@@ -1,0 +1,257 @@
+"""Run a study: what is not finished is planned into cohorts, handed to an engine, and stored as it comes.
+
+The command line and the Python API are two faces of ``Runner``. This module never imports torch: workers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from actbench.config import Study
+from actbench.errors import ResultsError, UsageError
+from actbench.execution import cohorts as plan
+from actbench.execution.engines import Engine, Work
+from actbench.execution.estimates import Estimates
+from actbench.execution.stopwatch import Stopwatch
+from actbench.execution.timings import read_timings
+from actbench.execution.work_sharing import Share
+from actbench.schema import registry as plugins
+from actbench.schema.record import EpochDone, Event, Failed, Finished, Outcome, RunRecord, Saved, Started
+from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.storage.checkpoints import Checkpoints
+from actbench.storage.locks import CLAIM, Claims, holder
+from actbench.storage.store import Store, read_results
+from actbench.system import devices, environment
+
+Retry = Literal["failed", "none", "all"]
+
+_AGAIN: dict[Retry, tuple[str, ...]] = {"failed": ("failed",), "none": (), "all": ("failed", "collapsed", "diverged")}
+
+TRAIN, CHECK = "actbench.training.loop:run_cohort", "actbench.training.loop:check_cohort"
+
+
+@dataclass
+class Runner:
+    """One study on its way through an engine into a results folder.
+
+    Args:
+        study: What to run.
+        results: The results folder; the study has its own folder below it.
+        runtime: How to compute.
+        retry: Which of the earlier runs without an ``ok`` to run again: ``failed`` ones, ``none``, or ``all`` (also
+            the collapsed and the diverged).
+        force: Run everything again, finished or not.
+    """
+
+    study: Study
+    results: Path
+    runtime: Runtime = field(default_factory=Runtime)
+    retry: Retry = "failed"
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        """Resolve the device and look at what is there already; nothing is written."""
+        device = devices.choose(self.runtime.device)
+        self.runtime = replace(self.runtime, device=device, checkpoint_every=self.study.checkpoint_every)
+        self.engine: type[Engine] = plugins.load("engines", self.runtime.engine)
+        self._working: Engine | None = None
+        self.stopping = False
+        self.store = Store(self.results, self.study.name)
+        self.specs = self.study.specs()
+        begun = self.store.begun()
+        self.share = Share(self.store, (spec for spec in self.specs if spec.run_id in begun))
+        earlier = [self._earlier(spec) if spec.run_id in begun else None for spec in self.specs]
+        again = (None, *_AGAIN[self.retry])
+        self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
+        self.failed_before = 0 if "failed" in again else earlier.count("failed")
+        self.jobs = self._jobs()
+        self.estimates = read_timings(self.results, device) if self.waiting else Estimates()
+        self.checkpoints = Checkpoints(self.store.folder)
+        self.cohorts = self._plan()
+
+    def stop(self) -> None:
+        """Let ``run`` come to its end: what is in training is saved, nothing else is begun; for signal handlers."""
+        self.stopping = True
+        if self._working is not None:
+            self._working.stop()
+
+    def run(self) -> Iterator[Event]:
+        """Compute and store what is waiting; yields the events as they come, already stored.
+
+        Another process may work on the same study: each run is computed by who claims it first, and this generator
+        ends when what is left is in other hands.
+
+        Raises:
+            UsageError: The data, the model or the device can't be had; nothing that is finished is lost.
+            ResultsError: A result can't be written.
+        """
+        self._clear_checkpoints()
+        if not self.cohorts:
+            return
+        clock = Stopwatch()
+        with self.engine(min(self.jobs, len(self.cohorts))) as self._working:
+            if self.stopping:  # since before there was anybody to be told
+                return
+            for event in self._working.execute(Work(CHECK, self.runtime), self._samples()):
+                if isinstance(event, Failed) and event.usage:  # a worker that dies of it will fail its runs alone
+                    raise UsageError(event.message)
+            self.store.create(self.study.text)
+            with Claims(self.store.folder) as claims:
+                ended = self._ended()
+                for event in self._train(self._working, claims):
+                    yield self._stored(clock.timed(event), ended, claims)
+
+    def _train(self, working: Engine, claims: Claims) -> Iterator[Event]:
+        """What comes from the cohorts, round by round, until there is nothing left or the end is asked for."""
+        for cohorts in self.share.rounds(claims, self.cohorts):
+            restored = cohorts if self.force else map(self.checkpoints.of, cohorts)
+            yield from working.execute(Work(TRAIN, self.runtime), restored)
+            if self.stopping:
+                return
+
+    def _plan(self) -> list[Cohort]:
+        """First what others or this command left in the middle, each as it was saved; then the rest."""
+        waiting = {spec.digest: spec for spec in self.waiting}
+        resumed: list[Cohort] = []
+        for runs in () if self.force else tuple(self.checkpoints.found.values()):
+            specs = tuple(waiting[digest] for digest in runs if digest in waiting)
+            if len(specs) == len(runs) and not any(self._is_taken(spec) for spec in specs):
+                resumed.append(Cohort(specs))
+                for digest in runs:
+                    del waiting[digest]
+        rest = plan.cohorts(
+            waiting.values(),
+            device=self.runtime.device,
+            jobs=self.jobs,
+            limit=self.runtime.cohort_size,
+            weigh=self.estimates.weigh,
+        )
+        return [*resumed, *rest]
+
+    def _earlier(self, spec: RunSpec) -> Outcome | None:
+        """How a run ended before, as far as that counts."""
+        return None if self.force else self.store.outcome(spec)
+
+    def _ended(self) -> set[str]:
+        """Digests of the runs that have nothing left to do."""
+        return {spec.digest for spec in self.specs} - {spec.digest for spec in self.waiting}
+
+    def _is_taken(self, spec: RunSpec) -> bool:
+        """Whether a living process is at this run."""
+        return _has_holder(self.store.run_folder(spec))
+
+    def _somebody_is_at_work(self) -> bool:
+        """Whether a living process is at any run in this study's folder, by whatever config."""
+        return any(_has_holder(claim.parent) for claim in self.store.folder.glob(f"runs/*/{CLAIM}"))
+
+    def _clear_checkpoints(self) -> None:
+        """Name those that can't be read; remove those that nobody can use, or that are to be ignored.
+
+        Who is writing one has claimed its runs before, so one that was half written when nobody had any is a dead
+        process's. It may be of other cohorts than are planned now: nothing else would ever remove it.
+        """
+        if self.checkpoints.unfinished and not self._somebody_is_at_work():
+            self.checkpoints.clear_unfinished()
+        self.checkpoints.end(self._ended())
+        if self.force:
+            self.checkpoints.end({spec.digest for spec in self.specs if not self._is_taken(spec)})
+        for path in tuple(self.checkpoints.refused):
+            if self.waiting and not self.force:
+                self.checkpoints.warn(path)
+            else:
+                self.checkpoints.remove(path)
+
+    def _jobs(self) -> int:
+        """Workers: as asked; else one a processor, or one a GPU; one where the engine has no more."""
+        if not self.engine.parallel:
+            return 1
+        if self.runtime.jobs is not None:
+            return self.runtime.jobs
+        return devices.processors() if self.runtime.device == "cpu" else devices.count(self.runtime.device)
+
+    def _samples(self) -> list[Cohort]:
+        """One run of each kind that can fail to open, whatever its seed: these are tried before any training."""
+        kinds = {spec.with_seed(0).digest: spec for cohort in self.cohorts for spec in cohort.specs}
+        return plan.cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
+
+    def _stored(self, event: Event, ended: set[str], claims: Claims) -> Event:
+        """Write down what the event says, but for runs that were taken over; complete a record with what is known here.
+
+        A run is given back when it has ended.
+        """
+        if isinstance(event, Started):
+            if event.refused:
+                self.checkpoints.refuse(event.cohort, event.refused)
+            for spec in event.cohort.specs:
+                if claims.holds(self.store.run_folder(spec)):
+                    self.store.begin(spec)
+        elif isinstance(event, EpochDone):
+            for spec, row in zip(event.cohort.specs, event.rows, strict=True):
+                if row is not None and claims.holds(self.store.run_folder(spec)):
+                    self.store.append(spec, row)
+        elif isinstance(event, Saved):
+            if all(claims.holds(self.store.run_folder(spec)) for spec in event.cohort.specs):
+                self.checkpoints.write(event.cohort, event.state)
+        elif isinstance(event, Finished):
+            told = {**environment.of_command(), **event.record.environment}
+            event = Finished(replace(event.record, study=self.study.name, environment=told))
+            with claims.ending(self.store.run_folder(event.record.spec)) as held:
+                if held:
+                    self.store.finish(event.record)
+            ended.add(event.record.spec.digest)
+            self.checkpoints.end(ended)
+        else:
+            for spec in (spec for spec in event.cohort.specs if spec.digest not in ended):
+                with claims.ending(self.store.run_folder(spec)) as held:
+                    if held:
+                        self.store.fail(spec, event.message, event.traceback)
+            ended |= {spec.digest for spec in event.cohort.specs}
+            self.checkpoints.end(ended)
+        return event
+
+
+def _has_holder(run: Path) -> bool:
+    try:
+        found = holder(run)
+    except OSError as error:
+        raise ResultsError(f"can't read {run}: {error.strerror}") from error
+    return found is not None and found[1]
+
+
+def run(
+    study: Study,
+    results: Path | str = "results",
+    *,
+    jobs: int | Literal["auto"] = "auto",
+    device: str = "auto",
+    engine: str = "pool",
+    data_folder: Path | str | None = None,
+) -> tuple[RunRecord, ...]:
+    """Train every run of the study that is not finished yet, as ``actbench run`` does.
+
+    Args:
+        study: What to run.
+        results: The results folder.
+        jobs: Worker processes; ``auto`` for one a processor.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        engine: ``pool``, or ``inline`` to compute in this process.
+        data_folder: Where datasets lie; None for ``ACTBENCH_DATA`` or the platform's cache folder.
+
+    Returns:
+        The records of all the study's runs, those that were finished before included. Runs that another process is
+        computing are left out; a logged warning counts them and names the process.
+
+    Raises:
+        UsageError: Something the caller must mend: a dataset that is absent, a device that is not there.
+    """
+    folder = None if data_folder is None else Path(data_folder)
+    runtime = Runtime(device, engine, None if jobs == "auto" else jobs, data_folder=folder)
+    runner = Runner(study, Path(results), runtime)
+    for _ in runner.run():
+        pass
+    wanted = {spec.digest for spec in runner.specs}
+    found = read_results(runner.store.folder, curves=True)
+    return tuple(record for record in found if record.spec.digest in wanted)

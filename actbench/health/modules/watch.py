@@ -1,0 +1,262 @@
+"""See every activation of a module's forward pass, whether it is a submodule or a function called on a tensor.
+
+While a ``Watch`` is entered, torch hands it each call of a torch function (``torch.overrides.TorchFunctionMode``),
+those that ``nn`` modules make included. It looks at the input of an activation before the call, so in-place ones can't
+overwrite it. Hooks only say which submodule is at work, for the names, and frame the user's own activation modules.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+from torch.overrides import TorchFunctionMode
+
+from actbench.errors import UsageError
+from actbench.health.modules import calls
+from actbench.health.modules.flow import CONSTANT, INPUT, Flow, Origin
+from actbench.health.modules.layout import layout_of
+from actbench.health.units.probe import Probe, slope_by_autograd
+from actbench.schema.spec import Health
+
+UnitAxis = int | Mapping[str, int] | None
+
+
+@dataclass
+class Sighting:
+    """An activation that was seen.
+
+    Args:
+        kind: Name of the function or of the user's class.
+        units: How many it has.
+        examples: Inputs on which it was seen.
+    """
+
+    kind: str
+    units: int
+    examples: int = 0
+
+
+@dataclass
+class _Pass:
+    """What is remembered during one forward pass.
+
+    Args:
+        examples: In the batch.
+        stack: The submodules at work, innermost last.
+        calls: How often each label was used.
+        inside: The user's own activation at work, whose inner functions are its own matter.
+        result: The origin of that activation's result.
+    """
+
+    examples: int = 0
+    stack: list[nn.Module] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    inside: nn.Module | None = None
+    result: Origin = INPUT
+
+
+class Watch(TorchFunctionMode):
+    """Observes a module's forward passes; enter it around each, after ``begin``.
+
+    Args:
+        module: The network; its hooks are removed when the watch is closed.
+        health: Thresholds.
+        activations: The user's own activation classes.
+        unit_axis: The dimension of units, for all layers or by layer; None decides by the layer before.
+    """
+
+    def __init__(
+        self, module: nn.Module, health: Health, activations: Sequence[type[nn.Module]] = (), unit_axis: UnitAxis = None
+    ) -> None:
+        """Note the names of the submodules; nothing is hooked yet."""
+        super().__init__()
+        self.flow = Flow()
+        self.seen: dict[str, Sighting] = {}
+        self.probe = Probe(slope_by_autograd(lambda layer, z: self._function(z)), health)
+        self._module, self._own, self._unit_axis = module, tuple(activations), unit_axis
+        self._names = {part: _plain(name) for name, part in module.named_modules()}
+        self._layers: dict[str, str] = {}
+        self._function: Callable[[Tensor], Tensor] = torch.relu
+        self._pass = _Pass()
+        self._hooks = ExitStack()
+
+    def __enter__(self) -> Watch:
+        """Hook the submodules and listen to torch's functions."""
+        for part in _visible(self._module):
+            self._hooks.callback(part.register_forward_pre_hook(self._enter_module, with_kwargs=True).remove)
+            self._hooks.callback(part.register_forward_hook(self._leave_module, always_call=True).remove)
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove every hook, also after an error."""
+        self._hooks.close()
+        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+
+    def begin(self, batch: Any, examples: int) -> None:
+        """Before a forward pass on a batch."""
+        self._pass = _Pass(examples)
+        self.flow.begin([*self._module.parameters(), *self._module.buffers()], calls.tensors(batch))
+        for part in _scripted(self._module):
+            self.flow.conceal(self._names[part])
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Carry out a call of a torch function, and note what it does to the units."""
+        kwargs = kwargs or {}
+        if self._pass.inside is not None:
+            return function(*args, **kwargs)
+        name, given = calls.name_of(function), [*calls.tensors(args), *calls.tensors(kwargs)]
+        if calls.is_activation(name, args, kwargs) and self._is_signal(given[:1]):
+            origin = self._activate(name, given[0], self._label(name), _of_first(function, args, kwargs))
+            result = function(*args, **kwargs)
+            self.flow.assign(calls.tensors(result), origin)
+            return result
+        result = function(*args, **kwargs)
+        self._trace(name, given, [*calls.tensors(result)] or (given[:1] if name == "setitem" else []))
+        return result
+
+    def _is_signal(self, given: Sequence[Tensor]) -> bool:
+        """Whether it holds numbers that depend on the input."""
+        return all(tensor.is_floating_point() and not self.flow.is_constant(tensor) for tensor in given)
+
+    def _trace(self, name: str, given: Sequence[Tensor], made: Sequence[Tensor]) -> None:
+        """Note where the result of a function comes from that is no activation."""
+        if not made or (not given and "rand" in name):
+            return  # random numbers are made out of sight: they may be the input of a generator
+        origin = CONSTANT if name in calls.CONSTANTS else self._result(name, given)
+        axis = calls.unit_axis(name)
+        for tensor in made:
+            self.flow.assign([tensor], origin if origin is CONSTANT else _carried(origin, tensor, axis))
+
+    def _result(self, name: str, given: Sequence[Tensor]) -> Origin:
+        """The origin of what a function makes of these tensors."""
+        origin = self.flow.of(given)
+        if origin is CONSTANT:
+            return origin
+        signals = [tensor for tensor in given if not self.flow.is_constant(tensor)]
+        if name in calls.WEIGHTED | calls.RECURRENT or (name in calls.PRODUCTS and len(signals) < len(given)):
+            return self.flow.enter_weights(self._label(name, of="weights"), origin, recurrent=name in calls.RECURRENT)
+        if name in calls.SCALINGS and len(signals) > 1:
+            self.flow.meet(signals)
+            return replace(origin, opaque=True)
+        return origin if name in calls.PASSAGES else replace(origin, opaque=True)
+
+    def _activate(self, kind: str, z: Tensor, layer: str, function: Callable[[Tensor], Any]) -> Origin:
+        """Observe an activation before it happens. Returns the origin of its result."""
+        origin = self.flow.of([z])
+        if z.numel():
+            chosen = self._unit_axis.get(layer) if isinstance(self._unit_axis, Mapping) else self._unit_axis
+            layout = layout_of(z, origin.units, chosen)
+            self._function = lambda values: layout.to_units(_same_shape(function, layout.from_units(values), layer))
+            with torch.inference_mode(False), torch.no_grad():
+                units = layout.to_units(z.detach().clone())
+                self._note(layer, kind, units.shape[2])
+                self.probe.observe(layer, units)
+        return self.flow.activate(layer, kind, origin)
+
+    def _note(self, layer: str, kind: str, units: int) -> None:
+        sighting = self.seen.setdefault(layer, Sighting(kind, units))
+        if sighting.units != units:
+            raise UsageError(
+                f"{layer} has {sighting.units} units in one batch and {units} in another; "
+                f"name the dimension of its units: unit_axis={{'{layer}': …}}"
+            )
+        sighting.examples += self._pass.examples
+
+    def _label(self, function: str, of: str = "activations") -> str:
+        """The submodule's name if it is a leaf, else with the function's; a second call in a pass ends in ``#2``."""
+        part = self._pass.stack[-1] if self._pass.stack else self._module
+        name = self._names[part]
+        label = name if name and _is_one_layer(part) else ".".join(filter(None, (name, function)))
+        self._pass.calls[f"{of}/{label}"] += 1
+        count = self._pass.calls[f"{of}/{label}"]
+        full = label if count == 1 else f"{label}#{count}"
+        self._layers[full] = label if type(part).__module__.startswith("torch.nn.") else full
+        return full
+
+    def layers_of(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """The weight layers behind these calls, each once: a module of torch's has one weight, however often called."""
+        return tuple(dict.fromkeys(self._layers.get(label, label) for label in labels))
+
+    def _enter_module(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._pass.stack.append(part)
+        if self._pass.inside is None and isinstance(part, self._own):
+            self._pass.inside = part
+            kind, z = type(part).__name__, next(calls.tensors([args, kwargs]), None)
+            if z is None:
+                raise UsageError(f"{self._names[part]} ({kind}) was called without a tensor: it is no activation")
+            forward = _of_first(part.forward, args, kwargs)
+            self._pass.result = self._activate(kind, z, self._label(kind), forward)
+
+    def _leave_module(self, part: nn.Module, args: tuple[Any, ...], result: Any) -> None:
+        self._pass.stack.pop()
+        if self._pass.inside is part:
+            self._pass.inside = None
+            self.flow.assign(calls.tensors(result), self._pass.result)
+
+
+def _is_one_layer(part: nn.Module) -> bool:
+    """Whether the submodule's name says enough: it has no parts but those that make its own weights."""
+    return isinstance(part, nn.MultiheadAttention) or is_parametrized(part) or next(part.children(), None) is None
+
+
+def _visible(module: nn.Module) -> Iterable[nn.Module]:
+    """Submodules that Python calls: a scripted module is one piece."""
+    hidden = {
+        inner for part in module.modules() if isinstance(part, torch.jit.ScriptModule) for inner in part.modules()
+    }
+    return [part for part in module.modules() if part not in hidden]
+
+
+def _scripted(module: nn.Module) -> Iterable[nn.Module]:
+    """Outermost scripted modules that hold weights."""
+    visible = _visible(module)
+    pieces = [part for part in module.modules() if isinstance(part, torch.jit.ScriptModule)]
+    outermost = [part for part in pieces if any(part in parent.children() for parent in visible)]
+    return [part for part in outermost if next(part.parameters(), None) is not None]
+
+
+def _plain(name: str) -> str:
+    """Without what ``torch.compile`` puts around a submodule."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+def _carried(origin: Origin, tensor: Tensor, axis: int | None) -> Origin:
+    """The origin of one result, with its dimension of units if the function decides it.
+
+    A comparison or an index ends a signal; if it began at a weight layer, what is made of it is a step function.
+    """
+    if not tensor.is_floating_point():
+        return Origin(weights=origin.weights, opaque=bool(origin.weights))
+    if axis is None or tensor.ndim < 2:
+        return origin
+    return replace(origin, units=(axis, tensor.shape[axis]))
+
+
+def _of_first(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Callable[[Tensor], Any]:
+    """The function of its first argument alone, the others as they were; never in place on what it is given."""
+    if args:
+        return lambda z: function(z.clone(), *args[1:], **kwargs)
+    first = next(key for key, value in kwargs.items() if isinstance(value, Tensor))
+    return lambda z: function(**{**kwargs, first: z.clone()})
+
+
+def _same_shape(function: Callable[[Tensor], Any], z: Tensor, layer: str) -> Tensor:
+    a = function(z)
+    if not isinstance(a, Tensor) or a.shape != z.shape:
+        raise UsageError(f"{layer} does not return a tensor of its input's shape {tuple(z.shape)}: it is no activation")
+    return a

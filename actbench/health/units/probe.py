@@ -1,0 +1,130 @@
+"""Watch every hidden unit of a cohort while a fixed probe of training inputs passes through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from actbench.health.units.accumulators import STATISTICS, Observation, State
+from actbench.health.units.measures import MEASURES
+from actbench.schema.spec import Health
+
+Derivative = Callable[[str, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class UnitHealth:
+    """What every measure says of every unit.
+
+    Args:
+        units: Layer -> measure -> (R, U): a mask or a share.
+        signals: Layer -> figure (``z_mean``, ``a_std`` …) -> (R,): how strong the layer's signal is.
+        examples: Inputs in the probe.
+    """
+
+    units: Mapping[str, Mapping[str, Tensor]]
+    signals: Mapping[str, Mapping[str, Tensor]]
+    examples: int
+
+    def of_run(self, run: int) -> dict[str, Any]:
+        """Counts and shares of one run, per layer and in total, as written to ``result.json``."""
+        rows = [
+            _layer(name, measured, run) | _signals(self.signals[name], run) for name, measured in self.units.items()
+        ]
+        return {"probe_size": self.examples, **_totals(rows), "layers": rows}
+
+
+class Probe:
+    """Collects observations from forward passes in evaluation mode.
+
+    Args:
+        derivative: (layer, z) -> (f(z), |f'(z)|), each run with its own f.
+        health: Thresholds.
+    """
+
+    def __init__(self, derivative: Derivative, health: Health) -> None:
+        """Start with nothing seen."""
+        self._derivative, self._health = derivative, health
+        self._seen: dict[str, dict[str, State]] = {}
+
+    def observe(self, layer: str, z: Tensor) -> None:
+        """See one batch of a layer's pre-activations (R, B, U, …)."""
+        a, slope = self._derivative(layer, z.detach())
+        batch = Observation(z.detach(), a, slope, self._health.dead_slope)
+        seen = self._seen.setdefault(layer, {})
+        for name, statistic in STATISTICS.items():
+            state = tuple(map(_widened, statistic.observe(batch)))
+            seen[name] = statistic.merge(seen[name], state) if name in seen else state
+
+    def finish(self, examples: int) -> UnitHealth:
+        """The verdict on each unit."""
+        units = {
+            layer: {name: measure.finish(seen, self._health).cpu() for name, measure in MEASURES.items()}
+            for layer, seen in self._seen.items()
+        }
+        return UnitHealth(units, {layer: _signal(seen) for layer, seen in self._seen.items()}, examples)
+
+
+def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
+    """f(z) and |f'(z)| from autograd of f itself, so that any elementwise activation is covered.
+
+    An f whose result does not depend differentiably on z (a step function) has slope 0 everywhere.
+    """
+
+    def derivative(layer: str, z: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            leaf = z.detach().requires_grad_()
+            a = apply(layer, leaf)
+            if not a.requires_grad:
+                return a, torch.zeros_like(a)
+            (slope,) = torch.autograd.grad(a, leaf, torch.ones_like(a), materialize_grads=True, allow_unused=True)
+        return a.detach(), slope.abs()
+
+    return derivative
+
+
+def _widened(state: Tensor) -> Tensor:
+    """Float64 where the device has it; MPS has not, so there the few numbers a unit go to the CPU."""
+    return (state.cpu() if state.device.type == "mps" else state).double()
+
+
+def _signal(seen: Mapping[str, State]) -> dict[str, Tensor]:
+    """Mean and deviation of the layer's z and a over units, inputs and positions; largest |a|: (R,) each."""
+    figures = {"a_max": seen["largest"][0].amax(1).cpu()}
+    for letter, name in (("z", "inputs"), ("a", "outputs")):
+        count, mean, squares = (part.cpu() for part in seen[name])
+        overall = mean.mean(1, keepdim=True)
+        variance = (squares / count + (mean - overall).square()).mean(1)
+        figures |= {f"{letter}_mean": overall.squeeze(1), f"{letter}_std": variance.sqrt()}
+    return figures
+
+
+def _layer(name: str, measured: Mapping[str, Tensor], run: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "units": len(measured["dead"][run])}
+    for key, values in measured.items():
+        row[key] = int(values[run].sum()) if MEASURES[key].counts else float(values[run].mean())
+    return row
+
+
+def _signals(figures: Mapping[str, Tensor], run: int) -> dict[str, float]:
+    return {name: float(values[run]) for name, values in sorted(figures.items())}
+
+
+def _totals(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Unit-weighted over the layers, and the worst layer; None for a network without hidden units."""
+    units = sum(row["units"] for row in rows)
+    totals: dict[str, Any] = {"units": units}
+    for name, measure in MEASURES.items():
+        if measure.counts:
+            totals[name] = sum(row[name] for row in rows)
+            totals[f"{name}_fraction"] = totals[name] / units if units else None
+        else:
+            totals[name] = sum(row[name] * row["units"] for row in rows) / units if units else None
+    worst = max(rows, key=lambda row: row["dead"] / row["units"], default=None)
+    totals["worst_layer"] = worst["name"] if worst else None
+    totals["worst_layer_dead_fraction"] = worst["dead"] / worst["units"] if worst else None
+    return totals

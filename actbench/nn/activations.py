@@ -1,0 +1,295 @@
+"""ACTIVATIONS: one row an activation; and what the rest of the program asks of a chosen one.
+
+To add one: a row in the table, with an ``Options`` class above it if it has options, and a function in
+``functions.py`` if torch has none. The conformance test picks it up. Importing this module leaves torch alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from actbench.errors import UsageError
+from actbench.nn.formulas import check_expression
+from actbench.schema import components
+from actbench.schema import registry as plugins
+from actbench.schema.components import Component, Options
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TORCH, OURS = "torch.nn.functional", "actbench.nn.functions"
+HOW_LEARNED = ("learned", "per")
+"""Options of a learnable row that say how its parameters are learned; its function never sees them."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A row of the table.
+
+    Args:
+        name: Its name in configs.
+        function: ``module:attribute`` of the elementwise function f(z, **options).
+        formula: f(z).
+        derivative: f′(z), with the value that is taken at kinks.
+        summary: What sets it apart, one line.
+        reference: The paper, with its arXiv id where it has one.
+        kinks: Where the slope jumps (for some value of the options).
+        schema: Its options, with defaults and bounds.
+        learnable: Options that become trained tensors where the options ``learned`` (bool) and ``per`` (``layer`` or
+            ``unit``) say so; they start at the option's value.
+        random: Whether f also takes ``noise``, uniform in [0, 1) and shaped like z, during training.
+    """
+
+    name: str
+    function: str
+    formula: str
+    derivative: str
+    summary: str = ""
+    reference: str = ""
+    kinks: tuple[float, ...] = ()
+    schema: type[Options] = Options
+    learnable: tuple[str, ...] = ()
+    random: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a row whose learnable options could not be switched on."""
+        if self.learnable and not {*HOW_LEARNED, *self.learnable} <= set(self.schema.model_fields):
+            raise ValueError(f"the options of '{self.name}' lack one of: learned, per, {', '.join(self.learnable)}")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Option name -> default; None for one that has to be given."""
+        fields = self.schema.model_fields.items()
+        return {name: None if field.is_required() else field.default for name, field in fields}
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The options that are trained unless the config says otherwise."""
+        return self.learnable if self.options.get("learned") else ()
+
+
+class LeakyReluOptions(Options):
+    """Attributes: negative_slope: the fixed slope below zero (torch's 0.01; other libraries take 0.2 or 0.3)."""
+
+    negative_slope: float = 0.01
+
+
+class PReluOptions(Options):
+    """Attributes: slope: where it starts; learned: whether it is trained; per: one a layer, or one a unit."""
+
+    slope: float = 0.25
+    learned: bool = True
+    per: Literal["layer", "unit"] = "layer"
+
+
+class RReluOptions(Options):
+    """Attributes: lower, upper: the interval from which every element's slope is drawn."""
+
+    lower: float = 1 / 8
+    upper: float = 1 / 3
+
+    @model_validator(mode="after")
+    def _interval(self) -> RReluOptions:
+        if self.lower > self.upper:
+            raise ValueError(f"'lower' ({self.lower:g}) should be at most 'upper' ({self.upper:g})")
+        return self
+
+
+class EluOptions(Options):
+    """Attributes: alpha: −alpha is the limit for z → −∞."""
+
+    alpha: float = Field(default=1.0, gt=0)
+
+
+class SwishOptions(Options):
+    """Attributes: beta: sharpness, or its start; learned: whether it is trained; per: one a layer, or one a unit."""
+
+    beta: float = 1.0
+    learned: bool = False
+    per: Literal["layer", "unit"] = "layer"
+
+
+class SoftplusOptions(Options):
+    """Attributes: beta: sharpness; large values approach ReLU."""
+
+    beta: float = Field(default=1.0, gt=0)
+
+
+def _checked_formula(text: str) -> str:
+    check_expression(text)
+    return text
+
+
+class ExpressionOptions(Options):
+    """Attributes: formula: an expression in x, see ``actbench.nn.formulas``."""
+
+    formula: Annotated[str, AfterValidator(_checked_formula)]
+
+
+# fmt: off
+# A row: name, function, formula / derivative, summary / reference, and what else it has.
+_ROWS = (
+    Activation("relu", "torch:relu", "max(0, z)",
+               "0 for z ≤ 0, 1 for z > 0", "cheap, sparse, linear above zero; a unit may die",
+               "Nair, Hinton 2010, ICML", kinks=(0,)),
+    Activation("leaky_relu", f"{TORCH}:leaky_relu", "z for z > 0, negative_slope·z otherwise",
+               "negative_slope for z ≤ 0, 1 for z > 0", "ReLU with a small slope below zero: no unit dies",
+               "Maas, Hannun, Ng 2013, ICML", kinks=(0,), schema=LeakyReluOptions),
+    Activation("prelu", f"{OURS}:prelu", "z for z > 0, slope·z otherwise",
+               "slope for z ≤ 0, 1 for z > 0", "leaky ReLU whose slope is learned, per layer or unit",
+               "He, Zhang, Ren, Sun 2015, arXiv:1502.01852", kinks=(0,), schema=PReluOptions, learnable=("slope",)),
+    Activation("rrelu", f"{OURS}:rrelu", "as prelu; slope ~ U[lower, upper), its mean in evaluation",
+               "slope for z ≤ 0, 1 for z > 0", "leaky ReLU with a random slope for every element",
+               "Xu, Wang, Chen, Li 2015, arXiv:1505.00853", kinks=(0,), schema=RReluOptions, random=True),
+    Activation("relu6", f"{TORCH}:relu6", "min(max(0, z), 6)",
+               "1 for 0 < z < 6, 0 otherwise", "ReLU that stops at 6, for low-precision arithmetic",
+               "Krizhevsky 2010, Convolutional Deep Belief Networks on CIFAR-10", kinks=(0, 6)),
+    Activation("elu", f"{TORCH}:elu", "z for z > 0, alpha·(exp(z) − 1) otherwise",
+               "alpha·exp(z) for z ≤ 0, 1 for z > 0", "smooth below zero with limit −alpha; costs an exponential",
+               "Clevert, Unterthiner, Hochreiter 2015, arXiv:1511.07289", kinks=(0,), schema=EluOptions),
+    Activation("selu", f"{TORCH}:selu", "λz for z > 0, λα·(exp(z) − 1) otherwise; λ = 1.0507009874, α = 1.6732632424",
+               "λα·exp(z) for z ≤ 0, λ for z > 0", "keeps mean 0 and variance 1 across layers under lecun_normal",
+               "Klambauer, Unterthiner, Mayr, Hochreiter 2017, arXiv:1706.02515", kinks=(0,)),
+    Activation("celu", f"{TORCH}:celu", "z for z > 0, alpha·(exp(z/alpha) − 1) otherwise",
+               "exp(z/alpha) for z ≤ 0, 1 for z > 0", "ELU whose slope is continuous at zero for every alpha",
+               "Barron 2017, arXiv:1704.07483", schema=EluOptions),
+    Activation("gelu", f"{TORCH}:gelu", "z·Φ(z), Φ the standard normal distribution function (exact)",
+               "Φ(z) + z·φ(z)", "smooth ReLU with a dip: minimum −0.16997 at −0.7518",
+               "Hendrycks, Gimpel 2016, arXiv:1606.08415"),
+    Activation("gelu_tanh", f"{OURS}:gelu_tanh", "z/2·(1 + tanh(√(2/π)·(z + 0.044715·z³)))",
+               "by the product rule; 1/2 at 0", "the tanh approximation of GELU, within 5e-4 of the exact one",
+               "Hendrycks, Gimpel 2016, arXiv:1606.08415"),
+    Activation("silu", f"{TORCH}:silu", "z·σ(z)",
+               "σ(z)·(1 + z·(1 − σ(z)))", "swish with beta = 1: minimum −0.27846 at −1.2785",
+               "Elfwing, Uchibe, Doya 2017, arXiv:1702.03118"),
+    Activation("swish", f"{OURS}:swish", "z·σ(beta·z)",
+               "σ(beta·z)·(1 + beta·z·(1 − σ(beta·z)))", "from z/2 (beta = 0) to ReLU (beta → ∞)",
+               "Ramachandran, Zoph, Le 2017, arXiv:1710.05941", schema=SwishOptions, learnable=("beta",)),
+    Activation("mish", f"{TORCH}:mish", "z·tanh(log(1 + exp(z)))",
+               "t + z·σ(z)·(1 − t²), t = f(z)/z", "smooth ReLU with a dip: minimum −0.30884 at −1.1924",
+               "Misra 2019, arXiv:1908.08681"),
+    Activation("softplus", f"{TORCH}:softplus", "log(1 + exp(beta·z))/beta; z for beta·z > 20",
+               "σ(beta·z)", "smooth ReLU, positive everywhere",
+               "Dugas, Bengio, Bélisle, Nadeau, Garcia 2000, NIPS", schema=SoftplusOptions),
+    Activation("tanh", "torch:tanh", "tanh(z)",
+               "1 − tanh(z)²", "bounded and odd; saturates on both sides",
+               "LeCun, Bottou, Orr, Müller 1998, Efficient BackProp"),
+    Activation("sigmoid", "torch:sigmoid", "σ(z) = 1/(1 + exp(−z))",
+               "σ(z)·(1 − σ(z)), at most 1/4", "bounded and positive; saturates on both sides",
+               "Rumelhart, Hinton, Williams 1986, Nature 323"),
+    Activation("softsign", f"{TORCH}:softsign", "z/(1 + |z|)",
+               "1/(1 + |z|)²", "tanh with polynomial tails: saturates slowly",
+               "Glorot, Bengio 2010, AISTATS"),
+    Activation("hardtanh", f"{TORCH}:hardtanh", "min(max(−1, z), 1)",
+               "1 for −1 < z < 1, 0 otherwise", "piecewise linear tanh",
+               "Collobert 2004, Large Scale Machine Learning", kinks=(-1, 1)),
+    Activation("hardswish", f"{TORCH}:hardswish", "z·min(max(0, z + 3), 6)/6",
+               "0 for z ≤ −3, z/3 + 1/2 for −3 < z < 3, 1 for z ≥ 3", "piecewise quadratic swish",
+               "Howard et al. 2019, arXiv:1905.02244", kinks=(-3, 3)),
+    Activation("hardsigmoid", f"{TORCH}:hardsigmoid", "min(max(0, z + 3), 6)/6",
+               "1/6 for −3 < z < 3, 0 otherwise", "piecewise linear sigmoid",
+               "Howard et al. 2019, arXiv:1905.02244", kinks=(-3, 3)),
+    Activation("squared_relu", f"{OURS}:squared_relu", "max(0, z)²",
+               "2·max(0, z)", "ReLU squared: its slope is continuous and unbounded",
+               "So et al. 2021, arXiv:2109.08668"),
+    Activation("identity", f"{OURS}:identity", "z",
+               "1", "no non-linearity: the linear baseline"),
+    Activation("expression", f"{OURS}:expression", "the formula",
+               "by automatic differentiation", "a formula in x of your own, such as x * sigmoid(1.702 * x)",
+               schema=ExpressionOptions),
+)
+# fmt: on
+
+ACTIVATIONS: dict[str, Activation] = {row.name: row for row in _ROWS}
+
+
+def row_of(component: Component) -> Activation:
+    """The row behind a chosen activation; for a user's own plain function a bare row around it.
+
+    Raises:
+        UsageError: When the user's path leads to neither a function nor an ``Activation``.
+    """
+    if component.path is None:
+        row: Activation = plugins.load("activations", component.name)
+        return row
+    found = plugins.resolve(component.path)
+    if isinstance(found, Activation):
+        return found
+    if not callable(found):
+        raise UsageError(f"'{component.path}' is of type {type(found).__name__}; expected a function or an Activation")
+    return Activation(component.name, component.path, "defined in Python", "by automatic differentiation")
+
+
+def function_of(component: Component) -> Callable[..., Tensor]:
+    """f(z, **learned, noise=…) with the fixed options bound.
+
+    Learned options are passed by keyword, as tensors that broadcast against z; ``noise`` (uniform in [0, 1), like z;
+    None or absent in evaluation) only where ``row_of(component).random``. z may have any shape and is not changed.
+
+    Raises:
+        UsageError: When a user's own function can't be found, or is no elementwise function from tensor to tensor.
+
+    >>> import torch
+    >>> f = function_of(components.resolve("activations", {"name": "leaky_relu", "negative_slope": 0.5}))
+    >>> f(torch.tensor(-2.0))
+    tensor(-1.)
+    """
+    row, options = row_of(component), _options(component)
+    starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
+    kept_back = {*starts, *HOW_LEARNED} if row.learnable else set()
+    fixed = {name: value for name, value in options.items() if name not in kept_back}
+    function: Callable[..., Tensor] = partial(plugins.resolve(row.function), **fixed)
+    if component.path is not None:
+        from actbench.nn import functions
+
+        functions.check_elementwise(partial(function, **starts), component.path)
+    return function
+
+
+def learned_parameters(component: Component, units: int) -> dict[str, tuple[tuple[int, ...], float]]:
+    """What a hidden layer with this many units trains besides weights and biases: name -> (shape, start value).
+
+    >>> learned_parameters(components.resolve("activations", {"name": "prelu", "per": "unit"}), 64)
+    {'slope': ((64,), 0.25)}
+    """
+    row = row_of(component)
+    if not row.learnable:
+        return {}
+    options = _options(component)
+    shape = (units,) if options["per"] == "unit" else ()
+    return {name: (shape, options[name]) for name in row.learnable} if options["learned"] else {}
+
+
+@lru_cache(maxsize=512)
+def second_moment(component: Component) -> float:
+    """E[f(Z)²] for Z ~ N(0, 1), with learned options at their start and the mean over the noise of a random one.
+
+    Its power −1/2 is the gain that keeps the variance from layer to layer.
+
+    >>> round(second_moment(components.resolve("activations", "relu")), 8)
+    0.5
+    """
+    from actbench.nn import functions
+
+    row = row_of(component)
+    starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
+    return functions.mean_square_under_gauss(partial(function_of(component), **starts), row.kinks, noisy=row.random)
+
+
+def _options(component: Component) -> Mapping[str, Any]:
+    """The checked options; those of a user's own ``Activation`` are checked only here, where it is imported."""
+    if component.path is None:
+        return component.options
+    row, given = row_of(component), {name: value for name, value in component.options.items() if name != "path"}
+    if row.function == component.path:
+        return given
+    try:
+        return row.schema.model_validate(given).model_dump()
+    except ValidationError as error:
+        told = "; ".join(components.message(problem, tuple(row.schema.model_fields)) for problem in error.errors())
+        raise UsageError(f"options of '{component.path}': {told}") from error

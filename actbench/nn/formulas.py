@@ -1,0 +1,263 @@
+"""Formulas that a user writes as an activation, such as ``x * sigmoid(1.702 * x)``: parsed and checked, never run.
+
+The text becomes a tree of closures over a whitelist; no name, attribute or call outside it can be reached. Two things
+differ from a hand-written activation. Both branches of ``where`` are computed, so one that overflows where it is not
+chosen still turns the gradient to NaN: write ``exp(min(x, 0))``. And at a tie ``min`` and ``max`` split the gradient in
+halves: the derivative of ``max(x, 0)`` at 0 is 0.5, that of ``relu(x)`` is 0.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from actbench.schema import registry as plugins
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LONGEST = 300
+"""Characters: a formula stands in tables as the activation's label."""
+DEEPEST = 60
+"""Levels of nesting: a sum of sixty terms passes; even with several frames a level, Python's 1000 are never near."""
+LARGEST_NUMBER = 1e30
+"""Still finite in float32 (3.4e38) after a product or two."""
+LARGEST_EXPONENT = 16
+"""Higher powers overflow float32 for |x| above a few hundred."""
+
+VARIABLE = "x"
+CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e}
+ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Pow: operator.pow,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+FUNCTIONS: Mapping[str, tuple[int, str]] = {
+    "exp": (1, "torch:exp"),
+    "expm1": (1, "torch:expm1"),
+    "log": (1, "torch:log"),
+    "log1p": (1, "torch:log1p"),
+    "sqrt": (1, "torch:sqrt"),
+    "abs": (1, "torch:abs"),
+    "sign": (1, "torch:sign"),
+    "sin": (1, "torch:sin"),
+    "cos": (1, "torch:cos"),
+    "tanh": (1, "torch:tanh"),
+    "atan": (1, "torch:atan"),
+    "erf": (1, "torch:erf"),
+    "sigmoid": (1, "torch:sigmoid"),
+    "relu": (1, "torch:relu"),
+    "softplus": (1, "torch.nn.functional:softplus"),
+    "minimum": (2, "torch:minimum"),
+    "maximum": (2, "torch:maximum"),
+    "min": (2, "torch:minimum"),
+    "max": (2, "torch:maximum"),
+    "clamp": (3, "torch:clamp"),
+    "where": (3, "torch:where"),
+}
+"""Name -> number of arguments, and the elementwise torch function behind it."""
+
+Term = Callable[["Tensor"], Any]
+"""A compiled part of a formula: the tensor x -> a tensor like it, or a plain number."""
+
+
+def check_expression(text: str) -> None:
+    """Make sure that ``text`` is a formula in x made of the allowed parts; needs no torch.
+
+    Raises:
+        ValueError: Says which part is not allowed and what to write instead.
+
+    >>> check_expression("x * sigmoid(1.702 * x)")
+    >>> check_expression("x + y")
+    Traceback (most recent call last):
+    ValueError: unknown name 'y' in the formula — the variable is x, the constants are pi, e
+    """
+    tree = _parse(text)
+    _check(tree)
+    if not any(isinstance(node, ast.Name) and node.id == VARIABLE for node in ast.walk(tree)):
+        raise ValueError("the formula does not depend on x")
+
+
+@lru_cache(maxsize=512)
+def compile_expression(text: str) -> Callable[[Tensor], Tensor]:
+    """The elementwise function that the formula describes; its result has x's shape, type and device.
+
+    Raises:
+        ValueError: As ``check_expression``.
+
+    >>> import torch
+    >>> compile_expression("where(x > 0, x, 0.1 * x)")(torch.tensor([-2.0, 3.0]))
+    tensor([-0.2000,  3.0000])
+    """
+    check_expression(text)
+    return _compiled(_parse(text))
+
+
+def _parse(text: str) -> ast.expr:
+    if not text.strip():
+        raise ValueError("the formula is empty")
+    if len(text) > LONGEST:
+        raise ValueError(f"the formula has {len(text)} characters; at most {LONGEST} are allowed")
+    if "^" in text:
+        raise ValueError("a power is written **, not ^")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"not a formula: {error.msg} at character {error.offset}") from error
+    except (ValueError, MemoryError, RecursionError) as error:  # null characters; the parser's own stack
+        raise ValueError(f"not a formula: {error or 'nested too deeply'}") from error
+    _check_depth(tree)
+    return tree
+
+
+def _check_depth(tree: ast.expr) -> None:
+    """Level by level rather than by recursion, which is what has to be kept from overflowing."""
+    level: list[ast.AST] = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise ValueError(f"the formula is nested more than {DEEPEST} levels deep")
+
+
+def _check(node: ast.expr) -> None:
+    """Refuse whatever ``_compiled`` does not know, with a message for the person who wrote it."""
+    match node:
+        case ast.Name():
+            _check_name(node.id)
+        case ast.Constant():
+            _check_number(node.value)
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=inner):
+            _check(inner)
+        case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
+            _check_exponent(exponent)
+            _check(base)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
+            _check(left)
+            _check(right)
+        case ast.Call():
+            _check_call(node)
+        case ast.Compare():
+            raise ValueError("a comparison may stand only as the first argument of where(condition, a, b)")
+        case _:
+            raise ValueError(
+                f"'{ast.unparse(node)}' is not allowed in a formula: use x, numbers, + - * / ** and functions"
+            )
+
+
+def _check_name(name: str) -> None:
+    if name in FUNCTIONS:
+        raise ValueError(f"the function '{name}' needs its argument: {name}(x)")
+    if name != VARIABLE and name not in CONSTANTS:
+        raise ValueError(
+            f"unknown name '{name}' in the formula — the variable is x, the constants are {', '.join(CONSTANTS)}"
+        )
+
+
+def _check_number(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is not a number")
+    if abs(value) > LARGEST_NUMBER:
+        raise ValueError(f"a number in the formula is larger than {LARGEST_NUMBER:g}")
+
+
+def _check_exponent(node: ast.expr) -> None:
+    """Exponents are literal numbers: the power of a power of a power would overflow every type."""
+    value = _literal(node)
+    if value is None or not abs(value) <= LARGEST_EXPONENT:
+        raise ValueError(f"an exponent is a plain number of at most ±{LARGEST_EXPONENT}, not '{ast.unparse(node)}'")
+
+
+def _literal(node: ast.expr) -> int | float | None:
+    match node:
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+    return None
+
+
+def _check_call(node: ast.Call) -> None:
+    name = ast.unparse(node.func)
+    if name not in FUNCTIONS:
+        near = plugins.nearest(name, FUNCTIONS)
+        raise ValueError(
+            f"unknown function '{name}' — "
+            + (f"did you mean '{near}'?" if near else f"choose from: {', '.join(FUNCTIONS)}")
+        )
+    if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+        raise ValueError(f"{name} takes plain arguments only")
+    arity = FUNCTIONS[name][0]
+    if len(node.args) != arity:
+        raise ValueError(f"{name} takes {arity} argument{'s' * (arity > 1)}, not {len(node.args)}")
+    arguments = node.args
+    if name == "where":
+        arguments = [*_sides(node.args[0]), *node.args[1:]]
+    for argument in arguments:
+        _check(argument)
+
+
+def _sides(condition: ast.expr) -> tuple[ast.expr, ast.expr]:
+    """The two sides of the comparison that ``where`` needs."""
+    match condition:
+        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in COMPARISONS:
+            return left, right
+    raise ValueError(f"the first argument of where is one comparison such as x > 0, not '{ast.unparse(condition)}'")
+
+
+def _compiled(node: ast.expr) -> Term:
+    """Closures for a checked tree."""
+    match node:
+        case ast.Name(id=name):
+            return _number(CONSTANTS[name]) if name in CONSTANTS else lambda x: x
+        case ast.Constant(value=int() | float() as value):
+            return _number(value)
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            return _negated(_compiled(inner))
+        case ast.UnaryOp(operand=inner):
+            return _compiled(inner)
+        case ast.BinOp(left=left, op=op, right=right):
+            return _combined(ARITHMETIC[type(op)], _compiled(left), _compiled(right))
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return _called(plugins.resolve(FUNCTIONS[name][1]), [_compiled(argument) for argument in arguments])
+        case ast.Compare(left=left, ops=[comparison], comparators=[right]):
+            return _combined(COMPARISONS[type(comparison)], _compiled(left), _compiled(right))
+    raise AssertionError(f"_check let {ast.dump(node)} through")
+
+
+def _number(value: float) -> Term:
+    return lambda x: float(value)
+
+
+def _negated(term: Term) -> Term:
+    return lambda x: -term(x)
+
+
+def _combined(operation: Callable[[Any, Any], Any], left: Term, right: Term) -> Term:
+    """Two numbers are combined as tensors too: 1 / 0 is infinite then, and (-8) ** 0.5 not complex."""
+
+    def apply(x: Tensor) -> Any:
+        first, second = left(x), right(x)
+        both_are_numbers = isinstance(first, float) and isinstance(second, float)
+        return operation(_as_tensor(first, x) if both_are_numbers else first, second)
+
+    return apply
+
+
+def _called(function: Callable[..., Tensor], arguments: list[Term]) -> Term:
+    return lambda x: function(*(_as_tensor(argument(x), x) for argument in arguments))
+
+
+def _as_tensor(value: Any, x: Tensor) -> Any:
+    return x.new_full((), value) if isinstance(value, float) else value

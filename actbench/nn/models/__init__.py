@@ -1,0 +1,62 @@
+"""Models over the run axis: one file a model, each with a ``plugin`` that follows the ``Model`` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from actbench.schema.components import Component
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from actbench.nn.initializers import Initializer
+    from actbench.nn.layers import Activate
+
+
+class Model(Protocol):
+    """A network written once for any number of runs: dimension 0 of every tensor is the run.
+
+    A model's options are the fields of its class (an ``Options``); a file of ``models/`` holds the class as ``plugin``.
+
+    Attributes:
+        cpu_cohort: Most runs that should train together on a CPU; more gain nothing, and stop and save less often.
+        batch_norm: Whether it normalises over the batch, which then needs two examples.
+    """
+
+    cpu_cohort: ClassVar[int]
+
+    @property
+    def batch_norm(self) -> bool:
+        """See above."""
+        ...
+
+    def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
+        """Name -> number of units (channels) of each hidden layer that has an activation, in forward order.
+
+        Args:
+            shape: (C, H, W) of one image.
+            classes: Number of classes.
+
+        Raises:
+            ModelError: When the options do not fit the image's shape.
+        """
+        ...
+
+    def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
+        """ONE run's tensors by name, without a run axis; a tensor that this run lacks is left out."""
+        ...
+
+    def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
+        """X (R, B, C, H, W) -> logits (R, B, classes)."""
+        ...
+
+
+def build(component: Component) -> Model:
+    """The model of a checked config: a file of ``models/``, or the user's ``nn.Module`` behind a ``path``."""
+    if component.path is not None:
+        from actbench.nn.models._module import UserModule
+
+        return UserModule(component)
+    model: Model = component.build()
+    return model

@@ -1,0 +1,197 @@
+"""A user's own ``nn.Module`` as a model: it trains as a cohort of one.
+
+The config names a factory, ``{name: mine, path: package.module:attribute, width: 64}``. It is called with those of
+``activation``, ``shape`` and ``classes`` that it has parameters for, and with the config's other options.
+``activation()`` makes a fresh ``nn.Module`` standing for the run's activation: used in ``forward`` like ``nn.ReLU()``,
+it lets one factory serve every activation, and it is how health sees the units.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from actbench.errors import ModelError
+from actbench.nn.initializers import Initializer
+from actbench.nn.layers import Activate
+from actbench.nn.rng import stream
+from actbench.schema import registry as plugins
+from actbench.schema.components import Component
+
+LINEAR = (nn.Linear, nn.Conv2d)
+"""Layers whose weights and biases start as the run's ``weight_init`` and ``bias_init`` say; others as they are made."""
+
+
+class RunActivation(nn.Module):
+    """Stands for the run's activation inside a user's module; the cohort supplies the function before each pass."""
+
+    def __init__(self) -> None:
+        """Not bound to a run yet."""
+        super().__init__()
+        self.layer = ""
+        self.calls = 0
+        self.act: Activate | None = None
+
+    def forward(self, z: Tensor) -> Tensor:
+        """f(z) for z (B, U, …); a second call in one pass is a second layer."""
+        if self.act is None:
+            raise ModelError("the run's activation was called outside of a training or evaluation pass")
+        self.calls += 1
+        layer = self.layer if self.calls == 1 else f"{self.layer}#{self.calls}"
+        return self.act(layer, z.unsqueeze(0)).squeeze(0)
+
+
+class _Recorder:
+    """An ``Activate`` that writes down which layers there are, and passes z through."""
+
+    training = False
+    sizes = (1,)
+
+    def __init__(self) -> None:
+        self.layers: dict[str, int] = {}
+
+    def __call__(self, layer: str, z: Any) -> Any:
+        self.layers[layer] = z.shape[2]
+        return z
+
+    def uniform(self, x: Tensor) -> Tensor:
+        raise NotImplementedError("a pass for the shapes alone draws nothing")
+
+
+class UserModule:
+    """A ``Model`` around a user's module; its parameters lie in the cohort's stack, its buffers in the module."""
+
+    cpu_cohort: ClassVar[int] = 1
+
+    def __init__(self, component: Component) -> None:
+        """Resolve the factory; nothing is built until the data's shape is known."""
+        self._path = str(component.path)
+        self._factory = plugins.resolve(self._path)
+        self._options = {key: value for key, value in component.options.items() if key != "path"}
+        self._module: nn.Module | None = None
+        self._numbers: torch.Generator | None = None
+
+    @property
+    def batch_norm(self) -> bool:
+        """Whether the module that was last made has such a layer."""
+        layers = () if self._module is None else self._module.modules()
+        return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
+
+    def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
+        """What a pass of one zero image meets: each ``RunActivation`` by its name in the module, with its units.
+
+        Raises:
+            ModelError: When the module fails on such an image or returns no logits.
+        """
+        module = self._module or self._make(shape, classes)
+        recorder = _Recorder()
+        dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+        with torch.no_grad(), _bound(module, recorder):
+            try:
+                logits = module(torch.zeros(1, *shape, dtype=dtype))
+            except Exception as error:
+                raise ModelError(f"{self._path}: forward fails on an image of shape {shape}: {error}") from error
+        if not isinstance(logits, Tensor) or logits.shape != (1, classes):
+            raise ModelError(f"{self._path}: forward should return logits of shape (examples, {classes})")
+        return recorder.layers
+
+    def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
+        """The parameters of a fresh module, its linear and convolution layers started as the config says."""
+        self._numbers = stream(initializer.spec.seed, "module")
+        with _lent(self._numbers, torch.device("cpu")):
+            module = self._make(shape, classes).to(initializer.dtype)
+        tensors = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+        if not tensors:
+            raise ModelError(f"{self._path}: the module has no parameters to train")
+        prefixes = [f"{name}." if name else "" for name, layer in module.named_modules() if isinstance(layer, LINEAR)]
+        layers = [prefix for prefix in prefixes if f"{prefix}weight" in tensors]  # a tied weight has only one name
+        for prefix in layers:
+            size = tuple(tensors[f"{prefix}weight"].shape)
+            tensors[f"{prefix}weight"] = initializer.weight(size, first=prefix == layers[0])
+            if f"{prefix}bias" in tensors:
+                tensors[f"{prefix}bias"] = self._bias(initializer.bias(size, output=prefix == layers[-1]), prefix)
+        return tensors
+
+    def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
+        """X (1, B, C, H, W) -> logits (1, B, classes)."""
+        module, numbers = self._made()
+        if x.shape[0] != 1:
+            raise ModelError(f"{self._path}: a user's module trains as a cohort of one")
+        module.to(x.device)
+        own = {name: params[name].squeeze(0) for name, _ in module.named_parameters()}
+        with _lent(numbers, x.device), _bound(module, act):
+            logits: Tensor = torch.func.functional_call(module, own, (x.squeeze(0),))
+        return logits.unsqueeze(0)
+
+    def state(self) -> dict[str, Any]:
+        """What training changes besides the stack: the stream of its random layers, and its buffers."""
+        module, numbers = self._made()
+        buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
+        return {"numbers": numbers.get_state(), "buffers": buffers}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` has told."""
+        module, numbers = self._made()
+        numbers.set_state(state["numbers"].cpu())
+        for name, buffer in state["buffers"].items():
+            owner, _, attribute = name.rpartition(".")
+            setattr(module.get_submodule(owner), attribute, buffer)
+
+    def _made(self) -> tuple[nn.Module, torch.Generator]:
+        if self._module is None or self._numbers is None:
+            raise ModelError(f"{self._path}: a user's module trains after init")
+        return self._module, self._numbers
+
+    def _bias(self, bias: Tensor | None, prefix: str) -> Tensor:
+        if bias is None:
+            layer = prefix.removesuffix(".")
+            raise ModelError(f"{self._path}: bias_init is null, but '{layer}' has a bias; build it with bias=False")
+        return bias
+
+    def _make(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """Call the factory with what it has parameters for, and name the activations in what it made."""
+        offered = {"activation": RunActivation, "shape": shape, "classes": classes}
+        wanted = inspect.signature(self._factory).parameters
+        try:
+            module = self._factory(**{k: v for k, v in offered.items() if k in wanted}, **self._options)
+        except Exception as error:
+            raise ModelError(f"{self._path}: the factory fails: {type(error).__name__}: {error}") from error
+        if not isinstance(module, nn.Module):
+            raise ModelError(f"{self._path}: the factory returned {type(module).__name__}, not an nn.Module")
+        for name, layer in module.named_modules():
+            if isinstance(layer, RunActivation):
+                layer.layer = name
+        self._module = module
+        return module
+
+
+@contextmanager
+def _bound(module: nn.Module, act: Activate) -> Iterator[None]:
+    """Let the module's activations call ``act`` during one pass, in its mode."""
+    found = [layer for layer in module.modules() if isinstance(layer, RunActivation)]
+    module.train(act.training)
+    for layer in found:
+        layer.act, layer.calls = act, 0
+    try:
+        yield
+    finally:
+        for layer in found:
+            layer.act = None
+
+
+@contextmanager
+def _lent(numbers: torch.Generator, device: torch.device) -> Iterator[None]:
+    """``nn.Dropout`` and its like draw from global generators: seed those from the run's own, and restore them.
+
+    A fresh seed for every pass, drawn on the CPU, so that neither the device nor what ran before it decides the draw.
+    """
+    seed = int(torch.randint(2**62, (), generator=numbers))
+    others = [] if device.type == "cpu" else [device.index or 0]
+    with torch.random.fork_rng(others, device_type="cuda" if device.type == "cpu" else device.type):
+        torch.random.manual_seed(seed)
+        yield

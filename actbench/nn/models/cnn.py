@@ -1,0 +1,129 @@
+"""A small convolutional network: blocks of convolutions with pooling between them, dense layers, logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from actbench.errors import ModelError
+from actbench.schema.components import Options
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from actbench.nn.initializers import Initializer
+    from actbench.nn.layers import Activate, Hidden
+
+Width = Annotated[int, Field(ge=1)]
+Block = Annotated[tuple[Width, ...], Field(strict=False, min_length=1)]
+
+
+class CNN(Options):
+    """Per block: convolutions (stride 1, same size) with activations, then a pooling that halves the image.
+
+    Attributes:
+        channels: One entry a block: its convolutions' output channels. A number stands for one convolution.
+        kernel: Side of every kernel, odd.
+        pool: How a block ends.
+        pool_size: Side of the pooling's window.
+        dense: Units of the fully connected layers before the logits.
+        batch_norm: Normalise each pre-activation over the batch and positions.
+        dropout: Share of the dense layers' outputs zeroed while training.
+    """
+
+    cpu_cohort: ClassVar[int] = 1
+
+    channels: Annotated[tuple[Block, ...], Field(strict=False, min_length=1)] = ((32, 32), (64, 64))
+    kernel: int = Field(default=3, ge=1)
+    pool: Literal["max", "avg"] = "max"
+    pool_size: int = Field(default=2, ge=1)
+    dense: Annotated[tuple[Width, ...], Field(strict=False)] = (128,)
+    batch_norm: bool = False
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _a_number_is_a_block_of_one(cls, value: object) -> object:
+        if not isinstance(value, (list, tuple)):
+            return value
+        return tuple((block,) if isinstance(block, int) else block for block in value)
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"'kernel' should be odd, so that the image keeps its size, not {value}")
+        return value
+
+    def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
+        """``conv.0.0`` (block, convolution) … with their channels, then ``dense.0`` … with their units.
+
+        Raises:
+            ModelError: When the poolings leave nothing of the image.
+        """
+        self._flat_size(shape)
+        convolutions = {
+            f"conv.{block}.{index}": channels
+            for block, row in enumerate(self.channels)
+            for index, channels in enumerate(row)
+        }
+        return {**convolutions, **{f"dense.{index}": units for index, units in enumerate(self.dense)}}
+
+    def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
+        """One run's kernels (out, in, K, K), weights (out, in) and biases (out,)."""
+        from actbench.nn import layers
+
+        tensors: dict[str, Tensor] = {}
+        inputs, first = shape[0], True
+        for name, units in {**self.hidden_layers(shape, classes), "output": classes}.items():
+            if name == ("dense.0" if self.dense else "output"):
+                inputs = self._flat_size(shape)
+            kernel = (self.kernel, self.kernel) if name.startswith("conv") else ()
+            tensors |= initializer.layer(name, (units, inputs, *kernel), first=first, output=name == "output")
+            if self.batch_norm and name != "output":
+                norm = layers.batch_norm_tensors(units, initializer.dtype)
+                tensors |= {f"{name}.norm.{key}": value for key, value in norm.items()}
+            inputs, first = units, False
+        return tensors
+
+    def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
+        """X (R, B, C, H, W) -> logits (R, B, classes)."""
+        from actbench.nn import layers
+
+        pool = layers.max_pool2d if self.pool == "max" else layers.avg_pool2d
+        for block, row in enumerate(self.channels):
+            for index in range(len(row)):
+                name = f"conv.{block}.{index}"
+                weight, bias = params[f"{name}.weight"], params.get(f"{name}.bias")
+                z = layers.conv2d(x, weight, bias, padding=self.kernel // 2)
+                x = layers.joined(self._activate(params, name, z, act))
+            x = pool(x, self.pool_size)
+        hidden: Hidden = x.flatten(2)
+        for index in range(len(self.dense)):
+            name = f"dense.{index}"
+            pre = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), act=act)
+            hidden = layers.dropout(self._activate(params, name, pre, act), self.dropout, act)
+        return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
+
+    def _activate(self, params: Mapping[str, Tensor], name: str, z: Hidden, act: Activate) -> Hidden:
+        from actbench.nn import layers
+
+        if self.batch_norm:
+            z = layers.batch_norm(z, params, f"{name}.norm", training=act.training)
+        return act(name, z)
+
+    def _flat_size(self, shape: tuple[int, int, int]) -> int:
+        """Numbers that the last block passes on."""
+        shrunk: int = self.pool_size ** len(self.channels)
+        height, width = shape[1] // shrunk, shape[2] // shrunk
+        if height < 1 or width < 1:
+            raise ModelError(
+                f"cnn: {len(self.channels)} blocks with pool_size {self.pool_size} leave nothing of a "
+                f"{shape[1]}×{shape[2]} image; use fewer blocks or a smaller pool_size"
+            )
+        return self.channels[-1][-1] * height * width
+
+
+plugin = CNN

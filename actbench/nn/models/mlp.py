@@ -1,0 +1,68 @@
+"""A fully connected network: flattened image -> hidden layers -> logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from actbench.schema.components import Options
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from actbench.nn.initializers import Initializer
+    from actbench.nn.layers import Activate, Hidden
+
+
+class MLP(Options):
+    """Linear, batch norm (if asked), activation, dropout (if asked), once for each hidden layer; then linear.
+
+    Attributes:
+        hidden: Units of each hidden layer; empty for a linear classifier.
+        batch_norm: Normalise each pre-activation over the batch; the linear layer's bias is kept.
+        dropout: Share of hidden outputs zeroed while training.
+    """
+
+    cpu_cohort: ClassVar[int] = 16
+
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = (256, 256)
+    batch_norm: bool = False
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
+        """``hidden.0``, ``hidden.1`` … with their widths; any image fits."""
+        return {f"hidden.{index}": units for index, units in enumerate(self.hidden)}
+
+    def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
+        """One run's weights (out, in) and biases (out,)."""
+        from actbench.nn import layers
+
+        tensors: dict[str, Tensor] = {}
+        sizes = {**self.hidden_layers(shape, classes), "output": classes}
+        inputs = prod(shape)
+        for index, (name, units) in enumerate(sizes.items()):
+            tensors |= initializer.layer(name, (units, inputs), first=index == 0, output=name == "output")
+            if self.batch_norm and name != "output":
+                norm = layers.batch_norm_tensors(units, initializer.dtype)
+                tensors |= {f"{name}.norm.{key}": value for key, value in norm.items()}
+            inputs = units
+        return tensors
+
+    def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
+        """X (R, B, C, H, W) -> logits (R, B, classes)."""
+        from actbench.nn import layers
+
+        hidden: Hidden = x.flatten(2)
+        for index in range(len(self.hidden)):
+            name = f"hidden.{index}"
+            z = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), act=act)
+            if self.batch_norm:
+                z = layers.batch_norm(z, params, f"{name}.norm", training=act.training)
+            hidden = layers.dropout(act(name, z), self.dropout, act)
+        return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
+
+
+plugin = MLP

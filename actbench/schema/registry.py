@@ -1,0 +1,102 @@
+"""File name -> object: the one place that knows where each kind of component lives.
+
+A kind is either a folder (one file a component; adding the file registers it) or a table (one row a component).
+Names are listed without importing a folder's files, and nothing found here imports torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from actbench.errors import UnknownNameError, UsageError
+
+PACKAGE = Path(__file__).parents[1]
+FOLDERS = {
+    "models": "actbench.nn.models",
+    "datasets": "actbench.datasets",
+    "engines": "actbench.execution.engines",
+    "reports": "actbench.analysis.reports",
+}
+TABLES = {
+    "activations": "actbench.nn.activations:ACTIVATIONS",
+    "weight_inits": "actbench.nn.initializers:WEIGHT_INITS",
+    "optimizers": "actbench.nn.optimizers:OPTIMIZERS",
+    "schedules": "actbench.nn.schedules:SCHEDULES",
+    "metrics": "actbench.schema.record:METRICS",
+}
+
+
+@cache
+def names(kind: str) -> tuple[str, ...]:
+    """The valid names of a kind, sorted for folders, in the table's own order for tables.
+
+    >>> "relu" in names("activations"), names("models")
+    (True, ('cnn', 'mlp'))
+    """
+    if kind in TABLES:
+        return tuple(_table(kind))
+    folder = PACKAGE.parent.joinpath(*FOLDERS[kind].split("."))
+    found = pkgutil.iter_modules([str(folder)])
+    return tuple(sorted(_spelled(m.name) for m in found if not m.name.startswith("_")))
+
+
+def load(kind: str, name: str) -> Any:
+    """The object that ``name`` stands for: a table's row, or a file's ``plugin``.
+
+    Raises:
+        UnknownNameError: With the nearest valid name.
+    """
+    if name not in names(kind):
+        singular = kind.removesuffix("s").replace("_", " ")
+        raise UnknownNameError(singular, name, names(kind), nearest(name, names(kind)))
+    if kind in TABLES:
+        return _table(kind)[name]
+    return importlib.import_module(f"{FOLDERS[kind]}.{name.replace('-', '_')}").plugin
+
+
+def resolve(path: str) -> Any:
+    """The object at ``package.module:attribute``, the form in which users name their own code.
+
+    Raises:
+        UsageError: When the path has another form, or the module or the attribute is not there.
+    """
+    module, _, attribute = path.partition(":")
+    if not module or not attribute:
+        raise UsageError(f"'{path}' is not of the form package.module:attribute")
+    try:
+        found = importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # whatever a user's own module does when it is imported
+        raise UsageError(f"can't import '{module}' (from '{path}'): {type(error).__name__}: {error}") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"module '{module}' has no '{attribute}' (from '{path}')")
+        found = getattr(found, part)
+    return found
+
+
+def nearest(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name that looks most like ``name``, or None when none comes close.
+
+    >>> nearest("reluu", ["relu", "gelu", "tanh"])
+    'relu'
+    """
+    found = difflib.get_close_matches(name.lower(), list(valid), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+@cache
+def _table(kind: str) -> Mapping[str, Any]:
+    table: Mapping[str, Any] = resolve(TABLES[kind])
+    return table
+
+
+def _spelled(module: str) -> str:
+    """A file can't be called mnist-5k.py: an underscore before a digit is a dash in configs."""
+    return re.sub(r"_(?=\d)", "-", module)

@@ -1,0 +1,266 @@
+"""What decides a run's numbers (``RunSpec``), how they are computed (``Runtime``), what trains together (``Cohort``).
+
+Same RunSpec, different Runtime: same record. A field on the wrong side of that line is the bug to look for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from actbench.schema.components import Component, OfKind, Options, resolve, shown
+
+SEMANTICS_VERSION = 1
+"""Part of every digest. Raised when a default, or the meaning of a field, changes."""
+
+BiasInit = float | Literal["pytorch"] | None
+
+
+class Augment(Options):
+    """Random changes to training images, drawn per example from the run's own stream.
+
+    Attributes:
+        crop: Pad by this many pixels of the darkest value on every side, then cut the original size at a random place.
+        flip: Mirror left to right with probability 1/2.
+    """
+
+    crop: int = Field(default=0, ge=0)
+    flip: bool = False
+
+
+class Training(Options):
+    """How the weights are found.
+
+    Attributes:
+        epochs: Passes over the training examples; 0 only measures the network at initialisation.
+        batch_size: Examples a step; the last batch of an epoch may be smaller.
+        optimizer: A row of ``OPTIMIZERS`` with its options.
+        schedule: A row of ``SCHEDULES``: the factor on the learning rate over the steps.
+        decay: Weight decay reaches ``all`` parameters (as torch does) or the ``weights`` alone, sparing biases,
+            normalisation and activation parameters.
+        clip_norm: Largest L2 norm of one run's whole gradient; None leaves it alone.
+        augment: Random crops and flips; None for none.
+        precision: The floating-point type of parameters, activations and gradients. ``tf32``: float32 with products
+            from inputs of ten bits (CUDA only). ``bfloat16``: training steps computed in bfloat16 on float32
+            parameters; evaluation and health stay in float32.
+    """
+
+    epochs: int = Field(default=5, ge=0)
+    batch_size: int = Field(default=128, ge=1)
+    optimizer: Annotated[Component, OfKind("optimizers")] = Field(default_factory=partial(resolve, "optimizers", "sgd"))
+    schedule: Annotated[Component, OfKind("schedules")] = Field(
+        default_factory=partial(resolve, "schedules", "constant")
+    )
+    decay: Literal["all", "weights"] = "all"
+    clip_norm: float | None = Field(default=None, gt=0)
+    augment: Augment | None = None
+    precision: Literal["float32", "tf32", "bfloat16", "float64"] = "float32"
+
+    @property
+    def dtype_name(self) -> str:
+        """The type that parameters are kept in, as torch names it."""
+        return "float64" if self.precision == "float64" else "float32"
+
+
+class Health(Options):
+    """How the units' health is judged.
+
+    Attributes:
+        probe_size: Training examples that the probe holds, drawn once per dataset.
+        dead_slope: A unit is dead when |f'(z)| stays at or below this on the whole probe.
+        constant_std: A unit is constant when its output's standard deviation over the probe is at or below this.
+        collapse_at: A run is collapsed when more than this share of its hidden units is inert (dead or constant).
+    """
+
+    probe_size: int = Field(default=2000, ge=1)
+    dead_slope: float = Field(default=1e-3, ge=0)
+    constant_std: float = Field(default=1e-3, ge=0)
+    collapse_at: float = Field(default=0.5, gt=0, le=1)
+
+
+class RunSpec(Options):
+    """Everything that decides one run's numbers.
+
+    Attributes:
+        bias_init: Where every hidden bias starts; ``pytorch`` for torch's uniform default; None for no biases.
+        seed: The one integer from which all of the run's random streams are derived.
+    """
+
+    dataset: Annotated[Component, OfKind("datasets")] = Field(default_factory=partial(resolve, "datasets", "mnist-5k"))
+    model: Annotated[Component, OfKind("models")] = Field(default_factory=partial(resolve, "models", "mlp"))
+    activation: Annotated[Component, OfKind("activations")] = Field(
+        default_factory=partial(resolve, "activations", "relu")
+    )
+    weight_init: Annotated[Component, OfKind("weight_inits")] = Field(
+        default_factory=partial(resolve, "weight_inits", "he_normal")
+    )
+    bias_init: BiasInit = 0.0
+    training: Training = Field(default_factory=Training)
+    health: Health = Field(default_factory=Health)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("bias_init", mode="before")
+    @classmethod
+    def _bias_is_a_number_or_a_word(cls, value: Any) -> Any:
+        if value is None or value == "pytorch" or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+            return value if isinstance(value, str) or value is None else float(value)
+        raise ValueError(f"'bias_init' should be a number, 'pytorch' or null, not {shown(value)}")
+
+    def with_seed(self, seed: int) -> RunSpec:
+        """The same run from another seed.
+
+        Not ``model_copy``: it would copy this run's cached digest as well. ``settings`` alone is handed on, because a
+        study may hold 100,000 seeds of one cell.
+
+        Args:
+            seed: A whole number from 0 up; it is not checked again.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        copy = RunSpec.model_construct(**{**fields, "seed": seed})
+        copy.__dict__["settings"] = self.settings
+        return copy
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """Everything but the seed that differs from the defaults."""
+        return {key: value for key, value in _minimal(self).items() if key != "seed"}
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON of what differs from the defaults: the run's identity and resume key."""
+        content = {"semantics_version": SEMANTICS_VERSION, **self.settings}
+        if self.seed:  # 0 is the default
+            content["seed"] = self.seed
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+    @cached_property
+    def run_id(self) -> str:
+        """Name of the run's folder: what a reader recognises, then eight digits of the digest."""
+        bias = {None: "none", "pytorch": "pytorch"}.get(self.bias_init, self.bias_init)  # type: ignore[arg-type]
+        slug = re.sub(r"[^a-z0-9.]+", "-", f"{self.activation.label}-bias-{bias}-seed-{self.seed}".lower())
+        return f"{slug.lstrip('-.').rstrip('-')[:80]}-{self.digest[:8]}"
+
+    @cached_property
+    def cohort_key(self) -> str:
+        """Runs with equal keys may train together: equal but for activation, biases, weight init and seed."""
+        own = {"activation", "bias_init", "weight_init"}
+        return canonical_json({key: value for key, value in self.settings.items() if key not in own})
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field with its value, defaults included: the content of ``spec.json``."""
+        return self.model_dump(mode="json")
+
+
+def canonical_json(content: Any) -> str:
+    """JSON text that is equal for equal content: sorted keys, no spaces, no NaN."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys for nested mappings.
+
+    >>> flatten({"training": {"epochs": 5}, "seed": 0})
+    {'training.epochs': 5, 'seed': 0}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _minimal(options: Options) -> dict[str, Any]:
+    """The fields that differ from their defaults, so that a new optional field leaves old digests alone."""
+    changed: dict[str, Any] = {}
+    for name, declared in type(options).model_fields.items():
+        value, default = getattr(options, name), declared.get_default(call_default_factory=True)
+        if isinstance(value, Component):
+            content: Any = value.to_minimal()
+            differs = not isinstance(default, Component) or content != default.to_minimal()
+        elif isinstance(value, Options):
+            content = _minimal(value)
+            differs = bool(content) or not isinstance(default, Options)
+        else:
+            content, differs = value, value != default
+        if differs:
+            changed[name] = content
+    return changed
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often a cohort in training is saved, besides when it is stopped; neither means never.
+
+    Args:
+        epochs: After so many epochs.
+        seconds: After so many seconds, within an epoch too.
+    """
+
+    epochs: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How runs are computed; nothing here may change a result.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` (``cuda:1`` …) or ``mps``.
+        engine: A file of ``engines/``.
+        jobs: Worker processes; None lets the engine choose by the machine.
+        cohort_size: Most runs that train together; None chooses by device and model.
+        data_folder: Where datasets lie and are cached; None for the platform's user cache folder.
+        products: Which of ``dense.PRODUCTS`` compute on a CPU; ``auto`` for the fastest, measured once a machine.
+        capture: Whether steps are launched whole: from a CUDA graph, or from a recording on a CPU.
+        timeout: Seconds after which a worker process that finishes no step is ended; 0 for never. An engine without
+            workers can't end what hangs.
+        checkpoint_every: How often cohorts are saved; a study decides it for its runs.
+    """
+
+    device: str = "auto"
+    engine: str = "pool"
+    jobs: int | None = None
+    cohort_size: int | None = None
+    data_folder: Path | None = None
+    products: str = "auto"
+    capture: bool = True
+    timeout: float = 600.0
+    checkpoint_every: Cadence = Cadence(seconds=600)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Runs that train together, as dimension 0 of every tensor.
+
+    Args:
+        specs: Non-empty; equal cohort keys; sorted so that equal activations stand beside each other.
+        state: A checkpoint to go on from; None to start from the beginning. No part of what the cohort is.
+    """
+
+    specs: tuple[RunSpec, ...]
+    state: bytes | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what can't train together."""
+        if len({spec.cohort_key for spec in self.specs}) != 1:
+            raise ValueError("a cohort holds one or more runs with one cohort key")
+
+    @property
+    def shared(self) -> RunSpec:
+        """Any of the specs, to read what they all have in common."""
+        return self.specs[0]
+
+    def halves(self) -> tuple[Cohort, Cohort]:
+        """Two smaller cohorts with the same runs, for when memory does not suffice."""
+        middle = len(self.specs) // 2
+        return Cohort(self.specs[:middle]), Cohort(self.specs[middle:])

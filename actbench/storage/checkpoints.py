@@ -1,0 +1,147 @@
+"""The files of checkpoints: ``results/<study>/checkpoints/<name of the cohort>.pt``, there while their runs wait."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from actbench.errors import ResultsError
+from actbench.schema.checkpoint_header import LONGEST, Heading, Unusable, name_of, opened
+from actbench.schema.spec import Cohort, RunSpec
+from actbench.system.files import clear_unfinished, unfinished, write_atomically, writing
+
+_log = logging.getLogger("actbench.storage.checkpoints")
+
+
+class Checkpoints:
+    """A study's checkpoints.
+
+    Args:
+        study: The study's folder.
+
+    Attributes:
+        found: File -> digests of its runs, the latest first; those that were there at the beginning, and those written
+            since.
+        refused: File -> why it can't be used; found at the beginning.
+        unfinished: Files that had no name yet at the beginning: a process was writing them, or was killed meanwhile.
+    """
+
+    def __init__(self, study: Path) -> None:
+        """Look at the files; nothing is written.
+
+        Raises:
+            ResultsError: When they can't be read.
+        """
+        self._folder = study / "checkpoints"
+        self.found: dict[Path, tuple[str, ...]] = {}
+        self.refused: dict[Path, str] = {}
+        try:
+            self.unfinished = unfinished(self._folder, "*.pt")
+            for path in sorted(self._folder.glob("*.pt"), key=_changed, reverse=True):
+                self._note(path)
+        except OSError as error:
+            raise ResultsError(f"can't read {self._folder}: {error.strerror}") from error
+
+    def write(self, cohort: Cohort, state: bytes) -> None:
+        """Keep a cohort's state, at once or not at all; earlier ones with any of its runs go.
+
+        Raises:
+            ResultsError: When it can't be written.
+        """
+        path = self._path(cohort.specs)
+        with writing(path):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            clear_unfinished(path)
+        write_atomically(path, state)
+        runs = {spec.digest for spec in cohort.specs}
+        for other, others in tuple(self.found.items()):
+            if other != path and not runs.isdisjoint(others):
+                self.remove(other)
+        self.found[path] = tuple(spec.digest for spec in cohort.specs)
+
+    def of(self, cohort: Cohort) -> Cohort:
+        """The cohort with its state, if there is one that can be read; otherwise a warning says why not."""
+        path = self._path(cohort.specs)
+        try:
+            state = path.read_bytes()
+            heading, _ = opened(state)
+            if heading.runs != tuple(spec.digest for spec in cohort.specs):
+                raise Unusable("it is of other runs")
+        except FileNotFoundError:
+            return cohort
+        except OSError as error:
+            self.refuse(cohort, error.strerror or str(error))
+            return cohort
+        except Unusable as error:
+            self.refuse(cohort, str(error))
+            return cohort
+        return Cohort(cohort.specs, state)
+
+    def refuse(self, cohort: Cohort, reason: str) -> None:
+        """Say that a cohort's checkpoint is not used, once; it goes when the runs have ended."""
+        path = self._path(cohort.specs)
+        self.found[path] = tuple(spec.digest for spec in cohort.specs)
+        if self.refused.get(path) != reason:
+            self.refused[path] = reason
+            self.warn(path)
+
+    def warn(self, path: Path) -> None:
+        """Name a checkpoint that is not used, and why."""
+        _log.warning("%s is not used, its runs start from the beginning: %s", path, self.refused[path])
+
+    def end(self, ended: set[str]) -> None:
+        """Remove the checkpoints whose runs have all ended.
+
+        Args:
+            ended: Digests of runs.
+
+        Raises:
+            ResultsError: When one can't be removed.
+        """
+        for path, runs in tuple(self.found.items()):
+            if ended.issuperset(runs):
+                self.remove(path)
+
+    def remove(self, path: Path) -> None:
+        """Remove one.
+
+        Raises:
+            ResultsError: When it can't be removed.
+        """
+        with writing(path):
+            path.unlink(missing_ok=True)
+            clear_unfinished(path)
+        self.found.pop(path, None)
+
+    def clear_unfinished(self) -> None:
+        """Remove the files that had no name at the beginning; only for who knows that nobody was writing them then.
+
+        Raises:
+            ResultsError: When one can't be removed.
+        """
+        for path in self.unfinished:
+            with writing(path):
+                path.unlink(missing_ok=True)
+        self.unfinished = ()
+
+    def _note(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                heading = Heading.read(file.readline(LONGEST))
+        except FileNotFoundError:
+            return  # another process has just ended its runs
+        except Unusable as error:
+            self.refused[path] = str(error)
+            return
+        self.found[path] = heading.runs
+
+    def _path(self, specs: Sequence[RunSpec]) -> Path:
+        return self._folder / name_of(specs)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

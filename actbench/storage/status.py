@@ -1,0 +1,244 @@
+"""How far the runs of a study are: done, running, failed, stale, or still to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from actbench.errors import ActbenchError, ResultsError
+from actbench.schema.record import OUTCOMES, SCHEMA, Outcome
+from actbench.storage.locks import CLAIM, holder
+from actbench.storage.result_header import schema_and_outcome
+from actbench.system.files import read_json
+
+ENDS = tuple(outcome for outcome in OUTCOMES if outcome != "failed")
+"""Outcomes of a run that has a result."""
+
+LOOKS = 5
+"""How often a run is looked at when its files change meanwhile."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run that a living process works on.
+
+    Args:
+        run: Its id.
+        host: The machine; empty while the claim is being written.
+        pid: The process there; None likewise.
+        since: When the process took it, ISO 8601.
+        epoch: The last epoch that ended, 0 for the untrained network; None before.
+        epochs: How many there will be; None before the run has begun.
+    """
+
+    run: str
+    host: str
+    pid: int | None
+    since: str
+    epoch: int | None
+    epochs: int | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that ended with an error.
+
+    Args:
+        run: Its id.
+        message: The first line of its log.
+        log: The log, below the path that was asked about.
+    """
+
+    run: str
+    message: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A run that was begun and that nobody works on.
+
+    Args:
+        run: Its id.
+        why: What became of it.
+    """
+
+    run: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Newer:
+    """A run that a newer actbench has written.
+
+    Args:
+        run: Its id.
+    """
+
+    run: str
+
+
+Found = Running | Failure | Stale | Newer | Outcome
+
+
+@dataclass
+class Standing:
+    """How far one study is.
+
+    Args:
+        study: Its name.
+        folder: Its folder.
+        done: Outcome -> runs that ended so; ``failed`` ones are not among them.
+        running: Runs at work.
+        failed: Runs that ended with an error, and that `actbench run` tries again.
+        stale: Runs that were left, and that `actbench run` begins anew.
+        to_do: Runs of the study's config that have not been begun; None when that can't be read.
+        resume: Words of the command that goes on; empty when the config can't be read.
+        warnings: What could not be read, one sentence each.
+    """
+
+    study: str
+    folder: Path
+    done: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(ENDS, 0))
+    running: list[Running] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    stale: list[Stale] = field(default_factory=list)
+    to_do: int | None = None
+    resume: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``actbench status --json`` prints it."""
+        failed = [{**asdict(one), "log": str(one.log)} for one in self.failed]
+        return {**asdict(self), "folder": str(self.folder), "failed": failed}
+
+
+def standings(path: Path) -> tuple[Standing, ...]:
+    """How far every study is that lies at or directly below a path, in the order of their names.
+
+    Nothing is read of a run but whether it has ended, and how.
+
+    Raises:
+        ResultsError: When there is no study, or a folder can't be read.
+    """
+    if not path.is_dir():
+        raise ResultsError(f"no results at {path}: {'not a folder' if path.exists() else 'it does not exist'}")
+    try:
+        found = tuple(_standing(folder) for folder in _studies(path))
+    except OSError as error:
+        raise ResultsError(f"can't read {error.filename or path}: {error.strerror}") from error
+    if not found:
+        raise ResultsError(f"no study in {path}: give a folder that `actbench run` has written")
+    return found
+
+
+def _studies(path: Path) -> Iterator[Path]:
+    if (path / "runs").is_dir():
+        yield path
+        return
+    with os.scandir(path) as entries:
+        yield from sorted(path / entry.name for entry in entries if (path / entry.name / "runs").is_dir())
+
+
+def _standing(folder: Path) -> Standing:
+    """One look at every run's folder."""
+    standing = Standing(folder.resolve().name, folder)
+    with os.scandir(folder / "runs") as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    begun = set()
+    for name in names:
+        found = _look_at(folder / "runs" / name)
+        if found is not None:
+            begun.add(name)
+            _add(standing, found)
+    _ask_config(standing, begun)
+    return standing
+
+
+def _add(standing: Standing, found: Found) -> None:
+    if isinstance(found, Running):
+        standing.running.append(found)
+    elif isinstance(found, Failure):
+        standing.failed.append(found)
+    elif isinstance(found, Stale):
+        standing.stale.append(found)
+    elif isinstance(found, Newer):
+        standing.warnings.append(f"{found.run}: written by a newer actbench, not counted")
+    else:
+        standing.done[found] += 1
+
+
+def _look_at(run: Path) -> Found | None:
+    """Where one run stands; None for a folder that is foreign or empty.
+
+    The run may go on while one looks at one file after the other, so what seems to be stale is looked at again.
+    """
+    for _ in range(LOOKS):
+        if not run.is_dir():
+            return None
+        files = set(os.listdir(run))
+        try:
+            found = _judge(run, files)
+        except FileNotFoundError:
+            continue
+        if not isinstance(found, Stale) or set(os.listdir(run)) == files:
+            return found
+    return Stale(run.name, "its files come and go")
+
+
+def _judge(run: Path, files: set[str]) -> Found | None:
+    claimed = holder(run) if CLAIM in files else None
+    if claimed is not None and claimed[1]:
+        process, (epoch, epochs) = claimed[0].process, _progress(run)
+        host, pid = ("", None) if process is None else (process.host, process.pid)
+        return Running(run.name, host, pid, claimed[0].since, epoch, epochs)
+    if "result.json" in files:
+        return _ended(run)
+    if "error.txt" in files:
+        with (run / "error.txt").open(encoding="utf-8", errors="replace") as log:
+            return Failure(run.name, log.readline().strip(), run / "error.txt")
+    if claimed is not None:
+        return Stale(run.name, f"{claimed[0].who} had it and has ended")
+    return Stale(run.name, "begun, and nobody has it") if "spec.json" in files else None
+
+
+def _ended(run: Path) -> Found:
+    try:
+        schema, outcome = schema_and_outcome(run / "result.json")
+    except ValueError:
+        schema = outcome = None
+    if isinstance(schema, int) and schema > SCHEMA:
+        return Newer(run.name)
+    known: Outcome | None = next((one for one in ENDS if one == outcome and schema == SCHEMA), None)
+    return known or Stale(run.name, "its result can't be read")
+
+
+def _progress(run: Path) -> tuple[int | None, int | None]:
+    """The last epoch in a run's curve, and how many there will be; None for what is not written yet."""
+    epochs = None
+    try:
+        epochs = read_json(run / "spec.json")["training"]["epochs"]
+        rows = (run / "metrics.jsonl").read_bytes().count(b"\n")  # a line an epoch, from epoch 0; the last may be torn
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None, epochs  # it has only just been taken
+    return (rows - 1 if rows else None), epochs
+
+
+def _ask_config(standing: Standing, begun: set[str]) -> None:
+    """How many runs of the study have no folder yet, and how it is resumed."""
+    from actbench.config import Study
+
+    folder = standing.folder
+    try:
+        study = Study.from_yaml(folder / "study.yaml")
+    except ActbenchError as error:
+        reason = str(error).partition("\n")[0]
+        standing.warnings.append(f"what is to do is unknown, since the config can't be read: {reason}")
+        return
+    standing.to_do = sum(spec.run_id not in begun for spec in study.specs())
+    results = folder.parent if folder.name else folder.resolve().parent  # of "." nothing is above
+    name = [] if study.name == standing.study else [f"study={standing.study}"]
+    standing.resume = ["actbench", "run", str(folder / "study.yaml"), *name, "--results", str(results)]

@@ -1,0 +1,80 @@
+"""What a study's own config, kept beside its runs, says about comparing them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from actbench.config import Compare
+from actbench.config.design import Design
+from actbench.config.hypotheses import expectation
+from actbench.config.nodes import Unreadable, read
+from actbench.config.problems import Source
+from actbench.errors import UsageError
+
+
+def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
+    """``baseline``, ``metric``, ``tune`` and ``expect`` of the study's config, as far as it has them.
+
+    What can't be used is left out with a warning: the runs can be compared without it.
+
+    Args:
+        study: The study's folder.
+        warnings: Where to say what is left out.
+    """
+    try:
+        content = read(Source("study.yaml", (study / "study.yaml").read_text(encoding="utf-8"))).content
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, Unreadable):
+        warnings.append(f"{study.name}/study.yaml: unreadable, so its baseline and metric are unknown")
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    found = dict(_compare_section(content.get("compare"), study.name, warnings))
+    found |= _tune(content, study.name, warnings)
+    expectations = list(_expectations(content.get("expect"), study.name, warnings))
+    return {**found, "expect": expectations} if expectations else found
+
+
+def reason(error: Exception) -> str:
+    """One line for a reader, without the machine's own paths, so that copied results give equal warnings."""
+    if isinstance(error, json.JSONDecodeError):
+        return "its JSON is incomplete or malformed"
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        (inner, text), *_ = first.get("ctx", {}).get("problems", [((), first["msg"])])
+        return f"{'.'.join(map(str, (*first['loc'], *inner)))}: {text}"
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _compare_section(section: Any, study: str, warnings: list[str]) -> Iterator[tuple[str, Any]]:
+    if not isinstance(section, dict):
+        return
+    for key in sorted(section.keys() & {"baseline", "metric"}):
+        try:
+            Compare.model_validate({key: section[key]})
+            yield key, section[key]
+        except ValidationError as error:
+            warnings.append(f"{study}/study.yaml: compare.{key} is ignored, {reason(error)}")
+
+
+def _tune(content: Mapping[str, Any], study: str, warnings: list[str]) -> dict[str, Any]:
+    try:
+        return {"tune": Design.model_validate({"tune": content["tune"]}).tune} if "tune" in content else {}
+    except ValidationError as error:
+        warnings.append(f"{study}/study.yaml: tune is ignored, {reason(error)}")
+        return {}
+
+
+def _expectations(texts: Any, study: str, warnings: list[str]) -> Iterator[str]:
+    for text in texts if isinstance(texts, list) else ():
+        try:
+            expectation(str(text))
+            yield str(text)
+        except UsageError as error:
+            warnings.append(f"{study}/study.yaml: an expectation is ignored, {error}")

@@ -1,0 +1,1 @@
+"""This machine: devices, processes, whole files, versions, cancellation. Nothing here knows of runs."""

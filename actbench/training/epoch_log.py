@@ -1,0 +1,228 @@
+"""What is written down of a cohort in training: a row an epoch for each run, and at the end its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from torch import Tensor
+
+from actbench.health.units.diagnosis import diagnose
+from actbench.health.units.dynamics import Dynamics, _Layer
+from actbench.health.units.gradients import first_to_last
+from actbench.health.units.outcome import collapse_in_words, is_collapsed
+from actbench.health.units.probe import UnitHealth
+from actbench.nn import cpu_linear as dense
+from actbench.schema.record import FIRST_LOOK, METRICS, Outcome, RunRecord
+from actbench.system import cancellation as stopping
+from actbench.system import environment
+from actbench.training.evaluation import Tally, evaluate, measure_gradients, measure_health
+from actbench.training.state import Session
+
+BORN_DEAD = "health.born_dead_fraction"
+HEALTH = tuple(name.removeprefix("health.") for name in METRICS if name.startswith("health.") and name != BORN_DEAD)
+"""Totals of a run's health that are metrics of it."""
+
+CURVES = ("train.loss", "train.accuracy", "val.loss", "val.accuracy")
+
+Row = dict[str, Any]
+
+
+class Logbook:
+    """Closes each epoch: validates, measures health, notes which runs have diverged.
+
+    A run that has diverged is written no further rows: its curve must not depend on how long its neighbours go on.
+
+    Args:
+        session: The cohort; it is read, and told how long its steps took.
+    """
+
+    def __init__(self, session: Session) -> None:
+        """Start the clock."""
+        self._session = session
+        self._runs = len(session.cohort.specs)
+        self._rows: list[list[Row]] = [[] for _ in range(self._runs)]
+        self._health: dict[int, dict[str, Any]] = {}
+        self._dynamics = Dynamics()
+        self._diverged: dict[int, int] = {}
+        self._epoch = 0
+        self._began = self._last = time.perf_counter()
+
+    @property
+    def closed(self) -> int:
+        """Epochs that have been written down, epoch 0 included."""
+        return max(map(len, self._rows))
+
+    @property
+    def all_diverged(self) -> bool:
+        """Whether there is nothing left to train."""
+        return len(self._diverged) == self._runs
+
+    def untrained(self) -> list[Row | None]:
+        """Epoch 0: the network at initialisation, evaluated on the first ``FIRST_LOOK`` training examples.
+
+        Raises:
+            Stopped: When that was asked for; nothing is written down then. So in ``epoch`` and ``records``.
+        """
+        images = self._session.images
+        seen = images.train.first(FIRST_LOOK)
+        return self._close(0, *evaluate(self._forward, images, seen, self._runs))
+
+    def epoch(self, seen: Tally) -> list[Row | None]:
+        """The epoch just trained; training loss and accuracy are means over its steps, while the weights moved."""
+        began = time.perf_counter()
+        means = seen.means()  # waits for the device to end the steps
+        self._session.seconds += time.perf_counter() - began
+        return self._close(self.closed, *means)
+
+    def told(self) -> Iterator[list[Row | None]]:
+        """What ``untrained`` and ``epoch`` have returned so far, once more."""
+        for epoch in range(self.closed):
+            yield [rows[epoch] if epoch < len(rows) else None for rows in self._rows]
+
+    def records(self) -> list[RunRecord]:
+        """One record a run; only here is the test set read."""
+        images = self._session.images
+        losses, accuracies = evaluate(self._forward, images, images.test, self._runs)
+        self._note_diverged(losses)
+        return list(self._records(losses, accuracies))
+
+    def state(self) -> dict[str, Any]:
+        """All that is written down so far, as tensors and plain containers; clocks as seconds gone by."""
+        now = time.perf_counter()
+        return {
+            "rows": self._rows,
+            "health": self._health,
+            "dynamics": {name: dict(vars(layer)) for name, layer in self._dynamics._layers.items()},
+            "diverged": self._diverged,
+            "epoch": self._epoch,
+            "seconds": now - self._began,
+            "seconds_of_epoch": now - self._last,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` has told; the time between the two does not count."""
+        now = time.perf_counter()
+        self._rows, self._health, self._diverged = state["rows"], state["health"], state["diverged"]
+        for name, layer in state["dynamics"].items():
+            self._dynamics._layers[name] = _Layer(**{key: tensor.cpu() for key, tensor in layer.items()})
+        self._epoch = state["epoch"]
+        self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
+
+    def _forward(self, x: Tensor) -> Tensor:
+        """The session's, with a stop before it; not within a user's module, whose passes may move its own streams."""
+        stopping.between_steps(may_stop=self._session.cohort.shared.model.path is None)
+        return self._session.forward(x)
+
+    def _records(self, losses: Sequence[float], accuracies: Sequence[float]) -> Iterator[RunRecord]:
+        session = self._session
+        seconds = time.perf_counter() - self._began
+        timing = {
+            "cohort_runs": self._runs,
+            "cohort_seconds": seconds,
+            "seconds": seconds / self._runs,
+            "training_seconds": session.seconds / self._runs,
+        }
+        worker = environment.of_worker(session.device)
+        worker |= {"data": session.images.fingerprint, "products": dense.in_use()}
+        for run, spec in enumerate(session.cohort.specs):
+            outcome, message = self._outcome(run)
+            tested = {"test.accuracy": accuracies[run], "test.loss": losses[run]}
+            yield RunRecord(
+                spec=spec,
+                outcome=outcome,
+                curves=tuple(self._rows[run]),
+                final=self._final(run, tested) | {"seconds": timing["seconds"]},
+                health={**self._health.get(run, {}), "diagnosis": self._diagnosis(run)},
+                environment=worker,
+                timing=timing,
+                message=message,
+            )
+
+    def _close(self, epoch: int, losses: Sequence[float], accuracies: Sequence[float]) -> list[Row | None]:
+        """End an epoch; None for the runs that had ended before it. All passes come first: each may be stopped."""
+        writing = [run for run in range(self._runs) if run not in self._diverged]
+        columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
+        columns |= self._validate()
+        units, norms = self._observe()
+        self._epoch = epoch
+        measured = self._measured(units, norms)
+        self._note_diverged(losses, columns["val.loss"])
+        self._health |= {run: measured[run] for run in writing if run not in self._diverged}
+        now = time.perf_counter()
+        seconds, self._last = (now - self._last) / self._runs, now
+        for run in writing:
+            row: Row = {"epoch": self._epoch} | {name: _number(values[run]) for name, values in columns.items()}
+            self._rows[run].append(row | self._health_columns(run) | {"seconds": seconds})
+        return [self._rows[run][-1] if run in writing else None for run in range(self._runs)]
+
+    def _validate(self) -> dict[str, Sequence[float | None]]:
+        session = self._session
+        if not len(session.images.val):
+            return {"val.loss": [None] * self._runs, "val.accuracy": [None] * self._runs}
+        losses, accuracies = evaluate(self._forward, session.images, session.images.val, self._runs)
+        return {"val.loss": losses, "val.accuracy": accuracies}
+
+    def _observe(self) -> tuple[UnitHealth, dict[str, Tensor]]:
+        """The units' health on the probe, and the strength of each layer's gradients."""
+        session, runs = self._session, self._runs
+        units = measure_health(self._forward, session.act, session.images, session.cohort.shared.health, runs)
+        return units, measure_gradients(self._forward, session.act, session.images, runs)
+
+    def _measured(self, units: UnitHealth, norms: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+        """Every run's health: on the probe, since the last epoch, and the strength of its gradients."""
+        self._dynamics.note(self._epoch, {layer: measured["dead"] for layer, measured in units.units.items()})
+        return [self._of_run(run, units.of_run(run), norms) for run in range(self._runs)]
+
+    def _of_run(self, run: int, found: dict[str, Any], norms: Mapping[str, Tensor]) -> dict[str, Any]:
+        for layer in found["layers"]:
+            name = layer["name"]
+            layer |= self._dynamics.of_run(name, run) | {"gradient_norm": float(norms[name][run])}
+            learned = self._session.act.learned(name, run)
+            if learned:
+                layer["learned"] = {option: float(values.mean()) for option, values in learned.items()}
+        for count in ("born_dead", "died", "revived", "lost"):
+            found[count] = sum(layer[count] for layer in found["layers"])
+        return found | {"gradient_ratio": first_to_last([layer["gradient_norm"] for layer in found["layers"]])}
+
+    def _health_columns(self, run: int) -> Row:
+        """Totals as columns and one entry a layer; a diverged run has no health any more."""
+        if run in self._diverged:
+            return {f"health.{name}": None for name in HEALTH} | {"layers": []}
+        found = self._health[run]
+        return {f"health.{name}": found[name] for name in HEALTH} | {"layers": found["layers"]}
+
+    def _note_diverged(self, *losses: Sequence[float | None]) -> None:
+        """A run diverges in the epoch in which one of its losses or parameters ceases to be a finite number."""
+        finite = self._session.stack.is_finite().tolist()
+        for run in range(self._runs):
+            numbers = [values[run] for values in losses]
+            if not finite[run] or any(number is not None and not isfinite(number) for number in numbers):
+                self._diverged.setdefault(run, self._epoch)
+
+    def _outcome(self, run: int) -> tuple[Outcome, str]:
+        if run in self._diverged:
+            return "diverged", self._diagnosis(run)[0]
+        if is_collapsed(self._health[run], self._session.cohort.shared.health):
+            return "collapsed", collapse_in_words(self._health[run])
+        return "ok", ""
+
+    def _diagnosis(self, run: int) -> list[str]:
+        return list(diagnose(self._session.cohort.specs[run], self._rows[run], self._diverged.get(run)))
+
+    def _final(self, run: int, tested: Mapping[str, float]) -> dict[str, float | None]:
+        """The last epoch's metrics; a diverged run has none but its size."""
+        first, last = self._rows[run][0], self._rows[run][-1]
+        final = {**tested, **{name: last[name] for name in CURVES}}
+        final |= {f"health.{name}": last[f"health.{name}"] for name in HEALTH}
+        final[BORN_DEAD] = first["health.dead_fraction"]
+        if run in self._diverged:
+            final = dict.fromkeys(final)
+        return {**final, "parameters": float(self._session.stack.parameter_count(run))}
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN and no infinity: None stands for both."""
+    return value if value is not None and isfinite(value) else None

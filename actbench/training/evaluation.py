@@ -1,0 +1,109 @@
+"""Loss, accuracy and health of a cohort as it stands, without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from actbench.health.units import gradients
+from actbench.health.units.probe import Probe, UnitHealth, slope_by_autograd
+from actbench.nn.layers import separate
+from actbench.schema.spec import Health
+from actbench.system.devices import accumulator
+from actbench.training.batches import Examples, Images
+from actbench.training.run_activations import Activations
+
+BATCH = 250
+"""Examples a forward pass in evaluation: fixed, because the size of a product moves the last bits of its result."""
+
+Forward = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Tally:
+    """Sums over examples, one a run.
+
+    Args:
+        loss: (R,) summed cross-entropy.
+        correct: (R,) correct predictions.
+        examples: How many were seen.
+    """
+
+    loss: Tensor
+    correct: Tensor
+    examples: int = 0
+
+    @classmethod
+    def of(cls, runs: int, device: torch.device) -> Tally:
+        """Nothing seen yet."""
+        loss, correct = torch.zeros(2, runs, dtype=accumulator(device), device=device)
+        return cls(loss, correct)
+
+    def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch: mean losses (R,), logits (R, B, classes), labels (R, B); whoever calls counts ``examples``.
+
+        Nothing waits for the device, and all of it can be replayed from a CUDA graph.
+        """
+        self.loss.add_(losses.detach(), alpha=labels.shape[1])
+        self.correct += (logits.detach().argmax(2) == labels).sum(1)
+
+    def reset(self) -> None:
+        """Forget what was seen, and stay where it is in memory."""
+        self.loss.zero_()
+        self.correct.zero_()
+        self.examples = 0
+
+    def means(self) -> tuple[list[float], list[float]]:
+        """Loss and accuracy of every run."""
+        return (self.loss / self.examples).tolist(), (self.correct / self.examples).tolist()
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Each run's mean over its own batch: logits (R, B, classes), labels (R, B) -> (R,).
+
+    On a CPU run by run: four kernels a run, forward and backward, where all runs together take nine.
+    """
+    runs, size, classes = logits.shape
+    if logits.device.type == "cpu":
+        alone = zip(separate(logits, [1] * runs), labels, strict=True)
+        means = [F.cross_entropy(own.squeeze(0), targets).unsqueeze(0) for own, targets in alone]
+        return torch.cat(means) if runs > 1 else means[0]
+    losses = F.cross_entropy(logits.reshape(-1, classes), labels.reshape(-1), reduction="none")
+    return losses.view(runs, size).mean(1)
+
+
+@torch.no_grad()
+def evaluate(forward: Forward, images: Images, examples: Examples, runs: int) -> tuple[list[float], list[float]]:
+    """Mean loss and accuracy of every run over all the examples."""
+    tally = Tally.of(runs, examples.labels.device)
+    for x, labels in images.in_order(examples, BATCH):
+        logits = forward(x.expand(runs, *x.shape[1:]))
+        expanded = labels.expand(runs, -1)
+        tally.add(cross_entropy(logits, expanded), logits, expanded)
+        tally.examples += len(labels)
+    return tally.means()
+
+
+@torch.no_grad()
+def measure_health(forward: Forward, act: Activations, images: Images, health: Health, runs: int) -> UnitHealth:
+    """Every hidden unit's health on the first ``probe_size`` training examples."""
+    probe = Probe(slope_by_autograd(act.apply), health)
+    chosen = images.train.first(health.probe_size)
+    with act.observed(probe.observe):
+        for x, _ in images.in_order(chosen, BATCH):
+            forward(x.expand(runs, *x.shape[1:]))
+    return probe.finish(len(chosen))
+
+
+def measure_gradients(forward: Forward, act: Activations, images: Images, runs: int) -> dict[str, Tensor]:
+    """Each hidden layer's gradient norm (R,) on the probe's first ``BATCH`` examples; parameters' gradients stay."""
+    chosen = images.train.first(BATCH)
+    inputs: dict[str, Tensor] = {}
+    ((x, labels),) = images.in_order(chosen, BATCH)
+    with act.observed(inputs.__setitem__):
+        losses = cross_entropy(forward(x.expand(runs, *x.shape[1:])), labels.expand(runs, -1))
+    return gradients.norms(losses, inputs) if inputs else {}

@@ -1,0 +1,157 @@
+"""Many runs' tensors as one: dimension 0 is the run, and every run's share begins on a vector boundary.
+
+A run owns the tensors that its own ``init`` returned. The stack is the union of the names; what a run lacks is zero and
+stays zero, because its gradient is masked. One rule covers biases on or off and learned activation parameters.
+
+All trained numbers lie in two blocks (weights, and the rest) with a row for each run, all gradients in two more. The
+optimizer sees blocks or rows: long loops instead of many short ones, and no fresh memory for gradients at every step.
+Each share is padded to whole vector registers, so a number is rounded by the same code whatever stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import torch
+from torch import Tensor
+
+from actbench.nn import cpu_linear as dense
+from actbench.nn.layers import VECTOR_STEP, is_buffer
+
+WEIGHTS, OTHERS = "weights", "others"
+"""The blocks: weights are the tensors of two or more dimensions beside the run's."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The tensors of R runs, dimension 0 being the run.
+
+    Args:
+        tensors: Name -> (R, …); leaves that require gradients, but for the buffers.
+        gradients: Name -> where the gradient of a trained tensor lies, (R, …).
+        owners: Name -> (R,) bool, which runs have the tensor; only for those that some run lacks.
+        blocks: ``weights`` and ``others`` -> all the trained numbers of that kind, a row a run; their ``grad`` holds
+            the gradients. A kind without tensors has no block.
+    """
+
+    tensors: Mapping[str, Tensor]
+    gradients: Mapping[str, Tensor]
+    owners: Mapping[str, Tensor]
+    blocks: Mapping[str, Tensor]
+
+    @cached_property
+    def trained(self) -> dict[str, Tensor]:
+        """The tensors that an optimizer may change."""
+        return {name: self.tensors[name] for name in self.gradients}
+
+    def offer_gradients(self) -> None:
+        """Before the forward pass: forget the gradients and tell the layers where the next ones belong."""
+        for name, place in self.gradients.items():
+            self.tensors[name].grad = None
+            dense.offer(self.tensors[name], place)
+
+    def collect_gradients(self) -> None:
+        """After ``backward``: bring every gradient to its place, and zero what a run does not own, whatever it holds.
+
+        (A NaN times 0 is NaN.) What no loss depends on (weights before a step function) has the gradient 0 as well, not
+        none: an optimizer would pass over it, but not if a neighbour's loss depended on the same stack.
+        """
+        for name, place in self.gradients.items():
+            tensor = self.tensors[name]
+            if tensor.grad is None:
+                place.zero_()
+            elif tensor.grad is not place:
+                place.copy_(tensor.grad)
+            tensor.grad = place
+        for name, owned in self.owners.items():
+            if name in self.gradients:
+                self.gradients[name].masked_fill_(~owned.view(-1, *(1 for _ in self.gradients[name].shape[1:])), 0)
+
+    def rows(self, run: int) -> dict[str, Tensor]:
+        """One run's rows of the blocks, with their gradients."""
+        found = {}
+        for kind, block in self.blocks.items():
+            assert block.grad is not None
+            found[kind] = block[run]
+            found[kind].grad = block.grad[run]
+        return found
+
+    def only(self, run: int) -> Stack:
+        """One run's share in the same memory; what it does not own is not there, and its gradient stays as it is."""
+        names = [name for name in self.tensors if self._owns(name, run)]
+        tensors = {name: self.tensors[name].detach()[run : run + 1] for name in names}
+        gradients = {name: self.gradients[name][run : run + 1] for name in names if name in self.gradients}
+        for name in gradients:
+            tensors[name].requires_grad_()
+        return Stack(tensors, gradients, {}, {})
+
+    def parameter_count(self, run: int) -> int:
+        """Numbers that this run trains."""
+        owned = (tensor for name, tensor in self.trained.items() if self._owns(name, run))
+        return sum(prod(tensor.shape[1:]) for tensor in owned)
+
+    def is_finite(self) -> Tensor:
+        """(R,) bool: whether every number of the run is finite."""
+        flags = [tensor.isfinite().reshape(len(tensor), -1).all(1) for tensor in self.tensors.values()]
+        return torch.stack(flags).all(0)
+
+    def _owns(self, name: str, run: int) -> bool:
+        return name not in self.owners or bool(self.owners[name][run])
+
+
+def stack(runs: Sequence[Mapping[str, Tensor]], device: torch.device) -> Stack:
+    """Stack the tensors that each run's ``init`` returned.
+
+    Raises:
+        ValueError: When two runs have tensors of one name but different shapes.
+    """
+    names = sorted({name for run in runs for name in run})  # an order that does not depend on the company
+    together, owners = {}, {}
+    for name in names:
+        example = next(run[name] for run in runs if name in run)
+        together[name] = torch.stack([run.get(name, torch.zeros_like(example)) for run in runs]).to(device)
+        owned = torch.tensor([name in run for run in runs], device=device)
+        if not owned.all():
+            owners[name] = owned
+    tensors = {name: tensor for name, tensor in together.items() if is_buffer(name)}
+    gradients: dict[str, Tensor] = {}
+    blocks = {}
+    for kind in (WEIGHTS, OTHERS):
+        members = {name: t for name, t in together.items() if not is_buffer(name) and _kind(t) == kind}
+        if members:
+            values, slopes = (_block(list(members.values())) for _ in range(2))
+            tensors |= {name: view.copy_(members[name]) for name, view in _views(values, members).items()}
+            gradients |= _views(slopes, members)
+            blocks[kind] = values
+            values.grad = slopes
+    for name in gradients:
+        tensors[name].requires_grad_()
+    return Stack(tensors, gradients, owners, blocks)
+
+
+def _kind(tensor: Tensor) -> str:
+    return WEIGHTS if tensor.ndim > 2 else OTHERS
+
+
+def _padded(tensor: Tensor) -> int:
+    """Numbers that one run's share of the tensor takes up: whole vector steps."""
+    step = VECTOR_STEP // tensor.element_size()
+    return -(-prod(tensor.shape[1:]) // step) * step
+
+
+def _block(tensors: Sequence[Tensor]) -> Tensor:
+    """Zeros enough for all the tensors, a row a run."""
+    return tensors[0].new_zeros(len(tensors[0]), sum(map(_padded, tensors)))
+
+
+def _views(block: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """One view (R, …) of the block for each tensor, one beside another."""
+    views, start = {}, 0
+    for name, tensor in tensors.items():
+        own = block[:, start : start + prod(tensor.shape[1:])]
+        views[name] = torch.unflatten(own, 1, tensor.shape[1:]) if tensor.ndim > 1 else own[:, 0]
+        start += _padded(tensor)
+    return views

@@ -1,0 +1,174 @@
+"""The activations of a cohort: each run's own function and learned parameters, applied to tensors of many runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import overload
+
+import torch
+from torch import Tensor
+
+from actbench.nn import activations
+from actbench.nn.layers import VECTOR_STEP, Hidden, Parts, join, joined, separate
+from actbench.nn.rng import stream
+from actbench.schema.components import Component
+from actbench.schema.spec import RunSpec, canonical_json
+
+PER_UNIT = "per_unit"
+"""Last part of the name of a learned activation parameter that every unit has for itself."""
+
+
+def activation_tensors(component: Component, layers: Mapping[str, int], dtype: torch.dtype) -> dict[str, Tensor]:
+    """One run's learned activation parameters for all its hidden layers, at their start values."""
+    tensors = {}
+    for layer, units in layers.items():
+        for option, (shape, start) in activations.learned_parameters(component, units).items():
+            tensors[_name(layer, option, per_unit=bool(shape))] = torch.full(shape, start, dtype=dtype)
+    return tensors
+
+
+def _name(layer: str, option: str, *, per_unit: bool) -> str:
+    """The two shapes have names of their own, because a cohort may hold runs of either kind."""
+    return f"{layer}.{option}.{PER_UNIT}" if per_unit else f"{layer}.{option}"
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Neighbouring runs with one activation: ``[start, stop)`` of dimension 0.
+
+    Args:
+        start: First run.
+        stop: One past the last.
+        function: f(z, **learned), and ``noise`` if random.
+        learned: Learned option -> whether every unit has its own.
+        random: Whether the function takes noise.
+    """
+
+    start: int
+    stop: int
+    function: Callable[..., Tensor]
+    learned: Mapping[str, bool]
+    random: bool
+
+    def alone(self, run: int) -> _Group:
+        """The same for one of its runs."""
+        return replace(self, start=run, stop=run + 1)
+
+
+class Activations:
+    """The ``Activate`` of a cohort: slices by activation, applies, concatenates.
+
+    ``draws`` tells whether random numbers have been drawn so far.
+
+    Args:
+        specs: The cohort's runs, equal activations side by side.
+        params: The stack's tensors; learned activation parameters are read from here at every call.
+    """
+
+    def __init__(self, specs: Sequence[RunSpec], params: Mapping[str, Tensor]) -> None:
+        """Group the runs and open their random streams, one a distinct seed."""
+        self.training = self.draws = False
+        self._observe: Callable[[str, Tensor], None] | None = None
+        self._params, self._specs = params, specs
+        self._groups = _groups(specs)
+        self.sizes = [group.stop - group.start for group in self._groups]
+        self._runs = [group.alone(run) for group in self._groups for run in range(group.start, group.stop)]
+        self._is_random = any(group.random for group in self._groups)
+        seeds = list(dict.fromkeys(spec.seed for spec in specs))
+        self._seed_of_run = [seeds.index(spec.seed) for spec in specs]
+        self._dropout = [stream(seed, "dropout") for seed in seeds]
+        self._noise = [stream(seed, "activation") for seed in seeds]
+
+    @overload
+    def __call__(self, layer: str, z: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, layer: str, z: Hidden) -> Hidden: ...
+    def __call__(self, layer: str, z: Hidden) -> Hidden:
+        """Each run's f(z), in pieces if z is; an observer, if there is one, sees the whole z first."""
+        if self._observe is not None:
+            z = joined(z)
+            self._observe(layer, z)
+        if isinstance(z, Tensor):
+            return self.apply(layer, z)
+        if (self.training and self._is_random) or not all(map(_fills_vectors, z.pieces)):
+            return self.apply(layer, joined(z))
+        applied = zip(self._groups, z.pieces, strict=True)
+        return Parts(tuple(self._apply_group(group, layer, piece, None) for group, piece in applied))
+
+    @contextmanager
+    def observed(self, observe: Callable[[str, Tensor], None]) -> Iterator[None]:
+        """Show every layer's pre-activations to ``observe(layer, z)`` while the context lasts."""
+        self._observe = observe
+        try:
+            yield
+        finally:
+            self._observe = None
+
+    def apply(self, layer: str, z: Tensor) -> Tensor:
+        """Each run's f(z) without telling the observer: z (R, B, U, …) -> the same shape."""
+        noise = self._uniform(z, self._noise) if self.training and self._is_random else None
+        groups = self._groups if _fills_vectors(z) else self._runs
+        if len(groups) == 1:
+            return self._apply_group(groups[0], layer, z, noise)
+        parts = separate(z, [group.stop - group.start for group in groups])
+        applied = [self._apply_group(group, layer, part, noise) for group, part in zip(groups, parts, strict=True)]
+        return join(applied)
+
+    def learned(self, layer: str, run: int) -> dict[str, Tensor]:
+        """One run's learned activation parameters in this layer, by option name."""
+        found = {}
+        for option, (shape, _) in activations.learned_parameters(self._specs[run].activation, 1).items():
+            found[option] = self._params[_name(layer, option, per_unit=bool(shape))].detach()[run]
+        return found
+
+    def uniform(self, x: Tensor) -> Tensor:
+        """Numbers in [0, 1) like x (R, B, …) from the dropout streams."""
+        return self._uniform(x, self._dropout)
+
+    def _uniform(self, x: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """Drawn on the CPU, so that the device does not decide the draw; equal for runs with equal seeds."""
+        self.draws = True
+        exact = x.dtype if x.dtype.itemsize >= 4 else torch.float32  # bfloat16 would move a dropout rate by 0.0015
+        drawn = [torch.rand(x.shape[1:], generator=generator, dtype=exact) for generator in generators]
+        return torch.stack(drawn).to(x.device)[self._seed_of_run]
+
+    def _apply_group(self, group: _Group, layer: str, z: Tensor, noise: Tensor | None) -> Tensor:
+        arguments: dict[str, Tensor | None] = {
+            option: self._learned(_name(layer, option, per_unit=per_unit), group, z)
+            for option, per_unit in group.learned.items()
+        }
+        if group.random:
+            arguments["noise"] = None if noise is None else noise[group.start : group.stop].to(z.dtype)
+        return group.function(z, **arguments)
+
+    def _learned(self, name: str, group: _Group, z: Tensor) -> Tensor:
+        """The group's parameter (runs,) or (runs, U), shaped to broadcast over z (runs, B, U, …)."""
+        values = self._params[name][group.start : group.stop]
+        units = values.shape[1:] or (1,)
+        return values.view(-1, 1, *units, *(1 for _ in z.shape[3:])).to(z.dtype)
+
+
+def _groups(specs: Sequence[RunSpec]) -> list[_Group]:
+    groups, start = [], 0
+    for _, members in groupby(specs, key=lambda spec: canonical_json(spec.activation.to_json())):
+        same = list(members)
+        groups.append(_group(same[0].activation, start, start + len(same)))
+        start += len(same)
+    return groups
+
+
+def _fills_vectors(z: Tensor) -> bool:
+    """Whether each run's share of z is a whole number of the CPU's vector steps, two registers of 64 bytes.
+
+    What is left over is computed by scalar code, whose exp or tanh may differ in the last bit; run by run, the same
+    elements are left over as when the run is alone. Other devices have no such remainder.
+    """
+    return z.device.type != "cpu" or z[0].numel() * z.element_size() % VECTOR_STEP == 0
+
+
+def _group(component: Component, start: int, stop: int) -> _Group:
+    learned = {name: bool(shape) for name, (shape, _) in activations.learned_parameters(component, 1).items()}
+    return _Group(start, stop, activations.function_of(component), learned, activations.row_of(component).random)

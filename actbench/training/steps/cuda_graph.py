@@ -1,0 +1,93 @@
+"""Training steps on CUDA, captured in a graph.
+
+On a GPU the kernels of a small network end sooner than the next can be launched. A captured step is launched as a
+whole: the same kernels on the same memory in the same order, so its numbers are those of the step that was captured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from actbench.training.steps import Batch
+from actbench.training.steps.eager import take
+
+if TYPE_CHECKING:
+    from actbench.training.state import Session
+
+WARM_UP = 3
+"""Ordinary steps before the capture: libraries set up and choose kernels in their first calls, on a side stream."""
+
+
+def is_capturable(session: Session) -> bool:
+    """Whether the device has graphs; in float64 the optimizer's rate is a plain number, which a graph would bake in."""
+    return session.device.type == "cuda" and session.cohort.shared.training.precision != "float64"
+
+
+class CapturedSteps:
+    """Steps of the full batch size, replayed from a CUDA graph after a few ordinary ones.
+
+    Batches of another size (an epoch's last) and cohorts that draw random numbers in their steps, which happens on the
+    CPU, are done the ordinary way.
+
+    Args:
+        device: Where; the optimizer has been made ``capturable``.
+    """
+
+    together: ClassVar[int] = 1
+
+    def __init__(self, device: torch.device) -> None:
+        """Nothing is captured yet."""
+        self._side = _stream(device)
+        self._taken = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._x = self._labels = torch.empty(0)
+
+    def __call__(self, session: Session, batches: Sequence[Batch]) -> None:
+        """Take them one after another; the rate lies on the device and is set outside of the graph."""
+        for x, labels in batches:
+            session.set_rate(session.next_rate())
+            self._take(session, x, labels)
+
+    def _take(self, session: Session, x: Tensor, labels: Tensor) -> None:
+        full = x.shape[1] == session.cohort.shared.training.batch_size
+        if not full or session.act.draws:
+            take(session, x, labels)
+        elif self._taken < WARM_UP:
+            self._taken += 1
+            self._aside(session, x, labels)
+        else:
+            self._replay(session, x, labels)
+
+    def _aside(self, session: Session, x: Tensor, labels: Tensor) -> None:
+        current = torch.cuda.current_stream(session.device)
+        self._side.wait_stream(current)
+        with torch.cuda.stream(self._side):
+            take(session, x, labels)
+        current.wait_stream(self._side)
+
+    def _replay(self, session: Session, x: Tensor, labels: Tensor) -> None:
+        if self._graph is None:
+            self._x, self._labels = torch.empty_like(x), torch.empty_like(labels)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, stream=self._side):
+                take(session, self._x, self._labels)
+            self._graph = graph
+        self._x.copy_(x)
+        self._labels.copy_(labels)
+        self._graph.replay()
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def make_capturable(optimizers: Iterable[torch.optim.Optimizer], device: torch.device) -> None:
+    """Keep the learning rate and the step counts on the device, before the first step: a graph bakes in all else."""
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
+        if "capturable" in group:
+            group["capturable"] = True

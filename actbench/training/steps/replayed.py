@@ -1,0 +1,160 @@
+"""Training steps on a CPU, recorded once and replayed run by run.
+
+Run by run, and several steps of a run at a time: then its weights, gradients and momentum stay in the cache instead of
+making room for its neighbours' at every step. The runs share only their batches, so the order changes no number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from itertools import groupby
+from math import prod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from actbench.nn.optimizers import set_rate
+from actbench.system import cancellation as stopping
+from actbench.training.steps import Batch
+from actbench.training.steps.arena import Scratch
+from actbench.training.steps.eager import find_gradients, take, update
+from actbench.training.steps.op_trace import Recorder
+
+if TYPE_CHECKING:
+    from actbench.training.state import Session
+
+ORDINARY = 8
+"""Ordinary steps before the recording of one on a CPU, for each size of batch. It takes 2 ms a run, which is what 30
+replays save in the smallest networks: runs of a few steps had better not begin it."""
+
+TOGETHER = 8
+"""Steps of one run before the next run's: the first of them finds the run's memory outside the cache (180 µs of 2.1 ms
+for 784-256-256-10), the others don't."""
+
+CACHED = 16 * 2**20
+"""Bytes that may stay in a cache: a run's weights, gradients and momentum, and the batches. Runs that need more take
+turns at every step, which also bounds the memory for batches and the time until a stop."""
+
+
+class RecordedSteps:
+    """Replays, one for each size of batch, recorded while a step is taken.
+
+    The first steps are ordinary ones: they tell whether random numbers are drawn, which only ordinary steps can do.
+
+    Args:
+        session: The one whose steps are taken; it is not kept.
+    """
+
+    def __init__(self, session: Session) -> None:
+        """Nothing is recorded yet."""
+        training, images = session.cohort.shared.training, session.images
+        of_run = 3 * sum(block[0].nbytes for block in session.stack.blocks.values())
+        of_batch = training.batch_size * prod(images.shape) * images.scale.element_size()
+        fits = of_run + TOGETHER * of_batch <= CACHED
+        self._together = TOGETHER if len(session.cohort.specs) > 1 and fits else 1
+        self._refused = False
+        self._taken: Counter[int] = Counter()
+        self._scratch = Scratch()
+        self._replays: dict[int, _Replay] = {}
+
+    @property
+    def recorded(self) -> frozenset[int]:
+        """The sizes of batch that there is a recording for."""
+        return frozenset(self._replays)
+
+    @property
+    def together(self) -> int:
+        """Several as soon as there is a recording."""
+        return self._together if self._replays else 1
+
+    def __call__(self, session: Session, batches: Sequence[Batch]) -> None:
+        """Take them; only an epoch's last may have another size."""
+        for size, alike in groupby(batches, lambda batch: batch[1].shape[1]):
+            left = list(alike)
+            while left and (self._taken[size] < ORDINARY or self._refused or session.act.draws):
+                self._taken[size] += 1
+                session.set_rate(session.next_rate())
+                take(session, *left.pop(0))
+            if left and size not in self._replays:
+                self._record(session, left.pop(0))
+            if size in self._replays:
+                self._replays[size](session, left)
+            elif left:
+                self(session, left)
+
+    def _record(self, session: Session, batch: Batch) -> None:
+        """Take a step and record it."""
+        session.set_rate(session.next_rate())
+        replay = _Replay(session, batch)
+        self._refused = not replay.record(session, batch, self._scratch)
+        self._replays[batch[1].shape[1]] = replay
+        if self._refused:
+            self._replays, self._scratch = {}, Scratch()
+        update(session, replay.losses, replay.logits, batch[1])
+
+
+class _Replay:
+    """Steps with batches of one size.
+
+    Attributes:
+        losses: (R,), of the recorded step.
+        logits: (R, B, classes), of the recorded step.
+    """
+
+    def __init__(self, session: Session, batch: Batch) -> None:
+        """Set memory aside for one run's batch and results."""
+        x, labels = batch
+        self._x, self._labels = x[:1].clone(), labels[:1].clone()
+        self._loss, self._logits = x.new_empty(1), x.new_empty(1, labels.shape[1], session.images.classes)
+        self._runs: list[list[Callable[[], object]]] = []
+        self.losses, self.logits = _results(self._logits, 1, len(labels))[0]
+
+    def record(self, session: Session, batch: Batch, scratch: Scratch) -> bool:
+        """Find the gradients of the batch, run by run; whether that can be replayed."""
+        able = True
+        for run in range(len(self.losses)):
+            self._bring(batch, run)
+            part, recorder = session.part(run), Recorder()
+            with recorder if able else nullcontext():
+                loss, logits = find_gradients(part, self._x, self._labels)
+                self._loss.copy_(loss)
+                self._logits.copy_(logits)
+            self._keep(self.losses, self.logits, run)
+            self._runs.append(recorder.replay(scratch))
+            able = able and not recorder.refusal
+        return able
+
+    @torch.no_grad()
+    def __call__(self, session: Session, batches: Sequence[Batch]) -> None:
+        """Take all the steps of one run, then those of the next."""
+        rates = [session.next_rate() for _ in batches]
+        results = _results(self._logits, len(batches), len(self._runs))
+        for run, (calls, optimizer) in enumerate(zip(self._runs, session.optimizers, strict=True)):
+            for batch, rate, (losses, logits) in zip(batches, rates, results, strict=True):
+                self._bring(batch, run)
+                for call in calls:
+                    call()
+                self._keep(losses, logits, run)
+                set_rate(optimizer, rate)
+                optimizer.step()
+            stopping.between_steps(may_stop=False)
+        for (_, labels), (losses, logits) in zip(batches, results, strict=True):
+            session.tally.add(losses, logits, labels)
+
+    def _bring(self, batch: Batch, run: int) -> None:
+        x, labels = batch
+        self._x.copy_(x[run : run + 1])
+        self._labels.copy_(labels[run : run + 1])
+
+    def _keep(self, losses: Tensor, logits: Tensor, run: int) -> None:
+        losses[run : run + 1].copy_(self._loss)
+        logits[run : run + 1].copy_(self._logits)
+
+
+def _results(logits: Tensor, steps: int, runs: int) -> list[tuple[Tensor, Tensor]]:
+    """Memory for the losses (R,) and logits (R, B, classes) of each step."""
+    losses = logits.new_empty(steps, runs)
+    return list(zip(losses, logits.new_empty(steps, runs, *logits.shape[1:]), strict=True))
