@@ -23,7 +23,7 @@ from actbench.schema.record import EpochDone, Event, Saved, Started
 from actbench.schema.spec import Cohort, Runtime
 from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.locks import Claims
-from actbench.system import cancellation as stopping
+from actbench.system import cancellation
 
 STUDY = f"""\
 study: long
@@ -39,9 +39,9 @@ sweep:
 
 @pytest.fixture(autouse=True)
 def _unasked() -> Iterator[None]:
-    stopping.forget()
+    cancellation.forget()
     yield
-    stopping.forget()
+    cancellation.forget()
 
 
 def runner(folder: Path, *, text: str = STUDY, force: bool = False, limit: int | None = None) -> Runner:

@@ -17,7 +17,7 @@ from test_cohort import numbers, spec
 from actbench.schema.checkpoint_header import opened
 from actbench.schema.record import EpochDone, Event, Failed, Finished, Saved, Started
 from actbench.schema.spec import Cadence, Cohort, RunSpec, Runtime
-from actbench.system import cancellation as stopping
+from actbench.system import cancellation
 from actbench.training.loop import run_cohort
 
 NEVER = Runtime(device="cpu", engine="inline", checkpoint_every=Cadence())
@@ -60,9 +60,9 @@ go together, up to 8 or to the epoch's end."""
 
 @pytest.fixture(autouse=True)
 def _unasked() -> Iterator[None]:
-    stopping.forget()
+    cancellation.forget()
     yield
-    stopping.forget()
+    cancellation.forget()
 
 
 def found(events: list[Event]) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def test_it_may_be_stopped_anywhere_and_as_often_as_one_likes(model: str) -> Non
     for _ in range(60):
         stopping_parts.begin(chance.randrange(count // 9, count // 3))
         events = list(run_cohort(Cohort(specs, state), NEVER))
-        stopping.forget()
+        cancellation.forget()
         ends += found(events)
         if ends:
             break

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from actbench.storage import locks as claims
+from actbench.storage import locks
 from actbench.storage.locks import Claims, holder
 from actbench.system.processes import Process
 
@@ -276,7 +276,7 @@ def test_who_lost_a_run_neither_writes_nor_gives_it_back(
 
 
 def test_a_heart_beats_and_one_that_stopped_is_removed(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "BEAT", 0.01)
+    monkeypatch.setattr(locks, "BEAT", 0.01)
     (study / "heartbeat-old").touch()
     age(study)
     with Claims(study):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from actbench.cli.output import listed, pairs
 from actbench.errors import ResultsError, UnknownNameError, UsageError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_a_component_can_be_the_baseline_by_label_or_by_mapping(results):
         assert found["baseline"] == {"activation": "elu(alpha=0.2)", "bias_init": 0.01}
 
 
-@pytest.mark.parametrize("form", plugins.names("reports"))
+@pytest.mark.parametrize("form", registry.names("reports"))
 def test_a_file_gets_what_standard_output_would(results, tmp_path, form):
     target = tmp_path / "found.txt"
     assert call("compare", results, "-f", form, "-o", target) == ""

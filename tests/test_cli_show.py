@@ -9,7 +9,7 @@ from reading_commands import RECORDS, call, command, python
 
 from actbench.cli.list_ import KINDS
 from actbench.errors import UnknownNameError, UsageError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,10 @@ def test_show_gives_programs_the_record_and_its_curve(results):
     assert activation["constants"]["minimum_at"] == pytest.approx(-0.7518, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", plugins.names("activations"))
+@pytest.mark.parametrize("name", registry.names("activations"))
 def test_show_explains_every_activation(name):
     text = call("show", name)
-    row = plugins.load("activations", name)
+    row = registry.load("activations", name)
     assert row.formula in text
     assert row.derivative in text
     assert row.reference in text
@@ -73,9 +73,9 @@ def test_show_offers_the_nearest_name(results):
 @pytest.mark.parametrize(("said", "kind"), KINDS.items())
 def test_list_has_a_line_for_every_name(said, kind):
     lines = call("list", said).splitlines()
-    assert [line.split()[0] for line in lines] == list(plugins.names(kind))
+    assert [line.split()[0] for line in lines] == list(registry.names(kind))
     assert all(len(line.split()) > 2 for line in lines)
-    assert [one["name"] for one in json.loads(call("list", said, "--json"))] == list(plugins.names(kind))
+    assert [one["name"] for one in json.loads(call("list", said, "--json"))] == list(registry.names(kind))
 
 
 def test_list_offers_the_nearest_kind():

@@ -16,7 +16,7 @@ from actbench.analysis.compare import compare
 from actbench.analysis.table.extras import Extras
 from actbench.cli.compare import compare as command
 from actbench.errors import UsageError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command("compare")(command)
@@ -79,7 +79,7 @@ def reach_of(records, level=0.9, **options):
 
 def rendered(name, records, extras, **options):
     target = io.StringIO()
-    plugins.load("reports", name).render(compare(records, extras=extras, **options), target)
+    registry.load("reports", name).render(compare(records, extras=extras, **options), target)
     return target.getvalue()
 
 
@@ -242,7 +242,7 @@ def test_more_pairs_than_anyone_reads_are_refused_with_the_remedy():
         only(records, extras=Extras(all_pairs=True))
 
 
-@pytest.mark.parametrize("name", plugins.names("reports"))
+@pytest.mark.parametrize("name", registry.names("reports"))
 @pytest.mark.parametrize(
     "records",
     [

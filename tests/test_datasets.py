@@ -12,8 +12,7 @@ from pydantic_core import PydanticCustomError
 from actbench import datasets
 from actbench.datasets import Data, DatasetOptions, _split
 from actbench.errors import DatasetError, UsageError
-from actbench.schema import components
-from actbench.schema import registry as plugins
+from actbench.schema import components, registry
 
 OFFLINE = {"mnist-5k": (1, 28, 28), "digits": (1, 8, 8)}
 SMALL = np.arange(20 * 2 * 2, dtype=np.uint8).reshape(20, 1, 2, 2)
@@ -57,12 +56,12 @@ def images_as_set(images):
 
 def test_every_file_is_listed_by_the_name_that_configs_use():
     names = ("cifar10", "cifar100", "digits", "fashion_mnist", "idx", "image_folder", "kmnist", "mnist", "mnist-5k")
-    assert plugins.names("datasets") == names
+    assert registry.names("datasets") == names
 
 
-@pytest.mark.parametrize("name", plugins.names("datasets"))
+@pytest.mark.parametrize("name", registry.names("datasets"))
 def test_every_dataset_has_the_common_options_and_says_what_it_is(name):
-    plugin = plugins.load("datasets", name)
+    plugin = registry.load("datasets", name)
     assert issubclass(plugin, DatasetOptions)
     assert set(DatasetOptions.model_fields) <= set(plugin.model_fields)
     assert plugin.__doc__

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from actbench.nn import cpu_library as kernels
-from actbench.nn import cpu_linear as dense
+from actbench.nn import cpu_library, cpu_linear
 from actbench.system.files import read_json
 
 GENERATOR = torch.Generator().manual_seed(3)
@@ -23,11 +22,11 @@ def random(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """In one piece, in and out."""
-    (y,) = dense.linear((x,), weight, bias, (len(weight),))
+    (y,) = cpu_linear.linear((x,), weight, bias, (len(weight),))
     return y
 
 
-@pytest.mark.parametrize("products", dense.PRODUCTS)
+@pytest.mark.parametrize("products", cpu_linear.PRODUCTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("sizes", [(33, 7, 5), (128, 64, 32)])
 def test_every_library_computes_the_linear_layer_of_torch(
@@ -38,7 +37,7 @@ def test_every_library_computes_the_linear_layer_of_torch(
     weight, bias = random(3, outputs, inputs, dtype=dtype).requires_grad_(), random(3, outputs, dtype=dtype)
     bias.requires_grad_()
     slope = random(3, batch, outputs, dtype=dtype)
-    with dense.use(products):
+    with cpu_linear.use(products):
         y = linear(x, weight, bias)
         found = torch.autograd.grad(y, (x, weight, bias), slope)
     expected = torch.stack([F.linear(x[run], weight[run], bias[run]) for run in range(3)])
@@ -48,10 +47,10 @@ def test_every_library_computes_the_linear_layer_of_torch(
         assert torch.allclose(one, other, atol=tolerance, rtol=tolerance)
 
 
-@pytest.mark.parametrize("products", dense.PRODUCTS)
+@pytest.mark.parametrize("products", cpu_linear.PRODUCTS)
 def test_a_run_is_bit_equal_alone_with_every_library(products: str) -> None:
     x, weight, bias = random(3, 33, 7), random(3, 5, 7), random(3, 5)
-    with dense.use(products):
+    with cpu_linear.use(products):
         together = linear(x, weight, bias)
         for run in range(3):
             alone = linear(x[run : run + 1].clone(), weight[run : run + 1].clone(), bias[run : run + 1].clone())
@@ -63,7 +62,7 @@ def test_pieces_in_and_out_change_no_bit_of_result_or_gradient() -> None:
     whole = linear(x, weight, bias)
     slope = random(*whole.shape)
     expected = torch.autograd.grad(whole, (x, weight, bias), slope)
-    pieces = dense.linear(x.split([2, 3]), weight, bias, (1, 4))
+    pieces = cpu_linear.linear(x.split([2, 3]), weight, bias, (1, 4))
     assert [len(piece) for piece in pieces] == [1, 4]
     assert torch.equal(torch.cat(pieces), whole)
     found = torch.autograd.grad(pieces, (x, weight, bias), slope.split([1, 4]))
@@ -72,12 +71,12 @@ def test_pieces_in_and_out_change_no_bit_of_result_or_gradient() -> None:
 
 def test_an_offered_place_gets_the_gradient_without_a_copy() -> None:
     weight, place = random(2, 4, 3).requires_grad_(), torch.full((2, 4, 3), 7.0)
-    dense.offer(weight, place)
+    cpu_linear.offer(weight, place)
     linear(random(2, 5, 3), weight, None).sum().backward()
     assert weight.grad is place
     fresh = weight.detach().clone().requires_grad_()
     assert not torch.any(place == 7)
-    dense.withdraw()
+    cpu_linear.withdraw()
     linear(random(2, 5, 3), fresh, None).sum().backward()
     assert fresh.grad is not None
 
@@ -85,7 +84,7 @@ def test_an_offered_place_gets_the_gradient_without_a_copy() -> None:
 def test_a_second_use_of_a_weight_adds_to_its_gradient() -> None:
     weight, place = random(1, 3, 3).requires_grad_(), torch.zeros(1, 3, 3)
     x = random(1, 4, 3)
-    dense.offer(weight, place)
+    cpu_linear.offer(weight, place)
     linear(linear(x, weight, None), weight, None).sum().backward()
     same = weight.detach().clone().requires_grad_()
     F.linear(F.linear(x[0], same[0]), same[0]).sum().backward()
@@ -95,42 +94,42 @@ def test_a_second_use_of_a_weight_adds_to_its_gradient() -> None:
 
 
 def test_a_choice_is_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "cache_folder", lambda: tmp_path)
-    kernels.kept.cache_clear()
-    first = kernels.choose()
+    monkeypatch.setattr(cpu_library, "cache_folder", lambda: tmp_path)
+    cpu_library.kept.cache_clear()
+    first = cpu_library.choose()
     assert first.reason == "measured just now"
-    assert first.products == kernels.fastest(first.seconds)
-    kernels.kept.cache_clear()
-    second = kernels.choose()
+    assert first.products == cpu_library.fastest(first.seconds)
+    cpu_library.kept.cache_clear()
+    second = cpu_library.choose()
     assert (second.products, second.reason) == (first.products, "measured earlier on this processor")
     assert len(read_json(tmp_path / "products.json")) == 1
-    kernels.kept.cache_clear()
+    cpu_library.kept.cache_clear()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"another processor": {"products": "onednn"}}'])
 def test_a_damaged_or_foreign_choice_is_made_anew(
     content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(cpu_library, "cache_folder", lambda: tmp_path)
     (tmp_path / "products.json").write_text(content)
-    kernels.kept.cache_clear()
-    assert kernels.choose().reason == "measured just now"
-    kernels.kept.cache_clear()
+    cpu_library.kept.cache_clear()
+    assert cpu_library.choose().reason == "measured just now"
+    cpu_library.kept.cache_clear()
 
 
 def test_without_a_folder_to_keep_it_in_the_choice_is_torchs_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(kernels, "cache_folder", lambda: tmp_path / "file" / "folder")
-    kernels.kept.cache_clear()
-    assert kernels.choose().products == "default"
+    monkeypatch.setattr(cpu_library, "cache_folder", lambda: tmp_path / "file" / "folder")
+    cpu_library.kept.cache_clear()
+    assert cpu_library.choose().products == "default"
     assert "can't keep a choice of kernels" in caplog.text
-    kernels.kept.cache_clear()
+    cpu_library.kept.cache_clear()
 
 
 def test_what_is_asked_for_is_used_unmeasured() -> None:
-    assert kernels.choose("onednn") == kernels.Choice("onednn", {}, "asked for")
+    assert cpu_library.choose("onednn") == cpu_library.Choice("onednn", {}, "asked for")
 
 
 def test_a_library_that_gives_wrong_numbers_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,5 +141,5 @@ def test_a_library_that_gives_wrong_numbers_is_never_chosen(monkeypatch: pytest.
 
     broken: dict[str, Callable[..., object]] = {"wrong": wrong, "missing": missing}
     for name, product in broken.items():
-        monkeypatch.setitem(dense.PRODUCTS, name, dense.Products(product, product, product))
-    assert set(kernels.measure()) <= {"default", "onednn"}
+        monkeypatch.setitem(cpu_linear.PRODUCTS, name, cpu_linear.Products(product, product, product))
+    assert set(cpu_library.measure()) <= {"default", "onednn"}

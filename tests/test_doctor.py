@@ -21,7 +21,7 @@ from actbench.diagnostics.installation.datasets import availability
 from actbench.diagnostics.installation.examine import examine
 from actbench.diagnostics.installation.facts import KernelChoice, Trouble
 from actbench.diagnostics.installation.machine import REINSTALL, release, versions
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,7 +47,7 @@ def test_facts_are_those_of_this_machine(tmp_path: Path) -> None:
     assert ("cuda:0" in found["devices"]) == torch.cuda.is_available()
     assert found["data"]["path"] == str(tmp_path)
     assert found["data"]["writable"]
-    assert [one["name"] for one in found["datasets"]] == list(plugins.names("datasets"))
+    assert [one["name"] for one in found["datasets"]] == list(registry.names("datasets"))
 
 
 def test_text_says_the_same_and_ends_with_0_without_creating_anything(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_text_says_the_same_and_ends_with_0_without_creating_anything(tmp_path: 
 
 
 def test_doctor_knows_about_every_dataset(tmp_path: Path) -> None:
-    states = {name: availability(name, tmp_path).state for name in plugins.names("datasets")}
+    states = {name: availability(name, tmp_path).state for name in registry.names("datasets")}
 
     assert "unknown" not in states.values()
     assert {name for name, state in states.items() if state == "installed"} == {"digits", "mnist-5k"}

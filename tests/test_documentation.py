@@ -147,11 +147,11 @@ def test_every_key_of_a_run_is_documented() -> None:
 
 @pytest.mark.parametrize("kind", ["models", "datasets", "weight_inits", "optimizers", "schedules"])
 def test_every_component_is_documented_with_its_options(kind: str) -> None:
-    from actbench.schema import registry as plugins
+    from actbench.schema import registry
 
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
-    for name in plugins.names(kind):
-        row = plugins.load(kind, name)
+    for name in registry.names(kind):
+        row = registry.load(kind, name)
         options = (row if isinstance(row, type) else row.schema).model_fields
         assert [word for word in (name, *options) if f"`{word}`" not in text] == []
 

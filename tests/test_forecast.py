@@ -13,9 +13,7 @@ import torch
 from test_theory import FUNCTIONS, adaptive_mean
 
 from actbench.errors import UsageError
-from actbench.health.theory import closed_forms as theory
-from actbench.health.theory import forecast as forecasts
-from actbench.health.theory import meanfield
+from actbench.health.theory import closed_forms, forecast, meanfield
 from actbench.nn.activations import row_of
 from actbench.nn.initializers import Initializer
 from actbench.schema.components import resolve
@@ -44,7 +42,7 @@ def test_a_gaussian_mean_that_does_not_exist_is_infinite_and_one_without_spread_
 def test_gains_are_those_of_the_weights_that_are_drawn(scheme: str, shape: tuple[int, int]) -> None:
     spec = RunSpec.model_validate({"weight_init": scheme, "activation": "gelu"})
     weights = Initializer(spec, torch.float64).weight(shape)
-    gain = meanfield.weight_gain(scheme, shape[1], shape[0], moment=theory.SECOND_MOMENTS["gelu"])
+    gain = meanfield.weight_gain(scheme, shape[1], shape[0], moment=closed_forms.SECOND_MOMENTS["gelu"])
 
     assert float(weights.square().mean()) * shape[1] == pytest.approx(gain, rel=4 * math.sqrt(2 / weights.numel()))
 
@@ -77,7 +75,7 @@ def test_our_networks_start_as_forecast(
     runs = tuple(spec(seed=seed, **chosen) for seed in range(24))
     events = run_cohort(Cohort(runs), Runtime(device="cpu", data_folder=tmp_path))
     starts = [event.record.curves[0] for event in events if isinstance(event, Finished)]
-    expected = forecasts.forecast(runs[0], 64)
+    expected = forecast.forecast(runs[0], 64)
 
     variances = [row["layers"][-1]["z_std"] ** 2 + row["layers"][-1]["z_mean"] ** 2 for row in starts]
     ratios = [row["health.gradient_ratio"] for row in starts]
@@ -87,14 +85,14 @@ def test_our_networks_start_as_forecast(
 
 @pytest.mark.parametrize("bias", [0.0, 0.1, -0.1, "pytorch", None])
 def test_silence_is_exact_for_symmetric_biases_and_a_bound_for_positive_ones(bias: float | str | None) -> None:
-    found = forecasts.forecast(spec(hidden=[2, 3], bias_init=bias), 784)
+    found = forecast.forecast(spec(hidden=[2, 3], bias_init=bias), 784)
 
-    assert found.silenced == (None if bias == -0.1 else theory.probability_of_silence([2, 3]))
+    assert found.silenced == (None if bias == -0.1 else closed_forms.probability_of_silence([2, 3]))
     assert found.silenced_at_most == (bias == 0.1)
 
 
 def test_positive_biases_leave_fewer_zeros() -> None:
-    shares = [forecasts.forecast(spec(bias_init=bias), 784).zeros for bias in (-0.1, 0.0, 0.1)]
+    shares = [forecast.forecast(spec(bias_init=bias), 784).zeros for bias in (-0.1, 0.0, 0.1)]
 
     assert shares[0] > shares[1] == 0.5 > shares[2]
 
@@ -103,7 +101,7 @@ def test_positive_biases_leave_fewer_zeros() -> None:
     "activation", ["relu", "relu6", "squared_relu", "max(x, 0)", "elu", "gelu", "tanh", "softplus"]
 )
 def test_only_activations_with_exact_zeros_can_be_silenced(activation: str) -> None:
-    found = forecasts.forecast(spec(activation=activation), 784)
+    found = forecast.forecast(spec(activation=activation), 784)
     rectifies = activation in ("relu", "relu6", "squared_relu", "max(x, 0)")
 
     assert (found.silenced is not None, found.zeros is not None) == (rectifies, rectifies)
@@ -119,7 +117,7 @@ def test_only_activations_with_exact_zeros_can_be_silenced(activation: str) -> N
     ],
 )
 def test_gradients_are_told_in_a_word(changes: dict[str, Any], word: str) -> None:
-    assert forecasts.forecast(spec(**changes), 784).gradients == word
+    assert forecast.forecast(spec(**changes), 784).gradients == word
 
 
 @pytest.mark.parametrize(
@@ -131,11 +129,11 @@ def test_gradients_are_told_in_a_word(changes: dict[str, Any], word: str) -> Non
     ],
 )
 def test_what_theory_does_not_cover_is_said(changes: dict[str, Any], note: str) -> None:
-    assert forecasts.forecast(spec(**changes), 784).note == note
+    assert forecast.forecast(spec(**changes), 784).note == note
 
 
 def test_a_convolution_has_no_closed_form() -> None:
-    found = forecasts.forecast(RunSpec.model_validate({"model": "cnn"}), 784)
+    found = forecast.forecast(RunSpec.model_validate({"model": "cnn"}), 784)
 
     assert found.note.startswith("no closed form for model cnn")
     assert found.variances == ()
@@ -143,7 +141,7 @@ def test_a_convolution_has_no_closed_form() -> None:
 
 @pytest.mark.parametrize("name", [name for name in names("activations") if name != "expression"])
 def test_every_activation_has_a_forecast(name: str) -> None:
-    found = forecasts.forecast(spec(activation=name), 784)
+    found = forecast.forecast(spec(activation=name), 784)
 
     assert not found.note
     assert len(found.variances) == 4

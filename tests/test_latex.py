@@ -12,7 +12,7 @@ from test_reports import DEGENERATE, varied
 from actbench.analysis.compare import compare
 from actbench.analysis.reports._layout import columns
 from actbench.analysis.reports.latex import SPELLED, escaped
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 
 HOSTILE = record(0.95, activation={"name": '\\a{b}~^#$%&_<>|"* β', "path": "my_parts:f"})
 TABLES = {
@@ -25,7 +25,7 @@ TABLES = {
 
 def rendered(records, **options):
     target = io.StringIO()
-    plugins.load("reports", "latex").render(compare(records, **options), target)
+    registry.load("reports", "latex").render(compare(records, **options), target)
     return target.getvalue()
 
 

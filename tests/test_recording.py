@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from actbench.schema.spec import Cohort, RunSpec
-from actbench.training import numerics as arithmetic
+from actbench.training import numerics
 from actbench.training.loop import train_epoch
 from actbench.training.state import Session
 from actbench.training.steps.arena import ALIGNED, Scratch
@@ -30,7 +30,7 @@ ODD = {"name": "mlp", "hidden": [7, 5]}
 def trained(runs: Sequence[RunSpec], epochs: int, *, capture: bool) -> Session:
     """A session after so many epochs."""
     session = Session.open(Cohort(tuple(runs)), replace(CPU, capture=capture))
-    with arithmetic.plain("default"):
+    with numerics.plain("default"):
         for _ in range(epochs):
             train_epoch(session)
     return session

@@ -11,7 +11,7 @@ from factories import cells, record
 from actbench.analysis.compare import compare
 from actbench.analysis.reports import _text
 from actbench.analysis.statistics import Interval
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.storage.store import Records
 
 RELU = [0.90, 0.91, 0.92]
@@ -20,7 +20,7 @@ ELU = [0.912, 0.918, 0.933]
 
 def rendered(name, records, **options):
     target = io.StringIO()
-    plugins.load("reports", name).render(compare(records, **options), target)
+    registry.load("reports", name).render(compare(records, **options), target)
     return target.getvalue()
 
 
@@ -96,7 +96,7 @@ def test_a_terminal_gets_colours_unless_it_asks_for_none(monkeypatch):
         if not colours:
             monkeypatch.setenv("NO_COLOR", "1")
         target = Terminal()
-        plugins.load("reports", "table").render(compare(cells({"relu": RELU, "elu": ELU})), target)
+        registry.load("reports", "table").render(compare(cells({"relu": RELU, "elu": ELU})), target)
         assert ("\x1b[32m" in target.getvalue()) == colours
 
 
@@ -179,7 +179,7 @@ DEGENERATE = {
 }
 
 
-@pytest.mark.parametrize("name", plugins.names("reports"))
+@pytest.mark.parametrize("name", registry.names("reports"))
 @pytest.mark.parametrize("records", DEGENERATE.values(), ids=DEGENERATE)
 def test_every_format_gets_through_degenerate_runs(name, records):
     text = rendered(name, records, metric=["test.accuracy", "health.dead_fraction", "test.loss"])
@@ -224,9 +224,9 @@ def test_brackets_and_colons_are_printed_as_they_are():
     assert "[bold]:smile: · mnist-5k · mlp" in rendered("table", DEGENERATE["markup"])
 
 
-@pytest.mark.parametrize("name", plugins.names("reports"))
+@pytest.mark.parametrize("name", registry.names("reports"))
 def test_a_report_has_a_summary_for_the_list(name):
-    module = type(plugins.load("reports", name)).__module__
+    module = type(registry.load("reports", name)).__module__
     assert __import__(module, fromlist=["plugin"]).__doc__.endswith(".")
 
 

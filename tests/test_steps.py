@@ -11,11 +11,11 @@ import torch
 from test_cohort import CPU, numbers, records, spec
 
 from actbench.errors import DeviceError
-from actbench.nn import cpu_linear as dense
+from actbench.nn import cpu_linear
 from actbench.nn.optimizers import set_rate
 from actbench.schema.spec import Cohort
 from actbench.system.devices import WORKER, of_this_worker
-from actbench.training import numerics as arithmetic
+from actbench.training import numerics
 from actbench.training.loop import train_epoch
 from actbench.training.state import Session
 from actbench.training.steps.cuda_graph import make_capturable
@@ -27,20 +27,20 @@ def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -
     tiny = torch.tensor([1e-38]) / 2
     assert tiny.item() > 0, "torch keeps denormal numbers unless told otherwise"
     threads = torch.get_num_threads()
-    with arithmetic.plain("onednn"):
-        assert (torch.get_num_threads(), dense.in_use()) == (1, "onednn")
+    with numerics.plain("onednn"):
+        assert (torch.get_num_threads(), cpu_linear.in_use()) == (1, "onednn")
         assert (torch.tensor([1.2e-38]) / 2).item() == 0
-        with arithmetic.tf32(allowed=True):
+        with numerics.tf32(allowed=True):
             assert torch.backends.cuda.matmul.fp32_precision == "tf32"
         assert torch.backends.cuda.matmul.fp32_precision == "ieee"
-    assert (torch.get_num_threads(), dense.in_use()) == (threads, "default")
+    assert (torch.get_num_threads(), cpu_linear.in_use()) == (threads, "default")
     assert (torch.tensor([1.2e-38]) / 2).item() > 0
 
 
 def test_the_momentum_of_a_unit_that_died_becomes_zero_rather_than_denormal() -> None:
     """0.9 times the smallest denormal number rounds to itself: without flushing it would stay for ever."""
     sinking = torch.full((32,), 1e-30)
-    with arithmetic.plain("default"):
+    with numerics.plain("default"):
         for _ in range(2000):
             sinking.mul_(0.9)
     assert not sinking.any()
@@ -140,7 +140,7 @@ def test_a_step_that_fails_leaves_no_place_for_gradients_behind() -> None:
     labels = torch.zeros(1, 3, dtype=torch.long)
     with pytest.raises(RuntimeError):
         take(session, torch.zeros(1, 3, 1, 9, 9, dtype=torch.float64), labels)
-    assert not dense.offered()
+    assert not cpu_linear.offered()
 
 
 def test_a_session_is_freed_as_soon_as_nobody_holds_it() -> None:

@@ -236,14 +236,14 @@ def test_an_activation_that_hangs_fails_alone_and_says_where(folder: Path, data_
 
 def steps(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     """Work that makes a step every 20 ms and saves when it is stopped."""
-    from actbench.system import cancellation as stopping
+    from actbench.system import cancellation
 
     yield Started(cohort)
     for epoch in range(500):
         time.sleep(0.02)
         try:
-            stopping.between_steps()
-        except stopping.Stopped:
+            cancellation.between_steps()
+        except cancellation.Stopped:
             yield Saved(cohort, b"state")
             return
         yield EpochDone(cohort, [{"epoch": epoch}] * len(cohort.specs))

@@ -14,7 +14,7 @@ from scipy import integrate, optimize
 
 from actbench.diagnostics.verification import silence
 from actbench.errors import UsageError
-from actbench.health.theory import closed_forms as theory
+from actbench.health.theory import closed_forms
 
 SIGNS = (False, True)
 
@@ -32,7 +32,7 @@ def test_the_probability_of_silence_is_the_share_of_sign_patterns_with_a_silent_
     patterns = list(itertools.product(*layers))
     silent = sum(any(not any(layer) for layer in pattern) for pattern in patterns)
 
-    assert theory.probability_of_silence(widths) == pytest.approx(silent / len(patterns), rel=1e-14)
+    assert closed_forms.probability_of_silence(widths) == pytest.approx(silent / len(patterns), rel=1e-14)
 
 
 @pytest.mark.parametrize("biased", [False, True])
@@ -49,18 +49,18 @@ def test_networks_with_uniform_weights_are_silent_as_often_as_the_formula_says(
         x = torch.relu(weights @ x + bias)
         silent |= (x == 0).all(1).squeeze(1)
 
-    expected = theory.probability_of_silence([width] * depth)
+    expected = closed_forms.probability_of_silence([width] * depth)
     assert within_four_standard_errors(silent.double().mean().item(), expected, trials)
 
 
 def test_the_probability_of_silence_keeps_its_digits_for_wide_layers() -> None:
-    assert theory.probability_of_silence([256] * 5) == pytest.approx(5 * 2.0**-256, rel=1e-12)
+    assert closed_forms.probability_of_silence([256] * 5) == pytest.approx(5 * 2.0**-256, rel=1e-12)
 
 
 def test_no_hidden_layer_is_never_silent_and_none_has_no_units() -> None:
-    assert theory.probability_of_silence([]) == 0
+    assert closed_forms.probability_of_silence([]) == 0
     with pytest.raises(UsageError, match="at least one unit"):
-        theory.probability_of_silence([3, 0])
+        closed_forms.probability_of_silence([3, 0])
 
 
 # Born dead
@@ -76,7 +76,7 @@ def test_two_hidden_layers_are_born_dead_as_often_as_sign_patterns_say(width: in
         for first, right, left in cases
     )
 
-    assert theory.born_dead_lower_bound(width, 3) == dead / len(cases)
+    assert closed_forms.born_dead_lower_bound(width, 3) == dead / len(cases)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 8])
@@ -87,7 +87,7 @@ def test_the_lower_bound_is_the_closed_form_in_exact_arithmetic(width: int, dept
     factor = (1 - 2 * half) * (1 - half) / (1 + (width - 1) * half)
     exact = 1 - a1 ** (depth - 2) + factor * (a2 ** (depth - 2) - a1 ** (depth - 2))
 
-    assert theory.born_dead_lower_bound(width, depth) == pytest.approx(float(exact), rel=1e-13)
+    assert closed_forms.born_dead_lower_bound(width, depth) == pytest.approx(float(exact), rel=1e-13)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])
@@ -96,10 +96,10 @@ def test_deeper_networks_are_born_dead_at_least_as_often_as_the_bound(width: int
     trials = 50_000
     share = silence.born_dead(width, depth, trials).mean()
     error = math.sqrt(share * (1 - share) / trials)
-    bound = theory.born_dead_lower_bound(width, depth)
+    bound = closed_forms.born_dead_lower_bound(width, depth)
 
     assert bound <= share + 4 * error
-    assert share - 4 * error <= theory.probability_of_silence([width] * (depth - 1))
+    assert share - 4 * error <= closed_forms.probability_of_silence([width] * (depth - 1))
     if depth == 3 or width == 1:
         assert within_four_standard_errors(share, bound, trials)
 
@@ -107,7 +107,7 @@ def test_deeper_networks_are_born_dead_at_least_as_often_as_the_bound(width: int
 @pytest.mark.parametrize(("width", "depth"), [(0, 3), (2, 1)])
 def test_the_bound_refuses_what_is_no_network_with_a_hidden_layer(width: int, depth: int) -> None:
     with pytest.raises(UsageError, match="width ≥ 1 and depth ≥ 2"):
-        theory.born_dead_lower_bound(width, depth)
+        closed_forms.born_dead_lower_bound(width, depth)
 
 
 # Second layer
@@ -145,7 +145,7 @@ def test_corners_and_edges_tell_a_silent_neuron_as_linear_programs_do(inputs: in
 @pytest.mark.parametrize(("inputs", "units"), [(1, 1), (2, 2), (3, 3), (1, 2), (2, 3), (3, 4)])
 def test_second_layer_neurons_are_silent_as_often_as_the_formula_says(inputs: int, units: int) -> None:
     trials = 40_000
-    expected = theory.probability_of_a_silent_second_layer_neuron(inputs, units)
+    expected = closed_forms.probability_of_a_silent_second_layer_neuron(inputs, units)
 
     assert within_four_standard_errors(silence.silent_everywhere(inputs, units, trials).mean(), expected, trials)
 
@@ -153,9 +153,9 @@ def test_second_layer_neurons_are_silent_as_often_as_the_formula_says(inputs: in
 @pytest.mark.parametrize(("inputs", "units"), [(2, 1), (3, 1), (5, 2)])
 def test_fewer_units_than_inputs_are_as_many_units_as_inputs(inputs: int, units: int) -> None:
     """Only the part of the input that the units see matters: it has as many dimensions as there are units."""
-    fewer = theory.probability_of_a_silent_second_layer_neuron(inputs, units)
+    fewer = closed_forms.probability_of_a_silent_second_layer_neuron(inputs, units)
 
-    assert fewer == theory.probability_of_a_silent_second_layer_neuron(units, units)
+    assert fewer == closed_forms.probability_of_a_silent_second_layer_neuron(units, units)
 
 
 @pytest.mark.parametrize("units", [1, 2, 3])
@@ -170,7 +170,7 @@ def test_without_biases_a_second_layer_neuron_is_silent_more_often(units: int) -
 @pytest.mark.parametrize(("inputs", "units"), [(2, 4), (0, 1), (3, 0)])
 def test_what_is_not_proved_of_the_second_layer_is_not_answered(inputs: int, units: int) -> None:
     with pytest.raises(UsageError, match=f"not for {units}"):
-        theory.probability_of_a_silent_second_layer_neuron(inputs, units)
+        closed_forms.probability_of_a_silent_second_layer_neuron(inputs, units)
 
 
 # Constants
@@ -195,36 +195,36 @@ def adaptive_mean(function: Callable[[float], float], mean: float = 0.0, varianc
     return sum(integrate.quad(integrand, *half, epsabs=1e-13, epsrel=1e-13)[0] for half in ((-30, 0), (0, 30)))
 
 
-@pytest.mark.parametrize("name", theory.SECOND_MOMENTS)
+@pytest.mark.parametrize("name", closed_forms.SECOND_MOMENTS)
 def test_second_moments_are_those_of_an_adaptive_quadrature(name: str) -> None:
     measured = adaptive_mean(lambda z: FUNCTIONS[name](z) ** 2)
 
-    assert theory.SECOND_MOMENTS[name] == pytest.approx(measured, abs=1e-10)
+    assert closed_forms.SECOND_MOMENTS[name] == pytest.approx(measured, abs=1e-10)
 
 
-@pytest.mark.parametrize("name", theory.MINIMA)
+@pytest.mark.parametrize("name", closed_forms.MINIMA)
 def test_minima_are_those_of_brents_method(name: str) -> None:
     found = optimize.minimize_scalar(FUNCTIONS[name], bounds=(-3, 0), method="bounded", options={"xatol": 1e-10})
 
-    assert theory.MINIMA[name] == (pytest.approx(found.fun, abs=1e-10), pytest.approx(found.x, abs=1e-6))
+    assert closed_forms.MINIMA[name] == (pytest.approx(found.fun, abs=1e-10), pytest.approx(found.x, abs=1e-6))
 
 
 def test_silus_minimum_is_lamberts() -> None:
     from scipy.special import lambertw
 
     w = float(lambertw(1 / math.e).real)
-    assert theory.MINIMA["silu"] == (pytest.approx(-w, abs=1e-9), pytest.approx(-1 - w, abs=1e-6))
+    assert closed_forms.MINIMA["silu"] == (pytest.approx(-w, abs=1e-9), pytest.approx(-1 - w, abs=1e-6))
 
 
 def test_mean_zero_and_variance_one_is_selus_fixed_point() -> None:
     assert adaptive_mean(FUNCTIONS["selu"]) == pytest.approx(0, abs=1e-12)
-    assert theory.selu_constants() == pytest.approx((1.6732632423543772, 1.0507009873554805), abs=1e-14)
+    assert closed_forms.selu_constants() == pytest.approx((1.6732632423543772, 1.0507009873554805), abs=1e-14)
 
 
 @pytest.mark.parametrize("inputs", [1, 3, 10, 2000, 60_000])
 def test_three_over_n_bounds_the_exact_confidence_limit(inputs: int) -> None:
     exact = 1 - 0.05 ** (1 / inputs)
 
-    assert exact <= theory.firing_rate_bound(inputs) <= 1
+    assert exact <= closed_forms.firing_rate_bound(inputs) <= 1
     with pytest.raises(UsageError, match="at least one input"):
-        theory.firing_rate_bound(0)
+        closed_forms.firing_rate_bound(0)

@@ -16,7 +16,7 @@ from actbench.analysis.compare import compare
 from actbench.analysis.table.tuning import edge_of, validation_metric
 from actbench.cli.compare import compare as compare_command
 from actbench.errors import UnknownNameError, UsageError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.storage.store import Records
 
 LR = "training.optimizer.lr"
@@ -133,7 +133,7 @@ def test_the_validation_twin_of_the_compared_metric_picks(metric, expected):
 
 
 def test_no_metric_is_picked_on_test():
-    assert all(validation_metric(name).startswith("val.") for name in plugins.names("metrics"))
+    assert all(validation_metric(name).startswith("val.") for name in registry.names("metrics"))
 
 
 @pytest.mark.parametrize("outcome", ["diverged", "failed"])
@@ -267,10 +267,10 @@ def test_the_json_says_what_was_picked_for_each_row():
     assert tuned["tuned"] == {"factors": [LR], "by": "val.accuracy", "picked": [{LR: rate} for rate in rates]}
 
 
-@pytest.mark.parametrize("name", [name for name in plugins.names("reports") if name != "json"])
+@pytest.mark.parametrize("name", [name for name in registry.names("reports") if name != "json"])
 def test_every_format_shows_the_picked_value(name):
     target = StringIO()
-    plugins.load("reports", name).render(compare(study(), tune=[LR]), target)
+    registry.load("reports", name).render(compare(study(), tune=[LR]), target)
     text = target.getvalue()
     if name == "csv":
         tuned = [line.split(",") for line in text.splitlines() if f",{LR}," in line][1:]

@@ -15,7 +15,7 @@ from actbench import cli
 from actbench.diagnostics.verification import GROUPS, Check, Folders, published, share_check
 from actbench.diagnostics.verification import verify as checks_of
 from actbench.errors import DatasetError, UnknownNameError
-from actbench.health.theory import closed_forms as theory
+from actbench.health.theory import closed_forms
 
 Verify = Callable[..., tuple[int, str, str]]
 
@@ -52,7 +52,7 @@ def test_every_group_of_checks_holds_here(group: str, verify: Verify) -> None:
 
 
 def test_a_wrong_expectation_is_a_miss_and_ends_with_1(verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(theory.SECOND_MOMENTS, "relu", 0.51)
+    monkeypatch.setitem(closed_forms.SECOND_MOMENTS, "relu", 0.51)
     code, out, _ = verify("constants")
     (line,) = (line for line in out.splitlines() if "MISS" in line and "E[f" in line)
 
@@ -69,7 +69,7 @@ def test_json_holds_every_check_with_its_numbers(verify: Verify) -> None:
     assert set(found[0]) == {"check", "expected", "measured", "tolerance", "source", "verdict", "skipped"}
     assert found[0]["expected"] == [0.5]
     assert {one["verdict"] for one in found} == {"ok"}
-    assert len(found) == len(theory.SECOND_MOMENTS) + len(theory.MINIMA) + 1
+    assert len(found) == len(closed_forms.SECOND_MOMENTS) + len(closed_forms.MINIMA) + 1
 
 
 def test_an_unknown_group_is_refused_with_the_nearest(verify: Verify) -> None:

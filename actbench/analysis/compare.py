@@ -23,7 +23,7 @@ from actbench.analysis.table.reach import with_reach
 from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family, Value, is_bounded
 from actbench.analysis.table.rows import best_first, rows_of
 from actbench.errors import ResultsError, UnknownNameError, UsageError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.record import METRICS, RunRecord
 from actbench.storage.store import Records
 
@@ -157,7 +157,7 @@ def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:
     found = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
     for name in found:
         if name not in METRICS:
-            raise UnknownNameError("metric", name, tuple(METRICS), plugins.nearest(name, METRICS))
+            raise UnknownNameError("metric", name, tuple(METRICS), registry.nearest(name, METRICS))
     return found
 
 

@@ -26,7 +26,7 @@ from actbench.analysis.statistics import FEWEST, Difference
 from actbench.analysis.table.factors import show_all
 from actbench.analysis.table.result import Comparisons, is_bounded
 from actbench.errors import UnknownNameError, UsageError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.record import METRICS, RunRecord
 
 MOST_SEEDS = 30
@@ -88,7 +88,7 @@ def parse(text: str) -> Condition:
         raise UsageError(f"--until: expected {FORM}, not '{text}'")
     metric, unit = found["metric"], found["unit"]
     if metric not in METRICS:
-        raise UnknownNameError("metric", metric, tuple(METRICS), plugins.nearest(metric, METRICS))
+        raise UnknownNameError("metric", metric, tuple(METRICS), registry.nearest(metric, METRICS))
     if is_bounded(metric):
         raise UsageError(f"--until: '{metric}' is mostly 0, so its differences have no interval: choose another metric")
     if unit and METRICS[metric].unit != "fraction":

@@ -16,9 +16,9 @@ TITLES = {"second_moment": "E[f(Z)²]", "gain": "gain E[f²]^−½", "minimum": 
 
 def facts(name: str) -> dict[str, Any]:
     """All there is to know about a row of ACTIVATIONS, as plain data."""
-    from actbench.schema import registry as plugins
+    from actbench.schema import registry
 
-    row = plugins.load("activations", name)
+    row = registry.load("activations", name)
     return {
         "name": name,
         "summary": row.summary,

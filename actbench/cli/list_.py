@@ -27,10 +27,10 @@ def list_(
     """List what there is to choose from."""
     from actbench.cli.output import as_json, stdout
     from actbench.errors import UnknownNameError
-    from actbench.schema import registry as plugins
+    from actbench.schema import registry
 
     if kind not in KINDS:
-        raise UnknownNameError("kind", kind, tuple(KINDS), plugins.nearest(kind, KINDS))
+        raise UnknownNameError("kind", kind, tuple(KINDS), registry.nearest(kind, KINDS))
     found = summaries(KINDS[kind])
     if json:
         print(as_json([{"name": name, "summary": text} for name, text in found.items()]), file=stdout())
@@ -42,20 +42,22 @@ def list_(
 
 def summaries(kind: str) -> dict[str, str]:
     """Name -> one line about it; a folder's files are parsed, not imported."""
-    from actbench.schema import registry as plugins
+    from actbench.schema import registry
 
-    if kind in plugins.FOLDERS:
-        return {name: _file_summary(kind, name) for name in plugins.names(kind)}
-    return {name: _row_summary(plugins.load(kind, name)) for name in plugins.names(kind)}
+    if kind in registry.FOLDERS:
+        return {name: _file_summary(kind, name) for name in registry.names(kind)}
+    return {name: _row_summary(registry.load(kind, name)) for name in registry.names(kind)}
 
 
 def _file_summary(kind: str, name: str) -> str:
     import ast
     from importlib import resources
 
-    from actbench.schema import registry as plugins
+    from actbench.schema import registry
 
-    source = resources.files(plugins.FOLDERS[kind]).joinpath(f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+    source = (
+        resources.files(registry.FOLDERS[kind]).joinpath(f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+    )
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "")
 
 

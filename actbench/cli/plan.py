@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actbench.cli import run as running
+from actbench.cli import run
 
 if TYPE_CHECKING:
     from actbench.cli.until import Growth
@@ -23,18 +23,18 @@ SAMPLED = 50
 
 def plan(
     context: typer.Context,
-    config: running.Config,
-    overrides: running.Overrides = None,
-    results: running.Results = Path("results"),
-    jobs: running.Jobs = "auto",
-    device: running.Device = "auto",
-    engine: running.Engine = "pool",
-    cohort_size: running.CohortSize = None,
+    config: run.Config,
+    overrides: run.Overrides = None,
+    results: run.Results = Path("results"),
+    jobs: run.Jobs = "auto",
+    device: run.Device = "auto",
+    engine: run.Engine = "pool",
+    cohort_size: run.CohortSize = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="The study cut to seconds.")] = False,
-    retry: running.Retry = "failed",
+    retry: run.Retry = "failed",
     force: Annotated[bool, typer.Option("--force", help="As if no run had finished.")] = False,
-    until: running.Until = None,
-    max_seeds: running.MaxSeeds = None,
+    until: run.Until = None,
+    max_seeds: run.MaxSeeds = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """What `run` would do: runs done and to do, estimated time and disk. Trains nothing and writes nothing."""
@@ -42,8 +42,8 @@ def plan(
     from actbench.cli.until import growth_of
     from actbench.schema.spec import Runtime
 
-    runtime = Runtime(device, engine, running.workers(jobs), cohort_size)
-    runner = running.prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
+    runtime = Runtime(device, engine, run.workers(jobs), cohort_size)
+    runner = run.prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
     growth = growth_of(until, max_seeds, runner, smoke=smoke)
     print(as_json(content(runner, growth)) if json else describe(runner, growth), file=stdout())
 

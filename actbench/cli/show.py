@@ -53,9 +53,9 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
     from actbench.analysis.reports.table import console_for
     from actbench.cli.activation import facts, print_facts
     from actbench.cli.output import as_json, stdout
-    from actbench.schema import registry as plugins
+    from actbench.schema import registry
 
-    found = [facts(name) if name in plugins.names("activations") else _run(results, name) for name in names]
+    found = [facts(name) if name in registry.names("activations") else _run(results, name) for name in names]
     if json:
         content = [one if isinstance(one, dict) else {**one.to_json(), "curves": list(one.curves)} for one in found]
         print(as_json(content), file=stdout())
@@ -82,13 +82,13 @@ def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, 
 
 def _run(results: Path, name: str) -> RunRecord:
     from actbench.errors import UsageError
-    from actbench.schema import registry as plugins
+    from actbench.schema import registry
     from actbench.storage.store import find_run
 
     try:
         return find_run(results, name)
     except UsageError as error:
-        near = plugins.nearest(name, plugins.names("activations"))
+        near = registry.nearest(name, registry.names("activations"))
         raise UsageError(f"{error}; or the activation '{near}'?" if near else str(error)) from error
 
 

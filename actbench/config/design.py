@@ -14,7 +14,7 @@ from actbench.config import cadence
 from actbench.config.hypotheses import expectation
 from actbench.config.keys import component_kind, refusal
 from actbench.errors import UsageError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.components import Options, resolve, shown
 
 MOST_SPECS = 100_000
@@ -83,7 +83,7 @@ def _metrics(value: Any) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, (list, tuple)) or not given:
         raise _error("'metric' should be a metric's name or a list of names")
-    valid = plugins.names("metrics")
+    valid = registry.names("metrics")
     at = {index: () if isinstance(value, str) else (index,) for index in range(len(given))}
     _refuse_if((at[i], _unknown_metric(name, valid)) for i, name in enumerate(given) if name not in valid)
     _refuse_if(_repeated(given))
@@ -91,7 +91,7 @@ def _metrics(value: Any) -> tuple[str, ...]:
 
 
 def _unknown_metric(name: Any, valid: tuple[str, ...]) -> str:
-    near = plugins.nearest(name, valid) if isinstance(name, str) else None
+    near = registry.nearest(name, valid) if isinstance(name, str) else None
     hint = f"did you mean '{near}'?" if near else f"choose from: {', '.join(valid)}"
     return f"unknown metric {shown(name)} — {hint}"
 
@@ -194,7 +194,7 @@ def tune_faults(tune: Iterable[str], baseline: Mapping[str, Any], sweep: Iterabl
     wrong: list[Wrong] = []
     for index, key in enumerate(tune):
         if key not in swept:
-            near = plugins.nearest(key, swept)
+            near = registry.nearest(key, swept)
             hint = f"did you mean '{near}'?" if near else f"add it to 'sweep' ({', '.join(swept) or 'empty'})"
             wrong.append(((index,), f"'{key}' is not swept, so there is nothing to tune — {hint}"))
         elif key in baseline:

@@ -20,7 +20,7 @@ from actbench.config.nodes import Unreadable, read
 from actbench.config.overrides import pieces_of
 from actbench.config.problems import Source
 from actbench.errors import UnknownNameError, UsageError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.record import METRICS
 
 Operator = Literal["<", ">"]
@@ -142,7 +142,7 @@ def _operator(text: str) -> Operator:
 
 def _metric(name: str) -> str:
     if name not in METRICS:
-        raise UnknownNameError("metric", name, tuple(METRICS), plugins.nearest(name, METRICS))
+        raise UnknownNameError("metric", name, tuple(METRICS), registry.nearest(name, METRICS))
     return name
 
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from actbench.config.problems import UNKNOWN_KEY
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.components import Component, OfKind, Options
 from actbench.schema.spec import RunSpec, flatten
 
@@ -107,7 +107,7 @@ def _defaults() -> RunSpec:
 def _unknown(key: str) -> str:
     valid = [name for name in _dotted(RunSpec) if name != "seed"]
     same_end = [name for name in valid if name.endswith(f".{key}")]
-    near = same_end[0] if same_end else plugins.nearest(key, valid)
+    near = same_end[0] if same_end else registry.nearest(key, valid)
     hint = f"did you mean '{near}'?" if near else f"valid here: {', '.join(valid)}"
     return f"{UNKNOWN_KEY} '{key}' — {hint}"
 

@@ -17,7 +17,7 @@ from actbench.config.overrides import apply
 from actbench.config.problems import Source, Span, printable
 from actbench.config.smoke import cut
 from actbench.errors import ConfigError, Problem
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.components import Component, OfKind
 from actbench.schema.spec import BiasInit, Cadence, Health, RunSpec, Training
 
@@ -185,7 +185,7 @@ def _read(path: Path) -> str:
 
 def _unreadable(path: Path, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
-        near = plugins.nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
+        near = registry.nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
         return "no such file" + (f" — did you mean '{path.with_name(near)}'?" if near else "")
     if isinstance(error, IsADirectoryError):
         return "is a folder: name a config file inside it"

@@ -15,8 +15,7 @@ from pydantic import ValidationError
 from actbench.datasets import Data, DatasetOptions, _split
 from actbench.datasets._source import ARRAYS, Source, check_part, check_same_shape, checked, numbered_classes
 from actbench.errors import DatasetError
-from actbench.schema import components
-from actbench.schema import registry as plugins
+from actbench.schema import components, registry
 from actbench.schema.components import Component
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def _options(name: str, shared: dict[str, Any]) -> DatasetOptions:
 
 
 def _called(name: str, path: str, folder: Path, options: dict[str, Any]) -> Any:
-    attribute = plugins.resolve(path)
+    attribute = registry.resolve(path)
     if not callable(attribute):
         raise DatasetError(f"dataset '{name}': {path} is not callable, but {type(attribute).__name__}")
     try:

@@ -18,7 +18,7 @@ from actbench.execution.estimates import Estimates
 from actbench.execution.stopwatch import Stopwatch
 from actbench.execution.timings import read_timings
 from actbench.execution.work_sharing import Share
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.record import EpochDone, Event, Failed, Finished, Outcome, RunRecord, Saved, Started
 from actbench.schema.spec import Cohort, RunSpec, Runtime
 from actbench.storage.checkpoints import Checkpoints
@@ -56,7 +56,7 @@ class Runner:
         """Resolve the device and look at what is there already; nothing is written."""
         device = devices.choose(self.runtime.device)
         self.runtime = replace(self.runtime, device=device, checkpoint_every=self.study.checkpoint_every)
-        self.engine: type[Engine] = plugins.load("engines", self.runtime.engine)
+        self.engine: type[Engine] = registry.load("engines", self.runtime.engine)
         self._working: Engine | None = None
         self.stopping = False
         self.store = Store(self.results, self.study.name)

@@ -15,8 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from actbench.errors import UsageError
 from actbench.nn.formulas import check_expression
-from actbench.schema import components
-from actbench.schema import registry as plugins
+from actbench.schema import components, registry
 from actbench.schema.components import Component, Options
 
 if TYPE_CHECKING:
@@ -215,9 +214,9 @@ def row_of(component: Component) -> Activation:
         UsageError: When the user's path leads to neither a function nor an ``Activation``.
     """
     if component.path is None:
-        row: Activation = plugins.load("activations", component.name)
+        row: Activation = registry.load("activations", component.name)
         return row
-    found = plugins.resolve(component.path)
+    found = registry.resolve(component.path)
     if isinstance(found, Activation):
         return found
     if not callable(found):
@@ -243,7 +242,7 @@ def function_of(component: Component) -> Callable[..., Tensor]:
     starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
     kept_back = {*starts, *HOW_LEARNED} if row.learnable else set()
     fixed = {name: value for name, value in options.items() if name not in kept_back}
-    function: Callable[..., Tensor] = partial(plugins.resolve(row.function), **fixed)
+    function: Callable[..., Tensor] = partial(registry.resolve(row.function), **fixed)
     if component.path is not None:
         from actbench.nn import functions
 

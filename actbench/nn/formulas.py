@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -191,7 +191,7 @@ def _literal(node: ast.expr) -> int | float | None:
 def _check_call(node: ast.Call) -> None:
     name = ast.unparse(node.func)
     if name not in FUNCTIONS:
-        near = plugins.nearest(name, FUNCTIONS)
+        near = registry.nearest(name, FUNCTIONS)
         raise ValueError(
             f"unknown function '{name}' — "
             + (f"did you mean '{near}'?" if near else f"choose from: {', '.join(FUNCTIONS)}")
@@ -230,7 +230,7 @@ def _compiled(node: ast.expr) -> Term:
         case ast.BinOp(left=left, op=op, right=right):
             return _combined(ARITHMETIC[type(op)], _compiled(left), _compiled(right))
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _called(plugins.resolve(FUNCTIONS[name][1]), [_compiled(argument) for argument in arguments])
+            return _called(registry.resolve(FUNCTIONS[name][1]), [_compiled(argument) for argument in arguments])
         case ast.Compare(left=left, ops=[comparison], comparators=[right]):
             return _combined(COMPARISONS[type(comparison)], _compiled(left), _compiled(right))
     raise AssertionError(f"_check let {ast.dump(node)} through")

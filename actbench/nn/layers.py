@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from actbench.nn import cpu_linear as dense
+from actbench.nn import cpu_linear
 
 MOMENTUM, EPSILON = 0.1, 1e-5
 """Batch normalisation's, as in ``torch.nn.BatchNorm2d``."""
@@ -106,7 +106,7 @@ def linear(x: Hidden, weight: Tensor, bias: Tensor | None, *, act: Activate | No
     if weight.device.type != "cpu":
         return linear_batched(joined(x), weight, bias)
     sizes = (len(weight),) if act is None else act.sizes
-    pieces = dense.linear(x.pieces if isinstance(x, Parts) else (x,), weight, bias, sizes)
+    pieces = cpu_linear.linear(x.pieces if isinstance(x, Parts) else (x,), weight, bias, sizes)
     return Parts(pieces) if len(pieces) > 1 else pieces[0]
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError, core_schema
 
 from actbench.errors import UnknownNameError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 
 EXPRESSION = "expression"
 
@@ -160,7 +160,7 @@ def message(error: Mapping[str, Any], valid: tuple[str, ...], where: str = "here
     """A pydantic error in the words of this project; ``valid`` are the keys allowed ``where`` it happened."""
     key = str(error["loc"][-1]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        near = plugins.nearest(key, valid)
+        near = registry.nearest(key, valid)
         hint = f"did you mean '{near}'?" if near else f"valid {where}: {', '.join(valid) or 'no options'}"
         return f"unknown key '{key}' — {hint}"
     if error["type"] == "missing":
@@ -188,7 +188,7 @@ def _name_of(location: tuple[str | int, ...]) -> str:
 
 @lru_cache(maxsize=512)
 def _schema(kind: str, name: str) -> type[Options]:
-    found = plugins.load(kind, name)
+    found = registry.load(kind, name)
     schema: type[Options] = found if isinstance(found, type) else found.schema
     return schema
 

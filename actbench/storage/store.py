@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from actbench.errors import ResultsError, UsageError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.result_header import schema_and_outcome
@@ -293,6 +293,6 @@ def _pointed_to(root: Path, text: str) -> Path:
         if found:
             several = ", ".join(f"{_study_of(run)}/runs/{run.name}" for run in found[:5])
             raise UsageError(f"'{text}' fits {len(found)} runs: {several}{' …' if len(found) > 5 else ''}")
-    near = plugins.nearest(text, [run.name for run in runs])
+    near = registry.nearest(text, [run.name for run in runs])
     hint = f"did you mean '{near}'?" if near else "`actbench compare` and the folder's runs/ show what there is"
     raise UsageError(f"no run '{text}' in {root} — {hint}")

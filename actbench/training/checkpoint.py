@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actbench.nn import cpu_linear as dense
+from actbench.nn import cpu_linear
 from actbench.nn.models._module import UserModule
 from actbench.schema.checkpoint_header import Heading, Unusable, opened
 from actbench.training.epoch_log import Logbook
@@ -125,7 +125,7 @@ def _heading(session: Session, sha256: str) -> Heading:
         runs=tuple(spec.digest for spec in session.cohort.specs),
         device=session.device.type,
         torch=str(torch.__version__),
-        products=dense.in_use(),
+        products=cpu_linear.in_use(),
         data=session.images.fingerprint,
         sha256=sha256,
     )

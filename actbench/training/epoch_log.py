@@ -14,10 +14,9 @@ from actbench.health.units.dynamics import Dynamics, _Layer
 from actbench.health.units.gradients import first_to_last
 from actbench.health.units.outcome import collapse_in_words, is_collapsed
 from actbench.health.units.probe import UnitHealth
-from actbench.nn import cpu_linear as dense
+from actbench.nn import cpu_linear
 from actbench.schema.record import FIRST_LOOK, METRICS, Outcome, RunRecord
-from actbench.system import cancellation as stopping
-from actbench.system import environment
+from actbench.system import cancellation, environment
 from actbench.training.evaluation import Tally, evaluate, measure_gradients, measure_health
 from actbench.training.state import Session
 
@@ -113,7 +112,7 @@ class Logbook:
 
     def _forward(self, x: Tensor) -> Tensor:
         """The session's, with a stop before it; not within a user's module, whose passes may move its own streams."""
-        stopping.between_steps(may_stop=self._session.cohort.shared.model.path is None)
+        cancellation.between_steps(may_stop=self._session.cohort.shared.model.path is None)
         return self._session.forward(x)
 
     def _records(self, losses: Sequence[float], accuracies: Sequence[float]) -> Iterator[RunRecord]:
@@ -126,7 +125,7 @@ class Logbook:
             "training_seconds": session.seconds / self._runs,
         }
         worker = environment.of_worker(session.device)
-        worker |= {"data": session.images.fingerprint, "products": dense.in_use()}
+        worker |= {"data": session.images.fingerprint, "products": cpu_linear.in_use()}
         for run, spec in enumerate(session.cohort.specs):
             outcome, message = self._outcome(run)
             tested = {"test.accuracy": accuracies[run], "test.loss": losses[run]}

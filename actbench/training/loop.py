@@ -10,13 +10,13 @@ from itertools import islice
 import torch
 
 from actbench.errors import ActbenchError, UsageError
-from actbench.nn import cpu_library as kernels
+from actbench.nn import cpu_library
 from actbench.schema.checkpoint_header import Unusable
 from actbench.schema.record import EpochDone, Event, Failed, Finished, Saved, Started
 from actbench.schema.spec import Cadence, Cohort, Runtime
-from actbench.system import cancellation as stopping
+from actbench.system import cancellation
 from actbench.system.cancellation import Stopped
-from actbench.training import numerics as arithmetic
+from actbench.training import numerics
 from actbench.training.checkpoint import Place, pack, restore
 from actbench.training.epoch_log import Logbook
 from actbench.training.evaluation import Tally
@@ -31,7 +31,7 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     is asked to stop (``stopping.ask``) ends with what is needed to go on: ``Saved``, unless nothing was trained yet.
     """
     try:
-        with arithmetic.plain(kernels.choose(runtime.products).products):
+        with numerics.plain(cpu_library.choose(runtime.products).products):
             yield from _train_or_begin_anew(cohort, runtime)
         return
     except (Exception, SystemExit) as error:  # a user's code may call sys.exit, which must not end the study
@@ -42,7 +42,7 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     for half in cohort.halves():
-        if not stopping.is_asked():
+        if not cancellation.is_asked():
             yield from run_cohort(half, runtime)
 
 
@@ -85,7 +85,7 @@ def _train(cohort: Cohort, runtime: Runtime, *, state: bytes | None = None, refu
     """
     yield Started(cohort, refused)
     session = Session.open(cohort, runtime)
-    stopping.between_steps(may_stop=False)
+    cancellation.between_steps(may_stop=False)
     logbook = Logbook(session)
     place = Place.at_the_start(session)
     if state is not None:
@@ -128,7 +128,7 @@ def _steps(session: Session, place: Place) -> Iterator[None]:
     if not place.steps:
         tally.reset()
     act.training = True
-    with arithmetic.tf32(allowed=session.cohort.shared.training.precision == "tf32"):
+    with numerics.tf32(allowed=session.cohort.shared.training.precision == "tf32"):
         batches = place.batches(session)
         began = time.perf_counter()
         while together := list(islice(batches, session.steps.together)):
@@ -136,7 +136,7 @@ def _steps(session: Session, place: Place) -> Iterator[None]:
             session.seconds += time.perf_counter() - began
             tally.examples += sum(labels.shape[1] for _, labels in together)
             place.steps += len(together)
-            stopping.between_steps()
+            cancellation.between_steps()
             yield
             began = time.perf_counter()
     act.training = False

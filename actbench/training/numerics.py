@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from actbench.nn import cpu_linear as dense
+from actbench.nn import cpu_linear
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def plain(products: str) -> Iterator[None]:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     try:
-        with tf32(allowed=False), dense.use(products):
+        with tf32(allowed=False), cpu_linear.use(products):
             yield
     finally:
         torch.set_num_threads(threads)

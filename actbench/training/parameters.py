@@ -18,7 +18,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from actbench.nn import cpu_linear as dense
+from actbench.nn import cpu_linear
 from actbench.nn.layers import VECTOR_STEP, is_buffer
 
 WEIGHTS, OTHERS = "weights", "others"
@@ -51,7 +51,7 @@ class Stack:
         """Before the forward pass: forget the gradients and tell the layers where the next ones belong."""
         for name, place in self.gradients.items():
             self.tensors[name].grad = None
-            dense.offer(self.tensors[name], place)
+            cpu_linear.offer(self.tensors[name], place)
 
     def collect_gradients(self) -> None:
         """After ``backward``: bring every gradient to its place, and zero what a run does not own, whatever it holds.

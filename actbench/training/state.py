@@ -18,8 +18,7 @@ from actbench.nn.optimizers import set_rate
 from actbench.nn.schedules import Constant
 from actbench.schema.components import Component, resolve
 from actbench.schema.spec import Cohort, RunSpec, Runtime, canonical_json
-from actbench.system import cancellation as stopping
-from actbench.system import devices
+from actbench.system import cancellation, devices
 from actbench.training.batches import Images, Shuffled, to_device
 from actbench.training.evaluation import Tally
 from actbench.training.parameters import WEIGHTS, Stack, stack
@@ -63,7 +62,9 @@ class Session:
             torch.cuda.set_device(device)  # streams, graphs and generators are made on the current device
         _check_precision(training.precision, device)
         images = _images(cohort.shared.dataset, training.dtype_name, device, runtime.data_folder)
-        stopping.between_steps(may_stop=False)  # from here on silence counts; a download may take as long as it likes
+        cancellation.between_steps(
+            may_stop=False
+        )  # from here on silence counts; a download may take as long as it likes
         model = build(cohort.shared.model)
         runs = stack([_initial(spec, model, images) for spec in specs], device)
         _check_batches(cohort.shared, model, images)

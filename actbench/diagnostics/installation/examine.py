@@ -13,7 +13,7 @@ from pathlib import Path
 from actbench.diagnostics.installation import machine
 from actbench.diagnostics.installation.facts import Availability, Installation, Place, Trouble
 from actbench.diagnostics.installation.machine import GIBIBYTE
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.system import devices
 
 LEAST_FREE = {"data": GIBIBYTE, "results": GIBIBYTE // 10}
@@ -60,7 +60,7 @@ def _datasets(folder: Path, troubles: list[Trouble]) -> list[Availability]:
         return []
     from actbench.diagnostics.installation.datasets import availability
 
-    found = [availability(name, folder) for name in plugins.names("datasets")]
+    found = [availability(name, folder) for name in registry.names("datasets")]
     for one in found:
         if one.state == "broken":
             troubles.append(Trouble(f"dataset '{one.name}': {one.note}", f"reinstall: {machine.REINSTALL}"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Protocol, Self
 
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.record import Event
 from actbench.schema.spec import Cohort, Runtime
 
@@ -30,7 +30,7 @@ class Work:
 
     def __call__(self, cohort: Cohort) -> Iterator[Event]:
         """Do it here and now."""
-        events: Iterator[Event] = plugins.resolve(self.path)(cohort, self.runtime)
+        events: Iterator[Event] = registry.resolve(self.path)(cohort, self.runtime)
         yield from events
 
 

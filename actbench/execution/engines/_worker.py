@@ -22,7 +22,7 @@ from typing import Any
 from actbench.execution.engines import Work
 from actbench.execution.engines.pool import BEAT, DONE, STOP, TELL_WHERE, TO_THE_PARENT
 from actbench.schema.spec import Cohort
-from actbench.system import cancellation as stopping
+from actbench.system import cancellation
 
 Tasks = queue.SimpleQueue[tuple[Work, Cohort]]
 
@@ -40,7 +40,7 @@ def main() -> None:
     try:
         while True:
             work, cohort = tasks.get()
-            stopping.report_to(partial(send, BEAT))
+            cancellation.report_to(partial(send, BEAT))
             for event in work(cohort):
                 send(event)
             send(DONE)
@@ -64,7 +64,7 @@ def _listen(tasks: Tasks) -> None:
         while True:
             message = pickle.load(sys.stdin.buffer)
             if message == STOP:
-                stopping.ask()
+                cancellation.ask()
             else:
                 tasks.put(message)
     except (EOFError, pickle.UnpicklingError):

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from actbench.execution.engines import Work
 from actbench.schema.record import Event
 from actbench.schema.spec import Cohort
-from actbench.system import cancellation as stopping
+from actbench.system import cancellation
 
 
 class Inline:
@@ -22,23 +22,23 @@ class Inline:
 
     def __enter__(self) -> Self:
         """Nothing to start, and nobody has asked yet."""
-        stopping.forget()
+        cancellation.forget()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to end."""
-        stopping.forget()
+        cancellation.forget()
 
     def stop(self) -> None:
         """Let the cohort at work save itself, and take no other."""
-        stopping.ask()
+        cancellation.ask()
 
     def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
         """Events of the cohorts, one cohort after another."""
         waiting = iter(cohorts)
-        while not stopping.is_asked() and (cohort := next(waiting, None)) is not None:
+        while not cancellation.is_asked() and (cohort := next(waiting, None)) is not None:
             yield from work(cohort)
 
 

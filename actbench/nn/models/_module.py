@@ -20,7 +20,7 @@ from actbench.errors import ModelError
 from actbench.nn.initializers import Initializer
 from actbench.nn.layers import Activate
 from actbench.nn.rng import stream
-from actbench.schema import registry as plugins
+from actbench.schema import registry
 from actbench.schema.components import Component
 
 LINEAR = (nn.Linear, nn.Conv2d)
@@ -71,7 +71,7 @@ class UserModule:
     def __init__(self, component: Component) -> None:
         """Resolve the factory; nothing is built until the data's shape is known."""
         self._path = str(component.path)
-        self._factory = plugins.resolve(self._path)
+        self._factory = registry.resolve(self._path)
         self._options = {key: value for key, value in component.options.items() if key != "path"}
         self._module: nn.Module | None = None
         self._numbers: torch.Generator | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from actbench.nn import cpu_linear as dense
+from actbench.nn import cpu_linear
 from actbench.nn.optimizers import clip_gradients
 from actbench.training.evaluation import cross_entropy
 from actbench.training.steps import Batch
@@ -56,7 +56,7 @@ def find_gradients(session: Session, x: Tensor, labels: Tensor) -> tuple[Tensor,
         losses = cross_entropy(logits, labels)
         torch.autograd.backward(losses, torch.ones_like(losses))  # the slope of their sum
     finally:
-        dense.withdraw()  # what a failed step leaves would meet other tensors of the same id
+        cpu_linear.withdraw()  # what a failed step leaves would meet other tensors of the same id
     stack.collect_gradients()
     if clip_norm is not None:
         clip_gradients(stack.trained.values(), clip_norm)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from actbench.nn.optimizers import set_rate
-from actbench.system import cancellation as stopping
+from actbench.system import cancellation
 from actbench.training.steps import Batch
 from actbench.training.steps.arena import Scratch
 from actbench.training.steps.eager import find_gradients, take, update
@@ -140,7 +140,7 @@ class _Replay:
                 self._keep(losses, logits, run)
                 set_rate(optimizer, rate)
                 optimizer.step()
-            stopping.between_steps(may_stop=False)
+            cancellation.between_steps(may_stop=False)
         for (_, labels), (losses, logits) in zip(batches, results, strict=True):
             session.tally.add(losses, logits, labels)
 
