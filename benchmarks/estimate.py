@@ -17,7 +17,7 @@ from statistics import median
 from actbench.config import Study
 from actbench.execution.remaining_time import seconds
 from actbench.execution.runner import Runner
-from actbench.schema.spec import Runtime
+from actbench.schema.runtime import Runtime
 
 CONFIG = """\
 dataset: {dataset}

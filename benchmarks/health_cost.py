@@ -15,7 +15,8 @@ from pathlib import Path
 
 import torch
 
-from actbench.schema.spec import Cohort, Health, RunSpec, Runtime
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import Health, RunSpec
 from actbench.system.devices import processors
 from actbench.training.evaluation import measure_gradients, measure_health
 from actbench.training.loop import train_epoch

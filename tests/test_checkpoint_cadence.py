@@ -6,7 +6,7 @@ import pytest
 
 from actbench.config import Study
 from actbench.errors import ConfigError
-from actbench.schema.spec import Cadence
+from actbench.schema.runtime import Cadence
 
 
 @pytest.mark.parametrize(

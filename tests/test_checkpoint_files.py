@@ -19,8 +19,8 @@ from actbench.config import Study
 from actbench.errors import ResultsError
 from actbench.execution.runner import Runner
 from actbench.schema.checkpoint_header import Heading, Unusable, name_of, opened
-from actbench.schema.record import EpochDone, Event, Saved, Started
-from actbench.schema.spec import Cohort, Runtime
+from actbench.schema.events import EpochDone, Event, Saved, Started
+from actbench.schema.runtime import Cohort, Runtime
 from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.locks import Claims
 from actbench.system import cancellation

@@ -15,8 +15,9 @@ import torch
 from test_cohort import numbers, spec
 
 from actbench.schema.checkpoint_header import opened
-from actbench.schema.record import EpochDone, Event, Failed, Finished, Saved, Started
-from actbench.schema.spec import Cadence, Cohort, RunSpec, Runtime
+from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.runtime import Cadence, Cohort, Runtime
+from actbench.schema.spec import RunSpec
 from actbench.system import cancellation
 from actbench.training.loop import run_cohort
 

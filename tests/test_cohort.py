@@ -15,9 +15,11 @@ from actbench import datasets
 from actbench.nn.initializers import Initializer
 from actbench.nn.rng import stream
 from actbench.schema.components import resolve
-from actbench.schema.record import EpochDone, Failed, Finished, RunRecord
+from actbench.schema.events import EpochDone, Failed, Finished
+from actbench.schema.record import RunRecord
 from actbench.schema.registry import names
-from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec
 from actbench.training.loop import run_cohort, train_epoch
 from actbench.training.state import Session
 

@@ -122,7 +122,7 @@ def _compared_row(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_field_of_a_result_is_documented() -> None:
-    from actbench.schema.record import METRICS
+    from actbench.schema.metrics import METRICS
     from actbench.training.epoch_log import HEALTH
 
     text = (ROOT / "docs" / "results.md").read_text("utf-8")

@@ -11,7 +11,7 @@ from test_cohort import CPU, records, spec
 from actbench.health.units.diagnosis import diagnose
 from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
-from actbench.schema.spec import Cohort
+from actbench.schema.runtime import Cohort
 from actbench.training.evaluation import measure_gradients
 from actbench.training.state import Session
 

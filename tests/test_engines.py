@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from actbench.execution.engines import Engine, Work
-from actbench.schema.record import EpochDone, Event, Failed, Finished, Started
+from actbench.schema.events import EpochDone, Event, Failed, Finished, Started
 from actbench.schema.registry import load, names
-from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec
 from actbench.system.devices import WORKER
 
 RUNTIME = Runtime(device="cpu")

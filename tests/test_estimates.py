@@ -17,8 +17,10 @@ from actbench.execution.estimates import STARTUP, Estimates, Measured
 from actbench.execution.remaining_time import Outlook, seconds
 from actbench.execution.stopwatch import Stopwatch
 from actbench.execution.timings import OF_A_STUDY, STUDIES, read_timings
-from actbench.schema.record import EpochDone, Failed, Finished, RunRecord, Started
-from actbench.schema.spec import Cohort, RunSpec
+from actbench.schema.events import EpochDone, Failed, Finished, Started
+from actbench.schema.record import RunRecord
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
 
 HERE = {"device": "cpu", "device_name": platform.machine(), "processors": os.cpu_count()}
 SLOW = {"gelu": 1.6, "elu": 1.3}

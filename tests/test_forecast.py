@@ -17,9 +17,10 @@ from actbench.health.theory import closed_forms, forecast, meanfield
 from actbench.nn.activations import row_of
 from actbench.nn.initializers import Initializer
 from actbench.schema.components import resolve
-from actbench.schema.record import Finished
+from actbench.schema.events import Finished
 from actbench.schema.registry import names
-from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec
 from actbench.training.loop import run_cohort
 
 

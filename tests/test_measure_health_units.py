@@ -19,7 +19,7 @@ from actbench.errors import UsageError
 from actbench.nn.activations import function_of, learned_parameters
 from actbench.schema.components import resolve
 from actbench.schema.registry import names
-from actbench.schema.spec import Cohort
+from actbench.schema.runtime import Cohort
 from actbench.training.epoch_log import Logbook
 from actbench.training.state import Session
 

@@ -10,7 +10,7 @@ from actbench.errors import ModelError
 from actbench.nn.models import Model, build
 from actbench.schema.components import resolve
 from actbench.schema.registry import load, names
-from actbench.schema.spec import Cohort
+from actbench.schema.runtime import Cohort
 from actbench.training.state import Session
 
 

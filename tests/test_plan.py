@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from actbench.execution.cohorts import GPU_COHORT, cohorts, schedule
-from actbench.schema.spec import Cohort, RunSpec
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
 
 ACTIVATIONS = ["relu", "tanh", "elu", "gelu", "prelu", "selu", "silu", "leaky_relu", "sigmoid", "softplus", "relu6"]
 

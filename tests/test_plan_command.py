@@ -19,8 +19,9 @@ from actbench import cli
 from actbench.cli.progress import LiveRows, PlainLines
 from actbench.config import Study
 from actbench.execution.runner import Runner
-from actbench.schema.record import EpochDone, Event, Finished, Started
-from actbench.schema.spec import RunSpec, Runtime
+from actbench.schema.events import EpochDone, Event, Finished, Started
+from actbench.schema.runtime import Runtime
+from actbench.schema.spec import RunSpec
 
 STUDY = """\
 study: tiny

@@ -15,7 +15,8 @@ from test_cohort import CPU, every_activation, spec
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from actbench.schema.spec import Cohort, RunSpec
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
 from actbench.training import numerics
 from actbench.training.loop import train_epoch
 from actbench.training.state import Session

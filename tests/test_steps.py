@@ -13,7 +13,7 @@ from test_cohort import CPU, numbers, records, spec
 from actbench.errors import DeviceError
 from actbench.nn import cpu_linear
 from actbench.nn.optimizers import set_rate
-from actbench.schema.spec import Cohort
+from actbench.schema.runtime import Cohort
 from actbench.system.devices import WORKER, of_this_worker
 from actbench.training import numerics
 from actbench.training.loop import train_epoch

@@ -22,9 +22,10 @@ from actbench import cli
 from actbench.config import Study
 from actbench.execution.engines import Work
 from actbench.execution.runner import Runner
-from actbench.schema.record import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
 from actbench.schema.registry import load, names
-from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec
 
 HERE = Path(__file__).parent
 

@@ -23,9 +23,10 @@ import actbench
 from actbench.config import Study
 from actbench.execution.engines import Work
 from actbench.execution.runner import Runner
-from actbench.schema.record import Event, Failed, Finished, Started
+from actbench.schema.events import Event, Failed, Finished, Started
 from actbench.schema.registry import load, names
-from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec
 from actbench.storage.locks import Claims
 from actbench.storage.status import standings
 from actbench.system.processes import Process

@@ -7,8 +7,9 @@ import torch
 from test_cohort import CPU, numbers, records, spec
 
 from actbench.errors import UsageError
-from actbench.schema.record import Failed
-from actbench.schema.spec import Cohort, RunSpec
+from actbench.schema.events import Failed
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
 from actbench.training.loop import check_cohort, run_cohort
 from actbench.training.state import Session
 

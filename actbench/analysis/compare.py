@@ -24,7 +24,8 @@ from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Fa
 from actbench.analysis.table.rows import best_first, rows_of
 from actbench.errors import ResultsError, UnknownNameError, UsageError
 from actbench.schema import registry
-from actbench.schema.record import METRICS, RunRecord
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import RunRecord
 from actbench.storage.store import Records
 
 DEFAULT_METRIC = "test.accuracy"

@@ -8,7 +8,8 @@ from typing import Any
 
 from actbench.analysis.table.factors import cell
 from actbench.analysis.table.result import Value
-from actbench.schema.record import METRICS, RunRecord
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import RunRecord
 
 ROUNDING = 1e-6
 """Losses whose relative difference is larger have parted; float32 sums in another order stay well below it at first."""

@@ -27,7 +27,8 @@ from actbench.analysis.table.factors import show_all
 from actbench.analysis.table.result import Comparisons, is_bounded
 from actbench.errors import UnknownNameError, UsageError
 from actbench.schema import registry
-from actbench.schema.record import METRICS, RunRecord
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import RunRecord
 
 MOST_SEEDS = 30
 """Where growing ends unless the user says otherwise."""

@@ -134,7 +134,7 @@ def _layers(parting: Parting) -> tuple[list[str], list[list[str]]]:
 
 def _amount(field: str, value: float | None) -> str:
     from actbench.analysis.reports._text import NOTHING, quantity
-    from actbench.schema.record import METRICS
+    from actbench.schema.metrics import METRICS
 
     metric = f"health.{field}"
     if value is None:

@@ -40,7 +40,7 @@ def plan(
     """What `run` would do: runs done and to do, estimated time and disk. Trains nothing and writes nothing."""
     from actbench.cli.output import as_json, stdout
     from actbench.cli.until import growth_of
-    from actbench.schema.spec import Runtime
+    from actbench.schema.runtime import Runtime
 
     runtime = Runtime(device, engine, run.workers(jobs), cohort_size)
     runner = run.prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)

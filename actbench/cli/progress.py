@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from actbench.schema.record import EpochDone, Event, Failed, Finished, Saved, Started
-from actbench.schema.spec import Cohort
+from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.runtime import Cohort
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

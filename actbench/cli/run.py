@@ -17,7 +17,7 @@ from actbench.cli.interruption import Interruption, how_to_go_on, interruption
 if TYPE_CHECKING:
     from actbench.cli.until import Growth, Train
     from actbench.execution.runner import Runner
-    from actbench.schema.spec import Runtime
+    from actbench.schema.runtime import Runtime
 
 Config = Annotated[Path, typer.Argument(help="A study's YAML file.", metavar="CONFIG")]
 Overrides = Annotated[
@@ -80,7 +80,7 @@ def run(
     """Train every run of the study that is not finished yet."""
     from actbench.cli.plan import describe
     from actbench.cli.until import growth_of
-    from actbench.schema.spec import Runtime
+    from actbench.schema.runtime import Runtime
 
     runtime = Runtime(device, engine, workers(jobs), cohort_size, data_dir, products, capture, timeout)
     runner = prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
@@ -163,7 +163,7 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Cou
         typer.Exit: With code 130, when it was stopped; what is saved and how to go on is said then.
     """
     from actbench.cli.progress import progress
-    from actbench.schema.record import Failed, Finished, Saved
+    from actbench.schema.events import Failed, Finished, Saved
 
     outcomes, saved = Counter[str](), set[str]()
     with progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):

@@ -131,7 +131,7 @@ def _is_option(key: str, cell: dict[str, Any]) -> bool:
 
 def _final(record: RunRecord) -> dict[str, str]:
     from actbench.analysis.reports._text import quantity
-    from actbench.schema.record import METRICS
+    from actbench.schema.metrics import METRICS
 
     return {name: quantity(name, value) for name, value in record.final.items() if name in METRICS}
 
@@ -192,7 +192,7 @@ def _print_rows(console: Console, title: str, keys: list[str], rows: list[Any]) 
 
 def _cell(key: str, value: Any) -> str:
     from actbench.analysis.reports._text import NOTHING, quantity
-    from actbench.schema.record import METRICS
+    from actbench.schema.metrics import METRICS
 
     metric = key if key in METRICS else f"health.{key}"
     if value is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from actbench.config.problems import Fault
 from actbench.schema.components import shown
-from actbench.schema.spec import Cadence, Runtime
+from actbench.schema.runtime import Cadence, Runtime
 
 SECTION, KEY = "training", "checkpoint_every"
 DOTTED = f"{SECTION}.{KEY}"

@@ -15,7 +15,8 @@ from actbench.config.design import MOST_SPECS, Design, baseline_faults, sweep_fa
 from actbench.config.keys import put, section_of, split
 from actbench.config.problems import Fault, Path
 from actbench.schema.components import Component, Options, message, shown
-from actbench.schema.spec import Cadence, RunSpec
+from actbench.schema.runtime import Cadence
+from actbench.schema.spec import RunSpec
 
 Checked = TypeVar("Checked", bound=Options)
 Choices = Mapping[str, list[Any]]

@@ -21,7 +21,7 @@ from actbench.config.overrides import pieces_of
 from actbench.config.problems import Source
 from actbench.errors import UnknownNameError, UsageError
 from actbench.schema import registry
-from actbench.schema.record import METRICS
+from actbench.schema.metrics import METRICS
 
 Operator = Literal["<", ">"]
 Settings = Mapping[str, Any]

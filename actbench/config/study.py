@@ -19,7 +19,8 @@ from actbench.config.smoke import cut
 from actbench.errors import ConfigError, Problem
 from actbench.schema import registry
 from actbench.schema.components import Component, OfKind
-from actbench.schema.spec import BiasInit, Cadence, Health, RunSpec, Training
+from actbench.schema.runtime import Cadence
+from actbench.schema.spec import BiasInit, Health, RunSpec, Training
 
 _UNNAMED = "<text>"
 

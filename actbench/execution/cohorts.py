@@ -15,7 +15,8 @@ from math import ceil
 
 from actbench.execution.cost_model import workload
 from actbench.schema.registry import load
-from actbench.schema.spec import Cohort, RunSpec
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
 
 GPU_COHORT = 64
 """Most runs a cohort elsewhere, where launches dominate; a lack of memory halves it. Not measured yet."""

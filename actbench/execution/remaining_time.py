@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from actbench.execution.cohorts import schedule
 from actbench.execution.estimates import KNOWN, Estimates, Expected
-from actbench.schema.record import EpochDone, Event, Finished, Started
-from actbench.schema.spec import Cohort
+from actbench.schema.events import EpochDone, Event, Finished, Started
+from actbench.schema.runtime import Cohort
 
 TRUST = 0.05
 """What was expected counts like so much of the study's work measured, so what is measured soon overrules it."""

@@ -19,8 +19,10 @@ from actbench.execution.stopwatch import Stopwatch
 from actbench.execution.timings import read_timings
 from actbench.execution.work_sharing import Share
 from actbench.schema import registry
-from actbench.schema.record import EpochDone, Event, Failed, Finished, Outcome, RunRecord, Saved, Started
-from actbench.schema.spec import Cohort, RunSpec, Runtime
+from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.record import Outcome, RunRecord
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.locks import CLAIM, Claims, holder
 from actbench.storage.store import Store, read_results

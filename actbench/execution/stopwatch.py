@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from actbench.schema.record import EpochDone, Event, Finished, Started
+from actbench.schema.events import EpochDone, Event, Finished, Started
 
 
 class Stopwatch:

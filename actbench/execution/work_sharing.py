@@ -6,7 +6,8 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from actbench.schema.spec import Cohort, RunSpec
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
 from actbench.storage.locks import Claim, Claims
 from actbench.storage.store import Store
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from actbench.schema.spec import Cohort, RunSpec
+from actbench.schema.metrics import METRICS
+from actbench.schema.spec import RunSpec
 
 SCHEMA = 1
 """Version of ``result.json``; a reader refuses newer ones."""
@@ -17,45 +18,6 @@ a one-epoch study, and the loss of a network that has learned nothing is known t
 
 Outcome = Literal["ok", "collapsed", "diverged", "failed"]
 OUTCOMES: tuple[Outcome, ...] = ("ok", "collapsed", "diverged", "failed")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number that a run reports.
-
-    Args:
-        unit: ``fraction`` (stored 0 … 1, shown as percent), ``nats``, ``seconds``, ``count`` or ``ratio``.
-        higher_is_better: None where neither direction is better.
-        text: What it measures, one line.
-    """
-
-    unit: str
-    higher_is_better: bool | None
-    text: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As written to ``result.json``."""
-        return {"unit": self.unit, "higher_is_better": self.higher_is_better}
-
-
-METRICS: dict[str, Metric] = {
-    "test.accuracy": Metric("fraction", True, "correct test examples, last epoch"),
-    "test.loss": Metric("nats", False, "mean cross-entropy on the test set, last epoch"),
-    "val.accuracy": Metric("fraction", True, "correct validation examples, last epoch"),
-    "val.loss": Metric("nats", False, "mean cross-entropy on validation examples, last epoch"),
-    "train.accuracy": Metric("fraction", True, "correct training examples, averaged over the last epoch's steps"),
-    "train.loss": Metric("nats", False, "mean cross-entropy over the last epoch's steps"),
-    "health.dead_fraction": Metric("fraction", False, "hidden units that no gradient reaches on the probe"),
-    "health.constant_fraction": Metric("fraction", False, "hidden units whose output does not vary on the probe"),
-    "health.inert_fraction": Metric("fraction", False, "hidden units that are dead or constant"),
-    "health.sparsity": Metric("fraction", None, "zeros among the hidden outputs on the probe"),
-    "health.saturation": Metric("fraction", None, "hidden outputs at a slope at or below dead_slope"),
-    "health.worst_layer_dead_fraction": Metric("fraction", False, "dead units in the layer that has most of them"),
-    "health.gradient_ratio": Metric("ratio", None, "gradient norm at the first hidden layer's z over the last one's"),
-    "health.born_dead_fraction": Metric("fraction", False, "hidden units dead at initialisation"),
-    "parameters": Metric("count", None, "trained numbers that this run owns"),
-    "seconds": Metric("seconds", None, "wall clock of the run's cohort, divided by its runs"),
-}
 
 
 @dataclass(frozen=True)
@@ -132,69 +94,3 @@ def _check_numbers(part: str, content: Mapping[str, Any]) -> None:
     for name, value in content.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise ValueError(f"'{part}.{name}' in result.json is no number: {value!r}")
-
-
-@dataclass(frozen=True)
-class Started:
-    """A worker took up a cohort.
-
-    Args:
-        cohort: The runs.
-        refused: Why the state that came with it is not used, so that it starts from the beginning; empty if it is.
-    """
-
-    cohort: Cohort
-    refused: str = ""
-
-
-@dataclass(frozen=True)
-class EpochDone:
-    """An epoch of a cohort ended.
-
-    Args:
-        cohort: The runs.
-        rows: A row of ``metrics.jsonl`` for each of the runs, in their order; None for one that diverged before.
-    """
-
-    cohort: Cohort
-    rows: Sequence[Mapping[str, Any] | None]
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A cohort in training can be taken up again from here.
-
-    Args:
-        cohort: The runs.
-        state: What ``Cohort.state`` is to be for that.
-    """
-
-    cohort: Cohort
-    state: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A run ended and this is its record."""
-
-    record: RunRecord
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A cohort ended with an error.
-
-    Args:
-        cohort: The runs that have no result.
-        message: One line for the reader.
-        traceback: The whole story, for ``error.txt``.
-        usage: Whether the user can mend it (then the whole command ends with exit code 2).
-    """
-
-    cohort: Cohort
-    message: str
-    traceback: str
-    usage: bool = False
-
-
-Event = Started | EpochDone | Saved | Finished | Failed

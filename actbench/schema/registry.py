@@ -29,7 +29,7 @@ TABLES = {
     "weight_inits": "actbench.nn.initializers:WEIGHT_INITS",
     "optimizers": "actbench.nn.optimizers:OPTIMIZERS",
     "schedules": "actbench.nn.schedules:SCHEDULES",
-    "metrics": "actbench.schema.record:METRICS",
+    "metrics": "actbench.schema.metrics:METRICS",
 }
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from actbench.errors import ResultsError
 from actbench.schema.checkpoint_header import LONGEST, Heading, Unusable, name_of, opened
-from actbench.schema.spec import Cohort, RunSpec
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
 from actbench.system.files import clear_unfinished, unfinished, write_atomically, writing
 
 _log = logging.getLogger("actbench.storage.checkpoints")

@@ -15,7 +15,8 @@ from actbench.health.units.gradients import first_to_last
 from actbench.health.units.outcome import collapse_in_words, is_collapsed
 from actbench.health.units.probe import UnitHealth
 from actbench.nn import cpu_linear
-from actbench.schema.record import FIRST_LOOK, METRICS, Outcome, RunRecord
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import FIRST_LOOK, Outcome, RunRecord
 from actbench.system import cancellation, environment
 from actbench.training.evaluation import Tally, evaluate, measure_gradients, measure_health
 from actbench.training.state import Session

@@ -12,8 +12,8 @@ import torch
 from actbench.errors import ActbenchError, UsageError
 from actbench.nn import cpu_library
 from actbench.schema.checkpoint_header import Unusable
-from actbench.schema.record import EpochDone, Event, Failed, Finished, Saved, Started
-from actbench.schema.spec import Cadence, Cohort, Runtime
+from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.runtime import Cadence, Cohort, Runtime
 from actbench.system import cancellation
 from actbench.system.cancellation import Stopped
 from actbench.training import numerics

@@ -17,7 +17,8 @@ from actbench.nn.models import Model, build
 from actbench.nn.optimizers import set_rate
 from actbench.nn.schedules import Constant
 from actbench.schema.components import Component, resolve
-from actbench.schema.spec import Cohort, RunSpec, Runtime, canonical_json
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec, canonical_json
 from actbench.system import cancellation, devices
 from actbench.training.batches import Images, Shuffled, to_device
 from actbench.training.evaluation import Tally

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actbench.schema.record import METRICS
+from actbench.schema.metrics import METRICS
 
 MINUS = "−"
 POINTS = {"fraction": "points"}

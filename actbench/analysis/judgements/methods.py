@@ -11,7 +11,8 @@ from actbench.analysis.statistics import FEWEST
 from actbench.analysis.table.extras import REACH_METRIC
 from actbench.analysis.table.factors import show, show_all
 from actbench.analysis.table.result import Comparison, Family, is_bounded
-from actbench.schema.record import METRICS, RunRecord
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import RunRecord
 from actbench.schema.spec import canonical_json
 
 ADJUSTMENTS = {"Holm": "Holm's (1979) method", "max-T": "the step-down max-T method (Westfall and Young, 1993)"}

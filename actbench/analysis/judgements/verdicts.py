@@ -13,7 +13,8 @@ from actbench.analysis.judgements.formatting import number, p_value, short, sign
 from actbench.analysis.statistics import FEWEST, is_equivalent, seeds_needed
 from actbench.analysis.table.factors import named, show
 from actbench.analysis.table.result import Comparison, Contrast, Interaction, Row, Value
-from actbench.schema.record import METRICS, RunRecord
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import RunRecord
 
 MOST_SEEDS = 200
 """No command is offered that would train more seeds than this."""

@@ -9,7 +9,7 @@ from actbench.analysis.judgements.formatting import unit_of_difference
 from actbench.analysis.reports import _text
 from actbench.analysis.table.factors import show, show_all
 from actbench.analysis.table.result import DEAD, Comparison, Row, is_bounded
-from actbench.schema.record import METRICS
+from actbench.schema.metrics import METRICS
 
 Tone = str
 """``good``, ``bad`` or empty: how a cell may be coloured."""

@@ -10,7 +10,7 @@ from actbench.analysis.statistics import Interval
 from actbench.analysis.table.extras import REACH_METRIC, Reach
 from actbench.analysis.table.result import Contrast, Expectation, Row, is_bounded
 from actbench.config import hypotheses
-from actbench.schema.record import METRICS
+from actbench.schema.metrics import METRICS
 
 NOTHING = "–"
 """Stands where there is no number."""

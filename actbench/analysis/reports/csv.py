@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from actbench.analysis.table.result import Comparison, Comparisons, Row
-from actbench.schema.record import METRICS, OUTCOMES
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import OUTCOMES
 
 MEAN = ("mean", "low", "high", "sd", "min", "max", "n")
 VERSUS = ("difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins", "pairing_gain", "significant")

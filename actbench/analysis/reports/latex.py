@@ -10,7 +10,7 @@ from actbench.analysis.reports import _pairs
 from actbench.analysis.reports._layout import Column, caption, columns
 from actbench.analysis.table.extras import Pairs
 from actbench.analysis.table.result import Comparison, Comparisons
-from actbench.schema.record import METRICS
+from actbench.schema.metrics import METRICS
 
 SPELLED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",

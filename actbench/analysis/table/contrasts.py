@@ -21,7 +21,7 @@ from actbench.analysis.statistics import (
 from actbench.analysis.table.baselines import counterpart
 from actbench.analysis.table.grouping import Group
 from actbench.analysis.table.result import Contrast, Family, Interaction, Value, is_bounded
-from actbench.schema.record import METRICS
+from actbench.schema.metrics import METRICS
 
 Values = Mapping[int, float]
 """Seed -> value."""

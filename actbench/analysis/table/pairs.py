@@ -13,7 +13,7 @@ from actbench.analysis.table.extras import Pairs, RowPair
 from actbench.analysis.table.grouping import Group, Table
 from actbench.analysis.table.result import Comparison
 from actbench.errors import UsageError
-from actbench.schema.record import METRICS
+from actbench.schema.metrics import METRICS
 
 MOST_PAIRS = 20_000
 """Those of 200 rows take seconds; nobody reads more."""

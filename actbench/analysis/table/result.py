@@ -8,7 +8,7 @@ from typing import Any
 
 from actbench.analysis.statistics import Difference, Interval
 from actbench.analysis.table.extras import Pairs, Reach, difference_numbers
-from actbench.schema.record import METRICS
+from actbench.schema.metrics import METRICS
 
 SCHEMA = 1
 """Version of ``compare --format json``."""

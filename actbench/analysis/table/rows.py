@@ -11,7 +11,8 @@ from actbench.analysis.table.against import is_new
 from actbench.analysis.table.contrasts import tied_with_best
 from actbench.analysis.table.grouping import Group
 from actbench.analysis.table.result import DEAD, Contrast, Row, Value, is_bounded
-from actbench.schema.record import METRICS, OUTCOMES
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import OUTCOMES
 
 CONTEXT_METRICS = (DEAD, "parameters", "seconds")
 """Carried by every row beside the metrics asked for."""

@@ -11,7 +11,7 @@ from actbench.analysis.table.grouping import Filter, Group, Run, Table, by_seed,
 from actbench.analysis.table.result import Tuned, Value
 from actbench.config.design import untunable
 from actbench.errors import UsageError
-from actbench.schema.record import METRICS
+from actbench.schema.metrics import METRICS
 
 UNFIT = ("diverged", "failed")
 """One such run and its setting is not picked: the mean of the seeds that survived flatters it."""

@@ -14,8 +14,10 @@ from actbench.errors import ActbenchError
 from actbench.nn.initializers import Initializer
 from actbench.nn.models import build
 from actbench.nn.rng import stream
-from actbench.schema.record import Failed, Finished, RunRecord
-from actbench.schema.spec import Cohort, RunSpec, Runtime, canonical_json
+from actbench.schema.events import Failed, Finished
+from actbench.schema.record import RunRecord
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec, canonical_json
 from actbench.training.loop import run_cohort
 
 HIDDEN, CLASSES, BATCH, EPOCHS, RATE = (24, 16), 10, 32, 3, 0.05

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import ClassVar, Protocol, Self
 
 from actbench.schema import registry
-from actbench.schema.record import Event
-from actbench.schema.spec import Cohort, Runtime
+from actbench.schema.events import Event
+from actbench.schema.runtime import Cohort, Runtime
 
 
 @dataclass(frozen=True)

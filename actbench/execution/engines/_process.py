@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from actbench.execution.engines import Work
-from actbench.schema.record import Event, Failed, Finished
-from actbench.schema.spec import Cohort, RunSpec
+from actbench.schema.events import Event, Failed, Finished
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
 from actbench.system.devices import WORKER
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from actbench.execution.engines import Work
 from actbench.execution.engines.pool import BEAT, DONE, STOP, TELL_WHERE, TO_THE_PARENT
-from actbench.schema.spec import Cohort
+from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
 
 Tasks = queue.SimpleQueue[tuple[Work, Cohort]]

@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from actbench.execution.engines import Work
-from actbench.schema.record import Event
-from actbench.schema.spec import Cohort
+from actbench.schema.events import Event
+from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
 
 

@@ -28,8 +28,8 @@ from typing import ClassVar, Self
 from actbench.errors import WorkerLostError
 from actbench.execution.engines import Work
 from actbench.execution.engines._process import Worker, start
-from actbench.schema.record import Event, Failed
-from actbench.schema.spec import Cohort
+from actbench.schema.events import Event, Failed
+from actbench.schema.runtime import Cohort
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Read by the numerical libraries when they load, so they are set before the worker starts."""

@@ -1,0 +1,45 @@
+"""The metrics that a run reports: unit, direction and meaning of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a run reports.
+
+    Args:
+        unit: ``fraction`` (stored 0 … 1, shown as percent), ``nats``, ``seconds``, ``count`` or ``ratio``.
+        higher_is_better: None where neither direction is better.
+        text: What it measures, one line.
+    """
+
+    unit: str
+    higher_is_better: bool | None
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As written to ``result.json``."""
+        return {"unit": self.unit, "higher_is_better": self.higher_is_better}
+
+
+METRICS: dict[str, Metric] = {
+    "test.accuracy": Metric("fraction", True, "correct test examples, last epoch"),
+    "test.loss": Metric("nats", False, "mean cross-entropy on the test set, last epoch"),
+    "val.accuracy": Metric("fraction", True, "correct validation examples, last epoch"),
+    "val.loss": Metric("nats", False, "mean cross-entropy on validation examples, last epoch"),
+    "train.accuracy": Metric("fraction", True, "correct training examples, averaged over the last epoch's steps"),
+    "train.loss": Metric("nats", False, "mean cross-entropy over the last epoch's steps"),
+    "health.dead_fraction": Metric("fraction", False, "hidden units that no gradient reaches on the probe"),
+    "health.constant_fraction": Metric("fraction", False, "hidden units whose output does not vary on the probe"),
+    "health.inert_fraction": Metric("fraction", False, "hidden units that are dead or constant"),
+    "health.sparsity": Metric("fraction", None, "zeros among the hidden outputs on the probe"),
+    "health.saturation": Metric("fraction", None, "hidden outputs at a slope at or below dead_slope"),
+    "health.worst_layer_dead_fraction": Metric("fraction", False, "dead units in the layer that has most of them"),
+    "health.gradient_ratio": Metric("ratio", None, "gradient norm at the first hidden layer's z over the last one's"),
+    "health.born_dead_fraction": Metric("fraction", False, "hidden units dead at initialisation"),
+    "parameters": Metric("count", None, "trained numbers that this run owns"),
+    "seconds": Metric("seconds", None, "wall clock of the run's cohort, divided by its runs"),
+}
