@@ -16,11 +16,11 @@ from actbench.analysis.table.against import asked, is_new, joined
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
 from actbench.analysis.table.extras import Extras
-from actbench.analysis.table.factors import cell, check_keys, context
+from actbench.analysis.table.factors import Value, cell, check_keys, context
 from actbench.analysis.table.grouping import Filter, Table, matched, tables
 from actbench.analysis.table.pairs import all_pairs
 from actbench.analysis.table.reach import with_reach
-from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family, Value, is_bounded
+from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family, is_bounded
 from actbench.analysis.table.rows import best_first, rows_of
 from actbench.errors import ResultsError, UnknownNameError, UsageError
 from actbench.schema import registry

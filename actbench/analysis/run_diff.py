@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actbench.analysis.table.factors import cell
-from actbench.analysis.table.result import Value
+from actbench.analysis.table.factors import Value, cell
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from actbench.analysis.judgements.evidence import Evidence, weigh
-from actbench.analysis.table.factors import CONTEXT, fitting, named
+from actbench.analysis.table.factors import CONTEXT, Value, fitting, named
 from actbench.analysis.table.grouping import Run, by_seed, fits, grouped
-from actbench.analysis.table.result import Expectation, Value
+from actbench.analysis.table.result import Expectation
 from actbench.config.hypotheses import Bound, Ordering, Settings, expectation
 from actbench.errors import UsageError
 

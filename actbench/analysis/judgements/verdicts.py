@@ -11,8 +11,8 @@ from pathlib import PurePath
 
 from actbench.analysis.judgements.formatting import number, p_value, short, signed, unit_of_difference
 from actbench.analysis.statistics import FEWEST, is_equivalent, seeds_needed
-from actbench.analysis.table.factors import named, show
-from actbench.analysis.table.result import Comparison, Contrast, Interaction, Row, Value
+from actbench.analysis.table.factors import Value, named, show
+from actbench.analysis.table.result import Comparison, Contrast, Interaction, Row
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from actbench.analysis.table.factors import cell
+from actbench.analysis.table.factors import Value, cell
 from actbench.analysis.table.grouping import Run
-from actbench.analysis.table.result import Value
 from actbench.errors import ResultsError, UsageError
 from actbench.schema.record import RunRecord
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from actbench.analysis.table.factors import fitting, show_all
+from actbench.analysis.table.factors import Value, fitting, show_all
 from actbench.analysis.table.grouping import Group
-from actbench.analysis.table.result import Value
 from actbench.errors import UsageError
 
 DEFAULT: Mapping[str, Value] = {"activation": "relu", "bias_init": 0.0}

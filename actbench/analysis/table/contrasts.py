@@ -19,8 +19,9 @@ from actbench.analysis.statistics import (
     paired_difference,
 )
 from actbench.analysis.table.baselines import counterpart
+from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group
-from actbench.analysis.table.result import Contrast, Family, Interaction, Value, is_bounded
+from actbench.analysis.table.result import Contrast, Family, Interaction, is_bounded
 from actbench.schema.metrics import METRICS
 
 Values = Mapping[int, float]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from actbench.analysis.statistics import Difference
 
 if TYPE_CHECKING:
-    from actbench.analysis.table.result import Value
+    from actbench.analysis.table.factors import Value
 
 REACH_METRIC = "val.accuracy"
 """How fast a run learns is judged on validation examples, the only ones that are looked at after every epoch."""

@@ -188,3 +188,7 @@ def _same(given: Any, value: Value) -> bool:
         return float(given) == value
     except (TypeError, ValueError):
         return False
+
+
+Value = str | int | float | bool | None
+"""A factor's value: a component's label, or the plain setting."""

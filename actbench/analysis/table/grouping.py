@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from actbench.analysis.table.factors import Cell, check_keys, context, distinct, fitting, varying
-from actbench.analysis.table.result import Tuned, Value
+from actbench.analysis.table.factors import Cell, Value, check_keys, context, distinct, fitting, varying
+from actbench.analysis.table.result import Tuned
 from actbench.schema.record import RunRecord
 
 Run = tuple[RunRecord, Cell]

@@ -8,13 +8,12 @@ from typing import Any
 
 from actbench.analysis.statistics import Difference, Interval
 from actbench.analysis.table.extras import Pairs, Reach, difference_numbers
+from actbench.analysis.table.factors import Value
 from actbench.schema.metrics import METRICS
 
 SCHEMA = 1
 """Version of ``compare --format json``."""
 
-Value = str | int | float | bool | None
-"""A factor's value: a component's label, or the plain setting."""
 
 DEAD = "health.dead_fraction"
 

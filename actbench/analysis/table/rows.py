@@ -9,8 +9,9 @@ from dataclasses import replace
 from actbench.analysis.statistics import Interval, mean_interval, wilson_interval
 from actbench.analysis.table.against import is_new
 from actbench.analysis.table.contrasts import tied_with_best
+from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group
-from actbench.analysis.table.result import DEAD, Contrast, Row, Value, is_bounded
+from actbench.analysis.table.result import DEAD, Contrast, Row, is_bounded
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import OUTCOMES
 

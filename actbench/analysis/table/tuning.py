@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from actbench.analysis.table.factors import Cell, check_keys, named, show, show_all
+from actbench.analysis.table.factors import Cell, Value, check_keys, named, show, show_all
 from actbench.analysis.table.grouping import Filter, Group, Run, Table, by_seed, fits, grouped
-from actbench.analysis.table.result import Tuned, Value
+from actbench.analysis.table.result import Tuned
 from actbench.config.design import untunable
 from actbench.errors import UsageError
 from actbench.schema.metrics import METRICS
