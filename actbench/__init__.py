@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from actbench.nn.activations import Activation
     from actbench.schema.record import RunRecord
     from actbench.schema.spec import RunSpec
-    from actbench.storage.store import read_results
+    from actbench.storage.reading import read_results
 
 __version__ = "0.1.0"
 
@@ -47,7 +47,7 @@ _HOMES = {
     "Study": "config",
     "compare": "analysis.compare",
     "measure_health": "health.modules.module",
-    "read_results": "storage.store",
+    "read_results": "storage.reading",
     "run": "execution.runner",
 }
 

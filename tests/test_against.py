@@ -5,7 +5,7 @@ from factories import ELU, RELU, SELU, cells, grid, only, record, row, smooth
 
 from actbench.analysis.compare import compare
 from actbench.errors import ResultsError, UsageError
-from actbench.storage.store import Records
+from actbench.storage.reading import Records
 
 
 def lowered(by):

@@ -54,7 +54,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def result(folder: Path) -> dict[str, Any]:
-    from actbench.storage.store import read_results
+    from actbench.storage.reading import read_results
 
     return {one.spec.run_id: numbers(one) for one in read_results(folder, curves=True)}
 

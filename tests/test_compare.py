@@ -15,7 +15,7 @@ from factories import ELU, RELU, SELU, cells, grid, only, record, row, save, smo
 from actbench.analysis.compare import compare
 from actbench.analysis.table.factors import show_all
 from actbench.errors import ResultsError
-from actbench.storage.store import Records, read_results
+from actbench.storage.reading import Records, read_results
 
 
 def test_the_json_has_the_documented_shape():

@@ -7,7 +7,7 @@ from actbench.analysis.compare import compare
 from actbench.analysis.table.factors import cell, fitting
 from actbench.errors import ActbenchError, UnknownNameError, UsageError
 from actbench.schema.spec import RunSpec
-from actbench.storage.store import Records
+from actbench.storage.reading import Records
 
 
 @pytest.mark.parametrize("given", [0, 0.0, "0", "0.0", "0e0"])

@@ -8,7 +8,7 @@ from factories import ELU, RELU, cells, grid, record, smooth
 from pydantic import BaseModel, ConfigDict
 
 from actbench.analysis.compare import compare
-from actbench.storage.store import Records
+from actbench.storage.reading import Records
 
 Value = str | int | float | bool | None
 

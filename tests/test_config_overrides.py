@@ -13,7 +13,8 @@ from actbench.config import Study
 from actbench.config.overrides import pieces_of
 from actbench.errors import ConfigError
 from actbench.schema.spec import RunSpec
-from actbench.storage.store import Store, read_results
+from actbench.storage.reading import read_results
+from actbench.storage.store import Store
 
 BASE = """\
 study: base

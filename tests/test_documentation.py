@@ -104,7 +104,7 @@ def test_a_python_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_json_example_has_the_keys_of_a_real_comparison(tmp_path: Path) -> None:
     from actbench.analysis.compare import compare
-    from actbench.storage.store import read_results
+    from actbench.storage.reading import read_results
 
     cells = factories.cells({"relu": [0.9, 0.91, 0.93], "elu": [0.91, 0.93, 0.94]})
     real = compare(read_results(factories.save(tmp_path, cells))).to_dict()

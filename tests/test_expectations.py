@@ -11,7 +11,7 @@ from actbench.analysis.statistics import mean_interval
 from actbench.config import Study
 from actbench.config.hypotheses import Bound, Change, Ordering, expectation, gate
 from actbench.errors import ConfigError, UsageError
-from actbench.storage.store import Records
+from actbench.storage.reading import Records
 
 ACCURACY = {"relu": [0.950, 0.951, 0.949, 0.952], "elu": [0.958, 0.960, 0.957, 0.961]}
 

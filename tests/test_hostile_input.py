@@ -232,7 +232,7 @@ def test_the_arrays_of_the_cache_are_never_unpickled(tmp_path: Path, monkeypatch
 
 
 def test_a_result_that_claims_to_be_anything_is_data(tmp_path: Path) -> None:
-    from actbench.storage.store import read_results
+    from actbench.storage.reading import read_results
 
     run = tmp_path / "s" / "runs" / "r"
     run.mkdir(parents=True)

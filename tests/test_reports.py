@@ -12,7 +12,7 @@ from actbench.analysis.compare import compare
 from actbench.analysis.reports import _text
 from actbench.analysis.statistics import Interval
 from actbench.schema import registry
-from actbench.storage.store import Records
+from actbench.storage.reading import Records
 
 RELU = [0.90, 0.91, 0.92]
 ELU = [0.912, 0.918, 0.933]

@@ -11,7 +11,8 @@ from factories import cells, record, save
 
 from actbench.errors import ResultsError, UsageError
 from actbench.schema.spec import RunSpec
-from actbench.storage.store import Store, find_run, read_results
+from actbench.storage.reading import find_run, read_results
+from actbench.storage.store import Store
 
 
 def run_folder(root, one):

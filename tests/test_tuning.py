@@ -17,7 +17,7 @@ from actbench.analysis.table.tuning import edge_of, validation_metric
 from actbench.cli.compare import compare as compare_command
 from actbench.errors import UnknownNameError, UsageError
 from actbench.schema import registry
-from actbench.storage.store import Records
+from actbench.storage.reading import Records
 
 LR = "training.optimizer.lr"
 RATES = (0.01, 0.1, 1.0)

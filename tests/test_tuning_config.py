@@ -7,7 +7,7 @@ from test_tuning import LR, study
 from actbench.analysis.compare import compare
 from actbench.config import Study
 from actbench.errors import ConfigError
-from actbench.storage.store import read_results
+from actbench.storage.reading import read_results
 
 
 def test_the_stored_config_is_read_by_compare(tmp_path):

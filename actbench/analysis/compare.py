@@ -26,7 +26,7 @@ from actbench.errors import ResultsError, UnknownNameError, UsageError
 from actbench.schema import registry
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
-from actbench.storage.store import Records
+from actbench.storage.reading import Records
 
 DEFAULT_METRIC = "test.accuracy"
 DEFAULT_DELTA = 0.1

@@ -14,7 +14,7 @@ from actbench.cli.output import listed, pairs, stdout
 if TYPE_CHECKING:
     from actbench.analysis.reports import Report
     from actbench.analysis.table.result import Comparisons
-    from actbench.storage.store import Records
+    from actbench.storage.reading import Records
 
 GATES_VARIABLE = "ACTBENCH_COMPARE_FAIL_IF"
 """Its gates stand between semicolons. Typer would split it at spaces, which every gate has."""
@@ -112,7 +112,7 @@ def _records(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[R
     Two paths that hold the same runs of a study are its old and its new results (BASE NEW): pooling them would only
     find those runs twice.
     """
-    from actbench.storage.store import read_results
+    from actbench.storage.reading import read_results
 
     if not against and len(paths) == 2:
         base, new = (read_results(path, curves=curves) for path in paths)

@@ -26,7 +26,7 @@ def diff(
     from actbench.analysis.reports.table import console_for
     from actbench.analysis.run_diff import differences
     from actbench.cli.output import as_json, stdout
-    from actbench.storage.store import find_run
+    from actbench.storage.reading import find_run
 
     found = differences(find_run(results, first), find_run(results, second))
     if json:

@@ -83,7 +83,7 @@ def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, 
 def _run(results: Path, name: str) -> RunRecord:
     from actbench.errors import UsageError
     from actbench.schema import registry
-    from actbench.storage.store import find_run
+    from actbench.storage.reading import find_run
 
     try:
         return find_run(results, name)

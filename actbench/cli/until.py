@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from actbench.analysis.sequential import Condition, Look
     from actbench.config import Study
     from actbench.execution.runner import Runner
-    from actbench.storage.store import Records
+    from actbench.storage.reading import Records
 
 
 Train = Callable[["Runner"], Counter[str]]
@@ -113,7 +113,7 @@ def run_until(growth: Growth, runner: Runner, larger: Callable[[list[int]], Runn
 
 def _records(runner: Runner) -> Records:
     """The study's own runs, whatever else lies in its folder, with what its config says about comparing."""
-    from actbench.storage.store import read_results
+    from actbench.storage.reading import read_results
 
     wanted = {spec.digest for spec in runner.specs}
     found = read_results(runner.store.folder)

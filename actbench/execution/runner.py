@@ -25,7 +25,8 @@ from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.locks import CLAIM, Claims, holder
-from actbench.storage.store import Store, read_results
+from actbench.storage.reading import read_results
+from actbench.storage.store import Store
 from actbench.system import devices, environment
 
 Retry = Literal["failed", "none", "all"]

@@ -13,22 +13,16 @@ Nothing in it depends on where the folder lies, so it can be copied and archived
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
-from actbench.errors import ResultsError, UsageError
-from actbench.schema import registry
+from actbench.errors import ResultsError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.result_header import schema_and_outcome
-from actbench.storage.study_settings import comparison_settings, reason
-from actbench.system.files import clear_unfinished, json_text, parsed, read_json, write_atomically, writing
-
-_log = logging.getLogger("actbench.storage.store")
+from actbench.system.files import clear_unfinished, json_text, write_atomically, writing
 
 
 class Store:
@@ -138,161 +132,3 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "spec.json", json_text(spec.to_json(), indent=2))
         write_atomically(folder / "error.txt", f"{message}\n\n{traceback}")
-
-
-@dataclass(frozen=True)
-class Records(Sequence[RunRecord]):
-    """The runs that were read, sorted by study, seed and run id.
-
-    Args:
-        runs: The records.
-        warnings: What was skipped and why, one sentence each.
-        settings: Study -> ``baseline`` and ``metric`` of its config's ``compare`` section and its ``expect``, as far as
-            it has them.
-    """
-
-    runs: tuple[RunRecord, ...]
-    warnings: tuple[str, ...] = ()
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.runs)
-
-    @overload
-    def __getitem__(self, index: int) -> RunRecord: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[RunRecord]: ...
-    def __getitem__(self, index: int | slice) -> RunRecord | Sequence[RunRecord]:
-        return self.runs[index]
-
-
-def read_results(*paths: Path | str, curves: bool = False) -> Records:
-    """Every finished or failed run below the paths.
-
-    A run that can't be read is skipped with a warning that names its file; runs still under way are counted in one.
-
-    Args:
-        paths: Results folders, study folders or run folders, in any mixture; a run reached twice counts once.
-        curves: Whether to read the per-epoch rows too.
-
-    Raises:
-        ResultsError: When a path does not exist or no run is found.
-    """
-    folders = dict.fromkeys(run for path in paths for run in _run_folders(Path(path)))
-    found: list[tuple[str, int, str, RunRecord]] = []
-    warnings: list[str] = []
-    unfinished: dict[str, int] = {}
-    for folder in folders:
-        study = _study_of(folder)
-        try:
-            record = _read_run(folder, warnings, curves=curves)
-        except (OSError, ValueError) as error:
-            warnings.append(f"{study}/runs/{folder.name}: skipped, {reason(error)}")
-            continue
-        if record is None:
-            unfinished[study] = unfinished.get(study, 0) + 1
-        else:
-            found.append((study, record.spec.seed, folder.name, replace(record, study=study)))
-    if not folders:
-        raise ResultsError(f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written")
-    found.sort(key=lambda entry: entry[:3])
-    warnings += [f"{study}: unfinished runs, left out: {count}" for study, count in unfinished.items()]
-    settings = {
-        folder: comparison_settings(folder, warnings) for folder in dict.fromkeys(run.parent.parent for run in folders)
-    }
-    by_study = {folder.resolve().name: section for folder, section in settings.items()}
-    return Records(tuple(entry[3] for entry in found), tuple(sorted(warnings)), by_study)
-
-
-def find_run(root: Path | str, text: str) -> RunRecord:
-    """The one run, with its curve, that a user's words point to; a torn curve is logged as a warning.
-
-    Args:
-        root: The results folder to search.
-        text: A run folder's path, a run id, its first letters, or the eight digits it ends with.
-
-    Raises:
-        UsageError: When no run or more than one fits, or the run has neither finished nor failed.
-        ResultsError: When its files can't be read.
-    """
-    folder, warnings = _pointed_to(Path(root), text), list[str]()
-    try:
-        record = _read_run(folder, warnings, curves=True)
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"can't read run {_study_of(folder)}/runs/{folder.name}: {reason(error)}") from error
-    for warning in warnings:
-        _log.warning("%s", warning)
-    if record is None:
-        raise UsageError(f"run {folder.name} has not finished: `actbench run` resumes it")
-    return replace(record, study=_study_of(folder))
-
-
-def _study_of(run: Path) -> str:
-    return run.parent.parent.resolve().name
-
-
-def _run_folders(path: Path) -> Iterator[Path]:
-    """The run folders at or below a path; files and folders that are no run are passed by."""
-    if not path.is_dir():
-        raise ResultsError(f"no results at {path}: {'not a folder' if path.exists() else 'it does not exist'}")
-    path = path.resolve()
-    if (path / "spec.json").is_file():
-        yield path
-        return
-    for study in (path, *_subfolders(path)):
-        yield from (run for run in _subfolders(study / "runs") if (run / "spec.json").is_file())
-
-
-def _subfolders(path: Path) -> Iterable[Path]:
-    try:
-        with os.scandir(path) as entries:
-            return sorted(Path(entry.path) for entry in entries if entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-
-
-def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord | None:
-    """One run's record; None while it is under way."""
-    rows = _read_curve(folder, warnings) if curves else []
-    try:
-        content = read_json(folder / "result.json")
-        return RunRecord.from_json(content, rows)
-    except FileNotFoundError:
-        pass
-    try:
-        message = (folder / "error.txt").read_text(encoding="utf-8").partition("\n")[0]
-    except FileNotFoundError:
-        return None
-    return RunRecord(RunSpec.model_validate(read_json(folder / "spec.json")), "failed", rows, message=message)
-
-
-def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:
-    """The rows of ``metrics.jsonl`` up to the first that is torn: the process may have died while writing it."""
-    try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
-    rows: list[Mapping[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(parsed(line))
-        except ValueError:
-            warnings.append(f"{_study_of(folder)}/runs/{folder.name}/metrics.jsonl: line {number} is torn and ignored")
-            break
-    return rows
-
-
-def _pointed_to(root: Path, text: str) -> Path:
-    if (Path(text) / "spec.json").is_file():
-        return Path(text).resolve()
-    runs = list(_run_folders(root))
-    for fits in (text.__eq__, lambda name: name.endswith(f"-{text}"), lambda name: name.startswith(text)):
-        found = [run for run in runs if fits(run.name)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            several = ", ".join(f"{_study_of(run)}/runs/{run.name}" for run in found[:5])
-            raise UsageError(f"'{text}' fits {len(found)} runs: {several}{' …' if len(found) > 5 else ''}")
-    near = registry.nearest(text, [run.name for run in runs])
-    hint = f"did you mean '{near}'?" if near else "`actbench compare` and the folder's runs/ show what there is"
-    raise UsageError(f"no run '{text}' in {root} — {hint}")

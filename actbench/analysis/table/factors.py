@@ -7,13 +7,15 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from actbench.analysis.table.result import Value
 from actbench.config.keys import component_kind
 from actbench.errors import UnknownNameError, UsageError
 from actbench.schema import registry
 from actbench.schema.components import Component, Options, resolve
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
+
+Value = str | int | float | bool | None
+"""A factor's value: a component's label, or the plain setting."""
 
 Cell = dict[str, Value]
 
@@ -188,7 +190,3 @@ def _same(given: Any, value: Value) -> bool:
         return float(given) == value
     except (TypeError, ValueError):
         return False
-
-
-Value = str | int | float | bool | None
-"""A factor's value: a component's label, or the plain setting."""
