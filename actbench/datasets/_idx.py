@@ -21,7 +21,7 @@ from actbench.datasets._source import Source, numbered_classes
 from actbench.errors import DatasetError
 
 if TYPE_CHECKING:
-    from actbench.datasets import Images
+    from actbench.datasets._data import Images
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 UNSIGNED_BYTE = 0x08

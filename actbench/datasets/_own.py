@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from actbench.datasets import Data, DatasetOptions, _split
+from actbench.datasets import _split
+from actbench.datasets._data import Data, DatasetOptions
 from actbench.datasets._source import ARRAYS, Source, check_part, check_same_shape, checked, numbered_classes
 from actbench.errors import DatasetError
 from actbench.schema import components, registry
 from actbench.schema.components import Component
 
 if TYPE_CHECKING:
-    from actbench.datasets import Labels
+    from actbench.datasets._data import Labels
 
 
 def load(component: Component, folder: Path) -> Data:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from actbench.errors import DatasetError
 
 if TYPE_CHECKING:
-    from actbench.datasets import Images, Labels
+    from actbench.datasets._data import Images, Labels
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 

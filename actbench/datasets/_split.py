@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from actbench.datasets import Data, DatasetOptions
+from actbench.datasets._data import Data, DatasetOptions
 from actbench.datasets._source import Source
 from actbench.errors import DatasetError
 
 if TYPE_CHECKING:
-    from actbench.datasets import Images, Labels
+    from actbench.datasets._data import Images, Labels
 
 SEED = int.from_bytes(hashlib.sha256(b"0/data.split").digest()[:8], "big")
 HELD_OUT = 0.2

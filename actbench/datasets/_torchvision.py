@@ -25,7 +25,7 @@ from actbench.datasets._source import Source
 from actbench.errors import DatasetError
 
 if TYPE_CHECKING:
-    from actbench.datasets import Images
+    from actbench.datasets._data import Images
 
 TIMEOUT = 20.0
 """Seconds without an answer after which a server counts as unreachable; the system's own limit is minutes."""

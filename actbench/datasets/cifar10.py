@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actbench.datasets import Data, DatasetOptions
+from actbench.datasets._data import Data, DatasetOptions
 
 BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
 FILES = tuple(f"cifar-10-batches-py/{batch}" for batch in BATCHES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actbench.datasets import Data, DatasetOptions
+from actbench.datasets._data import Data, DatasetOptions
 
 FILES = tuple(f"cifar-100-python/{batch}" for batch in ("train", "test", "meta"))
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from actbench.datasets import Data, DatasetOptions, _idx
+from actbench.datasets import _idx
 from actbench.datasets._cache import cached, stamps
+from actbench.datasets._data import Data, DatasetOptions
 from actbench.datasets._split import split
 from actbench.errors import DatasetError
 

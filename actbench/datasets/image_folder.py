@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from actbench.datasets import Data, DatasetOptions
 from actbench.datasets._cache import cached
+from actbench.datasets._data import Data, DatasetOptions
 from actbench.datasets._source import Source
 from actbench.datasets._split import split
 from actbench.errors import DatasetError
 
 if TYPE_CHECKING:
-    from actbench.datasets import Images, Labels
+    from actbench.datasets._data import Images, Labels
 
 BLOCK = 256
 """Files that one task of the thread pool decodes: enough to make a task's overhead small."""

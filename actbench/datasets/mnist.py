@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actbench.datasets import Data, DatasetOptions
+from actbench.datasets._data import Data, DatasetOptions
 
 
 class MNIST(DatasetOptions):

@@ -6,7 +6,7 @@ import importlib.metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actbench.datasets import Data, DatasetOptions
+from actbench.datasets._data import Data, DatasetOptions
 
 if TYPE_CHECKING:
     from actbench.datasets._source import Source
