@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from actbench._version import __version__
+
 if TYPE_CHECKING:
     from actbench.analysis.compare import compare
     from actbench.analysis.table.result import Comparisons
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from actbench.schema.spec import RunSpec
     from actbench.storage.reading import read_results
 
-__version__ = "0.1.0"
-
 __all__ = [
     "Activation",
     "Comparisons",
@@ -31,6 +31,7 @@ __all__ = [
     "RunRecord",
     "RunSpec",
     "Study",
+    "__version__",
     "compare",
     "measure_health",
     "read_results",
@@ -63,4 +64,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """The public names, for completion."""
-    return sorted([*__all__, "__version__"])
+    return sorted(__all__)

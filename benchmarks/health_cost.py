@@ -21,6 +21,7 @@ from actbench.system.devices import processors
 from actbench.training.evaluation import measure_gradients, measure_health
 from actbench.training.loop import train_epoch
 from actbench.training.state import Session
+from actbench.training.steps.choice import Steps, steps_of
 
 
 def main() -> None:
@@ -37,7 +38,8 @@ def main() -> None:
     fields = {"dataset": arguments.dataset, "model": arguments.model}
     specs = tuple(RunSpec.model_validate(fields | {"activation": name}) for name in activations)
     session = Session.open(Cohort(specs), Runtime(device="cpu", data_folder=arguments.data_dir))
-    ratios = [_ratio(session, len(specs)) for _ in range(arguments.rounds + 1)][1:]  # the first one warms up
+    steps = steps_of(session, capture=True)
+    ratios = [_ratio(session, steps, len(specs)) for _ in range(arguments.rounds + 1)][1:]  # the first one warms up
     spread = f"[{min(ratios):.3f}, {max(ratios):.3f}]"
     print(f"{arguments.dataset} {arguments.model}, {len(specs)} runs, 1 thread of {processors()} processors")
     print(f"health / epoch: median {statistics.median(ratios):.3f} {spread}, n = {len(ratios)}")
@@ -48,9 +50,9 @@ def main() -> None:
         )
 
 
-def _ratio(session: Session, runs: int) -> float:
+def _ratio(session: Session, steps: Steps, runs: int) -> float:
     began = time.perf_counter()
-    train_epoch(session)
+    train_epoch(session, steps)
     middle = time.perf_counter()
     _measure(session, runs, session.cohort.shared.health)
     return (time.perf_counter() - middle) / (middle - began)

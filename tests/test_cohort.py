@@ -22,6 +22,7 @@ from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.training.loop import run_cohort, train_epoch
 from actbench.training.state import Session
+from actbench.training.steps.choice import steps_of
 
 CPU = Runtime(device="cpu", engine="inline")
 DIGITS = {"name": "digits", "train_size": 200, "test_size": 100}
@@ -197,7 +198,7 @@ def test_seeds_differ_in_weights_and_order() -> None:
 
 def test_what_a_run_lacks_stays_zero_and_is_not_counted() -> None:
     session = Session.open(Cohort((spec(bias_init=None), spec(bias_init=0.01), spec(activation="prelu"))), CPU)
-    train_epoch(session)
+    train_epoch(session, steps_of(session, capture=True))
     tensors = session.stack.tensors
     assert tensors["hidden.0.bias"][0].abs().sum() == 0
     assert tensors["hidden.0.bias"][1].abs().sum() > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
@@ -21,6 +21,7 @@ from actbench.training import numerics
 from actbench.training.loop import train_epoch
 from actbench.training.state import Session
 from actbench.training.steps.arena import ALIGNED, Scratch
+from actbench.training.steps.choice import Steps, steps_of
 from actbench.training.steps.eager import OrdinarySteps, take
 from actbench.training.steps.op_trace import Recorder
 from actbench.training.steps.replayed import RecordedSteps
@@ -28,21 +29,29 @@ from actbench.training.steps.replayed import RecordedSteps
 ODD = {"name": "mlp", "hidden": [7, 5]}
 
 
-def trained(runs: Sequence[RunSpec], epochs: int, *, capture: bool) -> Session:
-    """A session after so many epochs."""
-    session = Session.open(Cohort(tuple(runs)), replace(CPU, capture=capture))
+@dataclass(frozen=True)
+class Trained:
+    """A cohort after some epochs, and the steps that it took."""
+
+    session: Session
+    steps: Steps
+
+
+def trained(runs: Sequence[RunSpec], epochs: int, *, capture: bool) -> Trained:
+    session = Session.open(Cohort(tuple(runs)), CPU)
+    steps = steps_of(session, capture=capture)
     with numerics.plain("default"):
         for _ in range(epochs):
-            train_epoch(session)
-    return session
+            train_epoch(session, steps)
+    return Trained(session, steps)
 
 
-def assert_same(one: Session, other: Session) -> None:
+def assert_same(one: Trained, other: Trained) -> None:
     """Every tensor, every sum over the last epoch."""
-    for name, tensor in one.stack.tensors.items():
-        assert torch.equal(bits(tensor), bits(other.stack.tensors[name])), name
-    assert torch.equal(bits(one.tally.loss), bits(other.tally.loss))
-    assert torch.equal(one.tally.correct, other.tally.correct)
+    for name, tensor in one.session.stack.tensors.items():
+        assert torch.equal(bits(tensor), bits(other.session.stack.tensors[name])), name
+    assert torch.equal(bits(one.session.tally.loss), bits(other.session.tally.loss))
+    assert torch.equal(one.session.tally.correct, other.session.tally.correct)
 
 
 def bits(tensor: Tensor) -> Tensor:
@@ -63,11 +72,11 @@ def test_recorded_steps_give_every_activation_the_numbers_of_ordinary_ones(preci
     recorded, ordinary = (trained(runs, 10, capture=capture) for capture in (True, False))
     assert_same(recorded, ordinary)
     assert isinstance(recorded.steps, RecordedSteps)
-    assert recorded.steps.recorded == {32, len(recorded.images.train) % 32}
+    assert recorded.steps.recorded == {32, len(recorded.session.images.train) % 32}
     for index in range(0, len(runs), 7):
         alone = trained(runs[index : index + 1], 10, capture=True)
-        for name, tensor in alone.stack.tensors.items():
-            assert torch.equal(tensor[0], recorded.stack.tensors[name][index]), runs[index].activation.label
+        for name, tensor in alone.session.stack.tensors.items():
+            assert torch.equal(tensor[0], recorded.session.stack.tensors[name][index]), runs[index].activation.label
 
 
 CHANGES: list[dict[str, Any]] = [
@@ -101,10 +110,10 @@ def test_recorded_steps_give_a_mixed_cohort_the_numbers_of_ordinary_ones(
 
 @pytest.mark.parametrize("changes", [{"activation": "rrelu"}, {"model": {**ODD, "dropout": 0.3}}], ids=str)
 def test_steps_that_draw_random_numbers_are_never_recorded(changes: dict[str, Any]) -> None:
-    session = trained([spec(**changes), spec()] if "model" not in changes else [spec(**changes)], 3, capture=True)
-    assert isinstance(session.steps, RecordedSteps)
-    assert not session.steps.recorded
-    assert session.steps.together == 1
+    steps = trained([spec(**changes), spec()] if "model" not in changes else [spec(**changes)], 3, capture=True).steps
+    assert isinstance(steps, RecordedSteps)
+    assert not steps.recorded
+    assert steps.together == 1
 
 
 def test_several_steps_are_taken_together_only_where_they_stay_in_the_cache() -> None:
@@ -112,7 +121,7 @@ def test_several_steps_are_taken_together_only_where_they_stay_in_the_cache() ->
     wide = [spec(activation=name, model={"name": "mlp", "hidden": [2000, 2000]}) for name in ("relu", "tanh")]
     assert trained(runs, 2, capture=True).steps.together == 8
     assert trained(runs[:1], 2, capture=True).steps.together == 1
-    assert Session.open(Cohort(tuple(wide)), CPU).steps.together == 1
+    assert trained(wide, 0, capture=True).steps.together == 1
     large = trained(wide, 2, capture=True)
     assert large.steps.together == 1
     assert isinstance(large.steps, RecordedSteps)
@@ -126,7 +135,7 @@ def test_a_diverged_run_leaves_recorded_neighbours_alone() -> None:
     assert_same(recorded, ordinary)
     assert isinstance(recorded.steps, RecordedSteps)
     assert recorded.steps.recorded
-    assert recorded.stack.is_finite().tolist() == [False, True]
+    assert recorded.session.stack.is_finite().tolist() == [False, True]
 
 
 class Counted(TorchDispatchMode):
@@ -142,14 +151,13 @@ class Counted(TorchDispatchMode):
 
 
 def test_replayed_steps_allocate_only_their_results_and_make_few_calls() -> None:
-    session = Session.open(Cohort((spec(training={"batch_size": 20}),)), CPU)
-    for _ in range(2):
-        train_epoch(session)
+    done = trained([spec(training={"batch_size": 20})], 2, capture=True)
+    session, steps = done.session, done.steps
     x, labels = next(session.batches.epoch())
     with Counted() as ordinary:
         take(session, x, labels)
     with Counted() as recorded:
-        session.steps(session, [(x, labels)] * 8)
+        steps(session, [(x, labels)] * 8)
     assert recorded.names.count("aten.new_empty") == 2  # the losses and the logits of all eight
     assert not [name for name in recorded.names if "empty" in name and name != "aten.new_empty"]
     assert [name for name in ordinary.names if "empty" in name]
@@ -166,11 +174,11 @@ def test_replayed_steps_allocate_only_their_results_and_make_few_calls() -> None
     ids=str,
 )
 def test_what_a_user_wrote_is_never_recorded(changes: dict[str, Any], kind: type) -> None:
-    assert isinstance(Session.open(Cohort((spec(**changes),)), CPU).steps, kind)
+    assert isinstance(trained([spec(**changes)], 0, capture=True).steps, kind)
 
 
 def test_no_capture_means_ordinary_steps() -> None:
-    assert isinstance(Session.open(Cohort((spec(),)), replace(CPU, capture=False)).steps, OrdinarySteps)
+    assert isinstance(trained([spec()], 0, capture=False).steps, OrdinarySteps)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from test_cohort import CPU, numbers, records, spec
 
 from actbench.errors import DeviceError
 from actbench.nn import cpu_linear
-from actbench.nn.optimizers import set_rate
+from actbench.nn.optimizers import make_capturable, set_rate
 from actbench.schema.runtime import Cohort
 from actbench.system.devices import WORKER, of_this_worker
 from actbench.training import numerics
 from actbench.training.loop import train_epoch
 from actbench.training.state import Session
-from actbench.training.steps.cuda_graph import make_capturable
+from actbench.training.steps.choice import steps_of
 from actbench.training.steps.eager import take
 from actbench.training.steps.replayed import RecordedSteps
 
@@ -50,9 +50,10 @@ def test_the_momentum_of_a_unit_that_died_becomes_zero_rather_than_denormal() ->
 def test_a_step_allocates_no_new_gradients(model: dict[str, Any]) -> None:
     runs = (spec(model=model), spec(model=model, activation="prelu", bias_init=None))
     session = Session.open(Cohort(runs), CPU)
-    train_epoch(session)
+    steps = steps_of(session, capture=True)
+    train_epoch(session, steps)
     before = {name: tensor.grad for name, tensor in session.stack.trained.items()}
-    train_epoch(session)
+    train_epoch(session, steps)
     for name, tensor in session.stack.trained.items():
         assert tensor.grad is before[name]
         assert tensor.grad is session.stack.gradients[name]
@@ -87,7 +88,7 @@ def test_bfloat16_trains_on_float32_parameters_and_is_evaluated_in_float32() -> 
     session = Session.open(Cohort((spec(training={"precision": "bfloat16"}),)), CPU)
     seen: list[torch.dtype] = []
     with session.act.observed(lambda layer, z: seen.append(z.dtype)):
-        train_epoch(session)
+        train_epoch(session, steps_of(session, capture=True))
         session.forward(torch.zeros(1, 2, 1, 8, 8))
     assert {tensor.dtype for tensor in session.stack.tensors.values()} == {torch.float32}
     assert seen[0] == torch.bfloat16
@@ -148,10 +149,11 @@ def test_a_session_is_freed_as_soon_as_nobody_holds_it() -> None:
     gc.disable()
     try:
         session = Session.open(Cohort((spec(), spec(activation="tanh"))), CPU)
+        steps = steps_of(session, capture=True)
         for _ in range(3):
-            train_epoch(session)
-        assert isinstance(session.steps, RecordedSteps)
-        assert session.steps.recorded
+            train_epoch(session, steps)
+        assert isinstance(steps, RecordedSteps)
+        assert steps.recorded
         seen = weakref.ref(session)
         del session
         assert seen() is None

@@ -9,15 +9,11 @@ A dataset's options are checked without NumPy: what decodes and splits is import
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from actbench.datasets._data import Data, Dataset, DatasetOptions
 from actbench.errors import DatasetError
-from actbench.schema.components import Options
 
 if TYPE_CHECKING:
     from actbench.schema.components import Component

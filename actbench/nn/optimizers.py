@@ -15,6 +15,7 @@ from pydantic import Field, Strict, model_validator
 from actbench.schema.components import Options
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
     from torch.optim import Optimizer
 
@@ -188,6 +189,16 @@ def _norms(gradients: Sequence[Tensor]) -> Tensor:
     for share in squares:
         total += share
     return total.sqrt()
+
+
+def make_capturable(optimizers: Iterable[Optimizer], device: torch.device) -> None:
+    """Keep the learning rate and the step counts on the device, before the first step: a graph fixes all else."""
+    import torch
+
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
+        if "capturable" in group:
+            group["capturable"] = True
 
 
 def _groups(parameters: Mapping[str, Tensor], decayed: Collection[str], weight_decay: float) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actbench.errors import DeviceError
 
@@ -47,6 +47,23 @@ def of_this_worker(name: str) -> str:
     """The device that this process computes on: the workers of ``cuda`` take the GPUs in turn."""
     number = os.environ.get(WORKER)
     return name if name != "cuda" or number is None else f"cuda:{int(number) % count(name)}"
+
+
+def description(device: torch.device) -> dict[str, Any]:
+    """Describe what decides the last bits of a result: the library, its threads and the device.
+
+    Returns:
+        ``torch``, ``device``, ``device_name`` and ``threads``, as a record's environment holds them.
+    """
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "torch": str(torch.__version__),
+        "device": device.type,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def processors() -> int:

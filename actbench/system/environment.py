@@ -8,30 +8,14 @@ import subprocess
 import sys
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
-
-
-def of_worker(device: torch.device) -> dict[str, Any]:
-    """What decides the last bits: the library, its threads and the device."""
-    import torch
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return {
-        "torch": str(torch.__version__),
-        "device": device.type,
-        "device_name": name,
-        "threads": torch.get_num_threads(),
-    }
+from actbench._version import __version__
 
 
 @cache
 def of_command() -> dict[str, Any]:
     """What the command adds: versions, host system, argv, and the commit of the folder it was started in."""
-    from actbench import __version__
-
     return {
         "actbench": __version__,
         "python": platform.python_version(),

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from actbench.datasets import Data
 
 
+Batch = tuple[Tensor, Tensor]
+"""X (R, B, C, H, W) and labels (R, B)."""
+
+
 @dataclass(frozen=True)
 class Examples:
     """One part of a dataset.

@@ -17,7 +17,7 @@ from actbench.health.units.probe import UnitHealth
 from actbench.nn import cpu_linear
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import FIRST_LOOK, Outcome, RunRecord
-from actbench.system import cancellation, environment
+from actbench.system import cancellation, devices
 from actbench.training.evaluation import Tally, evaluate, measure_gradients, measure_health
 from actbench.training.state import Session
 
@@ -125,7 +125,7 @@ class Logbook:
             "seconds": seconds / self._runs,
             "training_seconds": session.seconds / self._runs,
         }
-        worker = environment.of_worker(session.device)
+        worker = devices.description(session.device)
         worker |= {"data": session.images.fingerprint, "products": cpu_linear.in_use()}
         for run, spec in enumerate(session.cohort.specs):
             outcome, message = self._outcome(run)

@@ -21,6 +21,7 @@ from actbench.training.checkpoint import Place, pack, restore
 from actbench.training.epoch_log import Logbook
 from actbench.training.evaluation import Tally
 from actbench.training.state import Session
+from actbench.training.steps.choice import Steps, steps_of
 
 
 def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
@@ -59,9 +60,9 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
         return
 
 
-def train_epoch(session: Session) -> Tally:
+def train_epoch(session: Session, steps: Steps) -> Tally:
     """One pass over the training examples, and the losses seen on the way; nothing here waits for the device."""
-    for _ in _steps(session, Place.at_the_start(session)):
+    for _ in _steps(session, steps, Place.at_the_start(session)):
         pass
     return session.tally
 
@@ -85,6 +86,7 @@ def _train(cohort: Cohort, runtime: Runtime, *, state: bytes | None = None, refu
     """
     yield Started(cohort, refused)
     session = Session.open(cohort, runtime)
+    steps = steps_of(session, capture=runtime.capture)
     cancellation.between_steps(may_stop=False)
     logbook = Logbook(session)
     place = Place.at_the_start(session)
@@ -93,7 +95,7 @@ def _train(cohort: Cohort, runtime: Runtime, *, state: bytes | None = None, refu
         for rows in logbook.told():
             yield EpochDone(cohort, rows)
     try:
-        yield from _epochs(session, logbook, place, runtime.checkpoint_every)
+        yield from _epochs(session, steps, logbook, place, runtime.checkpoint_every)
         records = logbook.records()
     except Stopped:
         if logbook.closed:
@@ -103,7 +105,7 @@ def _train(cohort: Cohort, runtime: Runtime, *, state: bytes | None = None, refu
         yield Finished(record)
 
 
-def _epochs(session: Session, logbook: Logbook, place: Place, every: Cadence) -> Iterator[Event]:
+def _epochs(session: Session, steps: Steps, logbook: Logbook, place: Place, every: Cadence) -> Iterator[Event]:
     """Train what is left; ``place`` is kept up to date.
 
     Raises:
@@ -113,7 +115,7 @@ def _epochs(session: Session, logbook: Logbook, place: Place, every: Cadence) ->
     if not logbook.closed:
         yield EpochDone(cohort, logbook.untrained())
     while logbook.closed <= epochs and not logbook.all_diverged:
-        for _ in _steps(session, place):
+        for _ in _steps(session, steps, place):
             if due.by_the_clock():
                 yield Saved(cohort, pack(session, logbook, place))
         yield EpochDone(cohort, logbook.epoch(session.tally))
@@ -122,7 +124,7 @@ def _epochs(session: Session, logbook: Logbook, place: Place, every: Cadence) ->
             yield Saved(cohort, pack(session, logbook, place))
 
 
-def _steps(session: Session, place: Place) -> Iterator[None]:
+def _steps(session: Session, steps: Steps, place: Place) -> Iterator[None]:
     """Take the steps left of an epoch, with a stop after some; at the end the tally holds the whole epoch's losses."""
     tally, act = session.tally, session.act
     if not place.steps:
@@ -131,8 +133,8 @@ def _steps(session: Session, place: Place) -> Iterator[None]:
     with numerics.tf32(allowed=session.cohort.shared.training.precision == "tf32"):
         batches = place.batches(session)
         began = time.perf_counter()
-        while together := list(islice(batches, session.steps.together)):
-            session.steps(session, together)
+        while together := list(islice(batches, steps.together)):
+            steps(session, together)
             session.seconds += time.perf_counter() - began
             tally.examples += sum(labels.shape[1] for _, labels in together)
             place.steps += len(together)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from actbench import datasets
 from actbench.errors import DeviceError, ModelError
 from actbench.nn.initializers import Initializer
 from actbench.nn.models import Model, build
-from actbench.nn.optimizers import set_rate
+from actbench.nn.optimizers import make_capturable, set_rate
 from actbench.nn.schedules import Constant
 from actbench.schema.components import Component, resolve
 from actbench.schema.runtime import Cohort, Runtime
@@ -24,8 +24,6 @@ from actbench.training.batches import Images, Shuffled, to_device
 from actbench.training.evaluation import Tally
 from actbench.training.parameters import WEIGHTS, Stack, stack
 from actbench.training.run_activations import Activations, activation_tensors
-from actbench.training.steps import Steps, steps_of
-from actbench.training.steps.cuda_graph import is_capturable, make_capturable
 
 
 @dataclass
@@ -46,7 +44,6 @@ class Session:
     optimizers: Sequence[torch.optim.Optimizer]
     schedule: Constant
     tally: Tally
-    steps: Steps = field(init=False, repr=False)
     taken: int = 0
     seconds: float = 0.0
 
@@ -81,9 +78,8 @@ class Session:
             schedule=training.schedule.build(),
             tally=Tally.of(len(specs), device),
         )
-        if is_capturable(session):
+        if session.capturable:
             make_capturable(session.optimizers, device)
-        session.steps = steps_of(session, capture=runtime.capture)
         return session
 
     def part(self, run: int) -> Session:
@@ -121,6 +117,11 @@ class Session:
         """Of all the optimizers."""
         for optimizer in self.optimizers:
             set_rate(optimizer, rate)
+
+    @property
+    def capturable(self) -> bool:
+        """Whether a CUDA graph can hold a step; in float64 the rate is a plain number, which a graph would bake in."""
+        return self.device.type == "cuda" and self.cohort.shared.training.precision != "float64"
 
     @property
     def learning_rate(self) -> float:

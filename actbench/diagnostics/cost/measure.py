@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from actbench import __version__
+from actbench._version import __version__
 from actbench.diagnostics.cost.result import PASSES, RELU, SIZES, WRITTEN, Costs, Pass, Row, Size
 from actbench.diagnostics.cost.timed_activation import Subject, Workload, workloads
 from actbench.errors import UsageError
 from actbench.nn import activations
 from actbench.schema.components import Component, resolve
-from actbench.system import devices, environment
+from actbench.system import devices
 from actbench.training import numerics
 
 ENOUGH_ROUNDS, FEWEST_ROUNDS = 9, 5
@@ -168,5 +168,5 @@ def _machine(device: torch.device) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "actbench": __version__,
-        **environment.of_worker(device),
+        **devices.description(device),
     }

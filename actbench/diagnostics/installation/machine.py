@@ -9,7 +9,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from actbench import __version__
+from actbench._version import __version__
 from actbench.diagnostics.installation.facts import KernelChoice, Trouble
 from actbench.system.devices import processor_name
 

@@ -6,25 +6,18 @@ whole: the same kernels on the same memory in the same order, so its numbers are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from actbench.training.steps import Batch
+from actbench.training.batches import Batch
+from actbench.training.state import Session
 from actbench.training.steps.eager import take
-
-if TYPE_CHECKING:
-    from actbench.training.state import Session
 
 WARM_UP = 3
 """Ordinary steps before the capture: libraries set up and choose kernels in their first calls, on a side stream."""
-
-
-def is_capturable(session: Session) -> bool:
-    """Whether the device has graphs; in float64 the optimizer's rate is a plain number, which a graph would bake in."""
-    return session.device.type == "cuda" and session.cohort.shared.training.precision != "float64"
 
 
 class CapturedSteps:
@@ -83,11 +76,3 @@ class CapturedSteps:
 
 def _stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-
-def make_capturable(optimizers: Iterable[torch.optim.Optimizer], device: torch.device) -> None:
-    """Keep the learning rate and the step counts on the device, before the first step: a graph bakes in all else."""
-    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-        group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
-        if "capturable" in group:
-            group["capturable"] = True

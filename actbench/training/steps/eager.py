@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from actbench.nn import cpu_linear
 from actbench.nn.optimizers import clip_gradients
+from actbench.training.batches import Batch
 from actbench.training.evaluation import cross_entropy
-from actbench.training.steps import Batch
-
-if TYPE_CHECKING:
-    from actbench.training.state import Session
+from actbench.training.state import Session
 
 
 class OrdinarySteps:

@@ -11,20 +11,17 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from itertools import groupby
 from math import prod
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from actbench.nn.optimizers import set_rate
 from actbench.system import cancellation
-from actbench.training.steps import Batch
+from actbench.training.batches import Batch
+from actbench.training.state import Session
 from actbench.training.steps.arena import Scratch
 from actbench.training.steps.eager import find_gradients, take, update
 from actbench.training.steps.op_trace import Recorder
-
-if TYPE_CHECKING:
-    from actbench.training.state import Session
 
 ORDINARY = 8
 """Ordinary steps before the recording of one on a CPU, for each size of batch. It takes 2 ms a run, which is what 30

@@ -1,0 +1,47 @@
+"""Choose how a cohort takes its training steps; the numbers are the same to the last bit, whichever way it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from actbench.training.batches import Batch
+from actbench.training.state import Session
+from actbench.training.steps.cuda_graph import CapturedSteps
+from actbench.training.steps.eager import OrdinarySteps
+from actbench.training.steps.replayed import RecordedSteps
+
+
+class Steps(Protocol):
+    """A way to take steps.
+
+    It is given the state at every call: a reference in both directions would keep their memory until a garbage
+    collection.
+    """
+
+    @property
+    def together(self) -> int:
+        """Return the number of batches to hand over at a time."""
+        ...
+
+    def __call__(self, session: Session, batches: Sequence[Batch]) -> None:
+        """Take a step with each of the batches: forward, backward, clip, update, tally."""
+        ...
+
+
+def steps_of(session: Session, *, capture: bool) -> Steps:
+    """Return the fastest way to take steps that the cohort allows.
+
+    A user's own module or activation may do things that can't be captured, such as waiting for a result.
+
+    Args:
+        session: The cohort in training.
+        capture: Whether steps may be launched whole: replayed on a CPU, from a CUDA graph on a GPU.
+    """
+    specs = session.cohort.specs
+    own = specs[0].model.path is not None or any(spec.activation.path is not None for spec in specs)
+    if capture and not own and session.device.type == "cpu":
+        return RecordedSteps(session)
+    if capture and not own and session.capturable:
+        return CapturedSteps(session.device)
+    return OrdinarySteps()
