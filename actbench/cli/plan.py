@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actbench.cli import run
+from actbench.cli import study_options
 
 if TYPE_CHECKING:
     from actbench.cli.until import Growth
@@ -23,18 +23,18 @@ SAMPLED = 50
 
 def plan(
     context: typer.Context,
-    config: run.Config,
-    overrides: run.Overrides = None,
-    results: run.Results = Path("results"),
-    jobs: run.Jobs = "auto",
-    device: run.Device = "auto",
-    engine: run.Engine = "pool",
-    cohort_size: run.CohortSize = None,
+    config: study_options.Config,
+    overrides: study_options.Overrides = None,
+    results: study_options.Results = Path("results"),
+    jobs: study_options.Jobs = "auto",
+    device: study_options.Device = "auto",
+    engine: study_options.Engine = "pool",
+    cohort_size: study_options.CohortSize = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="The study cut to seconds.")] = False,
-    retry: run.Retry = "failed",
+    retry: study_options.Retry = "failed",
     force: Annotated[bool, typer.Option("--force", help="As if no run had finished.")] = False,
-    until: run.Until = None,
-    max_seeds: run.MaxSeeds = None,
+    until: study_options.Until = None,
+    max_seeds: study_options.MaxSeeds = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """What `run` would do: runs done and to do, estimated time and disk. Trains nothing and writes nothing."""
@@ -42,8 +42,8 @@ def plan(
     from actbench.cli.until import growth_of
     from actbench.schema.runtime import Runtime
 
-    runtime = Runtime(device, engine, run.workers(jobs), cohort_size)
-    runner = run.prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
+    runtime = Runtime(device, engine, study_options.workers(jobs), cohort_size)
+    runner = study_options.prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
     growth = growth_of(until, max_seeds, runner, smoke=smoke)
     print(as_json(content(runner, growth)) if json else describe(runner, growth), file=stdout())
 

@@ -13,33 +13,27 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from actbench.cli.interruption import Interruption, how_to_go_on, interruption
+from actbench.cli.study_options import (
+    CohortSize,
+    Config,
+    DataDir,
+    Device,
+    Engine,
+    Jobs,
+    MaxSeeds,
+    Overrides,
+    Results,
+    Retry,
+    Smoke,
+    Until,
+    prepared,
+    workers,
+)
 
 if TYPE_CHECKING:
     from actbench.cli.until import Growth, Train
     from actbench.execution.runner import Runner
-    from actbench.schema.runtime import Runtime
 
-Config = Annotated[Path, typer.Argument(help="A study's YAML file.", metavar="CONFIG")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="Change a key by its dotted path; a comma list sweeps.", metavar="KEY=VALUE"),
-]
-Results = Annotated[Path, typer.Option("-o", "--results", help="Folder for results.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 …) or mps.")]
-Engine = Annotated[str, typer.Option(help="Where runs are computed: see `actbench list engines`.")]
-CohortSize = Annotated[int | None, typer.Option(min=1, help="Most runs that train together.")]
-Jobs = Annotated[str, typer.Option("-j", "--jobs", metavar="N|auto", help="Worker processes.")]
-DataDir = Annotated[
-    Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
-]
-Smoke = Annotated[bool, typer.Option("--smoke", help="The study cut to seconds: 1 epoch, 2 seeds, 512 examples.")]
-Retry = Annotated[
-    Literal["failed", "none", "all"], typer.Option(help="Earlier runs to run again; all: collapsed, diverged too.")
-]
-Until = Annotated[
-    str | None,
-    typer.Option(metavar="CONDITION", help="Add seeds until differences are known: 'test.accuracy ci < 0.2pp'."),
-]
 Products = Annotated[
     Literal["auto", "default", "onednn"],
     typer.Option(help="Library of dense products on a CPU; auto: the fastest, see `actbench doctor`."),
@@ -53,7 +47,6 @@ Timeout = Annotated[
         help="End a worker that finishes no step for so long; 0: never. Not with --engine inline.",
     ),
 ]
-MaxSeeds = Annotated[int | None, typer.Option(min=1, help="Where --until ends. [default: 30]")]
 
 
 def run(
@@ -91,48 +84,11 @@ def run(
         _run_all(runner, growth, partial(_larger, runner, config, overrides), fail_fast=fail_fast)
 
 
-def prepared(
-    context: typer.Context,
-    config: Path,
-    overrides: list[str] | None,
-    results: Path,
-    runtime: Runtime,
-    *,
-    smoke: bool,
-    retry: Literal["failed", "none", "all"],
-    force: bool,
-) -> Runner:
-    """The study that the options of ``run`` or ``plan`` stand for, planned; nothing is written.
-
-    Raises:
-        UsageError: When the config, an option or the results folder has to be mended first.
-    """
-    from actbench.cli.without_effect import refuse_what_has_no_effect
-    from actbench.config import Study
-    from actbench.execution.runner import Runner
-    from actbench.schema.registry import load
-
-    load("engines", runtime.engine)
-    study = Study.from_yaml(config, overrides or ())
-    runner = Runner(study.smoke() if smoke else study, results, runtime, retry=retry, force=force)
-    refuse_what_has_no_effect(context, runner)
-    return runner
-
-
 def _larger(runner: Runner, config: Path, overrides: list[str] | None, seeds: list[int]) -> Runner:
     """The same study with these seeds, as if they had been asked for."""
     from actbench.config import Study
 
     return replace(runner, study=Study.from_yaml(config, [*(overrides or ()), f"seeds={seeds}"]))
-
-
-def workers(text: str) -> int | None:
-    """The number in ``--jobs``; None for ``auto``."""
-    if text == "auto":
-        return None
-    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        raise typer.BadParameter(f"'{text}' is neither auto nor a number of at least 1", param_hint="--jobs")
-    return int(text)
 
 
 def _run_all(runner: Runner, growth: Growth | None, larger: Callable[[list[int]], Runner], *, fail_fast: bool) -> None:
