@@ -20,7 +20,7 @@ from actbench.schema.spec import Health, RunSpec
 from actbench.system.devices import processors
 from actbench.training.evaluation import measure_gradients, measure_health
 from actbench.training.loop import train_epoch
-from actbench.training.state import Session
+from actbench.training.state import TrainState
 from actbench.training.steps.choice import Steps, steps_of
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     activations = ("relu", "elu", "selu", "tanh", "gelu", "swish", "leaky_relu", "prelu")[: arguments.runs]
     fields = {"dataset": arguments.dataset, "model": arguments.model}
     specs = tuple(RunSpec.model_validate(fields | {"activation": name}) for name in activations)
-    session = Session.open(Cohort(specs), Runtime(device="cpu", data_folder=arguments.data_dir))
+    session = TrainState.open(Cohort(specs), Runtime(device="cpu", data_folder=arguments.data_dir))
     steps = steps_of(session, capture=True)
     ratios = [_ratio(session, steps, len(specs)) for _ in range(arguments.rounds + 1)][1:]  # the first one warms up
     spread = f"[{min(ratios):.3f}, {max(ratios):.3f}]"
@@ -50,7 +50,7 @@ def main() -> None:
         )
 
 
-def _ratio(session: Session, steps: Steps, runs: int) -> float:
+def _ratio(session: TrainState, steps: Steps, runs: int) -> float:
     began = time.perf_counter()
     train_epoch(session, steps)
     middle = time.perf_counter()
@@ -58,7 +58,7 @@ def _ratio(session: Session, steps: Steps, runs: int) -> float:
     return (time.perf_counter() - middle) / (middle - began)
 
 
-def _measure(session: Session, runs: int, health: Health) -> None:
+def _measure(session: TrainState, runs: int, health: Health) -> None:
     measure_health(session.forward, session.act, session.images, health, runs)
     measure_gradients(session.forward, session.act, session.images, runs)
 

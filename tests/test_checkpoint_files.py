@@ -18,7 +18,7 @@ from test_cohort import DIGITS, numbers, spec
 from actbench.config import Study
 from actbench.errors import ResultsError
 from actbench.execution.runner import Runner
-from actbench.schema.checkpoint_header import Heading, Unusable, name_of, opened
+from actbench.schema.checkpoint_header import CheckpointHeader, Unusable, name_of, opened
 from actbench.schema.events import EpochDone, Event, Saved, Started
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.storage.checkpoints import Checkpoints
@@ -198,7 +198,7 @@ def test_a_checkpoint_of_finished_runs_goes(tmp_path: Path) -> None:
 def test_a_checkpoint_that_is_half_written_is_never_seen(tmp_path: Path) -> None:
     cohort = Cohort((spec(),))
     kept = Checkpoints(tmp_path)
-    heading = Heading((cohort.shared.digest,), "cpu", "2", "default", "data", "0" * 64)
+    heading = CheckpointHeader((cohort.shared.digest,), "cpu", "2", "default", "data", "0" * 64)
     kept.write(cohort, heading.line() + b"first")
     (tmp_path / "checkpoints").chmod(0o700)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [name_of(cohort.specs)]
@@ -268,7 +268,7 @@ def test_a_place_that_can_t_be_written_is_an_error_and_no_warning(tmp_path: Path
 def test_a_smaller_cohort_replaces_the_checkpoint_of_the_larger_one(tmp_path: Path) -> None:
     kept, specs = Checkpoints(tmp_path), tuple(spec(seed=seed) for seed in range(4))
     for cohort in (Cohort(specs), *Cohort(specs).halves()):
-        heading = Heading(tuple(one.digest for one in cohort.specs), "cpu", "2", "default", "data", "0" * 64)
+        heading = CheckpointHeader(tuple(one.digest for one in cohort.specs), "cpu", "2", "default", "data", "0" * 64)
         kept.write(cohort, heading.line())
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert names == {name_of(half.specs) for half in Cohort(specs).halves()}

@@ -21,7 +21,7 @@ from actbench.schema.registry import names
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.training.loop import run_cohort, train_epoch
-from actbench.training.state import Session
+from actbench.training.state import TrainState
 from actbench.training.steps.choice import steps_of
 
 CPU = Runtime(device="cpu", engine="inline")
@@ -105,7 +105,7 @@ def test_a_mixed_cohort_gives_each_run_what_it_gets_alone(changes: dict[str, Any
         assert numbers(record) == numbers(records(run)[0]), run.run_id
 
 
-def plain(session: Session, module: nn.Module) -> nn.Module:
+def plain(session: TrainState, module: nn.Module) -> nn.Module:
     """The reference module with the initial numbers of a cohort of one, matched in order of definition."""
     run, images = session.cohort.shared, session.images
     ours = session.model.init(Initializer(run, torch.float64), images.shape, images.classes).values()
@@ -139,7 +139,7 @@ def test_a_cohort_trains_as_a_plain_loop_does(activation: str, made: Any, optimi
         if model == "mlp"
         else reference.PlainCNN([1, 4, 6], 6 * 2 * 2, 16, made)
     )
-    plain(Session.open(Cohort((run,)), CPU), module)
+    plain(TrainState.open(Cohort((run,)), CPU), module)
     makers = {
         "sgd": lambda p: torch.optim.SGD(p, lr=0.005, momentum=0.9),
         "adam": lambda p: torch.optim.Adam(p, lr=0.005),
@@ -168,7 +168,7 @@ def test_a_neighbour_that_diverges_changes_nothing() -> None:
 
 
 def test_changing_the_bias_leaves_initial_weights_and_batches_bit_identical() -> None:
-    sessions = [Session.open(Cohort((spec(bias_init=bias),)), CPU) for bias in (0.0, 0.01, "pytorch", None)]
+    sessions = [TrainState.open(Cohort((spec(bias_init=bias),)), CPU) for bias in (0.0, 0.01, "pytorch", None)]
     first = sessions[0]
     batches = list(first.batches.epoch())
     for other in sessions[1:]:
@@ -181,7 +181,7 @@ def test_changing_the_bias_leaves_initial_weights_and_batches_bit_identical() ->
 
 
 def test_equal_seeds_share_weights_and_batches_across_activations() -> None:
-    session = Session.open(Cohort((spec(activation="relu"), spec(activation="tanh"))), CPU)
+    session = TrainState.open(Cohort((spec(activation="relu"), spec(activation="tanh"))), CPU)
     assert torch.equal(*session.stack.tensors["hidden.0.weight"].detach())
     x, labels = next(session.batches.epoch())
     assert x.stride(0) == 0, "runs of one seed share one batch in memory"
@@ -189,7 +189,7 @@ def test_equal_seeds_share_weights_and_batches_across_activations() -> None:
 
 
 def test_seeds_differ_in_weights_and_order() -> None:
-    session = Session.open(Cohort((spec(seed=0), spec(seed=1))), CPU)
+    session = TrainState.open(Cohort((spec(seed=0), spec(seed=1))), CPU)
     weights = session.stack.tensors["hidden.0.weight"].detach()
     assert not torch.equal(weights[0], weights[1])
     _, labels = next(session.batches.epoch())
@@ -197,7 +197,7 @@ def test_seeds_differ_in_weights_and_order() -> None:
 
 
 def test_what_a_run_lacks_stays_zero_and_is_not_counted() -> None:
-    session = Session.open(Cohort((spec(bias_init=None), spec(bias_init=0.01), spec(activation="prelu"))), CPU)
+    session = TrainState.open(Cohort((spec(bias_init=None), spec(bias_init=0.01), spec(activation="prelu"))), CPU)
     train_epoch(session, steps_of(session, capture=True))
     tensors = session.stack.tensors
     assert tensors["hidden.0.bias"][0].abs().sum() == 0
@@ -236,7 +236,7 @@ def test_an_activation_that_raises_fails_alone() -> None:
 
 def test_weight_decay_spares_what_is_no_weight() -> None:
     decay = {"optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.5}, "decay": "weights"}
-    session = Session.open(Cohort((spec(activation="prelu", training=decay),)), CPU)
+    session = TrainState.open(Cohort((spec(activation="prelu", training=decay),)), CPU)
     before = {name: tensor.detach().clone() for name, tensor in session.stack.trained.items()}
     session.stack.offer_gradients()
     session.stack.collect_gradients()  # all zero, because there was no loss
@@ -248,7 +248,7 @@ def test_weight_decay_spares_what_is_no_weight() -> None:
 
 def test_the_precision_is_part_of_the_spec() -> None:
     assert resolve("activations", "relu").label == "relu"
-    session = Session.open(Cohort((spec(training={"precision": "float32"}),)), CPU)
+    session = TrainState.open(Cohort((spec(training={"precision": "float32"}),)), CPU)
     assert {tensor.dtype for tensor in session.stack.tensors.values()} == {torch.float32}
 
 

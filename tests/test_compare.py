@@ -266,7 +266,7 @@ def test_a_thousand_runs_make_fifty_rows_of_twenty_seeds():
 def test_comparing_leaves_torch_and_scipy_alone_until_a_p_value_is_needed(tmp_path):
     save(tmp_path, cells({"relu": [0.9], "elu": [0.8]}))
     code = (
-        "import sys; from actbench.analysis.compare import compare; from actbench.storage.store import read_results; "
+        "import sys; from actbench.analysis.compare import compare; from actbench.storage.reading import read_results; "
         f"compare(read_results({str(tmp_path)!r})); "
         "print([m for m in ('torch', 'scipy', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
     )

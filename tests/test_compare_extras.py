@@ -13,7 +13,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from actbench.analysis.compare import compare
-from actbench.analysis.table.extras import Extras
+from actbench.analysis.table.extras import CompareOptions
 from actbench.cli.compare import compare as command
 from actbench.errors import UsageError
 from actbench.schema import registry
@@ -73,7 +73,7 @@ def learning(*epochs, activation="relu", epochs_in_all=4, **common):
 
 def reach_of(records, level=0.9, **options):
     """Factors -> (epochs, reached, n)."""
-    rows = only(records, extras=Extras(reach=level), **options).rows
+    rows = only(records, extras=CompareOptions(reach=level), **options).rows
     return {tuple(one.factors.values()): (one.reach.epochs, one.reach.reached, one.reach.n) for one in rows}
 
 
@@ -88,7 +88,7 @@ def flat(text):
 
 
 def test_the_methods_read_as_designed():
-    assert only(uneven(), extras=Extras(methods=True)).methods == METHODS
+    assert only(uneven(), extras=CompareOptions(methods=True)).methods == METHODS
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_methods_read_as_designed():
     ],
 )  # fmt: skip
 def test_the_methods_say_what_was_done(records, options, told):
-    assert told in only(records, extras=Extras(methods=True), **options).methods
+    assert told in only(records, extras=CompareOptions(methods=True), **options).methods
 
 
 def test_the_methods_of_a_tuned_table_say_what_picked_the_values():
@@ -115,13 +115,13 @@ def test_the_methods_of_a_tuned_table_say_what_picked_the_values():
         replace(one, final={**one.final, "val.accuracy": one.final["test.accuracy"] - 0.01})
         for one in grid(rough, seeds=range(4))
     ]
-    *_, tuned = compare(records, tune=["bias_init"], extras=Extras(methods=True)).comparisons
+    *_, tuned = compare(records, tune=["bias_init"], extras=CompareOptions(methods=True)).comparisons
     assert "For each configuration, bias_init was picked by the best mean val.accuracy" in tuned.methods
 
 
 def test_the_methods_name_every_version_and_device_that_occurs():
     records = [record(seed=0), record(seed=1, environment={"torch": "2.15.0", "device": "cuda"})]
-    assert "PyTorch 2.14.0 or 2.15.0 on cpu or cuda." in only(records, extras=Extras(methods=True)).methods
+    assert "PyTorch 2.14.0 or 2.15.0 on cpu or cuda." in only(records, extras=CompareOptions(methods=True)).methods
 
 
 def test_a_seed_that_never_reaches_the_level_is_counted_and_in_no_mean():
@@ -161,7 +161,7 @@ def test_a_level_that_is_no_accuracy_is_refused(level):
 
 def test_every_format_has_the_speed_of_convergence():
     records = [*learning(1, 2, None), *learning(3, 3, 3, activation="elu")]
-    extras = Extras(reach=0.9)
+    extras = CompareOptions(reach=0.9)
     for name in ("table", "markdown", "latex"):
         text = rendered(name, records, extras)
         assert "epochs (to 90" in text
@@ -179,7 +179,7 @@ def test_every_format_has_the_speed_of_convergence():
 
 
 def test_all_pairs_agree_with_scipy():
-    found = only(cells(FIVE), extras=Extras(all_pairs=True)).pairs
+    found = only(cells(FIVE), extras=CompareOptions(all_pairs=True)).pairs
     oracle = {frozenset((a, b)): stats.ttest_rel(FIVE[a], FIVE[b]).pvalue for a, b in combinations(FIVE, 2)}
     adjusted = dict(zip(oracle, stats.false_discovery_control(list(oracle.values())), strict=True))
     assert (found.family, len(found.pairs)) == (10, 10)
@@ -194,8 +194,8 @@ def test_all_pairs_agree_with_scipy():
 
 def test_hiding_rows_changes_no_pair_that_stays():
     records = grid(rough, seeds=range(5))
-    whole = only(records, extras=Extras(all_pairs=True)).pairs
-    part = only(records, extras=Extras(all_pairs=True), where={"bias_init": 0.01}).pairs
+    whole = only(records, extras=CompareOptions(all_pairs=True)).pairs
+    part = only(records, extras=CompareOptions(all_pairs=True), where={"bias_init": 0.01}).pairs
     assert part.family == whole.family
     assert part.pairs == tuple(
         one for one in whole.pairs if one.left["bias_init"] == one.right["bias_init"] == 0.01
@@ -203,14 +203,14 @@ def test_hiding_rows_changes_no_pair_that_stays():
 
 
 def test_a_pair_without_a_p_has_none_and_comes_last():
-    found = only(cells({**FIVE, "prelu": FIVE["relu"]}), extras=Extras(all_pairs=True)).pairs
+    found = only(cells({**FIVE, "prelu": FIVE["relu"]}), extras=CompareOptions(all_pairs=True)).pairs
     last = found.pairs[-1]
     assert {last.left["activation"], last.right["activation"]} == {"relu", "prelu"}
     assert (last.difference.note, last.difference.p, last.p_adjusted) == ("identical", None, None)
 
 
 def test_pairs_are_of_the_new_side_only():
-    found = compare(cells(FIVE), against=cells(FIVE), extras=Extras(all_pairs=True)).comparisons[0].pairs
+    found = compare(cells(FIVE), against=cells(FIVE), extras=CompareOptions(all_pairs=True)).comparisons[0].pairs
     assert found.family == 10
     assert {one.left["results"] for one in found.pairs} == {"new"}
 
@@ -218,14 +218,14 @@ def test_pairs_are_of_the_new_side_only():
 @pytest.mark.parametrize("name", ["table", "markdown", "latex"])
 def test_a_reader_sees_twenty_pairs_and_that_they_are_exploratory(name):
     records = [record(0.9 + b / 1e3 + s * b / 1e5, bias_init=b / 100, seed=s) for b in range(8) for s in range(3)]
-    text = flat(rendered(name, records, Extras(all_pairs=True)))
+    text = flat(rendered(name, records, CompareOptions(all_pairs=True)))
     assert "All pairs in test.accuracy (exploratory)" in text
     assert "and 8 more (--format csv or json for all)" in text
     assert "over all pairs of the table (28)" in text
 
 
 def test_programs_get_every_pair_flagged_as_exploratory():
-    extras = Extras(all_pairs=True)
+    extras = CompareOptions(all_pairs=True)
     found = json.loads(rendered("json", cells(FIVE), extras))["comparisons"][0]["all_pairs"]
     assert (found["exploratory"], found["metric"], found["family"]) == (True, "test.accuracy", 10)
     first = found["pairs"][0]
@@ -239,7 +239,7 @@ def test_programs_get_every_pair_flagged_as_exploratory():
 def test_more_pairs_than_anyone_reads_are_refused_with_the_remedy():
     records = [record(bias_init=b / 1000) for b in range(201)]
     with pytest.raises(UsageError, match=r"201 rows of demo .* make 20,100 pairs.*name fewer factors with --by"):
-        only(records, extras=Extras(all_pairs=True))
+        only(records, extras=CompareOptions(all_pairs=True))
 
 
 @pytest.mark.parametrize("name", registry.names("reports"))
@@ -254,7 +254,7 @@ def test_more_pairs_than_anyone_reads_are_refused_with_the_remedy():
     ids=["all failed", "one run", "one row", "two studies"],
 )  # fmt: skip
 def test_every_format_gets_through_degenerate_runs(name, records):
-    text = rendered(name, records, Extras(methods=True, reach=0.9, all_pairs=True))
+    text = rendered(name, records, CompareOptions(methods=True, reach=0.9, all_pairs=True))
     assert text.endswith("\n")
     assert "nan" not in text.lower()
 
@@ -263,7 +263,7 @@ def test_every_format_gets_through_degenerate_runs(name, records):
 def test_the_table_keeps_to_the_width(monkeypatch, width):
     monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
     records = [*learning(1, 2, None), *learning(3, 3, 3, activation={"name": "elu", "alpha": 0.2}, bias_init=0.01)]
-    text = rendered("table", records, Extras(methods=True, reach=0.9, all_pairs=True))
+    text = rendered("table", records, CompareOptions(methods=True, reach=0.9, all_pairs=True))
     assert max(map(len, text.splitlines())) <= width
     assert "(2 of 3)" in text
 

@@ -13,7 +13,7 @@ from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
 from actbench.schema.runtime import Cohort
 from actbench.training.evaluation import measure_gradients
-from actbench.training.state import Session
+from actbench.training.state import TrainState
 
 
 def test_born_dead_is_not_died_and_the_dead_may_come_back() -> None:
@@ -44,7 +44,7 @@ def test_runs_are_followed_apart() -> None:
 
 
 def test_gradient_norms_are_those_of_a_plain_backward_pass() -> None:
-    session = Session.open(Cohort((spec(activation="tanh"), spec(activation="gelu"))), CPU)
+    session = TrainState.open(Cohort((spec(activation="tanh"), spec(activation="gelu"))), CPU)
     norms = measure_gradients(session.forward, session.act, session.images, 2)
     pixels, labels = session.images.train.pixels[:250], session.images.train.labels[:250]
     x = session.images.normalise(pixels).flatten(1)

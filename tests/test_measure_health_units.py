@@ -20,8 +20,8 @@ from actbench.nn.activations import function_of, learned_parameters
 from actbench.schema.components import resolve
 from actbench.schema.registry import names
 from actbench.schema.runtime import Cohort
-from actbench.training.epoch_log import Logbook
-from actbench.training.state import Session
+from actbench.training.epoch_log import EpochLog
+from actbench.training.state import TrainState
 
 
 @pytest.mark.parametrize("act", [nn.ReLU(), nn.PReLU(3, init=0.0), nn.GELU(), nn.Tanh(), nn.Softplus()])
@@ -107,7 +107,7 @@ def test_every_activation_agrees_with_brute_force(name: str) -> None:
     assert layer.sparsity == pytest.approx(float((a == 0).double().mean()))
 
 
-def weights(session: Session) -> Iterator[tuple[str, Tensor]]:
+def weights(session: TrainState) -> Iterator[tuple[str, Tensor]]:
     """Of the only run, in forward order."""
     layers = [*session.model.hidden_layers(session.images.shape, 10), "output"]
     return ((layer, session.stack.tensors[f"{layer}.{part}"][0]) for layer in layers for part in ("weight", "bias"))
@@ -117,8 +117,8 @@ def weights(session: Session) -> Iterator[tuple[str, Tensor]]:
 def test_a_plain_module_has_the_counts_of_the_trainers_own_record(model: str) -> None:
     sizes = {"hidden": [40, 30]} if model == "mlp" else {"channels": [12, 8], "dense": [20]}
     run = spec(model={"name": model, **sizes}, bias_init=-0.5, training={"precision": "float32"})
-    session = Session.open(Cohort((run,)), CPU)
-    (row,) = Logbook(session).untrained()
+    session = TrainState.open(Cohort((run,)), CPU)
+    (row,) = EpochLog(session).untrained()
     plain = (
         reference.PlainMLP([64, 40, 30, 10], nn.ReLU, bias=True, batch_norm=False)
         if model == "mlp"

@@ -19,12 +19,12 @@ from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 from actbench.training import numerics
 from actbench.training.loop import train_epoch
-from actbench.training.state import Session
-from actbench.training.steps.arena import ALIGNED, Scratch
+from actbench.training.state import TrainState
+from actbench.training.steps.arena import ALIGNED, Arena
 from actbench.training.steps.choice import Steps, steps_of
-from actbench.training.steps.eager import OrdinarySteps, take
-from actbench.training.steps.op_trace import Recorder
-from actbench.training.steps.replayed import RecordedSteps
+from actbench.training.steps.eager import EagerSteps, take
+from actbench.training.steps.op_trace import OpTracer
+from actbench.training.steps.replayed import ReplayedSteps
 
 ODD = {"name": "mlp", "hidden": [7, 5]}
 
@@ -33,12 +33,12 @@ ODD = {"name": "mlp", "hidden": [7, 5]}
 class Trained:
     """A cohort after some epochs, and the steps that it took."""
 
-    session: Session
+    session: TrainState
     steps: Steps
 
 
 def trained(runs: Sequence[RunSpec], epochs: int, *, capture: bool) -> Trained:
-    session = Session.open(Cohort(tuple(runs)), CPU)
+    session = TrainState.open(Cohort(tuple(runs)), CPU)
     steps = steps_of(session, capture=capture)
     with numerics.plain("default"):
         for _ in range(epochs):
@@ -71,7 +71,7 @@ def test_recorded_steps_give_every_activation_the_numbers_of_ordinary_ones(preci
     runs = [RunSpec.model_validate(run.model_dump(mode="json") | changes) for run in REPLAYED]
     recorded, ordinary = (trained(runs, 10, capture=capture) for capture in (True, False))
     assert_same(recorded, ordinary)
-    assert isinstance(recorded.steps, RecordedSteps)
+    assert isinstance(recorded.steps, ReplayedSteps)
     assert recorded.steps.recorded == {32, len(recorded.session.images.train) % 32}
     for index in range(0, len(runs), 7):
         alone = trained(runs[index : index + 1], 10, capture=True)
@@ -104,14 +104,14 @@ def test_recorded_steps_give_a_mixed_cohort_the_numbers_of_ordinary_ones(
     ]
     recorded, ordinary = (trained(runs, 4, capture=capture) for capture in (True, False))
     assert_same(recorded, ordinary)
-    assert isinstance(recorded.steps, RecordedSteps)
+    assert isinstance(recorded.steps, ReplayedSteps)
     assert recorded.steps.recorded == {32}
 
 
 @pytest.mark.parametrize("changes", [{"activation": "rrelu"}, {"model": {**ODD, "dropout": 0.3}}], ids=str)
 def test_steps_that_draw_random_numbers_are_never_recorded(changes: dict[str, Any]) -> None:
     steps = trained([spec(**changes), spec()] if "model" not in changes else [spec(**changes)], 3, capture=True).steps
-    assert isinstance(steps, RecordedSteps)
+    assert isinstance(steps, ReplayedSteps)
     assert not steps.recorded
     assert steps.together == 1
 
@@ -124,7 +124,7 @@ def test_several_steps_are_taken_together_only_where_they_stay_in_the_cache() ->
     assert trained(wide, 0, capture=True).steps.together == 1
     large = trained(wide, 2, capture=True)
     assert large.steps.together == 1
-    assert isinstance(large.steps, RecordedSteps)
+    assert isinstance(large.steps, ReplayedSteps)
     assert large.steps.recorded == {32}
 
 
@@ -133,7 +133,7 @@ def test_a_diverged_run_leaves_recorded_neighbours_alone() -> None:
     calm = spec(activation="relu")
     recorded, ordinary = (trained([wild, calm], 3, capture=capture) for capture in (True, False))
     assert_same(recorded, ordinary)
-    assert isinstance(recorded.steps, RecordedSteps)
+    assert isinstance(recorded.steps, ReplayedSteps)
     assert recorded.steps.recorded
     assert recorded.session.stack.is_finite().tolist() == [False, True]
 
@@ -167,9 +167,9 @@ def test_replayed_steps_allocate_only_their_results_and_make_few_calls() -> None
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
-        ({}, RecordedSteps),
-        ({"activation": {"name": "own", "path": "user_parts:shifted_relu"}}, OrdinarySteps),
-        ({"model": {"name": "own", "path": "user_parts:plain_mlp"}}, OrdinarySteps),
+        ({}, ReplayedSteps),
+        ({"activation": {"name": "own", "path": "user_parts:shifted_relu"}}, EagerSteps),
+        ({"model": {"name": "own", "path": "user_parts:plain_mlp"}}, EagerSteps),
     ],
     ids=str,
 )
@@ -178,7 +178,7 @@ def test_what_a_user_wrote_is_never_recorded(changes: dict[str, Any], kind: type
 
 
 def test_no_capture_means_ordinary_steps() -> None:
-    assert isinstance(trained([spec()], 0, capture=False).steps, OrdinarySteps)
+    assert isinstance(trained([spec()], 0, capture=False).steps, EagerSteps)
 
 
 @pytest.mark.parametrize(
@@ -186,17 +186,17 @@ def test_no_capture_means_ordinary_steps() -> None:
     [lambda x: x * torch.rand_like(x), lambda x: x * x.sum().item(), lambda x: torch.bernoulli(x.sigmoid())],
 )
 def test_what_a_replay_would_get_wrong_is_refused(function: Any) -> None:
-    with Recorder() as recorder:
+    with OpTracer() as recorder:
         function(torch.ones(3))
     assert recorder.refusal
-    assert recorder.replay(Scratch()) == []
+    assert recorder.replay(Arena()) == []
 
 
 def test_large_results_that_would_have_to_be_copied_are_refused() -> None:
     images, kernels = torch.ones(64, 3, 32, 32), torch.ones(32, 3, 3, 3)
-    with Recorder() as recorder:
+    with OpTracer() as recorder:
         torch.nn.functional.conv2d(images, kernels)
-    assert recorder.replay(Scratch()) == []
+    assert recorder.replay(Arena()) == []
     assert "copying" in recorder.refusal
     assert not recorder.calls, "what it kept is let go"
 
@@ -204,7 +204,7 @@ def test_large_results_that_would_have_to_be_copied_are_refused() -> None:
 def test_an_operation_that_changes_and_makes_at_once_is_refused() -> None:
     """A replay would not know where to put what it makes."""
     x, mean, variance = torch.randn(4, 3), torch.zeros(3), torch.ones(3)
-    with Recorder() as recorder:
+    with OpTracer() as recorder:
         torch.ops.aten._native_batch_norm_legit(x, None, None, mean, variance, True, 0.1, 1e-5)
     assert "fresh memory" in recorder.refusal
 
@@ -219,9 +219,9 @@ def computation(x: Tensor, weight: Tensor, result: Tensor) -> None:
 
 def test_a_replay_follows_its_inputs() -> None:
     x, weight, result = torch.randn(6, 5), torch.randn(4, 5), torch.empty(6, 4)
-    with Recorder() as recorder:
+    with OpTracer() as recorder:
         computation(x, weight, result)
-    calls = recorder.replay(Scratch())
+    calls = recorder.replay(Arena())
     for _ in range(3):
         x.normal_()
         weight.normal_()
@@ -233,10 +233,10 @@ def test_a_replay_follows_its_inputs() -> None:
 
 
 def test_computations_that_share_their_scratch_memory_do_not_disturb_each_other() -> None:
-    scratch, both = Scratch(), []
+    scratch, both = Arena(), []
     for size in (4, 40):
         x, weight, result = torch.randn(size, 5), torch.randn(4, 5), torch.empty(size, 4)
-        with Recorder() as recorder:
+        with OpTracer() as recorder:
             computation(x, weight, result)
         both.append((recorder.replay(scratch), result.clone(), result))
     for calls, expected, result in (*both, *both):
@@ -250,7 +250,7 @@ def test_computations_that_share_their_scratch_memory_do_not_disturb_each_other(
 def test_pieces_in_use_together_lie_apart_on_boundaries(pieces: list[tuple[int, int]]) -> None:
     """Each piece is made by a copy and read once more, some calls later."""
     held: list[Tensor] = []
-    with Recorder() as recorder:
+    with OpTracer() as recorder:
         for index, (size, age) in enumerate(pieces):
             held.append(torch.zeros(size, dtype=torch.uint8).clone())
             held[max(0, index - age)].add_(1)
@@ -259,7 +259,7 @@ def test_pieces_in_use_together_lie_apart_on_boundaries(pieces: list[tuple[int, 
         memory: [n for n, call in enumerate(recorder.calls) if memory in {one.data_ptr() for one in call.tensors}]
         for memory in by_memory
     }
-    places = Scratch().plan({memory: (times[0], times[-1]) for memory, times in uses.items() if times}, by_memory)
+    places = Arena().plan({memory: (times[0], times[-1]) for memory, times in uses.items() if times}, by_memory)
     assert all(place % ALIGNED == 0 for place in places.values())
     for (one, place), (other, beside) in permutations(places.items(), 2):
         if place <= beside < place + len(by_memory[one]):

@@ -17,10 +17,10 @@ from actbench.schema.runtime import Cohort
 from actbench.system.devices import WORKER, of_this_worker
 from actbench.training import numerics
 from actbench.training.loop import train_epoch
-from actbench.training.state import Session
+from actbench.training.state import TrainState
 from actbench.training.steps.choice import steps_of
 from actbench.training.steps.eager import take
-from actbench.training.steps.replayed import RecordedSteps
+from actbench.training.steps.replayed import ReplayedSteps
 
 
 def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -> None:
@@ -49,7 +49,7 @@ def test_the_momentum_of_a_unit_that_died_becomes_zero_rather_than_denormal() ->
 @pytest.mark.parametrize("model", [{"name": "mlp", "hidden": [64, 32]}, {"name": "cnn", "channels": [4], "dense": [8]}])
 def test_a_step_allocates_no_new_gradients(model: dict[str, Any]) -> None:
     runs = (spec(model=model), spec(model=model, activation="prelu", bias_init=None))
-    session = Session.open(Cohort(runs), CPU)
+    session = TrainState.open(Cohort(runs), CPU)
     steps = steps_of(session, capture=True)
     train_epoch(session, steps)
     before = {name: tensor.grad for name, tensor in session.stack.trained.items()}
@@ -61,7 +61,7 @@ def test_a_step_allocates_no_new_gradients(model: dict[str, Any]) -> None:
 
 def test_the_gradients_of_dense_layers_are_written_where_they_belong() -> None:
     """Autograd hands a gradient of its own to a hook; one that the layer has put in its place never passes there."""
-    session = Session.open(Cohort((spec(activation="prelu"), spec(activation="tanh"))), CPU)
+    session = TrainState.open(Cohort((spec(activation="prelu"), spec(activation="tanh"))), CPU)
     handed_over = []
     for name, tensor in session.stack.trained.items():
         tensor.register_hook(lambda gradient, name=name: handed_over.append(name) if gradient is not None else None)
@@ -71,7 +71,7 @@ def test_the_gradients_of_dense_layers_are_written_where_they_belong() -> None:
 
 def test_the_share_of_every_run_begins_on_a_vector_boundary() -> None:
     odd = {"name": "mlp", "hidden": [7, 5], "batch_norm": True}
-    session = Session.open(Cohort((spec(model=odd), spec(model=odd, activation="prelu"))), CPU)
+    session = TrainState.open(Cohort((spec(model=odd), spec(model=odd, activation="prelu"))), CPU)
     for tensor in session.stack.trained.values():
         for run in tensor:
             assert (
@@ -85,7 +85,7 @@ def test_bfloat16_trains_on_float32_parameters_and_is_evaluated_in_float32() -> 
     )
     assert coarse.final["test.accuracy"] == pytest.approx(fine.final["test.accuracy"], abs=0.1)
     assert numbers(coarse) != numbers(fine)
-    session = Session.open(Cohort((spec(training={"precision": "bfloat16"}),)), CPU)
+    session = TrainState.open(Cohort((spec(training={"precision": "bfloat16"}),)), CPU)
     seen: list[torch.dtype] = []
     with session.act.observed(lambda layer, z: seen.append(z.dtype)):
         train_epoch(session, steps_of(session, capture=True))
@@ -109,7 +109,7 @@ def test_a_run_in_bfloat16_is_bit_equal_alone_and_in_company(model: dict[str, An
 
 def test_tf32_needs_a_device_that_has_it() -> None:
     with pytest.raises(DeviceError, match="device 'cpu' has no TF32: choose precision: float32"):
-        Session.open(Cohort((spec(training={"precision": "tf32"}),)), CPU)
+        TrainState.open(Cohort((spec(training={"precision": "tf32"}),)), CPU)
 
 
 def test_the_learning_rate_of_a_capturable_optimizer_changes_in_place() -> None:
@@ -137,7 +137,7 @@ def test_the_workers_of_several_gpus_take_them_in_turn(monkeypatch: pytest.Monke
 
 def test_a_step_that_fails_leaves_no_place_for_gradients_behind() -> None:
     """Places are known by the tensor's id, which another tensor may have later."""
-    session = Session.open(Cohort((spec(),)), CPU)
+    session = TrainState.open(Cohort((spec(),)), CPU)
     labels = torch.zeros(1, 3, dtype=torch.long)
     with pytest.raises(RuntimeError):
         take(session, torch.zeros(1, 3, 1, 9, 9, dtype=torch.float64), labels)
@@ -148,11 +148,11 @@ def test_a_session_is_freed_as_soon_as_nobody_holds_it() -> None:
     """On a GPU the halves of a cohort need the memory of the whole one that did not fit."""
     gc.disable()
     try:
-        session = Session.open(Cohort((spec(), spec(activation="tanh"))), CPU)
+        session = TrainState.open(Cohort((spec(), spec(activation="tanh"))), CPU)
         steps = steps_of(session, capture=True)
         for _ in range(3):
             train_epoch(session, steps)
-        assert isinstance(steps, RecordedSteps)
+        assert isinstance(steps, ReplayedSteps)
         assert steps.recorded
         seen = weakref.ref(session)
         del session
@@ -162,6 +162,6 @@ def test_a_session_is_freed_as_soon_as_nobody_holds_it() -> None:
 
 
 def test_dropout_in_bfloat16_drops_as_many_as_in_float32() -> None:
-    session = Session.open(Cohort((spec(),)), CPU)
+    session = TrainState.open(Cohort((spec(),)), CPU)
     drawn = session.act.uniform(torch.zeros(1, 200_000, dtype=torch.bfloat16))
     assert (drawn < 0.001).double().mean().item() == pytest.approx(0.001, abs=3e-4)

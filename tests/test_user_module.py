@@ -11,7 +11,7 @@ from actbench.schema.events import Failed
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 from actbench.training.loop import check_cohort, run_cohort
-from actbench.training.state import Session
+from actbench.training.state import TrainState
 
 
 def own(attribute: str, **options: object) -> RunSpec:
@@ -53,7 +53,7 @@ def test_dropout_and_batch_norm_repeat_themselves_and_leave_the_global_generator
 
 
 def test_options_reach_the_factory() -> None:
-    narrow, wide = (Session.open(Cohort((own("net", width=width),)), CPU) for width in (8, 16))
+    narrow, wide = (TrainState.open(Cohort((own("net", width=width),)), CPU) for width in (8, 16))
     assert wide.stack.parameter_count(0) > narrow.stack.parameter_count(0)
 
 
@@ -96,7 +96,7 @@ def test_an_activation_that_is_not_there_is_a_usage_error() -> None:
     (failure,) = [event for event in run_cohort(Cohort((run,)), CPU) if isinstance(event, Failed)]
     assert failure.usage
     with pytest.raises(UsageError, match="nothing"):
-        Session.open(Cohort((run,)), CPU)
+        TrainState.open(Cohort((run,)), CPU)
 
 
 def test_a_module_trains_in_bfloat16_too() -> None:

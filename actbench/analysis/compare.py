@@ -15,7 +15,7 @@ from actbench.analysis.table import tuning
 from actbench.analysis.table.against import asked, is_new, joined
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
-from actbench.analysis.table.extras import Extras
+from actbench.analysis.table.extras import CompareOptions
 from actbench.analysis.table.factors import Value, cell, check_keys, context
 from actbench.analysis.table.grouping import Filter, Table, matched, tables
 from actbench.analysis.table.pairs import all_pairs
@@ -32,11 +32,11 @@ DEFAULT_METRIC = "test.accuracy"
 DEFAULT_DELTA = 0.1
 """Percentage points: the test set of MNIST has 10,000 images, of which this is ten."""
 
-NOTHING_MORE = Extras()
+NOTHING_MORE = CompareOptions()
 
 
 @dataclass(frozen=True)
-class Question:
+class TableRequest:
     """What is asked of one table.
 
     Args:
@@ -57,7 +57,7 @@ class Question:
     alpha: float
     delta: float
     expect: Sequence[str]
-    extras: Extras
+    extras: CompareOptions
 
 
 def compare(
@@ -71,7 +71,7 @@ def compare(
     delta: float = DEFAULT_DELTA,
     fail_if: Sequence[str] = (),
     against: Sequence[RunRecord] | None = None,
-    extras: Extras = NOTHING_MORE,
+    extras: CompareOptions = NOTHING_MORE,
     tune: Sequence[str] = (),
 ) -> Comparisons:
     """Compare runs within each study, dataset and model.
@@ -122,7 +122,7 @@ def compare(
         own = settings.get(table.runs[0][0].study, {})
         metrics = _metrics(metric or own.get("metric") or DEFAULT_METRIC)
         wanted = baseline or own.get("baseline") or {}
-        question = Question(tuple(by), wanted, bool(baseline), metrics, alpha, delta, own.get("expect", ()), extras)
+        question = TableRequest(tuple(by), wanted, bool(baseline), metrics, alpha, delta, own.get("expect", ()), extras)
         for view, comparison, warnings in _views(table, question, tune or own.get("tune", ()), shown):
             found.append((view, comparison))
             texts.append(warnings)
@@ -163,7 +163,7 @@ def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _views(
-    table: Table, question: Question, tune: Sequence[str], where: Filter
+    table: Table, question: TableRequest, tune: Sequence[str], where: Filter
 ) -> Iterator[tuple[Table, Comparison, list[str]]]:
     """The table, and behind it the one whose rows are tuned; each with its warnings, none twice."""
     comparison, warnings = _compare_table(table, question)
@@ -177,7 +177,7 @@ def _views(
         yield tuned, comparison, [*notes, *(text for text in own if text not in warnings)]
 
 
-def _compare_table(table: Table, question: Question) -> tuple[Comparison, list[str]]:
+def _compare_table(table: Table, question: TableRequest) -> tuple[Comparison, list[str]]:
     """One table, and what to know before believing it."""
     leading = question.metrics[0]
     baseline, problems = baseline_of(table.groups, question.baseline, explicit=question.explicit)
@@ -218,7 +218,7 @@ def _compare_table(table: Table, question: Question) -> tuple[Comparison, list[s
     return _extended(replace(comparison, verdicts=verdicts), table, question.extras), warnings
 
 
-def _extended(comparison: Comparison, table: Table, extras: Extras) -> Comparison:
+def _extended(comparison: Comparison, table: Table, extras: CompareOptions) -> Comparison:
     if extras.reach is not None:
         comparison = with_reach(comparison, table, extras.reach)
     if extras.all_pairs:
@@ -229,7 +229,7 @@ def _extended(comparison: Comparison, table: Table, extras: Extras) -> Compariso
 
 
 def _contrasts(
-    table: Table, baseline: Mapping[str, Value] | None, question: Question
+    table: Table, baseline: Mapping[str, Value] | None, question: TableRequest
 ) -> tuple[list[dict[str, Contrast]], dict[str, Family]]:
     """Each group's contrasts by metric, and the families in which their p are adjusted."""
     found: list[dict[str, Contrast]] = [{} for _ in table.groups]

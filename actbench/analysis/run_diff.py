@@ -24,7 +24,7 @@ Pair = tuple[Any, Any]
 
 
 @dataclass(frozen=True)
-class Parting:
+class Divergence:
     """Where two curves part.
 
     Args:
@@ -60,7 +60,7 @@ class Differences:
     settings: Mapping[str, Pair]
     environment: Mapping[str, Pair]
     final: Mapping[str, Pair]
-    parting: Parting
+    parting: Divergence
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: pairs become lists; each final metric with ``difference``, the second minus the first."""
@@ -111,7 +111,7 @@ def difference(pair: Pair) -> float | None:
     return None if first is None or second is None else float(second - first)
 
 
-def parting(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> Parting:
+def parting(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> Divergence:
     """Find where two curves part, over the epochs that both have.
 
     Two losses have parted when |a − b| > 1e-6 · max(|a|, |b|), or when only one of them is a number.
@@ -129,8 +129,8 @@ def parting(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, An
     bits = _first(both, lambda epoch: any(a != b for a, b in at(epoch).values()))
     epoch = _first(both, lambda epoch: any(_beyond_rounding(*pair) for pair in at(epoch).values()))
     if epoch is None:
-        return Parting(both, bits, None, {}, {})
-    return Parting(both, bits, epoch, at(epoch), _layers(rows[epoch], others[epoch]))
+        return Divergence(both, bits, None, {}, {})
+    return Divergence(both, bits, epoch, at(epoch), _layers(rows[epoch], others[epoch]))
 
 
 def _first(epochs: Iterable[int], parted: Callable[[int], bool]) -> int | None:

@@ -54,7 +54,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Look:
+class InterimLook:
     """What the differences are known to, with the seeds so far.
 
     Args:
@@ -103,7 +103,7 @@ def grow(
     train: Callable[[tuple[int, ...]], Sequence[RunRecord]],
     *,
     most: int = MOST_SEEDS,
-) -> Iterator[Look]:
+) -> Iterator[InterimLook]:
     """Train, look, add seeds, until nothing is open or there are ``most`` seeds.
 
     Args:
@@ -136,7 +136,7 @@ def more(seeds: tuple[int, ...], most: int) -> tuple[int, ...]:
     return (*seeds, *range(max(seeds) + 1, max(seeds) + 1 + count))
 
 
-def look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition: Condition) -> Look:
+def look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition: Condition) -> InterimLook:
     """How well the differences are known.
 
     Args:
@@ -155,7 +155,7 @@ def look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition: Condit
     hopeless = tuple(name for name, one in found.items() if one.n_pairs == 0 and len(seeds) >= FEWEST)
     wide = tuple(name for name, width in widths.items() if width is None or not width < condition.bound)
     known = [(width, name) for name, width in widths.items() if width is not None]
-    return Look(
+    return InterimLook(
         seeds=seeds,
         differences=len(found),
         open=tuple(name for name in wide if name not in hopeless),

@@ -84,7 +84,7 @@ def compare(
 ) -> None:
     """Compare finished runs: means with intervals, paired differences to a baseline, outcomes, dead units."""
     from actbench.analysis.compare import compare as compare_records
-    from actbench.analysis.table.extras import Extras
+    from actbench.analysis.table.extras import CompareOptions
     from actbench.schema.registry import load
 
     chosen = "json" if as_json else form
@@ -101,7 +101,7 @@ def compare(
         tune=listed(tune),
         fail_if=fail_if or _gates_of_environment(),
         against=base,
-        extras=Extras(methods, reach, all_pairs),
+        extras=CompareOptions(methods, reach, all_pairs),
     )
     _tell(found, report, output, most=most, has_warnings=chosen != "csv")
 

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from actbench.analysis.run_diff import Differences, Pair, Parting
+    from actbench.analysis.run_diff import Differences, Divergence, Pair
 
 RUN = "A run's id, its first letters, its last eight digits or its path."
 
@@ -95,7 +95,7 @@ def _change(metric: str, gap: float | None) -> str:
     return "equal" if gap == 0 else ("+" if gap > 0 else MINUS) + amount
 
 
-def _sentences(parting: Parting) -> Iterable[str]:
+def _sentences(parting: Divergence) -> Iterable[str]:
     """Where the curves part, or how far they were followed without parting."""
     from actbench.analysis.run_diff import ROUNDING
 
@@ -120,7 +120,7 @@ def _loss(pair: Pair) -> str:
     return f"{first} | {second}"
 
 
-def _layers(parting: Parting) -> tuple[list[str], list[list[str]]]:
+def _layers(parting: Divergence) -> tuple[list[str], list[list[str]]]:
     """A heading a field, a row a layer."""
     from actbench.analysis.run_diff import LAYER_FIELDS
 

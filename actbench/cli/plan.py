@@ -13,7 +13,7 @@ import typer
 from actbench.cli import study_options
 
 if TYPE_CHECKING:
-    from actbench.cli.until import Growth
+    from actbench.cli.until import SequentialDesign
     from actbench.execution.estimates import Basis
     from actbench.execution.runner import Runner
 
@@ -39,16 +39,16 @@ def plan(
 ) -> None:
     """What `run` would do: runs done and to do, estimated time and disk. Trains nothing and writes nothing."""
     from actbench.cli.output import as_json, stdout
-    from actbench.cli.until import growth_of
+    from actbench.cli.until import design_of
     from actbench.schema.runtime import Runtime
 
     runtime = Runtime(device, engine, study_options.workers(jobs), cohort_size)
     runner = study_options.prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
-    growth = growth_of(until, max_seeds, runner, smoke=smoke)
-    print(as_json(content(runner, growth)) if json else describe(runner, growth), file=stdout())
+    design = design_of(until, max_seeds, runner, smoke=smoke)
+    print(as_json(content(runner, design)) if json else describe(runner, design), file=stdout())
 
 
-def describe(runner: Runner, growth: Growth | None) -> str:
+def describe(runner: Runner, design: SequentialDesign | None) -> str:
     """The plan, as aligned lines of text."""
     from actbench.cli import until
 
@@ -64,10 +64,10 @@ def describe(runner: Runner, growth: Growth | None) -> str:
         "disk": _disk(runner),
     }
     text = "\n".join(f"{name:12} {value}" for name, value in lines.items())
-    return text if growth is None else f"{text}\n{until.describe(growth, runner.study)}"
+    return text if design is None else f"{text}\n{until.describe(design, runner.study)}"
 
 
-def content(runner: Runner, growth: Growth | None) -> dict[str, Any]:
+def content(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]:
     """The plan, as plain data: ``plan --json``."""
     seconds, basis = _expected(runner)
     each, to_do = _bytes_a_run(runner), len(runner.waiting)
@@ -85,7 +85,7 @@ def content(runner: Runner, growth: Growth | None) -> dict[str, Any]:
         "device": runner.runtime.device,
         "time": {"seconds": seconds, "basis": basis},
         "disk": {"bytes": None if each is None else round(each * to_do), "bytes_a_run": each},
-        "until": growth and {"condition": growth.condition.text, "max_seeds": growth.most},
+        "until": design and {"condition": design.condition.text, "max_seeds": design.most},
     }
 
 

@@ -31,7 +31,7 @@ from actbench.cli.study_options import (
 )
 
 if TYPE_CHECKING:
-    from actbench.cli.until import Growth, Train
+    from actbench.cli.until import SequentialDesign, Train
     from actbench.execution.runner import Runner
 
 Products = Annotated[
@@ -72,16 +72,16 @@ def run(
 ) -> None:
     """Train every run of the study that is not finished yet."""
     from actbench.cli.plan import describe
-    from actbench.cli.until import growth_of
+    from actbench.cli.until import design_of
     from actbench.schema.runtime import Runtime
 
     runtime = Runtime(device, engine, workers(jobs), cohort_size, data_dir, products, capture, timeout)
     runner = prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
-    growth = growth_of(until, max_seeds, runner, smoke=smoke)
+    design = design_of(until, max_seeds, runner, smoke=smoke)
     if dry_run:
-        typer.echo(describe(runner, growth))
+        typer.echo(describe(runner, design))
     else:
-        _run_all(runner, growth, partial(_larger, runner, config, overrides), fail_fast=fail_fast)
+        _run_all(runner, design, partial(_larger, runner, config, overrides), fail_fast=fail_fast)
 
 
 def _larger(runner: Runner, config: Path, overrides: list[str] | None, seeds: list[int]) -> Runner:
@@ -91,16 +91,18 @@ def _larger(runner: Runner, config: Path, overrides: list[str] | None, seeds: li
     return replace(runner, study=Study.from_yaml(config, [*(overrides or ()), f"seeds={seeds}"]))
 
 
-def _run_all(runner: Runner, growth: Growth | None, larger: Callable[[list[int]], Runner], *, fail_fast: bool) -> None:
+def _run_all(
+    runner: Runner, design: SequentialDesign | None, larger: Callable[[list[int]], Runner], *, fail_fast: bool
+) -> None:
     """Train what waits; with more seeds if the study is to grow."""
     from actbench.cli.until import run_until
 
     with interruption() as interrupted:
         train = partial(_train, interrupted=interrupted, fail_fast=fail_fast)
-        if growth is None:
+        if design is None:
             _run(runner, train)
         else:
-            run_until(growth, runner, larger, train)
+            run_until(design, runner, larger, train)
 
 
 def _run(runner: Runner, train: Train) -> None:

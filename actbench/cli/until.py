@@ -13,7 +13,7 @@ import typer
 from actbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from actbench.analysis.sequential import Condition, Look
+    from actbench.analysis.sequential import Condition, InterimLook
     from actbench.config import Study
     from actbench.execution.runner import Runner
     from actbench.storage.reading import Records
@@ -24,7 +24,7 @@ Train = Callable[["Runner"], Counter[str]]
 
 
 @dataclass(frozen=True)
-class Growth:
+class SequentialDesign:
     """What ``--until`` and ``--max-seeds`` ask for.
 
     Args:
@@ -36,7 +36,7 @@ class Growth:
     most: int
 
 
-def growth_of(until: str | None, max_seeds: int | None, runner: Runner, *, smoke: bool) -> Growth | None:
+def design_of(until: str | None, max_seeds: int | None, runner: Runner, *, smoke: bool) -> SequentialDesign | None:
     """Read the two options; None when neither is given.
 
     Args:
@@ -54,36 +54,36 @@ def growth_of(until: str | None, max_seeds: int | None, runner: Runner, *, smoke
 
     if until is None:
         raise UsageError(f"--max-seeds says where --until ends: add --until with {FORM}")
-    growth = Growth(parse(until), MOST_SEEDS if max_seeds is None else max_seeds)
+    design = SequentialDesign(parse(until), MOST_SEEDS if max_seeds is None else max_seeds)
     # What trains finished runs anew would do so in every round.
     clashing = {"--smoke": smoke, "--force": runner.force, "--retry all": runner.retry == "all"}
     for option in (option for option, given in clashing.items() if given):
         raise UsageError(f"--until can't go with {option}: leave one of them out")
-    _check(growth, runner.study)
-    return growth
+    _check(design, runner.study)
+    return design
 
 
-def _check(growth: Growth, study: Study) -> None:
+def _check(design: SequentialDesign, study: Study) -> None:
     if len(study.specs()) == len(study.seeds):
         raise UsageError("--until needs differences to look at, but the runs of this study differ in the seed alone")
-    if len(study.seeds) > growth.most:
-        raise UsageError(f"--max-seeds {growth.most} is less than the study's own {len(study.seeds)} seeds")
+    if len(study.seeds) > design.most:
+        raise UsageError(f"--max-seeds {design.most} is less than the study's own {len(study.seeds)} seeds")
 
 
-def describe(growth: Growth, study: Study) -> str:
+def describe(design: SequentialDesign, study: Study) -> str:
     """The lines that ``--until`` adds to a dry run."""
     each = len(study.specs()) // len(study.seeds)
     return (
-        f"until        {growth.condition.text}: looks after these seeds, then adds a quarter more at a time\n"
-        f"at most      {growth.most} seeds, {each * growth.most} runs"
+        f"until        {design.condition.text}: looks after these seeds, then adds a quarter more at a time\n"
+        f"at most      {design.most} seeds, {each * design.most} runs"
     )
 
 
-def run_until(growth: Growth, runner: Runner, larger: Callable[[list[int]], Runner], train: Train) -> None:
+def run_until(design: SequentialDesign, runner: Runner, larger: Callable[[list[int]], Runner], train: Train) -> None:
     """Train the study, then the same study with more seeds, until the condition holds; say so on stderr.
 
     Args:
-        growth: When to stop.
+        design: When to stop.
         runner: The study as it is.
         larger: The runner of the same study with these seeds.
         train: Trains what waits in a runner and counts the outcomes.
@@ -103,9 +103,9 @@ def run_until(growth: Growth, runner: Runner, larger: Callable[[list[int]], Runn
             raise typer.Exit(1)
         return _records(current)
 
-    for look in grow(runner.study.seeds, growth.condition, trained, most=growth.most):
-        typer.echo(_progress(look, growth), err=True)
-    typer.echo(f"{runner.study.name}: {_ending(look, growth)}", err=True)
+    for look in grow(runner.study.seeds, design.condition, trained, most=design.most):
+        typer.echo(_progress(look, design), err=True)
+    typer.echo(f"{runner.study.name}: {_ending(look, design)}", err=True)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
     typer.echo(f"{counts or 'nothing to train'} in {time.perf_counter() - began:.1f} s", err=True)
     typer.echo(f"compare: actbench compare {runner.store.folder}", err=True)
@@ -120,32 +120,32 @@ def _records(runner: Runner) -> Records:
     return replace(found, runs=tuple(record for record in found if record.spec.digest in wanted))
 
 
-def _progress(look: Look, growth: Growth) -> str:
-    text = f"{len(look.seeds)} seeds: {growth.condition.metric} {_widest(look, growth)}"
+def _progress(look: InterimLook, design: SequentialDesign) -> str:
+    text = f"{len(look.seeds)} seeds: {design.condition.metric} {_widest(look, design)}"
     return f"{text}; {len(look.open)} of {look.differences} differences open" if look.open else text
 
 
-def _ending(look: Look, growth: Growth) -> str:
+def _ending(look: InterimLook, design: SequentialDesign) -> str:
     """Whether the condition holds, and what no number of seeds will tell."""
-    bound = _amount(growth.condition.bound, growth)
+    bound = _amount(design.condition.bound, design)
     told = f"{look.differences - len(look.open) - len(look.hopeless)} of {look.differences} differences"
     text = f"{told} to the baseline are known to less than {bound} with {len(look.seeds)} seeds"
     if look.open:
-        text += f"; stopped by --max-seeds {growth.most}, with these open: {'; '.join(look.open)}"
+        text += f"; stopped by --max-seeds {design.most}, with these open: {'; '.join(look.open)}"
     if look.hopeless:
         text += f"; no pair of runs has a value for: {'; '.join(look.hopeless)}"
     return text
 
 
-def _widest(look: Look, growth: Growth) -> str:
+def _widest(look: InterimLook, design: SequentialDesign) -> str:
     if look.widest is None:
         return "has no interval yet"
     width, name = look.widest
-    return f"known to {_amount(width, growth)} at worst ({name})"
+    return f"known to {_amount(width, design)} at worst ({name})"
 
 
-def _amount(width: float, growth: Growth) -> str:
+def _amount(width: float, design: SequentialDesign) -> str:
     """A half-width in the unit of differences: ``±0.45 points``."""
     from actbench.analysis.judgements.formatting import short
 
-    return f"±{short(growth.condition.metric, width)}"
+    return f"±{short(design.condition.metric, width)}"

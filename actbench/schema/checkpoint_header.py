@@ -22,7 +22,7 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True)
-class Heading:
+class CheckpointHeader:
     """Whose checkpoint it is, and under which circumstances it gives the same numbers.
 
     Args:
@@ -50,7 +50,7 @@ class Heading:
         return json.dumps({"what": _MAGIC, **asdict(self)}).encode() + b"\n"
 
     @classmethod
-    def read(cls, line: bytes) -> Heading:
+    def read(cls, line: bytes) -> CheckpointHeader:
         """What a first line says.
 
         Raises:
@@ -76,14 +76,14 @@ def name_of(specs: Sequence[RunSpec]) -> str:
     return hashlib.sha256("\n".join(spec.digest for spec in specs).encode()).hexdigest() + ".pt"
 
 
-def opened(state: bytes) -> tuple[Heading, bytes]:
+def opened(state: bytes) -> tuple[CheckpointHeader, bytes]:
     """A checkpoint's heading and the rest.
 
     Raises:
         Unusable: When it is damaged or of another version.
     """
     line, _, rest = state.partition(b"\n")
-    heading = Heading.read(line)
+    heading = CheckpointHeader.read(line)
     if hashlib.sha256(rest).hexdigest() != heading.sha256:
         raise Unusable("it is damaged: its checksum differs")
     return heading, rest

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from actbench.errors import ResultsError
-from actbench.schema.checkpoint_header import LONGEST, Heading, Unusable, name_of, opened
+from actbench.schema.checkpoint_header import LONGEST, CheckpointHeader, Unusable, name_of, opened
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 from actbench.system.files import clear_unfinished, unfinished, write_atomically, writing
@@ -129,7 +129,7 @@ class Checkpoints:
     def _note(self, path: Path) -> None:
         try:
             with path.open("rb") as file:
-                heading = Heading.read(file.readline(LONGEST))
+                heading = CheckpointHeader.read(file.readline(LONGEST))
         except FileNotFoundError:
             return  # another process has just ended its runs
         except Unusable as error:

@@ -4,7 +4,8 @@ Kept are the tensors, the optimizer's state, the random streams, the place in th
 own code keeps besides (an attribute of a module that is no buffer, a global) is not. The order of an epoch's batches is
 drawn at its start, so its streams are kept as they stood then: drawn again, they give the same order.
 
-The bytes are a ``Heading`` and, below it, what ``torch.load(weights_only=True)`` reads: tensors and plain containers.
+The bytes are a ``CheckpointHeader`` and, below it, tensors and plain containers as ``torch.load(weights_only=True)``
+reads them.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from torch import Tensor
 
 from actbench.nn import cpu_linear
 from actbench.nn.models._module import UserModule
-from actbench.schema.checkpoint_header import Heading, Unusable, opened
-from actbench.training.epoch_log import Logbook
-from actbench.training.state import Session
+from actbench.schema.checkpoint_header import CheckpointHeader, Unusable, opened
+from actbench.training.epoch_log import EpochLog
+from actbench.training.state import TrainState
 
 Streams = list[Tensor]
 """States of generators."""
 
 
 @dataclass
-class Place:
+class EpochPosition:
     """How far the epoch is.
 
     Args:
@@ -41,15 +42,15 @@ class Place:
     steps: int = 0
 
     @classmethod
-    def at_the_start(cls, session: Session) -> Place:
+    def at_the_start(cls, session: TrainState) -> EpochPosition:
         """Where the next epoch begins."""
         return cls(_states(session.batches._order))
 
-    def begin_again(self, session: Session) -> None:
+    def begin_again(self, session: TrainState) -> None:
         """An epoch is over: move to where the next one begins."""
         self.order, self.steps = _states(session.batches._order), 0
 
-    def batches(self, session: Session) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, session: TrainState) -> Iterator[tuple[Tensor, Tensor]]:
         """The epoch's batches that are still to come; the streams of the order stand at the epoch's start.
 
         What has been trained on is gathered once more and dropped: a tenth of the time that the steps took.
@@ -62,7 +63,7 @@ class Place:
         yield from batches
 
 
-def pack(session: Session, logbook: Logbook, place: Place) -> bytes:
+def pack(session: TrainState, logbook: EpochLog, place: EpochPosition) -> bytes:
     """The whole cohort as it stands between two steps."""
     content = {
         "layout": _layout(session),
@@ -81,7 +82,7 @@ def pack(session: Session, logbook: Logbook, place: Place) -> bytes:
     return _heading(session, hashlib.sha256(body.getvalue()).hexdigest()).line() + body.getvalue()
 
 
-def restore(state: bytes, session: Session, logbook: Logbook) -> Place:
+def restore(state: bytes, session: TrainState, logbook: EpochLog) -> EpochPosition:
     """Put a session that was just opened, and its logbook, back to where ``pack`` found them.
 
     Raises:
@@ -96,14 +97,14 @@ def restore(state: bytes, session: Session, logbook: Logbook) -> Place:
             raise Unusable("its tensors lie otherwise in memory")
         _put(content, session)
         logbook.restore(content["logbook"])
-        return Place([tensor.cpu() for tensor in content["place"]["order"]], content["place"]["steps"])
+        return EpochPosition([tensor.cpu() for tensor in content["place"]["order"]], content["place"]["steps"])
     except Unusable:
         raise
     except Exception as error:  # whatever a file of that checksum holds, it must not end the run
         raise Unusable(f"its content does not fit: {type(error).__name__}: {error}") from error
 
 
-def _put(content: dict[str, Any], session: Session) -> None:
+def _put(content: dict[str, Any], session: TrainState) -> None:
     with torch.no_grad():
         for name, tensor in session.stack.tensors.items():
             tensor.copy_(content["tensors"][name])
@@ -120,8 +121,8 @@ def _put(content: dict[str, Any], session: Session) -> None:
         session.model.restore(content["module"])
 
 
-def _heading(session: Session, sha256: str) -> Heading:
-    return Heading(
+def _heading(session: TrainState, sha256: str) -> CheckpointHeader:
+    return CheckpointHeader(
         runs=tuple(spec.digest for spec in session.cohort.specs),
         device=session.device.type,
         torch=str(torch.__version__),
@@ -131,7 +132,7 @@ def _heading(session: Session, sha256: str) -> Heading:
     )
 
 
-def _check(found: Heading, here: Heading) -> None:
+def _check(found: CheckpointHeader, here: CheckpointHeader) -> None:
     if found.runs != here.runs:
         raise Unusable("it is of other runs")
     if found.data != here.data:
@@ -145,13 +146,13 @@ def _check(found: Heading, here: Heading) -> None:
             raise Unusable(f"it was computed with {what} {one}, and this is {what} {other}")
 
 
-def _layout(session: Session) -> list[list[Any]]:
+def _layout(session: TrainState) -> list[list[Any]]:
     """Where each tensor lies in the blocks, whose order the optimizer's state follows."""
     tensors = sorted(session.stack.tensors.items())
     return [[name, list(t.shape), list(t.stride()), t.storage_offset(), str(t.dtype)] for name, t in tensors]
 
 
-def _streams(session: Session) -> dict[str, list[torch.Generator]]:
+def _streams(session: TrainState) -> dict[str, list[torch.Generator]]:
     """The random streams that steps draw from."""
     return {
         "augment": session.batches._changes,

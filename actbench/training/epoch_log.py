@@ -19,7 +19,7 @@ from actbench.schema.metrics import METRICS
 from actbench.schema.record import FIRST_LOOK, Outcome, RunRecord
 from actbench.system import cancellation, devices
 from actbench.training.evaluation import Tally, evaluate, measure_gradients, measure_health
-from actbench.training.state import Session
+from actbench.training.state import TrainState
 
 BORN_DEAD = "health.born_dead_fraction"
 HEALTH = tuple(name.removeprefix("health.") for name in METRICS if name.startswith("health.") and name != BORN_DEAD)
@@ -30,7 +30,7 @@ CURVES = ("train.loss", "train.accuracy", "val.loss", "val.accuracy")
 Row = dict[str, Any]
 
 
-class Logbook:
+class EpochLog:
     """Closes each epoch: validates, measures health, notes which runs have diverged.
 
     A run that has diverged is written no further rows: its curve must not depend on how long its neighbours go on.
@@ -39,7 +39,7 @@ class Logbook:
         session: The cohort; it is read, and told how long its steps took.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: TrainState) -> None:
         """Start the clock."""
         self._session = session
         self._runs = len(session.cohort.specs)

@@ -17,10 +17,10 @@ from actbench.schema.runtime import Cadence, Cohort, Runtime
 from actbench.system import cancellation
 from actbench.system.cancellation import Stopped
 from actbench.training import numerics
-from actbench.training.checkpoint import Place, pack, restore
-from actbench.training.epoch_log import Logbook
+from actbench.training.checkpoint import EpochPosition, pack, restore
+from actbench.training.epoch_log import EpochLog
 from actbench.training.evaluation import Tally
-from actbench.training.state import Session
+from actbench.training.state import TrainState
 from actbench.training.steps.choice import Steps, steps_of
 
 
@@ -53,91 +53,93 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     Yields only what the user must mend; anything else will be the failure of the runs that it concerns.
     """
     try:
-        Session.open(cohort, runtime)
+        TrainState.open(cohort, runtime)
     except UsageError as error:
         yield _failure(cohort, error)
     except Exception:
         return
 
 
-def train_epoch(session: Session, steps: Steps) -> Tally:
+def train_epoch(state: TrainState, steps: Steps) -> Tally:
     """One pass over the training examples, and the losses seen on the way; nothing here waits for the device."""
-    for _ in _steps(session, steps, Place.at_the_start(session)):
+    for _ in _steps(state, steps, EpochPosition.at_the_start(state)):
         pass
-    return session.tally
+    return state.tally
 
 
 def _train_or_begin_anew(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     bare, refused = Cohort(cohort.specs), ""  # what comes back from a worker is without the state
     if cohort.state is not None:
         try:
-            yield from _train(bare, runtime, state=cohort.state)
+            yield from _train(bare, runtime, saved=cohort.state)
             return
         except Unusable as error:
             refused = str(error)
     yield from _train(bare, runtime, refused=refused)
 
 
-def _train(cohort: Cohort, runtime: Runtime, *, state: bytes | None = None, refused: str = "") -> Iterator[Event]:
+def _train(cohort: Cohort, runtime: Runtime, *, saved: bytes | None = None, refused: str = "") -> Iterator[Event]:
     """From the beginning, or from a state: then the epochs before it are told once more.
 
     Raises:
         Unusable: When there is a state that can't be used, before anything is trained.
     """
     yield Started(cohort, refused)
-    session = Session.open(cohort, runtime)
-    steps = steps_of(session, capture=runtime.capture)
+    state = TrainState.open(cohort, runtime)
+    steps = steps_of(state, capture=runtime.capture)
     cancellation.between_steps(may_stop=False)
-    logbook = Logbook(session)
-    place = Place.at_the_start(session)
-    if state is not None:
-        place = restore(state, session, logbook)
-        for rows in logbook.told():
+    epoch_log = EpochLog(state)
+    position = EpochPosition.at_the_start(state)
+    if saved is not None:
+        position = restore(saved, state, epoch_log)
+        for rows in epoch_log.told():
             yield EpochDone(cohort, rows)
     try:
-        yield from _epochs(session, steps, logbook, place, runtime.checkpoint_every)
-        records = logbook.records()
+        yield from _epochs(state, steps, epoch_log, position, runtime.checkpoint_every)
+        records = epoch_log.records()
     except Stopped:
-        if logbook.closed:
-            yield Saved(cohort, pack(session, logbook, place))
+        if epoch_log.closed:
+            yield Saved(cohort, pack(state, epoch_log, position))
         return
     for record in records:
         yield Finished(record)
 
 
-def _epochs(session: Session, steps: Steps, logbook: Logbook, place: Place, every: Cadence) -> Iterator[Event]:
-    """Train what is left; ``place`` is kept up to date.
+def _epochs(
+    state: TrainState, steps: Steps, epoch_log: EpochLog, position: EpochPosition, every: Cadence
+) -> Iterator[Event]:
+    """Train what is left; ``position`` is kept up to date.
 
     Raises:
         Stopped: Between two steps, when that was asked for.
     """
-    cohort, due, epochs = session.cohort, _Due(every), session.cohort.shared.training.epochs
-    if not logbook.closed:
-        yield EpochDone(cohort, logbook.untrained())
-    while logbook.closed <= epochs and not logbook.all_diverged:
-        for _ in _steps(session, steps, place):
+    cohort, due, epochs = state.cohort, _Due(every), state.cohort.shared.training.epochs
+    if not epoch_log.closed:
+        yield EpochDone(cohort, epoch_log.untrained())
+    while epoch_log.closed <= epochs and not epoch_log.all_diverged:
+        for _ in _steps(state, steps, position):
             if due.by_the_clock():
-                yield Saved(cohort, pack(session, logbook, place))
-        yield EpochDone(cohort, logbook.epoch(session.tally))
-        place.begin_again(session)
-        if due.by_the_epochs(logbook.closed - 1) and logbook.closed <= epochs:
-            yield Saved(cohort, pack(session, logbook, place))
+                yield Saved(cohort, pack(state, epoch_log, position))
+        yield EpochDone(cohort, epoch_log.epoch(state.tally))
+        position.begin_again(state)
+        if due.by_the_epochs(epoch_log.closed - 1) and epoch_log.closed <= epochs:
+            yield Saved(cohort, pack(state, epoch_log, position))
 
 
-def _steps(session: Session, steps: Steps, place: Place) -> Iterator[None]:
+def _steps(state: TrainState, steps: Steps, position: EpochPosition) -> Iterator[None]:
     """Take the steps left of an epoch, with a stop after some; at the end the tally holds the whole epoch's losses."""
-    tally, act = session.tally, session.act
-    if not place.steps:
+    tally, act = state.tally, state.act
+    if not position.steps:
         tally.reset()
     act.training = True
-    with numerics.tf32(allowed=session.cohort.shared.training.precision == "tf32"):
-        batches = place.batches(session)
+    with numerics.tf32(allowed=state.cohort.shared.training.precision == "tf32"):
+        batches = position.batches(state)
         began = time.perf_counter()
         while together := list(islice(batches, steps.together)):
-            steps(session, together)
-            session.seconds += time.perf_counter() - began
+            steps(state, together)
+            state.seconds += time.perf_counter() - began
             tally.examples += sum(labels.shape[1] for _, labels in together)
-            place.steps += len(together)
+            position.steps += len(together)
             cancellation.between_steps()
             yield
             began = time.perf_counter()

@@ -27,7 +27,7 @@ from actbench.training.run_activations import Activations, activation_tensors
 
 
 @dataclass
-class Session:
+class TrainState:
     """What training changes (``stack``, ``optimizers``, ``tally``, ``taken``, ``seconds``) and reads (the rest).
 
     On a CPU each run has an optimizer of its own, elsewhere one updates all runs at once. ``taken`` counts steps, which
@@ -48,7 +48,7 @@ class Session:
     seconds: float = 0.0
 
     @classmethod
-    def open(cls, cohort: Cohort, runtime: Runtime) -> Session:
+    def open(cls, cohort: Cohort, runtime: Runtime) -> TrainState:
         """Load the data, initialise every run from its own seed, stack the runs.
 
         Raises:
@@ -82,7 +82,7 @@ class Session:
             make_capturable(session.optimizers, device)
         return session
 
-    def part(self, run: int) -> Session:
+    def part(self, run: int) -> TrainState:
         """One of the runs as a cohort of its own, in the same memory; to compute with, not to take steps."""
         spec, own = self.cohort.specs[run], self.stack.only(run)
         act = Activations((spec,), own.tensors)

@@ -29,7 +29,7 @@ def difference_numbers(found: Difference, p_adjusted: float | None) -> dict[str,
 
 
 @dataclass(frozen=True)
-class Extras:
+class CompareOptions:
     """What to add to every table.
 
     Args:

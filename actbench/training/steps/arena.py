@@ -14,7 +14,7 @@ that lie otherwise may be rounded otherwise."""
 
 
 @dataclass
-class Scratch:
+class Arena:
     """Memory for what is made on the way, shared by computations that never run at the same time."""
 
     memory: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from actbench.training.batches import Batch
-from actbench.training.state import Session
-from actbench.training.steps.cuda_graph import CapturedSteps
-from actbench.training.steps.eager import OrdinarySteps
-from actbench.training.steps.replayed import RecordedSteps
+from actbench.training.state import TrainState
+from actbench.training.steps.cuda_graph import GraphSteps
+from actbench.training.steps.eager import EagerSteps
+from actbench.training.steps.replayed import ReplayedSteps
 
 
 class Steps(Protocol):
@@ -24,24 +24,24 @@ class Steps(Protocol):
         """Return the number of batches to hand over at a time."""
         ...
 
-    def __call__(self, session: Session, batches: Sequence[Batch]) -> None:
+    def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
         """Take a step with each of the batches: forward, backward, clip, update, tally."""
         ...
 
 
-def steps_of(session: Session, *, capture: bool) -> Steps:
+def steps_of(state: TrainState, *, capture: bool) -> Steps:
     """Return the fastest way to take steps that the cohort allows.
 
     A user's own module or activation may do things that can't be captured, such as waiting for a result.
 
     Args:
-        session: The cohort in training.
+        state: The cohort in training.
         capture: Whether steps may be launched whole: replayed on a CPU, from a CUDA graph on a GPU.
     """
-    specs = session.cohort.specs
+    specs = state.cohort.specs
     own = specs[0].model.path is not None or any(spec.activation.path is not None for spec in specs)
-    if capture and not own and session.device.type == "cpu":
-        return RecordedSteps(session)
-    if capture and not own and session.capturable:
-        return CapturedSteps(session.device)
-    return OrdinarySteps()
+    if capture and not own and state.device.type == "cpu":
+        return ReplayedSteps(state)
+    if capture and not own and state.capturable:
+        return GraphSteps(state.device)
+    return EagerSteps()

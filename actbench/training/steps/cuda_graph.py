@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from actbench.training.batches import Batch
-from actbench.training.state import Session
+from actbench.training.state import TrainState
 from actbench.training.steps.eager import take
 
 WARM_UP = 3
 """Ordinary steps before the capture: libraries set up and choose kernels in their first calls, on a side stream."""
 
 
-class CapturedSteps:
+class GraphSteps:
     """Steps of the full batch size, replayed from a CUDA graph after a few ordinary ones.
 
     Batches of another size (an epoch's last) and cohorts that draw random numbers in their steps, which happens on the
@@ -39,35 +39,35 @@ class CapturedSteps:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._x = self._labels = torch.empty(0)
 
-    def __call__(self, session: Session, batches: Sequence[Batch]) -> None:
+    def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
         """Take them one after another; the rate lies on the device and is set outside of the graph."""
         for x, labels in batches:
-            session.set_rate(session.next_rate())
-            self._take(session, x, labels)
+            state.set_rate(state.next_rate())
+            self._take(state, x, labels)
 
-    def _take(self, session: Session, x: Tensor, labels: Tensor) -> None:
-        full = x.shape[1] == session.cohort.shared.training.batch_size
-        if not full or session.act.draws:
-            take(session, x, labels)
+    def _take(self, state: TrainState, x: Tensor, labels: Tensor) -> None:
+        full = x.shape[1] == state.cohort.shared.training.batch_size
+        if not full or state.act.draws:
+            take(state, x, labels)
         elif self._taken < WARM_UP:
             self._taken += 1
-            self._aside(session, x, labels)
+            self._aside(state, x, labels)
         else:
-            self._replay(session, x, labels)
+            self._replay(state, x, labels)
 
-    def _aside(self, session: Session, x: Tensor, labels: Tensor) -> None:
-        current = torch.cuda.current_stream(session.device)
+    def _aside(self, state: TrainState, x: Tensor, labels: Tensor) -> None:
+        current = torch.cuda.current_stream(state.device)
         self._side.wait_stream(current)
         with torch.cuda.stream(self._side):
-            take(session, x, labels)
+            take(state, x, labels)
         current.wait_stream(self._side)
 
-    def _replay(self, session: Session, x: Tensor, labels: Tensor) -> None:
+    def _replay(self, state: TrainState, x: Tensor, labels: Tensor) -> None:
         if self._graph is None:
             self._x, self._labels = torch.empty_like(x), torch.empty_like(labels)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, stream=self._side):
-                take(session, self._x, self._labels)
+                take(state, self._x, self._labels)
             self._graph = graph
         self._x.copy_(x)
         self._labels.copy_(labels)

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from actbench.training.steps.arena import Scratch, memory_of
+from actbench.training.steps.arena import Arena, memory_of
 
 ALLOCATIONS = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
 """Operations that leave open what their result holds."""
@@ -67,7 +67,7 @@ class Call:
         return Call(self.operation, *_moved((self.arguments, self.options, self.results), move))
 
 
-class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down what is computed while the context lasts; every result is kept, so none takes another's memory.
 
     Once it refuses, it lets go of all that it kept and writes down nothing more; the computation goes on.
@@ -123,7 +123,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.calls.clear()
         self._made.clear()
 
-    def replay(self, scratch: Scratch) -> list[Callable[[], object]]:
+    def replay(self, scratch: Arena) -> list[Callable[[], object]]:
         """The calls, one after another; what the recorded computation made for itself lies in ``scratch`` instead.
 
         No calls at all after a refusal.

@@ -18,10 +18,10 @@ from torch import Tensor
 from actbench.nn.optimizers import set_rate
 from actbench.system import cancellation
 from actbench.training.batches import Batch
-from actbench.training.state import Session
-from actbench.training.steps.arena import Scratch
+from actbench.training.state import TrainState
+from actbench.training.steps.arena import Arena
 from actbench.training.steps.eager import find_gradients, take, update
-from actbench.training.steps.op_trace import Recorder
+from actbench.training.steps.op_trace import OpTracer
 
 ORDINARY = 8
 """Ordinary steps before the recording of one on a CPU, for each size of batch. It takes 2 ms a run, which is what 30
@@ -36,25 +36,25 @@ CACHED = 16 * 2**20
 turns at every step, which also bounds the memory for batches and the time until a stop."""
 
 
-class RecordedSteps:
+class ReplayedSteps:
     """Replays, one for each size of batch, recorded while a step is taken.
 
     The first steps are ordinary ones: they tell whether random numbers are drawn, which only ordinary steps can do.
 
     Args:
-        session: The one whose steps are taken; it is not kept.
+        state: The one whose steps are taken; it is not kept.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, state: TrainState) -> None:
         """Nothing is recorded yet."""
-        training, images = session.cohort.shared.training, session.images
-        of_run = 3 * sum(block[0].nbytes for block in session.stack.blocks.values())
+        training, images = state.cohort.shared.training, state.images
+        of_run = 3 * sum(block[0].nbytes for block in state.stack.blocks.values())
         of_batch = training.batch_size * prod(images.shape) * images.scale.element_size()
         fits = of_run + TOGETHER * of_batch <= CACHED
-        self._together = TOGETHER if len(session.cohort.specs) > 1 and fits else 1
+        self._together = TOGETHER if len(state.cohort.specs) > 1 and fits else 1
         self._refused = False
         self._taken: Counter[int] = Counter()
-        self._scratch = Scratch()
+        self._scratch = Arena()
         self._replays: dict[int, _Replay] = {}
 
     @property
@@ -67,30 +67,30 @@ class RecordedSteps:
         """Several as soon as there is a recording."""
         return self._together if self._replays else 1
 
-    def __call__(self, session: Session, batches: Sequence[Batch]) -> None:
+    def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
         """Take them; only an epoch's last may have another size."""
         for size, alike in groupby(batches, lambda batch: batch[1].shape[1]):
             left = list(alike)
-            while left and (self._taken[size] < ORDINARY or self._refused or session.act.draws):
+            while left and (self._taken[size] < ORDINARY or self._refused or state.act.draws):
                 self._taken[size] += 1
-                session.set_rate(session.next_rate())
-                take(session, *left.pop(0))
+                state.set_rate(state.next_rate())
+                take(state, *left.pop(0))
             if left and size not in self._replays:
-                self._record(session, left.pop(0))
+                self._record(state, left.pop(0))
             if size in self._replays:
-                self._replays[size](session, left)
+                self._replays[size](state, left)
             elif left:
-                self(session, left)
+                self(state, left)
 
-    def _record(self, session: Session, batch: Batch) -> None:
+    def _record(self, state: TrainState, batch: Batch) -> None:
         """Take a step and record it."""
-        session.set_rate(session.next_rate())
-        replay = _Replay(session, batch)
-        self._refused = not replay.record(session, batch, self._scratch)
+        state.set_rate(state.next_rate())
+        replay = _Replay(state, batch)
+        self._refused = not replay.record(state, batch, self._scratch)
         self._replays[batch[1].shape[1]] = replay
         if self._refused:
-            self._replays, self._scratch = {}, Scratch()
-        update(session, replay.losses, replay.logits, batch[1])
+            self._replays, self._scratch = {}, Arena()
+        update(state, replay.losses, replay.logits, batch[1])
 
 
 class _Replay:
@@ -101,20 +101,20 @@ class _Replay:
         logits: (R, B, classes), of the recorded step.
     """
 
-    def __init__(self, session: Session, batch: Batch) -> None:
+    def __init__(self, state: TrainState, batch: Batch) -> None:
         """Set memory aside for one run's batch and results."""
         x, labels = batch
         self._x, self._labels = x[:1].clone(), labels[:1].clone()
-        self._loss, self._logits = x.new_empty(1), x.new_empty(1, labels.shape[1], session.images.classes)
+        self._loss, self._logits = x.new_empty(1), x.new_empty(1, labels.shape[1], state.images.classes)
         self._runs: list[list[Callable[[], object]]] = []
         self.losses, self.logits = _results(self._logits, 1, len(labels))[0]
 
-    def record(self, session: Session, batch: Batch, scratch: Scratch) -> bool:
+    def record(self, state: TrainState, batch: Batch, scratch: Arena) -> bool:
         """Find the gradients of the batch, run by run; whether that can be replayed."""
         able = True
         for run in range(len(self.losses)):
             self._bring(batch, run)
-            part, recorder = session.part(run), Recorder()
+            part, recorder = state.part(run), OpTracer()
             with recorder if able else nullcontext():
                 loss, logits = find_gradients(part, self._x, self._labels)
                 self._loss.copy_(loss)
@@ -125,11 +125,11 @@ class _Replay:
         return able
 
     @torch.no_grad()
-    def __call__(self, session: Session, batches: Sequence[Batch]) -> None:
+    def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
         """Take all the steps of one run, then those of the next."""
-        rates = [session.next_rate() for _ in batches]
+        rates = [state.next_rate() for _ in batches]
         results = _results(self._logits, len(batches), len(self._runs))
-        for run, (calls, optimizer) in enumerate(zip(self._runs, session.optimizers, strict=True)):
+        for run, (calls, optimizer) in enumerate(zip(self._runs, state.optimizers, strict=True)):
             for batch, rate, (losses, logits) in zip(batches, rates, results, strict=True):
                 self._bring(batch, run)
                 for call in calls:
@@ -139,7 +139,7 @@ class _Replay:
                 optimizer.step()
             cancellation.between_steps(may_stop=False)
         for (_, labels), (losses, logits) in zip(batches, results, strict=True):
-            session.tally.add(losses, logits, labels)
+            state.tally.add(losses, logits, labels)
 
     def _bring(self, batch: Batch, run: int) -> None:
         x, labels = batch
