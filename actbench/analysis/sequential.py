@@ -6,8 +6,8 @@ seed and stops as soon as p < 0.05 finds a difference between equals in about a 
 
 It is not free: a width that is small by chance stops early. A 95 % interval then covers the truth in at least 90 % of
 studies that start from 3 seeds, 92 % from 5, 93 % from 8 and 94 % from 10 (20,000 simulated normal studies for each of
-nine bounds; ``tests/test_growing.py`` repeats a part). Adding single seeds covers no more but starts the workers more
-often, so seeds are added by the quarter, which trains about a tenth more of them than are needed.
+nine bounds; ``tests/analysis/test_sequential.py`` repeats a part). Adding single seeds covers no more but starts the
+workers more often, so seeds are added by the quarter, which trains about a tenth more of them than are needed.
 
 Reference: Armitage, McPherson, Rowe (1969), Repeated significance tests on accumulating data, JRSS A 132 (why not on
 p). Chow, Robbins (1965), On the asymptotic theory of fixed-width sequential confidence intervals for the mean, Annals

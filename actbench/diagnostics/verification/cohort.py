@@ -22,7 +22,7 @@ from actbench.training.loop import run_cohort
 
 HIDDEN, CLASSES, BATCH, EPOCHS, RATE = (24, 16), 10, 32, 3, 0.05
 MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "prelu": nn.PReLU, "selu": nn.SELU, "tanh": nn.Tanh}
-PROMISE = "docs/design.md"
+PROMISE = "docs/architecture.md"
 
 
 def checks(folders: Folders) -> Iterator[Check]:

@@ -1,0 +1,136 @@
+"""The LaTeX report: what a paper needs, and that LaTeX takes it."""
+
+import io
+import re
+import shutil
+import subprocess
+
+import pytest
+from comparisons import DEGENERATE, varied
+from factories import cells, record
+
+from actbench.analysis.compare import compare
+from actbench.analysis.reports._layout import columns
+from actbench.analysis.reports.latex import SPELLED, escaped
+from actbench.schema import registry
+
+HOSTILE = record(0.95, activation={"name": '\\a{b}~^#$%&_<>|"* β', "path": "my_parts:f"})
+TABLES = {
+    **DEGENERATE,
+    "two factors": varied(),
+    "several metrics": varied(),
+    "special characters": [*cells({"relu": [0.9, 0.91, 0.92]}), HOSTILE],
+}
+
+
+def rendered(records, **options):
+    target = io.StringIO()
+    registry.load("reports", "latex").render(compare(records, **options), target)
+    return target.getvalue()
+
+
+def text_of(name):
+    several = ["test.accuracy", "health.dead_fraction", "test.loss"]
+    return rendered(TABLES[name], metric=several if name == "several metrics" else ())
+
+
+def body(text):
+    """The lines between the rules, the heading first."""
+    return [line.strip() for line in text.splitlines() if line.endswith("\\\\")]
+
+
+def test_the_table_reads_as_designed():
+    lines = rendered(cells({"relu": [0.90, 0.91, 0.92], "elu": [0.912, 0.918, 0.933]})).splitlines()
+    start = next(number for number, line in enumerate(lines) if "tabular" in line)
+    assert [line.strip() for line in lines[start:]] == [
+        r"\begin{tabular}{@{}l r@{}l r@{}l r@{}l r@{}l@{}}",
+        r"\toprule",
+        r"activation & \multicolumn{2}{c}{test.accuracy (\%)} & \multicolumn{2}{c}{$\Delta$ baseline (points)} "
+        r"& \multicolumn{2}{c}{n} & \multicolumn{2}{c}{dead (\%)} \\",
+        r"\midrule",
+        r"elu & \textbf{92} & \textbf{.10} [89.41, 94.79] & +1 & .10 [+0.44, +1.76] $\ast$ & 3 &  & 1 & .00 \\",
+        r"relu & 91 & .00 [88.52, 93.48] & \multicolumn{2}{c}{baseline} & 3 &  & 1 & .00 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+
+
+def test_the_caption_tells_interval_number_and_test():
+    (caption,) = (line for line in text_of("two factors").splitlines() if r"\caption{" in line)
+    for part in (r"95 \% Student-t interval", "over n seeds", "paired by seed", "Holm", "bold: "):
+        assert part in caption
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_line_has_as_many_columns_as_the_table(name):
+    text = text_of(name)
+    for table in text.split(r"\end{table}")[:-1]:
+        (layout,) = re.findall(r"\\begin\{tabular\}\{@\{\}(.*)@\{\}\}", table)
+        count = len(layout.replace("@{}", "").replace(" ", ""))
+        for line in body(table):
+            assert len(re.findall(r"(?<!\\)&", line)) + 1 + line.count(r"\multicolumn{2}") == count
+    assert len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text))
+
+
+def test_two_columns_meet_at_every_decimal_point():
+    (comparison,) = compare(varied()).comparisons
+    plain = text_of("two factors").replace("$-$", "−").replace(r" $\ast$", " *").replace("--", "–")
+    lines = [re.sub(r"\\textbf\{([^}]*)\}", r"\1", line) for line in body(plain)[1:]]
+    for column in columns(comparison, details=0):
+        for cell, line in zip(column.cells, lines, strict=True):
+            whole, point, rest = cell.replace(" %", "").partition(".")
+            if column.numeric and point:
+                assert f"{whole} & .{rest}" in line
+
+
+RELU, NEAR, FAR = [0.90, 0.91, 0.92, 0.93], [0.91, 0.92, 0.90, 0.935], [0.6, 0.61, 0.59, 0.64]
+
+
+@pytest.mark.parametrize(
+    ("metric", "best"),
+    [
+        (["test.accuracy"], ["elu", "relu"]),
+        (["test.loss"], ["elu", "relu"]),
+        (["seconds"], []),
+        (["seconds", "test.accuracy"], ["elu"]),
+    ],
+)
+def test_the_best_mean_is_bold_and_so_is_what_is_tied_with_it(metric, best):
+    lines = body(rendered(cells({"relu": RELU, "elu": NEAR, "tanh": FAR}), metric=metric))
+    assert sorted(line.split(" &")[0] for line in lines if r"\textbf" in line) == best
+
+
+def test_ties_are_told_by_bold_print_alone():
+    text = rendered(cells({"relu": RELU, "elu": NEAR, "tanh": FAR}))
+    assert "also bold in test.accuracy: not distinguishable from the best; " in text
+    assert "= not distinguishable" not in text
+    assert [line for line in body(text) if line.endswith(r"& = \\") or " & = & " in line] == []
+
+
+def test_nothing_is_bold_where_the_best_row_is_hidden():
+    shown = rendered(cells({"relu": RELU, "elu": NEAR, "tanh": FAR}), where={"activation": "tanh"})
+    assert "tanh & " in shown
+    assert r"\textbf" not in shown
+
+
+def test_warnings_are_comments():
+    lines = text_of("all failed").splitlines()
+    assert lines[0].startswith("% warning: ")
+
+
+@pytest.mark.parametrize("letter", SPELLED)
+def test_no_special_character_reaches_latex_as_it_is(letter):
+    assert escaped(f"a{letter}b") == f"a{SPELLED[letter]}b"
+    assert letter in '\\{}~^#$%&_<>|"*' or not letter.isascii()
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
+def test_latex_compiles_every_table(tmp_path):
+    every = "".join([*map(text_of, TABLES), escaped("".join(SPELLED))])
+    source = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{every}\end{{document}}"
+    (tmp_path / "tables.tex").write_text(source + "\n", encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "tables.pdf").stat().st_size > 0

@@ -1,0 +1,90 @@
+"""The error rates that docs/statistics.md promises, measured anew with fewer replicates on the same simulated runs."""
+
+import importlib.util
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "calibration.py"
+REPLICATES = 2000
+WORLDS = ("equal variances", "one cell 4 × noisier", "5 % of runs collapse", "both")
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    """The script that writes the tables."""
+    specification = importlib.util.spec_from_file_location("calibration", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["calibration"] = module  # where its dataclass looks for its own names
+    specification.loader.exec_module(module)
+    yield module
+    del sys.modules["calibration"]
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_the_t_interval_covers_the_mean_of_normal_values_as_often_as_it_says(calibration, n):
+    replicates = 10_000
+    covered = calibration.coverage(calibration.student, n, 0.0, replicates)
+    assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / replicates))
+
+
+def test_z_intervals_and_bootstraps_of_five_values_are_too_narrow(calibration):
+    for interval in (calibration.normal_z, calibration.percentile_bootstrap, calibration.bca_bootstrap):
+        assert calibration.coverage(interval, 5, 0.0, REPLICATES) < 0.9
+
+
+def test_no_interval_of_the_mean_survives_collapsed_runs(calibration):
+    assert all(calibration.coverage(one, 10, 0.05, 200) < 0.9 for one in calibration.INTERVALS.values())
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 7, 8, 10])
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_table_without_a_difference_rarely_shows_one(calibration, world, seeds):
+    error = calibration.family_wise_error(calibration.house_rule, calibration.WORLDS[world], seeds, REPLICATES)
+    assert error <= 0.065
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_drawn_sign_patterns_err_as_rarely_as_counted_ones(calibration, world):
+    assert calibration.family_wise_error(calibration.house_rule, calibration.WORLDS[world], 14, 1000) <= 0.065
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_difference_beside_others_that_are_none_is_found_without_finding_those(calibration, world):
+    runs = replace(calibration.WORLDS[world], better=4.0).draw(REPLICATES, 10, calibration.CONTRASTS + 1)
+    found = calibration.house_rule(runs) < calibration.ALPHA
+    assert found[:, 1:].any(axis=1).mean() <= 0.065
+
+
+@pytest.mark.parametrize(("seeds", "least"), [(5, 0.15), (8, 0.6), (10, 0.8)])
+@pytest.mark.parametrize("world", WORLDS[:2])
+def test_a_true_difference_is_found_and_more_often_than_by_ranks(calibration, world, seeds, least):
+    better = replace(calibration.WORLDS[world], better=calibration.EFFECT * math.sqrt(2))
+    power = calibration.power(calibration.house_rule, better, seeds, REPLICATES)
+    assert power >= least
+    assert power > calibration.power(calibration.holm_wilcoxon, better, seeds, REPLICATES)
+
+
+def test_max_t_finds_more_than_holm_where_runs_collapse(calibration):
+    better = replace(calibration.WORLDS["5 % of runs collapse"], better=calibration.EFFECT * math.sqrt(2))
+    found, by_holm = (
+        calibration.power(family, better, 10, REPLICATES) for family in (calibration.westfall_young, calibration.holm_t)
+    )
+    assert found > by_holm + 0.05
+
+
+@pytest.mark.parametrize("seeds", [6, 10, 14])
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_table_without_an_interaction_rarely_shows_one(calibration, world, seeds):
+    error = calibration.interaction_error(calibration.sign_flips, calibration.WORLDS[world], seeds, REPLICATES)
+    assert error <= 0.065
+
+
+def test_where_a_cell_is_noisier_the_f_test_sees_interactions_that_are_none(calibration):
+    noisy = calibration.WORLDS["one cell 4 × noisier"]
+    assert calibration.interaction_error(calibration.anova, noisy, 10, REPLICATES) > 0.075

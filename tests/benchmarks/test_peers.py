@@ -1,0 +1,281 @@
+"""The benchmarks against peers: their programs on small images, the arithmetic of their table. No timing is judged."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES, TEST_EXAMPLES = 450, 100
+LEARNING = ("plain_dataloader", "in_memory", "actbench_sweep")
+FIELDS = {"workload", "runs", "epochs", "examples", "threads", "device", "seconds", "total_seconds", "versions"}
+SEED = 5
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """512 and 100 images of 28×28 in MNIST's files: class k is bright in its own two rows, so it is soon learned."""
+    folder = tmp_path_factory.mktemp("data")
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    generator = np.random.default_rng(SEED)
+    for part, count in (("train", 512), ("t10k", TEST_EXAMPLES)):
+        labels = np.arange(count, dtype=np.uint8) % 10
+        pixels = generator.integers(0, 60, size=(count, 28, 28), dtype=np.uint8)
+        for row in (0, 1):
+            pixels[np.arange(count), 2 * labels + row] += 150
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, count, 28, 28) + pixels.tobytes())
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, count) + labels.tobytes())
+    return folder
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch):
+    """A module of benchmarks/, which is not installed."""
+    monkeypatch.syspath_prepend(ROOT)
+
+    def by_name(name: str) -> ModuleType:
+        return import_module(f"benchmarks.{name}")
+
+    return by_name
+
+
+def run_peer(peer: str, data: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    size = ["--epochs", "2", "--examples", str(EXAMPLES), "--runs", "2"]
+    command = [sys.executable, "-m", f"benchmarks.peers.{peer}", "--data", str(data), *size, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+@pytest.mark.parametrize("peer", LEARNING)
+def test_a_peer_learns_and_tells_its_runs_and_seconds(peer: str, images: Path) -> None:
+    done = run_peer(peer, images)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+
+    assert set(said) >= FIELDS
+    assert list(said["accuracies"]) == ["relu, bias 0, seed 0", "leaky_relu, bias 0, seed 0"]
+    assert min(said["accuracies"].values()) > 0.9  # chance is 0.1
+    assert 0 < said["seconds"] < said.get("command_seconds", said["total_seconds"]) <= said["total_seconds"]
+    assert ("command_seconds" in said) == (peer == "actbench_sweep")
+    assert 0 < said.get("training_seconds", 0.5 * said["seconds"]) < said["seconds"]
+    assert (said["runs"], said["epochs"], said["examples"]) == (2, 2, EXAMPLES)
+
+
+def test_the_limit_multiplies_and_learns_nothing(images: Path) -> None:
+    done = run_peer("products", images)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+
+    assert said["accuracies"] == {}
+    assert len(said["kernels"]) == 3
+    assert said["seconds"] > 0
+
+
+@pytest.mark.parametrize(("options", "words"), [((), "no MNIST here"), (("--workload", "cifar10_cnn"), "no CIFAR10")])
+def test_a_peer_without_data_says_so_and_ends_with_the_code_for_it(
+    options: tuple[str, ...], words: str, tmp_path: Path, load, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = load("peers.program").task("", ["--data", str(tmp_path), *options])
+
+    with pytest.raises(SystemExit) as ended:
+        load("peers.examples").arrays(given)
+
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_more_examples_than_there_are_end_a_peer(images: Path, load, capsys: pytest.CaptureFixture[str]) -> None:
+    given = load("peers.program").task("", ["--data", str(images), "--examples", "513"])
+
+    with pytest.raises(SystemExit) as ended:
+        load("peers.examples").image_datasets(given)
+
+    assert ended.value.code == 2
+    assert "513 training examples wanted, but there are only 512" in capsys.readouterr().err
+
+
+def test_both_ways_to_read_give_the_same_numbers(images: Path, load) -> None:
+    given = load("peers.program").task("", ["--data", str(images), "--examples", "5"])
+    examples = load("peers.examples")
+    arrays, (train, test) = examples.arrays(given), examples.image_datasets(given)
+
+    assert (len(train), len(test)) == (len(arrays.train_images), len(arrays.test_images)) == (5, TEST_EXAMPLES)
+    for index in range(5):
+        image, label = train[index]
+        assert np.allclose(image.numpy(), arrays.train_images[index], atol=1e-6)
+        assert label == arrays.train_labels[index]
+
+
+def test_actbench_without_data_is_unusable(tmp_path: Path, load) -> None:
+    launch = load("launch")
+    arguments = ["--data", str(tmp_path), "--workload", "cifar10_cnn", "--examples", "10"]
+
+    with pytest.raises(launch.UnusableError, match="image_folder"):
+        launch.measure(launch.Setting("x", "actbench_sweep", 1, 2), arguments, runs=1, cores=launch.processors())
+
+
+def test_processes_that_are_measured_together_train_different_runs(images: Path, load) -> None:
+    launch = load("launch")
+    setting = launch.Setting("in memory", "in_memory", processes=2, threads=1)
+    arguments = ["--data", str(images), "--examples", str(EXAMPLES)]
+
+    found = launch.measure(setting, arguments, runs=1, cores=launch.processors()[:2])
+
+    assert set(found.accuracies) == {"relu, bias 0, seed 0", "leaky_relu, bias 0, seed 0"}
+    assert found.runs == 2
+    assert found.seconds == max(one["seconds"] for one in found.said) / 2
+    assert found.whole_seconds > found.seconds == found.training_seconds
+
+
+def test_a_peer_that_is_not_installed_is_unusable_and_one_that_fails_is_broken(tmp_path: Path, load) -> None:
+    launch = load("launch")
+    cores = launch.processors()[:1]
+
+    with pytest.raises(launch.UnusableError, match="no_such_library is not installed"):
+        launch.measure(launch.Setting("x", "in_memory", 1, 1, needs="no_such_library"), [], runs=1, cores=cores)
+    with pytest.raises(launch.UnusableError, match="no MNIST here"):
+        launch.measure(launch.Setting("x", "in_memory", 2, 1), ["--data", str(tmp_path)], runs=1, cores=cores)
+    with pytest.raises(launch.BrokenPeerError, match="exit code 1"):
+        launch.measure(launch.Setting("x", "no_such_peer", 1, 1), [], runs=1, cores=cores)
+
+
+def test_a_convolutional_network_has_as_many_numbers_as_actbench_s(load) -> None:
+    from actbench.schema.components import resolve
+
+    networks, workloads = load("peers.networks"), load("workloads")
+    workload = workloads.CIFAR10_CNN
+    model = resolve("models", {"name": "cnn", "channels": workload.blocks, "dense": workload.dense}).build()
+    network = networks.build(workload, workloads.sweep(1)[0])
+
+    widths = model.hidden_layers(workload.shape, workload.classes)
+    layers = [layer for layer in network if hasattr(layer, "weight")]
+    assert [len(layer.weight) for layer in layers] == [*widths.values(), workload.classes]
+    assert sum(value.numel() for value in network.parameters()) == 591_274  # counted by hand: 65,568 + 524,416 + 1,290
+
+
+def test_a_peer_starts_as_actbench_does(load) -> None:
+    networks, workloads = load("peers.networks"), load("workloads")
+    first, *_, last = [
+        layer
+        for layer in networks.build(workloads.MNIST_MLP, workloads.Run("relu", 0.01, 3))
+        if hasattr(layer, "weight")
+    ]
+
+    assert float(first.weight.detach().var()) == pytest.approx(2 / 784, rel=0.02)
+    assert first.bias.unique().tolist() == pytest.approx([0.01])
+    assert last.bias.unique().tolist() == [0.0]
+
+
+def test_a_sweep_of_24_runs_has_every_cell_with_two_seeds(load) -> None:
+    workloads = load("workloads")
+    runs = workloads.sweep(24)
+
+    assert len(set(runs)) == 24
+    assert {run.seed for run in runs} == {0, 1}
+    assert workloads.sweep(3, first=11) == runs[11:14]
+
+
+def test_peers_and_actbench_take_turns(load) -> None:
+    turns = load("turns")
+
+    assert "".join(turns.order("A", "bc", rounds=2, together=1)) == "AbAcAcAbA"
+    assert "".join(turns.order("A", "bcd", rounds=1, together=2)) == "AbcAdA"
+    assert turns.order("A", [], rounds=3, together=1) == ["A"]
+
+
+def test_a_ratio_is_to_the_mean_of_the_measurements_before_and_after(load) -> None:
+    turns = load("turns")
+    drifting = [("A", 1.0), ("b", 6.0), ("A", 2.0), ("c", 5.0), ("b", 12.0), ("A", 4.0)]
+
+    assert turns.ratios("A", drifting) == {"b": [4.0, 4.0], "c": [5.0 / 3.0]}
+
+
+@pytest.mark.parametrize("measured", [[], [("b", 1.0), ("A", 1.0)], [("A", 1.0), ("b", 1.0)]])
+def test_a_ratio_without_a_measurement_on_either_side_is_refused(measured: list, load) -> None:
+    with pytest.raises(ValueError, match="first and the last"):
+        load("turns").ratios("A", measured)
+
+
+def test_the_spread_is_the_median_with_the_extremes(load) -> None:
+    spread = load("turns").Spread.of([3.0, 1.0, 10.0, 2.0])
+
+    assert (spread.median, spread.low, spread.high, spread.n) == (2.5, 1.0, 10.0, 4)
+
+
+def measured(load, name: str, seconds: float, **accuracies: float):
+    return load("launch").Measured(name, seconds, seconds / 2, 2 * seconds, 1, accuracies, [])
+
+
+def test_a_peer_that_learns_something_else_ends_the_comparison(load) -> None:
+    compare_peers = load("compare_peers")
+    own = measured(load, "actbench", 1.0, relu=0.97, elu=0.90)
+
+    compare_peers.check(own, measured(load, "close", 1.0, relu=0.965), 0.01)
+    compare_peers.check(own, measured(load, "learns nothing", 1.0), 0.01)
+    with pytest.raises(compare_peers.DisagreementError, match=r"far differs from actbench by -7\.00 points"):
+        compare_peers.check(own, measured(load, "far", 1.0, relu=0.90, gelu=0.97), 0.01)
+
+
+def test_the_table_names_goals_that_are_not_reached_and_peers_that_are_left_out(load) -> None:
+    launch, peer_table = load("launch"), load("peer_table")
+    settings = [launch.Setting(name, "x", 1, 2) for name in ("slow", "level", "absent")]
+    taken = [("actbench", 1.0), ("slow", 24.0), ("actbench", 3.0), ("level", 2.4), ("actbench", 1.0)]
+    series = [measured(load, name, seconds, relu=0.9) for name, seconds in taken]
+
+    found = peer_table.rows("actbench", settings, series, {"slow": 12.0, "level": 1.5})
+    result = peer_table.to_json("actbench", found, series)
+    text = peer_table.markdown(result | {"left_out": {"absent": "not installed"}, "notes": ["a note"]})
+
+    assert [
+        (row.name, row.ratio.median, row.ratio_to_training.median, row.ratio_to_command.median) for row in found
+    ] == [("slow", 12.0, 24.0, 6.0), ("level", 1.2, 2.4, 0.6)]
+    assert "| slow | 24 [24, 24] | 12 [12, 12] | 24 [24, 24] | 6 [6, 6] | 1 | ≥ 12: reached |" in text
+    assert "≥ 1.5: not reached" in text
+    assert "| absent | left out: not installed |" in text
+    assert text.endswith("- a note")
+    assert json.loads(json.dumps(result))["rows"][0]["reached"] is True
+
+
+def test_busy_processes_end_with_their_context(load) -> None:
+    with load("busy").spinning(load("launch").processors()[:2]) as ids:
+        for process in ids:
+            os.kill(process, 0)  # raises when there is none
+
+    assert ids
+    for process in ids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_no_peer_is_unknown_to_the_goals(load) -> None:
+    settings = load("settings")
+
+    for device in ("cpu", "cuda"):
+        names = {one.name for one in settings.peers(device)}
+        assert {name for workload in load("workloads").WORKLOADS for name in settings.goals(workload, device)} <= names
+
+
+def test_every_peer_has_its_program(load) -> None:
+    settings = load("settings")
+    programs = {
+        one.program for device in ("cpu", "cuda") for one in (settings.subject(device), *settings.peers(device))
+    }
+
+    assert [name for name in programs if not (ROOT / "benchmarks" / "peers" / f"{name}.py").is_file()] == []
+
+
+def test_the_machine_is_described_without_its_paths(load) -> None:
+    found = load("machine").described("cpu")
+
+    assert {"processor", "processors", "device", "system", "python", "versions", "commit"} == set(found)
+    assert "torch" in found["versions"]
+    assert str(ROOT) not in json.dumps(found)

@@ -1,0 +1,291 @@
+"""Several ``actbench run`` on one study and folder: every run is computed once, and the dead stop nobody."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from left_locks import leave
+
+import actbench
+from actbench.config import Study
+from actbench.execution.engines import Work
+from actbench.execution.runner import Runner
+from actbench.schema.events import Event, Failed, Finished, Started
+from actbench.schema.registry import load, names
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec
+from actbench.storage.locks import Claims
+from actbench.storage.status import standings
+from actbench.system.processes import Process
+
+STUDY = """\
+study: shared
+dataset: {name: digits, train_size: 200, test_size: 100}
+model: {name: mlp, hidden: [16]}
+activation: {name: gate, path: 'waiting:gate'}
+training: {epochs: 2, batch_size: 32}
+seeds: 4
+sweep:
+  bias_init: [0.0, 0.01, 0.1]
+"""
+RUNS = 12
+
+WAITING = '''\
+"""tanh, which waits in a process that has claimed a run until as many processes as WAIT_FOR says have claimed one."""
+import json
+import os
+import time
+from pathlib import Path
+
+import torch
+
+
+def claiming():
+    found = set()
+    for path in Path("results/shared/runs").glob("*/claim.json"):
+        try:
+            found.add(json.loads(path.read_text())["process"]["pid"])
+        except (FileNotFoundError, ValueError):
+            continue
+    return found
+
+
+def gate(z):
+    while "WAIT_FOR" in os.environ and not Path("go").exists():
+        pids = claiming()
+        if not pids & {os.getpid(), os.getppid()}:
+            break
+        if len(pids) >= int(os.environ["WAIT_FOR"]):
+            Path("go").touch()
+        time.sleep(0.05)
+    return torch.tanh(z)
+'''
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> dict[str, Any]:
+    """What one process that is alone makes of the study."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("alone")
+        (folder / "waiting.py").write_text(WAITING)
+        patch.syspath_prepend(folder)
+        assert len(list(finished(runner(folder, data_folder).run()))) == RUNS
+        return compared(folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where study.yaml lies, and waiting.py, which is found from there."""
+    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "waiting.py").write_text(WAITING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def runner(folder: Path, data_folder: Path, *, force: bool = False) -> Runner:
+    runtime = Runtime(device="cpu", engine="inline", cohort_size=1, data_folder=data_folder)
+    return Runner(Study.from_text(STUDY), folder / "results", runtime, force=force)
+
+
+@contextmanager
+def started(data_folder: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, which is in the current folder."""
+    command = [sys.executable, "-m", "actbench", "run", "study.yaml", "--engine", "inline", "--cohort-size", "2"]
+    environment = os.environ | {"ACTBENCH_DATA": str(data_folder)} | settings
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        yield process
+        process.kill()
+
+
+def finished(events: Iterator[Event]) -> Iterator[RunSpec]:
+    return (event.record.spec for event in events if isinstance(event, Finished))
+
+
+def compared(folder: Path) -> dict[str, Any]:
+    """``compare --json`` without the metric that is a clock."""
+    found = actbench.compare(actbench.read_results(folder / "results"), metric=["test.accuracy", "val.loss"]).to_dict()
+    return json.loads(json.dumps(found), object_hook=lambda part: {k: v for k, v in part.items() if k != "seconds"})
+
+
+def left_over(folder: Path) -> list[str]:
+    shared = folder / "results" / "shared"
+    usual = {"study.yaml", "spec.json", "metrics.jsonl", "result.json"}
+    return [str(path) for path in shared.rglob("*") if path.is_file() and path.name not in usual]
+
+
+def wait_until_claimed(folder: Path, process: subprocess.Popen[str]) -> set[str]:
+    """The ids of the runs that the process holds once it trains."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        runs = {path.parent.name for path in folder.glob("results/shared/runs/*/spec.json")}
+        if len(runs) == 2:
+            return runs
+        time.sleep(0.01)
+    raise AssertionError("the other process did not begin to train")
+
+
+def test_three_at_once_compute_every_run_once(folder: Path, data_folder: Path, undisturbed: dict[str, Any]) -> None:
+    with (
+        started(data_folder, WAIT_FOR="3") as one,
+        started(data_folder, WAIT_FOR="3") as two,
+        started(data_folder, WAIT_FOR="3", ACTBENCH_HOST="elsewhere") as three,
+    ):
+        said = [process.communicate(timeout=120)[1] for process in (one, two, three)]
+    assert [process.returncode for process in (one, two, three)] == [0, 0, 0], said
+    computed = [int(count) for text in said for count in re.findall(r"(\d+) ok in", text)]
+    assert len(computed) == 3
+    assert min(computed) >= 1, "each waited until all three had something to do"
+    assert sum(computed) == RUNS
+    assert compared(folder) == undisturbed
+    assert left_over(folder) == []
+
+
+def test_the_runs_of_the_living_are_left_alone_and_those_of_the_dead_taken_over(
+    folder: Path, data_folder: Path, undisturbed: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with started(data_folder, WAIT_FOR="9") as other:
+        theirs = wait_until_claimed(folder, other)
+        mine = {spec.run_id for spec in finished(runner(folder, data_folder).run())}
+        assert len(mine) == RUNS - 2
+        assert not mine & theirs
+        host = Process.this().host
+        assert caplog.messages == [f"2 runs are being computed by pid {other.pid} on {host}"]
+        assert {one.run for one in standings(folder / "results")[0].running} == theirs
+
+        forced = runner(folder, data_folder, force=True)
+        assert {spec.run_id for spec in finished(forced.run())} == mine, "--force leaves them alone, too"
+        records = actbench.run(Study.from_text(STUDY), folder / "results", engine="inline", data_folder=data_folder)
+        assert {record.spec.run_id for record in records} == mine
+        assert {one.run for one in standings(folder / "results")[0].running} == theirs
+
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        assert {one.run for one in standings(folder / "results")[0].stale} == theirs
+        assert {spec.run_id for spec in finished(runner(folder, data_folder).run())} == theirs
+    assert compared(folder) == undisturbed
+    assert left_over(folder) == []
+
+
+def test_who_dies_while_others_work_is_replaced_before_they_end(
+    folder: Path, data_folder: Path, undisturbed: dict[str, Any]
+) -> None:
+    with started(data_folder, WAIT_FOR="9") as other:
+        theirs = wait_until_claimed(folder, other)
+        done = []
+        for spec in finished(runner(folder, data_folder).run()):
+            done.append(spec.run_id)
+            if len(done) == RUNS - 2:
+                other.send_signal(signal.SIGKILL)
+                other.wait()
+    assert len(done) == RUNS
+    assert set(done[-2:]) == theirs
+    assert compared(folder) == undisturbed
+
+
+def test_a_run_that_another_finished_meanwhile_is_not_computed_again(folder: Path, data_folder: Path) -> None:
+    late, other = runner(folder, data_folder), runner(folder, data_folder)
+    assert len(list(finished(other.run()))) == RUNS
+    assert list(late.run()) == []
+    assert len(late.share.done_elsewhere) == RUNS
+    assert left_over(folder) == []
+
+
+def test_a_run_that_was_begun_again_and_left_is_not_taken_for_one_that_ended(folder: Path, data_folder: Path) -> None:
+    first = runner(folder, data_folder)
+    for spec in first.specs:
+        first.store.fail(spec, "no", "Traceback")
+    again = runner(folder, data_folder)
+    for spec in again.specs:
+        again.store.begin(spec)  # and its process was killed
+    assert len(list(finished(again.run()))) == RUNS
+
+
+def test_an_end_that_is_orderly_leaves_nothing_claimed(folder: Path, data_folder: Path) -> None:
+    events = runner(folder, data_folder).run()
+    assert isinstance(next(events), Started)
+    assert len(left_over(folder)) == 2
+    events.close()  # as Ctrl-C and --fail-fast do
+    assert left_over(folder) == []
+
+
+def test_failures_are_given_back(folder: Path, data_folder: Path) -> None:
+    study = Study.from_text(STUDY.replace("waiting:gate", "broken_activation:raises_when_training"))
+    runtime = Runtime(device="cpu", engine="inline", data_folder=data_folder)
+    events = list(Runner(study, folder / "results", runtime).run())
+    assert len([event for event in events if isinstance(event, Failed)]) == RUNS
+    assert {Path(path).name for path in left_over(folder)} == {"error.txt"}
+
+
+def test_who_was_taken_for_dead_spoils_nothing(
+    folder: Path, data_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when a machine slept for long: another took the run over and has written to it."""
+    mine = runner(folder, data_folder)
+    events = mine.run()
+    first = next(events)
+    assert isinstance(first, Started)
+    run = mine.store.run_folder(first.cohort.shared)
+    (run / "claim.json").unlink()
+    leave(run, replace(Process.this(), host="elsewhere"), token="a" * 16)
+    (mine.store.folder / f"heartbeat-{'a' * 16}").touch()
+    (run / "metrics.jsonl").write_text("theirs\n")
+    before = {path.name: path.read_text() for path in run.iterdir()}
+    with caplog.at_level(logging.WARNING):
+        assert len(list(finished(events))) == RUNS
+    assert {path.name: path.read_text() for path in run.iterdir()} == before
+    assert f"{run.name} was taken over by another process: what this one found is not kept" in caplog.messages
+
+
+def nothing(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    yield Started(cohort)
+
+
+@pytest.mark.parametrize("name", names("engines"))
+def test_an_engine_takes_a_cohort_only_when_it_can_work_on_it(name: str) -> None:
+    taken = []
+
+    def cohorts() -> Iterator[Cohort]:
+        for seed in range(6):
+            taken.append(seed)
+            yield Cohort((RunSpec(seed=seed),))
+
+    with load("engines", name)(1) as working:
+        events = working.execute(Work("test_two_at_once:nothing", Runtime(device="cpu")), cohorts())
+        for count, event in enumerate(events, start=1):
+            assert isinstance(event, Started)
+            assert taken == list(range(count))
+    assert len(taken) == 6
+
+
+def test_a_claim_is_made_for_the_cohort_at_work_and_no_other(folder: Path, data_folder: Path) -> None:
+    mine = runner(folder, data_folder)
+    for event in mine.run():
+        if isinstance(event, Started):
+            claimed = [path.parent.name for path in folder.glob("results/shared/runs/*/claim.json")]
+            assert claimed == [event.cohort.shared.run_id]
+
+
+def test_a_cohort_is_narrowed_to_what_is_free(folder: Path, data_folder: Path) -> None:
+    mine = runner(folder, data_folder)
+    taken = mine.cohorts[0].specs[0]
+    whole = replace(mine, runtime=replace(mine.runtime, cohort_size=12))
+    mine.store.create(STUDY)
+    with Claims(mine.store.folder) as others:
+        others.take(mine.store.run_folder(taken))
+        started_with = [event.cohort.specs for event in whole.run() if isinstance(event, Started)]
+    assert taken not in [spec for specs in started_with for spec in specs]
+    assert sorted(map(len, started_with)) == [2, 3, 3, 3]

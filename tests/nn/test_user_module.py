@@ -1,0 +1,109 @@
+"""A user's ``nn.Module`` trains as a cohort of one, with the run's activation, initialisation and health."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small_runs import CPU, numbers, records, spec
+
+from actbench.errors import UsageError
+from actbench.schema.events import Failed
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
+from actbench.training.loop import check_cohort, run_cohort
+from actbench.training.state import TrainState
+
+
+def own(attribute: str, **options: object) -> RunSpec:
+    changes = {key: options.pop(key) for key in ("activation", "bias_init", "seed") if key in options}
+    return spec(model={"name": "mine", "path": f"user_parts:{attribute}", **options}, **changes)
+
+
+@pytest.mark.parametrize("activation", ["relu", "prelu", {"name": "prelu", "per": "unit"}, "rrelu", "swish"])
+@pytest.mark.parametrize("bias", [0.01, "pytorch"])
+def test_the_same_network_written_as_a_module_trains_bit_equally(activation: object, bias: object) -> None:
+    (theirs,) = records(own("plain_mlp", activation=activation, bias_init=bias))
+    (ours,) = records(spec(activation=activation, bias_init=bias))
+    assert theirs.final["test.loss"] == ours.final["test.loss"]
+    assert theirs.final["parameters"] == ours.final["parameters"]
+    for one, other in zip(theirs.curves, ours.curves, strict=True):
+        assert one["train.loss"] == other["train.loss"]
+        assert one["health.dead_fraction"] == other["health.dead_fraction"]
+
+
+def test_an_activation_used_twice_is_two_layers() -> None:
+    (record,) = records(own("net", activation="relu"))
+    assert [layer["name"] for layer in record.health["layers"]] == ["act", "act#2"]
+    assert [layer["units"] for layer in record.health["layers"]] == [12, 12]
+
+
+def test_dropout_and_batch_norm_repeat_themselves_and_leave_the_global_generator_alone() -> None:
+    torch.random.fork_rng()
+    before = torch.get_rng_state()
+    (one,) = records(own("net", width=8))
+    torch.rand(3)
+    (other,) = records(own("net", width=8))
+    assert numbers(one) == numbers(other)
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(before)
+        expected = torch.rand(3)
+    torch.set_rng_state(before)
+    records(own("net", width=8))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_options_reach_the_factory() -> None:
+    narrow, wide = (TrainState.open(Cohort((own("net", width=width),)), CPU) for width in (8, 16))
+    assert wide.stack.parameter_count(0) > narrow.stack.parameter_count(0)
+
+
+def test_a_module_that_never_calls_the_activation_has_no_health_to_report() -> None:
+    (record,) = records(own("without_activation"))
+    assert record.health["layers"] == []
+    assert record.final["health.dead_fraction"] is None
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (own("wrong_size"), "should return logits of shape"),
+        (own("no_module"), "returned str, not an nn.Module"),
+        (own("raises"), "the factory fails: ValueError: no such network"),
+        (own("needs_more", width=3), "the factory fails"),
+        (own("fails_in_forward"), "forward fails on an image"),
+        (own("absent"), "module 'user_parts' has no 'absent'"),
+        (own("net", bias_init=None), "build it with bias=False"),
+        (spec(model={"name": "mine", "path": "absent_module:net"}), "can't import 'absent_module'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_wrong_module_is_refused_before_training(run: RunSpec, message: str) -> None:
+    (failure,) = check_cohort(Cohort((run,)), CPU)
+    assert isinstance(failure, Failed)
+    assert failure.usage
+    assert message in failure.message
+
+
+def test_a_users_own_activation_is_measured_like_any_other() -> None:
+    mine = {"name": "shifted", "path": "user_parts:shifted_relu", "shift": 0.0}
+    (theirs,), (ours,) = records(spec(activation=mine)), records(spec(activation="relu"))
+    assert theirs.final["test.loss"] == ours.final["test.loss"]
+    assert theirs.health == ours.health
+
+
+def test_an_activation_that_is_not_there_is_a_usage_error() -> None:
+    run = spec(activation={"name": "mine", "path": "user_parts:nothing"})
+    (failure,) = [event for event in run_cohort(Cohort((run,)), CPU) if isinstance(event, Failed)]
+    assert failure.usage
+    with pytest.raises(UsageError, match="nothing"):
+        TrainState.open(Cohort((run,)), CPU)
+
+
+def test_a_module_trains_in_bfloat16_too() -> None:
+    """Its layers are cast by torch's autocast, which keeps batch norm in float32."""
+    model = {"name": "mine", "path": "user_parts:net"}
+    (coarse,) = records(spec(model=model, training={"precision": "bfloat16"}))
+    (fine,) = records(spec(model=model, training={"precision": "float32"}))
+    assert coarse.outcome == fine.outcome == "ok"
+    assert coarse.final["train.loss"] == pytest.approx(fine.final["train.loss"], rel=0.1)
+    assert coarse.final["train.loss"] != fine.final["train.loss"]

@@ -1,0 +1,169 @@
+"""The texts say what is so: file tree, configs, examples, names."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import factories
+import pytest
+from rooms import ALLOWED, TOP
+
+from actbench.config import Study
+
+ROOT = Path(__file__).parents[2]
+TEXTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str, beginning: str = "") -> list[str]:
+    """The code blocks of all texts in one language that begin so."""
+    found = [block for path in TEXTS for block in BLOCK.findall(path.read_text("utf-8"))]
+    return [code for kind, code in found if kind == language and code.startswith(beginning)]
+
+
+def one(language: str, beginning: str) -> str:
+    (code,) = blocks(language, beginning)
+    return code
+
+
+def test_the_tree_in_the_readme_shows_exactly_the_rooms_that_are_there() -> None:
+    (tree,) = (code for code in blocks("text") if "\nactbench/\n" in code)
+    drawn = re.findall(r"^  (\w+)(?:/|\.py) ", tree.partition("\nactbench/\n")[2], re.MULTILINE)
+
+    assert set(drawn) == {*ALLOWED, *TOP} - {"__init__", "__main__"}
+
+
+def test_every_shipped_config_is_mentioned_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+
+    assert [path.name for path in (ROOT / "configs").glob("*.yaml") if f"`{path.name}`" not in readme] == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_no_text_tells_the_reader_to_install_the_unrelated_project(path: Path) -> None:
+    assert "pip install actbench" not in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_links_between_the_texts_lead_somewhere(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", path.read_text("utf-8")):
+        file = path.parent / target if target else path
+        assert file.exists(), target
+        headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
+        anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert not anchor or anchor in anchors, f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("text", blocks("yaml", "# config"), ids=lambda text: str(text.count("\n")))
+def test_a_config_in_the_texts_is_valid(text: str) -> None:
+    assert Study.from_text(text).specs()
+
+
+def test_the_arithmetic_beside_the_sweep_example_is_right() -> None:
+    (text,) = (text for text in blocks("yaml", "# config") if "model.hidden" in text)
+
+    assert len(Study.from_text(text).specs()) == 36
+
+
+def test_the_readers_own_parts_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from actbench.execution.runner import run
+
+    (tmp_path / "my_parts.py").write_text(one("python", "# my_parts.py"), "utf-8")
+    (tmp_path / "own.yaml").write_text(one("yaml", "# config: own.yaml"), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    study = Study.from_yaml(tmp_path / "own.yaml", ["seeds=1", "training.epochs=1"])
+
+    records = run(study, tmp_path / "results", engine="inline", device="cpu")
+
+    assert [record.outcome for record in records] == ["ok"] * 3
+    assert {layer["units"] for record in records for layer in record.health["layers"]} == {16}
+
+
+@pytest.mark.parametrize("code", blocks("python", "# runnable"), ids=lambda code: str(code.count("\n")))
+def test_a_python_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "example", "exec"), {})  # our own text
+
+
+def test_the_json_example_has_the_keys_of_a_real_comparison(tmp_path: Path) -> None:
+    from actbench.analysis.compare import compare
+    from actbench.storage.reading import read_results
+
+    cells = factories.cells({"relu": [0.9, 0.91, 0.93], "elu": [0.91, 0.93, 0.94]})
+    real = compare(read_results(factories.save(tmp_path, cells))).to_dict()
+    example = json.loads(one("json", "{"))
+
+    for section in (lambda found: found, lambda found: found["comparisons"][0], _compared_row):
+        assert set(section(example)) == set(section(real))
+    for part in ("metrics", "vs_baseline"):
+        documented, given = (_compared_row(found)[part]["test.accuracy"] for found in (example, real))
+        assert set(documented) == set(given)
+
+
+def _compared_row(content: dict[str, Any]) -> dict[str, Any]:
+    return next(row for row in content["comparisons"][0]["rows"] if row["vs_baseline"])
+
+
+def test_every_field_of_a_result_is_documented() -> None:
+    from actbench.schema.metrics import METRICS
+    from actbench.training.epoch_log import HEALTH
+
+    text = (ROOT / "docs" / "results.md").read_text("utf-8")
+    names = [*METRICS, *(f"health.{name}" for name in HEALTH)]
+
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_every_key_of_a_run_is_documented() -> None:
+    from actbench.schema.spec import Augment, Health, Training
+
+    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    keys = [
+        *(f"training.{name}" for name in Training.model_fields),
+        *(f"training.augment.{name}" for name in Augment.model_fields),
+        *(f"health.{name}" for name in Health.model_fields),
+        *(name for name in Study.model_fields if name not in ("training", "health", "compare")),
+    ]
+
+    assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+@pytest.mark.parametrize("kind", ["models", "datasets", "weight_inits", "optimizers", "schedules"])
+def test_every_component_is_documented_with_its_options(kind: str) -> None:
+    from actbench.schema import registry
+
+    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    for name in registry.names(kind):
+        row = registry.load(kind, name)
+        options = (row if isinstance(row, type) else row.schema).model_fields
+        assert [word for word in (name, *options) if f"`{word}`" not in text] == []
+
+
+def test_the_tests_that_the_texts_name_exist() -> None:
+    options = {"test_images", "test_labels", "test_size"}
+    named = {name for path in TEXTS for name in re.findall(r"`(test_\w+)`", path.read_text("utf-8"))} - options
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+
+    assert named
+    assert [name for name in sorted(named) if f"def {name}(" not in source] == []
+
+
+def test_the_files_that_the_texts_name_exist() -> None:
+    missing = [
+        (path.name, name)
+        for path in TEXTS
+        for name in re.findall(r"`((?:[\w.]+/)+[\w.]+\.(?:py|yaml|md|txt))`", path.read_text("utf-8"))
+        if not any((folder / name).exists() for folder in (ROOT, ROOT / "actbench", path.parent))
+    ]
+
+    assert missing == []
+
+
+def test_the_rooms_of_the_architecture_are_those_that_the_imports_are_checked_against() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("\n## Rooms\n")[2]
+    rows = re.findall(r"^\| `(\w+)` \| .+? \| (.+?) \|$", text, re.MULTILINE)
+
+    assert {room: set(re.findall(r"`(\w+)`", below)) for room, below in rows} == ALLOWED

@@ -1,0 +1,280 @@
+"""One run, one process: whoever claims it first has it, for as long as that process lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from left_locks import DEAD, leave
+
+from actbench.storage import locks
+from actbench.storage.locks import Claims, holder
+from actbench.system.processes import Process
+
+HOLDING = """\
+import sys, time
+from pathlib import Path
+from actbench.storage.locks import Claims
+with Claims(Path(sys.argv[1])) as mine:
+    print(mine.take(Path(sys.argv[2])), flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    (tmp_path / "runs").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def run(study: Path) -> Path:
+    return study / "runs" / "relu-0"
+
+
+@pytest.fixture
+def other(study: Path, run: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which has claimed the run."""
+    command = [sys.executable, "-c", HOLDING, str(study), str(run)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "None\n"
+        yield process
+        process.kill()
+
+
+def files(study: Path) -> list[str]:
+    return sorted(str(path.relative_to(study)) for path in study.rglob("*") if path.is_file())
+
+
+def age(study: Path, seconds: float = 61) -> None:
+    """Let all heartbeats be as old as this."""
+    for heartbeat in study.glob("heartbeat-*"):
+        os.utime(heartbeat, (time.time() - seconds,) * 2)
+
+
+def test_a_run_that_one_has_another_does_not_get(study: Path, run: Path) -> None:
+    with Claims(study) as mine, Claims(study) as others:
+        assert mine.take(run) is None
+        found = others.take(run)
+        assert found is not None
+        assert found.who == f"pid {os.getpid()} on {Process.this().host}"
+        assert (mine.holds(run), others.holds(run)) == (True, False)
+        others.release(run)
+        assert mine.holds(run), "only who has it can give it back"
+        mine.release(run)
+        assert others.take(run) is None
+
+
+def test_taking_a_run_twice_is_taking_it_once(study: Path, run: Path) -> None:
+    with Claims(study) as mine:
+        assert mine.take(run) is None
+        assert mine.take(run) is None
+        mine.release(run)
+        assert holder(run) is None
+
+
+def test_nothing_is_left_behind(study: Path, run: Path) -> None:
+    def is_interrupted() -> None:
+        with Claims(study) as mine:
+            mine.take(run)
+            assert len(files(study)) == 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        is_interrupted()
+    assert files(study) == []
+
+
+def test_a_living_process_keeps_its_run_and_a_stopped_one_too(
+    study: Path, run: Path, other: subprocess.Popen[str]
+) -> None:
+    with Claims(study) as mine:
+        os.kill(other.pid, signal.SIGSTOP)
+        age(study)
+        found = mine.take(run)
+        assert found is not None
+        assert found.process is not None
+        assert found.process.pid == other.pid
+
+
+def test_the_run_of_a_killed_process_is_free_at_once(study: Path, run: Path, other: subprocess.Popen[str]) -> None:
+    other.kill()
+    with Claims(study) as mine:  # not waited for: it is listed still
+        deadline = time.monotonic() + 60
+        while mine.take(run) is not None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert mine.holds(run)
+        other.wait()
+    assert files(study) == []
+
+
+@pytest.mark.parametrize("elsewhere", ["another host", "the same name, another system"])
+def test_of_another_machine_only_the_heartbeat_is_seen(study: Path, run: Path, elsewhere: str) -> None:
+    this = Process.this()
+    there = replace(this, host="elsewhere") if elsewhere == "another host" else replace(this, system="another")
+    leave(run, replace(there, pid=2**31 - 1), token="a" * 16)
+    heartbeat = study / f"heartbeat-{'a' * 16}"
+    with Claims(study) as mine:
+        heartbeat.touch()
+        assert mine.take(run) is not None
+        os.utime(heartbeat, (time.time() - 50,) * 2)
+        assert mine.take(run) is not None
+        os.utime(heartbeat, (time.time() - 61,) * 2)
+        assert mine.take(run) is None
+
+
+def test_a_claim_without_a_heartbeat_is_dead(study: Path, run: Path) -> None:
+    leave(run, replace(Process.this(), host="elsewhere"))
+    with Claims(study) as mine:
+        assert mine.take(run) is None
+
+
+def test_the_name_of_the_machine_can_be_given(study: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Claims(study) as mine:
+        mine.take(run)
+        monkeypatch.setenv("ACTBENCH_HOST", "ada")
+        with Claims(study) as others:
+            assert others.take(run) is not None
+            age(study)
+            assert others.take(run) is None, "this process lives, but ada can't know"
+        assert not mine.holds(run)
+
+
+def test_a_process_with_an_id_that_was_used_before_is_not_taken_for_the_one_before(study: Path, run: Path) -> None:
+    leave(run, DEAD)
+    (study / f"heartbeat-{'0' * 16}").touch()
+    with Claims(study) as mine:
+        assert mine.take(run) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        '{"token": "ab',
+        "[]",
+        "{}",
+        '{"token": 3, "since": "", "process": {}}',
+        '{"token": "../x", "since": "2026-01-01", "process": {"host": "a", "pid": 1, "started": null, "system": null}}',
+        '{"token": "x", "since": "noon", "process": {"host": "a", "pid": 1, "started": null, "system": null}}',
+        '{"token": "x", "since": "2026-01-01", "process": {"host": "a", "pid": 0, "started": null, "system": null}}',
+        '{"token": "x", "since": "2026-01-01", "process": {"host": "a", "pid": 1e9, "started": null, "system": null}}',
+    ],
+)
+def test_a_claim_that_is_none_counts_for_a_minute(study: Path, run: Path, content: str) -> None:
+    run.mkdir()
+    path = run / "claim.json"
+    path.write_text(content)
+    with Claims(study) as mine:
+        found = mine.take(run)
+        assert found is not None
+        assert found.who == "an unknown process"
+        os.utime(path, (time.time() - 61,) * 2)
+        assert mine.take(run) is None
+        assert mine.holds(run)
+
+
+def test_a_machine_with_a_wrong_clock_judges_the_same(study: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(run, replace(Process.this(), host="elsewhere"), token="a" * 16)
+    (study / f"heartbeat-{'a' * 16}").touch()
+    for wrong in (time.time() - 1e6, time.time() + 1e6):
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda wrong=wrong: wrong)
+            found = holder(run)
+            assert found is not None
+            assert found[1]
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads that change places all the time, so that they meet at every step."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("restless")
+def test_of_many_that_take_a_dead_processes_run_one_has_it_at_a_time(study: Path) -> None:
+    runs = [study / "runs" / str(number) for number in range(100)]
+    for run in runs:
+        leave(run, DEAD)
+    together, had, trouble = threading.Barrier(8), [], []
+
+    def take_all() -> None:
+        with Claims(study) as mine:
+            together.wait()
+            for run in runs:
+                if mine.take(run) is not None:
+                    continue
+                try:
+                    (run / "inside").open("x").close()  # fails when another is inside
+                    had.append(run)
+                    (run / "inside").unlink()
+                except OSError as error:
+                    trouble.append(error)
+                mine.release(run)
+
+    threads = [threading.Thread(target=take_all) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert trouble == []
+    assert set(had) == set(runs)
+    assert files(study) == []
+
+
+def test_who_dies_while_taking_over_stops_nobody(study: Path, run: Path) -> None:
+    leave(run, DEAD, token="a" * 16)
+    leave(run, DEAD, token="b" * 16, name=f"claim.json.{'a' * 16}")
+    with Claims(study) as mine:
+        assert mine.take(run) is None
+        assert files(study)[-1:] == ["runs/relu-0/claim.json"]
+        assert mine.holds(run)
+
+
+def test_who_is_taking_over_counts_as_who_has_it(study: Path, run: Path) -> None:
+    leave(run, DEAD, token="a" * 16)
+    leave(run, Process.this(), token="b" * 16, name=f"claim.json.{'a' * 16}")
+    with Claims(study) as mine:
+        found = mine.take(run)
+        assert found is not None
+        assert found.token == "b" * 16
+
+
+def test_who_lost_a_run_neither_writes_nor_gives_it_back(
+    study: Path, run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Claims(study) as mine:
+        mine.take(run)
+        kept = leave(run, replace(Process.this(), host="elsewhere"))
+        with mine.ending(run) as held:
+            assert not held
+        assert caplog.messages == ["relu-0 was taken over by another process: what this one found is not kept"]
+    assert json.loads(kept.read_text())["token"] == "0" * 16
+
+
+def test_a_heart_beats_and_one_that_stopped_is_removed(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "BEAT", 0.01)
+    (study / "heartbeat-old").touch()
+    age(study)
+    with Claims(study):
+        (mine,) = study.glob("heartbeat-*")
+        before = time.time() - 30
+        os.utime(mine, (before, before))
+        deadline = time.monotonic() + 30
+        while mine.stat().st_mtime < before + 1 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert mine.stat().st_mtime > before + 1
+    assert files(study) == []

@@ -1,0 +1,102 @@
+"""The schema of ``compare --format json``: every key and its type."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Value = str | int | float | bool | None
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Metric(Strict):
+    mean: float | None
+    low: float | None
+    high: float | None
+    sd: float | None
+    min: float | None
+    max: float | None
+    n: int
+
+
+class Contrast(Strict):
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_adjusted: float | None
+    n_pairs: int
+    wins: int
+    pairing_gain: float | None
+    significant: bool
+
+
+class Outcomes(Strict):
+    ok: int
+    collapsed: int
+    diverged: int
+    failed: int
+
+
+class Row(Strict):
+    factors: dict[str, Value]
+    runs: int
+    outcomes: Outcomes
+    metrics: dict[str, Metric]
+    vs_baseline: dict[str, Contrast]
+    tied_with_best: bool | None
+    failure_rate: list[float] | None
+
+
+class Effect(Strict):
+    at: dict[str, Value]
+    from_: dict[str, Value]
+    difference: float
+    low: float | None
+    high: float | None
+    n_pairs: int
+
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=lambda name: name.rstrip("_"))
+
+
+class Interaction(Strict):
+    metric: str
+    factors: list[str]
+    p: float
+    largest: Effect
+
+
+class Expectation(Strict):
+    text: str
+    verdict: Literal["supported", "contradicted", "undecided"]
+    interval: list[float] | None
+    n: int
+    note: str
+
+
+class Tuned(Strict):
+    factors: list[str]
+    by: str
+    picked: list[dict[str, Value]]
+
+
+class Comparison(Strict):
+    study: str
+    context: dict[str, str]
+    factors: list[str]
+    baseline: dict[str, Value] | None
+    rows: list[Row]
+    interaction: Interaction | None
+    verdicts: list[str]
+    expectations: list[Expectation]
+    tuned: Tuned | None = None
+
+
+class Document(Strict):
+    schema_: Literal[1]
+    comparisons: list[Comparison]
+    warnings: list[str]
+
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=lambda name: name.rstrip("_"))

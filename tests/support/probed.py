@@ -1,0 +1,30 @@
+"""Health measured on handmade activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from actbench.health.units.probe import Probe, slope_by_autograd
+from actbench.nn.activations import function_of, learned_parameters
+from actbench.schema.components import resolve
+from actbench.schema.spec import Health
+
+
+def one_activation(name: str, **options: object) -> Callable[[str, Tensor], Tensor]:
+    component = resolve("activations", {"name": name, **options})
+    starts = {
+        key: torch.tensor(start, dtype=torch.float64) for key, (_, start) in learned_parameters(component, 1).items()
+    }
+    function = function_of(component)
+    return lambda layer, z: function(z, **starts)
+
+
+def measured(z: Tensor, apply: Callable[[str, Tensor], Tensor], batches: list[int], **thresholds: float) -> dict:
+    """Health of one run with one layer whose pre-activations are z (N, U, …), seen in batches of these sizes."""
+    probe = Probe(slope_by_autograd(apply), Health(**thresholds))
+    for part in z.split(batches):
+        probe.observe("hidden", part.unsqueeze(0))
+    return probe.finish(len(z)).of_run(0)

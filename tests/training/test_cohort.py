@@ -1,0 +1,255 @@
+"""The cohort contract: a run's numbers do not depend on its company, and equal those of a plain training loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import reference
+import torch
+from small_runs import CPU, MLP, every_activation, numbers, records, spec
+from torch import nn
+
+from actbench import datasets
+from actbench.nn.initializers import Initializer
+from actbench.nn.rng import stream
+from actbench.schema.components import resolve
+from actbench.schema.events import EpochDone, Failed, Finished
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
+from actbench.training.loop import run_cohort, train_epoch
+from actbench.training.state import TrainState
+from actbench.training.steps.choice import steps_of
+
+ODD = {"name": "mlp", "hidden": [7, 5]}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_sizes_that_fill_no_cache_line_and_no_vector_change_nothing(precision: str, optimizer: str) -> None:
+    """Products round by where their operands lie, and exp by whether an element is left over by a vector loop."""
+    training = {"epochs": 2, "batch_size": 33, "precision": precision, "optimizer": {"name": optimizer, "lr": 0.01}}
+    for run in every_activation():
+        own = run.model_dump(mode="json") | {"model": ODD, "training": training}
+        runs = [RunSpec.model_validate(own | {"bias_init": bias}) for bias in (0.0, 0.01, 0.02)]
+        for one, record in zip(runs, records(*runs), strict=True):
+            assert numbers(record) == numbers(records(one)[0]), one.run_id
+
+
+def test_every_activation_is_bit_equal_in_a_cohort_and_alone() -> None:
+    together = records(*every_activation())
+    for run, record in zip(every_activation(), together, strict=True):
+        assert numbers(record) == numbers(records(run)[0]), run.activation.label
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {**MLP, "batch_norm": True}},
+        {"model": {**MLP, "dropout": 0.3}},
+        {"model": {"name": "cnn", "channels": [4, 6], "dense": [16]}},
+        {"model": {"name": "cnn", "channels": [[4, 4]], "dense": [], "batch_norm": True, "pool": "avg"}},
+        {"training": {"optimizer": "adam", "clip_norm": 0.5, "schedule": "cosine"}},
+        {"training": {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "decay": "weights"}},
+        {"training": {"optimizer": {"name": "rmsprop", "lr": 0.001}, "augment": {"crop": 1, "flip": True}}},
+        {"training": {"optimizer": {"name": "sgd", "lr": 0.05, "nesterov": True, "weight_decay": 1e-3}}},
+    ],
+    ids=str,
+)
+def test_a_mixed_cohort_gives_each_run_what_it_gets_alone(changes: dict[str, Any], precision: str) -> None:
+    changes = changes | {"training": changes.get("training", {}) | {"precision": precision}}
+    runs = [
+        spec(activation=activation, bias_init=bias, seed=seed, **changes)
+        for activation in ("relu", "prelu", "tanh")
+        for bias in (0.0, None, "pytorch")
+        for seed in (0, 3)
+    ]
+    for run, record in zip(runs, records(*runs), strict=True):
+        assert numbers(record) == numbers(records(run)[0]), run.run_id
+
+
+def plain(session: TrainState, module: nn.Module) -> nn.Module:
+    """The reference module with the initial numbers of a cohort of one, matched in order of definition."""
+    run, images = session.cohort.shared, session.images
+    ours = session.model.init(Initializer(run, torch.float64), images.shape, images.classes).values()
+    theirs = [p for name, p in module.double().named_parameters() if p.numel() > 1]
+    with torch.no_grad():
+        for parameter, start in zip(theirs, ours, strict=True):
+            parameter.copy_(start)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("activation", "made"),
+    [("relu", nn.ReLU), ("prelu", nn.PReLU), ("selu", nn.SELU), ("gelu", nn.GELU), ("tanh", nn.Tanh)],
+)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_a_cohort_trains_as_a_plain_loop_does(activation: str, made: Any, optimizer: str, model: str) -> None:
+    options = MLP if model == "mlp" else {"name": "cnn", "channels": [4, 6], "dense": [16]}
+    training = {"optimizer": {"name": optimizer, "lr": 0.005}, "epochs": 3}
+    run = spec(activation=activation, model=options, bias_init=0.01, seed=5, training=training)
+    neighbour = spec(activation="softsign", model=options, seed=5, training=training)
+    record, _ = records(run, neighbour)
+
+    data = datasets.load(run.dataset, Path())
+    x, x_test = (
+        reference.normalised(torch.from_numpy(images), data.mean, data.std, torch.float64)
+        for images in (data.train_images, data.test_images)
+    )
+    module: nn.Module = (
+        reference.PlainMLP([64, 24, 16, 10], made, bias=True, batch_norm=False)
+        if model == "mlp"
+        else reference.PlainCNN([1, 4, 6], 6 * 2 * 2, 16, made)
+    )
+    plain(TrainState.open(Cohort((run,)), CPU), module)
+    makers = {
+        "sgd": lambda p: torch.optim.SGD(p, lr=0.005, momentum=0.9),
+        "adam": lambda p: torch.optim.Adam(p, lr=0.005),
+        "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.005),
+    }
+    generator = stream(5, "data.order")
+    orders = [torch.randperm(len(x), generator=generator) for _ in range(3)]
+    curve = reference.train(
+        module, makers[optimizer](module.parameters()), x, torch.from_numpy(data.train_labels), orders, 32
+    )
+    loss, accuracy = reference.test(module, x_test, torch.from_numpy(data.test_labels))
+
+    assert [row["train.loss"] for row in record.curves[1:]] == pytest.approx(curve, abs=1e-10)
+    assert record.final["test.loss"] == pytest.approx(loss, abs=1e-10)
+    assert record.final["test.accuracy"] == accuracy
+
+
+def test_a_neighbour_that_diverges_changes_nothing() -> None:
+    wild = spec(activation={"name": "expression", "formula": "exp(x) * 1e30 * x"}, weight_init="he_normal")
+    calm = spec(activation="relu")
+    together = records(calm, wild)
+    assert together[1].outcome == "diverged"
+    assert together[1].final["test.accuracy"] is None
+    assert numbers(together[0]) == numbers(records(calm)[0])
+    assert numbers(together[1]) == numbers(records(wild)[0]), "nor does the calm one prolong the other's curve"
+
+
+def test_changing_the_bias_leaves_initial_weights_and_batches_bit_identical() -> None:
+    sessions = [TrainState.open(Cohort((spec(bias_init=bias),)), CPU) for bias in (0.0, 0.01, "pytorch", None)]
+    first = sessions[0]
+    batches = list(first.batches.epoch())
+    for other in sessions[1:]:
+        for name, tensor in first.stack.tensors.items():
+            if name.endswith("weight"):
+                assert torch.equal(tensor, other.stack.tensors[name])
+        for (x, labels), (their_x, their_labels) in zip(batches, other.batches.epoch(), strict=True):
+            assert torch.equal(x, their_x)
+            assert torch.equal(labels, their_labels)
+
+
+def test_equal_seeds_share_weights_and_batches_across_activations() -> None:
+    session = TrainState.open(Cohort((spec(activation="relu"), spec(activation="tanh"))), CPU)
+    assert torch.equal(*session.stack.tensors["hidden.0.weight"].detach())
+    x, labels = next(session.batches.epoch())
+    assert x.stride(0) == 0, "runs of one seed share one batch in memory"
+    assert labels.shape == (2, 32)
+
+
+def test_seeds_differ_in_weights_and_order() -> None:
+    session = TrainState.open(Cohort((spec(seed=0), spec(seed=1))), CPU)
+    weights = session.stack.tensors["hidden.0.weight"].detach()
+    assert not torch.equal(weights[0], weights[1])
+    _, labels = next(session.batches.epoch())
+    assert not torch.equal(labels[0], labels[1])
+
+
+def test_what_a_run_lacks_stays_zero_and_is_not_counted() -> None:
+    session = TrainState.open(Cohort((spec(bias_init=None), spec(bias_init=0.01), spec(activation="prelu"))), CPU)
+    train_epoch(session, steps_of(session, capture=True))
+    tensors = session.stack.tensors
+    assert tensors["hidden.0.bias"][0].abs().sum() == 0
+    assert tensors["hidden.0.bias"][1].abs().sum() > 0
+    assert tensors["hidden.0.slope"].tolist()[:2] == [0, 0]
+    weights = 64 * 24 + 24 * 16 + 16 * 10
+    biases = 24 + 16 + 10
+    assert [session.stack.parameter_count(run) for run in range(3)] == [weights, weights + biases, weights + biases + 2]
+
+
+def test_epoch_zero_is_measured_before_training() -> None:
+    events = list(run_cohort(Cohort((spec(),)), CPU))
+    first = next(event for event in events if isinstance(event, EpochDone))
+    assert first.rows[0]["epoch"] == 0
+    assert first.rows[0]["train.loss"] > 2
+    assert first.rows[0]["val.accuracy"] < 0.4
+
+
+def test_learned_activation_parameters_are_logged() -> None:
+    (record,) = records(spec(activation="prelu"))
+    slopes = [row["layers"][0]["learned"]["slope"] for row in record.curves]
+    assert slopes[0] == 0.25
+    assert slopes[1] != slopes[0]
+
+
+def test_an_activation_that_raises_fails_alone() -> None:
+    good = spec(activation="relu")
+    bad = spec(activation={"name": "mine", "path": "broken_activation:raises_when_training"})
+    events = list(run_cohort(Cohort((good, bad)), CPU))
+    failed = [event for event in events if isinstance(event, Failed)]
+    finished = [event.record for event in events if isinstance(event, Finished)]
+    assert [event.cohort.specs for event in failed] == [(bad,)]
+    assert "out of order" in failed[0].message
+    assert numbers(finished[0]) == numbers(records(good)[0])
+
+
+def test_weight_decay_spares_what_is_no_weight() -> None:
+    decay = {"optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.5}, "decay": "weights"}
+    session = TrainState.open(Cohort((spec(activation="prelu", training=decay),)), CPU)
+    before = {name: tensor.detach().clone() for name, tensor in session.stack.trained.items()}
+    session.stack.offer_gradients()
+    session.stack.collect_gradients()  # all zero, because there was no loss
+    for optimizer in session.optimizers:
+        optimizer.step()
+    changed = {name for name, tensor in session.stack.trained.items() if not torch.equal(tensor, before[name])}
+    assert changed == {name for name in before if name.endswith("weight")}
+
+
+def test_the_precision_is_part_of_the_spec() -> None:
+    assert resolve("activations", "relu").label == "relu"
+    session = TrainState.open(Cohort((spec(training={"precision": "float32"}),)), CPU)
+    assert {tensor.dtype for tensor in session.stack.tensors.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("formula", ["where(x > 0, 1, 0)", "sign(x)"])
+def test_a_step_function_is_treated_alone_as_in_company(formula: str) -> None:
+    decay = {"optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.1}}
+    step = spec(activation={"name": "expression", "formula": formula}, training=decay)
+    alone, (together, _) = records(step)[0], records(step, spec(activation="relu", training=decay))
+    assert numbers(alone) == numbers(together)
+    assert alone.final["health.dead_fraction"] == 1.0, "no gradient reaches any unit"
+    assert alone.outcome == "collapsed"
+
+
+def test_a_loss_that_is_no_number_makes_a_run_diverged_even_if_its_parameters_are_finite() -> None:
+    wild = spec(
+        activation={"name": "expression", "formula": "x * x"},
+        training={"precision": "float32", "optimizer": {"name": "sgd", "lr": 1e18}, "epochs": 1, "batch_size": 500},
+    )
+    (record,) = records(wild)
+    assert record.final["test.loss"] is None
+    assert record.outcome == "diverged"
+    assert "lr 1e+18" in record.message
+
+
+def test_deaths_and_revivals_add_up_to_the_count_of_the_dead() -> None:
+    deep = spec(
+        model={"name": "mlp", "hidden": [16] * 6}, training={"optimizer": {"name": "adam", "lr": 0.05}, "epochs": 4}
+    )
+    (record,) = records(deep)
+    dead = 0
+    for row in record.curves:
+        for layer in row["layers"]:
+            assert 0 <= layer["dead"] - layer["lost"] <= layer["born_dead"], "the rest was born dead and still is"
+        now = sum(layer["dead"] for layer in row["layers"])
+        if row["epoch"]:
+            died, revived = (sum(layer[key] for layer in row["layers"]) for key in ("died", "revived"))
+            assert now == dead + died - revived
+        dead = now
+    assert dead > 0, "the recipe should kill some"

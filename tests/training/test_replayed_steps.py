@@ -1,0 +1,266 @@
+"""Recorded steps: the numbers of ordinary ones to the last bit, in fewer calls, and never where they would go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small_runs import CPU, every_activation, spec
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
+from actbench.training import numerics
+from actbench.training.loop import train_epoch
+from actbench.training.state import TrainState
+from actbench.training.steps.arena import ALIGNED, Arena
+from actbench.training.steps.choice import Steps, steps_of
+from actbench.training.steps.eager import EagerSteps, take
+from actbench.training.steps.op_trace import OpTracer
+from actbench.training.steps.replayed import ReplayedSteps
+
+ODD = {"name": "mlp", "hidden": [7, 5]}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A cohort after some epochs, and the steps that it took."""
+
+    session: TrainState
+    steps: Steps
+
+
+def trained(runs: Sequence[RunSpec], epochs: int, *, capture: bool) -> Trained:
+    session = TrainState.open(Cohort(tuple(runs)), CPU)
+    steps = steps_of(session, capture=capture)
+    with numerics.plain("default"):
+        for _ in range(epochs):
+            train_epoch(session, steps)
+    return Trained(session, steps)
+
+
+def assert_same(one: Trained, other: Trained) -> None:
+    """Every tensor, every sum over the last epoch."""
+    for name, tensor in one.session.stack.tensors.items():
+        assert torch.equal(bits(tensor), bits(other.session.stack.tensors[name])), name
+    assert torch.equal(bits(one.session.tally.loss), bits(other.session.tally.loss))
+    assert torch.equal(one.session.tally.correct, other.session.tally.correct)
+
+
+def bits(tensor: Tensor) -> Tensor:
+    """NaN equals NaN only bit by bit."""
+    return tensor.detach().contiguous().view(torch.uint8)
+
+
+PRECISIONS = ["float32", "float64", "bfloat16"]
+REPLAYED = [run for run in every_activation() if run.activation.name != "rrelu"]
+"""All but the activation that draws random numbers in its steps."""
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_recorded_steps_give_every_activation_the_numbers_of_ordinary_ones(precision: str) -> None:
+    """An epoch's last batch has another size, and is recorded in the ninth epoch."""
+    changes = {"training": {"epochs": 10, "batch_size": 32, "precision": precision}, "model": ODD}
+    runs = [RunSpec.model_validate(run.model_dump(mode="json") | changes) for run in REPLAYED]
+    recorded, ordinary = (trained(runs, 10, capture=capture) for capture in (True, False))
+    assert_same(recorded, ordinary)
+    assert isinstance(recorded.steps, ReplayedSteps)
+    assert recorded.steps.recorded == {32, len(recorded.session.images.train) % 32}
+    for index in range(0, len(runs), 7):
+        alone = trained(runs[index : index + 1], 10, capture=True)
+        for name, tensor in alone.session.stack.tensors.items():
+            assert torch.equal(tensor[0], recorded.session.stack.tensors[name][index]), runs[index].activation.label
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"model": {**ODD, "batch_norm": True}},
+    {"model": {"name": "cnn", "channels": [[4, 4], [6]], "dense": [16], "batch_norm": True}},
+    {"model": {"name": "cnn", "channels": [4], "dense": [], "pool": "avg"}},
+    {"training": {"optimizer": "adam", "clip_norm": 0.5, "schedule": "cosine"}},
+    {"training": {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "augment": {"crop": 1, "flip": True}}},
+    {"training": {"optimizer": {"name": "sgd", "lr": 0.05, "nesterov": True, "weight_decay": 0.1}, "decay": "weights"}},
+    {"training": {"optimizer": {"name": "rmsprop", "lr": 0.001}}},
+]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
+def test_recorded_steps_give_a_mixed_cohort_the_numbers_of_ordinary_ones(
+    changes: dict[str, Any], precision: str
+) -> None:
+    changes = changes | {"training": changes.get("training", {}) | {"precision": precision, "epochs": 4}}
+    runs = [
+        spec(activation=activation, bias_init=bias, seed=seed, **changes)
+        for activation in ("relu", {"name": "prelu", "per": "unit"}, "tanh")
+        for bias in (0.0, None)
+        for seed in (0, 3)
+    ]
+    recorded, ordinary = (trained(runs, 4, capture=capture) for capture in (True, False))
+    assert_same(recorded, ordinary)
+    assert isinstance(recorded.steps, ReplayedSteps)
+    assert recorded.steps.recorded == {32}
+
+
+@pytest.mark.parametrize("changes", [{"activation": "rrelu"}, {"model": {**ODD, "dropout": 0.3}}], ids=str)
+def test_steps_that_draw_random_numbers_are_never_recorded(changes: dict[str, Any]) -> None:
+    steps = trained([spec(**changes), spec()] if "model" not in changes else [spec(**changes)], 3, capture=True).steps
+    assert isinstance(steps, ReplayedSteps)
+    assert not steps.recorded
+    assert steps.together == 1
+
+
+def test_several_steps_are_taken_together_only_where_they_stay_in_the_cache() -> None:
+    runs = [spec(activation=name, training={"precision": "float32"}) for name in ("relu", "tanh")]
+    wide = [spec(activation=name, model={"name": "mlp", "hidden": [2000, 2000]}) for name in ("relu", "tanh")]
+    assert trained(runs, 2, capture=True).steps.together == 8
+    assert trained(runs[:1], 2, capture=True).steps.together == 1
+    assert trained(wide, 0, capture=True).steps.together == 1
+    large = trained(wide, 2, capture=True)
+    assert large.steps.together == 1
+    assert isinstance(large.steps, ReplayedSteps)
+    assert large.steps.recorded == {32}
+
+
+def test_a_diverged_run_leaves_recorded_neighbours_alone() -> None:
+    wild = spec(activation={"name": "expression", "formula": "exp(x) * 1e30 * x"})
+    calm = spec(activation="relu")
+    recorded, ordinary = (trained([wild, calm], 3, capture=capture) for capture in (True, False))
+    assert_same(recorded, ordinary)
+    assert isinstance(recorded.steps, ReplayedSteps)
+    assert recorded.steps.recorded
+    assert recorded.session.stack.is_finite().tolist() == [False, True]
+
+
+class Counted(TorchDispatchMode):
+    """Counts the operations that reach torch's kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(str(operation.overloadpacket))
+        return operation(*args, **(kwargs or {}))
+
+
+def test_replayed_steps_allocate_only_their_results_and_make_few_calls() -> None:
+    done = trained([spec(training={"batch_size": 20})], 2, capture=True)
+    session, steps = done.session, done.steps
+    x, labels = next(session.batches.epoch())
+    with Counted() as ordinary:
+        take(session, x, labels)
+    with Counted() as recorded:
+        steps(session, [(x, labels)] * 8)
+    assert recorded.names.count("aten.new_empty") == 2  # the losses and the logits of all eight
+    assert not [name for name in recorded.names if "empty" in name and name != "aten.new_empty"]
+    assert [name for name in ordinary.names if "empty" in name]
+    assert len(recorded.names) / 8 < 40 < 70 < len(ordinary.names)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({}, ReplayedSteps),
+        ({"activation": {"name": "own", "path": "user_parts:shifted_relu"}}, EagerSteps),
+        ({"model": {"name": "own", "path": "user_parts:plain_mlp"}}, EagerSteps),
+    ],
+    ids=str,
+)
+def test_what_a_user_wrote_is_never_recorded(changes: dict[str, Any], kind: type) -> None:
+    assert isinstance(trained([spec(**changes)], 0, capture=True).steps, kind)
+
+
+def test_no_capture_means_ordinary_steps() -> None:
+    assert isinstance(trained([spec()], 0, capture=False).steps, EagerSteps)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: x * torch.rand_like(x), lambda x: x * x.sum().item(), lambda x: torch.bernoulli(x.sigmoid())],
+)
+def test_what_a_replay_would_get_wrong_is_refused(function: Any) -> None:
+    with OpTracer() as recorder:
+        function(torch.ones(3))
+    assert recorder.refusal
+    assert recorder.replay(Arena()) == []
+
+
+def test_large_results_that_would_have_to_be_copied_are_refused() -> None:
+    images, kernels = torch.ones(64, 3, 32, 32), torch.ones(32, 3, 3, 3)
+    with OpTracer() as recorder:
+        torch.nn.functional.conv2d(images, kernels)
+    assert recorder.replay(Arena()) == []
+    assert "copying" in recorder.refusal
+    assert not recorder.calls, "what it kept is let go"
+
+
+def test_an_operation_that_changes_and_makes_at_once_is_refused() -> None:
+    """A replay would not know where to put what it makes."""
+    x, mean, variance = torch.randn(4, 3), torch.zeros(3), torch.ones(3)
+    with OpTracer() as recorder:
+        torch.ops.aten._native_batch_norm_legit(x, None, None, mean, variance, True, 0.1, 1e-5)
+    assert "fresh memory" in recorder.refusal
+
+
+def computation(x: Tensor, weight: Tensor, result: Tensor) -> None:
+    """Views, kernels with and without a form for given memory, a change in place, a constant, several results."""
+    y = torch.relu(x @ weight.t()) + torch.ones_like(weight[:, 0])
+    largest, where = y.max(dim=1)
+    y[:, 0].mul_(2)
+    result.copy_(torch.prelu(y - largest.unsqueeze(1), weight[0, :1]) + where.unsqueeze(1))
+
+
+def test_a_replay_follows_its_inputs() -> None:
+    x, weight, result = torch.randn(6, 5), torch.randn(4, 5), torch.empty(6, 4)
+    with OpTracer() as recorder:
+        computation(x, weight, result)
+    calls = recorder.replay(Arena())
+    for _ in range(3):
+        x.normal_()
+        weight.normal_()
+        expected = torch.empty(6, 4)
+        computation(x, weight, expected)
+        for call in calls:
+            call()
+        assert torch.equal(result, expected)
+
+
+def test_computations_that_share_their_scratch_memory_do_not_disturb_each_other() -> None:
+    scratch, both = Arena(), []
+    for size in (4, 40):
+        x, weight, result = torch.randn(size, 5), torch.randn(4, 5), torch.empty(size, 4)
+        with OpTracer() as recorder:
+            computation(x, weight, result)
+        both.append((recorder.replay(scratch), result.clone(), result))
+    for calls, expected, result in (*both, *both):
+        result.zero_()
+        for call in calls:
+            call()
+        assert torch.equal(result, expected)
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 5)), min_size=1, max_size=12))
+def test_pieces_in_use_together_lie_apart_on_boundaries(pieces: list[tuple[int, int]]) -> None:
+    """Each piece is made by a copy and read once more, some calls later."""
+    held: list[Tensor] = []
+    with OpTracer() as recorder:
+        for index, (size, age) in enumerate(pieces):
+            held.append(torch.zeros(size, dtype=torch.uint8).clone())
+            held[max(0, index - age)].add_(1)
+    by_memory = {one.data_ptr(): one for one in held}
+    uses = {
+        memory: [n for n, call in enumerate(recorder.calls) if memory in {one.data_ptr() for one in call.tensors}]
+        for memory in by_memory
+    }
+    places = Arena().plan({memory: (times[0], times[-1]) for memory, times in uses.items() if times}, by_memory)
+    assert all(place % ALIGNED == 0 for place in places.values())
+    for (one, place), (other, beside) in permutations(places.items(), 2):
+        if place <= beside < place + len(by_memory[one]):
+            assert uses[one][-1] < uses[other][0] or uses[other][-1] < uses[one][0]
