@@ -37,30 +37,30 @@ def main() -> None:
     activations = ("relu", "elu", "selu", "tanh", "gelu", "swish", "leaky_relu", "prelu")[: arguments.runs]
     fields = {"dataset": arguments.dataset, "model": arguments.model}
     specs = tuple(RunSpec.model_validate(fields | {"activation": name}) for name in activations)
-    session = TrainState.open(Cohort(specs), Runtime(device="cpu", data_folder=arguments.data_dir))
-    steps = steps_of(session, capture=True)
-    ratios = [_ratio(session, steps, len(specs)) for _ in range(arguments.rounds + 1)][1:]  # the first one warms up
+    state = TrainState.open(Cohort(specs), Runtime(device="cpu", data_folder=arguments.data_dir))
+    steps = steps_of(state, capture=True)
+    ratios = [_ratio(state, steps, len(specs)) for _ in range(arguments.rounds + 1)][1:]  # the first one warms up
     spread = f"[{min(ratios):.3f}, {max(ratios):.3f}]"
     print(f"{arguments.dataset} {arguments.model}, {len(specs)} runs, 1 thread of {processors()} processors")
     print(f"health / epoch: median {statistics.median(ratios):.3f} {spread}, n = {len(ratios)}")
     for size in (2000, 8000, 32000):
-        _measure(session, len(specs), Health(probe_size=size))
+        _measure(state, len(specs), Health(probe_size=size))
         print(
             f"peak memory after a probe of {size:6}: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB"
         )
 
 
-def _ratio(session: TrainState, steps: Steps, runs: int) -> float:
+def _ratio(state: TrainState, steps: Steps, runs: int) -> float:
     began = time.perf_counter()
-    train_epoch(session, steps)
+    train_epoch(state, steps)
     middle = time.perf_counter()
-    _measure(session, runs, session.cohort.shared.health)
+    _measure(state, runs, state.cohort.shared.health)
     return (time.perf_counter() - middle) / (middle - began)
 
 
-def _measure(session: TrainState, runs: int, health: Health) -> None:
-    measure_health(session.forward, session.act, session.images, health, runs)
-    measure_gradients(session.forward, session.act, session.images, runs)
+def _measure(state: TrainState, runs: int, health: Health) -> None:
+    measure_health(state.forward, state.act, state.images, health, runs)
+    measure_gradients(state.forward, state.act, state.images, runs)
 
 
 if __name__ == "__main__":

@@ -36,13 +36,13 @@ class EpochLog:
     A run that has diverged is written no further rows: its curve must not depend on how long its neighbours go on.
 
     Args:
-        session: The cohort; it is read, and told how long its steps took.
+        state: The cohort; it is read, and the time that its last steps took is added to it.
     """
 
-    def __init__(self, session: TrainState) -> None:
+    def __init__(self, state: TrainState) -> None:
         """Start the clock."""
-        self._session = session
-        self._runs = len(session.cohort.specs)
+        self._state = state
+        self._runs = len(state.cohort.specs)
         self._rows: list[list[Row]] = [[] for _ in range(self._runs)]
         self._health: dict[int, dict[str, Any]] = {}
         self._dynamics = Dynamics()
@@ -66,7 +66,7 @@ class EpochLog:
         Raises:
             Stopped: When that was asked for; nothing is written down then. So in ``epoch`` and ``records``.
         """
-        images = self._session.images
+        images = self._state.images
         seen = images.train.first(FIRST_LOOK)
         return self._close(0, *evaluate(self._forward, images, seen, self._runs))
 
@@ -74,7 +74,7 @@ class EpochLog:
         """The epoch just trained; training loss and accuracy are means over its steps, while the weights moved."""
         began = time.perf_counter()
         means = seen.means()  # waits for the device to end the steps
-        self._session.seconds += time.perf_counter() - began
+        self._state.seconds += time.perf_counter() - began
         return self._close(self.closed, *means)
 
     def told(self) -> Iterator[list[Row | None]]:
@@ -84,7 +84,7 @@ class EpochLog:
 
     def records(self) -> list[RunRecord]:
         """One record a run; only here is the test set read."""
-        images = self._session.images
+        images = self._state.images
         losses, accuracies = evaluate(self._forward, images, images.test, self._runs)
         self._note_diverged(losses)
         return list(self._records(losses, accuracies))
@@ -112,22 +112,22 @@ class EpochLog:
         self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
 
     def _forward(self, x: Tensor) -> Tensor:
-        """The session's, with a stop before it; not within a user's module, whose passes may move its own streams."""
-        cancellation.between_steps(may_stop=self._session.cohort.shared.model.path is None)
-        return self._session.forward(x)
+        """The state's, with a stop before it; not within a user's module, whose passes may move its own streams."""
+        cancellation.between_steps(may_stop=self._state.cohort.shared.model.path is None)
+        return self._state.forward(x)
 
     def _records(self, losses: Sequence[float], accuracies: Sequence[float]) -> Iterator[RunRecord]:
-        session = self._session
+        state = self._state
         seconds = time.perf_counter() - self._began
         timing = {
             "cohort_runs": self._runs,
             "cohort_seconds": seconds,
             "seconds": seconds / self._runs,
-            "training_seconds": session.seconds / self._runs,
+            "training_seconds": state.seconds / self._runs,
         }
-        worker = devices.description(session.device)
-        worker |= {"data": session.images.fingerprint, "products": cpu_linear.in_use()}
-        for run, spec in enumerate(session.cohort.specs):
+        worker = devices.description(state.device)
+        worker |= {"data": state.images.fingerprint, "products": cpu_linear.in_use()}
+        for run, spec in enumerate(state.cohort.specs):
             outcome, message = self._outcome(run)
             tested = {"test.accuracy": accuracies[run], "test.loss": losses[run]}
             yield RunRecord(
@@ -159,17 +159,17 @@ class EpochLog:
         return [self._rows[run][-1] if run in writing else None for run in range(self._runs)]
 
     def _validate(self) -> dict[str, Sequence[float | None]]:
-        session = self._session
-        if not len(session.images.val):
+        state = self._state
+        if not len(state.images.val):
             return {"val.loss": [None] * self._runs, "val.accuracy": [None] * self._runs}
-        losses, accuracies = evaluate(self._forward, session.images, session.images.val, self._runs)
+        losses, accuracies = evaluate(self._forward, state.images, state.images.val, self._runs)
         return {"val.loss": losses, "val.accuracy": accuracies}
 
     def _observe(self) -> tuple[UnitHealth, dict[str, Tensor]]:
         """The units' health on the probe, and the strength of each layer's gradients."""
-        session, runs = self._session, self._runs
-        units = measure_health(self._forward, session.act, session.images, session.cohort.shared.health, runs)
-        return units, measure_gradients(self._forward, session.act, session.images, runs)
+        state, runs = self._state, self._runs
+        units = measure_health(self._forward, state.act, state.images, state.cohort.shared.health, runs)
+        return units, measure_gradients(self._forward, state.act, state.images, runs)
 
     def _measured(self, units: UnitHealth, norms: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """Every run's health: on the probe, since the last epoch, and the strength of its gradients."""
@@ -180,7 +180,7 @@ class EpochLog:
         for layer in found["layers"]:
             name = layer["name"]
             layer |= self._dynamics.of_run(name, run) | {"gradient_norm": float(norms[name][run])}
-            learned = self._session.act.learned(name, run)
+            learned = self._state.act.learned(name, run)
             if learned:
                 layer["learned"] = {option: float(values.mean()) for option, values in learned.items()}
         for count in ("born_dead", "died", "revived", "lost"):
@@ -196,7 +196,7 @@ class EpochLog:
 
     def _note_diverged(self, *losses: Sequence[float | None]) -> None:
         """A run diverges in the epoch in which one of its losses or parameters ceases to be a finite number."""
-        finite = self._session.stack.is_finite().tolist()
+        finite = self._state.stack.is_finite().tolist()
         for run in range(self._runs):
             numbers = [values[run] for values in losses]
             if not finite[run] or any(number is not None and not isfinite(number) for number in numbers):
@@ -205,12 +205,12 @@ class EpochLog:
     def _outcome(self, run: int) -> tuple[Outcome, str]:
         if run in self._diverged:
             return "diverged", self._diagnosis(run)[0]
-        if is_collapsed(self._health[run], self._session.cohort.shared.health):
+        if is_collapsed(self._health[run], self._state.cohort.shared.health):
             return "collapsed", collapse_in_words(self._health[run])
         return "ok", ""
 
     def _diagnosis(self, run: int) -> list[str]:
-        return list(diagnose(self._session.cohort.specs[run], self._rows[run], self._diverged.get(run)))
+        return list(diagnose(self._state.cohort.specs[run], self._rows[run], self._diverged.get(run)))
 
     def _final(self, run: int, tested: Mapping[str, float]) -> dict[str, float | None]:
         """The last epoch's metrics; a diverged run has none but its size."""
@@ -220,7 +220,7 @@ class EpochLog:
         final[BORN_DEAD] = first["health.dead_fraction"]
         if run in self._diverged:
             final = dict.fromkeys(final)
-        return {**final, "parameters": float(self._session.stack.parameter_count(run))}
+        return {**final, "parameters": float(self._state.stack.parameter_count(run))}
 
 
 def _number(value: float | None) -> float | None:

@@ -32,7 +32,7 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     is asked to stop (``stopping.ask``) ends with what is needed to go on: ``Saved``, unless nothing was trained yet.
     """
     try:
-        with numerics.plain(cpu_library.choose(runtime.products).products):
+        with numerics.deterministic_numerics(cpu_library.choose(runtime.products).products):
             yield from _train_or_begin_anew(cohort, runtime)
         return
     except (Exception, SystemExit) as error:  # a user's code may call sys.exit, which must not end the study

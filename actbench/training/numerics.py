@@ -15,7 +15,7 @@ from actbench.nn import cpu_linear
 
 
 @contextmanager
-def plain(products: str) -> Iterator[None]:
+def deterministic_numerics(products: str) -> Iterator[None]:
     """One thread, no TF32, no denormal numbers, and these of ``dense.PRODUCTS``.
 
     The barriers of tiny kernels cost more than a second thread gains, and the number of threads moves last bits; cuDNN

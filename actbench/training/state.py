@@ -66,7 +66,7 @@ class TrainState:
         model = build(cohort.shared.model)
         runs = stack([_initial(spec, model, images) for spec in specs], device)
         _check_batches(cohort.shared, model, images)
-        session = cls(
+        state = cls(
             cohort=cohort,
             device=device,
             images=images,
@@ -78,9 +78,9 @@ class TrainState:
             schedule=training.schedule.build(),
             tally=Tally.of(len(specs), device),
         )
-        if session.capturable:
-            make_capturable(session.optimizers, device)
-        return session
+        if state.capturable:
+            make_capturable(state.optimizers, device)
+        return state
 
     def part(self, run: int) -> TrainState:
         """One of the runs as a cohort of its own, in the same memory; to compute with, not to take steps."""

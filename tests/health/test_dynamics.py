@@ -44,19 +44,19 @@ def test_runs_are_followed_apart() -> None:
 
 
 def test_gradient_norms_are_those_of_a_plain_backward_pass() -> None:
-    session = TrainState.open(Cohort((spec(activation="tanh"), spec(activation="gelu"))), CPU)
-    norms = measure_gradients(session.forward, session.act, session.images, 2)
-    pixels, labels = session.images.train.pixels[:250], session.images.train.labels[:250]
-    x = session.images.normalise(pixels).flatten(1)
+    state = TrainState.open(Cohort((spec(activation="tanh"), spec(activation="gelu"))), CPU)
+    norms = measure_gradients(state.forward, state.act, state.images, 2)
+    pixels, labels = state.images.train.pixels[:250], state.images.train.labels[:250]
+    x = state.images.normalise(pixels).flatten(1)
     for run, activation in enumerate((torch.tanh, torch.nn.functional.gelu)):
-        weights = {name: tensor.detach()[run] for name, tensor in session.stack.tensors.items()}
+        weights = {name: tensor.detach()[run] for name, tensor in state.stack.tensors.items()}
         z0 = (x @ weights["hidden.0.weight"].T + weights["hidden.0.bias"]).requires_grad_()
         z1 = activation(z0) @ weights["hidden.1.weight"].T + weights["hidden.1.bias"]
         logits = activation(z1) @ weights["output.weight"].T + weights["output.bias"]
         expected = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, labels), [z0, z1])
         assert float(norms["hidden.0"][run]) == pytest.approx(float(expected[0].norm()))
         assert float(norms["hidden.1"][run]) == pytest.approx(float(expected[1].norm()))
-    assert all(tensor.grad is None for tensor in session.stack.trained.values()), "measuring leaves no gradients"
+    assert all(tensor.grad is None for tensor in state.stack.trained.values()), "measuring leaves no gradients"
 
 
 def test_gradients_vanish_in_a_deep_sigmoid_network_and_the_record_says_so() -> None:

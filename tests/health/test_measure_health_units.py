@@ -107,27 +107,27 @@ def test_every_activation_agrees_with_brute_force(name: str) -> None:
     assert layer.sparsity == pytest.approx(float((a == 0).double().mean()))
 
 
-def weights(session: TrainState) -> Iterator[tuple[str, Tensor]]:
+def weights(state: TrainState) -> Iterator[tuple[str, Tensor]]:
     """Of the only run, in forward order."""
-    layers = [*session.model.hidden_layers(session.images.shape, 10), "output"]
-    return ((layer, session.stack.tensors[f"{layer}.{part}"][0]) for layer in layers for part in ("weight", "bias"))
+    layers = [*state.model.hidden_layers(state.images.shape, 10), "output"]
+    return ((layer, state.stack.tensors[f"{layer}.{part}"][0]) for layer in layers for part in ("weight", "bias"))
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_a_plain_module_has_the_counts_of_the_trainers_own_record(model: str) -> None:
     sizes = {"hidden": [40, 30]} if model == "mlp" else {"channels": [12, 8], "dense": [20]}
     run = spec(model={"name": model, **sizes}, bias_init=-0.5, training={"precision": "float32"})
-    session = TrainState.open(Cohort((run,)), CPU)
-    (row,) = EpochLog(session).untrained()
+    state = TrainState.open(Cohort((run,)), CPU)
+    (row,) = EpochLog(state).untrained()
     plain = (
         reference.PlainMLP([64, 40, 30, 10], nn.ReLU, bias=True, batch_norm=False)
         if model == "mlp"
         else reference.PlainCNN([1, 12, 8], 32, 20, nn.ReLU)
     )
     with torch.no_grad():
-        for own, (_, theirs) in zip(plain.parameters(), weights(session), strict=True):
+        for own, (_, theirs) in zip(plain.parameters(), weights(state), strict=True):
             own.copy_(theirs)
-    x = session.images.normalise(session.images.train.pixels[:2000])
+    x = state.images.normalise(state.images.train.pixels[:2000])
     report = measure_health(plain, x)
     assert report.dead == sum(layer["dead"] for layer in row["layers"]) > 0
     for ours, theirs in itertools.zip_longest(report.layers, row["layers"]):

@@ -18,20 +18,20 @@ from actbench.training.state import TrainState
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_a_model_maps_images_to_logits_and_names_its_hidden_layers(name: str, batch_norm: bool) -> None:
     options = {"name": name, "batch_norm": batch_norm}
-    session = TrainState.open(Cohort((spec(model=options), spec(model=options, bias_init=None))), CPU)
+    state = TrainState.open(Cohort((spec(model=options), spec(model=options, bias_init=None))), CPU)
     seen: dict[str, int] = {}
-    with session.act.observed(lambda layer, z: seen.update({layer: z.shape[2]})):
-        logits = session.forward(torch.randn(1, 6, 1, 8, 8, dtype=torch.float64).expand(2, 6, 1, 8, 8))
+    with state.act.observed(lambda layer, z: seen.update({layer: z.shape[2]})):
+        logits = state.forward(torch.randn(1, 6, 1, 8, 8, dtype=torch.float64).expand(2, 6, 1, 8, 8))
     assert logits.shape == (2, 6, 10)
-    assert list(seen.items()) == list(session.model.hidden_layers((1, 8, 8), 10).items())
+    assert list(seen.items()) == list(state.model.hidden_layers((1, 8, 8), 10).items())
 
 
 @pytest.mark.parametrize("name", names("models"))
 def test_no_run_of_a_model_sees_another(name: str) -> None:
-    session = TrainState.open(Cohort((spec(model=name), spec(model=name, seed=1))), CPU)
+    state = TrainState.open(Cohort((spec(model=name), spec(model=name, seed=1))), CPU)
     x = torch.randn(2, 6, 1, 8, 8, dtype=torch.float64)
-    session.forward(x)[0].sum().backward()
-    for tensor in session.stack.trained.values():
+    state.forward(x)[0].sum().backward()
+    for tensor in state.stack.trained.values():
         assert tensor.grad is not None
         assert tensor.grad[1].abs().sum() == 0
 
@@ -44,8 +44,8 @@ def test_a_model_says_how_many_runs_suit_a_cpu(name: str) -> None:
 def test_a_cnn_halves_the_image_after_each_block() -> None:
     model: Model = build(resolve("models", {"name": "cnn", "channels": [[8, 8], 16], "dense": [32]}))
     assert model.hidden_layers((3, 32, 32), 10) == {"conv.0.0": 8, "conv.0.1": 8, "conv.1.0": 16, "dense.0": 32}
-    session = TrainState.open(Cohort((spec(model={"name": "cnn", "channels": [4], "dense": [5]}),)), CPU)
-    assert session.stack.tensors["dense.0.weight"].shape == (1, 5, 4 * 4 * 4)
+    state = TrainState.open(Cohort((spec(model={"name": "cnn", "channels": [4], "dense": [5]}),)), CPU)
+    assert state.stack.tensors["dense.0.weight"].shape == (1, 5, 4 * 4 * 4)
 
 
 def test_a_cnn_that_leaves_nothing_of_the_image_is_refused() -> None:
@@ -55,5 +55,5 @@ def test_a_cnn_that_leaves_nothing_of_the_image_is_refused() -> None:
 
 
 def test_an_mlp_without_hidden_layers_is_a_linear_classifier() -> None:
-    session = TrainState.open(Cohort((spec(model={"name": "mlp", "hidden": []}),)), CPU)
-    assert session.stack.parameter_count(0) == 64 * 10 + 10
+    state = TrainState.open(Cohort((spec(model={"name": "mlp", "hidden": []}),)), CPU)
+    assert state.stack.parameter_count(0) == 64 * 10 + 10

@@ -43,7 +43,7 @@ COHORTS: dict[str, list[RunSpec]] = {
     ],
     "cnn": [spec(activation="relu", **CNN), spec(activation="swish", seed=1, **CNN)],
     "module": [spec(activation="rrelu", **MODULE)],
-    "recorded": [
+    "replayed": [
         spec(activation=activation, bias_init=bias, training={"epochs": 4})
         for activation, bias in (("prelu", 0.0), ("relu", None), ("tanh", 0.0))
     ],
@@ -54,8 +54,8 @@ COHORTS: dict[str, list[RunSpec]] = {
 }
 
 
-SAVES = {"mlp": 14, "cnn": 11, "module": 14, "recorded": 13, "diverging": 11}
-"""After each of 7 steps an epoch, 2 epochs, and 4 of the recorded ones; from the tenth step on those that are recorded
+SAVES = {"mlp": 14, "cnn": 11, "module": 14, "replayed": 13, "diverging": 11}
+"""After each of 7 steps an epoch, 2 epochs, and 4 of the replayed ones; from the tenth step on those that are replayed
 go together, up to 8 or to the epoch's end."""
 
 

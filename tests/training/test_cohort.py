@@ -70,10 +70,10 @@ def test_a_mixed_cohort_gives_each_run_what_it_gets_alone(changes: dict[str, Any
         assert numbers(record) == numbers(records(run)[0]), run.run_id
 
 
-def plain(session: TrainState, module: nn.Module) -> nn.Module:
+def plain(state: TrainState, module: nn.Module) -> nn.Module:
     """The reference module with the initial numbers of a cohort of one, matched in order of definition."""
-    run, images = session.cohort.shared, session.images
-    ours = session.model.init(Initializer(run, torch.float64), images.shape, images.classes).values()
+    run, images = state.cohort.shared, state.images
+    ours = state.model.init(Initializer(run, torch.float64), images.shape, images.classes).values()
     theirs = [p for name, p in module.double().named_parameters() if p.numel() > 1]
     with torch.no_grad():
         for parameter, start in zip(theirs, ours, strict=True):
@@ -133,10 +133,10 @@ def test_a_neighbour_that_diverges_changes_nothing() -> None:
 
 
 def test_changing_the_bias_leaves_initial_weights_and_batches_bit_identical() -> None:
-    sessions = [TrainState.open(Cohort((spec(bias_init=bias),)), CPU) for bias in (0.0, 0.01, "pytorch", None)]
-    first = sessions[0]
+    states = [TrainState.open(Cohort((spec(bias_init=bias),)), CPU) for bias in (0.0, 0.01, "pytorch", None)]
+    first = states[0]
     batches = list(first.batches.epoch())
-    for other in sessions[1:]:
+    for other in states[1:]:
         for name, tensor in first.stack.tensors.items():
             if name.endswith("weight"):
                 assert torch.equal(tensor, other.stack.tensors[name])
@@ -146,31 +146,31 @@ def test_changing_the_bias_leaves_initial_weights_and_batches_bit_identical() ->
 
 
 def test_equal_seeds_share_weights_and_batches_across_activations() -> None:
-    session = TrainState.open(Cohort((spec(activation="relu"), spec(activation="tanh"))), CPU)
-    assert torch.equal(*session.stack.tensors["hidden.0.weight"].detach())
-    x, labels = next(session.batches.epoch())
+    state = TrainState.open(Cohort((spec(activation="relu"), spec(activation="tanh"))), CPU)
+    assert torch.equal(*state.stack.tensors["hidden.0.weight"].detach())
+    x, labels = next(state.batches.epoch())
     assert x.stride(0) == 0, "runs of one seed share one batch in memory"
     assert labels.shape == (2, 32)
 
 
 def test_seeds_differ_in_weights_and_order() -> None:
-    session = TrainState.open(Cohort((spec(seed=0), spec(seed=1))), CPU)
-    weights = session.stack.tensors["hidden.0.weight"].detach()
+    state = TrainState.open(Cohort((spec(seed=0), spec(seed=1))), CPU)
+    weights = state.stack.tensors["hidden.0.weight"].detach()
     assert not torch.equal(weights[0], weights[1])
-    _, labels = next(session.batches.epoch())
+    _, labels = next(state.batches.epoch())
     assert not torch.equal(labels[0], labels[1])
 
 
 def test_what_a_run_lacks_stays_zero_and_is_not_counted() -> None:
-    session = TrainState.open(Cohort((spec(bias_init=None), spec(bias_init=0.01), spec(activation="prelu"))), CPU)
-    train_epoch(session, steps_of(session, capture=True))
-    tensors = session.stack.tensors
+    state = TrainState.open(Cohort((spec(bias_init=None), spec(bias_init=0.01), spec(activation="prelu"))), CPU)
+    train_epoch(state, steps_of(state, capture=True))
+    tensors = state.stack.tensors
     assert tensors["hidden.0.bias"][0].abs().sum() == 0
     assert tensors["hidden.0.bias"][1].abs().sum() > 0
     assert tensors["hidden.0.slope"].tolist()[:2] == [0, 0]
     weights = 64 * 24 + 24 * 16 + 16 * 10
     biases = 24 + 16 + 10
-    assert [session.stack.parameter_count(run) for run in range(3)] == [weights, weights + biases, weights + biases + 2]
+    assert [state.stack.parameter_count(run) for run in range(3)] == [weights, weights + biases, weights + biases + 2]
 
 
 def test_epoch_zero_is_measured_before_training() -> None:
@@ -201,20 +201,20 @@ def test_an_activation_that_raises_fails_alone() -> None:
 
 def test_weight_decay_spares_what_is_no_weight() -> None:
     decay = {"optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.5}, "decay": "weights"}
-    session = TrainState.open(Cohort((spec(activation="prelu", training=decay),)), CPU)
-    before = {name: tensor.detach().clone() for name, tensor in session.stack.trained.items()}
-    session.stack.offer_gradients()
-    session.stack.collect_gradients()  # all zero, because there was no loss
-    for optimizer in session.optimizers:
+    state = TrainState.open(Cohort((spec(activation="prelu", training=decay),)), CPU)
+    before = {name: tensor.detach().clone() for name, tensor in state.stack.trained.items()}
+    state.stack.offer_gradients()
+    state.stack.collect_gradients()  # all zero, because there was no loss
+    for optimizer in state.optimizers:
         optimizer.step()
-    changed = {name for name, tensor in session.stack.trained.items() if not torch.equal(tensor, before[name])}
+    changed = {name for name, tensor in state.stack.trained.items() if not torch.equal(tensor, before[name])}
     assert changed == {name for name in before if name.endswith("weight")}
 
 
 def test_the_precision_is_part_of_the_spec() -> None:
     assert resolve("activations", "relu").label == "relu"
-    session = TrainState.open(Cohort((spec(training={"precision": "float32"}),)), CPU)
-    assert {tensor.dtype for tensor in session.stack.tensors.values()} == {torch.float32}
+    state = TrainState.open(Cohort((spec(training={"precision": "float32"}),)), CPU)
+    assert {tensor.dtype for tensor in state.stack.tensors.values()} == {torch.float32}
 
 
 @pytest.mark.parametrize("formula", ["where(x > 0, 1, 0)", "sign(x)"])

@@ -1,4 +1,4 @@
-"""Recorded steps: the numbers of ordinary ones to the last bit, in fewer calls, and never where they would go wrong."""
+"""Replayed steps: the numbers of eager ones to the last bit, in fewer calls, and never where they would go wrong."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ ODD = {"name": "mlp", "hidden": [7, 5]}
 class Trained:
     """A cohort after some epochs, and the steps that it took."""
 
-    session: TrainState
+    state: TrainState
     steps: Steps
 
 
 def trained(runs: Sequence[RunSpec], epochs: int, *, capture: bool) -> Trained:
-    session = TrainState.open(Cohort(tuple(runs)), CPU)
-    steps = steps_of(session, capture=capture)
-    with numerics.plain("default"):
+    state = TrainState.open(Cohort(tuple(runs)), CPU)
+    steps = steps_of(state, capture=capture)
+    with numerics.deterministic_numerics("default"):
         for _ in range(epochs):
-            train_epoch(session, steps)
-    return Trained(session, steps)
+            train_epoch(state, steps)
+    return Trained(state, steps)
 
 
 def assert_same(one: Trained, other: Trained) -> None:
     """Every tensor, every sum over the last epoch."""
-    for name, tensor in one.session.stack.tensors.items():
-        assert torch.equal(bits(tensor), bits(other.session.stack.tensors[name])), name
-    assert torch.equal(bits(one.session.tally.loss), bits(other.session.tally.loss))
-    assert torch.equal(one.session.tally.correct, other.session.tally.correct)
+    for name, tensor in one.state.stack.tensors.items():
+        assert torch.equal(bits(tensor), bits(other.state.stack.tensors[name])), name
+    assert torch.equal(bits(one.state.tally.loss), bits(other.state.tally.loss))
+    assert torch.equal(one.state.tally.correct, other.state.tally.correct)
 
 
 def bits(tensor: Tensor) -> Tensor:
@@ -65,18 +65,18 @@ REPLAYED = [run for run in every_activation() if run.activation.name != "rrelu"]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_recorded_steps_give_every_activation_the_numbers_of_ordinary_ones(precision: str) -> None:
-    """An epoch's last batch has another size, and is recorded in the ninth epoch."""
+def test_replayed_steps_give_every_activation_the_numbers_of_eager_ones(precision: str) -> None:
+    """An epoch's last batch has another size, and is traced in the ninth epoch."""
     changes = {"training": {"epochs": 10, "batch_size": 32, "precision": precision}, "model": ODD}
     runs = [RunSpec.model_validate(run.model_dump(mode="json") | changes) for run in REPLAYED]
-    recorded, ordinary = (trained(runs, 10, capture=capture) for capture in (True, False))
-    assert_same(recorded, ordinary)
-    assert isinstance(recorded.steps, ReplayedSteps)
-    assert recorded.steps.recorded == {32, len(recorded.session.images.train) % 32}
+    replayed, eager = (trained(runs, 10, capture=capture) for capture in (True, False))
+    assert_same(replayed, eager)
+    assert isinstance(replayed.steps, ReplayedSteps)
+    assert replayed.steps.traced_sizes == {32, len(replayed.state.images.train) % 32}
     for index in range(0, len(runs), 7):
         alone = trained(runs[index : index + 1], 10, capture=True)
-        for name, tensor in alone.session.stack.tensors.items():
-            assert torch.equal(tensor[0], recorded.session.stack.tensors[name][index]), runs[index].activation.label
+        for name, tensor in alone.state.stack.tensors.items():
+            assert torch.equal(tensor[0], replayed.state.stack.tensors[name][index]), runs[index].activation.label
 
 
 CHANGES: list[dict[str, Any]] = [
@@ -92,9 +92,7 @@ CHANGES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
-def test_recorded_steps_give_a_mixed_cohort_the_numbers_of_ordinary_ones(
-    changes: dict[str, Any], precision: str
-) -> None:
+def test_replayed_steps_give_a_mixed_cohort_the_numbers_of_eager_ones(changes: dict[str, Any], precision: str) -> None:
     changes = changes | {"training": changes.get("training", {}) | {"precision": precision, "epochs": 4}}
     runs = [
         spec(activation=activation, bias_init=bias, seed=seed, **changes)
@@ -102,17 +100,17 @@ def test_recorded_steps_give_a_mixed_cohort_the_numbers_of_ordinary_ones(
         for bias in (0.0, None)
         for seed in (0, 3)
     ]
-    recorded, ordinary = (trained(runs, 4, capture=capture) for capture in (True, False))
-    assert_same(recorded, ordinary)
-    assert isinstance(recorded.steps, ReplayedSteps)
-    assert recorded.steps.recorded == {32}
+    replayed, eager = (trained(runs, 4, capture=capture) for capture in (True, False))
+    assert_same(replayed, eager)
+    assert isinstance(replayed.steps, ReplayedSteps)
+    assert replayed.steps.traced_sizes == {32}
 
 
 @pytest.mark.parametrize("changes", [{"activation": "rrelu"}, {"model": {**ODD, "dropout": 0.3}}], ids=str)
-def test_steps_that_draw_random_numbers_are_never_recorded(changes: dict[str, Any]) -> None:
+def test_steps_that_draw_random_numbers_are_never_replayed(changes: dict[str, Any]) -> None:
     steps = trained([spec(**changes), spec()] if "model" not in changes else [spec(**changes)], 3, capture=True).steps
     assert isinstance(steps, ReplayedSteps)
-    assert not steps.recorded
+    assert not steps.traced_sizes
     assert steps.together == 1
 
 
@@ -125,17 +123,17 @@ def test_several_steps_are_taken_together_only_where_they_stay_in_the_cache() ->
     large = trained(wide, 2, capture=True)
     assert large.steps.together == 1
     assert isinstance(large.steps, ReplayedSteps)
-    assert large.steps.recorded == {32}
+    assert large.steps.traced_sizes == {32}
 
 
-def test_a_diverged_run_leaves_recorded_neighbours_alone() -> None:
+def test_a_diverged_run_leaves_replayed_neighbours_alone() -> None:
     wild = spec(activation={"name": "expression", "formula": "exp(x) * 1e30 * x"})
     calm = spec(activation="relu")
-    recorded, ordinary = (trained([wild, calm], 3, capture=capture) for capture in (True, False))
-    assert_same(recorded, ordinary)
-    assert isinstance(recorded.steps, ReplayedSteps)
-    assert recorded.steps.recorded
-    assert recorded.session.stack.is_finite().tolist() == [False, True]
+    replayed, eager = (trained([wild, calm], 3, capture=capture) for capture in (True, False))
+    assert_same(replayed, eager)
+    assert isinstance(replayed.steps, ReplayedSteps)
+    assert replayed.steps.traced_sizes
+    assert replayed.state.stack.is_finite().tolist() == [False, True]
 
 
 class Counted(TorchDispatchMode):
@@ -152,16 +150,16 @@ class Counted(TorchDispatchMode):
 
 def test_replayed_steps_allocate_only_their_results_and_make_few_calls() -> None:
     done = trained([spec(training={"batch_size": 20})], 2, capture=True)
-    session, steps = done.session, done.steps
-    x, labels = next(session.batches.epoch())
-    with Counted() as ordinary:
-        take(session, x, labels)
-    with Counted() as recorded:
-        steps(session, [(x, labels)] * 8)
-    assert recorded.names.count("aten.new_empty") == 2  # the losses and the logits of all eight
-    assert not [name for name in recorded.names if "empty" in name and name != "aten.new_empty"]
-    assert [name for name in ordinary.names if "empty" in name]
-    assert len(recorded.names) / 8 < 40 < 70 < len(ordinary.names)
+    state, steps = done.state, done.steps
+    x, labels = next(state.batches.epoch())
+    with Counted() as eager:
+        take(state, x, labels)
+    with Counted() as replayed:
+        steps(state, [(x, labels)] * 8)
+    assert replayed.names.count("aten.new_empty") == 2  # the losses and the logits of all eight
+    assert not [name for name in replayed.names if "empty" in name and name != "aten.new_empty"]
+    assert [name for name in eager.names if "empty" in name]
+    assert len(replayed.names) / 8 < 40 < 70 < len(eager.names)
 
 
 @pytest.mark.parametrize(
@@ -173,11 +171,11 @@ def test_replayed_steps_allocate_only_their_results_and_make_few_calls() -> None
     ],
     ids=str,
 )
-def test_what_a_user_wrote_is_never_recorded(changes: dict[str, Any], kind: type) -> None:
+def test_what_a_user_wrote_is_never_replayed(changes: dict[str, Any], kind: type) -> None:
     assert isinstance(trained([spec(**changes)], 0, capture=True).steps, kind)
 
 
-def test_no_capture_means_ordinary_steps() -> None:
+def test_no_capture_means_eager_steps() -> None:
     assert isinstance(trained([spec()], 0, capture=False).steps, EagerSteps)
 
 
@@ -186,27 +184,27 @@ def test_no_capture_means_ordinary_steps() -> None:
     [lambda x: x * torch.rand_like(x), lambda x: x * x.sum().item(), lambda x: torch.bernoulli(x.sigmoid())],
 )
 def test_what_a_replay_would_get_wrong_is_refused(function: Any) -> None:
-    with OpTracer() as recorder:
+    with OpTracer() as tracer:
         function(torch.ones(3))
-    assert recorder.refusal
-    assert recorder.replay(Arena()) == []
+    assert tracer.refusal
+    assert tracer.replay(Arena()) == []
 
 
 def test_large_results_that_would_have_to_be_copied_are_refused() -> None:
     images, kernels = torch.ones(64, 3, 32, 32), torch.ones(32, 3, 3, 3)
-    with OpTracer() as recorder:
+    with OpTracer() as tracer:
         torch.nn.functional.conv2d(images, kernels)
-    assert recorder.replay(Arena()) == []
-    assert "copying" in recorder.refusal
-    assert not recorder.calls, "what it kept is let go"
+    assert tracer.replay(Arena()) == []
+    assert "copying" in tracer.refusal
+    assert not tracer.calls, "what it kept is let go"
 
 
 def test_an_operation_that_changes_and_makes_at_once_is_refused() -> None:
     """A replay would not know where to put what it makes."""
     x, mean, variance = torch.randn(4, 3), torch.zeros(3), torch.ones(3)
-    with OpTracer() as recorder:
+    with OpTracer() as tracer:
         torch.ops.aten._native_batch_norm_legit(x, None, None, mean, variance, True, 0.1, 1e-5)
-    assert "fresh memory" in recorder.refusal
+    assert "fresh memory" in tracer.refusal
 
 
 def computation(x: Tensor, weight: Tensor, result: Tensor) -> None:
@@ -219,9 +217,9 @@ def computation(x: Tensor, weight: Tensor, result: Tensor) -> None:
 
 def test_a_replay_follows_its_inputs() -> None:
     x, weight, result = torch.randn(6, 5), torch.randn(4, 5), torch.empty(6, 4)
-    with OpTracer() as recorder:
+    with OpTracer() as tracer:
         computation(x, weight, result)
-    calls = recorder.replay(Arena())
+    calls = tracer.replay(Arena())
     for _ in range(3):
         x.normal_()
         weight.normal_()
@@ -232,13 +230,13 @@ def test_a_replay_follows_its_inputs() -> None:
         assert torch.equal(result, expected)
 
 
-def test_computations_that_share_their_scratch_memory_do_not_disturb_each_other() -> None:
-    scratch, both = Arena(), []
+def test_computations_that_share_an_arena_do_not_disturb_each_other() -> None:
+    arena, both = Arena(), []
     for size in (4, 40):
         x, weight, result = torch.randn(size, 5), torch.randn(4, 5), torch.empty(size, 4)
-        with OpTracer() as recorder:
+        with OpTracer() as tracer:
             computation(x, weight, result)
-        both.append((recorder.replay(scratch), result.clone(), result))
+        both.append((tracer.replay(arena), result.clone(), result))
     for calls, expected, result in (*both, *both):
         result.zero_()
         for call in calls:
@@ -250,13 +248,13 @@ def test_computations_that_share_their_scratch_memory_do_not_disturb_each_other(
 def test_pieces_in_use_together_lie_apart_on_boundaries(pieces: list[tuple[int, int]]) -> None:
     """Each piece is made by a copy and read once more, some calls later."""
     held: list[Tensor] = []
-    with OpTracer() as recorder:
+    with OpTracer() as tracer:
         for index, (size, age) in enumerate(pieces):
             held.append(torch.zeros(size, dtype=torch.uint8).clone())
             held[max(0, index - age)].add_(1)
     by_memory = {one.data_ptr(): one for one in held}
     uses = {
-        memory: [n for n, call in enumerate(recorder.calls) if memory in {one.data_ptr() for one in call.tensors}]
+        memory: [n for n, call in enumerate(tracer.calls) if memory in {one.data_ptr() for one in call.tensors}]
         for memory in by_memory
     }
     places = Arena().plan({memory: (times[0], times[-1]) for memory, times in uses.items() if times}, by_memory)

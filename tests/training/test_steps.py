@@ -27,7 +27,7 @@ def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -
     tiny = torch.tensor([1e-38]) / 2
     assert tiny.item() > 0, "torch keeps denormal numbers unless told otherwise"
     threads = torch.get_num_threads()
-    with numerics.plain("onednn"):
+    with numerics.deterministic_numerics("onednn"):
         assert (torch.get_num_threads(), cpu_linear.in_use()) == (1, "onednn")
         assert (torch.tensor([1.2e-38]) / 2).item() == 0
         with numerics.tf32(allowed=True):
@@ -40,7 +40,7 @@ def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -
 def test_the_momentum_of_a_unit_that_died_becomes_zero_rather_than_denormal() -> None:
     """0.9 times the smallest denormal number rounds to itself: without flushing it would stay for ever."""
     sinking = torch.full((32,), 1e-30)
-    with numerics.plain("default"):
+    with numerics.deterministic_numerics("default"):
         for _ in range(2000):
             sinking.mul_(0.9)
     assert not sinking.any()
@@ -49,33 +49,33 @@ def test_the_momentum_of_a_unit_that_died_becomes_zero_rather_than_denormal() ->
 @pytest.mark.parametrize("model", [{"name": "mlp", "hidden": [64, 32]}, {"name": "cnn", "channels": [4], "dense": [8]}])
 def test_a_step_allocates_no_new_gradients(model: dict[str, Any]) -> None:
     runs = (spec(model=model), spec(model=model, activation="prelu", bias_init=None))
-    session = TrainState.open(Cohort(runs), CPU)
-    steps = steps_of(session, capture=True)
-    train_epoch(session, steps)
-    before = {name: tensor.grad for name, tensor in session.stack.trained.items()}
-    train_epoch(session, steps)
-    for name, tensor in session.stack.trained.items():
+    state = TrainState.open(Cohort(runs), CPU)
+    steps = steps_of(state, capture=True)
+    train_epoch(state, steps)
+    before = {name: tensor.grad for name, tensor in state.stack.trained.items()}
+    train_epoch(state, steps)
+    for name, tensor in state.stack.trained.items():
         assert tensor.grad is before[name]
-        assert tensor.grad is session.stack.gradients[name]
+        assert tensor.grad is state.stack.gradients[name]
 
 
 def test_the_gradients_of_dense_layers_are_written_where_they_belong() -> None:
     """Autograd hands a gradient of its own to a hook; one that the layer has put in its place never passes there."""
-    session = TrainState.open(Cohort((spec(activation="prelu"), spec(activation="tanh"))), CPU)
+    state = TrainState.open(Cohort((spec(activation="prelu"), spec(activation="tanh"))), CPU)
     handed_over = []
-    for name, tensor in session.stack.trained.items():
+    for name, tensor in state.stack.trained.items():
         tensor.register_hook(lambda gradient, name=name: handed_over.append(name) if gradient is not None else None)
-    take(session, *next(session.batches.epoch()))
+    take(state, *next(state.batches.epoch()))
     assert {name.rpartition(".")[2] for name in handed_over} == {"slope"}
 
 
 def test_the_share_of_every_run_begins_on_a_vector_boundary() -> None:
     odd = {"name": "mlp", "hidden": [7, 5], "batch_norm": True}
-    session = TrainState.open(Cohort((spec(model=odd), spec(model=odd, activation="prelu"))), CPU)
-    for tensor in session.stack.trained.values():
+    state = TrainState.open(Cohort((spec(model=odd), spec(model=odd, activation="prelu"))), CPU)
+    for tensor in state.stack.trained.values():
         for run in tensor:
             assert (
-                run.data_ptr() - session.stack.blocks["others" if tensor.ndim < 3 else "weights"].data_ptr()
+                run.data_ptr() - state.stack.blocks["others" if tensor.ndim < 3 else "weights"].data_ptr()
             ) % 128 == 0
 
 
@@ -85,12 +85,12 @@ def test_bfloat16_trains_on_float32_parameters_and_is_evaluated_in_float32() -> 
     )
     assert coarse.final["test.accuracy"] == pytest.approx(fine.final["test.accuracy"], abs=0.1)
     assert numbers(coarse) != numbers(fine)
-    session = TrainState.open(Cohort((spec(training={"precision": "bfloat16"}),)), CPU)
+    state = TrainState.open(Cohort((spec(training={"precision": "bfloat16"}),)), CPU)
     seen: list[torch.dtype] = []
-    with session.act.observed(lambda layer, z: seen.append(z.dtype)):
-        train_epoch(session, steps_of(session, capture=True))
-        session.forward(torch.zeros(1, 2, 1, 8, 8))
-    assert {tensor.dtype for tensor in session.stack.tensors.values()} == {torch.float32}
+    with state.act.observed(lambda layer, z: seen.append(z.dtype)):
+        train_epoch(state, steps_of(state, capture=True))
+        state.forward(torch.zeros(1, 2, 1, 8, 8))
+    assert {tensor.dtype for tensor in state.stack.tensors.values()} == {torch.float32}
     assert seen[0] == torch.bfloat16
     assert seen[-1] == torch.float32
 
@@ -137,31 +137,31 @@ def test_the_workers_of_several_gpus_take_them_in_turn(monkeypatch: pytest.Monke
 
 def test_a_step_that_fails_leaves_no_place_for_gradients_behind() -> None:
     """Places are known by the tensor's id, which another tensor may have later."""
-    session = TrainState.open(Cohort((spec(),)), CPU)
+    state = TrainState.open(Cohort((spec(),)), CPU)
     labels = torch.zeros(1, 3, dtype=torch.long)
     with pytest.raises(RuntimeError):
-        take(session, torch.zeros(1, 3, 1, 9, 9, dtype=torch.float64), labels)
+        take(state, torch.zeros(1, 3, 1, 9, 9, dtype=torch.float64), labels)
     assert not cpu_linear.offered()
 
 
-def test_a_session_is_freed_as_soon_as_nobody_holds_it() -> None:
+def test_a_train_state_is_freed_as_soon_as_nobody_holds_it() -> None:
     """On a GPU the halves of a cohort need the memory of the whole one that did not fit."""
     gc.disable()
     try:
-        session = TrainState.open(Cohort((spec(), spec(activation="tanh"))), CPU)
-        steps = steps_of(session, capture=True)
+        state = TrainState.open(Cohort((spec(), spec(activation="tanh"))), CPU)
+        steps = steps_of(state, capture=True)
         for _ in range(3):
-            train_epoch(session, steps)
+            train_epoch(state, steps)
         assert isinstance(steps, ReplayedSteps)
-        assert steps.recorded
-        seen = weakref.ref(session)
-        del session
+        assert steps.traced_sizes
+        seen = weakref.ref(state)
+        del state
         assert seen() is None
     finally:
         gc.enable()
 
 
 def test_dropout_in_bfloat16_drops_as_many_as_in_float32() -> None:
-    session = TrainState.open(Cohort((spec(),)), CPU)
-    drawn = session.act.uniform(torch.zeros(1, 200_000, dtype=torch.bfloat16))
+    state = TrainState.open(Cohort((spec(),)), CPU)
+    drawn = state.act.uniform(torch.zeros(1, 200_000, dtype=torch.bfloat16))
     assert (drawn < 0.001).double().mean().item() == pytest.approx(0.001, abs=3e-4)

@@ -63,7 +63,7 @@ def measure(
         raise UsageError(f"{rounds} rounds say too little about a spread: take at least {FEWEST_ROUNDS}")
     place, subjects = torch.device(devices.choose(device)), _subjects(chosen)
     clock = Clock.of(place)
-    with numerics.plain("default"):
+    with numerics.deterministic_numerics("default"):
         torch.empty(ALLOCATOR_WARM_UP, dtype=torch.uint8)
         trials = [_Trial(size, work, clock) for size in sizes for work in workloads(subjects, size, place)]
         for done in range(rounds):

@@ -58,7 +58,7 @@ class ReplayedSteps:
         self._replays: dict[int, _Replay] = {}
 
     @property
-    def recorded(self) -> frozenset[int]:
+    def traced_sizes(self) -> frozenset[int]:
         """The sizes of batch that there is a recording for."""
         return frozenset(self._replays)
 
