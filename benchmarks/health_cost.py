@@ -18,7 +18,7 @@ import torch
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import Health, RunSpec
 from actbench.system.devices import processors
-from actbench.training.evaluation import measure_gradients, measure_health
+from actbench.training.evaluation import measure_gradients, measure_unit_health
 from actbench.training.loop import train_epoch
 from actbench.training.state import TrainState
 from actbench.training.steps.choice import Steps, steps_of
@@ -59,7 +59,7 @@ def _ratio(state: TrainState, steps: Steps, runs: int) -> float:
 
 
 def _measure(state: TrainState, runs: int, health: Health) -> None:
-    measure_health(state.forward, state.act, state.images, health, runs)
+    measure_unit_health(state.forward, state.act, state.images, health, runs)
     measure_gradients(state.forward, state.act, state.images, runs)
 
 

@@ -9,16 +9,15 @@ from typing import Any
 
 from torch import Tensor
 
-from actbench.health.units.diagnosis import diagnose
-from actbench.health.units.dynamics import Dynamics, _Layer
+from actbench.health.units.diagnosis import collapse_in_words, diagnose, is_collapsed
+from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
-from actbench.health.units.outcome import collapse_in_words, is_collapsed
 from actbench.health.units.probe import UnitHealth
 from actbench.nn import cpu_linear
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import FIRST_LOOK, Outcome, RunRecord
 from actbench.system import cancellation, devices
-from actbench.training.evaluation import Tally, evaluate, measure_gradients, measure_health
+from actbench.training.evaluation import Tally, evaluate, measure_gradients, measure_unit_health
 from actbench.training.state import TrainState
 
 BORN_DEAD = "health.born_dead_fraction"
@@ -95,7 +94,7 @@ class EpochLog:
         return {
             "rows": self._rows,
             "health": self._health,
-            "dynamics": {name: dict(vars(layer)) for name, layer in self._dynamics._layers.items()},
+            "dynamics": self._dynamics.state(),
             "diverged": self._diverged,
             "epoch": self._epoch,
             "seconds": now - self._began,
@@ -106,8 +105,7 @@ class EpochLog:
         """Go on from what ``state`` has told; the time between the two does not count."""
         now = time.perf_counter()
         self._rows, self._health, self._diverged = state["rows"], state["health"], state["diverged"]
-        for name, layer in state["dynamics"].items():
-            self._dynamics._layers[name] = _Layer(**{key: tensor.cpu() for key, tensor in layer.items()})
+        self._dynamics.restore(state["dynamics"])
         self._epoch = state["epoch"]
         self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
 
@@ -168,7 +166,7 @@ class EpochLog:
     def _observe(self) -> tuple[UnitHealth, dict[str, Tensor]]:
         """The units' health on the probe, and the strength of each layer's gradients."""
         state, runs = self._state, self._runs
-        units = measure_health(self._forward, state.act, state.images, state.cohort.shared.health, runs)
+        units = measure_unit_health(self._forward, state.act, state.images, state.cohort.shared.health, runs)
         return units, measure_gradients(self._forward, state.act, state.images, runs)
 
     def _measured(self, units: UnitHealth, norms: Mapping[str, Tensor]) -> list[dict[str, Any]]:

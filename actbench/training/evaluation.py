@@ -89,7 +89,7 @@ def evaluate(forward: Forward, images: Images, examples: Examples, runs: int) ->
 
 
 @torch.no_grad()
-def measure_health(forward: Forward, act: Activations, images: Images, health: Health, runs: int) -> UnitHealth:
+def measure_unit_health(forward: Forward, act: Activations, images: Images, health: Health, runs: int) -> UnitHealth:
     """Every hidden unit's health on the first ``probe_size`` training examples."""
     probe = Probe(slope_by_autograd(act.apply), health)
     chosen = images.train.first(health.probe_size)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from probed import measured, one_activation
 from torch import Tensor
 
-from actbench.health.units.outcome import is_collapsed
+from actbench.health.units.diagnosis import is_collapsed
 from actbench.schema.registry import names
 from actbench.schema.spec import Health
 

@@ -1,4 +1,4 @@
-"""Units over time: born dead is not died, and the dead may come back."""
+"""Follow every unit over the epochs: born dead is not the same as died, and a dead unit may come back."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ALIVE = -1
 
 
 @dataclass
-class _Layer:
-    """One layer's units: (R, U) each.
+class _UnitHistory:
+    """When the units of one layer were dead: an (R, U) tensor each.
 
     Args:
         born_dead: Dead at the first measurement.
@@ -34,22 +34,36 @@ class Dynamics:
     """Follows every unit's death and revival from measurement to measurement."""
 
     def __init__(self) -> None:
-        """Nothing has been measured yet."""
-        self._layers: dict[str, _Layer] = {}
+        self._layers: dict[str, _UnitHistory] = {}
 
     def note(self, epoch: int, dead: Mapping[str, Tensor]) -> None:
-        """Take in one measurement: layer -> (R, U) bool; the first one says who was born dead."""
+        """Add one measurement.
+
+        Args:
+            epoch: When it was made.
+            dead: Layer -> (R, U) bool. The first measurement of a layer decides which units were born dead.
+        """
         for name, mask in dead.items():
             known = self._layers.get(name)
             if known is None:
-                self._layers[name] = _Layer(mask, mask, mask, torch.full(mask.shape, ALIVE))
+                self._layers[name] = _UnitHistory(mask, mask, mask, torch.full(mask.shape, ALIVE))
                 continue
             known.before, known.dead = known.dead, mask
+            # Only the first death counts: a unit that came back and dies again keeps its earlier epoch.
             new = mask & ~known.born_dead & (known.died_at == ALIVE)
             known.died_at = torch.where(new, epoch, known.died_at)
 
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """Return all that a checkpoint has to keep: layer -> name -> (R, U) tensor."""
+        return {name: dict(vars(history)) for name, history in self._layers.items()}
+
+    def restore(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Go on from a ``state``; its tensors may come from another device."""
+        for name, tensors in state.items():
+            self._layers[name] = _UnitHistory(**{key: tensor.cpu() for key, tensor in tensors.items()})
+
     def of_run(self, layer: str, run: int) -> dict[str, Any]:
-        """One run's layer at the last measurement.
+        """Return one run's counts in a layer at the last measurement.
 
         Returns:
             ``born_dead``: units dead at the first measurement. ``died``: dead now, alive at the measurement before.
