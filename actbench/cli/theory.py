@@ -40,7 +40,7 @@ class Expectation:
     def to_json(self) -> dict[str, Any]:
         """For programs."""
         chosen = {key: getattr(self.spec, key).label for key in ("dataset", "model", "activation", "weight_init")}
-        return {**chosen, "bias_init": self.spec.bias_init, **self.forecast.to_json()}
+        return {**chosen, "bias_init": self.spec.bias_init.to_json(), **self.forecast.to_json()}
 
 
 def expectations(config: Path, overrides: Sequence[str], data_dir: Path | None) -> list[Expectation]:
@@ -109,7 +109,7 @@ def _table(rows: Sequence[Expectation]) -> Any:
     for index, name in enumerate(("activation", "weight_init", "bias_init", *COLUMNS)):
         table.add_column(Text(name), justify="left" if index < 2 else "right", overflow="fold")
     for one in rows:
-        chosen = (one.spec.activation.label, one.spec.weight_init.label, show(one.spec.bias_init))
+        chosen = (one.spec.activation.label, one.spec.weight_init.label, show(one.spec.bias_init.to_json()))
         table.add_row(*map(Text, chosen), *(Text(cell(one.forecast)) for cell in COLUMNS.values()))
         if one.forecast.note:
             table.add_row(Text(f"  {one.forecast.note}", style="yellow"))

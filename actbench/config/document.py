@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from actbench.config.nodes import Unreadable, read
 from actbench.config.problems import UNKNOWN_KEY, Fault, Finding, Path, Source, Spot, rejection
 from actbench.errors import ConfigError, Problem
+from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component
 
 
@@ -83,6 +84,8 @@ def plain(value: Any, path: Path = ()) -> Any:
     """
     if isinstance(value, Component):
         return value.to_minimal()
+    if isinstance(value, BiasInit):
+        return value.to_json()
     if isinstance(value, BaseModel):
         return {name: plain(getattr(value, name), (*path, name)) for name in value.model_fields_set}
     if isinstance(value, Mapping):

@@ -18,9 +18,10 @@ from actbench.config.problems import Source, Span, printable
 from actbench.config.smoke import cut
 from actbench.errors import ConfigError, Problem
 from actbench.schema import registry
+from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, OfKind
 from actbench.schema.runtime import Cadence
-from actbench.schema.spec import BiasInit, Health, RunSpec, Training
+from actbench.schema.spec import Health, RunSpec, Training
 
 _UNNAMED = "<text>"
 

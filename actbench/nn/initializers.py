@@ -196,9 +196,7 @@ class Initializer:
         return self._scheme.draw(layer, self._options, self._weights).to(self.dtype)
 
     def bias(self, weight_shape: Shape, *, output: bool = False) -> Tensor | None:
-        """One layer's biases (out,): bias_init for a hidden layer and 0 for the output layer; None for no biases.
-
-        ``pytorch`` draws both kinds of layer from the uniform distribution within ±1/√fan_in, as torch does.
+        """One layer's biases (out,), started as the run's ``bias_init`` describes; None for no biases.
 
         Args:
             weight_shape: As for ``weight``.
@@ -207,12 +205,12 @@ class Initializer:
         import torch
 
         start = self.spec.bias_init
-        if start is None:
+        if start.kind == "none":
             return None
-        if isinstance(start, str):
+        if start.kind == "pytorch":
             bound = 1 / math.sqrt(Layer(weight_shape, None).fan_in)
             return _symmetric(weight_shape[:1], bound, self._biases).to(self.dtype)
-        return torch.full(weight_shape[:1], 0.0 if output else start, dtype=self.dtype)
+        return torch.full(weight_shape[:1], 0.0 if output else start.value, dtype=self.dtype)
 
 
 def _symmetric(shape: Shape, bound: float, generator: torch.Generator) -> Tensor:

@@ -12,14 +12,13 @@ from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from actbench.schema.components import Component, OfKind, Options, resolve, shown
+from actbench.schema.bias_init import BiasInit
+from actbench.schema.components import Component, OfKind, Options, resolve
 
 SEMANTICS_VERSION = 1
 """Part of every digest. Raised when a default, or the meaning of a field, changes."""
-
-BiasInit = float | Literal["pytorch"] | None
 
 
 class Augment(Options):
@@ -88,7 +87,7 @@ class RunSpec(Options):
     """Everything that decides one run's numbers.
 
     Attributes:
-        bias_init: Where every hidden bias starts; ``pytorch`` for torch's uniform default; None for no biases.
+        bias_init: How biases start; written as a number (where every hidden bias starts), ``pytorch`` or null.
         seed: The one integer from which all of the run's random streams are derived.
     """
 
@@ -100,17 +99,10 @@ class RunSpec(Options):
     weight_init: Annotated[Component, OfKind("weight_inits")] = Field(
         default_factory=partial(resolve, "weight_inits", "he_normal")
     )
-    bias_init: BiasInit = 0.0
+    bias_init: BiasInit = BiasInit()
     training: Training = Field(default_factory=Training)
     health: Health = Field(default_factory=Health)
     seed: int = Field(default=0, ge=0)
-
-    @field_validator("bias_init", mode="before")
-    @classmethod
-    def _bias_is_a_number_or_a_word(cls, value: Any) -> Any:
-        if value is None or value == "pytorch" or (isinstance(value, (int, float)) and not isinstance(value, bool)):
-            return value if isinstance(value, str) or value is None else float(value)
-        raise ValueError(f"'bias_init' should be a number, 'pytorch' or null, not {shown(value)}")
 
     def with_seed(self, seed: int) -> RunSpec:
         """The same run from another seed.
@@ -142,8 +134,8 @@ class RunSpec(Options):
     @cached_property
     def run_id(self) -> str:
         """Name of the run's folder: what a reader recognises, then eight digits of the digest."""
-        bias = {None: "none", "pytorch": "pytorch"}.get(self.bias_init, self.bias_init)  # type: ignore[arg-type]
-        slug = re.sub(r"[^a-z0-9.]+", "-", f"{self.activation.label}-bias-{bias}-seed-{self.seed}".lower())
+        text = f"{self.activation.label}-bias-{self.bias_init.label}-seed-{self.seed}"
+        slug = re.sub(r"[^a-z0-9.]+", "-", text.lower())
         return f"{slug.lstrip('-.').rstrip('-')[:80]}-{self.digest[:8]}"
 
     @cached_property
@@ -188,6 +180,8 @@ def _minimal(options: Options) -> dict[str, Any]:
         elif isinstance(value, Options):
             content = _minimal(value)
             differs = bool(content) or not isinstance(default, Options)
+        elif isinstance(value, BiasInit):
+            content, differs = value.to_json(), value != default
         else:
             content, differs = value, value != default
         if differs:

@@ -70,7 +70,7 @@ def command(task: Task, config: Path, results: Path) -> list[str]:
 
 def accuracies(task: Task, records: Sequence[RunRecord]) -> list[float]:
     """Test accuracies in the order of the task's runs."""
-    found = {(record.spec.activation.name, record.spec.bias_init, record.spec.seed): record for record in records}
+    found = {(record.spec.activation.name, record.spec.bias_init.value, record.spec.seed): record for record in records}
     values = []
     for run in task.runs:
         value = found[run.activation, run.bias, run.seed].final["test.accuracy"]

@@ -58,7 +58,7 @@ def test_a_half_finished_study_without_its_baseline_is_still_compared():
 def test_a_studys_baseline_may_name_what_this_view_holds_fixed():
     settings = {"demo": {"baseline": {"activation": "relu", "bias_init": 0.0}}}
     records = Records(tuple(grid(smooth)), (), settings)
-    one_bias = [run for run in records if run.spec.bias_init == 0.01]
+    one_bias = [run for run in records if run.spec.bias_init.value == 0.01]
     assert only(Records(tuple(one_bias), (), settings)).baseline == {"activation": "relu"}
     assert only(records, by=["activation"], where={"bias_init": 0.01}).baseline == {"activation": "relu"}
     assert only(records, by=["bias_init"]).baseline == {"bias_init": 0.0}

@@ -104,7 +104,7 @@ def test_the_other_factors_are_averaged_over_the_combinations_that_both_sides_ha
     ]  # fmt: skip
     expected = mean_interval(differences)
     assert found.interval == pytest.approx((expected.low, expected.high))
-    lonely = [one for one in records if not (one.spec.activation.name == "elu" and one.spec.bias_init == 0.01)]
+    lonely = [one for one in records if not (one.spec.activation.name == "elu" and one.spec.bias_init.value == 0.01)]
     (found,) = judged(lonely, "test.accuracy: activation=elu > activation=relu")
     expected = mean_interval([smooth("elu", 0.0, s) - smooth("relu", 0.0, s) for s in range(4)])
     assert found.interval == pytest.approx((expected.low, expected.high))

@@ -28,7 +28,7 @@ def test_a_config_that_says_nothing_else_holds_the_defaults_of_a_run() -> None:
 
 
 def test_seeds_are_outermost_and_the_first_factor_is_slowest() -> None:
-    runs = [(spec.seed, spec.activation.label, spec.bias_init) for spec in Study.from_text(SWEEP).specs()]
+    runs = [(spec.seed, spec.activation.label, spec.bias_init.value) for spec in Study.from_text(SWEEP).specs()]
 
     assert runs == [
         (seed, label, bias) for seed in (3, 1) for label in ("relu", "elu(alpha=0.2)") for bias in (0.0, 0.01)

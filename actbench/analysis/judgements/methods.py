@@ -82,7 +82,7 @@ def _training(records: Sequence[RunRecord]) -> str:
     epochs = _values(records, lambda record: record.spec.training.epochs)
     batches = _values(records, lambda record: record.spec.training.batch_size)
     weights = _values(records, lambda record: record.spec.weight_init.label)
-    biases = _values(records, lambda record: show(record.spec.bias_init))
+    biases = _values(records, lambda record: show(record.spec.bias_init.to_json()))
     precision = _values(records, lambda record: record.spec.training.precision)
     noun = "epoch" if epochs == "1" else "epochs"
     return (

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from actbench.config.keys import component_kind
 from actbench.errors import UnknownNameError, UsageError
 from actbench.schema import registry
+from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, Options, resolve
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
@@ -138,6 +139,8 @@ def _flatten(options: Options, prefix: str, flat: Cell) -> None:
         if isinstance(value, Component):
             flat[key] = value.label
             flat.update({f"{key}.{option}": _plain(given) for option, given in value.options.items()})
+        elif isinstance(value, BiasInit):
+            flat[key] = value.to_json()
         elif isinstance(value, Options) and name != "augment":
             _flatten(value, f"{key}.", flat)
         else:

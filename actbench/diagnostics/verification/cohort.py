@@ -33,7 +33,7 @@ def checks(folders: Folders) -> Iterator[Check]:
     unequal = sum(_numbers(one) != _numbers(other) for one, other in zip(together, alone, strict=True))
     yield Check(f"of {len(runs)} runs, not as when alone", (0.0,), (float(unequal),), 0, PROMISE)
     for run, record in zip(runs, together, strict=True):
-        if run.bias_init == 0.01 and run.seed == 0:
+        if run.bias_init.value == 0.01 and run.seed == 0:
             measured = tuple(row["train.loss"] for row in record.curves[1:])
             name = f"epochs' losses, plain loop: {run.activation.label}"
             yield Check(name, tuple(_plain_losses(run, folders)), measured, 1e-10, PROMISE)

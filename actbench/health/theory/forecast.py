@@ -100,7 +100,7 @@ def depends_on_inputs(spec: RunSpec) -> bool:
     (False, True)
     """
     few, many = (weight_gain(spec.weight_init.name, inputs, 2, moment=1.0) for inputs in (1, 3))
-    return few != many or spec.bias_init == "pytorch"
+    return few != many or spec.bias_init.kind == "pytorch"
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,13 @@ class _Network:
         from actbench.nn.activations import row_of
 
         function, slope = _elementwise(spec.activation)
-        is_random = spec.bias_init == "pytorch"  # uniform within ±1/√fan_in
+        is_random = spec.bias_init.kind == "pytorch"  # uniform within ±1/√fan_in
         return cls(
             function,
             slope,
             row_of(spec.activation).kinks,
             tuple(_gains(spec, sizes)),
-            spec.bias_init if isinstance(spec.bias_init, float) else 0.0,
+            spec.bias_init.value,
             tuple(1 / (3 * fan_in) if is_random else 0.0 for fan_in in sizes[:-1]),
         )
 
@@ -169,7 +169,7 @@ def _signal(network: _Network) -> Forecast:
 
 def _silence(spec: RunSpec, widths: tuple[int, ...], variances: tuple[float, ...]) -> dict[str, Any]:
     """For activations that are zero exactly where z ≤ 0, and biases that do not push z below zero."""
-    bias = spec.bias_init if isinstance(spec.bias_init, float) else 0.0
+    bias = spec.bias_init.value
     if not _is_rectified(spec.activation):
         return {}
     known = {}

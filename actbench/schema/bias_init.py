@@ -1,0 +1,66 @@
+"""``bias_init``, decoded once: how the biases of a run start, and the number or word that says so."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic_core import core_schema
+
+from actbench.schema.components import shown
+
+
+@dataclass(frozen=True)
+class BiasInit:
+    """Describe how the biases of a run start.
+
+    A component like the other factors, but written as a bare number or word, in configs, in ``spec.json`` and in every
+    report: ``0.01`` for ``constant``, ``pytorch`` for itself, null for ``none``.
+
+    Args:
+        kind: ``constant``: hidden biases start at ``value``, those of the output layer at 0. ``pytorch``: all are drawn
+            uniformly within ±1/√fan_in, as ``torch.nn.Linear`` and ``Conv2d`` draw them. ``none``: there are no biases.
+        value: The number that hidden biases start at; 0 unless the kind is ``constant``.
+    """
+
+    kind: Literal["constant", "pytorch", "none"] = "constant"
+    value: float = 0.0
+
+    @classmethod
+    def parse(cls, written: Any) -> BiasInit:
+        """Read a number, ``pytorch`` or None, as a config or ``spec.json`` holds them.
+
+        Raises:
+            ValueError: For anything else.
+
+        >>> BiasInit.parse(0.01), BiasInit.parse(None)
+        (BiasInit(kind='constant', value=0.01), BiasInit(kind='none', value=0.0))
+        """
+        if isinstance(written, BiasInit):
+            return written
+        if written is None:
+            return cls("none")
+        if written == "pytorch":
+            return cls("pytorch")
+        if isinstance(written, (int, float)) and not isinstance(written, bool) and math.isfinite(written):
+            return cls("constant", float(written))
+        raise ValueError(f"'bias_init' should be a number, 'pytorch' or null, not {shown(written)}")
+
+    @property
+    def label(self) -> str:
+        """The text in names of run folders: ``0.01``, ``pytorch``, ``none``."""
+        return str(self.value) if self.kind == "constant" else self.kind
+
+    def to_json(self) -> float | str | None:
+        """Return the number, ``pytorch`` or None that ``parse`` reads: the written form, and the factor's value."""
+        if self.kind == "constant":
+            return self.value
+        return None if self.kind == "none" else self.kind
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """Validate with ``parse``; write as ``to_json`` does."""
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(cls.to_json)
+        )
