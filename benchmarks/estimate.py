@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from actbench.config import Study
-from actbench.execution.remaining_time import seconds
+from actbench.execution.estimates import RemainingTime
 from actbench.execution.runner import Runner
 from actbench.schema.runtime import Runtime
 
@@ -62,7 +62,7 @@ def _train(results: Path, name: str, dataset: str, overrides: list[str]) -> tupl
     study = Study.from_text(f"study: {name}\n{CONFIG.format(dataset=dataset)}", overrides=overrides)
     began = time.perf_counter()
     runner = Runner(study, results, Runtime())
-    expected = seconds(runner.cohorts, runner.jobs, runner.estimates)
+    expected = RemainingTime(runner.cohorts, runner.jobs, runner.estimates).seconds
     for _ in runner.run():
         pass
     return expected, time.perf_counter() - began

@@ -14,7 +14,7 @@ from actbench.cli import study_options
 
 if TYPE_CHECKING:
     from actbench.cli.until import SequentialDesign
-    from actbench.execution.estimates import Basis
+    from actbench.execution.cost_model import Basis
     from actbench.execution.runner import Runner
 
 SAMPLED = 50
@@ -123,9 +123,9 @@ def _expected(runner: Runner) -> tuple[float | None, Basis | None]:
 
     Both are None when nothing like it has finished; no work takes no time on no basis.
     """
-    from actbench.execution.remaining_time import seconds
+    from actbench.execution.estimates import RemainingTime
 
-    expected = seconds(runner.cohorts, runner.jobs, runner.estimates)
+    expected = RemainingTime(runner.cohorts, runner.jobs, runner.estimates).seconds
     if not expected:
         return expected, None
     bases = {runner.estimates.expect(cohort.specs).basis for cohort in runner.cohorts}

@@ -60,17 +60,15 @@ class TimeLeft:
 
     def __init__(self, runner: Runner) -> None:
         """Nothing is done yet."""
-        from actbench.execution.remaining_time import Outlook
+        from actbench.execution.estimates import RemainingTime
 
-        self._outlook = Outlook(runner.cohorts, runner.jobs, runner.estimates)
-        self._left, self._at = self._outlook.left, time.monotonic()
+        self._remaining = RemainingTime(runner.cohorts, runner.jobs, runner.estimates)
+        self._left, self._at = self._remaining.seconds, time.monotonic()
 
     def count(self, event: Event) -> None:
         """Take notice of one event."""
-        if isinstance(event, Saved):
-            return  # nothing is done by it
-        self._outlook.count(event)
-        self._left, self._at = self._outlook.left, time.monotonic()
+        self._remaining.count(event)
+        self._left, self._at = self._remaining.seconds, time.monotonic()
 
     def __str__(self) -> str:
         """Such as ``about 40 s``; empty while nothing is known."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
-from actbench.execution.cost_model import workload
+from actbench.execution.cost_model import time_by_settings
 from actbench.schema.registry import load
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
@@ -54,11 +54,11 @@ class _Part:
 
 
 def weigh_by_settings(runs: Sequence[RunSpec]) -> float:
-    """The cost of a cohort when nothing like it has been measured: see ``workload``."""
-    return workload(runs[0]).total(len(runs))
+    """Return the cost of a cohort when nothing like it has been measured."""
+    return time_by_settings(runs[0], len(runs)).total
 
 
-def cohorts(
+def plan_cohorts(
     specs: Iterable[RunSpec],
     *,
     device: str,
@@ -66,7 +66,7 @@ def cohorts(
     limit: int | None = None,
     weigh: Weigh = weigh_by_settings,
 ) -> list[Cohort]:
-    """Cohorts in the order in which they should be computed: seeds outermost, within a seed the longest first.
+    """Group runs into cohorts, in the order in which to compute them: seeds outermost, within a seed the longest first.
 
     On a CPU a cohort holds one seed, so that its runs share their batches. Elsewhere seeds go together. At the end,
     where fewer cohorts than workers are left, the last seeds are cut finer, and their order is given up, if that ends
@@ -150,7 +150,7 @@ def _finer(tail: Sequence[_Part], share: float, weigh: Weigh) -> Iterator[list[_
     Args:
         tail: The last parts.
         share: The tail's cost a worker.
-        weigh: As in ``cohorts``.
+        weigh: As in ``plan_cohorts``.
     """
     for times in range(1, FINEST + 1):
         smaller = [

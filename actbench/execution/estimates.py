@@ -1,233 +1,330 @@
-"""How long runs will take, by what finished runs of the same kind took on this machine.
+"""How long runs will take, by the time that finished runs like them took on this machine.
 
-A cohort's time is its relative cost by ``workload`` times how much slower than that the like of it have been.
-Evaluating and training are scaled apart, so that a study with more epochs is estimated as well as one with more runs.
-Of the measured cohorts, those of nearly as many runs and the latest count most.
+The time of a cohort is its time by settings (``cost_model``), times the ratio of measured seconds to that among the
+cohorts most like it. Epoch 0 and the epochs of training have a ratio each, so that a study with more epochs is
+estimated as well as one with more runs. While a study runs, the times of its own epochs correct the expectation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
-from operator import mul
+from operator import itemgetter
+from pathlib import Path
 from statistics import median
-from typing import Literal
 
-from actbench.execution.cost_model import workload
+from actbench.execution.cohorts import schedule
+from actbench.execution.cost_model import Basis, CohortTime, time_by_settings
+from actbench.schema.events import EpochDone, Event, Finished, Saved, Started
+from actbench.schema.record import RunRecord
+from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec, canonical_json
+from actbench.system.files import read_json
+
+STUDIES, RUNS_OF_A_STUDY = 8, 48
+"""Studies that are read, the latest first, and runs of each. An estimate takes a tenth of a second, however much is
+stored."""
+
+LATEST = 32
+"""Cohorts of a kind that count: a machine that others use changes its speed."""
 
 STARTUP = 3.0
 """Seconds until workers train, where none have been measured: importing torch, mostly."""
 
-RECENT = 3
-"""Start-ups of which the middle one counts: one alone may have waited for a cold disk."""
+OTHER_ACTIVATIONS = 0.25
+"""Weight of a measured cohort that shares no activation, against 1.25 of one that has no others."""
 
-HALF_LIFE = 16
-"""So many cohorts later, one counts half: a machine that others use changes its speed."""
-
-DOUBT = 1.0
-"""An activation's own factor is drawn towards 1 as if so many cohorts of it had shown none."""
-
-ROUNDS = 3
-"""Passes that tell the factors of activations in mixed cohorts apart."""
-
-Basis = Literal["kind", "family", "machine", "settings"]
-"""What an estimate rests on: runs of the same kind; of the same dataset and model, otherwise different; of any kind; or
-none at all."""
-
-KNOWN: tuple[Basis, ...] = ("kind", "family")
-"""What is enough to tell a user a time; the others serve to weigh one cohort against another."""
+TRUST = 0.05
+"""The expectation counts like so much of the study's work measured, so what is measured soon overrules it."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredCohort:
     """A finished cohort.
 
     Args:
         spec: Any of its runs.
-        runs: How many trained together.
-        activations: Label -> how many of the runs that were read have it.
+        runs: Number of runs that trained together.
+        activations: Labels of the activations of its runs that were read.
         opening: Seconds until its data and networks were there.
         start: Seconds of epoch 0.
-        rest: Seconds after that.
+        rest: Seconds after epoch 0.
         startup: Seconds until the workers were there; None when unknown.
     """
 
     spec: RunSpec
     runs: int
-    activations: Mapping[str, int]
+    activations: frozenset[str]
     opening: float
     start: float
     rest: float
     startup: float | None = None
 
     @cached_property
-    def costs(self) -> tuple[float, float, float]:
-        """Relative costs of epoch 0, of all epochs after it, and of the test set."""
-        work = workload(self.spec)
-        return work.start(self.runs), work.epochs * work.epoch(self.runs), work.end(self.runs)
-
-    def share(self, activation: str) -> float:
-        """The part of its runs that have this activation."""
-        return self.activations.get(activation, 0) / sum(self.activations.values())
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a cohort is expected to take.
-
-    Args:
-        start: Seconds until epoch 0 is done.
-        epoch: Seconds of each epoch.
-        end: Seconds after the last epoch.
-        epochs: Number of epochs.
-        basis: What it rests on.
-    """
-
-    start: float
-    epoch: float
-    end: float
-    epochs: int
-    basis: Basis
-
-    @property
-    def total(self) -> float:
-        """Seconds of the cohort."""
-        return self.start + self.epochs * self.epoch + self.end
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Measured cohorts that are alike.
-
-    Args:
-        measured: The cohorts, the latest first.
-    """
-
-    measured: Sequence[Measured]
-    _known: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False, compare=False)
-
-    def slowness(self, runs: int) -> tuple[float, float]:
-        """Seconds over relative cost, of evaluating and of training a cohort of so many runs; 1 where unknown."""
-        if runs not in self._known:
-            weights = [_closeness(one.runs, runs) * 0.5 ** (at / HALF_LIFE) for at, one in enumerate(self.measured)]
-            evaluating = self._ratio(weights, [(one.start, one.costs[0]) for one in self.measured], 1.0)
-            # The test set is evaluated as epoch 0 is; what is left of the time was training.
-            training = [(one.rest - evaluating * one.costs[2], one.costs[1]) for one in self.measured]
-            self._known[runs] = evaluating, self._ratio(weights, training, evaluating)
-        return self._known[runs]
-
-    def _ratio(self, weights: Sequence[float], pairs: Sequence[tuple[float, float]], unknown: float) -> float:
-        took = sum(weight * seconds for weight, (seconds, _) in zip(weights, pairs, strict=True))
-        cost = sum(weight * relative for weight, (_, relative) in zip(weights, pairs, strict=True))
-        return took / cost if took > 0 and cost > 0 else unknown
-
-    @cached_property
-    def opening(self) -> float:
-        """Seconds of a usual cohort: the least, since a worker's first one loads libraries too."""
-        return min((one.opening for one in self.measured), default=0.0)
-
-    @cached_property
-    def factors(self) -> Mapping[str, float]:
-        """Activation -> how much longer than the average of its like a run with it takes after epoch 0.
-
-        Cohorts mix activations, so an activation is held against what the others in its cohorts explain, repeatedly.
-        """
-        found = dict.fromkeys((label for one in self.measured for label in one.activations), 1.0)
-        trained = [one for one in self.measured if one.costs[1]]
-        for _ in range(ROUNDS):
-            over: list[float] = []
-            for one in trained:
-                mixed = sum(found[label] * one.share(label) for label in one.activations)
-                evaluating, training = self.slowness(one.runs)
-                rest = max(0.0, one.rest - evaluating * one.costs[2])  # a slow evaluation makes no training negative
-                over.append(rest / (training * one.costs[1] * mixed))
-            found = {label: factor * _pull(label, trained, over) for label, factor in found.items()}
-        return found
+    def by_settings(self) -> CohortTime:
+        """Its time by the cost model."""
+        return time_by_settings(self.spec, self.runs)
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """What has been measured, and what follows from it for others.
+    """Expected times of cohorts.
 
     Args:
         measured: Finished cohorts on this machine, the latest first.
     """
 
-    measured: Sequence[Measured] = ()
+    measured: Sequence[MeasuredCohort] = ()
+    _ratios: dict[tuple[str, int, frozenset[str]], tuple[float, float]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def startup(self) -> float:
         """Seconds until the workers train."""
-        found = dict.fromkeys(one.startup for one in self.measured if one.startup is not None)
-        return median(islice(found, RECENT)) if found else STARTUP
+        found = [one.startup for one in self.measured if one.startup is not None]
+        return median(found) if found else STARTUP
 
-    def expect(self, specs: Sequence[RunSpec]) -> Expected:
-        """What these runs will take as one cohort."""
-        runs, work = len(specs), workload(specs[0])
-        basis, pool = self._alike(specs[0])
-        evaluating, training = pool.slowness(runs)
-        if basis in KNOWN:
-            training *= sum(pool.factors.get(one.activation.label, 1.0) for one in specs) / runs
-        start = pool.opening + evaluating * work.start(runs)
-        return Expected(start, training * work.epoch(runs), evaluating * work.end(runs), work.epochs, basis)
+    def expect(self, specs: Sequence[RunSpec]) -> CohortTime:
+        """Return the time of these runs as one cohort."""
+        runs, labels = len(specs), frozenset(spec.activation.label for spec in specs)
+        found: Iterator[tuple[str, Basis | None]] = zip(_groups(specs[0]), ("kind", "family", None), strict=True)
+        group, basis = next(((group, basis) for group, basis in found if group in self._alike), ("", None))
+        alike = self._alike.get(group, ())
+        if (group, runs, labels) not in self._ratios:  # a study asks for the same of every seed
+            self._ratios[group, runs, labels] = _ratios(alike, runs, labels)
+        evaluating, training = self._ratios[group, runs, labels]
+        unscaled = time_by_settings(specs[0], runs)
+        return CohortTime(
+            # The first cohort of a worker loads libraries too, so the least opening is the usual one.
+            start=min((one.opening for one in alike), default=0.0) + evaluating * unscaled.start,
+            epoch=training * unscaled.epoch,
+            end=evaluating * unscaled.end,  # the test set is passed through as epoch 0 is
+            epochs=unscaled.epochs,
+            basis=basis,
+        )
 
     def weigh(self, specs: Sequence[RunSpec]) -> float:
-        """Seconds of these runs as one cohort: what ``plan.cohorts`` asks for."""
+        """Return the seconds of these runs as one cohort, by which ``plan_cohorts`` orders and cuts."""
         return self.expect(specs).total
 
-    def _alike(self, spec: RunSpec) -> tuple[Basis, Pool]:
-        """The most similar cohorts that there are."""
-        if pool := self._by_kind.get(kind(spec)):
-            return "kind", pool
-        if pool := self._by_family.get(_family(spec)):
-            return "family", pool
-        return "machine" if self.measured else "settings", Pool(self.measured)
-
     @cached_property
-    def _by_kind(self) -> Mapping[str, Pool]:
-        return _pools(self.measured, kind)
+    def _alike(self) -> Mapping[str, Sequence[MeasuredCohort]]:
+        """The latest cohorts of each group."""
+        groups: dict[str, list[MeasuredCohort]] = {}
+        for one in self.measured:
+            for group in _groups(one.spec):
+                if len(groups.setdefault(group, [])) < LATEST:
+                    groups[group].append(one)
+        return groups
 
-    @cached_property
-    def _by_family(self) -> Mapping[str, Pool]:
-        return _pools(self.measured, _family)
 
+def _groups(spec: RunSpec) -> tuple[str, str, str]:
+    """Name the groups of a run from near to far: its kind, its dataset and model with any settings, all runs.
 
-def kind(spec: RunSpec) -> str:
-    """Runs with equal kinds take equally long, but for epochs, activation and company."""
+    Runs of one kind take equally long, but for their epochs, activations and number.
+    """
     training = spec.training
-    return canonical_json(
-        [
-            spec.dataset.to_json(),
-            spec.model.to_json(),
-            training.batch_size,
-            training.optimizer.name,
-            training.precision,
-            training.augment is not None,
-            spec.health.probe_size,
-        ]
-    )
+    settings = [training.batch_size, training.optimizer.name, training.precision, training.augment is not None]
+    kind = canonical_json([spec.dataset.to_json(), spec.model.to_json(), *settings, spec.health.probe_size])
+    return kind, f"{spec.dataset.name} {spec.model.name}", ""
 
 
-def _family(spec: RunSpec) -> str:
-    return f"{spec.dataset.name} {spec.model.name}"
+def _ratios(alike: Sequence[MeasuredCohort], runs: int, activations: frozenset[str]) -> tuple[float, float]:
+    """Return measured seconds over seconds by settings, of evaluating and of training; 1 where nothing was measured.
+
+    Sums of all, not means of ratios, so that a long cohort tells more than a short one. Among them count most those of
+    nearly as many runs (twice as many: a quarter) and of the same activations: GELU costs half as much again as ReLU.
+    """
+    start = start_by_settings = rest = epochs_by_settings = end_by_settings = 0.0
+    for one in alike:
+        weight = (min(one.runs, runs) / max(one.runs, runs)) ** 2
+        weight *= OTHER_ACTIVATIONS + len(one.activations & activations) / len(one.activations | activations)
+        expected = one.by_settings
+        start += weight * one.start
+        start_by_settings += weight * expected.start
+        if expected.epochs:
+            rest += weight * one.rest
+            epochs_by_settings += weight * expected.epochs * expected.epoch
+            end_by_settings += weight * expected.end
+    evaluating = start / start_by_settings if start > 0 else 1.0
+    training = rest - evaluating * end_by_settings  # of the time after epoch 0, what the test set did not take
+    return evaluating, training / epochs_by_settings if training > 0 else evaluating
 
 
-def _pools(measured: Iterable[Measured], by: Callable[[RunSpec], str]) -> Mapping[str, Pool]:
-    groups: dict[str, list[Measured]] = {}
-    for one in measured:
-        groups.setdefault(by(one.spec), []).append(one)
-    return {name: Pool(group) for name, group in groups.items()}
+def read_estimates(results: Path, device: str) -> Estimates:
+    """Read the times of finished runs below a results folder, in time that does not grow with their number.
+
+    Runs of another machine or device do not count, nor does a run that diverged, because it ended early. One that can't
+    be read is passed over in silence: ``compare`` names it.
+
+    Args:
+        results: The results folder; it need not exist.
+        device: The device on which runs are to be computed.
+    """
+    found: list[tuple[float, RunRecord, float]] = []
+    for folder in _sampled_runs(results):
+        try:
+            record = RunRecord.from_json(read_json(folder / "result.json"))
+            with (folder / "metrics.jsonl").open(encoding="utf-8") as file:
+                untrained = float(json.loads(file.readline())["seconds"])
+            if _is_of_this_machine(record, device) and record.outcome != "diverged":
+                found.append(((folder / "result.json").stat().st_mtime, record, untrained))
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # under way, or damaged
+    cohorts: dict[tuple[float, int], MeasuredCohort] = {}
+    for _, record, untrained in sorted(found, key=itemgetter(0), reverse=True):
+        seconds, runs = record.timing.get("cohort_seconds"), record.timing.get("cohort_runs")
+        if not seconds or not runs:
+            continue
+        label = record.spec.activation.label
+        if (seconds, runs) in cohorts:  # runs of one cohort share its clock to the last digit
+            known = cohorts[seconds, runs]
+            cohorts[seconds, runs] = replace(known, activations=known.activations | {label})
+            continue
+        start = untrained * runs
+        cohorts[seconds, runs] = MeasuredCohort(
+            spec=record.spec,
+            runs=int(runs),
+            activations=frozenset([label]),
+            opening=record.timing.get("opening_seconds", 0.0),
+            start=start,
+            rest=max(0.0, seconds - start),
+            startup=record.timing.get("startup_seconds"),
+        )
+    return Estimates(tuple(cohorts.values()))
 
 
-def _closeness(one: int, other: int) -> float:
-    """1 for cohorts of equally many runs, 1/4 for twice as many."""
-    return (min(one, other) / max(one, other)) ** 2
+def _is_of_this_machine(record: RunRecord, device: str) -> bool:
+    measured_on = record.environment
+    same = measured_on.get("device") == device.partition(":")[0] and measured_on.get("processors") == os.cpu_count()
+    return same and (device != "cpu" or measured_on.get("device_name") == platform.machine())
 
 
-def _pull(label: str, measured: Sequence[Measured], over: Sequence[float]) -> float:
-    """By how much an activation's factor should change, where ``over`` is measured over explained, cohort by cohort."""
-    shares = [one.share(label) for one in measured]
-    return (DOUBT + sum(map(mul, shares, over), 0.0)) / (DOUBT + sum(shares))
+def _sampled_runs(results: Path) -> Iterator[Path]:
+    """Yield some folders of runs of each of the latest studies."""
+    studies = []
+    for folder in results.glob("*/runs"):
+        try:
+            studies.append((folder.stat().st_mtime, folder, os.listdir(folder)))
+        except OSError:
+            continue
+    for _, folder, names in sorted(studies, reverse=True)[:STUDIES]:
+        # A name ends in a hash, so the first by the hash are a random sample, and the same one each time.
+        yield from (folder / name for name in sorted(names, key=lambda name: name[-8:])[:RUNS_OF_A_STUDY])
+
+
+@dataclass
+class _Unfinished:
+    """A cohort that is not done.
+
+    Args:
+        expected: Its time as expected.
+        runs: Digests of its runs that have not ended.
+        done: Seconds of its work that is done, by expectation.
+        running: Whether a worker has taken it up.
+    """
+
+    expected: CohortTime
+    runs: set[str]
+    done: float = 0.0
+    running: bool = False
+
+
+class RemainingTime:
+    """The seconds that a study still takes, event by event.
+
+    Args:
+        cohorts: The work, in its order.
+        jobs: Number of workers; they have to be started.
+        estimates: Expected times.
+    """
+
+    def __init__(self, cohorts: Iterable[Cohort], jobs: int, estimates: Estimates) -> None:
+        self._jobs, self._estimates, self._startup = jobs, estimates, estimates.startup
+        self._parts = [_Unfinished(estimates.expect(cohort.specs), _digests(cohort)) for cohort in cohorts]
+        known = all(part.expected.basis is not None for part in self._parts)
+        self._expected = self._took = TRUST * sum(part.expected.total for part in self._parts) if known else 0.0
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds from the last event until all is done; None while they are not known."""
+        if not self._parts:
+            return 0.0
+        if not self._expected:
+            return None
+        slower = self._took / self._expected
+        left = [(part.running, slower * max(0.0, part.expected.total - part.done)) for part in self._parts]
+        busy = [seconds for running, seconds in left if running]
+        free = [0.0] * (self._jobs - len(busy))
+        return self._startup + schedule([seconds for running, seconds in left if not running], [*busy, *free])[-1]
+
+    def count(self, event: Event) -> None:
+        """Take notice of one event."""
+        if isinstance(event, Saved):
+            return
+        if isinstance(event, Finished):
+            self._end({event.record.spec.digest})
+            return
+        runs = _digests(event.cohort)
+        if isinstance(event, EpochDone):
+            row = next((row for row in event.rows if row is not None), None)
+            for part in self._parts:
+                if row is not None and part.running and not part.runs.isdisjoint(runs):
+                    expected = part.expected.epoch if row["epoch"] else part.expected.start
+                    part.done += expected
+                    self._expected += expected
+                    self._took += row["seconds"] * len(event.cohort.specs)
+            return
+        if isinstance(event, Started):
+            # The cohort is the planned one, or lacks runs that another process took, which are not waited for; or it is
+            # half of one that failed, whose other half is.
+            self._parts = [part for part in self._parts if part.running or part.runs.isdisjoint(runs)]
+            self._startup = 0.0
+        self._end(runs)
+        if isinstance(event, Started):
+            self._parts.append(_Unfinished(self._estimates.expect(event.cohort.specs), runs, running=True))
+
+    def _end(self, runs: set[str]) -> None:
+        for part in self._parts:
+            part.runs -= runs
+        self._parts = [part for part in self._parts if part.runs]
+
+
+class Stopwatch:
+    """Measures, in the process that hands out the work, the two times that a cohort's own clock does not see.
+
+    ``startup_seconds`` is the time from here until the first cohort was open: workers started, libraries imported, data
+    checked. ``opening_seconds`` is the time from handing out the cohort until its own clock began: data put on the
+    device, networks initialised. Both are the cohort's, not divided by its runs; each record's ``timing`` holds them.
+    """
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._startup: float | None = None
+        self._handed_out: dict[str, float] = {}
+
+    def timed(self, event: Event) -> Event:
+        """Return the event; that of a finished run with its record completed."""
+        now = time.perf_counter()
+        if isinstance(event, Started):
+            self._handed_out |= dict.fromkeys(_digests(event.cohort), now)
+        elif isinstance(event, EpochDone) and self._startup is None:
+            untrained = sum(row["seconds"] for row in event.rows if row is not None)
+            self._startup = max(0.0, now - self._began - untrained)
+        elif isinstance(event, Finished):
+            timing = dict(event.record.timing)
+            handed_out = self._handed_out.pop(event.record.spec.digest, None)
+            if handed_out is not None and "cohort_seconds" in timing:
+                timing["opening_seconds"] = max(0.0, now - handed_out - timing["cohort_seconds"])
+            if self._startup is not None:
+                timing["startup_seconds"] = self._startup
+            return Finished(replace(event.record, timing=timing))
+        return event
+
+
+def _digests(cohort: Cohort) -> set[str]:
+    return {spec.digest for spec in cohort.specs}

@@ -12,11 +12,9 @@ from typing import Literal
 
 from actbench.config import Study
 from actbench.errors import ResultsError, UsageError
-from actbench.execution import cohorts as plan
+from actbench.execution.cohorts import plan_cohorts
 from actbench.execution.engines import Engine, Work
-from actbench.execution.estimates import Estimates
-from actbench.execution.stopwatch import Stopwatch
-from actbench.execution.timings import read_timings
+from actbench.execution.estimates import Estimates, Stopwatch, read_estimates
 from actbench.execution.work_sharing import Share
 from actbench.schema import registry
 from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
@@ -71,7 +69,7 @@ class Runner:
         self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
         self.failed_before = 0 if "failed" in again else earlier.count("failed")
         self.jobs = self._jobs()
-        self.estimates = read_timings(self.results, device) if self.waiting else Estimates()
+        self.estimates = read_estimates(self.results, device) if self.waiting else Estimates()
         self.checkpoints = Checkpoints(self.store.folder)
         self.cohorts = self._plan()
 
@@ -125,7 +123,7 @@ class Runner:
                 resumed.append(Cohort(specs))
                 for digest in runs:
                     del waiting[digest]
-        rest = plan.cohorts(
+        rest = plan_cohorts(
             waiting.values(),
             device=self.runtime.device,
             jobs=self.jobs,
@@ -178,7 +176,7 @@ class Runner:
     def _samples(self) -> list[Cohort]:
         """One run of each kind that can fail to open, whatever its seed: these are tried before any training."""
         kinds = {spec.with_seed(0).digest: spec for cohort in self.cohorts for spec in cohort.specs}
-        return plan.cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
+        return plan_cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
 
     def _stored(self, event: Event, ended: set[str], claims: Claims) -> Event:
         """Write down what the event says, but for runs that were taken over; complete a record with what is known here.

@@ -13,10 +13,16 @@ import pytest
 from factories import record, save
 
 from actbench.cli.progress import in_words
-from actbench.execution.estimates import STARTUP, Estimates, Measured
-from actbench.execution.remaining_time import Outlook, seconds
-from actbench.execution.stopwatch import Stopwatch
-from actbench.execution.timings import OF_A_STUDY, STUDIES, read_timings
+from actbench.execution.estimates import (
+    RUNS_OF_A_STUDY,
+    STARTUP,
+    STUDIES,
+    Estimates,
+    MeasuredCohort,
+    RemainingTime,
+    Stopwatch,
+    read_estimates,
+)
 from actbench.schema.events import EpochDone, Failed, Finished, Started
 from actbench.schema.record import RunRecord
 from actbench.schema.runtime import Cohort
@@ -59,7 +65,7 @@ def a_first_study(root: Path) -> Path:
 
 
 def expected_of(root: Path, specs: Sequence[RunSpec]) -> float:
-    return read_timings(root, "cpu").expect(specs).total
+    return read_estimates(root, "cpu").expect(specs).total
 
 
 def true(specs: Sequence[RunSpec]) -> float:
@@ -94,7 +100,7 @@ def test_a_slow_activation_is_known_once_it_has_been_measured(tmp_path: Path) ->
 
 def test_the_latest_measurements_count_most(tmp_path: Path) -> None:
     """A machine that has become twice as fast is believed before it has been seen as often."""
-    old = [Measured(spec(seed=s), 1, {"relu": 1}, 0.0, 0.1, 2.0) for s in range(20)]
+    old = [MeasuredCohort(spec(seed=s), 1, frozenset({"relu"}), 0.0, 0.1, 2.0) for s in range(20)]
     new = [replace(one, start=0.05, rest=1.0) for one in old]
     told = Estimates([*new, *old]).expect([spec(seed=50)]).total
     assert told < 0.5 * (0.05 + 1.0 + 0.1 + 2.0)
@@ -102,7 +108,7 @@ def test_the_latest_measurements_count_most(tmp_path: Path) -> None:
 
 
 def test_another_setting_of_the_same_dataset_and_model_is_scaled_and_says_so(tmp_path: Path) -> None:
-    found = read_timings(a_first_study(tmp_path), "cpu")
+    found = read_estimates(a_first_study(tmp_path), "cpu")
     usual = found.expect([spec(seed=9)])
     wide = found.expect([spec(seed=9, model={"name": "mlp", "hidden": [2048, 2048]})])
     assert (usual.basis, wide.basis) == ("kind", "family")
@@ -110,12 +116,11 @@ def test_another_setting_of_the_same_dataset_and_model_is_scaled_and_says_so(tmp
 
 
 def test_what_has_never_been_measured_has_no_estimate_in_seconds(tmp_path: Path) -> None:
-    found = read_timings(a_first_study(tmp_path), "cpu")
+    found = read_estimates(a_first_study(tmp_path), "cpu")
     other = Cohort((spec(dataset="mnist"),))
-    assert found.expect(other.specs).basis == "machine"
-    assert seconds([other], 1, found) is None
-    assert seconds([other], 1, Estimates()) is None
-    assert Outlook([other], 1, Estimates()).left is None
+    assert found.expect(other.specs).basis is None
+    assert RemainingTime([other], 1, found).seconds is None
+    assert RemainingTime([other], 1, Estimates()).seconds is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_what_has_never_been_measured_has_no_estimate_in_seconds(tmp_path: Path)
 def test_runs_of_another_machine_tell_nothing(tmp_path: Path, elsewhere: dict[str, object]) -> None:
     for one in measured([spec()]):
         save(tmp_path, [replace(one, environment={**one.environment, **elsewhere})])
-    assert read_timings(tmp_path, "cpu").measured == ()
+    assert read_estimates(tmp_path, "cpu").measured == ()
 
 
 def test_runs_that_ended_early_or_can_not_be_read_are_passed_by(tmp_path: Path) -> None:
@@ -136,40 +141,40 @@ def test_runs_that_ended_early_or_can_not_be_read_are_passed_by(tmp_path: Path) 
     runs = tmp_path / "demo" / "runs"
     (runs / spec(seed=3).run_id / "result.json").write_text('{"schema": 1, "outco')
     (runs / spec(seed=4).run_id / "metrics.jsonl").write_text('{"epoch": 0, "sec')
-    assert [one.spec.seed for one in read_timings(tmp_path, "cpu").measured] == [0]
+    assert [one.spec.seed for one in read_estimates(tmp_path, "cpu").measured] == [0]
 
 
 def test_no_results_folder_is_no_measurement(tmp_path: Path) -> None:
-    assert read_timings(tmp_path / "absent", "cpu").measured == ()
+    assert read_estimates(tmp_path / "absent", "cpu").measured == ()
 
 
 def test_however_much_is_stored_a_bounded_number_of_runs_is_read(tmp_path: Path) -> None:
     for study in range(STUDIES + 2):
-        for seed in range(2 * OF_A_STUDY if study == 0 else 2):
+        for seed in range(2 * RUNS_OF_A_STUDY if study == 0 else 2):
             one = replace(measured([spec(seed=seed)], cohort_seconds=1.0 + seed + 1000 * study)[0], study=f"s{study}")
             save(tmp_path, [one])
-    found = read_timings(tmp_path, "cpu").measured
-    assert len(found) <= STUDIES * OF_A_STUDY
+    found = read_estimates(tmp_path, "cpu").measured
+    assert len(found) <= STUDIES * RUNS_OF_A_STUDY
     assert len({one.rest // 1000 for one in found}) == STUDIES, "of the latest studies each"
 
 
 def test_runs_of_one_cohort_are_one_measurement(tmp_path: Path) -> None:
     save(tmp_path, measured([spec(name) for name in ("relu", "tanh", "elu")]))
-    (one,) = read_timings(tmp_path, "cpu").measured
+    (one,) = read_estimates(tmp_path, "cpu").measured
     assert one.runs == 3
-    assert dict(one.activations) == {"relu": 1, "tanh": 1, "elu": 1}
+    assert one.activations == {"relu", "tanh", "elu"}
     assert (one.start, one.startup) == (pytest.approx(0.25), 2.0)
 
 
 def test_a_studys_time_is_that_of_the_last_worker_and_of_starting_them(tmp_path: Path) -> None:
     root = a_first_study(tmp_path)
-    found = read_timings(root, "cpu")
+    found = read_estimates(root, "cpu")
     plan = [Cohort((spec(seed=seed),)) for seed in (7, 8, 9)]
     one = found.expect(plan[0].specs).total
-    assert seconds(plan, 1, found) == pytest.approx(2.0 + 3 * one)
-    assert seconds(plan, 2, found) == pytest.approx(2.0 + 2 * one)
-    assert seconds(plan, 5, found) == pytest.approx(2.0 + one)
-    assert seconds([], 2, found) == 0
+    assert RemainingTime(plan, 1, found).seconds == pytest.approx(2.0 + 3 * one)
+    assert RemainingTime(plan, 2, found).seconds == pytest.approx(2.0 + 2 * one)
+    assert RemainingTime(plan, 5, found).seconds == pytest.approx(2.0 + one)
+    assert RemainingTime([], 2, found).seconds == 0
     assert Estimates().startup == STARTUP
 
 
@@ -192,49 +197,43 @@ def played(plan: Sequence[Cohort], tempo: float) -> list[tuple[float, object]]:
 @pytest.mark.parametrize("informed", [True, False])
 def test_the_time_left_follows_what_is_measured(tmp_path: Path, tempo: float, informed: bool) -> None:
     """Whatever was expected: from half of the study on it is right within a quarter, and at its end it is nothing."""
-    found = read_timings(a_first_study(tmp_path), "cpu") if informed else Estimates()
+    found = read_estimates(a_first_study(tmp_path), "cpu") if informed else Estimates()
     plan = [Cohort(tuple(spec(name, seed) for name in ("relu", "tanh", "selu", "silu"))) for seed in range(10, 18)]
-    outlook = Outlook(plan, 1, found)
+    remaining = RemainingTime(plan, 1, found)
     events = played(plan, tempo)
     end = events[-1][0]
     for now, event in events:
-        outlook.count(event)
-        assert outlook.left is None or 0 <= outlook.left < 10 * end
+        remaining.count(event)
+        assert remaining.seconds is None or 0 <= remaining.seconds < 10 * end
         if end / 2 < now < 0.9 * end and isinstance(event, EpochDone):
-            assert outlook.left == pytest.approx(end - now, rel=0.25)
-    assert outlook.left == pytest.approx(0, abs=0.01 * end)
-
-
-def test_before_the_first_event_the_time_left_is_the_estimate(tmp_path: Path) -> None:
-    found = read_timings(a_first_study(tmp_path), "cpu")
-    plan = [Cohort((spec(seed=seed),)) for seed in (7, 8, 9)]
-    assert Outlook(plan, 2, found).left == pytest.approx(seconds(plan, 2, found))
+            assert remaining.seconds == pytest.approx(end - now, rel=0.25)
+    assert remaining.seconds == pytest.approx(0, abs=0.01 * end)
 
 
 def test_a_cohort_that_fails_or_starts_over_in_halves_leaves_no_time_behind() -> None:
     whole = Cohort(tuple(spec(name) for name in ("elu", "relu", "selu", "tanh")))
     one, other = whole.halves()
-    outlook = Outlook([whole], 1, Estimates())
+    remaining = RemainingTime([whole], 1, Estimates())
     row = {"epoch": 0, "seconds": 0.1}
     for event in (Started(whole), EpochDone(whole, [row] * 4), Started(one), EpochDone(one, [row] * 2)):
-        outlook.count(event)
-    assert outlook.left
+        remaining.count(event)
+    assert remaining.seconds
     for event in (Failed(one, "", ""), Started(other), EpochDone(other, [row] * 2), Failed(other, "", "")):
-        outlook.count(event)
-    assert outlook.left == 0
+        remaining.count(event)
+    assert remaining.seconds == 0
 
 
 def test_runs_that_another_process_took_are_not_waited_for() -> None:
     plan = [Cohort((spec("elu", 1), spec("relu", 1))), Cohort((spec("relu", 2),))]
-    outlook = Outlook(plan, 1, Estimates())
+    remaining = RemainingTime(plan, 1, Estimates())
     narrowed = Cohort((spec("relu", 1),))
     for event in (Started(narrowed), EpochDone(narrowed, [{"epoch": 0, "seconds": 0.1}]), Failed(narrowed, "", "")):
-        outlook.count(event)
-    after_one = outlook.left
-    outlook.count(Started(plan[1]))
-    outlook.count(Failed(plan[1], "", ""))
+        remaining.count(event)
+    after_one = remaining.seconds
+    remaining.count(Started(plan[1]))
+    remaining.count(Failed(plan[1], "", ""))
     assert after_one
-    assert outlook.left == 0
+    assert remaining.seconds == 0
 
 
 def test_the_stopwatch_adds_what_a_cohort_can_not_know() -> None:
@@ -256,6 +255,6 @@ def test_a_time_is_told_to_two_figures(amount: float, words: str) -> None:
 
 
 def test_what_a_workers_first_cohort_loads_is_not_expected_of_every_other() -> None:
-    first = Measured(spec(), 1, {"relu": 1}, 3.0, 0.1, 1.0)
+    first = MeasuredCohort(spec(), 1, frozenset({"relu"}), 3.0, 0.1, 1.0)
     found = Estimates([replace(first, opening=0.01), first])
     assert found.expect([spec(seed=9)]).total == pytest.approx(0.01 + 0.1 + 1.0)
