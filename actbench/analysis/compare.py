@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.judgements import gates
 from actbench.analysis.judgements import warnings as cautions
 from actbench.analysis.judgements.expectations import judged
@@ -15,7 +16,6 @@ from actbench.analysis.table import tuning
 from actbench.analysis.table.against import asked, is_new, joined
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
-from actbench.analysis.table.extras import CompareOptions
 from actbench.analysis.table.factors import Value, cell, check_keys, context
 from actbench.analysis.table.grouping import Filter, Table, matched, tables
 from actbench.analysis.table.pairs import all_pairs

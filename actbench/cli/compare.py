@@ -84,7 +84,7 @@ def compare(
 ) -> None:
     """Compare finished runs: means with intervals, paired differences to a baseline, outcomes, dead units."""
     from actbench.analysis.compare import compare as compare_records
-    from actbench.analysis.table.extras import CompareOptions
+    from actbench.analysis.compare_options import CompareOptions
     from actbench.schema.registry import load
 
     chosen = "json" if as_json else form
@@ -128,7 +128,7 @@ def _tell(found: Comparisons, report: Report, output: Path | None, *, most: int 
 
     if not has_warnings:
         _tell_warnings(found)
-    _write(report, replace(found, most_verdicts=most), output)
+    _write(report, replace(found, max_verdicts=most), output)
     if _tell_gates(found):
         raise typer.Exit(1)
 

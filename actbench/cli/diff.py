@@ -75,7 +75,7 @@ def _word(value: Any) -> str:
 
 
 def _metrics(found: Differences) -> list[tuple[str, ...]]:
-    from actbench.analysis.reports._text import quantity
+    from actbench.analysis.judgements.formatting import quantity
     from actbench.analysis.run_diff import difference
 
     return [
@@ -86,8 +86,7 @@ def _metrics(found: Differences) -> list[tuple[str, ...]]:
 
 def _change(metric: str, gap: float | None) -> str:
     """A signed difference; that of two percentages is in percentage points."""
-    from actbench.analysis.judgements.formatting import MINUS
-    from actbench.analysis.reports._text import NOTHING, quantity
+    from actbench.analysis.judgements.formatting import MINUS, NOTHING, quantity
 
     if gap is None:
         return NOTHING
@@ -133,7 +132,7 @@ def _layers(parting: Divergence) -> tuple[list[str], list[list[str]]]:
 
 
 def _amount(field: str, value: float | None) -> str:
-    from actbench.analysis.reports._text import NOTHING, quantity
+    from actbench.analysis.judgements.formatting import NOTHING, quantity
     from actbench.schema.metrics import METRICS
 
     metric = f"health.{field}"

@@ -130,14 +130,14 @@ def _is_option(key: str, cell: dict[str, Any]) -> bool:
 
 
 def _final(record: RunRecord) -> dict[str, str]:
-    from actbench.analysis.reports._text import quantity
+    from actbench.analysis.judgements.formatting import quantity
     from actbench.schema.metrics import METRICS
 
     return {name: quantity(name, value) for name, value in record.final.items() if name in METRICS}
 
 
 def _print_layers(console: Console, record: RunRecord) -> None:
-    from actbench.analysis.reports._text import quantity
+    from actbench.analysis.judgements.formatting import quantity
 
     layers = record.health.get("layers") or ()
     if not layers:
@@ -191,7 +191,7 @@ def _print_rows(console: Console, title: str, keys: list[str], rows: list[Any]) 
 
 
 def _cell(key: str, value: Any) -> str:
-    from actbench.analysis.reports._text import NOTHING, quantity
+    from actbench.analysis.judgements.formatting import NOTHING, quantity
     from actbench.schema.metrics import METRICS
 
     metric = key if key in METRICS else f"health.{key}"

@@ -13,7 +13,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from actbench.analysis.compare import compare
-from actbench.analysis.table.extras import CompareOptions
+from actbench.analysis.compare_options import CompareOptions
 from actbench.cli.compare import compare as command
 from actbench.errors import UsageError
 from actbench.schema import registry

@@ -10,7 +10,7 @@ from comparisons import DEGENERATE, varied
 from factories import cells, record
 
 from actbench.analysis.compare import compare
-from actbench.analysis.reports._layout import columns
+from actbench.analysis.reports._columns import columns
 from actbench.analysis.reports.latex import SPELLED, escaped
 from actbench.schema import registry
 
@@ -79,8 +79,8 @@ def test_two_columns_meet_at_every_decimal_point():
     lines = [re.sub(r"\\textbf\{([^}]*)\}", r"\1", line) for line in body(plain)[1:]]
     for column in columns(comparison, details=0):
         for cell, line in zip(column.cells, lines, strict=True):
-            whole, point, rest = cell.replace(" %", "").partition(".")
-            if column.numeric and point:
+            whole, point, rest = cell.text().replace(" %", "").partition(".")
+            if column.is_flush_right and point:
                 assert f"{whole} & .{rest}" in line
 
 

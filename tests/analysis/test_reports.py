@@ -10,7 +10,9 @@ from comparisons import DEGENERATE, ELU, RELU, varied
 from factories import cells, record
 
 from actbench.analysis.compare import compare
-from actbench.analysis.reports import _text
+from actbench.analysis.judgements.formatting import quantity
+from actbench.analysis.reports._cells import mean_cell
+from actbench.analysis.reports._columns import short_names
 from actbench.analysis.statistics import Interval
 from actbench.schema import registry
 from actbench.storage.reading import Records
@@ -207,8 +209,8 @@ def test_a_report_has_a_summary_for_the_list(name):
 
 
 def test_amounts_carry_their_units():
-    assert _text.quantity("seconds", 1.234) == "1.23 s"
-    assert _text.quantity("test.loss", 123456.0) == "1.235e+05"
-    assert _text.quantity("test.loss", None) == "–"
-    assert _text.mean("test.accuracy", Interval(0.5, None, None, None, 0.5, 0.5, 1)) == "50.00 %"
-    assert _text.short_names(["a.lr", "b.lr", "c.epochs"]) == {"a.lr": "a.lr", "b.lr": "b.lr", "c.epochs": "epochs"}
+    assert quantity("seconds", 1.234) == "1.23 s"
+    assert quantity("test.loss", 123456.0) == "1.235e+05"
+    assert quantity("test.loss", None) == "–"
+    assert mean_cell("test.accuracy", Interval(0.5, None, None, None, 0.5, 0.5, 1)).text() == "50.00 %"
+    assert short_names(["a.lr", "b.lr", "c.epochs"]) == {"a.lr": "a.lr", "b.lr": "b.lr", "c.epochs": "epochs"}

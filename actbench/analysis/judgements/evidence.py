@@ -50,7 +50,7 @@ def weigh(values: Sequence[float], bound: float, metric: str, alpha: float) -> E
     return Evidence(side, found.mean, None, found.n, _sign_flip_note(p, found.n, alpha))
 
 
-def in_words(metric: str, interval: tuple[float, float], *, of_difference: bool) -> str:
+def interval_in_words(metric: str, interval: tuple[float, float], *, of_difference: bool) -> str:
     """``[92.80, 93.44]``, or ``[+0.20, +0.37] points`` of a difference."""
     if not of_difference:
         return f"[{number(metric, interval[0])}, {number(metric, interval[1])}]"

@@ -5,6 +5,10 @@ from __future__ import annotations
 from actbench.schema.metrics import METRICS
 
 MINUS = "−"
+
+NOTHING = "–"
+"""Stands where there is no number."""
+
 POINTS = {"fraction": "points"}
 """Differences of percentages are percentage points; other units keep their name."""
 
@@ -23,6 +27,32 @@ def number(metric: str, value: float) -> str:
     if unit == "ratio":
         return f"{value:#.3g}".rstrip(".")
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def with_unit(metric: str, value: float) -> tuple[str, str]:
+    """Return a value's digits and its unit, which is empty for counts, ratios and losses.
+
+    >>> with_unit("test.accuracy", 0.93124), with_unit("seconds", 1.234)
+    (('93.12', '%'), ('1.23', 's'))
+    """
+    unit = METRICS[metric].unit
+    if unit == "seconds":
+        return f"{value:,.3g}", "s"
+    return number(metric, value), "%" if unit == "fraction" else ""
+
+
+def quantity(metric: str, value: float | None) -> str:
+    """Return a value with its unit, or a dash for None.
+
+    >>> quantity("test.accuracy", 0.93124), quantity("parameters", 199210.0), quantity("test.loss", 0.23456)
+    ('93.12 %', '199,210', '0.2346')
+    >>> quantity("health.gradient_ratio", 0.0001234)
+    '0.000123'
+    """
+    if value is None:
+        return NOTHING
+    digits, unit = with_unit(metric, value)
+    return f"{digits} {unit}" if unit else digits
 
 
 def signed(metric: str, value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from actbench.analysis.judgements.evidence import Evidence, in_words, weigh
+from actbench.analysis.judgements.evidence import Evidence, interval_in_words, weigh
 from actbench.analysis.judgements.expectations import CONTRADICTED, UNDECIDED
 from actbench.analysis.judgements.formatting import number, signed
 from actbench.analysis.table.baselines import counterpart
@@ -147,6 +147,6 @@ def _amount(condition: Condition, evidence: Evidence) -> str:
     name = f"{metric} {condition.direction}" if isinstance(condition, Change) else metric
     text = signed(metric, evidence.mean) if is_change else number(metric, evidence.mean)
     if evidence.interval:
-        text += f" {in_words(metric, evidence.interval, of_difference=is_change)}"
+        text += f" {interval_in_words(metric, evidence.interval, of_difference=is_change)}"
     note = f", {evidence.note}" if evidence.note else ""
     return f"{name} {text} ({evidence.n} seeds{note})"

@@ -8,9 +8,8 @@ from typing import Any
 
 from actbench.analysis.judgements.formatting import p_value
 from actbench.analysis.statistics import FEWEST
-from actbench.analysis.table.extras import REACH_METRIC
 from actbench.analysis.table.factors import show, show_all
-from actbench.analysis.table.result import Comparison, Family, is_bounded
+from actbench.analysis.table.result import REACH_METRIC, Comparison, Family, is_bounded
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import canonical_json

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TextIO
 
-from actbench.analysis.reports import _pairs
-from actbench.analysis.reports._layout import Column, caption, columns
-from actbench.analysis.table.extras import Pairs
-from actbench.analysis.table.result import Comparison, Comparisons
-from actbench.schema.metrics import METRICS
+from actbench.analysis.reports import _sentences
+from actbench.analysis.reports._cells import Cell, Column
+from actbench.analysis.reports._columns import columns, pair_columns
+from actbench.analysis.table.result import Comparisons
 
 SPELLED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -18,10 +17,7 @@ SPELLED = {
     "−": "$-$", "–": "--", "Δ": r"$\Delta$", "·": r"$\cdot$", "≤": r"$\le$", "≥": r"$\ge$", "±": r"$\pm$",
     "×": r"$\times$", "*": r"$\ast$", "…": r"\dots{}", "α": r"$\alpha$", "β": r"$\beta$", "δ": r"$\delta$",
 }  # fmt: skip
-"""What LaTeX would take for a command, or its standard fonts lack -> how to write it."""
-
-NUMBER = re.compile(r"(?P<whole>[+−]?[\d,]*\d)(?P<fraction>\.\d+(?:e[+-]\d+)?)?(?P<rest>.*)", re.DOTALL)
-"""A cell that begins with a number: what stands before the point, what after it, and what follows."""
+"""Letter that LaTeX takes for a command or that its standard fonts lack -> how to write it."""
 
 
 class LatexReport:
@@ -35,32 +31,27 @@ class LatexReport:
         for warning in comparisons.warnings:
             target.write(f"% warning: {' '.join(warning.split())}\n")
         for comparison in comparisons.comparisons:
-            target.write("\n".join(_table(comparison)) + "\n")
-            if comparison.pairs is not None:
-                target.write("\n".join(_pairs_table(comparison.pairs)) + "\n")
+            # As few columns as there are, since a page is narrower than a terminal; ties are bold instead of marked.
+            found = columns(comparison, details=0, with_ties=False)
+            statements = _sentences.caption(comparison, tie_mark=f"also bold in {comparison.metrics[0]}:")
+            text = _sentences.one_sentence((*statements, "bold: the best mean"))
+            target.write("\n".join(_float(found, f"{comparison.title}: {text}")) + "\n")
+            if (pairs := comparison.pairs) is not None:
+                text = _sentences.one_sentence((_sentences.pairs_title(pairs), *_sentences.pairs_caption(pairs)))
+                target.write("\n".join(_float(pair_columns(pairs), text)) + "\n")
             if comparison.methods:
                 target.write(f"\n{escaped(comparison.methods)}\n")
 
 
-def _table(comparison: Comparison) -> Iterator[str]:
-    # As few columns as there are: a page is narrower than a terminal.
-    found = [column for column in columns(comparison, details=0) if column.title]  # without the column of marks
-    yield from _float(found, [_best(comparison, column.title) for column in found], _caption(comparison))
-
-
-def _pairs_table(pairs: Pairs) -> Iterator[str]:
-    found = _pairs.columns(pairs)
-    statements = (_pairs.title(pairs), *_pairs.remainder(pairs), _pairs.caption(pairs))
-    yield from _float(found, [()] * len(found), escaped(f"{'; '.join(statements)}."))
-
-
-def _float(found: Sequence[Column], bold: Sequence[Collection[int]], text: str) -> Iterator[str]:
-    """A ``table`` of these columns, with the rows that are bold in each, and its caption."""
-    heading, *rows = zip(*map(_column, found, bold), strict=True)
+def _float(found: Sequence[Column], caption: str) -> Iterator[str]:
+    """Write these columns as a ``table`` environment with its caption."""
+    heading, *rows = zip(*map(_column, found), strict=True)
     yield r"\begin{table}"
     yield r"  \centering\small\setlength{\tabcolsep}{4pt}"
-    yield f"  \\caption{{{text}}}"
-    yield f"  \\begin{{tabular}}{{@{{}}{' '.join('r@{}l' if column.numeric else 'l' for column in found)}@{{}}}}"
+    yield f"  \\caption{{{escaped(caption)}}}"
+    # A column of numbers is two for LaTeX, flush right and flush left, which meet at the decimal point.
+    alignment = " ".join("r@{}l" if column.is_flush_right else "l" for column in found)
+    yield f"  \\begin{{tabular}}{{@{{}}{alignment}@{{}}}}"
     yield r"    \toprule"
     yield _line(heading)
     yield r"    \midrule"
@@ -70,54 +61,36 @@ def _float(found: Sequence[Column], bold: Sequence[Collection[int]], text: str) 
     yield r"\end{table}"
 
 
-def _caption(comparison: Comparison) -> str:
-    """What the figures mean; ties are bold here, where the other formats mark them with =."""
-    also = f"also bold in {comparison.metrics[0]}: "
-    statements = [re.sub(r"^= ", also, statement) for statement in caption(comparison)]
-    return escaped(f"{comparison.title}: {'; '.join((*statements, 'bold: the best mean'))}.")
-
-
 def _line(cells: Iterable[str]) -> str:
     return f"    {' & '.join(cells)} \\\\"
 
 
-def _column(column: Column, bold: Collection[int]) -> list[str]:
-    """Heading and cells, each as one LaTeX column or, with numbers, as two that meet at the decimal point."""
-    if not column.numeric:
-        return [escaped(text) for text in (column.title, *column.cells)]
-    in_percent = any(" %" in cell for cell in column.cells)
-    heading = _spanning(f"{column.title} (%)" if in_percent else column.title)
-    cells = [cell.replace(" %", "") for cell in column.cells]
-    return [heading, *(_number(cell, bold=index in bold) for index, cell in enumerate(cells))]
+def _column(column: Column) -> list[str]:
+    """Return heading and cells; percent signs move from the cells to the heading."""
+    if not column.is_flush_right:
+        return [escaped(column.heading()), *(escaped(cell.text()) for cell in column.cells)]
+    in_percent = any(cell.unit == "%" for cell in column.cells)
+    heading = _spanning(f"{column.heading()} (%)" if in_percent else column.heading())
+    return [heading, *(_number(replace(cell, unit="") if in_percent else cell) for cell in column.cells)]
 
 
-def _number(cell: str, *, bold: bool) -> str:
-    found = NUMBER.fullmatch(cell)
-    if found is None:  # a word, such as baseline
-        return _spanning(cell)
-    parts = [escaped(found[name] or "") for name in ("whole", "fraction")]
-    whole, fraction = (rf"\textbf{{{part}}}" if bold and part else part for part in parts)
-    return f"{whole} & {fraction}{escaped(found['rest'])}"
+def _number(cell: Cell) -> str:
+    """Return a number as two LaTeX columns, and a word such as ``baseline`` as one across both."""
+    if not cell.is_number:
+        return _spanning(cell.text())
+    # 93.12 is split at its point, and 1e+10, which has none, at its exponent.
+    split = next((index for index, letter in enumerate(cell.value) if letter in ".e"), len(cell.value))
+    parts = [escaped(part) for part in (cell.value[:split], cell.value[split:])]
+    whole, fraction = (rf"\textbf{{{part}}}" if cell.is_best and part else part for part in parts)
+    return f"{whole} & {fraction}{escaped(cell.text().removeprefix(cell.value))}"
 
 
 def _spanning(text: str) -> str:
     return rf"\multicolumn{{2}}{{c}}{{{escaped(text)}}}"
 
 
-def _best(comparison: Comparison, title: str) -> set[int]:
-    """The rows to print bold in a metric's column: in the leading one all that are tied with the best."""
-    higher = METRICS[title].higher_is_better if title in comparison.metrics else None
-    if higher is None:
-        return set()
-    if title == comparison.metrics[0]:
-        return {index for index, row in enumerate(comparison.rows) if row.tied}
-    means = {index: row.metrics[title].mean for index, row in enumerate(comparison.rows)}
-    known = {index: mean for index, mean in means.items() if mean is not None}
-    return {index for index, mean in known.items() if mean == (max if higher else min)(known.values())}
-
-
 def escaped(text: str) -> str:
-    r"""Text that LaTeX prints as it is.
+    r"""Return text that LaTeX prints as it is.
 
     >>> print(escaped("bias_init ≤ 5 %"))
     bias\_init $\le$ 5 \%

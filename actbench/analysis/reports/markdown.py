@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from actbench.analysis.reports import _pairs, _text
-from actbench.analysis.reports._layout import Column, caption, columns
-from actbench.analysis.table.extras import Pairs
+from actbench.analysis.reports import _sentences
+from actbench.analysis.reports._cells import Column
+from actbench.analysis.reports._columns import columns, pair_columns
 from actbench.analysis.table.result import Comparisons
 
 
@@ -17,21 +17,12 @@ class MarkdownReport:
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
         """Write a heading, a table and a caption a comparison, then the warnings as a list."""
         for comparison in comparisons.comparisons:
-            lines = [
-                f"### {_escaped(comparison.title)}",
-                "",
-                *_table(columns(comparison)),
-                "",
-                f"{_escaped('; '.join(caption(comparison)))}.",
-                "",
-            ]
-            for sentences in (
-                _text.verdicts(comparison.verdicts, comparisons.most_verdicts),
-                [_text.expectation(one) for one in comparison.expectations],
-            ):
+            lines = _section(f"### {comparison.title}", columns(comparison), _sentences.caption(comparison))
+            for sentences in _sentences.lists(comparison, comparisons):
                 lines += [*(f"- {_escaped(sentence)}" for sentence in sentences), *([""] if sentences else [])]
-            if comparison.pairs is not None:
-                lines += _all_pairs(comparison.pairs)
+            if (pairs := comparison.pairs) is not None:
+                title = f"#### {_sentences.pairs_title(pairs)}"
+                lines += _section(title, pair_columns(pairs), _sentences.pairs_caption(pairs))
             if comparison.methods:
                 lines += [f"**Methods.** {_escaped(comparison.methods)}", ""]
             target.write("\n".join(lines) + "\n")
@@ -39,22 +30,16 @@ class MarkdownReport:
             target.write(f"- **Warning:** {_escaped(warning)}\n")
 
 
-def _table(found: Sequence[Column]) -> list[str]:
+def _section(title: str, found: Sequence[Column], caption: Sequence[str]) -> list[str]:
+    rows = zip(*(column.cells for column in found), strict=True)
     return [
-        _line(column.title for column in found),
-        _line("---:" if column.numeric else ":---" for column in found),
-        *(_line(cells) for cells in zip(*(column.cells for column in found), strict=True)),
-    ]
-
-
-def _all_pairs(pairs: Pairs) -> list[str]:
-    statements = "; ".join((*_pairs.remainder(pairs), _pairs.caption(pairs)))
-    return [
-        f"#### {_escaped(_pairs.title(pairs))}",
+        _escaped(title),
         "",
-        *_table(_pairs.columns(pairs)),
+        _line(column.heading() for column in found),
+        _line("---:" if column.is_flush_right else ":---" for column in found),
+        *(_line(cell.text() for cell in row) for row in rows),
         "",
-        f"{_escaped(statements)}.",
+        _escaped(_sentences.one_sentence(caption)),
         "",
     ]
 
@@ -64,7 +49,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is: an activation may be called ``x * sigmoid(x)``."""
+    """Return text that Markdown shows as it is: an activation may be called ``x * sigmoid(x)``."""
     for letter in ("\\", "|", "*", "_", "<", "`"):
         text = text.replace(letter, f"\\{letter}")
     return text

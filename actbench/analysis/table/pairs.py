@@ -9,9 +9,8 @@ from math import inf
 from actbench.analysis.statistics import benjamini_hochberg, mean_interval
 from actbench.analysis.table.against import is_new
 from actbench.analysis.table.contrasts import Values, paired
-from actbench.analysis.table.extras import Pairs, RowPair
 from actbench.analysis.table.grouping import Group, Table
-from actbench.analysis.table.result import Comparison
+from actbench.analysis.table.result import Comparison, Pairs, RowPair
 from actbench.errors import UsageError
 from actbench.schema.metrics import METRICS
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite
 
-from actbench.analysis.table.extras import REACH_METRIC, Reach
 from actbench.analysis.table.grouping import Group, Table
-from actbench.analysis.table.result import Comparison
+from actbench.analysis.table.result import REACH_METRIC, Comparison, Reach
 from actbench.errors import UsageError
 from actbench.schema.record import RunRecord
 

@@ -7,18 +7,32 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from actbench.analysis.statistics import Difference, Interval
-from actbench.analysis.table.extras import Pairs, Reach, difference_numbers
 from actbench.analysis.table.factors import Value
 from actbench.schema.metrics import METRICS
 
 SCHEMA = 1
 """Version of ``compare --format json``."""
 
-
 DEAD = "health.dead_fraction"
 
-MOST_VERDICTS = 5
+REACH_METRIC = "val.accuracy"
+"""How fast a run learns is judged on validation examples, the only ones that are looked at after every epoch."""
+
+MAX_VERDICTS = 5
 """More sentences than these are not read."""
+
+
+def difference_numbers(found: Difference, p_adjusted: float | None) -> dict[str, Any]:
+    """What the JSON says of any paired difference."""
+    return {
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "p_adjusted": p_adjusted,
+        "n_pairs": found.n_pairs,
+        "wins": found.wins,
+    }
 
 
 @dataclass(frozen=True)
@@ -125,6 +139,80 @@ class Tuned:
 
     factors: tuple[str, ...]
     by: str
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How fast one row learns.
+
+    Args:
+        level: Validation accuracy to be reached, a fraction.
+        epochs: Mean number of epochs over the seeds that reached it; None when none did.
+        reached: Number of those seeds.
+        n: Seeds that could have reached it: all that have a curve.
+    """
+
+    level: float
+    epochs: float | None
+    reached: int
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON."""
+        return {
+            "metric": REACH_METRIC,
+            "level": self.level,
+            "epochs": self.epochs,
+            "reached": self.reached,
+            "n": self.n,
+        }
+
+
+@dataclass(frozen=True)
+class RowPair:
+    """One pair of rows.
+
+    Args:
+        left: Factors of the row with the better mean.
+        right: Factors of the other one.
+        difference: left − right, paired by seed.
+        p_adjusted: Benjamini and Hochberg's, over all pairs of the table, those of hidden rows included; None where
+            there is no p.
+    """
+
+    left: Mapping[str, Value]
+    right: Mapping[str, Value]
+    difference: Difference
+    p_adjusted: float | None
+
+    def numbers(self) -> dict[str, Any]:
+        """All but the factors, as in the JSON."""
+        return difference_numbers(self.difference, self.p_adjusted)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Every pair of rows in one metric: to explore, not to conclude.
+
+    Args:
+        metric: The leading metric.
+        pairs: Those of which both rows are shown, smallest p first.
+        family: Number of pairs that are adjusted together, those of hidden rows included.
+    """
+
+    metric: str
+    pairs: tuple[RowPair, ...]
+    family: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON."""
+        return {
+            "exploratory": True,
+            "metric": self.metric,
+            "adjustment": "Benjamini-Hochberg",
+            "family": self.family,
+            "pairs": [{"left": dict(one.left), "right": dict(one.right), **one.numbers()} for one in self.pairs],
+        }
 
 
 @dataclass(frozen=True)
@@ -264,13 +352,13 @@ class Comparisons:
         comparisons: One a study, dataset and model.
         warnings: What a reader should know before believing the tables.
         gates: What ``--fail-if`` asked, judged; an exit code and stderr tell of it, the reports do not.
-        most_verdicts: How many verdicts a table that people read has below it; None for all.
+        max_verdicts: How many verdicts a table that people read has below it; None for all.
     """
 
     comparisons: tuple[Comparison, ...]
     warnings: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
-    most_verdicts: int | None = MOST_VERDICTS
+    max_verdicts: int | None = MAX_VERDICTS
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``compare --format json``: plain numbers, None for what can't be known, never NaN."""

@@ -1,0 +1,139 @@
+"""One cell of a table that people read, and how each number of a comparison becomes one.
+
+Formats differ in where they break a cell into lines, at which point they align it and whether they colour it or print
+it bold. So a cell keeps its parts, and no format takes a finished text apart again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from actbench.analysis.judgements.formatting import NOTHING, number, signed, with_unit
+from actbench.analysis.statistics import Interval
+from actbench.analysis.table.result import Contrast, Reach, Row, is_bounded
+from actbench.schema.metrics import METRICS
+
+Tone = Literal["good", "bad", ""]
+"""How a terminal may colour a cell."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell, in the parts that formats lay out differently.
+
+    In full: ``93.12 % [92.80, 93.44] *`` is value ``93.12``, unit ``%``, below ``("[92.80, 93.44]",)`` and mark ``*``.
+
+    Args:
+        value: A number, a word such as ``baseline``, or nothing.
+        unit: Stands behind the value in the same line.
+        below: An interval, a range or a count, each behind the value or in a line of its own below it.
+        mark: ``*`` for a significant difference; ends the last line.
+        is_number: Whether the value is a number, to be aligned at its decimal point.
+        tone: How a terminal may colour the cell.
+        is_best: Whether a paper prints the value bold.
+    """
+
+    value: str
+    unit: str = ""
+    below: tuple[str, ...] = ()
+    mark: str = ""
+    is_number: bool = False
+    tone: Tone = ""
+    is_best: bool = False
+
+    def text(self, separator: str = " ") -> str:
+        r"""Return the whole cell, in one line or with ``"\n"`` between the value and each part below it."""
+        text = separator.join((f"{self.value} {self.unit}" if self.unit else self.value, *self.below))
+        return f"{text} {self.mark}" if self.mark else text
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Args:
+        title: What the cells are.
+        cells: One a row.
+        note: Stands in brackets behind the title or below it, such as the unit.
+        is_flush_right: Whether the cells are flush right, as numbers are.
+    """
+
+    title: str
+    cells: tuple[Cell, ...]
+    note: str = ""
+    is_flush_right: bool = True
+
+    def heading(self, separator: str = " ") -> str:
+        """Return title and note, with the separator between them."""
+        return f"{self.title}{separator}({self.note})" if self.note else self.title
+
+
+def quantity_cell(metric: str, value: float | None) -> Cell:
+    """Return a value with its unit: ``93.12 %``."""
+    if value is None:
+        return Cell(NOTHING)
+    digits, unit = with_unit(metric, value)
+    return Cell(digits, unit, is_number=True)
+
+
+def mean_cell(metric: str, interval: Interval, *, is_best: bool = False) -> Cell:
+    """Return a mean with its interval; a bounded share has its range instead.
+
+    >>> mean_cell("test.accuracy", Interval(0.9, 0.88, 0.92, 0.01, 0.89, 0.91, 5)).text()
+    '90.00 % [88.00, 92.00]'
+    >>> mean_cell("health.dead_fraction", Interval(0.02, None, None, 0.01, 0.01, 0.03, 5)).text()
+    '2.00 % (1.00–3.00)'
+    """
+    cell = replace(quantity_cell(metric, interval.mean), is_best=is_best)
+    low, high = (interval.min, interval.max) if is_bounded(metric) else (interval.low, interval.high)
+    if low is None or high is None or low == high:
+        return cell
+    ends = number(metric, low), number(metric, high)
+    return replace(cell, below=(f"({ends[0]}–{ends[1]})" if is_bounded(metric) else f"[{ends[0]}, {ends[1]}]",))
+
+
+def difference_cell(metric: str, contrast: Contrast) -> Cell:
+    """Return a difference to the baseline: ``+0.42 [+0.12, +0.72] *``, the star for an adjusted p below alpha.
+
+    Its tone is good or bad only where it is significant and the metric has a better direction.
+    """
+    found, higher = contrast.difference, METRICS[metric].higher_is_better
+    if found.difference is None:
+        return Cell(NOTHING)
+    tone: Tone = ""
+    if contrast.significant and higher is not None:
+        tone = "good" if (found.difference > 0) == higher else "bad"
+    if found.note == "identical":
+        return Cell("identical", tone=tone)
+    below: tuple[str, ...] = ()
+    if found.low is not None and found.high is not None and found.low != found.high:
+        below = (f"[{signed(metric, found.low)}, {signed(metric, found.high)}]",)
+    mark = "*" if contrast.significant else ""
+    return Cell(signed(metric, found.difference), below=below, mark=mark, is_number=True, tone=tone)
+
+
+def wins_cell(contrast: Contrast) -> Cell:
+    """Return in how many pairs the row is the better one: ``9 of 10``."""
+    return Cell(str(contrast.difference.wins), f"of {contrast.difference.n_pairs}", is_number=True)
+
+
+def outcomes_cell(row: Row) -> Cell:
+    """Return how many runs went wrong, and the Wilson interval of that share: ``2 of 10 diverged [6–51 %]``.
+
+    Empty when every run is ``ok``.
+    """
+    if row.failure_rate is None:
+        return Cell("")
+    (outcome, count), *others = [(outcome, n) for outcome, n in row.outcomes.items() if n and outcome != "ok"]
+    words = ", ".join((outcome, *(f"{n} {other}" for other, n in others)))
+    low, high = row.failure_rate
+    return Cell(f"{count} of {row.runs}", below=(words, f"[{100 * low:.0f}–{100 * high:.0f} %]"), tone="bad")
+
+
+def reach_cell(found: Reach) -> Cell:
+    """Return a row's speed of convergence: ``3.4 (4 of 5)``; a dash when no seed got there."""
+    count = (f"({found.reached} of {found.n})",)
+    if found.epochs is None:
+        return Cell(NOTHING, below=count)
+    return Cell(f"{found.epochs:.1f}", below=count, is_number=True)

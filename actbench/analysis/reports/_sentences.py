@@ -1,0 +1,101 @@
+"""The sentences around a table: captions that explain its figures, verdicts, judged hypotheses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actbench.analysis.judgements.evidence import interval_in_words
+from actbench.analysis.reports._columns import MAX_PAIRS_SHOWN, common_parameters, has_ties
+from actbench.analysis.table.factors import show_all
+from actbench.analysis.table.result import REACH_METRIC, Comparison, Comparisons, Expectation, Pairs, is_bounded
+from actbench.config import hypotheses
+
+VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
+
+
+def caption(comparison: Comparison, *, tie_mark: str = "=") -> list[str]:
+    """Return what the table's figures mean, one statement each.
+
+    Args:
+        comparison: The table.
+        tie_mark: How the format marks the rows that can't be told from the best.
+    """
+    any_interval = any(row.metrics[metric].low is not None for row in comparison.rows for metric in comparison.metrics)
+    interval = f" [{100 * (1 - comparison.alpha):g} % Student-t interval]" if any_interval else ""
+    lines = [f"mean{interval} over n seeds, best first"]
+    if has_ties(comparison.rows):
+        is_hidden = comparison.best is not None and comparison.rows[0].factors != comparison.best
+        hidden = f" ({show_all(comparison.best or {})}, not shown)" if is_hidden else ""
+        lines.append(f"{tie_mark} not distinguishable from the best{hidden}")
+    if any(row.vs_baseline for row in comparison.rows) and comparison.baseline is not None:
+        matched = [key for key in comparison.factors if key not in comparison.baseline]
+        equal = f" with equal {', '.join(matched)}" if matched else ""
+        lines += [
+            f"Δ = row − baseline ({show_all(comparison.baseline)}{equal}), paired by seed",
+            f"* p < {comparison.alpha:g}, {_adjustment(comparison)}",
+        ]
+    if any(is_bounded(metric) for metric in comparison.metrics):
+        lines.append("health shares: mean (range), p by sign-flip")
+    reach = next((row.reach for row in comparison.rows if row.reach is not None), None)
+    if reach is not None:
+        level = f"{100 * reach.level:g} %"
+        lines.append(
+            f"epochs (to {level}): epochs to {REACH_METRIC} ≥ {level}, mean over the seeds that "
+            "reached it (k of n reached; the others are in no mean)"
+        )
+    if comparison.tuned:
+        lines.append(f"picked: the value with the row's best mean {comparison.tuned.by}")
+    lines.append(f"dead: mean share (range) of hidden units with {comparison.dead}")
+    if any(row.failure_rate for row in comparison.rows):
+        lines.append("outcomes: Wilson interval of the share that went wrong")
+    if comparison.averaged:
+        lines.append(f"averaged over {', '.join(comparison.averaged)}")
+    parameters = common_parameters(comparison)
+    return [*lines, f"{parameters} parameters each"] if parameters else lines
+
+
+def lists(comparison: Comparison, comparisons: Comparisons) -> tuple[list[str], list[str]]:
+    """Return what stands below the table, one sentence an item: the verdicts, and the judged hypotheses."""
+    verdicts, most = list(comparison.verdicts), comparisons.max_verdicts
+    if most is not None and len(verdicts) > most:
+        verdicts = [*verdicts[:most], f"… and {len(verdicts) - most} more (--verdicts all)"]
+    return verdicts, [expectation(one) for one in comparison.expectations]
+
+
+def expectation(found: Expectation) -> str:
+    """Return a hypothesis with what decides: ``✓ supported: … ([0.96, 0.97], 5 seeds)``."""
+    claim = hypotheses.expectation(found.text)
+    is_difference = isinstance(claim, hypotheses.Ordering)
+    parts = [interval_in_words(claim.metric, found.interval, of_difference=is_difference)] if found.interval else []
+    parts += [f"{found.n} seeds"] if found.n else []
+    parts += [found.note] if found.note else []
+    return f"{VERDICT_MARKS[found.verdict]} {found.verdict}: {found.text} ({', '.join(parts)})"
+
+
+def pairs_title(pairs: Pairs) -> str:
+    """Return the title of a table of pairs."""
+    return f"All pairs in {pairs.metric} (exploratory)"
+
+
+def pairs_caption(pairs: Pairs) -> list[str]:
+    """Return how many pairs the table leaves out, if any, and what its figures mean and do not mean."""
+    left_out = len(pairs.pairs) - MAX_PAIRS_SHOWN
+    more = [f"… and {left_out:,} more (--format csv or json for all)"] if left_out > 0 else []
+    return [
+        *more,
+        "exploratory, to be confirmed with new seeds: Δ = row − against, paired by seed; adjusted p: Benjamini–Hochberg"
+        f" over all pairs of the table ({pairs.family:,}), which bounds the share of false findings, not their chance",
+    ]
+
+
+def one_sentence(statements: Sequence[str]) -> str:
+    """Return statements of a caption as one sentence."""
+    return f"{'; '.join(statements)}."
+
+
+def _adjustment(comparison: Comparison) -> str:
+    """Return how p is adjusted and over how many differences, those of hidden rows included."""
+    families = dict.fromkeys(comparison.families.values())
+    names = " or ".join(dict.fromkeys(f"{family.method}-adjusted" for family in families))
+    sizes = " or ".join(dict.fromkeys(str(family.size) for family in families))
+    return f"{names} over all differences of a column ({sizes})"
