@@ -1,4 +1,4 @@
-"""Images on the device as uint8, and batches of them as normalised floats: shuffled, gathered, augmented, scaled.
+"""Keep images on the device as uint8, and give batches of them as normalised floats: shuffled, augmented, scaled.
 
 Normalising each batch costs little more than gathering floats would, and a byte a pixel instead of four keeps full
 MNIST at 47 MB a worker.
@@ -6,7 +6,7 @@ MNIST at 47 MB a worker.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from actbench.nn.rng import stream
+from actbench.nn.rng import get_states, set_states, stream
 from actbench.schema.spec import Augment
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Examples:
-    """One part of a dataset.
+    """Hold one part of a dataset.
 
     Args:
         pixels: uint8 (N, C, H, W).
@@ -40,17 +40,17 @@ class Examples:
     labels: Tensor
 
     def __len__(self) -> int:
-        """Number of examples."""
+        """Return the number of examples."""
         return len(self.labels)
 
     def first(self, count: int) -> Examples:
-        """The first so many, or all there are."""
+        """Return the first ``count`` examples, or all of them where there are fewer."""
         return Examples(self.pixels[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
 class Images:
-    """A dataset on a device.
+    """Hold a dataset on a device.
 
     Args:
         train: What is trained on; the probe is its first examples (they lie in a fixed random order).
@@ -72,16 +72,16 @@ class Images:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of one image."""
+        """Return (C, H, W) of one image."""
         channels, height, width = self.train.pixels.shape[1:]
         return channels, height, width
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Uint8 (…, C, H, W) -> (x / 255 - μ) / σ, same shape."""
+        """Return (x / 255 - μ) / σ for uint8 pixels x (…, C, H, W), as floats of the same shape."""
         return pixels.to(self.scale.dtype).mul_(self.scale).add_(self.shift)
 
     def in_order(self, examples: Examples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches for evaluation: x (1, B, C, H, W) and labels (B,), without shuffling."""
+        """Yield batches for evaluation: x (1, B, C, H, W) and labels (B,), in the data's own order."""
         for start in range(0, len(examples), size):
             stop = start + size
             yield self.normalise(examples.pixels[start:stop]).unsqueeze(0), examples.labels[start:stop]
@@ -116,40 +116,66 @@ class Shuffled:
     """
 
     def __init__(self, images: Images, seeds: Sequence[int], size: int, augment: Augment | None) -> None:
-        """Open the streams of the distinct seeds."""
         distinct = list(dict.fromkeys(seeds))
         self._images, self._size, self._augment = images, size, augment
         self._device = images.train.labels.device
         self._seed_of_run = torch.tensor([distinct.index(seed) for seed in seeds], device=self._device)
-        self._order = [stream(seed, "data.order") for seed in distinct]
-        self._changes = [stream(seed, "data.augment") for seed in distinct]
+        self._order_streams = [stream(seed, "data.order") for seed in distinct]
+        self._augment_streams = [stream(seed, "data.augment") for seed in distinct]
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Return the number of batches in an epoch."""
         return -(-len(self._images.train) // self._size)
 
-    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """X (R, B, C, H, W) and labels (R, B); expanded views of one batch when all runs share a seed."""
+    def epoch(self, *, skip: int = 0) -> Iterator[Batch]:
+        """Draw the epoch's order and yield its batches, without the first ``skip`` of them.
+
+        Yields:
+            X (R, B, C, H, W) and labels (R, B): expanded views of one batch where all runs share a seed.
+        """
         train = self._images.train
-        orders = [torch.randperm(len(train), generator=generator).to(self._device) for generator in self._order]
-        for start in range(0, len(train), self._size):
+        orders = [torch.randperm(len(train), generator=generator).to(self._device) for generator in self._order_streams]
+        for start in range(skip * self._size, len(train), self._size):
             chosen = [order[start : start + self._size] for order in orders]
-            pixels = [self._augmented(train.pixels.index_select(0, index), which) for which, index in enumerate(chosen)]
+            pixels = [train.pixels.index_select(0, index) for index in chosen]
+            if self._augment is not None:
+                pixels = [
+                    crop_and_flip(images, self._augment, generator)
+                    for images, generator in zip(pixels, self._augment_streams, strict=True)
+                ]
             yield (
-                self._of_runs([self._images.normalise(p) for p in pixels]),
+                self._of_runs([self._images.normalise(images) for images in pixels]),
                 self._of_runs([train.labels.index_select(0, index) for index in chosen]),
             )
 
+    def state(self) -> dict[str, list[Tensor]]:
+        """Return the states of the random streams as they stand: of the ``order``, and of the ``augment``-ation."""
+        return {"order": get_states(self._order_streams), "augment": get_states(self._augment_streams)}
+
+    def restore(self, state: Mapping[str, Sequence[Tensor]]) -> None:
+        """Put the random streams back to where they stood when ``state`` returned this."""
+        set_states(self._order_streams, state["order"])
+        set_states(self._augment_streams, state["augment"])
+
     def _of_runs(self, by_seed: Sequence[Tensor]) -> Tensor:
-        """One tensor a distinct seed -> (R, …)."""
+        """Give each run its seed's tensor: one tensor a distinct seed -> (R, …)."""
         if len(by_seed) == 1:
             return by_seed[0].expand(len(self._seed_of_run), *by_seed[0].shape)
         return torch.stack(list(by_seed))[self._seed_of_run]
 
-    def _augmented(self, pixels: Tensor, which: int) -> Tensor:
-        if self._augment is None:
-            return pixels
-        return crop_and_flip(pixels, self._augment, self._changes[which])
+
+@dataclass
+class EpochPosition:
+    """Say how far a cohort is in an epoch.
+
+    Args:
+        order: States of the streams that draw the batches' order, as they stood at the epoch's start. An order is
+            drawn whole at that moment, so a cohort that is taken up in the middle draws it again from here.
+        steps: Steps of the epoch that have been taken.
+    """
+
+    order: list[Tensor]
+    steps: int = 0
 
 
 def crop_and_flip(pixels: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:

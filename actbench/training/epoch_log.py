@@ -76,8 +76,8 @@ class EpochLog:
         self._state.seconds += time.perf_counter() - began
         return self._close(self.closed, *means)
 
-    def told(self) -> Iterator[list[Row | None]]:
-        """What ``untrained`` and ``epoch`` have returned so far, once more."""
+    def rows_so_far(self) -> Iterator[list[Row | None]]:
+        """Yield all that ``untrained`` and ``epoch`` have returned so far, once more."""
         for epoch in range(self.closed):
             yield [rows[epoch] if epoch < len(rows) else None for rows in self._rows]
 

@@ -1,4 +1,4 @@
-"""The only training loop: a cohort of runs in, their epochs and records out. A single run is a cohort of one."""
+"""Train a cohort of runs: the only training loop. A single run is a cohort of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from actbench.schema.runtime import Cadence, Cohort, Runtime
 from actbench.system import cancellation
 from actbench.system.cancellation import Stopped
 from actbench.training import numerics
-from actbench.training.checkpoint import EpochPosition, pack, restore
+from actbench.training.checkpoint import pack, restore
 from actbench.training.epoch_log import EpochLog
 from actbench.training.evaluation import Tally
 from actbench.training.state import TrainState
@@ -25,18 +25,20 @@ from actbench.training.steps.choice import Steps, steps_of
 
 
 def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    """Train the cohort's runs together; an error or a lack of memory halves the cohort and tries again.
+    """Train the cohort's runs together; after an error, or when memory is short, halve the cohort and try again.
 
     Halving keeps one faulty run (a user's activation that raises, say) from taking its neighbours along, and changes
-    no result. A cohort that comes with a state goes on from there, and starts from the beginning if it can't. One that
-    is asked to stop (``stopping.ask``) ends with what is needed to go on: ``Saved``, unless nothing was trained yet.
+    no result. A cohort that comes with a checkpoint goes on from there, or from the beginning if the checkpoint can't
+    be used. A cohort that is asked to stop (``cancellation.ask``) ends with ``Saved``, all that is needed to go on;
+    or with nothing, if nothing was trained yet.
     """
     try:
         with numerics.deterministic_numerics(cpu_library.choose(runtime.products).products):
-            yield from _train_or_begin_anew(cohort, runtime)
+            yield from _resume_or_begin(cohort, runtime)
         return
     except (Exception, SystemExit) as error:  # a user's code may call sys.exit, which must not end the study
         failure = _failure(cohort, error)
+    # Outside of the handler: the traceback held the failed attempt's tensors, and the halves need their memory.
     if len(cohort.specs) == 1:
         yield failure
         return
@@ -48,9 +50,10 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
 
 
 def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    """Before any training: is the data at hand, does the model fit it, are all parts of the user's own in order?
+    """Check before any training that the data is at hand, the model fits it, and a user's own parts are in order.
 
-    Yields only what the user must mend; anything else will be the failure of the runs that it concerns.
+    Yields:
+        ``Failed`` for a mistake that the user must mend; any other error will be the failure of the runs it concerns.
     """
     try:
         TrainState.open(cohort, runtime)
@@ -61,108 +64,107 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
 
 
 def train_epoch(state: TrainState, steps: Steps) -> Tally:
-    """One pass over the training examples, and the losses seen on the way; nothing here waits for the device."""
-    for _ in _steps(state, steps, EpochPosition.at_the_start(state)):
+    """Pass once over the training examples and return the losses seen on the way, without waiting for the device."""
+    for _ in _steps_of_epoch(state, steps):
         pass
+    state.begin_epoch()
     return state.tally
 
 
-def _train_or_begin_anew(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    bare, refused = Cohort(cohort.specs), ""  # what comes back from a worker is without the state
+def _resume_or_begin(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    bare, unusable = Cohort(cohort.specs), ""  # events return from a worker without the checkpoint's bytes
     if cohort.state is not None:
         try:
-            yield from _train(bare, runtime, saved=cohort.state)
+            yield from _train(bare, runtime, checkpoint=cohort.state)
             return
         except Unusable as error:
-            refused = str(error)
-    yield from _train(bare, runtime, refused=refused)
+            unusable = str(error)
+    yield from _train(bare, runtime, unusable=unusable)
 
 
-def _train(cohort: Cohort, runtime: Runtime, *, saved: bytes | None = None, refused: str = "") -> Iterator[Event]:
-    """From the beginning, or from a state: then the epochs before it are told once more.
+def _train(cohort: Cohort, runtime: Runtime, *, checkpoint: bytes | None = None, unusable: str = "") -> Iterator[Event]:
+    """Train from the beginning, or from a checkpoint; then the rows of the epochs before it are yielded once more.
+
+    Args:
+        cohort: The runs.
+        runtime: Where and how.
+        checkpoint: Bytes of ``pack``; None for the beginning.
+        unusable: Why an earlier attempt could not use the cohort's checkpoint.
 
     Raises:
-        Unusable: When there is a state that can't be used, before anything is trained.
+        Unusable: When the checkpoint can't be used, before anything is trained.
     """
-    yield Started(cohort, refused)
+    yield Started(cohort, unusable)
     state = TrainState.open(cohort, runtime)
     steps = steps_of(state, capture=runtime.capture)
     cancellation.between_steps(may_stop=False)
-    epoch_log = EpochLog(state)
-    position = EpochPosition.at_the_start(state)
-    if saved is not None:
-        position = restore(saved, state, epoch_log)
-        for rows in epoch_log.told():
+    epoch_log, timer = EpochLog(state), _CheckpointTimer(runtime.checkpoint_every)
+    if checkpoint is not None:
+        restore(checkpoint, state, epoch_log)
+        for rows in epoch_log.rows_so_far():
             yield EpochDone(cohort, rows)
+    epochs = cohort.shared.training.epochs
     try:
-        yield from _epochs(state, steps, epoch_log, position, runtime.checkpoint_every)
+        if not epoch_log.closed:
+            yield EpochDone(cohort, epoch_log.untrained())  # epoch 0: the network as it was initialised
+        while epoch_log.closed <= epochs and not epoch_log.all_diverged:
+            for _ in _steps_of_epoch(state, steps):
+                if timer.is_due_by_time():
+                    yield Saved(cohort, pack(state, epoch_log))
+            yield EpochDone(cohort, epoch_log.epoch(state.tally))
+            state.begin_epoch()
+            if timer.is_due_after(epoch_log.closed - 1) and epoch_log.closed <= epochs:
+                yield Saved(cohort, pack(state, epoch_log))
         records = epoch_log.records()
-    except Stopped:
+    except Stopped:  # raised between two steps or two evaluation batches: the state is whole, and can be saved
         if epoch_log.closed:
-            yield Saved(cohort, pack(state, epoch_log, position))
+            yield Saved(cohort, pack(state, epoch_log))
         return
     for record in records:
         yield Finished(record)
 
 
-def _epochs(
-    state: TrainState, steps: Steps, epoch_log: EpochLog, position: EpochPosition, every: Cadence
-) -> Iterator[Event]:
-    """Train what is left; ``position`` is kept up to date.
+def _steps_of_epoch(state: TrainState, steps: Steps) -> Iterator[None]:
+    """Take the steps left of an epoch and yield after each chunk of them; the tally ends with the whole epoch's losses.
 
     Raises:
-        Stopped: Between two steps, when that was asked for.
+        Stopped: Between two chunks, when the training was asked to stop.
     """
-    cohort, due, epochs = state.cohort, _Due(every), state.cohort.shared.training.epochs
-    if not epoch_log.closed:
-        yield EpochDone(cohort, epoch_log.untrained())
-    while epoch_log.closed <= epochs and not epoch_log.all_diverged:
-        for _ in _steps(state, steps, position):
-            if due.by_the_clock():
-                yield Saved(cohort, pack(state, epoch_log, position))
-        yield EpochDone(cohort, epoch_log.epoch(state.tally))
-        position.begin_again(state)
-        if due.by_the_epochs(epoch_log.closed - 1) and epoch_log.closed <= epochs:
-            yield Saved(cohort, pack(state, epoch_log, position))
-
-
-def _steps(state: TrainState, steps: Steps, position: EpochPosition) -> Iterator[None]:
-    """Take the steps left of an epoch, with a stop after some; at the end the tally holds the whole epoch's losses."""
-    tally, act = state.tally, state.act
+    tally, position = state.tally, state.position
     if not position.steps:
         tally.reset()
-    act.training = True
+    state.act.training = True
     with numerics.tf32(allowed=state.cohort.shared.training.precision == "tf32"):
-        batches = position.batches(state)
+        batches = state.batches.epoch(skip=position.steps)
         began = time.perf_counter()
-        while together := list(islice(batches, steps.together)):
-            steps(state, together)
+        # Most ways to take steps want one batch at a time; a replay takes several steps of a run before the next run's.
+        while chunk := list(islice(batches, steps.together)):
+            steps(state, chunk)
             state.seconds += time.perf_counter() - began
-            tally.examples += sum(labels.shape[1] for _, labels in together)
-            position.steps += len(together)
+            tally.examples += sum(labels.shape[1] for _, labels in chunk)
+            position.steps += len(chunk)
             cancellation.between_steps()
-            yield
+            yield  # the caller may save here, which is not counted as training time
             began = time.perf_counter()
-    act.training = False
+    state.act.training = False
 
 
-class _Due:
-    """Tells when it is time to save."""
+class _CheckpointTimer:
+    """Decide when a cohort in training is saved."""
 
-    def __init__(self, every: Cadence) -> None:
-        """The clock starts now."""
-        self._every, self._last = every, time.monotonic()
+    def __init__(self, cadence: Cadence) -> None:
+        self._cadence, self._last = cadence, time.monotonic()
 
-    def by_the_clock(self) -> bool:
-        """Whether enough seconds have passed since the last time that it was."""
-        if self._every.seconds is None or time.monotonic() - self._last < self._every.seconds:
+    def is_due_by_time(self) -> bool:
+        """Return whether the cadence's seconds have passed since the start or since this last returned True."""
+        if self._cadence.seconds is None or time.monotonic() - self._last < self._cadence.seconds:
             return False
         self._last = time.monotonic()
         return True
 
-    def by_the_epochs(self, trained: int) -> bool:
-        """Whether it is after so many epochs."""
-        return self._every.epochs is not None and trained % self._every.epochs == 0
+    def is_due_after(self, epochs: int) -> bool:
+        """Return whether the cadence wants a checkpoint after so many trained epochs."""
+        return self._cadence.epochs is not None and epochs % self._cadence.epochs == 0
 
 
 def _failure(cohort: Cohort, error: Exception | SystemExit) -> Failed:

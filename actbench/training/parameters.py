@@ -14,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from actbench.nn import cpu_linear
 from actbench.nn.layers import VECTOR_STEP, is_buffer
+from actbench.schema.checkpoint_header import Unusable
 
 WEIGHTS, OTHERS = "weights", "others"
 """The blocks: weights are the tensors of two or more dimensions beside the run's."""
@@ -88,6 +90,24 @@ class Stack:
             tensors[name].requires_grad_()
         return Stack(tensors, gradients, {}, {})
 
+    def state(self) -> dict[str, Any]:
+        """Return the tensors and their layout, for a checkpoint."""
+        # Clones, because torch.save writes the whole memory behind a view: each tensor would bring its block along.
+        tensors = {name: tensor.detach().clone() for name, tensor in self.tensors.items()}
+        return {"layout": self._layout(), "tensors": tensors}
+
+    @torch.no_grad()
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Copy tensors that ``state`` returned into this stack's memory.
+
+        Raises:
+            Unusable: When they were laid out differently.
+        """
+        if saved["layout"] != self._layout():
+            raise Unusable("its tensors are laid out differently in memory")
+        for name, tensor in self.tensors.items():
+            tensor.copy_(saved["tensors"][name])
+
     def parameter_count(self, run: int) -> int:
         """Numbers that this run trains."""
         owned = (tensor for name, tensor in self.trained.items() if self._owns(name, run))
@@ -97,6 +117,14 @@ class Stack:
         """(R,) bool: whether every number of the run is finite."""
         flags = [tensor.isfinite().reshape(len(tensor), -1).all(1) for tensor in self.tensors.values()]
         return torch.stack(flags).all(0)
+
+    def _layout(self) -> list[list[Any]]:
+        """Say where each tensor lies in the blocks.
+
+        An optimizer's momentum has the shape of the blocks and would belong to other tensors if these lay elsewhere.
+        """
+        tensors = sorted(self.tensors.items())
+        return [[name, [*t.shape], [*t.stride()], t.storage_offset(), str(t.dtype)] for name, t in tensors]
 
     def _owns(self, name: str, run: int) -> bool:
         return name not in self.owners or bool(self.owners[name][run])

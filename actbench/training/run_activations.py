@@ -13,7 +13,7 @@ from torch import Tensor
 
 from actbench.nn import activations
 from actbench.nn.layers import VECTOR_STEP, Hidden, Parts, join, joined, separate
-from actbench.nn.rng import stream
+from actbench.nn.rng import get_states, set_states, stream
 from actbench.schema.components import Component
 from actbench.schema.spec import RunSpec, canonical_json
 
@@ -116,6 +116,15 @@ class Activations:
         parts = separate(z, [group.stop - group.start for group in groups])
         applied = [self._apply_group(group, layer, part, noise) for group, part in zip(groups, parts, strict=True)]
         return join(applied)
+
+    def state(self) -> dict[str, list[Tensor]]:
+        """Return the states of the random streams: of ``dropout``, and of random activations (``activation``)."""
+        return {"dropout": get_states(self._dropout), "activation": get_states(self._noise)}
+
+    def restore(self, state: Mapping[str, Sequence[Tensor]]) -> None:
+        """Put the random streams back to where they stood when ``state`` returned this."""
+        set_states(self._dropout, state["dropout"])
+        set_states(self._noise, state["activation"])
 
     def learned(self, layer: str, run: int) -> dict[str, Tensor]:
         """One run's learned activation parameters in this layer, by option name."""

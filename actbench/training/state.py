@@ -1,4 +1,4 @@
-"""A cohort in training: its data, its networks, its optimizer."""
+"""Hold a cohort in training: its data, its networks, its optimizers, and how far it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,13 +15,14 @@ from actbench import datasets
 from actbench.errors import DeviceError, ModelError
 from actbench.nn.initializers import Initializer
 from actbench.nn.models import Model, build
+from actbench.nn.models._module import UserModule
 from actbench.nn.optimizers import make_capturable, set_rate
 from actbench.nn.schedules import Constant
 from actbench.schema.components import Component, resolve
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec, canonical_json
 from actbench.system import cancellation, devices
-from actbench.training.batches import Images, Shuffled, to_device
+from actbench.training.batches import EpochPosition, Images, Shuffled, to_device
 from actbench.training.evaluation import Tally
 from actbench.training.parameters import WEIGHTS, Stack, stack
 from actbench.training.run_activations import Activations, activation_tensors
@@ -28,10 +30,22 @@ from actbench.training.run_activations import Activations, activation_tensors
 
 @dataclass
 class TrainState:
-    """What training changes (``stack``, ``optimizers``, ``tally``, ``taken``, ``seconds``) and reads (the rest).
+    """Hold all that training steps read, and all that they change.
 
-    On a CPU each run has an optimizer of its own, elsewhere one updates all runs at once. ``taken`` counts steps, which
-    took ``seconds``.
+    Args:
+        cohort: The runs.
+        device: Where they train.
+        images: The dataset on the device.
+        model: The network, for any number of runs.
+        stack: The runs' tensors and gradients; changed by steps.
+        act: Each run's activation; its random streams are changed by steps.
+        batches: The training batches; their random streams are changed by steps.
+        optimizers: One a run on a CPU, elsewhere one for all runs; changed by steps.
+        schedule: The learning rate over the steps.
+        tally: Losses and correct predictions of the epoch so far; changed by steps.
+        position: How far the epoch is; kept by the loop.
+        taken: Steps since the beginning, which the schedule counts.
+        seconds: Seconds that those steps took.
     """
 
     cohort: Cohort
@@ -44,6 +58,7 @@ class TrainState:
     optimizers: Sequence[torch.optim.Optimizer]
     schedule: Constant
     tally: Tally
+    position: EpochPosition
     taken: int = 0
     seconds: float = 0.0
 
@@ -60,12 +75,12 @@ class TrainState:
             torch.cuda.set_device(device)  # streams, graphs and generators are made on the current device
         _check_precision(training.precision, device)
         images = _images(cohort.shared.dataset, training.dtype_name, device, runtime.data_folder)
-        cancellation.between_steps(
-            may_stop=False
-        )  # from here on silence counts; a download may take as long as it likes
+        # Whoever watches for signs of life counts from here: a download may take as long as it likes.
+        cancellation.between_steps(may_stop=False)
         model = build(cohort.shared.model)
         runs = stack([_initial(spec, model, images) for spec in specs], device)
         _check_batches(cohort.shared, model, images)
+        batches = Shuffled(images, [spec.seed for spec in specs], training.batch_size, training.augment)
         state = cls(
             cohort=cohort,
             device=device,
@@ -73,30 +88,74 @@ class TrainState:
             model=model,
             stack=runs,
             act=Activations(specs, runs.tensors),
-            batches=Shuffled(images, [spec.seed for spec in specs], training.batch_size, training.augment),
+            batches=batches,
             optimizers=_optimizers(cohort, runs, device),
             schedule=training.schedule.build(),
             tally=Tally.of(len(specs), device),
+            position=EpochPosition(batches.state()["order"]),
         )
         if state.capturable:
             make_capturable(state.optimizers, device)
         return state
 
+    def begin_epoch(self) -> None:
+        """Move the position to the start of the next epoch."""
+        self.position = EpochPosition(self.batches.state()["order"])
+
+    def state(self) -> dict[str, Any]:
+        """Return all that training changes, as tensors and plain containers, for a checkpoint.
+
+        The keys are part of the checkpoint's format; ``training.checkpoint`` says what renaming one would cost.
+        """
+        saved = {
+            **self.stack.state(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "session": {"steps": self.taken, "seconds": self.seconds, "examples": self.tally.examples},
+            "tally": {"loss": self.tally.loss, "correct": self.tally.correct},
+            "streams": {"augment": self.batches.state()["augment"], **self.act.state()},
+            "place": {"order": self.position.order, "steps": self.position.steps},
+        }
+        if isinstance(self.model, UserModule):
+            saved["module"] = self.model.state()
+        return saved
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Put a state that was just opened to where ``state`` found the one it was called on.
+
+        Raises:
+            Unusable: When the tensors are laid out differently in memory.
+        """
+        self.stack.restore(saved)
+        for optimizer, own in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(own)
+        self.taken, self.seconds = saved["session"]["steps"], saved["session"]["seconds"]
+        self.tally.examples = saved["session"]["examples"]
+        self.tally.loss.copy_(saved["tally"]["loss"])  # in place: a CUDA graph knows where the tally lies
+        self.tally.correct.copy_(saved["tally"]["correct"])
+        order = [stream.cpu() for stream in saved["place"]["order"]]
+        self.position = EpochPosition(order, saved["place"]["steps"])
+        # The order's streams go back to the epoch's start, where the order is drawn again.
+        self.batches.restore({"order": order, "augment": saved["streams"]["augment"]})
+        self.act.restore(saved["streams"])
+        if isinstance(self.model, UserModule):
+            self.model.restore(saved["module"])
+
     def part(self, run: int) -> TrainState:
-        """One of the runs as a cohort of its own, in the same memory; to compute with, not to take steps."""
+        """Return one of the runs as a cohort of its own, in the same memory; to compute with, not to take steps."""
         spec, own = self.cohort.specs[run], self.stack.only(run)
         act = Activations((spec,), own.tensors)
         act.training = self.act.training
         return replace(self, cohort=Cohort((spec,)), stack=own, act=act)
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (R, B, C, H, W) -> logits (R, B, classes)."""
+        """Return logits (R, B, classes) for x (R, B, C, H, W), in the parameters' precision."""
         return self.model.apply(self.stack.tensors, x, self.act)
 
     def forward_in_training(self, x: Tensor) -> Tensor:
-        """The same in the training's precision; bfloat16 casts x and all but normalisation's tensors on the way.
+        """Return logits (R, B, classes) for x (R, B, C, H, W), in the training's precision.
 
-        In a user's own module torch's autocast decides what is cast.
+        bfloat16 casts x and all tensors but normalisation's on the way, whose running sums would lose small changes;
+        in a user's own module torch's autocast decides what is cast.
         """
         if self.cohort.shared.training.precision != "bfloat16":
             return self.forward(x)
@@ -107,14 +166,14 @@ class TrainState:
         return self.model.apply(half, x.to(torch.bfloat16), self.act).float()
 
     def next_rate(self) -> float:
-        """The schedule's learning rate for the next step, which counts as taken from then on."""
+        """Return the schedule's learning rate for the next step, and count that step as taken."""
         epochs = self.cohort.shared.training.epochs
         factor = self.schedule.factor(self.taken, epochs * len(self.batches), len(self.batches))
         self.taken += 1
         return self.learning_rate * factor
 
     def set_rate(self, rate: float) -> None:
-        """Of all the optimizers."""
+        """Set the learning rate of all the optimizers."""
         for optimizer in self.optimizers:
             set_rate(optimizer, rate)
 
@@ -125,7 +184,7 @@ class TrainState:
 
     @property
     def learning_rate(self) -> float:
-        """The optimizer's, before the schedule's factor."""
+        """The optimizer's learning rate, before the schedule's factor."""
         rate: float = self.cohort.shared.training.optimizer.options["lr"]
         return rate
 
@@ -144,14 +203,14 @@ def _images(component: Component, dtype_name: str, device: torch.device, folder:
 
 @lru_cache(maxsize=2)
 def _load(component: str, folder: Path) -> datasets.Data:
-    """A worker meets the same dataset many times and decodes it once."""
+    """Decode a dataset once in a process: a worker meets the same one many times."""
     import json
 
     return datasets.load(resolve("datasets", json.loads(component)), folder)
 
 
 def _initial(spec: RunSpec, model: Model, images: Images) -> Mapping[str, Tensor]:
-    """One run's tensors, its activation's learned parameters included."""
+    """Return one run's tensors, its activation's learned parameters included."""
     dtype = getattr(torch, spec.training.dtype_name)
     tensors = model.init(Initializer(spec, dtype), images.shape, images.classes)
     hidden = model.hidden_layers(images.shape, images.classes)
@@ -159,7 +218,7 @@ def _initial(spec: RunSpec, model: Model, images: Images) -> Mapping[str, Tensor
 
 
 def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[torch.optim.Optimizer]:
-    """One a run on a CPU, so that a run's steps need not wait for its neighbours'; elsewhere one for all."""
+    """Make one optimizer a run on a CPU, so that a run's steps need not wait for others; elsewhere one for all."""
     training = cohort.shared.training
     choice = training.optimizer.build()
     decayed = list(runs.blocks) if training.decay == "all" else [WEIGHTS]
@@ -169,7 +228,7 @@ def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[torch
 
 
 def _check_batches(spec: RunSpec, model: Model, images: Images) -> None:
-    """A batch of one example has no spread for batch norm to divide by; say so before an epoch is spent."""
+    """Refuse a last batch of one example, which has no spread for batch norm to divide by, before an epoch is spent."""
     examples, size = len(images.train), spec.training.batch_size
     last = examples % size or min(size, examples)
     if last == 1 and model.batch_norm:

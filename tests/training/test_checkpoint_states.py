@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import random  # noqa: TID251 - chooses places to stop, no number of a run
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ import stopping_parts
 import torch
 from small_runs import numbers, spec
 
-from actbench.schema.checkpoint_header import opened
+from actbench.schema.checkpoint_header import FORMAT, opened
 from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
 from actbench.schema.runtime import Cadence, Cohort, Runtime
 from actbench.schema.spec import RunSpec
@@ -59,6 +60,16 @@ SAVES = {"mlp": 14, "cnn": 11, "module": 14, "replayed": 13, "diverging": 11}
 go together, up to 8 or to the epoch's end."""
 
 
+NESTED = {
+    "session": {"steps", "seconds", "examples"},
+    "tally": {"loss", "correct"},
+    "streams": {"augment", "dropout", "activation"},
+    "place": {"order", "steps"},
+    "module": {"numbers", "buffers"},
+}
+"""Names inside a checkpoint of format 1."""
+
+
 @pytest.fixture(autouse=True)
 def _unasked() -> Iterator[None]:
     cancellation.forget()
@@ -78,8 +89,8 @@ def together(specs: list[RunSpec]) -> tuple[RunSpec, ...]:
 
 def rows(events: list[Event]) -> list[Any]:
     """What reaches the curves."""
-    told = [event.rows for event in events if isinstance(event, EpochDone)]
-    return [[row and {k: v for k, v in row.items() if k != "seconds"} for row in epoch] for epoch in told]
+    epochs = [event.rows for event in events if isinstance(event, EpochDone)]
+    return [[row and {k: v for k, v in row.items() if k != "seconds"} for row in epoch] for epoch in epochs]
 
 
 @pytest.mark.parametrize("kind", COHORTS)
@@ -95,7 +106,7 @@ def test_a_resumed_cohort_equals_an_undisturbed_one_bit_for_bit(kind: str) -> No
         assert isinstance(resumed[0], Started)
         assert resumed[0].refused == ""
         assert found(resumed) == found(undisturbed)
-        assert rows(resumed) == rows(undisturbed), "the epochs before are told once more"
+        assert rows(resumed) == rows(undisturbed), "the rows of the epochs before come once more"
 
 
 @pytest.mark.parametrize("model", ["mlp", "module"])
@@ -135,7 +146,7 @@ def test_a_cohort_is_saved_after_so_many_epochs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "reason"),
     [
         (lambda state: state[: len(state) // 2], "checksum"),
         (lambda state: state[:-100] + bytes([state[-100] ^ 1]) + state[-99:], "checksum"),
@@ -151,12 +162,12 @@ def test_a_cohort_is_saved_after_so_many_epochs() -> None:
     ],
     ids=["cut", "flipped", "empty", "odd", "foreign", "format", "semantics", "torch", "device", "data", "runs"],
 )
-def test_a_state_that_does_not_fit_is_not_used_and_the_result_is_right(spoil: Any, told: str) -> None:
+def test_a_state_that_does_not_fit_is_not_used_and_the_result_is_right(spoil: Any, reason: str) -> None:
     specs = (spec(),)
     undisturbed = list(run_cohort(Cohort(specs), NEVER))
     state = next(event.state for event in run_cohort(Cohort(specs), ALWAYS) if isinstance(event, Saved))
     events = list(run_cohort(Cohort(specs, spoil(state)), NEVER))
-    assert [told in event.refused for event in events if isinstance(event, Started)] == [False, True]
+    assert [reason in event.refused for event in events if isinstance(event, Started)] == [False, True]
     assert found(events) == found(undisturbed)
     assert rows(events) == rows(undisturbed)
 
@@ -165,13 +176,28 @@ def test_nothing_but_plain_data_is_read(tmp_path: Path) -> None:
     """A checkpoint from elsewhere must not run code: one with an object inside is refused."""
     specs = (spec(),)
     state = next(event.state for event in run_cohort(Cohort(specs), ALWAYS) if isinstance(event, Saved))
-    heading, _ = opened(state)
+    header, _ = opened(state)
     torch.save({"layout": Path("an object")}, tmp_path / "evil.pt")
     body = (tmp_path / "evil.pt").read_bytes()
-    evil = replace(heading, sha256=hashlib.sha256(body).hexdigest()).line() + body
+    evil = replace(header, sha256=hashlib.sha256(body).hexdigest()).line() + body
     events = list(run_cohort(Cohort(specs, evil), NEVER))
     assert [event.refused.split(":")[0] for event in events if isinstance(event, Started)] == [
         "",
         "its content does not fit",
     ]
     assert len(found(events)) == 1
+
+
+def test_the_names_inside_a_checkpoint_are_those_of_its_format() -> None:
+    """Another name would make every existing checkpoint unusable without a new ``FORMAT`` that says so."""
+    specs = (spec(activation="rrelu", **MODULE),)
+    saved = next(event.state for event in run_cohort(Cohort(specs), ALWAYS) if isinstance(event, Saved))
+    content = torch.load(io.BytesIO(opened(saved)[1]), weights_only=True)
+    log = {"rows", "health", "dynamics", "diverged", "epoch", "seconds", "seconds_of_epoch"}
+    assert FORMAT == 1
+    assert set(content) == {"layout", "tensors", "optimizers", *NESTED, "logbook"}
+    assert {name: set(content[name]) for name in NESTED} == NESTED
+    assert set(content["logbook"]) == log
+    assert all(
+        set(layer) == {"born_dead", "before", "dead", "died_at"} for layer in content["logbook"]["dynamics"].values()
+    )
