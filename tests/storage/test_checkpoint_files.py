@@ -212,7 +212,7 @@ from pathlib import Path
 
 from actbench.config import Study
 from actbench.execution.runner import Runner
-from actbench.schema.spec import Runtime
+from actbench.schema.runtime import Runtime
 
 
 def kill_before_the_name(event, arguments):
