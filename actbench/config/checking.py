@@ -16,13 +16,13 @@ from actbench.config.keys import put, section_of, split
 from actbench.config.problems import Fault, Path
 from actbench.schema.components import Component, Options, message, shown
 from actbench.schema.runtime import Cadence
-from actbench.schema.spec import RunSpec
+from actbench.schema.spec import RunSettings, RunSpec
 
 Checked = TypeVar("Checked", bound=Options)
 Choices = Mapping[str, list[Any]]
 """Swept key -> its values."""
 
-RUN_KEYS = tuple(name for name in RunSpec.model_fields if name != "seed")
+RUN_KEYS = tuple(RunSettings.model_fields)
 DESIGN_KEYS = tuple(Design.model_fields)
 
 

@@ -1,4 +1,4 @@
-"""Dotted keys: which there are in a ``RunSpec``, and how a value is put at one."""
+"""Dotted keys: which a run has, and how a value is put at one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from actbench.config.problems import UNKNOWN_KEY
 from actbench.schema import registry
 from actbench.schema.components import Component, OfKind, Options
-from actbench.schema.spec import RunSpec, flatten
+from actbench.schema.spec import RunSettings, flatten
 
 
 def split(key: str) -> tuple[str, ...]:
@@ -26,12 +26,12 @@ def refusal(key: str) -> str | None:
     """
     if key in ("seed", "seeds"):
         return f"{UNKNOWN_KEY} '{key}' — each combination runs with all of the study's 'seeds' anyway"
-    model: type[Options] | None = RunSpec
+    model: type[Options] | None = RunSettings
     path = split(key)
     for position, name in enumerate(path):
         if model is None:
             return f"{UNKNOWN_KEY} '{key}' — '{'.'.join(path[:position])}' is a single value"
-        if name not in model.model_fields or name == "seed":
+        if name not in model.model_fields:
             return _unknown(key)
         field = model.model_fields[name]
         if kind_of(field):
@@ -42,7 +42,7 @@ def refusal(key: str) -> str | None:
 
 def component_kind(key: str) -> str | None:
     """The kind of the component at a valid key (``models`` for ``model``); None when no component is there."""
-    model: type[Options] | None = RunSpec
+    model: type[Options] | None = RunSettings
     field = None
     for name in split(key):
         if model is None or name not in model.model_fields:
@@ -100,12 +100,12 @@ def _default(path: tuple[str, ...]) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _defaults() -> RunSpec:
-    return RunSpec()
+def _defaults() -> RunSettings:
+    return RunSettings()
 
 
 def _unknown(key: str) -> str:
-    valid = [name for name in _dotted(RunSpec) if name != "seed"]
+    valid = _dotted(RunSettings)
     same_end = [name for name in valid if name.endswith(f".{key}")]
     near = same_end[0] if same_end else registry.nearest(key, valid)
     hint = f"did you mean '{near}'?" if near else f"valid here: {', '.join(valid)}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
 from actbench.config.checking import RUN_KEYS, Outline, Rejected, check
 from actbench.config.design import Design
@@ -18,44 +17,19 @@ from actbench.config.problems import Source, Span, printable
 from actbench.config.smoke import cut
 from actbench.errors import ConfigError, Problem
 from actbench.schema import registry
-from actbench.schema.bias_init import BiasInit
-from actbench.schema.components import Component, OfKind
 from actbench.schema.runtime import Cadence
-from actbench.schema.spec import Health, RunSpec, Training
+from actbench.schema.spec import RunSettings, RunSpec
 
 _UNNAMED = "<text>"
 
 
-def _default(name: str) -> Callable[[], Any]:
-    return partial(RunSpec.model_fields[name].get_default, call_default_factory=True)
-
-
-class Study(Design):
-    """A checked config.
-
-    The fields that describe a run are those of ``RunSpec`` and hold for each run but where the sweep says otherwise.
-
-    Attributes:
-        dataset: Where the examples come from.
-        model: The network.
-        activation: The function between its layers.
-        weight_init: How hidden weights are drawn.
-        bias_init: Where hidden biases start; ``pytorch`` for torch's uniform default; None for no biases.
-        training: How the weights are found.
-        health: How the units' health is judged.
+class Study(Design, RunSettings):
+    """A checked config: the design of a study, and the settings of its runs where the sweep sets nothing else.
 
     >>> study = Study(study="depth", activation="relu", sweep={"bias_init": [0.0, 0.01]}, seeds=3)
     >>> len(study.specs()), study.factors
     (6, ('bias_init',))
     """
-
-    dataset: Annotated[Component, OfKind("datasets")] = Field(default_factory=_default("dataset"))
-    model: Annotated[Component, OfKind("models")] = Field(default_factory=_default("model"))
-    activation: Annotated[Component, OfKind("activations")] = Field(default_factory=_default("activation"))
-    weight_init: Annotated[Component, OfKind("weight_inits")] = Field(default_factory=_default("weight_init"))
-    bias_init: BiasInit = Field(default_factory=_default("bias_init"))
-    training: Training = Field(default_factory=Training)
-    health: Health = Field(default_factory=Health)
 
     _content: dict[str, Any] = PrivateAttr()
     _text: str = PrivateAttr()
@@ -153,13 +127,10 @@ class Study(Design):
         return study
 
     def _fill(self, content: dict[str, Any], outline: Outline, text: str, heading: str) -> None:
-        super().__init__(**_run_fields(outline.base), **dict(outline.design))
+        settings = {name: getattr(outline.base, name) for name in RUN_KEYS}
+        super().__init__(**settings, **dict(outline.design))
         self._content, self._text, self._heading, self._cells = content, text, heading, outline.cells
         self._checkpoint_every = outline.checkpoint_every
-
-
-def _run_fields(spec: RunSpec) -> dict[str, Any]:
-    return {name: getattr(spec, name) for name in RUN_KEYS}
 
 
 def _heading(source: str, overrides: Sequence[str]) -> str:

@@ -83,12 +83,19 @@ class Health(Options):
     collapse_at: float = Field(default=0.5, gt=0, le=1)
 
 
-class RunSpec(Options):
-    """Everything that decides one run's numbers.
+class RunSettings(Options):
+    """The settings that runs and studies share: everything that decides a run's numbers, but its seed.
+
+    A field added here is a key of every config, may be swept, and enters the digests of the runs that set it.
 
     Attributes:
+        dataset: Where the examples come from.
+        model: The network.
+        activation: The function between its layers.
+        weight_init: How hidden weights are drawn.
         bias_init: How biases start; written as a number (where every hidden bias starts), ``pytorch`` or null.
-        seed: The one integer from which all of the run's random streams are derived.
+        training: How the weights are found.
+        health: How the units' health is judged.
     """
 
     dataset: Annotated[Component, OfKind("datasets")] = Field(default_factory=partial(resolve, "datasets", "mnist-5k"))
@@ -102,6 +109,21 @@ class RunSpec(Options):
     bias_init: BiasInit = BiasInit()
     training: Training = Field(default_factory=Training)
     health: Health = Field(default_factory=Health)
+
+
+class RunSpec(RunSettings):
+    """Everything that decides one run's numbers; ``digest`` identifies it.
+
+    Attributes:
+        seed: The one integer from which all of the run's random streams are derived.
+
+    >>> spec = RunSpec(activation={"name": "elu", "alpha": 0.2}, bias_init=0.01, seed=3)
+    >>> spec.run_id
+    'elu-alpha-0.2-bias-0.01-seed-3-c32914d4'
+    >>> spec == RunSpec.model_validate(spec.to_json())
+    True
+    """
+
     seed: int = Field(default=0, ge=0)
 
     def with_seed(self, seed: int) -> RunSpec:
