@@ -1,6 +1,7 @@
 # make run    set up, train the quick start, print the comparison
 # make test   set up, lint, check types, run every test
 # make bench  compare the speed with that of its peers (25 minutes on two cores; BENCH=--quick: under five)
+# make docs   build the documentation as a site in site/
 # make clean  remove the virtual environment and caches; results stay
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint types tests bench clean
+.PHONY: run test lint types tests bench docs clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -31,6 +32,9 @@ tests: $(VENV)/.installed-tests
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.compare_peers $(BENCH)
 
+docs: $(VENV)/.installed-docs
+	$(BIN)/zensical build --strict
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
@@ -45,5 +49,9 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 	$(PIP) --group bench
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) --group docs
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis site .cache

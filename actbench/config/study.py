@@ -26,9 +26,10 @@ _UNNAMED = "<text>"
 class Study(Design, RunSettings):
     """A checked config: the design of a study, and the settings of its runs where the sweep sets nothing else.
 
-    >>> study = Study(study="depth", activation="relu", sweep={"bias_init": [0.0, 0.01]}, seeds=3)
-    >>> len(study.specs()), study.factors
-    (6, ('bias_init',))
+    Examples:
+        >>> study = Study(study="depth", activation="relu", sweep={"bias_init": [0.0, 0.01]}, seeds=3)
+        >>> len(study.specs()), study.factors
+        (6, ('bias_init',))
     """
 
     _content: dict[str, Any] = PrivateAttr()

@@ -62,11 +62,13 @@ def measure_health(
     Reference:
         Definitions: ``actbench.health.units.measures``.
 
-    >>> hidden = nn.Linear(1, 3)
-    >>> _ = nn.init.ones_(hidden.weight), hidden.bias.data.copy_(torch.tensor([0.0, -9.0, 9.0]))
-    >>> report = measure_health(nn.Sequential(hidden, nn.ReLU(), nn.Linear(3, 2)), torch.linspace(-1, 1, 100)[:, None])
-    >>> report.layers[0].name, report.layers[0].dead, report.layers[0].dead_mask.tolist()
-    ('1', 1, [False, True, False])
+    Examples:
+        >>> hidden = nn.Linear(1, 3)
+        >>> _ = nn.init.ones_(hidden.weight), hidden.bias.data.copy_(torch.tensor([0.0, -9.0, 9.0]))
+        >>> network = nn.Sequential(hidden, nn.ReLU(), nn.Linear(3, 2))
+        >>> report = measure_health(network, torch.linspace(-1, 1, 100)[:, None])
+        >>> report.layers[0].name, report.layers[0].dead, report.layers[0].dead_mask.tolist()
+        ('1', 1, [False, True, False])
     """
     original = check_ready(module)
     settings = _settings(dead_slope=dead_slope, constant_std=constant_std)
