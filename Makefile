@@ -1,6 +1,8 @@
 # make run    set up, train the quick start, print the comparison
 # make test   set up, lint, check types, run every test
 # make bench  compare the speed with that of its peers (25 minutes on two cores; BENCH=--quick: under five)
+# make coverage  run the quick tests and print the least covered files, child processes included
+# make lowest     run the quick tests with the lowest declared versions, in an environment of their own
 # make docs   build the documentation as a site in site/
 # make clean  remove the virtual environment and caches; results stay
 
@@ -10,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint types tests bench docs clean
+.PHONY: run test lint types tests bench coverage lowest docs clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -31,6 +33,20 @@ tests: $(VENV)/.installed-tests
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.compare_peers $(BENCH)
+
+coverage: $(VENV)/.installed-tests
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -q -n auto --dist worksteal -m "not slow"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --sort=cover --skip-covered
+
+LOWEST := .venv-lowest/bin
+lowest:
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --resolution lowest-direct --requirements pyproject.toml --group test
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --no-deps --editable .
+	OMP_NUM_THREADS=1 $(LOWEST)/pytest -q -n auto --dist worksteal -m "not slow"
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/zensical build --strict
@@ -54,4 +70,4 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis site .cache
+	rm -rf $(VENV) .venv-lowest .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis site .cache
