@@ -1,4 +1,9 @@
-"""Records -> comparisons: rows of runs that share their settings, each against a baseline, paired by seed."""
+"""Records -> comparisons: rows of runs that share their settings, each against a baseline, paired by seed.
+
+``compare`` reads top to bottom: the runs become tables of groups (``table.grouping``), a table's groups become rows and
+paired differences (``table.rows``, ``table.contrasts``) with p adjusted by ``statistics.multiplicity``, and the result
+is judged in words (``judgements``). ``reports`` render it.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +13,16 @@ from typing import Any
 
 from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.judgements import gates
-from actbench.analysis.judgements import warnings as cautions
+from actbench.analysis.judgements import warnings as table_warnings
 from actbench.analysis.judgements.expectations import judged
 from actbench.analysis.judgements.methods import paragraph
 from actbench.analysis.judgements.verdicts import sentences, settling
 from actbench.analysis.table import tuning
-from actbench.analysis.table.against import asked, is_new, joined
+from actbench.analysis.table.against import both_sides, is_new, options_with_base
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
 from actbench.analysis.table.factors import Value, cell, check_keys, context
-from actbench.analysis.table.grouping import Filter, Table, matched, tables
+from actbench.analysis.table.grouping import Filter, Table, as_run_values, tables
 from actbench.analysis.table.pairs import all_pairs
 from actbench.analysis.table.reach import with_reach
 from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family, is_bounded
@@ -29,51 +34,37 @@ from actbench.schema.record import RunRecord
 from actbench.storage.reading import Records
 
 DEFAULT_METRIC = "test.accuracy"
-DEFAULT_DELTA = 0.1
-"""Percentage points: the test set of MNIST has 10,000 images, of which this is ten."""
-
-NOTHING_MORE = CompareOptions()
 
 
 @dataclass(frozen=True)
 class TableRequest:
-    """What is asked of one table.
+    """What is asked of one table, the study's own settings filled in.
 
     Args:
-        by: Factors to keep; empty for all that vary.
-        baseline: The user's, else the study's own; empty for the default one.
-        explicit: Whether the user named that baseline.
-        metrics: Metrics asked for.
-        alpha: One minus the intervals' coverage.
-        delta: Percentage points that do not matter.
+        options: The caller's.
+        baseline: The caller's, else the study's own; empty for the default one.
+        is_explicit: Whether the caller named that baseline.
+        metrics: The leading one first.
         expect: The study's hypotheses.
-        extras: What to add to the table.
     """
 
-    by: tuple[str, ...]
+    options: CompareOptions
     baseline: Mapping[str, Any]
-    explicit: bool
+    is_explicit: bool
     metrics: tuple[str, ...]
-    alpha: float
-    delta: float
     expect: Sequence[str]
-    extras: CompareOptions
 
 
-def compare(
-    records: Sequence[RunRecord],
-    *,
-    by: Sequence[str] = (),
-    baseline: Mapping[str, Any] | None = None,
-    metric: str | Sequence[str] = (),
-    where: Mapping[str, Any] | None = None,
-    alpha: float = 0.05,
-    delta: float = DEFAULT_DELTA,
-    fail_if: Sequence[str] = (),
-    against: Sequence[RunRecord] | None = None,
-    extras: CompareOptions = NOTHING_MORE,
-    tune: Sequence[str] = (),
-) -> Comparisons:
+@dataclass(frozen=True)
+class View:
+    """One table, its comparison, and the warnings that belong to it."""
+
+    table: Table
+    comparison: Comparison
+    warnings: Sequence[str]
+
+
+def compare(records: Sequence[RunRecord], options: CompareOptions | None = None, **fields: Any) -> Comparisons:
     """Compare runs within each study, dataset and model.
 
     Runs that share every setting but the seed are one row. A mean carries its Student-t interval, a difference to the
@@ -82,76 +73,51 @@ def compare(
 
     Args:
         records: What ``read_results`` returns, or any records.
-        by: Keep only these factors (dotted keys) and average over the others: per seed first, and only over seeds that
-            have a value in every combination, so that no row gains by what it lacks. Empty keeps all that vary.
-        baseline: Factor -> value. A factor left out is matched: each row is compared to the baseline with the same
-            value there. None means the study's own ``compare.baseline``, else relu with bias_init 0, else the first.
-        metric: Names of METRICS. Empty means the study's own ``compare.metric``, else ``test.accuracy``.
-        where: Factor -> value; show only the rows that have it. Hiding rows changes no number of those that stay:
-            baseline, best row and adjusted p are those of the whole table. A factor that is averaged over is
-            restricted before the averaging instead.
-        alpha: One minus the intervals' coverage, and the bound for ``significant``.
-        delta: Percentage points within which two rows are practically the same, for metrics that are fractions.
-        fail_if: Gates: ``expect``, ``test.accuracy drop > 0.5pp``, ``health.dead_fraction > 0.05``.
-        against: Other records, such as those of an earlier version: each row is compared to the same cell among them.
-        extras: What every table has besides: methods in prose, speed of convergence, all pairs of rows.
-        tune: Factors of which each row gets its own best value by the mean validation metric, in a further table behind
-            the one at common values. Empty means the study's own ``tune``.
+        options: What to compare with what; None for the defaults.
+        **fields: Single fields of ``CompareOptions``, as in ``compare(records, baseline={"activation": "relu"})``; they
+            win over those of ``options``.
 
     Raises:
         UnknownNameError: For a metric or a factor that does not exist.
         UsageError: For a baseline, a filter or a gate that no run fits, or an alpha or delta out of range.
         ResultsError: When there are no records.
     """
-    _check_range(alpha, delta)
-    conditions = gates.parsed(fail_if)
-    settings, earlier = (records.settings, records.warnings) if isinstance(records, Records) else ({}, ())
+    options = replace(options or CompareOptions(), **fields)
+    conditions = gates.parsed(options.fail_if)
+    settings, reading_warnings = (records.settings, records.warnings) if isinstance(records, Records) else ({}, ())
     if not records:
-        raise ResultsError("\n".join(("no finished run to compare", *earlier)))
-    if against is None:
+        raise ResultsError("\n".join(("no finished run to compare", *reading_warnings)))
+    if options.against is None:
         runs = [(record, cell(record.spec)) for record in records]
     else:
-        runs = joined(records, against)
-        by, baseline, where = asked(by, baseline, where)
-    shown = matched(runs, where or {})
-    for keys in (by, baseline or {}):
+        runs = both_sides(records, options.against)
+        options = options_with_base(options)
+    check_keys("factor", options.where or {}, (one for _, one in runs))
+    where = as_run_values(options.where or {}, runs)
+    for keys in (options.by, options.baseline or {}):
         check_keys("factor", keys, (one for _, one in runs))
-    tuning.check(tune, baseline or {}, shown, (one for _, one in runs))
-    found, texts = [], []
-    for table in tables(runs, by, shown):
+    tuning.check(options.tune, options.baseline or {}, where, (one for _, one in runs))
+
+    views: list[View] = []
+    for table in tables(runs, options.by, where):
         own = settings.get(table.runs[0][0].study, {})
-        metrics = _metrics(metric or own.get("metric") or DEFAULT_METRIC)
-        wanted = baseline or own.get("baseline") or {}
-        question = TableRequest(tuple(by), wanted, bool(baseline), metrics, alpha, delta, own.get("expect", ()), extras)
-        for view, comparison, warnings in _views(table, question, tune or own.get("tune", ()), shown):
-            found.append((view, comparison))
-            texts.append(warnings)
-    comparisons = tuple(comparison for _, comparison in found)
-    _refuse_if_in_vain(comparisons, texts, baseline, tune)
-    return Comparisons(comparisons, (*earlier, *_titled(comparisons, texts)), gates.judged(conditions, found, alpha))
-
-
-def _check_range(alpha: float, delta: float) -> None:
-    if not 0 < alpha < 1:
-        raise UsageError(f"alpha should lie between 0 and 1, not {alpha:g}")
-    if not 0 < delta < 100:
-        raise UsageError(f"delta should lie between 0 and 100 percentage points, not {delta:g}")
-
-
-def _refuse_if_in_vain(
-    comparisons: Sequence[Comparison], texts: Sequence[Sequence[str]], baseline: object, tune: Sequence[str]
-) -> None:
-    """What the user asked for by name and no table could give is an error; the first table's warnings say why."""
-    if baseline and all(comparison.baseline is None for comparison in comparisons):
-        raise UsageError(texts[0][0])
-    if tune and not any(comparison.tuned for comparison in comparisons):
-        raise UsageError(texts[0][-1])
-
-
-def _titled(comparisons: Sequence[Comparison], texts: Sequence[Sequence[str]]) -> list[str]:
-    """The tables' warnings; with the table's title where there are several."""
-    titles = [f"{comparison.title}: " if len(comparisons) > 1 else "" for comparison in comparisons]
-    return [title + text for title, own in zip(titles, texts, strict=True) for text in own]
+        request = TableRequest(
+            options=replace(options, tune=options.tune or own.get("tune", ())),
+            baseline=options.baseline or own.get("baseline") or {},
+            is_explicit=bool(options.baseline),
+            metrics=_metrics(options.metric or own.get("metric") or DEFAULT_METRIC),
+            expect=own.get("expect", ()),
+        )
+        views += _views(table, request, where)
+    # What the caller asked for by name and no table could give is an error; the first table's warnings say why.
+    if options.baseline and all(view.comparison.baseline is None for view in views):
+        raise UsageError(views[0].warnings[0])
+    if options.tune and not any(view.comparison.tuned for view in views):
+        raise UsageError(views[0].warnings[-1])
+    titles = [f"{view.comparison.title}: " if len(views) > 1 else "" for view in views]
+    warnings = [title + text for title, view in zip(titles, views, strict=True) for text in view.warnings]
+    judged_gates = gates.judged(conditions, [(view.table, view.comparison) for view in views], options.alpha)
+    return Comparisons(tuple(view.comparison for view in views), (*reading_warnings, *warnings), judged_gates)
 
 
 def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:
@@ -162,27 +128,28 @@ def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-def _views(
-    table: Table, question: TableRequest, tune: Sequence[str], where: Filter
-) -> Iterator[tuple[Table, Comparison, list[str]]]:
-    """The table, and behind it the one whose rows are tuned; each with its warnings, none twice."""
-    comparison, warnings = _compare_table(table, question)
-    tuned, notes = tuning.tuned(table, tune, metric=question.metrics[0], where=where)
-    yield table, comparison, warnings if tuned else [*warnings, *notes]
+def _views(table: Table, request: TableRequest, where: Filter) -> Iterator[View]:
+    """Compare the table, and behind it the one whose rows are tuned; no warning stands in both."""
+    tune = request.options.tune
+    comparison, warnings = _compare_table(table, request)
+    tuned, notes = tuning.tuned(table, tune, metric=request.metrics[0], where=where)
+    yield View(table, comparison, warnings if tuned else [*warnings, *notes])
     if tuned:
-        baseline = {key: value for key, value in question.baseline.items() if key not in tune}
-        explicit = question.explicit and bool(baseline)
-        asked_of_it = replace(question, baseline=baseline, explicit=explicit, expect=())
-        comparison, own = _compare_table(tuned, asked_of_it)
-        yield tuned, comparison, [*notes, *(text for text in own if text not in warnings)]
+        # A tuned factor has no common value that a baseline could name, and hypotheses are judged once.
+        baseline = {key: value for key, value in request.baseline.items() if key not in tune}
+        is_explicit = request.is_explicit and bool(baseline)
+        tuned_request = replace(request, baseline=baseline, is_explicit=is_explicit, expect=())
+        comparison, own = _compare_table(tuned, tuned_request)
+        yield View(tuned, comparison, [*notes, *(text for text in own if text not in warnings)])
 
 
-def _compare_table(table: Table, question: TableRequest) -> tuple[Comparison, list[str]]:
-    """One table, and what to know before believing it."""
-    leading = question.metrics[0]
-    baseline, problems = baseline_of(table.groups, question.baseline, explicit=question.explicit)
-    contrasts, families = _contrasts(table, baseline, question)
-    rows, best = rows_of(table.groups, contrasts, question.metrics, question.alpha)
+def _compare_table(table: Table, request: TableRequest) -> tuple[Comparison, list[str]]:
+    """Compare the groups of one table; return what to know before believing it as well."""
+    options, leading = request.options, request.metrics[0]
+    baseline, problems = baseline_of(table.groups, request.baseline, explicit=request.is_explicit)
+    contrasts, families = _contrasts(table, baseline, request)
+    # Every number is computed over all groups; those that ``where`` hides are left out only afterwards.
+    rows, best = rows_of(table.groups, contrasts, request.metrics, options.alpha)
     printed = {id(group) for group in table.shown}
     shown = [row for row, group in zip(rows, table.groups, strict=True) if id(group) in printed]
     records = [record for record, _ in table.runs]
@@ -190,61 +157,58 @@ def _compare_table(table: Table, question: TableRequest) -> tuple[Comparison, li
     everything, varied = table.everything
     comparison = Comparison(
         study=records[0].study,
-        context=context(records[0].spec, question.by),
+        context=context(records[0].spec, options.by),
         factors=table.factors,
         baseline=baseline,
         rows=best_first(shown, leading),
-        metrics=question.metrics,
+        metrics=request.metrics,
         averaged=table.averaged,
         tuned=table.tuned,
-        alpha=question.alpha,
+        alpha=options.alpha,
         dead=_definition(records),
         best=best,
         families=families,
-        interaction=interaction(candidates, baseline, leading, question.alpha),
+        interaction=interaction(candidates, baseline, leading, options.alpha),
         expectations=tuple(
-            judged(question.expect, [run for run in everything if is_new(run[1])], varied, question.alpha)
+            judged(request.expect, [run for run in everything if is_new(run[1])], varied, options.alpha)
         ),
     )
-    delta = question.delta / 100 if METRICS[leading].unit == "fraction" and not is_bounded(leading) else None
-    verdicts = sentences(comparison, comparison.rows, delta, settling(records))
+    delta = options.delta / 100 if METRICS[leading].unit == "fraction" and not is_bounded(leading) else None
+    comparison = replace(comparison, verdicts=sentences(comparison, comparison.rows, delta, settling(records)))
+    # A hidden baseline still stands behind the printed differences, so its runs are warned of too.
     behind = [
         run
         for row, group in zip(rows, table.groups, strict=True)
         if id(group) in printed or comparison.is_baseline(row)
         for run in group.runs
     ]
-    warnings = [*problems, *cautions.of(comparison, behind, repeats=table.repeats)]
-    return _extended(replace(comparison, verdicts=verdicts), table, question.extras), warnings
-
-
-def _extended(comparison: Comparison, table: Table, extras: CompareOptions) -> Comparison:
-    if extras.reach is not None:
-        comparison = with_reach(comparison, table, extras.reach)
-    if extras.all_pairs:
+    warnings = [*problems, *table_warnings.of(comparison, behind, repeats=table.repeats)]
+    if options.reach is not None:
+        comparison = with_reach(comparison, table, options.reach)
+    if options.all_pairs:
         comparison = replace(comparison, pairs=all_pairs(comparison, table))
-    if extras.methods:
-        comparison = replace(comparison, methods=paragraph(comparison, [record for record, _ in table.runs]))
-    return comparison
+    if options.methods:
+        comparison = replace(comparison, methods=paragraph(comparison, records))
+    return comparison, warnings
 
 
 def _contrasts(
-    table: Table, baseline: Mapping[str, Value] | None, question: TableRequest
+    table: Table, baseline: Mapping[str, Value] | None, request: TableRequest
 ) -> tuple[list[dict[str, Contrast]], dict[str, Family]]:
-    """Each group's contrasts by metric, and the families in which their p are adjusted."""
+    """Return each group's contrasts by metric, and the families in which their p are adjusted."""
     found: list[dict[str, Contrast]] = [{} for _ in table.groups]
     families: dict[str, Family] = {}
     if baseline is None:
         return found, families
-    for name in question.metrics:
-        contrasts, families[name] = against_baseline(table.groups, baseline, name, question.alpha)
+    for name in request.metrics:
+        contrasts, families[name] = against_baseline(table.groups, baseline, name, request.options.alpha)
         for index, contrast in contrasts.items():
             found[index][name] = contrast
     return found, families
 
 
 def _definition(records: Sequence[RunRecord]) -> str:
-    """What ``dead`` means in these runs; printed wherever a dead fraction is."""
+    """Return what ``dead`` means in these runs, which is printed wherever a dead fraction is."""
     definitions = {
         f"slope ≤ {record.spec.health.dead_slope:g} on "
         f"{record.health.get('probe_size', record.spec.health.probe_size):,} training images"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA, CompareOptions
 from actbench.cli.output import listed, pairs, stdout
 
 if TYPE_CHECKING:
@@ -71,8 +73,8 @@ def compare(
     where: Where = None,
     form: Form = "table",
     output: Output = None,
-    alpha: Alpha = 0.05,
-    delta: Delta = 0.1,
+    alpha: Alpha = DEFAULT_ALPHA,
+    delta: Delta = DEFAULT_DELTA,
     tune: Tune = None,
     fail_if: FailIf = None,
     against: Against = None,
@@ -84,14 +86,12 @@ def compare(
 ) -> None:
     """Compare finished runs: means with intervals, paired differences to a baseline, outcomes, dead units."""
     from actbench.analysis.compare import compare as compare_records
-    from actbench.analysis.compare_options import CompareOptions
     from actbench.schema.registry import load
 
     chosen = "json" if as_json else form
     new, base = _records(paths or [Path("results")], against or [], curves=reach is not None)
-    report, most = load("reports", chosen), _most(verdicts)
-    found = compare_records(
-        new,
+    report, max_verdicts = load("reports", chosen), _max_verdicts(verdicts)
+    options = CompareOptions(
         by=listed(by),
         baseline=pairs("--baseline", baseline),
         metric=listed(metric),
@@ -99,15 +99,23 @@ def compare(
         alpha=alpha,
         delta=delta,
         tune=listed(tune),
-        fail_if=fail_if or _gates_of_environment(),
         against=base,
-        extras=CompareOptions(methods, reach, all_pairs),
+        fail_if=fail_if or _gates_of_environment(),
+        methods=methods,
+        reach=reach,
+        all_pairs=all_pairs,
     )
-    _tell(found, report, output, most=most, has_warnings=chosen != "csv")
+    found = replace(compare_records(new, options), max_verdicts=max_verdicts)
+    if chosen == "csv":  # a table of numbers alone, in which sentences have no place
+        for warning in found.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+    _write(report, found, output)
+    if _report_gates(found):
+        raise typer.Exit(1)
 
 
 def _records(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[Records, Records | None]:
-    """The results, and those to compare them with; curves are read only where something needs them.
+    """Read the results, and those to compare them with; curves only where something needs them.
 
     Two paths that hold the same runs of a study are its old and its new results (BASE NEW): pooling them would only
     find those runs twice.
@@ -122,22 +130,11 @@ def _records(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[R
     return read_results(*paths, curves=curves), read_results(*against, curves=curves) if against else None
 
 
-def _tell(found: Comparisons, report: Report, output: Path | None, *, most: int | None, has_warnings: bool) -> None:
-    """Write the report, and on stderr what it has no place for; exit with 1 when a gate trips."""
-    from dataclasses import replace
-
-    if not has_warnings:
-        _tell_warnings(found)
-    _write(report, replace(found, max_verdicts=most), output)
-    if _tell_gates(found):
-        raise typer.Exit(1)
-
-
 def _gates_of_environment() -> list[str]:
     return [text.strip() for text in os.environ.get(GATES_VARIABLE, "").split(";") if text.strip()]
 
 
-def _most(verdicts: str) -> int | None:
+def _max_verdicts(verdicts: str) -> int | None:
     from actbench.errors import UsageError
 
     if verdicts == "all":
@@ -147,14 +144,8 @@ def _most(verdicts: str) -> int | None:
     return int(verdicts)
 
 
-def _tell_warnings(found: Comparisons) -> None:
-    """On stderr: a table of numbers has no place for sentences."""
-    for warning in found.warnings:
-        typer.echo(f"warning: {warning}", err=True)
-
-
-def _tell_gates(found: Comparisons) -> bool:
-    """One line on stderr for each gate that tripped or could not be decided; whether any tripped."""
+def _report_gates(found: Comparisons) -> bool:
+    """Print each gate that tripped or could not be decided on stderr; return whether any tripped."""
     for gate in found.gates:
         if gate.open:
             typer.echo(f"warning: --fail-if '{gate.text}': {gate.open}", err=True)

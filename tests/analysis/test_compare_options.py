@@ -73,13 +73,13 @@ def learning(*epochs, activation="relu", epochs_in_all=4, **common):
 
 def reach_of(records, level=0.9, **options):
     """Factors -> (epochs, reached, n)."""
-    rows = only(records, extras=CompareOptions(reach=level), **options).rows
+    rows = only(records, reach=level, **options).rows
     return {tuple(one.factors.values()): (one.reach.epochs, one.reach.reached, one.reach.n) for one in rows}
 
 
-def rendered(name, records, extras, **options):
+def rendered(name, records, options):
     target = io.StringIO()
-    registry.load("reports", name).render(compare(records, extras=extras, **options), target)
+    registry.load("reports", name).render(compare(records, options), target)
     return target.getvalue()
 
 
@@ -88,7 +88,7 @@ def flat(text):
 
 
 def test_the_methods_read_as_designed():
-    assert only(uneven(), extras=CompareOptions(methods=True)).methods == METHODS
+    assert only(uneven(), methods=True).methods == METHODS
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_methods_read_as_designed():
     ],
 )  # fmt: skip
 def test_the_methods_say_what_was_done(records, options, told):
-    assert told in only(records, extras=CompareOptions(methods=True), **options).methods
+    assert told in only(records, methods=True, **options).methods
 
 
 def test_the_methods_of_a_tuned_table_say_what_picked_the_values():
@@ -115,13 +115,13 @@ def test_the_methods_of_a_tuned_table_say_what_picked_the_values():
         replace(one, final={**one.final, "val.accuracy": one.final["test.accuracy"] - 0.01})
         for one in grid(rough, seeds=range(4))
     ]
-    *_, tuned = compare(records, tune=["bias_init"], extras=CompareOptions(methods=True)).comparisons
+    *_, tuned = compare(records, tune=["bias_init"], methods=True).comparisons
     assert "For each configuration, bias_init was picked by the best mean val.accuracy" in tuned.methods
 
 
 def test_the_methods_name_every_version_and_device_that_occurs():
     records = [record(seed=0), record(seed=1, environment={"torch": "2.15.0", "device": "cuda"})]
-    assert "PyTorch 2.14.0 or 2.15.0 on cpu or cuda." in only(records, extras=CompareOptions(methods=True)).methods
+    assert "PyTorch 2.14.0 or 2.15.0 on cpu or cuda." in only(records, methods=True).methods
 
 
 def test_a_seed_that_never_reaches_the_level_is_counted_and_in_no_mean():
@@ -161,25 +161,25 @@ def test_a_level_that_is_no_accuracy_is_refused(level):
 
 def test_every_format_has_the_speed_of_convergence():
     records = [*learning(1, 2, None), *learning(3, 3, 3, activation="elu")]
-    extras = CompareOptions(reach=0.9)
+    options = CompareOptions(reach=0.9)
     for name in ("table", "markdown", "latex"):
-        text = rendered(name, records, extras)
+        text = rendered(name, records, options)
         assert "epochs (to 90" in text
         assert "(2 of 3)" in text
     assert "epochs to val.accuracy ≥ 90 %, mean over the seeds that reached it" in flat(
-        rendered("table", records, extras)
+        rendered("table", records, options)
     )
-    lines = list(csv.DictReader(io.StringIO(rendered("csv", records, extras))))
+    lines = list(csv.DictReader(io.StringIO(rendered("csv", records, options))))
     (relu,) = [one for one in lines if (one["activation"], one["metric"]) == ("relu", "test.accuracy")]
     found = [relu[f"reach_{key}"] for key in ("metric", "level", "epochs", "reached", "n")]
     assert found == ["val.accuracy", "0.9", "1.5", "2", "3"]
-    rows = json.loads(rendered("json", records, extras))["comparisons"][0]["rows"]
+    rows = json.loads(rendered("json", records, options))["comparisons"][0]["rows"]
     (relu,) = [one["reach"] for one in rows if one["factors"] == {"activation": "relu"}]
     assert relu == {"metric": "val.accuracy", "level": 0.9, "epochs": 1.5, "reached": 2, "n": 3}
 
 
 def test_all_pairs_agree_with_scipy():
-    found = only(cells(FIVE), extras=CompareOptions(all_pairs=True)).pairs
+    found = only(cells(FIVE), all_pairs=True).pairs
     oracle = {frozenset((a, b)): stats.ttest_rel(FIVE[a], FIVE[b]).pvalue for a, b in combinations(FIVE, 2)}
     adjusted = dict(zip(oracle, stats.false_discovery_control(list(oracle.values())), strict=True))
     assert (found.family, len(found.pairs)) == (10, 10)
@@ -194,8 +194,8 @@ def test_all_pairs_agree_with_scipy():
 
 def test_hiding_rows_changes_no_pair_that_stays():
     records = grid(rough, seeds=range(5))
-    whole = only(records, extras=CompareOptions(all_pairs=True)).pairs
-    part = only(records, extras=CompareOptions(all_pairs=True), where={"bias_init": 0.01}).pairs
+    whole = only(records, all_pairs=True).pairs
+    part = only(records, all_pairs=True, where={"bias_init": 0.01}).pairs
     assert part.family == whole.family
     assert part.pairs == tuple(
         one for one in whole.pairs if one.left["bias_init"] == one.right["bias_init"] == 0.01
@@ -203,14 +203,14 @@ def test_hiding_rows_changes_no_pair_that_stays():
 
 
 def test_a_pair_without_a_p_has_none_and_comes_last():
-    found = only(cells({**FIVE, "prelu": FIVE["relu"]}), extras=CompareOptions(all_pairs=True)).pairs
+    found = only(cells({**FIVE, "prelu": FIVE["relu"]}), all_pairs=True).pairs
     last = found.pairs[-1]
     assert {last.left["activation"], last.right["activation"]} == {"relu", "prelu"}
     assert (last.difference.note, last.difference.p, last.p_adjusted) == ("identical", None, None)
 
 
 def test_pairs_are_of_the_new_side_only():
-    found = compare(cells(FIVE), against=cells(FIVE), extras=CompareOptions(all_pairs=True)).comparisons[0].pairs
+    found = compare(cells(FIVE), against=cells(FIVE), all_pairs=True).comparisons[0].pairs
     assert found.family == 10
     assert {one.left["results"] for one in found.pairs} == {"new"}
 
@@ -225,12 +225,12 @@ def test_a_reader_sees_twenty_pairs_and_that_they_are_exploratory(name):
 
 
 def test_programs_get_every_pair_flagged_as_exploratory():
-    extras = CompareOptions(all_pairs=True)
-    found = json.loads(rendered("json", cells(FIVE), extras))["comparisons"][0]["all_pairs"]
+    options = CompareOptions(all_pairs=True)
+    found = json.loads(rendered("json", cells(FIVE), options))["comparisons"][0]["all_pairs"]
     assert (found["exploratory"], found["metric"], found["family"]) == (True, "test.accuracy", 10)
     first = found["pairs"][0]
     assert first.keys() == {"left", "right", "difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins"}
-    lines = list(csv.DictReader(io.StringIO(rendered("csv", cells(FIVE), extras))))
+    lines = list(csv.DictReader(io.StringIO(rendered("csv", cells(FIVE), options))))
     assert len(lines) == 10
     assert {one["exploratory"] for one in lines} == {"True"}
     assert (lines[0]["left_activation"], float(lines[0]["p"])) == (first["left"]["activation"], first["p"])
@@ -239,7 +239,7 @@ def test_programs_get_every_pair_flagged_as_exploratory():
 def test_more_pairs_than_anyone_reads_are_refused_with_the_remedy():
     records = [record(bias_init=b / 1000) for b in range(201)]
     with pytest.raises(UsageError, match=r"201 rows of demo .* make 20,100 pairs.*name fewer factors with --by"):
-        only(records, extras=CompareOptions(all_pairs=True))
+        only(records, all_pairs=True)
 
 
 @pytest.mark.parametrize("name", registry.names("reports"))
@@ -272,6 +272,15 @@ def test_nothing_is_added_unless_it_is_asked_for():
     (found,) = compare(learning(1, 2, 3)).to_dict()["comparisons"]
     assert not {"methods", "all_pairs"} & found.keys()
     assert "reach" not in found["rows"][0]
+
+
+def test_options_may_be_given_as_one_object_as_single_fields_or_both():
+    options = CompareOptions(methods=True, alpha=0.1)
+    both = compare(cells(FIVE), options, alpha=0.2).comparisons[0]
+    assert (bool(both.methods), both.alpha) == (True, 0.2)
+    assert compare(cells(FIVE), options).to_dict() == compare(cells(FIVE), methods=True, alpha=0.1).to_dict()
+    with pytest.raises(TypeError, match="metrics"):
+        compare(cells(FIVE), metrics="test.loss")
 
 
 def test_the_command_has_an_option_for_each(tmp_path):

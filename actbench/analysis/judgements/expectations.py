@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from actbench.analysis.judgements.evidence import Evidence, weigh
-from actbench.analysis.table.factors import CONTEXT, Value, fitting, named
-from actbench.analysis.table.grouping import Run, by_seed, fits, grouped
+from actbench.analysis.table.factors import CONTEXT, Value, named
+from actbench.analysis.table.grouping import Run, as_run_values, by_seed, fits, grouped
 from actbench.analysis.table.result import Expectation
-from actbench.config.hypotheses import Bound, Ordering, Settings, expectation
+from actbench.config.hypotheses import Bound, Ordering, expectation
 from actbench.errors import UsageError
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -32,7 +32,7 @@ def judged(texts: Sequence[str], runs: Sequence[Run], factors: tuple[str, ...], 
 
 def _judged(claim: Ordering | Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> Expectation | None:
     try:
-        where = _matched(claim.where, runs)
+        where = as_run_values(claim.where, runs)
         runs = [run for run in runs if fits(run[1], where)]
         if isinstance(claim, Ordering):
             return _ordering(claim, runs, factors, alpha)
@@ -43,19 +43,10 @@ def _judged(claim: Ordering | Bound, runs: Sequence[Run], factors: tuple[str, ..
         return Expectation(claim.text, UNDECIDED, None, 0, str(error))
 
 
-def _matched(settings: Settings, runs: Sequence[Run]) -> Mapping[str, Value]:
-    """The settings in the runs' own values."""
-    found: dict[str, Value] = {}
-    for key, given in settings.items():
-        value = found[key] = fitting(key, given, [one.get(key) for _, one in runs])
-        runs = [run for run in runs if run[1].get(key) == value]
-    return found
-
-
 def _ordering(claim: Ordering, runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> Expectation:
     """By left − right, paired by seed, and averaged over the other factors' combinations that both sides have."""
     rest = tuple(key for key in factors if not any(_overlap(key, own) for own in (*claim.left, *claim.right)))
-    sides = [_cells(runs, _matched(settings, runs), rest) for settings in (claim.left, claim.right)]
+    sides = [_cells(runs, as_run_values(settings, runs), rest) for settings in (claim.left, claim.right)]
     common = sides[0].keys() & sides[1].keys()
     left, right = (
         by_seed([run for key, cell in side.items() if key in common for run in cell], rest, claim.metric)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from actbench.analysis.table.factors import Value, cell
+from actbench.analysis.compare_options import CompareOptions
+from actbench.analysis.table.factors import cell
 from actbench.analysis.table.grouping import Run
 from actbench.errors import ResultsError, UsageError
 from actbench.schema.record import RunRecord
@@ -17,7 +18,7 @@ SIDE = "results"
 BASE, NEW = "base", "new"
 
 
-def joined(new: Sequence[RunRecord], base: Sequence[RunRecord]) -> list[Run]:
+def both_sides(new: Sequence[RunRecord], base: Sequence[RunRecord]) -> list[Run]:
     """All runs, with their side as one more factor.
 
     Studies match by name; where each side has only one, these two match whatever they are called. Base studies without
@@ -45,14 +46,13 @@ def is_new(factors: Mapping[str, Any]) -> bool:
     return bool(factors.get(SIDE, NEW) == NEW)
 
 
-def asked(
-    by: Sequence[str], baseline: Mapping[str, Any] | None, where: Mapping[str, Any] | None
-) -> tuple[Sequence[str], Mapping[str, Value], Mapping[str, Any]]:
-    """What to keep, to compare with and to show when there are two sides.
+def options_with_base(options: CompareOptions) -> CompareOptions:
+    """Return the options with the base's rows as the baseline and only the new side's rows shown.
 
     Raises:
-        UsageError: For a baseline: the base is it.
+        UsageError: For a baseline of the caller's own, since the base is the baseline.
     """
-    if baseline:
+    if options.baseline:
         raise UsageError("either --baseline or --against: with two results, each row is compared to its own base")
-    return (*by, SIDE) if by else (), {SIDE: BASE}, {**(where or {}), SIDE: NEW}
+    by = (*options.by, SIDE) if options.by else ()
+    return replace(options, by=by, baseline={SIDE: BASE}, where={**(options.where or {}), SIDE: NEW})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from actbench.analysis.table.factors import Cell, Value, check_keys, context, distinct, fitting, varying
+from actbench.analysis.table.factors import Cell, Value, context, distinct, fitting, varying
 from actbench.analysis.table.result import Tuned
 from actbench.schema.record import RunRecord
 
@@ -65,16 +65,14 @@ class Table:
         return [run for group in self.shown for run in group.runs]
 
 
-def matched(runs: Sequence[Run], where: Mapping[str, Any]) -> Filter:
-    """The user's ``where`` in the runs' own values.
+def as_run_values(settings: Mapping[str, Any], runs: Sequence[Run]) -> Filter:
+    """Return settings as a user wrote them in the runs' own values: 0 becomes 0.0, ``{name: relu}`` becomes ``relu``.
 
     Raises:
-        UnknownNameError: For a factor that does not exist.
-        UsageError: When no run fits.
+        UsageError: When no run has all of them.
     """
-    check_keys("factor", where, (one for _, one in runs))
     found: dict[str, Value] = {}
-    for key, given in where.items():
+    for key, given in settings.items():
         value = found[key] = fitting(key, given, [one.get(key) for _, one in runs])
         runs = [run for run in runs if run[1].get(key) == value]
     return found
