@@ -78,6 +78,7 @@ def run(
     runtime = Runtime(device, engine, workers(jobs), cohort_size, data_dir, products, capture, timeout)
     runner = prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
     design = design_of(until, max_seeds, runner, smoke=smoke)
+    runner.growing = design is not None
     if dry_run:
         typer.echo(describe(runner, design))
     else:

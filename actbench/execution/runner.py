@@ -5,6 +5,7 @@ The command line and the Python API are two faces of ``Runner``. This module nev
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,10 +23,13 @@ from actbench.schema.record import Outcome, RunRecord
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
-from actbench.storage.locks import CLAIM, Claims, holder
+from actbench.storage.leftovers import remove_leftovers
+from actbench.storage.locks import Claims, holder, somebody_is_at_work
 from actbench.storage.reading import read_results
 from actbench.storage.store import Store
 from actbench.system import devices, environment
+
+_log = logging.getLogger("actbench.execution.runner")
 
 Retry = Literal["failed", "none", "all"]
 
@@ -45,6 +49,7 @@ class Runner:
         retry: Which of the earlier runs without an ``ok`` to run again: ``failed`` ones, ``none``, or ``all`` (also
             the collapsed and the diverged).
         force: Run everything again, finished or not.
+        growing: More seeds may follow, so checkpoints of runs that the study does not have yet are kept.
     """
 
     study: Study
@@ -52,6 +57,7 @@ class Runner:
     runtime: Runtime = field(default_factory=Runtime)
     retry: Retry = "failed"
     force: bool = False
+    growing: bool = False
 
     def __post_init__(self) -> None:
         """Resolve the device and look at what is there already; nothing is written."""
@@ -89,7 +95,7 @@ class Runner:
             UsageError: The data, the model or the device can't be had; nothing that is finished is lost.
             ResultsError: A result can't be written.
         """
-        self._clear_checkpoints()
+        self._clear()
         if not self.cohorts:
             return
         clock = Stopwatch()
@@ -99,8 +105,8 @@ class Runner:
             for event in self._working.execute(Work(CHECK, self.runtime), self._samples()):
                 if isinstance(event, Failed) and event.usage:  # a worker that dies of it will fail its runs alone
                     raise UsageError(event.message)
-            self.store.create(self.study.text)
             with Claims(self.store.folder) as claims:
+                self.store.create(self.study.text)
                 ended = self._ended()
                 for event in self._train(self._working, claims):
                     yield self._stored(clock.timed(event), ended, claims)
@@ -144,25 +150,42 @@ class Runner:
         """Whether a living process is at this run."""
         return _has_holder(self.store.run_folder(spec))
 
-    def _somebody_is_at_work(self) -> bool:
-        """Whether a living process is at any run in this study's folder, by whatever config."""
-        return any(_has_holder(claim.parent) for claim in self.store.folder.glob(f"runs/*/{CLAIM}"))
+    def _clear(self) -> None:
+        """Remove what dead processes have left in the study's folder, and checkpoints that nobody will take up.
+
+        A failure to do so is no reason not to train: what is left harms nobody, and the next command tries again.
+        """
+        try:
+            remove_leftovers(self.store.folder)
+            self._clear_checkpoints()
+        except ResultsError as error:
+            _log.warning("%s", error)
 
     def _clear_checkpoints(self) -> None:
         """Name those that can't be read; remove those that nobody can use, or that are to be ignored.
 
-        Who is writing one has claimed its runs before, so one that was half written when nobody had any is a dead
-        process's. It may be of other cohorts than are planned now: nothing else would ever remove it.
+        Nobody can use one whose runs have all ended or are not the study's any more. One that a living process may
+        have written stays, whatever is in it: that process holds the run, or is at least at work on the study.
         """
-        if self.checkpoints.unfinished and not self._somebody_is_at_work():
-            self.checkpoints.clear_unfinished()
-        self.checkpoints.end(self._ended())
-        if self.force:
-            self.checkpoints.end({spec.digest for spec in self.specs if not self._is_taken(spec)})
+        if not (self.checkpoints.found or self.checkpoints.refused):
+            return
+        alone = not somebody_is_at_work(self.store.folder)
+        study = {spec.digest: spec for spec in self.specs}
+        ended = set(study) if self.force else self._ended()
+
+        def is_of_no_use(digest: str) -> bool:
+            spec = study.get(digest)
+            if spec is None:
+                return alone and not self.growing
+            return digest in ended and not self._is_taken(spec)
+
+        for path, runs in tuple(self.checkpoints.found.items()):
+            if all(map(is_of_no_use, runs)):
+                self.checkpoints.remove(path)
         for path in tuple(self.checkpoints.refused):
             if self.waiting and not self.force:
                 self.checkpoints.warn(path)
-            else:
+            elif alone:
                 self.checkpoints.remove(path)
 
     def _jobs(self) -> int:

@@ -10,7 +10,7 @@ from actbench.errors import ResultsError
 from actbench.schema.checkpoint_header import LONGEST, CheckpointHeader, Unusable, name_of, opened
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
-from actbench.system.files import clear_unfinished, unfinished, write_atomically, writing
+from actbench.system.files import clear_unfinished, write_atomically, writing
 
 _log = logging.getLogger("actbench.storage.checkpoints")
 
@@ -25,7 +25,6 @@ class Checkpoints:
         found: File -> digests of its runs, the latest first; those that were there at the beginning, and those written
             since.
         refused: File -> why it can't be used; found at the beginning.
-        unfinished: Files that had no name yet at the beginning: a process was writing them, or was killed meanwhile.
     """
 
     def __init__(self, study: Path) -> None:
@@ -38,7 +37,6 @@ class Checkpoints:
         self.found: dict[Path, tuple[str, ...]] = {}
         self.refused: dict[Path, str] = {}
         try:
-            self.unfinished = unfinished(self._folder, "*.pt")
             for path in sorted(self._folder.glob("*.pt"), key=_changed, reverse=True):
                 self._note(path)
         except OSError as error:
@@ -114,17 +112,6 @@ class Checkpoints:
             path.unlink(missing_ok=True)
             clear_unfinished(path)
         self.found.pop(path, None)
-
-    def clear_unfinished(self) -> None:
-        """Remove the files that had no name at the beginning; only for who knows that nobody was writing them then.
-
-        Raises:
-            ResultsError: When one can't be removed.
-        """
-        for path in self.unfinished:
-            with writing(path):
-                path.unlink(missing_ok=True)
-        self.unfinished = ()
 
     def _note(self, path: Path) -> None:
         try:

@@ -1,14 +1,43 @@
-"""Claims: which process works on which run, so that several may work on one study at once.
+"""Locks: which process works on which run, so that several may work on one study at once.
 
-    results/<study>/heartbeat-<token>            one a process at work, touched every ten seconds
-    results/<study>/runs/<run id>/claim.json     who computes this run
+    results/<study>/heartbeat-<token>                    one a process at work, touched every ten seconds
+    results/<study>/runs/<run id>/claim.json             the process that computes this run
+    results/<study>/runs/<run id>/claim.json.<token>     the process that removes the claim with this token
 
-A claim counts for as long as its process lives. On the same machine the process table tells: a process that was killed
-frees its runs at once, one that is merely stopped keeps them. Of another machine only the heartbeat is seen: it must
-not be older than a minute, by the clock of the file system, so that the machines' own clocks do not matter.
+A claim counts for as long as its process lives. On the same machine the process table decides: a process that was
+killed frees its runs at once, one that is merely stopped keeps them. Of another machine only the heartbeat is seen: it
+must not be older than a minute, by the clock of the file system, so that the machines' own clocks do not matter.
 
 All of it rests on one operation, the creation of a file that must not exist yet, which is atomic on local disks and on
 network file systems alike (NFS since version 3).
+
+Taking over the claim of a dead process needs the third file. D is dead and has left a claim; A and B want the run:
+
+    claim.json    A                                 B
+    D's           reads it: D is dead               reads it: D is dead
+    -             removes it
+    A's           creates its own
+    -                                               removes it, but that was A's!
+    B's                                             creates its own: both compute the run
+
+The right to remove D's claim is a file of its own, which only one of them can create, and which is named after D's
+token, so that it is a right to nothing else:
+
+    claim.json    A                                 B
+    D's           reads it: D is dead               reads it: D is dead
+    D's           creates claim.json.<D's token>
+    D's           reads it again: D's still         can't create that: A, which lives, has the run. Or comes later …
+    -             removes it
+    -             removes claim.json.<D's token>
+    A's           creates its own: has the run      … creates claim.json.<D's token>
+    A's                                             reads it again: A's, so it stays
+    A's                                             removes claim.json.<D's token>
+    A's                                             can't create its own: A, which lives, has the run
+
+A process that gives its own run back takes the same four steps (create the right, write it, remove the claim, remove
+the right), because others may think it dead meanwhile. A kill between two of them leaves one or both files, each with
+its dead owner in it: they are removed as any dead process's lock is, by whoever wants the run, or else by the next
+command on the study (``storage.leftovers``).
 """
 
 from __future__ import annotations
@@ -28,6 +57,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from actbench.errors import ResultsError
 from actbench.system.files import parsed, writing
 from actbench.system.processes import Process
 
@@ -37,8 +67,13 @@ BEAT = 10.0
 LIMIT = 60.0
 """Seconds after which a heartbeat counts as stopped: several lost beats, not one slow write."""
 
-_HEARTBEAT = "heartbeat-"
+HEARTBEAT = "heartbeat-"
+"""How the names of heartbeats begin."""
+
 _TORN = "torn"
+_closed: set[str] = set()
+"""Tokens of this process's own that it uses no more. What it could not remove under one of them, on a full disk, say,
+would count as locked for as long as this process lives, which may be a notebook's whole day."""
 
 _log = logging.getLogger("actbench.storage.locks")
 
@@ -78,11 +113,47 @@ def holder(run: Path) -> tuple[Claim, bool] | None:
     return _look(run / CLAIM, run.parents[1])
 
 
+def is_dead(lock: Path) -> bool:
+    """Whether a claim, or a right to remove one, is there and its process has ended.
+
+    Args:
+        lock: A file in a run's folder.
+
+    Raises:
+        OSError: When it can't be read.
+    """
+    found = _look(lock, lock.parents[2])
+    return found is not None and not found[1]
+
+
+def dead_heartbeats(study: Path) -> list[Path]:
+    """Find the heartbeats in a study's folder whose processes have ended.
+
+    Raises:
+        OSError: When the folder can't be read.
+    """
+    return [path for path in study.glob(f"{HEARTBEAT}*") if not _beats(path)]
+
+
+def somebody_is_at_work(study: Path, *, but: str = "") -> bool:
+    """Whether a living process has a heartbeat in a study's folder: only such a process writes there.
+
+    Args:
+        study: The study's folder.
+        but: A token whose heartbeat does not count.
+
+    Raises:
+        OSError: When the folder can't be read.
+    """
+    _clock(study)  # a network file system may list from memory, but not once a file was created there
+    return any(path.name != f"{HEARTBEAT}{but}" and _beats(path) for path in study.glob(f"{HEARTBEAT}*"))
+
+
 class Claims:
     """What this process claims in one study; a context manager that leaves no claim behind.
 
     Args:
-        study: The study's folder, which exists.
+        study: The study's folder; it is made if need be.
     """
 
     def __init__(self, study: Path) -> None:
@@ -101,25 +172,38 @@ class Claims:
             ResultsError: When the folder can't be written.
         """
         with writing(self._study):
-            for other in self._study.glob(f"{_HEARTBEAT}*"):
-                if not _is_young(other):
-                    other.unlink(missing_ok=True)
-            self._heartbeat.touch()
+            self._study.mkdir(parents=True, exist_ok=True)
+            for other in dead_heartbeats(self._study):
+                other.unlink(missing_ok=True)
+            _create(self._heartbeat, self._claim())
         self._beating.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give back what is still claimed and stop the heartbeat."""
-        try:
-            for run in tuple(self._held):
+        """Give back what is still claimed and stop the heartbeat.
+
+        Raises:
+            ResultsError: When a file can't be removed, unless another error is on its way already: that one matters
+                more, since the next command removes what is left.
+        """
+        failures: list[ResultsError] = []
+        for run in tuple(self._held):
+            try:
                 self.release(run)
-        finally:
-            self._ended.set()
-            self._beating.join()
+            except ResultsError as failure:  # the others can perhaps be given back all the same
+                failures.append(failure)
+        self._ended.set()
+        self._beating.join()
+        _closed.add(self._token)
+        try:
             with writing(self._study):
                 self._heartbeat.unlink(missing_ok=True)
+        except ResultsError as failure:
+            failures.append(failure)
+        if failures and error is None:
+            raise failures[0]
 
     def take(self, run: Path) -> Claim | None:
         """Claim a run, from a process that is dead too; of several that try, one succeeds.
@@ -170,10 +254,35 @@ class Claims:
             if run.is_dir():
                 self._remove(run / CLAIM, self._token)
 
+    def clear(self, lock: Path) -> None:
+        """Remove a lock that a dead process has left; one that a living process has stays.
+
+        Args:
+            lock: A claim, or a right to remove one.
+
+        Raises:
+            ResultsError: When the folder can't be written.
+        """
+        with writing(lock.parent):
+            found = _read(lock)
+            if found is not None and self._is_dead(lock):
+                self._remove(lock, found.token)
+
+    def is_alone(self) -> bool:
+        """Whether no other living process works on the study."""
+        return not somebody_is_at_work(self._study, but=self._token)
+
+    def _claim(self) -> Claim:
+        return Claim(self._token, _now(), self._process)
+
+    def _is_dead(self, path: Path) -> bool:
+        found = _look(path, self._study, but=self._token)
+        return found is not None and not found[1]
+
     def _acquire(self, path: Path) -> Claim | None:
         """Create the file as this process's own; returns the living process that holds it instead."""
-        while not _create(path, Claim(self._token, _now(), self._process)):
-            found = _look(path, self._study)
+        while not _create(path, self._claim()):
+            found = _look(path, self._study, but=self._token)
             if found is None:
                 continue  # given back in between
             claim, living = found
@@ -189,12 +298,10 @@ class Claims:
         return None
 
     def _remove(self, path: Path, token: str) -> Claim | None:
-        """Remove the claim with this token, unless somebody has done so; returns who is about to.
+        """Remove the claim with this token, unless somebody has done so; returns the process that is about to.
 
-        Between reading a dead process's claim and removing it, another process may have removed it and put its own in
-        place. So the right to remove it is a file of its own, named after the token, which never comes again: who has
-        it looks once more before removing, and nobody else removes this claim meanwhile. A right that a dead process
-        left is removed in the same way.
+        Drawn above. Whoever has the right looks once more before removing, and nobody else removes this claim
+        meanwhile. A right that a dead process left is removed in the same way.
         """
         right = path.with_name(f"{path.name}.{token}")
         remover = self._acquire(right)
@@ -202,7 +309,8 @@ class Claims:
             return remover
         try:
             found = _read(path)
-            if found is not None and found.token == token:
+            # A token never comes again; but a claim that is not written yet has none, so its death is looked at again.
+            if found is not None and found.token == token and (token != _TORN or self._is_dead(path)):
                 path.unlink()
         finally:
             right.unlink(missing_ok=True)
@@ -232,15 +340,37 @@ def _create(path: Path, claim: Claim) -> bool:
     return True
 
 
-def _look(path: Path, study: Path) -> tuple[Claim, bool] | None:
-    """The claim in a file and whether its process lives; None when there is no such file."""
+def _look(path: Path, study: Path, *, but: str = "") -> tuple[Claim, bool] | None:
+    """Read the claim in a file and judge whether its process lives; None when there is no such file.
+
+    Of a claim without content nobody knows the process: it was killed between creating and writing, or is about to
+    write. About to write is nobody when no heartbeat beats, because whoever locks anything has started one before.
+
+    Args:
+        path: The file.
+        study: The study's folder.
+        but: The token of a process that is known not to have made it.
+    """
     claim = _read(path)
     if claim is None:
         return None
     if claim.process is None:
-        return claim, _is_young(path)
-    alive = claim.process.is_alive()
-    return claim, _is_young(_heartbeat(study, claim.token)) if alive is None else alive
+        return claim, _is_young(path) and somebody_is_at_work(study, but=but)
+    return claim, _lives(claim, _heartbeat(study, claim.token))
+
+
+def _beats(heartbeat: Path) -> bool:
+    """Whether the process of a heartbeat lives; an empty one, as earlier versions made, is judged by its age alone."""
+    claim = _read(heartbeat)
+    return claim is not None and _lives(claim, heartbeat)
+
+
+def _lives(claim: Claim, heartbeat: Path) -> bool:
+    """Whether a process lives: by the process table of this machine, or by its heartbeat."""
+    if claim.token in _closed:
+        return False
+    alive = None if claim.process is None else claim.process.is_alive()
+    return _is_young(heartbeat) if alive is None else alive
 
 
 def _read(path: Path) -> Claim | None:
@@ -260,26 +390,32 @@ def _read(path: Path) -> Claim | None:
 
 
 def _heartbeat(study: Path, token: str) -> Path:
-    return study / f"{_HEARTBEAT}{token}"
+    return study / f"{HEARTBEAT}{token}"
 
 
 def _is_young(file: Path) -> bool:
     """Whether a file was touched within the limit, by the clock of the file system that it lies on.
 
-    It is opened, not only asked for its times: a network file system may answer those from memory for a minute. Where
-    nothing can be written, as in a copy that one may only read, this machine's clock has to do.
+    It is opened, not only asked for its times: a network file system may answer those from memory for a minute.
     """
     try:
         with file.open("rb") as opened:
             touched = os.fstat(opened.fileno()).st_mtime
     except FileNotFoundError:
         return False
+    return _clock(file.parent) - touched <= LIMIT
+
+
+def _clock(folder: Path) -> float:
+    """Read the clock of a file system: the time of a file that is created there and gone at once.
+
+    Where nothing can be written, as in a copy that one may only read, this machine's clock has to do.
+    """
     try:
-        with tempfile.TemporaryFile(dir=file.parent) as fresh:
-            now = os.fstat(fresh.fileno()).st_mtime
+        with tempfile.TemporaryFile(dir=folder) as fresh:
+            return os.fstat(fresh.fileno()).st_mtime
     except OSError:
-        now = time.time()
-    return now - touched <= LIMIT
+        return time.time()
 
 
 def _now() -> str:

@@ -190,16 +190,23 @@ def _look_at(run: Path) -> Found | None:
 
 
 def _judge(run: Path, files: set[str]) -> Found | None:
+    """What a run's files say, first of all its end: a process killed while giving a run back leaves its claim there.
+
+    Whoever runs it again removes the end before anything else.
+    """
+    ended = _ended(run) if "result.json" in files else None
+    if ended is not None and not isinstance(ended, Stale):
+        return ended
+    if "error.txt" in files:
+        with (run / "error.txt").open(encoding="utf-8", errors="replace") as log:
+            return Failure(run.name, log.readline().strip(), run / "error.txt")
     claimed = holder(run) if CLAIM in files else None
     if claimed is not None and claimed[1]:
         process, (epoch, epochs) = claimed[0].process, _progress(run)
         host, pid = ("", None) if process is None else (process.host, process.pid)
         return Running(run.name, host, pid, claimed[0].since, epoch, epochs)
-    if "result.json" in files:
-        return _ended(run)
-    if "error.txt" in files:
-        with (run / "error.txt").open(encoding="utf-8", errors="replace") as log:
-            return Failure(run.name, log.readline().strip(), run / "error.txt")
+    if ended is not None:
+        return ended
     if claimed is not None:
         return Stale(run.name, f"{claimed[0].who} had it and has ended")
     return Stale(run.name, "begun, and nobody has it") if "spec.json" in files else None

@@ -6,7 +6,7 @@
         metrics.jsonl    a line an epoch
         result.json      written last: its presence means finished
         error.txt        message and traceback, only when failed
-        claim.json       which process computes it, as long as one does (``claims``)
+        claim.json       which process computes it, as long as one does (``locks``)
 
 Nothing in it depends on where the folder lies, so it can be copied and archived as it is.
 """

@@ -50,18 +50,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 def clear_unfinished(path: Path) -> None:
     """Remove what a process that was killed within ``write_atomically`` left beside a path that is nobody else's."""
-    for beside in unfinished(path.parent, escape(path.name)):
+    for beside in path.parent.glob(f".{escape(path.name)}.*"):
         beside.unlink(missing_ok=True)
-
-
-def unfinished(folder: Path, names: str) -> tuple[Path, ...]:
-    """Files that ``write_atomically`` has not named yet: of a process that is at it, or that was killed within.
-
-    Args:
-        folder: Where the files were to appear.
-        names: A pattern that their names were to fit.
-    """
-    return tuple(folder.glob(f".{names}.*"))
 
 
 @contextmanager

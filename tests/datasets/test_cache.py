@@ -151,7 +151,7 @@ def test_a_failed_decode_leaves_nothing_behind(tmp_path):
 def test_a_cached_dataset_loads_without_heavy_imports(tmp_path):
     datasets.load(components.resolve("datasets", "digits"), tmp_path)
     program = (
-        "import sys, pathlib; from actbench import components, datasets\n"
+        "import sys, pathlib; from actbench import datasets; from actbench.schema import components\n"
         f"datasets.load(components.resolve('datasets', 'digits'), pathlib.Path({str(tmp_path)!r}))\n"
         "print({'torch', 'torchvision', 'scipy', 'sklearn', 'pandas', 'matplotlib', 'PIL'} & set(sys.modules))"
     )

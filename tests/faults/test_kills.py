@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-PARTS = Path(__file__).parents[1] / "support"
+from forked_commands import Server, forked_commands
 
 STUDY = """\
 study: killed
@@ -28,82 +25,52 @@ sweep:
   bias_init: [0.0, 0.1]
 compare: {baseline: {bias_init: 0.0}}
 """
-RUNS, ROWS = 8, 32
+RUNS = 8
 MOMENTS = range(20)
 
-SERVER = """\
-import json, os, sys
-import torch._dynamo
-from actbench import checkpoint, cli, runner, train
-from actbench.cli import compare, run
+AT_A_FILE = """\
+import os, signal, sys
+from pathlib import Path
 
-for line in sys.stdin:
-    folder, arguments, settings = json.loads(line)
-    pid = os.fork()
-    if not pid:
-        os.setsid()
-        os.chdir(folder)
-        os.environ.update(settings)
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        sys.argv = ["actbench", *arguments]
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
-            sys.stdout.flush()
-            os._exit(code)
-        os._exit(77)
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+count = 0
+seen = Path("events").open("w", buffering=1)
+
+
+def at(event, arguments):
+    global count
+    if event == "open":
+        path, mode = arguments[:2]
+        changes = isinstance(mode, str) and not set(mode).isdisjoint("wxa")
+    else:
+        path, changes = arguments[0], event in ("os.rename", "os.remove", "os.mkdir")
+    if changes and "results" in str(path):
+        count += 1
+        seen.write(f"{count}\\n")
+        if count in MOMENTS:
+            strike()
+
+
+def end_all():
+    assert os.getsid(0) == os.getpid()
+    os.killpg(os.getpid(), signal.SIGKILL)
+
+
+def end_worker():
+    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        if b"_worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+            os.kill(int(child), signal.SIGKILL)
+
+
+MOMENTS, strike = {%(moments)s}, %(strike)s
+sys.addaudithook(at)
 """
-"""Commands in processes of their own, each the leader of a group; forked, since importing torch takes seconds."""
-
-
-class Server:
-    """Starts commands and tells how they ended.
-
-    Args:
-        process: The program above.
-    """
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def start(self, folder: Path, *arguments: str, slow: str = "0") -> int:
-        """Returns the process id; ``end`` must be asked before anything else is started."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([str(folder), arguments, {"SLOW": slow}]) + "\n")
-        self._process.stdin.flush()
-        return self._line()
-
-    def end(self) -> int:
-        """Waits for it; the exit code, or minus the signal."""
-        return self._line()
-
-    def do(self, folder: Path, *arguments: str) -> int:
-        self.start(folder, *arguments)
-        return self.end()
-
-    def _line(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
+"""Strikes just before a file of the study is created, written to, renamed or removed; counts how often that happens."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings = {"ACTBENCH_DATA": str(tmp_path_factory.mktemp("data")), "ACTBENCH_RUN_PRODUCTS": "default"}
-    settings |= {"PYTHONPATH": os.pathsep.join([str(PARTS), *filter(None, sys.path)]), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | settings,
-    ) as process:
-        yield Server(process)
-        assert process.stdin is not None
-        process.stdin.close()
+    with forked_commands(tmp_path_factory.mktemp("data")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +78,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, server: Server) -> tup
     """What is printed and stored when nobody pulls the plug."""
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "study.yaml").write_text(STUDY)
-    assert server.do(folder, *command("inline")) == 0, (folder / "stderr").read_text()
+    assert server.do(folder, *command("inline"), SLOW="0") == 0, (folder / "stderr").read_text()
     return table(server, folder), results(folder)
+
+
+@pytest.fixture(scope="module")
+def changes(tmp_path_factory: pytest.TempPathFactory, server: Server) -> int:
+    """How often a file is touched while the study is trained, by either engine."""
+    folder = tmp_path_factory.mktemp("counted")
+    (folder / "study.yaml").write_text(STUDY)
+    assert server.do(folder, *command("inline"), prelude=striking("end_all"), SLOW="0") == 0
+    return (folder / "events").read_text().count("\n")
 
 
 @pytest.fixture
@@ -158,29 +134,15 @@ def stored(folder: Path) -> dict[Path, tuple[int, bytes]]:
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-def rows(folder: Path) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in folder.glob("results/*/runs/*/metrics.jsonl"))
+def striking(strike: str, *moments: int) -> str:
+    """The prelude of a command that is struck at these of its changes of files, counted from 1."""
+    return AT_A_FILE % {"strike": strike, "moments": ", ".join(map(str, moments)) or "-1"}
 
 
-def wait_for_moment(folder: Path, pid: int, moment: int) -> None:
-    """Moments are spread over the study by its progress; a random delay puts them anywhere between two files."""
-    delay = float(np.random.default_rng(moment).uniform(0, 0.05))
-    deadline = time.monotonic() + 60
-    while rows(folder) < ROWS * moment // len(MOMENTS):
-        assert time.monotonic() < deadline, "the study does not get on"
-        os.kill(pid, 0)
-        time.sleep(0.001)
-    time.sleep(delay)
-
-
-def worker_of(pid: int) -> int:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if children:
-            return int(children[0])
-        time.sleep(0.001)
-    raise AssertionError("no worker was started")
+def change(changes: int, moment: int) -> int:
+    """One of the changes, by chance, out of that twentieth of them."""
+    first, last = (1 + changes * part // len(MOMENTS) for part in (moment, moment + 1))
+    return int(np.random.default_rng(moment).integers(first, last))
 
 
 def check(
@@ -190,28 +152,30 @@ def check(
 
     Only ``--engine`` differs, which spares the second worker's start and changes no result.
     """
-    assert server.do(folder, *command("inline")) == 0, (folder / "stderr").read_text()
+    assert server.do(folder, *command("inline"), SLOW="0") == 0, (folder / "stderr").read_text()
     after = stored(folder)
     assert {path: after[path] for path in before} == before
     assert results(folder) == undisturbed[1]
     assert table(server, folder) == undisturbed[0]
+    assert left_over(folder) == [], "what a kill left is cleared away"
+
+
+def left_over(folder: Path) -> list[str]:
     kept = {"study.yaml", "spec.json", "metrics.jsonl", "result.json"}
-    left = [path for path in folder.glob("results/**/*") if path.is_file() and path.name not in kept]
-    assert [path for path in left if not path.name.startswith("heartbeat-")] == [], "what a kill left is cleared away"
+    return [path.name for path in folder.glob("results/**/*") if path.is_file() and path.name not in kept]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in the process table of Linux")
 @pytest.mark.parametrize("first", range(5))
 def test_workers_are_killed_again_and_again_and_the_study_is_finished(
-    first: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]]
+    first: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]], changes: int
 ) -> None:
-    """Four of the twenty moments in each study: a worker takes seconds to start."""
-    pid = server.start(folder, *command("pool"), slow="0.005")
-    for moment in MOMENTS[first::5]:
-        wait_for_moment(folder, pid, moment)
-        os.kill(worker_of(pid), signal.SIGKILL)
-    code, said = server.end(), (folder / "stderr").read_text()
+    """Four of the twenty moments in each study: a worker takes seconds to start, and steps that take their time keep
+    it at work while its parent writes."""
+    moments = [change(changes, moment) for moment in MOMENTS[first::5]]
+    code = server.do(folder, *command("pool"), prelude=striking("end_worker", *moments), SLOW="0.005")
+    said = (folder / "stderr").read_text()
     assert "Traceback" not in said
     assert code == ("failed:" in said), said  # a run is lost only when its worker was killed while it was alone
     check(server, folder, undisturbed, stored(folder))
@@ -220,28 +184,95 @@ def test_workers_are_killed_again_and_again_and_the_study_is_finished(
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_whole_group_is_killed_and_the_study_is_finished(
-    moment: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]]
+    moment: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]], changes: int
 ) -> None:
-    pid = server.start(folder, *command("inline" if moment % 4 else "pool"), slow="0.005")
-    wait_for_moment(folder, pid, moment)
-    os.killpg(pid, signal.SIGKILL)
-    assert server.end() == -signal.SIGKILL, "it was over before it could be killed"
-    assert len(results(folder)) < RUNS
+    prelude = striking("end_all", change(changes, moment))
+    assert server.do(folder, *command("inline" if moment % 4 else "pool"), prelude=prelude, SLOW="0") == -signal.SIGKILL
     check(server, folder, undisturbed, stored(folder))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_power_is_cut_and_the_study_is_finished(
-    moment: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]]
+    moment: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]], changes: int
 ) -> None:
-    pid = server.start(folder, *command("inline"), slow="0.005")
-    wait_for_moment(folder, pid, moment)
-    os.killpg(pid, signal.SIGKILL)
-    assert server.end() == -signal.SIGKILL, "it was over before it could be killed"
+    prelude = striking("end_all", change(changes, moment))
+    assert server.do(folder, *command("inline"), prelude=prelude, SLOW="0") == -signal.SIGKILL
     before = stored(folder)
     tear(folder, np.random.default_rng(100 + moment))
     check(server, folder, undisturbed, before)
+
+
+GIVING_BACK = """\
+import errno, os, resource, signal, sys
+from pathlib import Path
+
+
+def at(event, arguments):
+    if event not in ("open", "os.remove"):
+        return
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, ROOM))
+    path = str(arguments[0])
+    if "claim.json" not in path or len(list(Path("results").glob("*/runs/*/result.json"))) < %(finished)d:
+        return
+    is_right, creates = not path.endswith("claim.json"), event == "open" and arguments[1] == "x"
+    step = "create" if creates else "read" if event == "open" else "remove right" if is_right else "remove claim"
+    if (step, is_right) == (%(step)r.replace("write", "create"), %(step)r != "remove claim"):
+        %(strike)s
+
+
+def end_all(path):
+    assert os.getsid(0) == os.getpid()
+    if %(step)r == "write":
+        os.open(path, os.O_CREAT | os.O_EXCL)
+    os.killpg(os.getpid(), signal.SIGKILL)
+
+
+def fill_disk(path):
+    if %(step)r != "write":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, ROOM))  # until the next step: messages go to a file, too
+
+
+_, ROOM = resource.getrlimit(resource.RLIMIT_FSIZE)
+sys.addaudithook(at)
+"""
+"""Strikes at one of the four operations that give a run back once so many runs are finished: creating the right to
+remove its claim, writing it, removing the claim, removing the right."""
+
+OPERATIONS = ["create", "write", "remove claim", "remove right"]
+
+
+@pytest.mark.parametrize("finished", [1, RUNS])
+@pytest.mark.parametrize("step", OPERATIONS)
+def test_a_kill_while_a_run_is_given_back_leaves_nothing_behind_for_ever(
+    step: str, finished: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]]
+) -> None:
+    """Also of the last run, after which there is nothing to do; meanwhile ``status`` calls the run done."""
+    prelude = GIVING_BACK % {"finished": finished, "step": step, "strike": "end_all(path)"}
+    assert server.do(folder, *command("inline"), prelude=prelude, SLOW="0") == -signal.SIGKILL
+    assert sorted(name.partition(".json")[0] for name in left_over(folder) if name.startswith("claim"))
+    assert len(results(folder)) == finished
+    for host in ("", "elsewhere"):
+        assert server.do(folder, "status", "--json", ACTBENCH_HOST=host) == 0
+        (study,) = json.loads((folder / "stdout").read_text())["studies"]
+        assert study["done"]["ok"] == finished
+    check(server, folder, undisturbed, stored(folder))
+
+
+@pytest.mark.parametrize("finished", [1, RUNS])
+@pytest.mark.parametrize("step", OPERATIONS)
+def test_a_disk_that_is_full_while_a_run_is_given_back_leaves_nothing_behind_for_ever(
+    step: str, finished: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]]
+) -> None:
+    prelude = GIVING_BACK % {"finished": finished, "step": step, "strike": "fill_disk(path)"}
+    assert server.do(folder, *command("inline"), prelude=prelude, SLOW="0") == 2
+    said = (folder / "stderr").read_text()
+    assert "can't write" in said
+    assert "make room" in said
+    assert "Traceback" not in said
+    assert len(results(folder)) == finished
+    check(server, folder, undisturbed, stored(folder))
 
 
 def tear(folder: Path, random: np.random.Generator) -> None:
@@ -253,6 +284,8 @@ def tear(folder: Path, random: np.random.Generator) -> None:
     for path in sorted(folder.glob("results/**/*")):
         if not path.is_file() or path.parent in finished:
             continue
+        if path.name == "study.yaml" and len(finished) == RUNS:
+            continue  # it is as safe as a result, and a command with nothing to do does not write it anew
         content = path.read_bytes()
         cut = int(random.integers(len(content) + 1))
         path.write_bytes([content, b"", content[:cut], content[:cut] + bytes(len(content) - cut)][random.integers(4)])

@@ -195,6 +195,20 @@ def test_a_checkpoint_of_finished_runs_goes(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
+def test_a_checkpoint_of_runs_that_have_left_the_study_goes(tmp_path: Path) -> None:
+    leave(tmp_path)
+    smaller = STUDY.replace("[0.0, 0.01, 0.1]", "[0.3]")
+    with Claims(tmp_path / "long"):
+        list(runner(tmp_path, text=smaller).run())
+        assert len(files(tmp_path)) == 1, "a living process may have written it by another config"
+    growing = runner(tmp_path, text=smaller)
+    growing.growing = True
+    assert list(growing.run()) == []
+    assert len(files(tmp_path)) == 1, "more seeds may follow"
+    assert list(runner(tmp_path, text=smaller).run()) == []
+    assert files(tmp_path) == []
+
+
 def test_a_checkpoint_that_is_half_written_is_never_seen(tmp_path: Path) -> None:
     cohort = Cohort((spec(),))
     kept = Checkpoints(tmp_path)

@@ -171,17 +171,24 @@ def test_a_process_with_an_id_that_was_used_before_is_not_taken_for_the_one_befo
         '{"token": "x", "since": "2026-01-01", "process": {"host": "a", "pid": 1e9, "started": null, "system": null}}',
     ],
 )
-def test_a_claim_that_is_none_counts_for_a_minute(study: Path, run: Path, content: str) -> None:
+def test_a_claim_that_is_none_counts_for_a_minute_if_anybody_else_is_at_work(
+    study: Path, run: Path, content: str
+) -> None:
     run.mkdir()
     path = run / "claim.json"
     path.write_text(content)
     with Claims(study) as mine:
-        found = mine.take(run)
-        assert found is not None
-        assert found.who == "an unknown process"
-        os.utime(path, (time.time() - 61,) * 2)
-        assert mine.take(run) is None
+        with Claims(study):
+            found = mine.take(run)
+            assert found is not None
+            assert found.who == "an unknown process"
+            os.utime(path, (time.time() - 61,) * 2)
+            assert mine.take(run) is None
+            assert mine.holds(run)
+        path.write_text(content)
+        assert mine.take(run) is None, "nobody is about to write it"
         assert mine.holds(run)
+    assert files(study) == []
 
 
 def test_a_machine_with_a_wrong_clock_judges_the_same(study: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,12 +105,20 @@ def test_a_run_on_another_machine_is_judged_by_its_heartbeat(results: Path) -> N
     assert (only(results).running, len(only(results).stale)) == ([], 2)
 
 
-def test_a_finished_run_that_is_run_again_is_running(results: Path) -> None:
+def test_a_finished_run_that_is_run_again_is_running_once_its_result_is_gone(results: Path) -> None:
     with Claims(results / "demo") as mine:
         mine.take(folder_of(results, 0))
+        assert only(results).done["ok"] == 1
+        Store(results, "demo").begin(RunSpec(seed=0))
         assert only(results).done["ok"] == 0
         assert [one.run for one in only(results).running] == [RunSpec(seed=0).run_id]
-    assert only(results).done["ok"] == 1
+
+
+def test_a_finished_run_is_done_whoever_has_left_a_lock_on_it(results: Path) -> None:
+    for seed in (0, 3):
+        leave(folder_of(results, seed), Process.this())
+    demo = only(results)
+    assert (demo.done["ok"], len(demo.failed), demo.running) == (1, 1, [])
 
 
 def test_foreign_and_empty_folders_are_passed_by(results: Path) -> None:

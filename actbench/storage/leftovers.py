@@ -1,0 +1,81 @@
+"""Leftovers of processes that were killed, or had no room left on the disk: the next command on the study removes them.
+
+    heartbeat-<token>, .study.yaml.<hex>             in the study's folder
+    .<cohort>.pt.<hex>                               among its checkpoints
+    claim.json, claim.json.<token>, .<file>.<hex>    in the folder of a run, finished or not, still in the study or not
+
+Nothing is taken from a living process: a lock is removed when its process has ended (``locks``), a file in a run's
+folder when nobody has the run, and a file elsewhere when nobody else is at work on the study. Files are listed before
+anybody asks for their writers: since no such name comes again, a process that begins meanwhile has none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from actbench.errors import ResultsError
+from actbench.storage.locks import CLAIM, Claims, dead_heartbeats, holder, is_dead
+from actbench.system.files import writing
+
+_HALF_WRITTEN = re.compile(r"\.(study\.yaml|spec\.json|metrics\.jsonl|result\.json|error\.txt|.+\.pt)\.[0-9a-f]+")
+"""Names under which ``write_atomically`` begins the files of a study."""
+
+
+def remove_leftovers(study: Path) -> None:
+    """Remove from a study's folder what dead processes have left there; write nothing when there is nothing.
+
+    Args:
+        study: The study's folder, which need not exist.
+
+    Raises:
+        ResultsError: When a folder can't be read, or a file can't be removed.
+    """
+    locks: list[Path] = []
+    half_written: list[Path] = []
+    try:
+        for folder in (study, study / "checkpoints", *_run_folders(study)):
+            for path in _files(folder):
+                if _HALF_WRITTEN.fullmatch(path.name):
+                    half_written.append(path)
+                elif path.name.startswith(CLAIM) and is_dead(path):
+                    locks.append(path)
+        heartbeats = dead_heartbeats(study)
+    except OSError as error:
+        raise ResultsError(f"can't read {error.filename or study}: {error.strerror}") from error
+    if not (locks or half_written or heartbeats):
+        return
+    with Claims(study) as mine:  # which removes the heartbeats
+        for lock in locks:
+            mine.clear(lock)
+        for path in half_written:
+            with writing(path):
+                if not _is_being_written(path, study, mine):
+                    path.unlink(missing_ok=True)
+
+
+def _is_being_written(path: Path, study: Path, mine: Claims) -> bool:
+    """Whether a living process may be writing a file: whoever has its run, or else anybody at work on the study."""
+    if path.parent.parent == study / "runs":
+        found = holder(path.parent)
+        return found is not None and found[1]
+    return not mine.is_alone()
+
+
+def _run_folders(study: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(study / "runs") as entries:
+            yield from (Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return
+
+
+def _files(folder: Path) -> list[Path]:
+    """List the files of a folder that may be leftovers; of thousands of others not even a path is made."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in names if name.startswith((".", CLAIM))]

@@ -1,0 +1,122 @@
+"""What dead processes leave in a study's folder goes, and nothing goes that a living process may need."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from left_locks import DEAD, leave
+
+from actbench.storage.leftovers import remove_leftovers
+from actbench.storage.locks import Claims
+from actbench.system.processes import Process
+
+HALF = "0123456789abcdef"
+TOKEN = "a" * 16
+ELSEWHERE = replace(Process.this(), host="elsewhere")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    (tmp_path / "runs" / "relu-0").mkdir(parents=True)
+    (tmp_path / "checkpoints").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def run(study: Path) -> Path:
+    return study / "runs" / "relu-0"
+
+
+def files(study: Path) -> set[str]:
+    return {str(path.relative_to(study)) for path in study.rglob("*") if path.is_file()}
+
+
+def half_written(study: Path, run: Path) -> list[Path]:
+    """Every file of a study as ``write_atomically`` begins it."""
+    names = ("spec.json", "metrics.jsonl", "result.json", "error.txt")
+    paths = [study / f".study.yaml.{HALF}", study / "checkpoints" / f".{'0' * 64}.pt.{HALF}"]
+    paths += [run / f".{name}.{HALF}" for name in names]
+    for path in paths:
+        path.write_text("half of it")
+    return paths
+
+
+def test_everything_that_the_dead_have_left_goes(study: Path, run: Path) -> None:
+    half_written(study, run)
+    leave(run, DEAD, TOKEN)
+    leave(run, DEAD, "b" * 16, f"claim.json.{TOKEN}")
+    leave(study / "runs" / "of-an-earlier-config", DEAD, "c" * 16, f"claim.json.{'d' * 16}")
+    (run / "claim.json.torn").write_text("")
+    leave(study, DEAD, TOKEN, f"heartbeat-{TOKEN}")
+    remove_leftovers(study)
+    assert files(study) == set()
+
+
+def test_what_is_not_left_over_stays(study: Path, run: Path) -> None:
+    kept = [study / "study.yaml", study / f".notes.txt.{HALF}", run / "result.json", run / ".DS_Store"]
+    kept += [study / "checkpoints" / f"{'0' * 64}.pt", study / "runs" / "notes.txt"]
+    for path in kept:
+        path.write_text("kept")
+    (study / "runs" / "nowhere").symlink_to(study / "absent")
+    leave(run, DEAD)
+    remove_leftovers(study)
+    assert files(study) == {str(path.relative_to(study)) for path in kept}
+
+
+@pytest.mark.parametrize("process", [Process.this(), ELSEWHERE], ids=["here", "elsewhere"])
+def test_what_a_living_process_has_or_may_be_writing_stays(study: Path, run: Path, process: Process) -> None:
+    half_written(study, run)
+    leave(run, process, TOKEN)
+    leave(run, process, TOKEN, f"claim.json.{'b' * 16}")
+    (run / f"claim.json.{'c' * 16}").write_text("")  # created, and about to be written
+    leave(study, process, TOKEN, f"heartbeat-{TOKEN}")
+    before = files(study)
+    remove_leftovers(study)
+    assert files(study) == before
+    (study / f"heartbeat-{TOKEN}").unlink()
+    if process is ELSEWHERE:
+        remove_leftovers(study)
+        assert files(study) == set()
+
+
+def test_a_stopped_heartbeat_of_another_machine_frees_what_it_stood_for(study: Path, run: Path) -> None:
+    half_written(study, run)
+    leave(run, ELSEWHERE, TOKEN)
+    os.utime(leave(study, ELSEWHERE, TOKEN, f"heartbeat-{TOKEN}"), (time.time() - 61,) * 2)
+    remove_leftovers(study)
+    assert files(study) == set()
+
+
+def test_a_run_that_a_living_process_has_is_spared_and_others_are_not(study: Path, run: Path) -> None:
+    half_written(study, run)
+    other = study / "runs" / "relu-1"
+    with Claims(study) as others:
+        others.take(other)
+        (other / f".result.json.{HALF}").write_text("half of it")
+        remove_leftovers(study)
+        assert [path.name for path in run.iterdir()] == []
+        assert {path.name for path in other.iterdir()} == {"claim.json", f".result.json.{HALF}"}
+        assert (study / f".study.yaml.{HALF}").exists()
+
+
+def test_where_nothing_is_left_nothing_is_written(study: Path, run: Path) -> None:
+    (run / "result.json").write_text("{}")
+    before = {path: path.stat().st_mtime_ns for path in (study, study / "runs", run, study / "checkpoints")}
+    remove_leftovers(study)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    remove_leftovers(study / "absent")
+    assert not (study / "absent").exists()
+
+
+def test_what_this_process_could_not_remove_does_not_count_as_its_own_for_ever(study: Path, run: Path) -> None:
+    with Claims(study) as mine:
+        mine.take(run)
+        kept = (run / "claim.json").read_bytes()
+    (run / "claim.json").write_bytes(kept)  # as if the disk had been too full to give it back
+    with Claims(study) as later:
+        assert later.take(run) is None
+    assert files(study) == set()
