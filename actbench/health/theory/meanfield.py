@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actbench.errors import UsageError
+from actbench.nn.quadrature import REACH, panels
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-REACH, PANELS = 12.0, 2400
-"""Quadrature covers 12 standard deviations on either side (4e-33 of the mass lies beyond) with panels of 0.01."""
+PANELS = 2400
+"""Of the quadrature: each 0.01 standard deviations wide."""
 
 
 def gaussian_mean(function: Function, mean: float, variance: float, kinks: Iterable[float] = ()) -> float:
@@ -40,12 +41,9 @@ def gaussian_mean(function: Function, mean: float, variance: float, kinks: Itera
         return float(function(np.array([mean]))[0])
     deviation = math.sqrt(variance)
     cuts = np.clip([(kink - mean) / deviation for kink in kinks], -REACH, REACH)
-    edges = np.unique(np.concatenate([np.linspace(-REACH, REACH, PANELS + 1), cuts]))
-    nodes, weights = np.polynomial.legendre.leggauss(8)
-    half = np.diff(edges)[:, None] / 2
-    z = edges[:-1, None] + half * (nodes + 1)  # (panels, nodes)
+    z, weights = panels(PANELS, cuts)  # (panels, nodes)
     with np.errstate(over="ignore", invalid="ignore"):  # an infinite mean is an answer, told by the return value
-        integrand = half * weights * function(mean + deviation * z) * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        integrand = weights * function(mean + deviation * z) * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
         total, mass = float(integrand.sum()), float(abs(integrand).sum())
     at_the_ends = float(abs(integrand[[0, -1]]).sum())  # of two panels out of thousands; against the mass, because
     return math.inf if at_the_ends > 1e-10 * mass else total  # positive and negative parts may cancel in the total
