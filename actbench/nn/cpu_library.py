@@ -1,4 +1,4 @@
-"""Which library computes dense products fastest on this processor: measured once, then kept for every process.
+"""Choose the library that computes dense products fastest on this processor: measured once, then kept.
 
 oneDNN is twice as fast as MKL on AMD processors and a fifth slower on Intel's. The two round differently, so all
 processes of a machine have to choose alike: the choice is made by one of them, under a lock, and kept in the user's
@@ -18,28 +18,29 @@ import torch
 from torch import Tensor
 
 from actbench.errors import ActbenchError, UsageError
-from actbench.nn.cpu_linear import PRODUCTS, Products
+from actbench.nn.cpu_linear import LIBRARIES, Library
 from actbench.system import devices
 from actbench.system.files import json_text, read_json, write_atomically
 
 _log = logging.getLogger("actbench.nn.cpu_library")
 
 MARGIN = 1.15
-"""How many times as fast as torch's default another library must be to replace it; below, noise might decide."""
+"""How many times as fast as torch's default another library must be to replace it; below that, noise might decide."""
 
 SHAPE = (128, 784, 256)
 """Batch, inputs and outputs of the products that are timed: the first layer of a small network on MNIST."""
 
 ROUNDS, REPEATS = 8, 5
+"""The libraries take turns in 8 rounds of 5 calls each, and the best round counts: a busy machine only adds time."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which of ``dense.PRODUCTS`` is used, and why.
+    """Name the one of ``cpu_linear.LIBRARIES`` that is used, and why.
 
     Args:
         products: The name.
-        seconds: Name -> time of one forward product and both gradients at ``SHAPE``; empty if not measured.
+        seconds: Name -> seconds of one forward product and both gradients at ``SHAPE``; empty if not measured.
         reason: Why it is this one, in words.
     """
 
@@ -49,17 +50,21 @@ class Choice:
 
 
 def choose(asked: str = "auto") -> Choice:
-    """The products asked for by name, or for ``auto`` those that this machine's measurement has chosen."""
+    """Return the library asked for by name, or for ``auto`` the one that this machine's measurement has chosen.
+
+    Raises:
+        UsageError: When this torch has no such library, or it computes wrongly.
+    """
     if asked == "auto":
-        return kept()
+        return remembered()
     if asked != "default" and asked not in measure():
         raise UsageError(f"--products {asked}: this torch has no such library, or it computes wrongly; choose auto")
     return Choice(asked, {}, "asked for")
 
 
 @cache
-def kept() -> Choice:
-    """What this machine's measurement has chosen; the first process of all makes it."""
+def remembered() -> Choice:
+    """Return the choice that this machine's measurement has made; the first process of all measures."""
     from filelock import FileLock, Timeout
 
     folder = cache_folder()
@@ -73,19 +78,19 @@ def kept() -> Choice:
 
 
 def cache_folder() -> Path:
-    """Where the choice is kept: the platform's cache folder of the user."""
+    """Return the folder where the choice is kept: the platform's cache folder of the user."""
     import platformdirs
 
     return platformdirs.user_cache_path("actbench")
 
 
 def _read(path: Path) -> Choice | None:
-    """What was chosen earlier on this processor with this torch; None if nothing was, or the file is damaged."""
+    """Return an earlier choice on this processor with this torch; None without one, or if the file is damaged."""
     try:
         found: Any = read_json(path).get(_machine())
     except (FileNotFoundError, ValueError):
         return None
-    if not isinstance(found, dict) or found.get("products") not in PRODUCTS:
+    if not isinstance(found, dict) or found.get("products") not in LIBRARIES:
         return None
     return Choice(found["products"], found.get("seconds", {}), "measured earlier on this processor")
 
@@ -108,7 +113,7 @@ def _measured_and_written(path: Path) -> Choice:
 
 
 def fastest(seconds: dict[str, float]) -> str:
-    """The fastest products, but torch's default unless another beats it by ``MARGIN``.
+    """Return the name of the fastest library, but torch's default unless another beats it by ``MARGIN``.
 
     >>> fastest({"default": 1.0, "onednn": 0.5}), fastest({"default": 1.0, "onednn": 0.95})
     ('onednn', 'default')
@@ -118,40 +123,43 @@ def fastest(seconds: dict[str, float]) -> str:
 
 
 def measure() -> dict[str, float]:
-    """Seconds of one set of products for each library that is there and right; the libraries take turns."""
+    """Return the seconds of one forward product and both gradients for each library that is there and right."""
     generator = torch.Generator().manual_seed(0)
     batch, inputs, outputs = SHAPE
     shapes = ((batch, inputs), (outputs, inputs), (batch, outputs))
     x, weight, dy = (torch.randn(shape, generator=generator) for shape in shapes)
-    expected = _compute(PRODUCTS["default"], x, weight, dy)
-    able = [name for name, products in PRODUCTS.items() if _is_right(products, expected, x, weight, dy)]
+    expected = _compute(LIBRARIES["default"], x, weight, dy)
+    able = [name for name, library in LIBRARIES.items() if _is_right(library, expected, x, weight, dy)]
     best = dict.fromkeys(able, float("inf"))
     for _ in range(ROUNDS):
         for name in able:
             began = time.perf_counter()
             for _ in range(REPEATS):
-                _compute(PRODUCTS[name], x, weight, dy)
+                _compute(LIBRARIES[name], x, weight, dy)
             best[name] = min(best[name], (time.perf_counter() - began) / REPEATS)
     return best
 
 
-def _compute(products: Products, x: Tensor, weight: Tensor, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _compute(library: Library, x: Tensor, weight: Tensor, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     y, dx, dw = torch.empty_like(dy), torch.empty_like(x), torch.empty_like(weight)
-    products.forward(x, weight, None, y)
-    products.input_gradient(dy, weight, dx)
-    products.weight_gradient(dy, x, dw)
+    library.forward(x, weight, None, y)
+    library.input_gradient(dy, weight, dx)
+    library.weight_gradient(dy, x, dw)
     return y, dx, dw
 
 
-def _is_right(products: Products, expected: tuple[Tensor, ...], *operands: Tensor) -> bool:
-    """Whether the library is there and agrees with torch's default; oneDNN's operator is an internal one of torch."""
+def _is_right(library: Library, expected: tuple[Tensor, ...], *operands: Tensor) -> bool:
+    """Return whether the library is there and agrees with torch's default.
+
+    Not taken for granted, since oneDNN's operator is an internal one of torch, which may go or change in any version.
+    """
     try:
-        found = _compute(products, *operands)
+        found = _compute(library, *operands)
     except (AttributeError, RuntimeError, NotImplementedError):
         return False
     return all(torch.allclose(one, other, rtol=1e-4, atol=1e-3) for one, other in zip(found, expected, strict=True))
 
 
 def _machine() -> str:
-    """Processor and torch version: what the choice depends on."""
+    """Return the processor and torch version, on which the choice depends."""
     return f"{devices.processor_name()} · torch {torch.__version__}"

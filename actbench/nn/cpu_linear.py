@@ -1,10 +1,10 @@
-"""The dense product on a CPU, run by run: y_r = x_r W_rᵀ + b_r and its two gradients.
+"""Compute dense products on a CPU run by run: y_r = x_r W_rᵀ + b_r and its gradients.
 
 Every product of a run is done with the call, and from operands that lie in memory, as if the run were alone: a product
-of many runs picks other blockings, and one whose operands start elsewhere other instructions, and last bits move.
+of many runs is split into other blocks, and last bits move (``nn.alignment`` explains and measures it).
 
-Which library does it is the process's choice (``use``): torch's own default, or oneDNN, which is twice as fast as MKL
-on processors that MKL was not written for.
+Which library computes is the process's choice (``use_library``): torch's default, or oneDNN, which is twice as fast as
+MKL on processors that MKL was not written for. ``nn.cpu_library`` makes that choice once a machine.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CACHE_LINE = 64
-"""Bytes; torch's own allocations start on one."""
+from actbench.nn.alignment import begins_on_lines, runs_on_lines
 
 
 @dataclass(frozen=True)
-class Products:
-    """One library's products; each writes into ``out``, its last argument.
+class Library:
+    """Name one library's products; each writes into ``out``, its last argument.
 
     Args:
         forward: x (B, in), weight (out, in), bias (out,) or None -> (B, out).
@@ -41,66 +40,70 @@ def _default_forward(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> object:
-    """The inner product of oneDNN takes float32 alone, reads transposed views at full speed and has no ``out``."""
+    """Compute x weightᵀ + bias with oneDNN, whose inner product takes float32 alone.
+
+    It reads transposed views at full speed, so the gradients need no copies, but has no form that writes into ``out``.
+    """
     if x.dtype is not torch.float32:
         return _default_forward(x, weight, bias, out)
     return out.copy_(torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], ""))
 
 
-PRODUCTS = {
-    "default": Products(
+LIBRARIES = {
+    "default": Library(
         forward=_default_forward,
         input_gradient=lambda dy, weight, out: torch.mm(dy, weight, out=out),
         weight_gradient=lambda dy, x, out: torch.mm(dy.t(), x, out=out),
     ),
-    "onednn": Products(
+    "onednn": Library(
         forward=_onednn,
         input_gradient=lambda dy, weight, out: _onednn(dy, weight.t(), None, out),
         weight_gradient=lambda dy, x, out: _onednn(dy.t(), x.t(), None, out),
     ),
 }
+"""The choices of ``--products``."""
 
-_chosen = "default"
-_places: dict[int, Tensor] = {}
-"""Where the gradient of the next use of a weight belongs, by the weight's ``id``."""
+_library = "default"
+_slots: dict[int, Tensor] = {}
+"""Memory for the gradient of the next use of a leaf, by the leaf's ``id``."""
 
 
 @contextmanager
-def use(name: str) -> Iterator[None]:
-    """Compute with these of ``PRODUCTS`` while the context lasts."""
-    global _chosen
-    before, _chosen = _chosen, name
+def use_library(name: str) -> Iterator[None]:
+    """Compute with this one of ``LIBRARIES`` while the context lasts."""
+    global _library
+    before, _library = _library, name
     try:
         yield
     finally:
-        _chosen = before
+        _library = before
 
 
-def in_use() -> str:
-    """The name of the products in use."""
-    return _chosen
+def library_in_use() -> str:
+    """Return the name of the library in use."""
+    return _library
 
 
-def offer(weight: Tensor, place: Tensor) -> None:
-    """Let the next use of this leaf put its gradient into ``place`` and make that the leaf's ``grad``.
+def offer_slot(leaf: Tensor, slot: Tensor) -> None:
+    """Let the next use of this leaf compute its gradient in ``slot`` and make that the leaf's ``grad``.
 
     Saves allocating and touching fresh memory at every step. A second use of the leaf adds to it, as always.
     """
-    _places[id(weight)] = place
+    _slots[id(leaf)] = slot
 
 
-def withdraw() -> None:
-    """Take back what has been offered and not used."""
-    _places.clear()
+def withdraw_slots() -> None:
+    """Forget the slots that were offered and not used; after a step, because another tensor may get the same ``id``."""
+    _slots.clear()
 
 
-def offered() -> int:
-    """How many places are offered and not used."""
-    return len(_places)
+def slots_offered() -> int:
+    """Return the number of slots that are offered and not used."""
+    return len(_slots)
 
 
 def linear(x: Sequence[Tensor], weight: Tensor, bias: Tensor | None, sizes: Sequence[int]) -> tuple[Tensor, ...]:
-    """As ``layers.linear``, from and to parts: neighbouring runs in one tensor each.
+    """Compute ``layers.linear`` from and to parts (see ``nn.parts``).
 
     Args:
         x: (R_i, B, in) each, R runs in all.
@@ -118,54 +121,56 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor | None, sizes: Sequence[int], *x: Tensor) -> tuple[Tensor, ...]:
         ctx.save_for_backward(weight, bias, *x)
-        ctx.places = tuple(_places.pop(id(leaf), None) if leaf is not None else None for leaf in (weight, bias))
+        ctx.slots = tuple(_slots.pop(id(leaf), None) if leaf is not None else None for leaf in (weight, bias))
         y = tuple(weight.new_empty(size, x[0].shape[1], weight.shape[1]) for size in sizes)
-        biases = [None] * len(weight) if bias is None else _as_if_alone(bias)
-        _each(PRODUCTS[_chosen].forward, y, _runs(x), _as_if_alone(weight), biases)
+        biases = [None] * len(weight) if bias is None else runs_on_lines(bias)
+        _run_by_run(LIBRARIES[_library].forward, y, _runs(x), runs_on_lines(weight), biases)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         weight, bias, *x = ctx.saved_tensors
-        slopes, products = _runs([gradient.contiguous() for gradient in gradients]), PRODUCTS[_chosen]
+        slopes, library = _runs([gradient.contiguous() for gradient in gradients]), LIBRARIES[_library]
         dx: list[Tensor | None] = [None] * len(x)
         dw = db = None
         if any(ctx.needs_input_grad[3:]):
             targets = [torch.empty(part.shape, dtype=part.dtype) for part in x]
-            _each(products.input_gradient, targets, slopes, _as_if_alone(weight))
+            _run_by_run(library.input_gradient, targets, slopes, runs_on_lines(weight))
             dx = [*targets]
         if ctx.needs_input_grad[0]:
-            target = _target(weight, ctx.places[0])
-            _each(products.weight_gradient, [target], slopes, _runs(x))
-            dw = _delivered(target, weight, ctx.places[0])
+            target = _target(weight, ctx.slots[0])
+            _run_by_run(library.weight_gradient, [target], slopes, _runs(x))
+            dw = _delivered(target, weight, ctx.slots[0])
         if ctx.needs_input_grad[1]:
-            target = _target(bias, ctx.places[1])
+            target = _target(bias, ctx.slots[1])
             for slope, out in zip(slopes, target.unbind(), strict=True):
                 torch.sum(slope, 0, out=out)
-            db = _delivered(target, bias, ctx.places[1])
+            db = _delivered(target, bias, ctx.slots[1])
         return dw, db, None, *dx
 
 
-def _target(leaf: Tensor, place: Tensor | None) -> Tensor:
-    """Where the gradient of the leaf is computed: in the place offered, unless an earlier use has filled it."""
-    return torch.empty_like(leaf) if place is None or leaf.grad is not None else place
+def _target(leaf: Tensor, slot: Tensor | None) -> Tensor:
+    """Return memory for a leaf's gradient: the slot, unless an earlier use of the leaf has filled it in this step."""
+    return torch.empty_like(leaf) if slot is None or leaf.grad is not None else slot
 
 
-def _delivered(target: Tensor, leaf: Tensor, place: Tensor | None) -> Tensor | None:
-    """What autograd still has to add to the leaf's gradient: nothing where it lies in its place."""
-    if target is not place:
+def _delivered(target: Tensor, leaf: Tensor, slot: Tensor | None) -> Tensor | None:
+    """Return what autograd still has to add to the leaf's gradient: nothing where the gradient lies in its slot."""
+    if target is not slot:
         return target
+    # Autograd would copy or keep what ``backward`` returns. Setting ``grad`` here and returning None leaves the slot as
+    # the gradient itself; hooks on the leaf see nothing of it.
     leaf.grad = target
     return None
 
 
-def _each(product: Callable[..., object], targets: Sequence[Tensor], *operands: Sequence[Tensor | None]) -> None:
-    """One product a run, into the run's part of the targets (R_i, …)."""
+def _run_by_run(product: Callable[..., object], targets: Sequence[Tensor], *operands: Sequence[Tensor | None]) -> None:
+    """Compute one product a run, into the run's share of the targets (R_i, …)."""
     rows = zip(*operands, strict=True)
     for target in targets:
-        aligned = _lies_aligned(target)
+        on_lines = begins_on_lines(target)
         for out in target.unbind():
-            if aligned:
+            if on_lines:
                 product(*next(rows), out)
             else:
                 fresh = torch.empty_like(out)
@@ -174,16 +179,5 @@ def _each(product: Callable[..., object], targets: Sequence[Tensor], *operands: 
 
 
 def _runs(parts: Sequence[Tensor]) -> Sequence[Tensor]:
-    return _as_if_alone(parts[0]) if len(parts) == 1 else [run for part in parts for run in _as_if_alone(part)]
-
-
-def _as_if_alone(x: Tensor) -> Sequence[Tensor]:
-    """The runs of (R, …), those that start off a cache line copied to one: results depend on where operands lie."""
-    runs = x.unbind()
-    if _lies_aligned(x):
-        return runs
-    return [run if run.data_ptr() % CACHE_LINE == 0 else run.clone() for run in runs]
-
-
-def _lies_aligned(x: Tensor) -> bool:
-    return x.data_ptr() % CACHE_LINE == 0 and x.stride(0) * x.element_size() % CACHE_LINE == 0
+    """Return the runs of all the parts, each from a cache line on."""
+    return runs_on_lines(parts[0]) if len(parts) == 1 else [run for part in parts for run in runs_on_lines(part)]

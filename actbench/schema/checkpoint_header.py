@@ -29,7 +29,7 @@ class CheckpointHeader:
         runs: Digests of the cohort's runs, in its order.
         device: ``cpu``, ``cuda`` … without a number.
         torch: Version of torch.
-        products: Which of ``dense.PRODUCTS`` were in use.
+        products: Which of ``cpu_linear.LIBRARIES`` were in use.
         data: Fingerprint of the dataset.
         sha256: Of all that follows the first line.
         format: ``FORMAT`` of who wrote it.

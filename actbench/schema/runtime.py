@@ -31,7 +31,7 @@ class Runtime:
         jobs: Worker processes; None lets the engine choose by the machine.
         cohort_size: Most runs that train together; None chooses by device and model.
         data_folder: Where datasets lie and are cached; None for the platform's user cache folder.
-        products: Which of ``dense.PRODUCTS`` compute on a CPU; ``auto`` for the fastest, measured once a machine.
+        products: Which of ``cpu_linear.LIBRARIES`` compute on a CPU; ``auto`` for the fastest, measured once a machine.
         capture: Whether steps are launched whole: from a CUDA graph, or from a recording on a CPU.
         timeout: Seconds after which a worker process that finishes no step is ended; 0 for never. An engine without
             workers can't end what hangs.

@@ -56,7 +56,7 @@ def _header(state: TrainState, *, sha256: str) -> CheckpointHeader:
         runs=tuple(spec.digest for spec in state.cohort.specs),
         device=state.device.type,
         torch=str(torch.__version__),
-        products=cpu_linear.in_use(),
+        products=cpu_linear.library_in_use(),
         data=state.images.fingerprint,
         sha256=sha256,
     )

@@ -124,7 +124,7 @@ class EpochLog:
             "training_seconds": state.seconds / self._runs,
         }
         worker = devices.description(state.device)
-        worker |= {"data": state.images.fingerprint, "products": cpu_linear.in_use()}
+        worker |= {"data": state.images.fingerprint, "products": cpu_linear.library_in_use()}
         for run, spec in enumerate(state.cohort.specs):
             outcome, message = self._outcome(run)
             tested = {"test.accuracy": accuracies[run], "test.loss": losses[run]}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from actbench.health.units import gradients
 from actbench.health.units.probe import Probe, UnitHealth, slope_by_autograd
-from actbench.nn.layers import separate
+from actbench.nn.parts import cut
 from actbench.schema.spec import Health
 from actbench.system.devices import accumulator
 from actbench.training.batches import Examples, Images
@@ -69,7 +69,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """
     runs, size, classes = logits.shape
     if logits.device.type == "cpu":
-        alone = zip(separate(logits, [1] * runs), labels, strict=True)
+        alone = zip(cut(logits, [1] * runs), labels, strict=True)
         means = [F.cross_entropy(own.squeeze(0), targets).unsqueeze(0) for own, targets in alone]
         return torch.cat(means) if runs > 1 else means[0]
     losses = F.cross_entropy(logits.reshape(-1, classes), labels.reshape(-1), reduction="none")

@@ -16,7 +16,7 @@ from actbench.nn import cpu_linear
 
 @contextmanager
 def deterministic_numerics(products: str) -> Iterator[None]:
-    """One thread, no TF32, no denormal numbers, and these of ``dense.PRODUCTS``.
+    """One thread, no TF32, no denormal numbers, and these of ``cpu_linear.LIBRARIES``.
 
     The barriers of tiny kernels cost more than a second thread gains, and the number of threads moves last bits; cuDNN
     rounds the inputs of convolutions to ten bits unless told otherwise. Numbers below 1.2e-38 become 0: the momentum
@@ -26,7 +26,7 @@ def deterministic_numerics(products: str) -> Iterator[None]:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     try:
-        with tf32(allowed=False), cpu_linear.use(products):
+        with tf32(allowed=False), cpu_linear.use_library(products):
             yield
     finally:
         torch.set_num_threads(threads)

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from actbench.nn import cpu_linear
-from actbench.nn.layers import VECTOR_STEP, is_buffer
+from actbench.nn.alignment import whole_steps
+from actbench.nn.layers import is_buffer
 from actbench.schema.checkpoint_header import Unusable
 
 WEIGHTS, OTHERS = "weights", "others"
@@ -53,7 +54,7 @@ class Stack:
         """Before the forward pass: forget the gradients and tell the layers where the next ones belong."""
         for name, place in self.gradients.items():
             self.tensors[name].grad = None
-            cpu_linear.offer(self.tensors[name], place)
+            cpu_linear.offer_slot(self.tensors[name], place)
 
     def collect_gradients(self) -> None:
         """After ``backward``: bring every gradient to its place, and zero what a run does not own, whatever it holds.
@@ -165,9 +166,9 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _padded(tensor: Tensor) -> int:
-    """Numbers that one run's share of the tensor takes up: whole vector steps."""
-    step = VECTOR_STEP // tensor.element_size()
-    return -(-prod(tensor.shape[1:]) // step) * step
+    """Return the numbers that one run's share of the tensor takes up in a block: whole vector steps."""
+    size = tensor.element_size()
+    return whole_steps(prod(tensor.shape[1:]) * size) // size
 
 
 def _block(tensors: Sequence[Tensor]) -> Tensor:

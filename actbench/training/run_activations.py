@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from actbench.nn import activations
-from actbench.nn.layers import VECTOR_STEP, Hidden, Parts, join, joined, separate
+from actbench.nn.alignment import fills_steps
+from actbench.nn.parts import Hidden, Parts, cut, join, whole
 from actbench.nn.rng import get_states, set_states, stream
 from actbench.schema.components import Component
 from actbench.schema.spec import RunSpec, canonical_json
@@ -89,12 +90,12 @@ class Activations:
     def __call__(self, layer: str, z: Hidden) -> Hidden:
         """Each run's f(z), in pieces if z is; an observer, if there is one, sees the whole z first."""
         if self._observe is not None:
-            z = joined(z)
+            z = whole(z)
             self._observe(layer, z)
         if isinstance(z, Tensor):
             return self.apply(layer, z)
-        if (self.training and self._is_random) or not all(map(_fills_vectors, z.pieces)):
-            return self.apply(layer, joined(z))
+        if (self.training and self._is_random) or not all(map(fills_steps, z.pieces)):
+            return self.apply(layer, whole(z))
         applied = zip(self._groups, z.pieces, strict=True)
         return Parts(tuple(self._apply_group(group, layer, piece, None) for group, piece in applied))
 
@@ -110,10 +111,10 @@ class Activations:
     def apply(self, layer: str, z: Tensor) -> Tensor:
         """Each run's f(z) without telling the observer: z (R, B, U, …) -> the same shape."""
         noise = self._uniform(z, self._noise) if self.training and self._is_random else None
-        groups = self._groups if _fills_vectors(z) else self._runs
+        groups = self._groups if fills_steps(z) else self._runs
         if len(groups) == 1:
             return self._apply_group(groups[0], layer, z, noise)
-        parts = separate(z, [group.stop - group.start for group in groups])
+        parts = cut(z, [group.stop - group.start for group in groups])
         applied = [self._apply_group(group, layer, part, noise) for group, part in zip(groups, parts, strict=True)]
         return join(applied)
 
@@ -167,15 +168,6 @@ def _groups(specs: Sequence[RunSpec]) -> list[_Group]:
         groups.append(_group(same[0].activation, start, start + len(same)))
         start += len(same)
     return groups
-
-
-def _fills_vectors(z: Tensor) -> bool:
-    """Whether each run's share of z is a whole number of the CPU's vector steps, two registers of 64 bytes.
-
-    What is left over is computed by scalar code, whose exp or tanh may differ in the last bit; run by run, the same
-    elements are left over as when the run is alone. Other devices have no such remainder.
-    """
-    return z.device.type != "cpu" or z[0].numel() * z.element_size() % VECTOR_STEP == 0
 
 
 def _group(component: Component, start: int, stop: int) -> _Group:

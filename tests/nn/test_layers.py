@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from actbench.nn import layers
+from actbench.nn.parts import cut, join
 
 GENERATOR = torch.Generator().manual_seed(1)
 
@@ -76,16 +77,16 @@ def test_pooling_drops_what_does_not_fill_a_window(ours: Callable[..., Tensor], 
 
 @pytest.mark.parametrize("sizes", [[3], [1, 2], [1, 1, 1]])
 @pytest.mark.parametrize("shape", [(3, 4, 5), (3, 4, 2, 3, 3)])
-def test_separate_and_join_are_inverse(sizes: list[int], shape: tuple[int, ...]) -> None:
+def test_cut_and_join_are_inverse(sizes: list[int], shape: tuple[int, ...]) -> None:
     x = random(*shape)
-    parts = layers.separate(x, sizes)
+    parts = cut(x, sizes)
     assert [len(part) for part in parts] == sizes
-    assert torch.equal(layers.join(list(parts)), x)
+    assert torch.equal(join(list(parts)), x)
 
 
 def test_join_keeps_the_images_memory_format() -> None:
     parts = [random(1, 4, 2, 6, 6).squeeze(0).contiguous(memory_format=torch.channels_last)[None] for _ in range(3)]
-    assert layers.join(parts)[1].is_contiguous(memory_format=torch.channels_last)
+    assert join(parts)[1].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_dropout_keeps_the_mean_and_is_the_identity_in_evaluation() -> None:

@@ -15,12 +15,13 @@ from small_runs import CPU, every_activation, spec
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from actbench.nn.alignment import VECTOR_STEP
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 from actbench.training import numerics
 from actbench.training.loop import train_epoch
 from actbench.training.state import TrainState
-from actbench.training.steps.arena import ALIGNED, Arena
+from actbench.training.steps.arena import Arena
 from actbench.training.steps.choice import Steps, steps_of
 from actbench.training.steps.eager import EagerSteps, take
 from actbench.training.steps.op_trace import OpTracer
@@ -258,7 +259,7 @@ def test_pieces_in_use_together_lie_apart_on_boundaries(pieces: list[tuple[int, 
         for memory in by_memory
     }
     places = Arena().plan({memory: (times[0], times[-1]) for memory, times in uses.items() if times}, by_memory)
-    assert all(place % ALIGNED == 0 for place in places.values())
+    assert all(place % VECTOR_STEP == 0 for place in places.values())
     for (one, place), (other, beside) in permutations(places.items(), 2):
         if place <= beside < place + len(by_memory[one]):
             assert uses[one][-1] < uses[other][0] or uses[other][-1] < uses[one][0]

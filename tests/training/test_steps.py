@@ -28,12 +28,12 @@ def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -
     assert tiny.item() > 0, "torch keeps denormal numbers unless told otherwise"
     threads = torch.get_num_threads()
     with numerics.deterministic_numerics("onednn"):
-        assert (torch.get_num_threads(), cpu_linear.in_use()) == (1, "onednn")
+        assert (torch.get_num_threads(), cpu_linear.library_in_use()) == (1, "onednn")
         assert (torch.tensor([1.2e-38]) / 2).item() == 0
         with numerics.tf32(allowed=True):
             assert torch.backends.cuda.matmul.fp32_precision == "tf32"
         assert torch.backends.cuda.matmul.fp32_precision == "ieee"
-    assert (torch.get_num_threads(), cpu_linear.in_use()) == (threads, "default")
+    assert (torch.get_num_threads(), cpu_linear.library_in_use()) == (threads, "default")
     assert (torch.tensor([1.2e-38]) / 2).item() > 0
 
 
@@ -141,7 +141,7 @@ def test_a_step_that_fails_leaves_no_place_for_gradients_behind() -> None:
     labels = torch.zeros(1, 3, dtype=torch.long)
     with pytest.raises(RuntimeError):
         take(state, torch.zeros(1, 3, 1, 9, 9, dtype=torch.float64), labels)
-    assert not cpu_linear.offered()
+    assert not cpu_linear.slots_offered()
 
 
 def test_a_train_state_is_freed_as_soon_as_nobody_holds_it() -> None:

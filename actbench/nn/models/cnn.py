@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from actbench.nn.initializers import Initializer
-    from actbench.nn.layers import Activate, Hidden
+    from actbench.nn.layers import Activate
+    from actbench.nn.parts import Hidden
 
 Width = Annotated[int, Field(ge=1)]
 Block = Annotated[tuple[Width, ...], Field(strict=False, min_length=1)]
@@ -91,6 +92,7 @@ class CNN(Options):
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
         """X (R, B, C, H, W) -> logits (R, B, classes)."""
         from actbench.nn import layers
+        from actbench.nn.parts import whole
 
         pool = layers.max_pool2d if self.pool == "max" else layers.avg_pool2d
         for block, row in enumerate(self.channels):
@@ -98,12 +100,12 @@ class CNN(Options):
                 name = f"conv.{block}.{index}"
                 weight, bias = params[f"{name}.weight"], params.get(f"{name}.bias")
                 z = layers.conv2d(x, weight, bias, padding=self.kernel // 2)
-                x = layers.joined(self._activate(params, name, z, act))
+                x = whole(self._activate(params, name, z, act))
             x = pool(x, self.pool_size)
         hidden: Hidden = x.flatten(2)
         for index in range(len(self.dense)):
             name = f"dense.{index}"
-            pre = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), act=act)
+            pre = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), sizes=act.sizes)
             hidden = layers.dropout(self._activate(params, name, pre, act), self.dropout, act)
         return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from actbench.nn.initializers import Initializer
-    from actbench.nn.layers import Activate, Hidden
+    from actbench.nn.layers import Activate
+    from actbench.nn.parts import Hidden
 
 
 class MLP(Options):
@@ -58,7 +59,7 @@ class MLP(Options):
         hidden: Hidden = x.flatten(2)
         for index in range(len(self.hidden)):
             name = f"hidden.{index}"
-            z = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), act=act)
+            z = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), sizes=act.sizes)
             if self.batch_norm:
                 z = layers.batch_norm(z, params, f"{name}.norm", training=act.training)
             hidden = layers.dropout(act(name, z), self.dropout, act)

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-ALIGNED = 128
-"""Bytes: every piece begins on a multiple. Torch's own allocations begin on multiples of 64, and products of operands
-that lie otherwise may be rounded otherwise."""
+from actbench.nn.alignment import whole_steps
 
 
 @dataclass
@@ -65,5 +63,5 @@ def memory_of(tensor: Tensor) -> int:
 
 
 def _size(tensor: Tensor) -> int:
-    """Bytes of a tensor's whole memory, rounded up."""
-    return -(-tensor.untyped_storage().nbytes() // ALIGNED) * ALIGNED
+    """Return the bytes of a tensor's whole memory, rounded up so that the next piece is aligned as well."""
+    return whole_steps(tensor.untyped_storage().nbytes())

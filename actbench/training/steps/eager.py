@@ -54,7 +54,7 @@ def find_gradients(state: TrainState, x: Tensor, labels: Tensor) -> tuple[Tensor
         losses = cross_entropy(logits, labels)
         torch.autograd.backward(losses, torch.ones_like(losses))  # the slope of their sum
     finally:
-        cpu_linear.withdraw()  # what a failed step leaves would meet other tensors of the same id
+        cpu_linear.withdraw_slots()  # what a failed step leaves would meet other tensors of the same id
     stack.collect_gradients()
     if clip_norm is not None:
         clip_gradients(stack.trained.values(), clip_norm)
