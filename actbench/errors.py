@@ -2,7 +2,7 @@
 
     ActbenchError                 exit code 1
     ├── UsageError                exit code 2: the user can mend it
-    │   ├── ConfigError           problems in a config, all of them, each with its place
+    │   ├── ConfigError           every problem of a config, each with its place
     │   ├── UnknownNameError      a name that no table or folder holds
     │   ├── DatasetError          a dataset that is absent, unreadable or too small
     │   ├── ModelError            a model that does not fit its data or its options
@@ -16,7 +16,7 @@ Anything else that escapes is a defect of actbench, and keeps its traceback.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class ActbenchError(Exception):
@@ -31,33 +31,65 @@ class UsageError(ActbenchError):
     exit_code = 2
 
 
+KeyPath = tuple[str | int, ...]
+"""The way to a value of a config through mappings (keys) and lists (positions); ``()`` is the whole config."""
+
+
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong in a config.
+    """One mistake in a config.
+
+    A check knows only the path of the value; ``config.document`` then finds the place where the user wrote it.
 
     Args:
-        message: What is wrong and what to do, one sentence.
-        where: ``file:line:column``, or the command-line argument it came from.
-        excerpt: The source line with a caret below it; empty when there is none.
+        message: What is wrong and how to mend it, one sentence.
+        path: The way to the value.
+        at_key: Whether the key at that path is the mistake, rather than the value.
+        place: ``file:line:column``, or the command-line argument; empty as long as nobody has looked for it.
+        excerpt: The source line with carets below it; empty when there is none.
+        order: Sorts problems as they stand in the file, and those of the command line behind them.
     """
 
     message: str
-    where: str = ""
+    path: KeyPath = ()
+    at_key: bool = False
+    place: str = ""
     excerpt: str = ""
+    order: tuple[int, int, int] = (0, 0, 0)
+
+    def below(self, above: KeyPath) -> Problem:
+        """Return the same problem, as seen from outside the value at ``above``."""
+        return replace(self, path=(*above, *self.path))
+
+    @property
+    def where(self) -> str:
+        """The place, or the dotted key for a study that was made in Python and stands in no file."""
+        return self.place or ".".join(map(str, self.path))
 
     def __str__(self) -> str:
-        """The problem as the user reads it."""
+        """Return the problem as the user reads it."""
         head = f"{self.where}: {self.message}" if self.where else self.message
         return f"{head}\n{self.excerpt}" if self.excerpt else head
 
 
-class ConfigError(UsageError):
-    """A config has one or more problems; ``str()`` lists them all."""
+class ConfigError(UsageError, ValueError):
+    """A config has one or more problems; ``str()`` lists them all.
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        """Collect the problems, in the order in which they stand in the file."""
-        self.problems: tuple[Problem, ...] = tuple(problems)
+    Also a ValueError, so that pydantic collects it when a validator raises it, and goes on checking.
+
+    Args:
+        problems: Every problem, in any order and with repetitions; or the message of a single one.
+    """
+
+    def __init__(self, problems: str | Iterable[Problem]) -> None:
+        found = [Problem(problems)] if isinstance(problems, str) else problems
+        self.problems: tuple[Problem, ...] = tuple(sorted(dict.fromkeys(found), key=lambda problem: problem.order))
         super().__init__("\n".join(map(str, self.problems)))
+
+    @property
+    def messages(self) -> str:
+        """The messages alone, on one line, for a text that says the place in its own words."""
+        return "; ".join(problem.message for problem in self.problems)
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
         """Survive the way from a worker process to its parent."""
@@ -65,10 +97,16 @@ class ConfigError(UsageError):
 
 
 class UnknownNameError(UsageError):
-    """A name that does not exist; the message offers the nearest one that does."""
+    """A name that does not exist; the message offers the nearest one that does.
+
+    Args:
+        kind: The kind of thing, in the singular, such as ``activation``.
+        name: The name asked for.
+        valid: Every name that exists.
+        nearest: The valid name that looks most like it; None when none comes close.
+    """
 
     def __init__(self, kind: str, name: str, valid: Sequence[str], nearest: str | None) -> None:
-        """Remember what was asked for, so that a caller can say where."""
         self.kind, self.name, self.valid, self.nearest = kind, name, tuple(valid), nearest
         hint = f"did you mean '{nearest}'?" if nearest else f"choose from: {', '.join(valid)}"
         super().__init__(f"unknown {kind} '{name}' — {hint}")
@@ -81,7 +119,7 @@ class UnknownNameError(UsageError):
 
 
 class DatasetError(UsageError):
-    """A dataset can't be had: the message names the folder searched and an offline alternative."""
+    """A dataset is absent or unusable; the message names the folder searched and an offline alternative."""
 
 
 class ModelError(UsageError):

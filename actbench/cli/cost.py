@@ -57,20 +57,15 @@ def component(text: str) -> Component:
     Raises:
         UsageError: When there is no such activation, or it has no such option.
     """
-    from pydantic_core import PydanticCustomError
-
-    from actbench.config.nodes import Unreadable, read
-    from actbench.config.problems import Source
-    from actbench.errors import UsageError
+    from actbench.config.nodes import read
+    from actbench.config.places import Source
+    from actbench.errors import ConfigError, UsageError
     from actbench.schema.components import resolve
 
     try:
         return resolve("activations", read(Source("ACTIVATION", text)).content)
-    except Unreadable as error:
-        raise UsageError(f"activation '{text}': {error.finding.message}") from error
-    except PydanticCustomError as error:
-        problems = (error.context or {})["problems"]
-        raise UsageError(f"activation '{text}': {'; '.join(told for _, told in problems)}") from error
+    except ConfigError as error:
+        raise UsageError(f"activation '{text}': {error.messages}") from error
 
 
 def print_costs(console: Console, found: Costs) -> None:

@@ -28,9 +28,10 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
     Raises:
         UsageError: For a part that is no ``KEY=VALUE``, or a key that is given twice.
     """
-    from actbench.config.nodes import Unreadable, read
+    from actbench.config.nodes import read
     from actbench.config.overrides import pieces_of
-    from actbench.config.problems import Source
+    from actbench.config.places import Source
+    from actbench.errors import ConfigError
 
     found: dict[str, Any] = {}
     for piece in (piece for text in texts or () for piece in pieces_of(text)):
@@ -41,8 +42,8 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
             raise UsageError(f"{option}: '{key.strip()}' is given twice")
         try:
             found[key.strip()] = read(Source(option, value)).content
-        except Unreadable as error:
-            raise UsageError(f"{option}: the value of '{key}' {error.finding.message}") from error
+        except ConfigError as error:
+            raise UsageError(f"{option}: the value of '{key}' {error.messages}") from error
     return found
 
 

@@ -1,4 +1,4 @@
-"""``training.checkpoint_every``: the key below ``training`` that says how runs are computed, and so is in no run."""
+"""``training.checkpoint_every``: the one key of ``training`` that changes no result, and so is in no run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from actbench.config.problems import Fault
+from actbench.errors import ConfigError, Problem
 from actbench.schema.components import shown
 from actbench.schema.runtime import Cadence, Runtime
 
@@ -20,28 +20,30 @@ _TIME = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>[a-z]+)")
 _FORM = f"'{KEY}' should be a number of epochs, a time such as '10 min' or '30 s', or null for only when stopped"
 
 
-def taken_out(content: Mapping[str, Any]) -> tuple[dict[str, Any], Cadence, list[Fault]]:
-    """A study's content without the key, what the key says, and what is wrong with that."""
+def take_out(content: Mapping[str, Any]) -> tuple[dict[str, Any], Cadence, list[Problem]]:
+    """Return a study's content without the key, the cadence that the key sets, and the problem with the value."""
     section = content.get(SECTION)
     if not isinstance(section, Mapping) or KEY not in section:
         return dict(content), Runtime().checkpoint_every, []
     rest = {**content, SECTION: {key: value for key, value in section.items() if key != KEY}}
-    cadence = _read(section[KEY])
-    if isinstance(cadence, str):
-        return rest, Cadence(), [Fault((SECTION, KEY), cadence)]
-    return rest, cadence, []
+    try:
+        return rest, _parse(section[KEY]), []
+    except ConfigError as error:
+        return rest, Cadence(), [problem.below((SECTION, KEY)) for problem in error.problems]
 
 
-def _read(value: Any) -> Cadence | str:
-    """What it says, or what is wrong with it."""
+def _parse(value: Any) -> Cadence:
     if value is None:
         return Cadence()
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return Cadence(epochs=value)
     found = _TIME.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        return f"{_FORM}, not {shown(value)}"
+        raise ConfigError(f"{_FORM}, not {shown(value)}")
     if found["unit"] not in _SECONDS:
-        return f"unknown unit '{found['unit']}' in {shown(value)} — choose from: {', '.join(_SECONDS)}"
+        units = ", ".join(_SECONDS)
+        raise ConfigError(f"unknown unit '{found['unit']}' in {shown(value)} — choose from: {units}")
     seconds = float(found["number"]) * _SECONDS[found["unit"]]
-    return Cadence(seconds=seconds) if seconds > 0 else f"{_FORM}, not {shown(value)}"
+    if seconds <= 0:
+        raise ConfigError(f"{_FORM}, not {shown(value)}")
+    return Cadence(seconds=seconds)

@@ -1,4 +1,8 @@
-"""The parts of a study that are about its runs as a whole: name, seeds, sweep, comparison, hypotheses."""
+"""The keys of a study that concern its runs together: name, seeds, sweep, comparison, hypotheses.
+
+Each key has a function that pydantic calls with the written value: it returns the checked value, or raises every
+problem in it at once.
+"""
 
 from __future__ import annotations
 
@@ -8,120 +12,104 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
 
 from actbench.config import cadence
 from actbench.config.hypotheses import expectation
 from actbench.config.keys import component_kind, refusal
-from actbench.errors import UsageError
+from actbench.errors import ConfigError, Problem, UsageError
 from actbench.schema import registry
 from actbench.schema.components import Options, resolve, shown
 
-MOST_SPECS = 100_000
+MAX_RUNS = 100_000
 """Runs in one study. Beyond it the sweep is a slip of the pen: a second each would take more than a day."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\Z")
-
-Wrong = tuple[tuple[str | int, ...], str]
-"""A location, relative to the value under check, and what is wrong there."""
 
 
 def _name(value: Any) -> str:
     if isinstance(value, str) and _NAME.match(value):
         return value
     allowed = "up to 100 letters, digits, '.', '_' or '-', not first a '.'"
-    raise _error(f"{shown(value)} can't name a study and its folder: use {allowed}")
+    raise ConfigError(f"{shown(value)} can't name a study and its folder: use {allowed}")
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
     if _is_integer(value):
-        if 1 <= value <= MOST_SPECS:
+        if 1 <= value <= MAX_RUNS:
             return tuple(range(value))
-        raise _error(f"'seeds' should be a number from 1 to {MOST_SPECS:,}, or a list of seeds, not {value}")
+        raise ConfigError(f"'seeds' should be a number from 1 to {MAX_RUNS:,}, or a list of seeds, not {value}")
     if not isinstance(value, (list, tuple)) or not value:
-        raise _error(f"'seeds' should be how many, or a list of different whole numbers, not {shown(value)}")
-    _refuse_if([*_wrong_seeds(value), *_repeated(value)])
+        raise ConfigError(f"'seeds' should be how many, or a list of different whole numbers, not {shown(value)}")
+    problems = [
+        Problem(f"a seed should be a whole number from 0 up, not {shown(seed)}", (index,))
+        for index, seed in enumerate(value)
+        if not _is_integer(seed) or seed < 0
+    ]
+    _refuse([*problems, *_repeated(value)])
     return tuple(value)
-
-
-def _wrong_seeds(values: Iterable[Any]) -> list[Wrong]:
-    text = "a seed should be a whole number from 0 up"
-    return [((i,), f"{text}, not {shown(v)}") for i, v in enumerate(values) if not _is_integer(v) or v < 0]
 
 
 def _sweep(value: Any) -> dict[str, tuple[Any, ...]]:
     if not isinstance(value, Mapping):
-        raise _error("'sweep' should be a mapping from keys to lists of values")
-    _refuse_if(wrong for key, values in value.items() for wrong in sweep_faults(key, values))
+        raise ConfigError("'sweep' should be a mapping from keys to lists of values")
+    _refuse(problem for key, values in value.items() for problem in sweep_problems(key, values))
     return {key: tuple(values) for key, values in value.items()}
 
 
-def sweep_faults(key: str, values: Any) -> list[Wrong]:
-    """What is wrong with one line of the sweep, the values' own correctness aside."""
-    text = cadence.NOT_SWEPT if key == cadence.DOTTED else refusal(key)
-    if text:
-        return [((key,), text)]
+def sweep_problems(key: str, values: Any) -> list[Problem]:
+    """Check one line of the sweep, all but the values themselves: those are checked in the runs that they make."""
+    if key == cadence.DOTTED:
+        return [Problem(cadence.NOT_SWEPT, (key,))]
+    if text := refusal(key):
+        return [Problem(text, (key,), at_key=True)]
     if not isinstance(values, (list, tuple)):
-        return [((key,), f"'sweep.{key}' should be a list of values: [{shown(values)}]")]
+        return [Problem(f"'sweep.{key}' should be a list of values: [{shown(values)}]", (key,))]
     if not values:
-        return [((key,), f"'sweep.{key}' has no values: list some, or remove the key")]
-    return [((key, *location), text) for location, text in _repeated(values)]
-
-
-def _repeated(values: Iterable[Any]) -> list[Wrong]:
-    seen: set[str] = set()
-    wrong: list[Wrong] = []
-    for index, value in enumerate(values):
-        text = json.dumps(value, sort_keys=True)  # unlike ==, it tells 1 from true
-        if text in seen:
-            wrong.append(((index,), f"{shown(value)} stands here twice"))
-        seen.add(text)
-    return wrong
+        return [Problem(f"'sweep.{key}' has no values: list some, or remove the key", (key,))]
+    return [problem.below((key,)) for problem in _repeated(values)]
 
 
 def _metrics(value: Any) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, (list, tuple)) or not given:
-        raise _error("'metric' should be a metric's name or a list of names")
-    valid = registry.names("metrics")
-    at = {index: () if isinstance(value, str) else (index,) for index in range(len(given))}
-    _refuse_if((at[i], _unknown_metric(name, valid)) for i, name in enumerate(given) if name not in valid)
-    _refuse_if(_repeated(given))
+        raise ConfigError("'metric' should be a metric's name or a list of names")
+    valid, problems = registry.names("metrics"), []
+    for index, name in enumerate(given):
+        if name not in valid:
+            near = registry.nearest(name, valid) if isinstance(name, str) else None
+            hint = f"did you mean '{near}'?" if near else f"choose from: {', '.join(valid)}"
+            problems.append(
+                Problem(f"unknown metric {shown(name)} — {hint}", () if isinstance(value, str) else (index,))
+            )
+    _refuse(problems)
+    _refuse(_repeated(given))
     return tuple(given)
-
-
-def _unknown_metric(name: Any, valid: tuple[str, ...]) -> str:
-    near = registry.nearest(name, valid) if isinstance(name, str) else None
-    hint = f"did you mean '{near}'?" if near else f"choose from: {', '.join(valid)}"
-    return f"unknown metric {shown(name)} — {hint}"
 
 
 def _baseline(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise _error("'baseline' should be a mapping from factors to values")
-    _refuse_if(((key,), text) for key in value if (text := refusal(key)))
+        raise ConfigError("'baseline' should be a mapping from factors to values")
+    _refuse(Problem(text, (key,), at_key=True) for key in value if (text := refusal(key)))
     return dict(value)
 
 
 def _expectations(value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)):
-        raise _error("'expect' should be a list of strings")
+        raise ConfigError("'expect' should be a list of strings")
     text = "an expectation should be a string that is not empty: put it in quotes"
-    _refuse_if(((i,), text) for i, item in enumerate(value) if not isinstance(item, str) or not item.strip())
-    _refuse_if(((i,), wrong) for i, item in enumerate(value) if (wrong := _wrong_expectation(item)))
+    _refuse(Problem(text, (i,)) for i, item in enumerate(value) if not isinstance(item, str) or not item.strip())
+    problems = []
+    for index, item in enumerate(value):
+        try:
+            expectation(item)
+        except UsageError as error:
+            problems.append(Problem(str(error), (index,)))
+    _refuse(problems)
     return tuple(value)
 
 
-def _wrong_expectation(text: str) -> str | None:
-    try:
-        expectation(text)
-    except UsageError as error:
-        return str(error)
-    return None
-
-
 def untunable(key: str) -> str | None:
-    """Why a factor can't be tuned; None when it can."""
+    """Explain why a factor can't be tuned; None when it can."""
     if key.split(".")[0] == "activation":
         return "the activation is what is compared, so it can't be tuned"
     if key.split(".")[0] in ("dataset", "model"):
@@ -132,16 +120,37 @@ def untunable(key: str) -> str | None:
 def _tune(value: Any) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, (list, tuple)):
-        raise _error(f"'tune' should be a swept key or a list of them, not {shown(value)}")
-    _refuse_if(((index,), text) for index, key in enumerate(given) if (text := _wrong_factor(key)))
-    _refuse_if(_repeated(given))
+        raise ConfigError(f"'tune' should be a swept key or a list of them, not {shown(value)}")
+    problems = []
+    for index, key in enumerate(given):
+        if not isinstance(key, str):
+            problems.append(Problem(f"a factor should be a dotted key of a run, not {shown(key)}", (index,)))
+        elif text := refusal(key) or untunable(key):
+            problems.append(Problem(text, (index,)))
+    _refuse(problems)
+    _refuse(_repeated(given))
     return tuple(given)
 
 
-def _wrong_factor(key: Any) -> str | None:
-    if not isinstance(key, str):
-        return f"a factor should be a dotted key of a run, not {shown(key)}"
-    return refusal(key) or untunable(key)
+def _repeated(values: Iterable[Any]) -> list[Problem]:
+    seen: set[str] = set()
+    problems = []
+    for index, value in enumerate(values):
+        text = json.dumps(value, sort_keys=True)  # unlike ==, it keeps 1 and true apart
+        if text in seen:
+            problems.append(Problem(f"{shown(value)} stands here twice", (index,)))
+        seen.add(text)
+    return problems
+
+
+def _refuse(problems: Iterable[Problem]) -> None:
+    """Raise the problems, if there are any."""
+    if found := list(problems):
+        raise ConfigError(found)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 class Compare(Options):
@@ -167,7 +176,7 @@ class Design(Options):
         sweep: Dotted key -> values; every combination is run.
         compare: How ``compare`` looks at it.
         tune: Swept keys of which ``compare`` picks each row's own value by the validation metric.
-        expect: Hypotheses, verbatim; ``compare`` judges them (grammar: ``config.claims``).
+        expect: Hypotheses, verbatim; ``compare`` judges them (grammar: ``config.hypotheses``).
     """
 
     study: Annotated[str, BeforeValidator(_name)] = "study"
@@ -179,49 +188,37 @@ class Design(Options):
     expect: Annotated[tuple[str, ...], BeforeValidator(_expectations)] = ()
 
 
-def baseline_faults(baseline: Mapping[str, Any], choices: Mapping[str, Any]) -> list[Wrong]:
-    """Baseline values that the sweep does not hold, so that no run could ever be the baseline."""
+def baseline_problems(baseline: Mapping[str, Any], choices: Mapping[str, Any]) -> list[Problem]:
+    """Refuse baseline values that the sweep does not hold, so that no run could ever be the baseline."""
     return [
-        ((key,), f"{shown(value)} is none of the swept values of '{key}': {', '.join(map(shown, choices[key]))}")
+        Problem(f"{shown(value)} is none of the swept values of '{key}': {', '.join(map(shown, choices[key]))}", (key,))
         for key, value in baseline.items()
-        if key in choices and not any(_same(key, value, choice) for choice in choices[key])
+        if key in choices and not any(_is_choice(key, value, choice) for choice in choices[key])
     ]
 
 
-def tune_faults(tune: Iterable[str], baseline: Mapping[str, Any], sweep: Iterable[str]) -> list[Wrong]:
-    """Tuned factors that have no values to choose from, or that the baseline holds at one."""
-    swept = tuple(sweep)
-    wrong: list[Wrong] = []
-    for index, key in enumerate(tune):
-        if key not in swept:
-            near = registry.nearest(key, swept)
-            hint = f"did you mean '{near}'?" if near else f"add it to 'sweep' ({', '.join(swept) or 'empty'})"
-            wrong.append(((index,), f"'{key}' is not swept, so there is nothing to tune — {hint}"))
-        elif key in baseline:
-            wrong.append(((index,), f"'{key}' is held by 'compare.baseline', so it can't be tuned: take it out of one"))
-    return wrong
-
-
-def _same(key: str, value: Any, choice: Any) -> bool:
+def _is_choice(key: str, value: Any, choice: Any) -> bool:
+    """Whether a baseline's value means a swept one; a component may also be named by its label."""
     kind = component_kind(key)
     if kind is None or value == choice:
         return bool(value == choice)
     try:
         label = resolve(kind, choice).label
         return value == label or resolve(kind, value).label == label
-    except PydanticCustomError:
+    except ConfigError:
         return False  # a broken choice; it is reported with the sweep
 
 
-def _refuse_if(wrong: Iterable[Wrong]) -> None:
-    problems = list(wrong)
-    if problems:
-        raise PydanticCustomError("component", "invalid value", {"problems": problems})
-
-
-def _error(text: str) -> PydanticCustomError:
-    return PydanticCustomError("component", "invalid value", {"problems": [((), text)]})
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def tune_problems(tune: Iterable[str], baseline: Mapping[str, Any], sweep: Iterable[str]) -> list[Problem]:
+    """Refuse tuned factors that have no values to choose from, or that the baseline holds at one."""
+    swept = tuple(sweep)
+    problems = []
+    for index, key in enumerate(tune):
+        if key not in swept:
+            near = registry.nearest(key, swept)
+            hint = f"did you mean '{near}'?" if near else f"add it to 'sweep' ({', '.join(swept) or 'empty'})"
+            problems.append(Problem(f"'{key}' is not swept, so there is nothing to tune — {hint}", (index,)))
+        elif key in baseline:
+            text = f"'{key}' is held by 'compare.baseline', so it can't be tuned: take it out of one"
+            problems.append(Problem(text, (index,)))
+    return problems

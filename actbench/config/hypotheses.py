@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actbench.config.keys import refusal
-from actbench.config.nodes import Unreadable, read
+from actbench.config.nodes import read
 from actbench.config.overrides import pieces_of
-from actbench.config.problems import Source
-from actbench.errors import UnknownNameError, UsageError
+from actbench.config.places import Source
+from actbench.errors import ConfigError, UnknownNameError, UsageError
 from actbench.schema import registry
 from actbench.schema.metrics import METRICS
 
@@ -169,6 +169,6 @@ def _settings(text: str) -> Settings:
             raise UsageError(f"'{key}' is given twice")
         try:
             found[key] = read(Source("", value)).content
-        except Unreadable as error:
-            raise UsageError(f"the value of '{key}' {error.finding.message}") from error
+        except ConfigError as error:
+            raise UsageError(f"the value of '{key}' {error.messages}") from error
     return found

@@ -8,14 +8,13 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from actbench.config.problems import UNKNOWN_KEY
 from actbench.schema import registry
 from actbench.schema.components import Component, OfKind, Options
 from actbench.schema.spec import RunSettings, flatten
 
 
-def split(key: str) -> tuple[str, ...]:
-    """``training.optimizer.lr`` as the path that it stands for."""
+def path_of(key: str) -> tuple[str, ...]:
+    """Return the path that a dotted key such as ``training.optimizer.lr`` stands for."""
     return tuple(key.split("."))
 
 
@@ -25,12 +24,12 @@ def refusal(key: str) -> str | None:
     An option of a component (``model.hidden``) is left to the component, which differs from run to run.
     """
     if key in ("seed", "seeds"):
-        return f"{UNKNOWN_KEY} '{key}' — each combination runs with all of the study's 'seeds' anyway"
+        return f"unknown key '{key}' — each combination runs with all of the study's 'seeds' anyway"
     model: type[Options] | None = RunSettings
-    path = split(key)
+    path = path_of(key)
     for position, name in enumerate(path):
         if model is None:
-            return f"{UNKNOWN_KEY} '{key}' — '{'.'.join(path[:position])}' is a single value"
+            return f"unknown key '{key}' — '{'.'.join(path[:position])}' is a single value"
         if name not in model.model_fields:
             return _unknown(key)
         field = model.model_fields[name]
@@ -44,7 +43,7 @@ def component_kind(key: str) -> str | None:
     """The kind of the component at a valid key (``models`` for ``model``); None when no component is there."""
     model: type[Options] | None = RunSettings
     field = None
-    for name in split(key):
+    for name in path_of(key):
         if model is None or name not in model.model_fields:
             return None
         field = model.model_fields[name]
@@ -81,11 +80,11 @@ def put(content: Mapping[str, Any], path: tuple[str, ...], value: Any, above: tu
     if not rest:
         return {**content, head: value}
     inner = content[head] if head in content else _default((*above, head))
-    return {**content, head: put(opened(inner), rest, value, (*above, head))}
+    return {**content, head: put(as_mapping(inner), rest, value, (*above, head))}
 
 
-def opened(value: Any) -> Mapping[str, Any]:
-    """A value as the mapping that keys can be added to: a component's bare name becomes ``{name: …}``."""
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """Return a value as a mapping that keys can be added to: a component's bare name becomes ``{name: …}``."""
     if isinstance(value, Mapping):
         return value
     return {"name": value} if isinstance(value, str) else {}
@@ -109,7 +108,7 @@ def _unknown(key: str) -> str:
     same_end = [name for name in valid if name.endswith(f".{key}")]
     near = same_end[0] if same_end else registry.nearest(key, valid)
     hint = f"did you mean '{near}'?" if near else f"valid here: {', '.join(valid)}"
-    return f"{UNKNOWN_KEY} '{key}' — {hint}"
+    return f"unknown key '{key}' — {hint}"
 
 
 @lru_cache

@@ -1,27 +1,30 @@
-"""YAML text -> plain Python data and the place of every key and value.
+"""YAML text -> mappings, lists and scalars, with the place of every key and value.
 
-The text is read as YAML 1.2's core schema (``1e-3`` is a float, ``off`` a string, ``010`` the integer ten), over
-PyYAML's node graph: no object is ever constructed from a tag.
+PyYAML constructs objects by YAML 1.1, where ``1e-3`` is a string, ``off`` is false, ``010`` is eight and ``1:30`` is
+ninety, forgets where a value stood, and takes the last of two equal keys. So only its node graph is used here: scalars
+are read by YAML 1.2's core schema, each node's place is kept, and no object is ever constructed from a tag.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from actbench.config.problems import Finding, Path, Source, Span, Spot
+from actbench.config.document import Document
+from actbench.config.places import Place, Source, Span
+from actbench.errors import ConfigError, KeyPath, Problem
 
-MOST_NODES = 10_000
+MAX_NODES = 10_000
 """Values after the expansion of aliases; a handful of lines of nested aliases could otherwise fill the memory."""
 
-DEEPEST = 50
+MAX_DEPTH = 50
 """Levels of nesting; PyYAML composes recursively, and no config needs more than six."""
 
-MOST_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 1_000_000
+"""Characters of a config; the longest one that is shipped has under a thousand."""
 
 _STANDARD = "tag:yaml.org,2002:"
 _NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
@@ -34,52 +37,40 @@ _SCALARS = {"null": _NULL, "bool": _BOOLEAN, "int": _INTEGER, "float": _FLOAT}
 _MISSING = object()
 
 
-class Unreadable(Exception):
-    """The text is no YAML that could be checked any further."""
-
-    def __init__(self, spot: Span, message: str) -> None:
-        """Say what is wrong and where."""
-        super().__init__(message)
-        self.finding = Finding(spot, message)
-
-
-@dataclass
-class Tree:
-    """A text's data and where each part of it stands.
-
-    Attributes:
-        content: Plain data: mappings, lists, strings, numbers, booleans, None.
-        keys: Path of a mapping's entry -> place of its key.
-        values: Path -> place of the value.
-        findings: What had to be left out of the content, and why.
-    """
-
-    source: Source
-    content: Any = None
-    keys: dict[Path, Spot] = field(default_factory=dict)
-    values: dict[Path, Spot] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-
-def read(source: Source) -> Tree:
+def read(source: Source) -> Document:
     """Parse one YAML document.
 
+    Returns:
+        The content, without those parts that no config may hold; ``problems`` explains each of these.
+
     Raises:
-        Unreadable: The text is too long, is not YAML, is empty, or expands to too much.
+        ConfigError: When the text is too long, is not YAML, is empty, or expands to too much.
     """
-    if len(source.text) > MOST_CHARACTERS:
-        raise Unreadable(_point(source, 0), f"longer than {MOST_CHARACTERS:,} characters: not a config")
+    if len(source.text) > MAX_CHARACTERS:
+        raise _unreadable(Span.at_index(source, 0), f"longer than {MAX_CHARACTERS:,} characters: not a config")
     root = _compose(source)
     if root is None:
-        raise Unreadable(_point(source, 0), "is empty: there is nothing to run")
-    tree = Tree(source)
-    content = _Reader(tree).value(root, ())
-    tree.content = None if content is _MISSING else content
-    return tree
+        raise _unreadable(Span.at_index(source, 0), "is empty: there is nothing to run")
+    reader = _Reader(source)
+    content = reader.value(root, ())
+    return Document(None if content is _MISSING else content, reader.keys, reader.values, tuple(reader.problems))
+
+
+def read_config(source: Source) -> Document:
+    """Parse one YAML document that is a mapping.
+
+    Raises:
+        ConfigError: As ``read`` does, and when it is not a mapping.
+    """
+    document = read(source)
+    if not isinstance(document.content, dict):
+        text = "a config is a mapping of keys to values, such as 'activation: relu'"
+        raise ConfigError(document.problems or [document.values[()].problem(text)])
+    return document
 
 
 def write(content: Any) -> str:
-    """Plain data as YAML text that ``read`` turns into equal data."""
+    """Return content as YAML text that ``read`` turns into equal content."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -94,9 +85,9 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose as PyYAML does, but refuse nesting that would end in a RecursionError."""
-        if self.depth >= DEEPEST:
+        if self.depth >= MAX_DEPTH:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {DEEPEST} levels", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=mark)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -125,10 +116,10 @@ def _compose(source: Source) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = (mark.line, mark.column) if mark else (0, 0)
-        raise Unreadable(Span(source, where, (where[0], where[1] + 1)), _syntax(error)) from error
+        raise _unreadable(Span(source, where, (where[0], where[1] + 1)), _syntax(error)) from error
     except yaml.reader.ReaderError as error:
         message = f"the character U+{error.character:04X} is not allowed in YAML"
-        raise Unreadable(_point(source, error.position), message) from error
+        raise _unreadable(Span.at_index(source, error.position), message) from error
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:
@@ -141,45 +132,46 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
     return f"not valid YAML: {problem}{start}"
 
 
-def _point(source: Source, index: int) -> Span:
-    """The single character at ``index``."""
-    before = Source(source.name, source.text[:index]).lines
-    line, column = len(before) - 1, len(before[-1])
-    return Span(source, (line, column), (line, column + 1))
+def _unreadable(span: Span, message: str) -> ConfigError:
+    return ConfigError([span.problem(message)])
 
 
 class _Reader:
-    """Walks a node graph once, filling a tree."""
+    """Walks a node graph once and collects the places of its parts.
 
-    def __init__(self, tree: Tree) -> None:
-        self.tree = tree
+    Args:
+        source: The text that the graph was composed from.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.keys: dict[KeyPath, Place] = {}
+        self.values: dict[KeyPath, Place] = {}
+        self.problems: list[Problem] = []
         self.nodes = 0
         self.open: set[int] = set()  # nodes between the root and here: meeting one again is a cycle
 
-    def value(self, node: yaml.Node, path: Path) -> Any:
-        """The node's data, or ``_MISSING`` where a finding explains why there is none."""
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        """The node's data, or ``_MISSING`` where a problem explains why there is none."""
         span = self._span(node)
         self.nodes += 1
-        if self.nodes > MOST_NODES:
-            raise Unreadable(span, f"expands to more than {MOST_NODES:,} values (aliases are copied)")
-        self.tree.values[path] = span
+        if self.nodes > MAX_NODES:
+            raise _unreadable(span, f"expands to more than {MAX_NODES:,} values (aliases are copied)")
+        self.values[path] = span
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         if id(node) in self.open:
-            raise Unreadable(span, "an alias inside this value refers to the value itself")
+            raise _unreadable(span, "an alias inside this value refers to the value itself")
         self.open.add(id(node))
         content = self._collection(node, path)
         self.open.remove(id(node))
         return content
 
-    def _collection(self, node: yaml.Node, path: Path) -> Any:
+    def _collection(self, node: yaml.Node, path: KeyPath) -> Any:
         if isinstance(node, yaml.MappingNode) and node.tag == _STANDARD + "map":
             return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode) and node.tag == _STANDARD + "seq":
-            return self._sequence(node, path)
-        return self._refuse(node, f"the tag {_shown(node.tag)} is not allowed: use plain mappings and lists")
-
-    def _sequence(self, node: yaml.SequenceNode, path: Path) -> list[Any]:
+        if not isinstance(node, yaml.SequenceNode) or node.tag != _STANDARD + "seq":
+            return self._refuse(node, f"the tag {_short(node.tag)} is not allowed: use plain mappings and lists")
         content: list[Any] = []
         for item in node.value:
             value = self.value(item, (*path, len(content)))
@@ -187,24 +179,24 @@ class _Reader:
                 content.append(value)
         return content
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         content: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node, path)
             if key is None:
                 continue
-            self.tree.keys[*path, key] = self._span(key_node)
+            self.keys[*path, key] = self._span(key_node)
             value = self.value(value_node, (*path, key))
             if value is not _MISSING:
                 content[key] = value
         return content
 
-    def _key(self, node: yaml.Node, path: Path) -> str | None:
+    def _key(self, node: yaml.Node, path: KeyPath) -> str | None:
         if not isinstance(node, yaml.ScalarNode) or node.tag != _STANDARD + "str":
             shown = f"'{node.value}'" if isinstance(node, yaml.ScalarNode) else "this one"
             self._refuse(node, f"a key must be a string, and {shown} is not: put it in quotes")
             return None
-        first = self.tree.keys.get((*path, node.value))
+        first = self.keys.get((*path, node.value))
         if isinstance(first, Span):
             line, column = first.start
             self._refuse(node, f"duplicate key '{node.value}': it already stands at {line + 1}:{column + 1}")
@@ -216,7 +208,7 @@ class _Reader:
         if kind == "str":
             return node.value
         if kind not in _SCALARS or not _SCALARS[kind].match(node.value):
-            return self._refuse(node, f"the tag {_shown(node.tag)} is not allowed here: write the plain value")
+            return self._refuse(node, f"the tag {_short(node.tag)} is not allowed here: write the plain value")
         if kind == "null":
             return None
         if kind == "bool":
@@ -235,13 +227,14 @@ class _Reader:
         return int(text, base)
 
     def _refuse(self, node: yaml.Node, message: str) -> Any:
-        self.tree.findings.append(Finding(self._span(node), message))
+        self.problems.append(self._span(node).problem(message))
         return _MISSING
 
     def _span(self, node: yaml.Node) -> Span:
         start, end = node.start_mark, node.end_mark
-        return Span(self.tree.source, (start.line, start.column), (end.line, end.column))
+        return Span(self.source, (start.line, start.column), (end.line, end.column))
 
 
-def _shown(tag: str) -> str:
+def _short(tag: str) -> str:
+    """Spell a standard tag as people write it: ``!!int``."""
     return tag.replace(_STANDARD, "!!", 1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from actbench.config.keys import opened, put, split
+from actbench.config.keys import as_mapping, path_of, put
 
 LIMITS = {"training.epochs": 1, "dataset.max_examples": 512, "health.probe_size": 512}
 SEEDS = 2
 
 
-def cut(content: Mapping[str, Any], *, name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+def smoke_content(content: Mapping[str, Any], *, name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     """The same study with one epoch, two seeds and few examples, wherever the config or its sweep sets them.
 
     Args:
@@ -21,7 +21,7 @@ def cut(content: Mapping[str, Any], *, name: str, seeds: tuple[int, ...]) -> dic
     """
     changed = dict(content)
     for key, limit in LIMITS.items():
-        changed = _limited_inside(changed, split(key), limit)
+        changed = _limited_inside(changed, path_of(key), limit)
     if "sweep" in changed:
         changed["sweep"] = {
             key: _distinct(_limited(key, v) for v in values) for key, values in changed["sweep"].items()
@@ -38,7 +38,7 @@ def _limited(key: str, value: Any) -> Any:
         return _least(value, LIMITS[key])
     for name, limit in LIMITS.items():
         if name.startswith(f"{key}."):
-            value = _limited_inside(opened(value), split(name.removeprefix(f"{key}.")), limit, split(key))
+            value = _limited_inside(as_mapping(value), path_of(name.removeprefix(f"{key}.")), limit, path_of(key))
     return value
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import PrivateAttr
+from pydantic import BaseModel, PrivateAttr
 
-from actbench.config.checking import RUN_KEYS, Outline, Rejected, check
+from actbench.config.checking import RUN_KEYS, CheckedStudy, check_study
 from actbench.config.design import Design
-from actbench.config.document import Document, dotted, plain
-from actbench.config.nodes import MOST_CHARACTERS, write
+from actbench.config.nodes import MAX_CHARACTERS, read_config, write
 from actbench.config.overrides import apply
-from actbench.config.problems import Source, Span, printable
-from actbench.config.smoke import cut
-from actbench.errors import ConfigError, Problem
+from actbench.config.places import Source, Span, printable
+from actbench.config.smoke import smoke_content
+from actbench.errors import ConfigError, KeyPath, Problem
 from actbench.schema import registry
+from actbench.schema.bias_init import BiasInit
+from actbench.schema.components import Component
 from actbench.schema.runtime import Cadence
 from actbench.schema.spec import RunSettings, RunSpec
 
@@ -44,12 +46,8 @@ class Study(Design, RunSettings):
         Raises:
             ConfigError: With every problem, each at its dotted key.
         """
-        content = plain(fields)
-        try:
-            outline = check(content)
-        except Rejected as error:
-            raise ConfigError(Problem(fault.message, dotted(fault.path)) for fault in error.faults) from error
-        self._fill(content, outline, write(content), heading="")
+        content = _as_content(fields)
+        self._fill(content, check_study(content), write(content), heading="")
 
     @classmethod
     def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -76,18 +74,18 @@ class Study(Design, RunSettings):
         Raises:
             ConfigError: With every problem, each with source, line and column.
         """
-        document = apply(Document.parse(Source(source, text)), overrides)
+        document = apply(read_config(Source(source, text)), overrides)
         name = "study" if source == _UNNAMED else Path(source).stem
         content = {"study": name, **document.content}
         try:
-            outline = check(content)
-        except Rejected as error:
-            raise document.rejection(error.faults) from error
-        if document.findings:
-            raise document.rejection([])
+            checked = check_study(content)
+        except ConfigError as error:
+            raise document.rejection(error) from error
+        if document.problems:
+            raise document.rejection()
         study = cls.__new__(cls)
         heading = _heading(source, overrides)
-        study._fill(content, outline, heading + write(content) if overrides else text, heading)
+        study._fill(content, checked, heading + write(content) if overrides else text, heading)
         return study
 
     @property
@@ -122,16 +120,42 @@ class Study(Design, RunSettings):
 
     def smoke(self) -> Study:
         """The same study cut to seconds: one epoch, two seeds, at most 512 examples of each part."""
-        study = Study(**cut(self._content, name=self.name, seeds=self.seeds))
+        study = Study(**smoke_content(self._content, name=self.name, seeds=self.seeds))
         study._heading = self._heading
         study._text = self._heading + study._text
         return study
 
-    def _fill(self, content: dict[str, Any], outline: Outline, text: str, heading: str) -> None:
-        settings = {name: getattr(outline.base, name) for name in RUN_KEYS}
-        super().__init__(**settings, **dict(outline.design))
-        self._content, self._text, self._heading, self._cells = content, text, heading, outline.cells
-        self._checkpoint_every = outline.checkpoint_every
+    def _fill(self, content: dict[str, Any], checked: CheckedStudy, text: str, heading: str) -> None:
+        settings = {name: getattr(checked.base, name) for name in RUN_KEYS}
+        super().__init__(**settings, **dict(checked.design))
+        self._content, self._text, self._heading, self._cells = content, text, heading, checked.cells
+        self._checkpoint_every = checked.checkpoint_every
+
+
+def _as_content(value: Any, path: KeyPath = ()) -> Any:
+    """Turn Python objects into the content that a YAML file would have held.
+
+    Raises:
+        ConfigError: For an object that no config could hold.
+    """
+    if isinstance(value, Component):
+        return value.to_minimal()
+    if isinstance(value, BiasInit):
+        return value.to_json()
+    if isinstance(value, BaseModel):
+        return {name: _as_content(getattr(value, name), (*path, name)) for name in value.model_fields_set}
+    if isinstance(value, Mapping):
+        return {str(key): _as_content(item, (*path, str(key))) for key, item in value.items()}
+    if isinstance(value, (list, tuple, range)):
+        return [_as_content(item, (*path, index)) for index, item in enumerate(value)]
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int) and abs(value) < 2**63:
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    text = "is not finite, or beyond 64 bits" if isinstance(value, (int, float)) else "is not plain data"
+    raise ConfigError([Problem(f"a value of type {type(value).__name__} {text}", path)])
 
 
 def _heading(source: str, overrides: Sequence[str]) -> str:
@@ -145,16 +169,17 @@ def _heading(source: str, overrides: Sequence[str]) -> str:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_CHARACTERS + 1)
+            content = file.read(MAX_CHARACTERS + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise ConfigError([Problem(_unreadable(path, error), str(path))]) from error
-    if len(content) > MOST_CHARACTERS:  # characters are never more than bytes
-        raise ConfigError([Problem(f"larger than {MOST_CHARACTERS:,} bytes: not a config", str(path))])
+        raise ConfigError([Problem(_unreadable(path, error), place=str(path))]) from error
+    if len(content) > MAX_CHARACTERS:  # characters are never more than bytes
+        raise ConfigError([Problem(f"larger than {MAX_CHARACTERS:,} bytes: not a config", place=str(path))])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8-sig")
-        raise _not_text(Source(str(path), before), content[error.start]) from error
+        before = Source(str(path), content[: error.start].decode("utf-8-sig"))
+        text = f"byte 0x{content[error.start]:02x} is not UTF-8 text: save the file as UTF-8"
+        raise ConfigError([Span.at_index(before, len(before.text)).problem(text)]) from error
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> str:
@@ -164,9 +189,3 @@ def _unreadable(path: Path, error: OSError | ValueError) -> str:
     if isinstance(error, IsADirectoryError):
         return "is a folder: name a config file inside it"
     return f"can't be read: {error.strerror if isinstance(error, OSError) else error}"
-
-
-def _not_text(before: Source, byte: int) -> ConfigError:
-    line, column = len(before.lines) - 1, len(before.lines[-1])
-    span = Span(before, (line, column), (line, column + 1))
-    return ConfigError([span.problem(f"byte 0x{byte:02x} is not UTF-8 text: save the file as UTF-8")])

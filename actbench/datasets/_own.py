@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from actbench.datasets import _split
 from actbench.datasets._data import Data, DatasetOptions
 from actbench.datasets._source import ARRAYS, Source, check_part, check_same_shape, checked, numbered_classes
-from actbench.errors import DatasetError
-from actbench.schema import components, registry
+from actbench.errors import ConfigError, DatasetError
+from actbench.schema import registry
 from actbench.schema.components import Component
 
 if TYPE_CHECKING:
@@ -36,11 +35,9 @@ def load(component: Component, folder: Path) -> Data:
 
 def _options(name: str, shared: dict[str, Any]) -> DatasetOptions:
     try:
-        return DatasetOptions.model_validate(shared)
-    except ValidationError as error:
-        valid = tuple(DatasetOptions.model_fields)
-        problems = "; ".join(components.message(problem, valid) for problem in error.errors())
-        raise DatasetError(f"dataset '{name}': {problems}") from error
+        return DatasetOptions.parse(shared)
+    except ConfigError as error:
+        raise DatasetError(f"dataset '{name}': {error.messages}") from error
 
 
 def _called(name: str, path: str, folder: Path, options: dict[str, Any]) -> Any:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from actbench.errors import UsageError
+from actbench.errors import ConfigError, UsageError
 from actbench.nn.formulas import check_expression
-from actbench.schema import components, registry
+from actbench.schema import registry
 from actbench.schema.components import Component, Options
 
 if TYPE_CHECKING:
@@ -234,7 +234,8 @@ def function_of(component: Component) -> Callable[..., Tensor]:
         UsageError: When a user's own function can't be found, or is no elementwise function from tensor to tensor.
 
     >>> import torch
-    >>> f = function_of(components.resolve("activations", {"name": "leaky_relu", "negative_slope": 0.5}))
+    >>> from actbench.schema.components import resolve
+    >>> f = function_of(resolve("activations", {"name": "leaky_relu", "negative_slope": 0.5}))
     >>> f(torch.tensor(-2.0))
     tensor(-1.)
     """
@@ -253,7 +254,8 @@ def function_of(component: Component) -> Callable[..., Tensor]:
 def learned_parameters(component: Component, units: int) -> dict[str, tuple[tuple[int, ...], float]]:
     """What a hidden layer with this many units trains besides weights and biases: name -> (shape, start value).
 
-    >>> learned_parameters(components.resolve("activations", {"name": "prelu", "per": "unit"}), 64)
+    >>> from actbench.schema.components import resolve
+    >>> learned_parameters(resolve("activations", {"name": "prelu", "per": "unit"}), 64)
     {'slope': ((64,), 0.25)}
     """
     row = row_of(component)
@@ -270,7 +272,8 @@ def second_moment(component: Component) -> float:
 
     Its power −1/2 is the gain that keeps the variance from layer to layer.
 
-    >>> round(second_moment(components.resolve("activations", "relu")), 8)
+    >>> from actbench.schema.components import resolve
+    >>> round(second_moment(resolve("activations", "relu")), 8)
     0.5
     """
     from actbench.nn import functions
@@ -288,7 +291,6 @@ def _options(component: Component) -> Mapping[str, Any]:
     if row.function == component.path:
         return given
     try:
-        return row.schema.model_validate(given).model_dump()
-    except ValidationError as error:
-        told = "; ".join(components.message(problem, tuple(row.schema.model_fields)) for problem in error.errors())
-        raise UsageError(f"options of '{component.path}': {told}") from error
+        return row.schema.parse(given).model_dump()
+    except ConfigError as error:
+        raise UsageError(f"options of '{component.path}': {error.messages}") from error

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import core_schema
 
-from actbench.errors import UnknownNameError
+from actbench.errors import ConfigError, KeyPath, Problem, UnknownNameError
 from actbench.schema import registry
 
 EXPRESSION = "expression"
@@ -43,6 +43,23 @@ class Options(BaseModel):
     """Base of every component's options: frozen, strict about types, no unknown keys, no NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, written: Mapping[str, Any], where: str = "here") -> Self:
+        """Check options, as ``model_validate`` does, but report them in the words of this project.
+
+        Args:
+            written: Option -> value.
+            where: How a message about an unknown option names the place where the valid ones are valid.
+
+        Raises:
+            ConfigError: With every problem.
+        """
+        try:
+            return cls.model_validate(written)
+        except ValidationError as error:
+            keys = tuple(cls.model_fields)
+            raise ConfigError(problems_of(error, lambda _: keys, where)) from error
 
 
 @dataclass(frozen=True)
@@ -96,17 +113,17 @@ def resolve(kind: str, value: Any) -> Component:
     """Turn what a config says into a checked component.
 
     Raises:
-        PydanticCustomError: Of type ``component``; its context's ``problems`` lists (location, message) pairs.
+        ConfigError: With every problem, at its path within ``value``.
     """
     if isinstance(value, Component):
         return value
     given = {"name": value} if isinstance(value, str) else value
     if not isinstance(given, Mapping):
-        raise _problem((), f"expected a name or a mapping with a name, not {shown(value)}")
+        raise ConfigError(f"expected a name or a mapping with a name, not {shown(value)}")
     given = dict(given)
     name = given.pop("name", None)
     if not isinstance(name, str):
-        raise _problem(("name",) if name is not None else (), "needs a 'name' (a string)")
+        raise ConfigError([Problem("needs a 'name' (a string)", ("name",) if name is not None else ())])
     if kind == "activations" and _is_expression(name):
         name, given = EXPRESSION, {"formula": name, **given}
     if "path" in given:
@@ -131,59 +148,71 @@ class OfKind:
 def _users_own(kind: str, name: str, options: dict[str, Any]) -> Component:
     path = options["path"]
     if not isinstance(path, str) or ":" not in path:
-        raise _problem(("path",), "expected package.module:attribute")
+        raise ConfigError([Problem("expected package.module:attribute", ("path",))])
     return Component(kind, name, options, options)
 
 
 def _built_in(kind: str, name: str, given: dict[str, Any]) -> Component:
     try:
         schema = _schema(kind, name)
-        checked = schema.model_validate(given)
     except UnknownNameError as error:
-        raise _problem(("name",), str(error)) from error
-    except ValidationError as error:
-        raise PydanticCustomError(
-            "component",
-            "invalid options",
-            {
-                "problems": [
-                    ((*e["loc"],), message(e, tuple(schema.model_fields), f"for '{name}'")) for e in error.errors()
-                ]
-            },
-        ) from error
+        raise ConfigError([Problem(str(error), ("name",))]) from error
+    checked = schema.parse(given, f"for '{name}'")
     return Component(
         kind, name, checked.model_dump(mode="json"), checked.model_dump(mode="json", exclude_defaults=True)
     )
 
 
-def message(error: Mapping[str, Any], valid: tuple[str, ...], where: str = "here") -> str:
-    """A pydantic error in the words of this project; ``valid`` are the keys allowed ``where`` it happened."""
-    key = str(error["loc"][-1]) if error["loc"] else ""
-    if error["type"] == "extra_forbidden":
-        near = registry.nearest(key, valid)
-        hint = f"did you mean '{near}'?" if near else f"valid {where}: {', '.join(valid) or 'no options'}"
-        return f"unknown key '{key}' — {hint}"
+def problems_of(
+    error: ValidationError, keys_at: Callable[[KeyPath], tuple[str, ...]], where: str = "here"
+) -> list[Problem]:
+    """Translate pydantic's errors into problems in the words of this project.
+
+    Args:
+        error: What pydantic found.
+        keys_at: The keys that the mapping at a path may have.
+        where: How a message names that mapping.
+    """
+    found: list[Problem] = []
+    for item in error.errors():
+        path, cause = item["loc"], item.get("ctx", {}).get("error")
+        if isinstance(cause, ConfigError):  # raised by a validator, such as that of a component inside
+            found += [problem.below(path) for problem in cause.problems]
+        elif item["type"] == "extra_forbidden":
+            found.append(Problem(unknown_key(str(path[-1]), keys_at(path[:-1]), where), path, at_key=True))
+        else:
+            found.append(Problem(_in_words(item), path))
+    return found
+
+
+def unknown_key(key: str, valid: tuple[str, ...], where: str = "here") -> str:
+    """Say that a key does not exist, with the nearest one of ``valid`` or all of them."""
+    near = registry.nearest(key, valid)
+    hint = f"did you mean '{near}'?" if near else f"valid {where}: {', '.join(valid) or 'no options'}"
+    return f"unknown key '{key}' — {hint}"
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    """Rewrite one of pydantic's errors for someone who writes YAML: ``'hidden[1]' should be a whole number``."""
+    location = error["loc"]
     if error["type"] == "missing":
-        return f"'{key}' is required"
+        return f"'{location[-1]}' is required"
     text = str(error["msg"]).removeprefix("Value error, ")
     subject = _SUBJECT.match(text)
     if not subject:
         return text
     expected = _EXPECTED.get(error["type"]) or text[subject.end() :].replace(" after validation", "")
     given = f", not {shown(error['input'])}" if subject[1] == "Input" else ""
-    return f"'{_name_of(error['loc'])}' should {expected}{given}"
+    # the nearest key, and the positions below it
+    last_key = next((index for index in reversed(range(len(location))) if isinstance(location[index], str)), 0)
+    name = "".join(f"[{part}]" if isinstance(part, int) else part for part in location[last_key:])
+    return f"'{name}' should {expected}{given}"
 
 
 def shown(value: Any) -> str:
     """A value in an error's text, as a config would spell it, cut when it is long."""
     text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
-
-
-def _name_of(location: tuple[str | int, ...]) -> str:
-    """The nearest key and the positions below it: ``hidden[1]``."""
-    key = next((index for index in reversed(range(len(location))) if isinstance(location[index], str)), 0)
-    return "".join(f"[{part}]" if isinstance(part, int) else part for part in location[key:])
 
 
 @lru_cache(maxsize=512)
@@ -195,10 +224,6 @@ def _schema(kind: str, name: str) -> type[Options]:
 
 def _is_expression(text: str) -> bool:
     return not text.replace("_", "").replace("-", "").isalnum()
-
-
-def _problem(location: tuple[str, ...], text: str) -> PydanticCustomError:
-    return PydanticCustomError("component", "invalid component", {"problems": [(location, text)]})
 
 
 def _plain(value: Any) -> str:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from actbench.config import Compare
 from actbench.config.design import Design
 from actbench.config.hypotheses import expectation
-from actbench.config.nodes import Unreadable, read
-from actbench.config.problems import Source
-from actbench.errors import UsageError
+from actbench.config.nodes import read
+from actbench.config.places import Source
+from actbench.errors import ConfigError, Problem, UsageError
 
 
 def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
@@ -30,7 +30,7 @@ def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
         content = read(Source("study.yaml", (study / "study.yaml").read_text(encoding="utf-8"))).content
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, Unreadable):
+    except (OSError, ValueError):
         warnings.append(f"{study.name}/study.yaml: unreadable, so its baseline and metric are unknown")
         return {}
     if not isinstance(content, dict):
@@ -47,8 +47,9 @@ def reason(error: Exception) -> str:
         return "its JSON is incomplete or malformed"
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        (inner, text), *_ = first.get("ctx", {}).get("problems", [((), first["msg"])])
-        return f"{'.'.join(map(str, (*first['loc'], *inner)))}: {text}"
+        cause = first.get("ctx", {}).get("error")
+        problem = cause.problems[0] if isinstance(cause, ConfigError) else Problem(first["msg"])
+        return str(problem.below(first["loc"]))
     return str(getattr(error, "strerror", None) or error)
 
 

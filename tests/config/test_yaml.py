@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actbench.config.nodes import DEEPEST, MOST_CHARACTERS, MOST_NODES, Unreadable, read, write
-from actbench.config.problems import Source, Span
+from actbench.config.nodes import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, read, write
+from actbench.config.places import Source, Span
+from actbench.errors import ConfigError
 
 SCALARS = [
     ("1e-3", 0.001),
@@ -48,9 +49,9 @@ SCALARS = [
 
 
 def _read(text: str) -> Any:
-    tree = read(Source("x.yaml", text))
-    assert not tree.findings
-    return tree.content
+    document = read(Source("x.yaml", text))
+    assert not document.problems
+    return document.content
 
 
 @pytest.mark.parametrize(("text", "value"), SCALARS)
@@ -69,8 +70,8 @@ def test_an_alias_stands_for_a_copy_of_its_anchor() -> None:
 
 
 def test_every_key_and_value_has_its_place() -> None:
-    tree = read(Source("x.yaml", "a:\n  - 1\n  - {bc: two}\n"))
-    key, value = tree.keys["a", 1, "bc"], tree.values["a", 1, "bc"]
+    document = read(Source("x.yaml", "a:\n  - 1\n  - {bc: two}\n"))
+    key, value = document.keys["a", 1, "bc"], document.values["a", 1, "bc"]
 
     assert isinstance(key, Span)
     assert isinstance(value, Span)
@@ -88,12 +89,12 @@ UNREADABLE = [
     ("a: &a [1, *a]\n", "1:4", "refers to the value itself"),
     ("a: 1\nb: \x07\n", "2:4", "U+0007 is not allowed"),
     ("a: \ud800", "1:4", "U+D800 is not allowed"),
-    ("[" * 100_000, f"1:{DEEPEST + 1}", "nested deeper"),
-    ("{a: " * 60, f"1:{4 * DEEPEST - 2}", "nested deeper"),
-    ("- " * 60, f"1:{2 * DEEPEST + 1}", "nested deeper"),
-    ("a" * (MOST_CHARACTERS + 1), "1:1", "longer than"),
+    ("[" * 100_000, f"1:{MAX_DEPTH + 1}", "nested deeper"),
+    ("{a: " * 60, f"1:{4 * MAX_DEPTH - 2}", "nested deeper"),
+    ("- " * 60, f"1:{2 * MAX_DEPTH + 1}", "nested deeper"),
+    ("a" * (MAX_CHARACTERS + 1), "1:1", "longer than"),
     ("%YAML 3.0\n---\na: 1", "1:1", "not valid YAML"),
-    (f"[{'1,' * MOST_NODES}]", None, "expands to more than"),
+    (f"[{'1,' * MAX_NODES}]", None, "expands to more than"),
     ("a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
         f"{x}: &{x} [{','.join([f'*{y}'] * 10)}]\n" for x, y in ["ba", "cb", "dc", "ed", "fe", "gf", "hg"]
     ), None, "aliases are copied"),
@@ -102,9 +103,9 @@ UNREADABLE = [
 
 @pytest.mark.parametrize(("text", "place", "message"), UNREADABLE)
 def test_a_text_that_is_no_config_is_refused_at_its_place(text: str, place: str | None, message: str) -> None:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(ConfigError) as caught:
         read(Source("x.yaml", text))
-    problem = caught.value.finding.spot.problem(caught.value.finding.message)
+    (problem,) = caught.value.problems
 
     assert message in problem.message
     assert place is None or problem.where == f"x.yaml:{place}"
@@ -132,12 +133,12 @@ FOUND = [
 def test_what_a_config_may_not_hold_is_left_out_and_reported(
     text: str, place: str, message: str, content: object
 ) -> None:
-    tree = read(Source("x.yaml", text))
-    problems = [finding.spot.problem(finding.message) for finding in tree.findings]
+    document = read(Source("x.yaml", text))
+    problems = document.problems
 
     assert [problem.where for problem in problems] == [f"x.yaml:{place}"]
     assert problems[0].message.startswith(message)
-    assert tree.content == content
+    assert document.content == content
 
 
 PLAIN = st.recursive(

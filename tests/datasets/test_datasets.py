@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic_core import PydanticCustomError
 
 from actbench import datasets
 from actbench.datasets import Data, DatasetOptions, _split
-from actbench.errors import DatasetError, UsageError
+from actbench.errors import ConfigError, DatasetError, UsageError
 from actbench.schema import components, registry
 
 OFFLINE = {"mnist-5k": (1, 28, 28), "digits": (1, 8, 8)}
@@ -72,7 +71,7 @@ def test_every_dataset_has_the_common_options_and_says_what_it_is(name):
     [("train_size", 0), ("test_size", -1), ("val_fraction", 1.0), ("val_fraction", -0.1), ("max_examples", 0)],
 )
 def test_impossible_options_are_refused_in_the_config(option, value):
-    with pytest.raises(PydanticCustomError):
+    with pytest.raises(ConfigError):
         components.resolve("datasets", {"name": "digits", option: value})
 
 

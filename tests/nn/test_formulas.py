@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic_core import PydanticCustomError
 
+from actbench.errors import ConfigError
 from actbench.nn.formulas import FUNCTIONS, LONGEST, check_expression, compile_expression
 from actbench.schema import components
 
@@ -177,12 +177,11 @@ def test_gradients_flow_through_a_formula() -> None:
 
 
 def test_a_bad_formula_in_a_config_is_a_problem_of_that_component() -> None:
-    with pytest.raises(PydanticCustomError) as caught:
+    with pytest.raises(ConfigError) as caught:
         components.resolve("activations", "x * sigmoit(x)")
-    assert caught.value.context is not None
-    [(location, told)] = caught.value.context["problems"]
-    assert location == ("formula",)
-    assert "did you mean 'sigmoid'" in told
+    [problem] = caught.value.problems
+    assert problem.path == ("formula",)
+    assert "did you mean 'sigmoid'" in problem.message
 
 
 def test_a_formula_is_its_own_label() -> None:

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pydantic_core import PydanticCustomError
 from scipy import stats
 
-from actbench.errors import UsageError
+from actbench.errors import ConfigError, UsageError
 from actbench.nn.initializers import WEIGHT_INITS, Initializer
 from actbench.schema.components import resolve
 from actbench.schema.spec import RunSpec
@@ -167,5 +166,5 @@ def test_drawing_leaves_the_global_generator_alone() -> None:
 
 @pytest.mark.parametrize("gain", [0, -1.0, math.inf])
 def test_an_impossible_gain_is_refused(gain: float) -> None:
-    with pytest.raises(PydanticCustomError):
+    with pytest.raises(ConfigError):
         resolve("weight_inits", {"name": "orthogonal", "gain": gain})

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic_core import PydanticCustomError
-
 from actbench.config.keys import component_kind
-from actbench.errors import UnknownNameError, UsageError
+from actbench.errors import ConfigError, UnknownNameError, UsageError
 from actbench.schema import registry
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, Options, resolve
@@ -179,9 +177,8 @@ def _label(key: str, given: Mapping[str, Any]) -> str:
         raise UsageError(f"{key}: expected a plain value, not a mapping")
     try:
         return resolve(kind, given).label
-    except PydanticCustomError as error:
-        problems = (error.context or {})["problems"]
-        raise UsageError(f"{key}: {'; '.join(text for _, text in problems)}") from error
+    except ConfigError as error:
+        raise UsageError(f"{key}: {error.messages}") from error
 
 
 def _same(given: Any, value: Value) -> bool:

@@ -7,17 +7,15 @@ from dataclasses import fields
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from actbench.errors import UsageError
+from actbench.errors import ConfigError, UsageError
 from actbench.health.modules.inputs import batches, feed
 from actbench.health.modules.isolation import check_ready, device_of, in_evaluation
 from actbench.health.modules.report import HealthReport, LayerHealth
 from actbench.health.modules.watch import UnitAxis, Watch
 from actbench.health.units.measures import MEASURES
 from actbench.health.units.probe import UnitHealth
-from actbench.schema import components
 from actbench.schema.spec import Health
 
 
@@ -86,10 +84,9 @@ def measure_health(
 
 def _settings(**thresholds: float) -> Health:
     try:
-        return Health(**thresholds)  # type: ignore[arg-type]
-    except ValidationError as error:
-        told = "; ".join(components.message(problem, tuple(thresholds)) for problem in error.errors())
-        raise UsageError(told) from error
+        return Health.parse(thresholds)
+    except ConfigError as error:
+        raise UsageError(error.messages) from error
 
 
 def _report(watch: Watch, settings: Health, examples: int, *, exclude_last: bool) -> HealthReport:
