@@ -12,21 +12,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from actbench.analysis.compare_options import CompareOptions
-from actbench.analysis.judgements import gates
-from actbench.analysis.judgements import warnings as table_warnings
-from actbench.analysis.judgements.expectations import judged
-from actbench.analysis.judgements.methods import paragraph
-from actbench.analysis.judgements.verdicts import sentences, settling
-from actbench.analysis.table import tuning
+from actbench.analysis.judgements.expectations import judge_expectations
+from actbench.analysis.judgements.gates import judge_gates, parse_gates
+from actbench.analysis.judgements.methods import methods_paragraph
+from actbench.analysis.judgements.verdicts import command_for_more_seeds, verdict_sentences
+from actbench.analysis.judgements.warnings import warnings_about
 from actbench.analysis.table.against import both_sides, is_new, options_with_base
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
-from actbench.analysis.table.factors import Value, cell, check_keys, context
+from actbench.analysis.table.factors import Value, check_keys, context, flat_spec
 from actbench.analysis.table.grouping import Filter, Table, as_run_values, tables
 from actbench.analysis.table.pairs import all_pairs
 from actbench.analysis.table.reach import with_reach
 from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family, is_bounded
 from actbench.analysis.table.rows import best_first, rows_of
+from actbench.analysis.table.tuning import check_tune, tune_rows
 from actbench.errors import ResultsError, UnknownNameError, UsageError
 from actbench.schema import registry
 from actbench.schema.metrics import METRICS
@@ -83,12 +83,12 @@ def compare(records: Sequence[RunRecord], options: CompareOptions | None = None,
         ResultsError: When there are no records.
     """
     options = replace(options or CompareOptions(), **fields)
-    conditions = gates.parsed(options.fail_if)
+    conditions = parse_gates(options.fail_if)
     settings, reading_warnings = (records.settings, records.warnings) if isinstance(records, Records) else ({}, ())
     if not records:
         raise ResultsError("\n".join(("no finished run to compare", *reading_warnings)))
     if options.against is None:
-        runs = [(record, cell(record.spec)) for record in records]
+        runs = [(record, flat_spec(record.spec)) for record in records]
     else:
         runs = both_sides(records, options.against)
         options = options_with_base(options)
@@ -96,7 +96,7 @@ def compare(records: Sequence[RunRecord], options: CompareOptions | None = None,
     where = as_run_values(options.where or {}, runs)
     for keys in (options.by, options.baseline or {}):
         check_keys("factor", keys, (one for _, one in runs))
-    tuning.check(options.tune, options.baseline or {}, where, (one for _, one in runs))
+    check_tune(options.tune, options.baseline or {}, where, (one for _, one in runs))
 
     views: list[View] = []
     for table in tables(runs, options.by, where):
@@ -116,8 +116,8 @@ def compare(records: Sequence[RunRecord], options: CompareOptions | None = None,
         raise UsageError(views[0].warnings[-1])
     titles = [f"{view.comparison.title}: " if len(views) > 1 else "" for view in views]
     warnings = [title + text for title, view in zip(titles, views, strict=True) for text in view.warnings]
-    judged_gates = gates.judged(conditions, [(view.table, view.comparison) for view in views], options.alpha)
-    return Comparisons(tuple(view.comparison for view in views), (*reading_warnings, *warnings), judged_gates)
+    gates = judge_gates(conditions, [(view.table, view.comparison) for view in views], options.alpha)
+    return Comparisons(tuple(view.comparison for view in views), (*reading_warnings, *warnings), gates)
 
 
 def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ def _views(table: Table, request: TableRequest, where: Filter) -> Iterator[View]
     """Compare the table, and behind it the one whose rows are tuned; no warning stands in both."""
     tune = request.options.tune
     comparison, warnings = _compare_table(table, request)
-    tuned, notes = tuning.tuned(table, tune, metric=request.metrics[0], where=where)
+    tuned, notes = tune_rows(table, tune, metric=request.metrics[0], where=where)
     yield View(table, comparison, warnings if tuned else [*warnings, *notes])
     if tuned:
         # A tuned factor has no common value that a baseline could name, and hypotheses are judged once.
@@ -160,7 +160,7 @@ def _compare_table(table: Table, request: TableRequest) -> tuple[Comparison, lis
         context=context(records[0].spec, options.by),
         factors=table.factors,
         baseline=baseline,
-        rows=best_first(shown, leading),
+        rows=tuple(best_first(shown, lambda row: row.metrics[leading].mean, leading)),
         metrics=request.metrics,
         averaged=table.averaged,
         tuned=table.tuned,
@@ -170,11 +170,12 @@ def _compare_table(table: Table, request: TableRequest) -> tuple[Comparison, lis
         families=families,
         interaction=interaction(candidates, baseline, leading, options.alpha),
         expectations=tuple(
-            judged(request.expect, [run for run in everything if is_new(run[1])], varied, options.alpha)
+            judge_expectations(request.expect, [run for run in everything if is_new(run[1])], varied, options.alpha)
         ),
     )
     delta = options.delta / 100 if METRICS[leading].unit == "fraction" and not is_bounded(leading) else None
-    comparison = replace(comparison, verdicts=sentences(comparison, comparison.rows, delta, settling(records)))
+    command = command_for_more_seeds(records)
+    comparison = replace(comparison, verdicts=verdict_sentences(comparison, delta, command))
     # A hidden baseline still stands behind the printed differences, so its runs are warned of too.
     behind = [
         run
@@ -182,13 +183,13 @@ def _compare_table(table: Table, request: TableRequest) -> tuple[Comparison, lis
         if id(group) in printed or comparison.is_baseline(row)
         for run in group.runs
     ]
-    warnings = [*problems, *table_warnings.of(comparison, behind, repeats=table.repeats)]
+    warnings = [*problems, *warnings_about(comparison, behind, repeats=table.repeats)]
     if options.reach is not None:
         comparison = with_reach(comparison, table, options.reach)
     if options.all_pairs:
         comparison = replace(comparison, pairs=all_pairs(comparison, table))
     if options.methods:
-        comparison = replace(comparison, methods=paragraph(comparison, records))
+        comparison = replace(comparison, methods=methods_paragraph(comparison, records))
     return comparison, warnings
 
 

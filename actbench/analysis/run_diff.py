@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actbench.analysis.table.factors import Value, cell
+from actbench.analysis.table.factors import Value, flat_spec
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 
-ROUNDING = 1e-6
+RELATIVE_ROUNDING = 1e-6
 """Losses whose relative difference is larger have parted; float32 sums in another order stay well below it at first."""
 
 CURVES = ("train.loss", "val.loss")
@@ -19,7 +19,7 @@ CURVES = ("train.loss", "val.loss")
 LAYER_FIELDS = ("units", "dead", "constant", "inert", "sparsity", "saturation")
 """What is told of each layer at the epoch of parting."""
 
-Pair = tuple[Any, Any]
+ValuePair = tuple[Any, Any]
 """The first run's value and the second's; None where a run has none."""
 
 
@@ -38,8 +38,8 @@ class Divergence:
     compared: tuple[int, ...]
     bits: int | None
     epoch: int | None
-    losses: Mapping[str, Pair]
-    layers: Mapping[str, Mapping[str, Pair]]
+    losses: Mapping[str, ValuePair]
+    layers: Mapping[str, Mapping[str, ValuePair]]
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,19 @@ class Differences:
         settings: Dotted key -> the two values, for keys that differ; a component by its label.
         environment: Entry -> the two values, for entries that differ.
         final: Metric -> the two final values, equal ones included.
-        parting: Where the curves part.
+        divergence: Where the curves part.
     """
 
     runs: tuple[str, str]
     outcomes: tuple[str, str]
-    settings: Mapping[str, Pair]
-    environment: Mapping[str, Pair]
-    final: Mapping[str, Pair]
-    parting: Divergence
+    settings: Mapping[str, ValuePair]
+    environment: Mapping[str, ValuePair]
+    final: Mapping[str, ValuePair]
+    divergence: Divergence
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: pairs become lists; each final metric with ``difference``, the second minus the first."""
-        parting = self.parting
+        divergence = self.divergence
         return {
             "runs": list(self.runs),
             "outcomes": list(self.outcomes),
@@ -74,12 +74,12 @@ class Differences:
                 name: {"values": list(pair), "difference": difference(pair)} for name, pair in self.final.items()
             },
             "curves": {
-                "epochs_compared": list(parting.compared),
-                "first_epoch_with_other_bits": parting.bits,
-                "parting_epoch": parting.epoch,
-                "relative_rounding": ROUNDING,
-                "losses": _lists(parting.losses),
-                "layers": {name: _lists(fields) for name, fields in parting.layers.items()},
+                "epochs_compared": list(divergence.compared),
+                "first_epoch_with_other_bits": divergence.bits,
+                "parting_epoch": divergence.epoch,
+                "relative_rounding": RELATIVE_ROUNDING,
+                "losses": _lists(divergence.losses),
+                "layers": {name: _lists(fields) for name, fields in divergence.layers.items()},
             },
         }
 
@@ -97,11 +97,11 @@ def differences(first: RunRecord, second: RunRecord) -> Differences:
         settings=_settings(first, second),
         environment=_unequal(first.environment, second.environment),
         final={name: pair for name, pair in _pairs(first.final, second.final).items() if name in METRICS},
-        parting=parting(first.curves, second.curves),
+        divergence=find_divergence(first.curves, second.curves),
     )
 
 
-def difference(pair: Pair) -> float | None:
+def difference(pair: ValuePair) -> float | None:
     """The second minus the first; None unless both are there.
 
     >>> difference((0.5, 0.75)), difference((0.5, None))
@@ -111,7 +111,7 @@ def difference(pair: Pair) -> float | None:
     return None if first is None or second is None else float(second - first)
 
 
-def parting(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> Divergence:
+def find_divergence(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> Divergence:
     """Find where two curves part, over the epochs that both have.
 
     Two losses have parted when |a − b| > 1e-6 · max(|a|, |b|), or when only one of them is a number.
@@ -123,7 +123,7 @@ def parting(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, An
     rows, others = ({row["epoch"]: row for row in curve} for curve in (first, second))
     both = tuple(sorted(rows.keys() & others.keys()))
 
-    def at(epoch: int) -> dict[str, Pair]:
+    def at(epoch: int) -> dict[str, ValuePair]:
         return {name: (rows[epoch].get(name), others[epoch].get(name)) for name in CURVES}
 
     bits = _first(both, lambda epoch: any(a != b for a, b in at(epoch).values()))
@@ -140,21 +140,21 @@ def _first(epochs: Iterable[int], parted: Callable[[int], bool]) -> int | None:
 def _beyond_rounding(a: float | None, b: float | None) -> bool:
     if a is None or b is None:
         return a is not b
-    return abs(a - b) > ROUNDING * max(abs(a), abs(b))
+    return abs(a - b) > RELATIVE_ROUNDING * max(abs(a), abs(b))
 
 
-def _layers(row: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[str, Pair]]:
+def _layers(row: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[str, ValuePair]]:
     """Layers by name; one that a run lacks (another depth, a diverged epoch) has None for each field."""
     left, right = ({layer["name"]: layer for layer in found.get("layers") or ()} for found in (row, other))
     nothing = dict.fromkeys(LAYER_FIELDS)
-    told: dict[str, dict[str, Pair]] = {}
+    told: dict[str, dict[str, ValuePair]] = {}
     for name in dict.fromkeys((*left, *right)):
         pairs = _pairs(left.get(name, nothing), right.get(name, nothing))
         told[name] = {field: pairs[field] for field in LAYER_FIELDS if field in pairs}
     return told
 
 
-def _settings(first: RunRecord, second: RunRecord) -> dict[str, Pair]:
+def _settings(first: RunRecord, second: RunRecord) -> dict[str, ValuePair]:
     """The keys that differ, the seed and the study among them.
 
     An option stands here only when its component's label does not tell it: one that left its default does.
@@ -164,17 +164,17 @@ def _settings(first: RunRecord, second: RunRecord) -> dict[str, Pair]:
 
 
 def _chosen(record: RunRecord) -> dict[str, Value]:
-    return {"study": record.study, **cell(record.spec), "seed": record.spec.seed}
+    return {"study": record.study, **flat_spec(record.spec), "seed": record.spec.seed}
 
 
-def _unequal(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Pair]:
+def _unequal(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, ValuePair]:
     return {key: pair for key, pair in _pairs(first, second).items() if pair[0] != pair[1]}
 
 
-def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Pair]:
+def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, ValuePair]:
     """The keys of both in the first one's order."""
     return {key: (first.get(key), second.get(key)) for key in dict.fromkeys((*first, *second))}
 
 
-def _lists(pairs: Mapping[str, Pair]) -> dict[str, list[Any]]:
+def _lists(pairs: Mapping[str, ValuePair]) -> dict[str, list[Any]]:
     return {key: list(pair) for key, pair in pairs.items()}

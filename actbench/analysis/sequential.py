@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from actbench.analysis.compare import compare
-from actbench.analysis.statistics import FEWEST, Difference
+from actbench.analysis.statistics import MIN_VALUES, Difference
 from actbench.analysis.table.factors import show_all
 from actbench.analysis.table.result import Comparisons, is_bounded
 from actbench.errors import UnknownNameError, UsageError
@@ -30,7 +30,7 @@ from actbench.schema import registry
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 
-MOST_SEEDS = 30
+DEFAULT_MAX_SEEDS = 30
 """Where growing ends unless the user says otherwise."""
 
 FORM = "METRIC ci < NUMBER, such as 'test.accuracy ci < 0.2pp'"
@@ -39,7 +39,7 @@ _CONDITION = re.compile(r"\s*(?P<metric>\S+)\s+ci\s*<\s*(?P<number>[0-9.]+(?:[eE
 
 
 @dataclass(frozen=True)
-class Condition:
+class StoppingRule:
     """When a study has enough seeds: (high − low) / 2 < bound for every difference of a metric to the baseline.
 
     Args:
@@ -73,10 +73,10 @@ class InterimLook:
     widest: tuple[float, str] | None
 
 
-def parse(text: str) -> Condition:
+def parse_rule(text: str) -> StoppingRule:
     """Read what ``--until`` says.
 
-    >>> parse("test.accuracy ci < 0.2pp").bound, parse("test.loss ci < 0.01").bound
+    >>> parse_rule("test.accuracy ci < 0.2pp").bound, parse_rule("test.loss ci < 0.01").bound
     (0.002, 0.01)
 
     Raises:
@@ -94,23 +94,23 @@ def parse(text: str) -> Condition:
         raise UsageError(f"--until: '{metric}' is mostly 0, so its differences have no interval: choose another metric")
     if unit and METRICS[metric].unit != "fraction":
         raise UsageError(f"--until: pp (percentage points) is for fractions; '{metric}' is in {METRICS[metric].unit}")
-    return Condition(metric, _bound(found["number"], text) / (100 if unit else 1), text.strip())
+    return StoppingRule(metric, _bound(found["number"], text) / (100 if unit else 1), text.strip())
 
 
 def grow(
     seeds: tuple[int, ...],
-    condition: Condition,
+    condition: StoppingRule,
     train: Callable[[tuple[int, ...]], Sequence[RunRecord]],
     *,
-    most: int = MOST_SEEDS,
+    max_seeds: int = DEFAULT_MAX_SEEDS,
 ) -> Iterator[InterimLook]:
-    """Train, look, add seeds, until nothing is open or there are ``most`` seeds.
+    """Train, look, add seeds, until nothing is open or there are ``max_seeds`` seeds.
 
     Args:
         seeds: The study's own, which are trained in any case.
         condition: When to stop.
         train: Trains what is not finished of a study with these seeds and returns the records of all its runs.
-        most: Number of seeds that is not exceeded.
+        max_seeds: Number of seeds that is not exceeded.
 
     Yields:
         A look after each round; the last one tells how it ended.
@@ -118,25 +118,25 @@ def grow(
     Raises:
         UsageError: When nothing is compared to a baseline.
     """
-    found = look(seeds, train(seeds), condition)
+    found = interim_look(seeds, train(seeds), condition)
     yield found
-    while found.open and len(found.seeds) < most:
-        seeds = more(found.seeds, most)
-        found = look(seeds, train(seeds), condition)
+    while found.open and len(found.seeds) < max_seeds:
+        seeds = more_seeds(found.seeds, max_seeds)
+        found = interim_look(seeds, train(seeds), condition)
         yield found
 
 
-def more(seeds: tuple[int, ...], most: int) -> tuple[int, ...]:
+def more_seeds(seeds: tuple[int, ...], max_seeds: int) -> tuple[int, ...]:
     """A quarter more seeds, at least one: the numbers that follow the largest.
 
-    >>> more((0, 1, 2, 3, 4), 30), more((7,), 30), more(tuple(range(28)), 30)[-1]
+    >>> more_seeds((0, 1, 2, 3, 4), 30), more_seeds((7,), 30), more_seeds(tuple(range(28)), 30)[-1]
     ((0, 1, 2, 3, 4, 5, 6), (7, 8), 29)
     """
-    count = min(-(-len(seeds) // 4), most - len(seeds))
+    count = min(-(-len(seeds) // 4), max_seeds - len(seeds))
     return (*seeds, *range(max(seeds) + 1, max(seeds) + 1 + count))
 
 
-def look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition: Condition) -> InterimLook:
+def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition: StoppingRule) -> InterimLook:
     """How well the differences are known.
 
     Args:
@@ -152,7 +152,7 @@ def look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition: Condit
     if not found:
         raise UsageError("\n".join(("--until: nothing is compared to a baseline", *compared.warnings)))
     widths = {name: _half_width(one) for name, one in found.items()}
-    hopeless = tuple(name for name, one in found.items() if one.n_pairs == 0 and len(seeds) >= FEWEST)
+    hopeless = tuple(name for name, one in found.items() if one.n_pairs == 0 and len(seeds) >= MIN_VALUES)
     wide = tuple(name for name, width in widths.items() if width is None or not width < condition.bound)
     known = [(width, name) for name, width in widths.items() if width is not None]
     return InterimLook(

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from actbench.analysis.run_diff import Differences, Divergence, Pair
+    from actbench.analysis.run_diff import Differences, Divergence, ValuePair
 
 RUN = "A run's id, its first letters, its last eight digits or its path."
 
@@ -43,10 +43,10 @@ def print_differences(console: Console, found: Differences) -> None:
     _print_table(console, "Environment that differs", ("entry", "A", "B"), _lines(found.environment))
     _print_table(console, "Final metrics", ("metric", "A", "B", "B − A"), _metrics(found))
     console.print("\nCurves\n", style="bold")
-    for sentence in _sentences(found.parting):
+    for sentence in _sentences(found.divergence):
         console.print(sentence, soft_wrap=True)
-    if found.parting.layers:
-        _print_table(console, f"Hidden layers at epoch {found.parting.epoch}, A | B", *_layers(found.parting))
+    if found.divergence.layers:
+        _print_table(console, f"Hidden layers at epoch {found.divergence.epoch}, A | B", *_layers(found.divergence))
 
 
 def _print_table(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -64,7 +64,7 @@ def _print_table(console: Console, title: str, headings: Sequence[str], rows: Se
     console.print(table)
 
 
-def _lines(pairs: Mapping[str, Pair]) -> list[tuple[str, ...]]:
+def _lines(pairs: Mapping[str, ValuePair]) -> list[tuple[str, ...]]:
     return [(key, *map(_word, pair)) for key, pair in pairs.items()]
 
 
@@ -94,39 +94,39 @@ def _change(metric: str, gap: float | None) -> str:
     return "equal" if gap == 0 else ("+" if gap > 0 else MINUS) + amount
 
 
-def _sentences(parting: Divergence) -> Iterable[str]:
+def _sentences(divergence: Divergence) -> Iterable[str]:
     """Where the curves part, or how far they were followed without parting."""
-    from actbench.analysis.run_diff import ROUNDING
+    from actbench.analysis.run_diff import RELATIVE_ROUNDING
 
-    rounding = f"rounding (relative {ROUNDING:g})"
-    if not parting.compared:
+    rounding = f"rounding (relative {RELATIVE_ROUNDING:g})"
+    if not divergence.compared:
         yield "There is no epoch that both runs have."
         return
-    until = f"epochs {parting.compared[0]} to {parting.compared[-1]}"
-    if parting.bits is None:
+    until = f"epochs {divergence.compared[0]} to {divergence.compared[-1]}"
+    if divergence.bits is None:
         yield f"Train and validation loss are equal to the last bit over {until}."
         return
-    yield f"The last bits first differ at epoch {parting.bits}."
-    if parting.epoch is None:
+    yield f"The last bits first differ at epoch {divergence.bits}."
+    if divergence.epoch is None:
         yield f"The losses differ by no more than {rounding} over {until}."
         return
-    values = "; ".join(f"{name} {_loss(pair)}" for name, pair in parting.losses.items())
-    yield f"The curves part at epoch {parting.epoch}, by more than {rounding}: {values}."
+    values = "; ".join(f"{name} {_loss(pair)}" for name, pair in divergence.losses.items())
+    yield f"The curves part at epoch {divergence.epoch}, by more than {rounding}: {values}."
 
 
-def _loss(pair: Pair) -> str:
+def _loss(pair: ValuePair) -> str:
     first, second = ("none" if value is None else f"{value:.8g}" for value in pair)
     return f"{first} | {second}"
 
 
-def _layers(parting: Divergence) -> tuple[list[str], list[list[str]]]:
+def _layers(divergence: Divergence) -> tuple[list[str], list[list[str]]]:
     """A heading a field, a row a layer."""
     from actbench.analysis.run_diff import LAYER_FIELDS
 
-    there = [field for field in LAYER_FIELDS if any(field in layer for layer in parting.layers.values())]
+    there = [field for field in LAYER_FIELDS if any(field in layer for layer in divergence.layers.values())]
     rows = [
         [name, *(" | ".join(_amount(field, one) for one in layer.get(field, (None, None))) for field in there)]
-        for name, layer in parting.layers.items()
+        for name, layer in divergence.layers.items()
     ]
     return ["layer", *there], rows
 

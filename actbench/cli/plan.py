@@ -85,7 +85,7 @@ def content(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]:
         "device": runner.runtime.device,
         "time": {"seconds": seconds, "basis": basis},
         "disk": {"bytes": None if each is None else round(each * to_do), "bytes_a_run": each},
-        "until": design and {"condition": design.condition.text, "max_seeds": design.most},
+        "until": design and {"condition": design.condition.text, "max_seeds": design.max_seeds},
     }
 
 

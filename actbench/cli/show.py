@@ -111,10 +111,10 @@ def print_run(console: Console, record: RunRecord) -> None:
 
 def _settings(record: RunRecord) -> dict[str, str]:
     """What was chosen: the main choices always, the rest where it differs from the defaults."""
-    from actbench.analysis.table.factors import cell, show
+    from actbench.analysis.table.factors import flat_spec, show
     from actbench.schema.spec import RunSpec
 
-    usual, own = cell(RunSpec()), cell(record.spec)
+    usual, own = flat_spec(RunSpec()), flat_spec(record.spec)
     main = ("dataset", "model", "activation", "weight_init", "bias_init")
     chosen = {
         key: show(value)

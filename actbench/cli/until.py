@@ -13,7 +13,7 @@ import typer
 from actbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from actbench.analysis.sequential import Condition, InterimLook
+    from actbench.analysis.sequential import InterimLook, StoppingRule
     from actbench.config import Study
     from actbench.execution.runner import Runner
     from actbench.storage.reading import Records
@@ -29,11 +29,11 @@ class SequentialDesign:
 
     Args:
         condition: When to stop.
-        most: Number of seeds that is not exceeded.
+        max_seeds: Number of seeds that is not exceeded.
     """
 
-    condition: Condition
-    most: int
+    condition: StoppingRule
+    max_seeds: int
 
 
 def design_of(until: str | None, max_seeds: int | None, runner: Runner, *, smoke: bool) -> SequentialDesign | None:
@@ -50,11 +50,11 @@ def design_of(until: str | None, max_seeds: int | None, runner: Runner, *, smoke
     """
     if until is None and max_seeds is None:
         return None  # the usual case, which need not pay for what compares runs
-    from actbench.analysis.sequential import FORM, MOST_SEEDS, parse
+    from actbench.analysis.sequential import DEFAULT_MAX_SEEDS, FORM, parse_rule
 
     if until is None:
         raise UsageError(f"--max-seeds says where --until ends: add --until with {FORM}")
-    design = SequentialDesign(parse(until), MOST_SEEDS if max_seeds is None else max_seeds)
+    design = SequentialDesign(parse_rule(until), DEFAULT_MAX_SEEDS if max_seeds is None else max_seeds)
     # What trains finished runs anew would do so in every round.
     clashing = {"--smoke": smoke, "--force": runner.force, "--retry all": runner.retry == "all"}
     for option in (option for option, given in clashing.items() if given):
@@ -66,8 +66,8 @@ def design_of(until: str | None, max_seeds: int | None, runner: Runner, *, smoke
 def _check(design: SequentialDesign, study: Study) -> None:
     if len(study.specs()) == len(study.seeds):
         raise UsageError("--until needs differences to look at, but the runs of this study differ in the seed alone")
-    if len(study.seeds) > design.most:
-        raise UsageError(f"--max-seeds {design.most} is less than the study's own {len(study.seeds)} seeds")
+    if len(study.seeds) > design.max_seeds:
+        raise UsageError(f"--max-seeds {design.max_seeds} is less than the study's own {len(study.seeds)} seeds")
 
 
 def describe(design: SequentialDesign, study: Study) -> str:
@@ -75,7 +75,7 @@ def describe(design: SequentialDesign, study: Study) -> str:
     each = len(study.specs()) // len(study.seeds)
     return (
         f"until        {design.condition.text}: looks after these seeds, then adds a quarter more at a time\n"
-        f"at most      {design.most} seeds, {each * design.most} runs"
+        f"at most      {design.max_seeds} seeds, {each * design.max_seeds} runs"
     )
 
 
@@ -103,7 +103,7 @@ def run_until(design: SequentialDesign, runner: Runner, larger: Callable[[list[i
             raise typer.Exit(1)
         return _records(current)
 
-    for look in grow(runner.study.seeds, design.condition, trained, most=design.most):
+    for look in grow(runner.study.seeds, design.condition, trained, max_seeds=design.max_seeds):
         typer.echo(_progress(look, design), err=True)
     typer.echo(f"{runner.study.name}: {_ending(look, design)}", err=True)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
@@ -131,7 +131,7 @@ def _ending(look: InterimLook, design: SequentialDesign) -> str:
     told = f"{look.differences - len(look.open) - len(look.hopeless)} of {look.differences} differences"
     text = f"{told} to the baseline are known to less than {bound} with {len(look.seeds)} seeds"
     if look.open:
-        text += f"; stopped by --max-seeds {design.most}, with these open: {'; '.join(look.open)}"
+        text += f"; stopped by --max-seeds {design.max_seeds}, with these open: {'; '.join(look.open)}"
     if look.hopeless:
         text += f"; no pair of runs has a value for: {'; '.join(look.hopeless)}"
     return text

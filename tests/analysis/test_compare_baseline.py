@@ -4,7 +4,7 @@ import pytest
 from factories import ELU, RELU, SELU, cells, grid, only, row, smooth
 
 from actbench.analysis.compare import compare
-from actbench.analysis.table.factors import cell, fitting
+from actbench.analysis.table.factors import flat_spec, matching_value
 from actbench.errors import ActbenchError, UnknownNameError, UsageError
 from actbench.schema.spec import RunSpec
 from actbench.storage.reading import Records
@@ -12,7 +12,7 @@ from actbench.storage.reading import Records
 
 @pytest.mark.parametrize("given", [0, 0.0, "0", "0.0", "0e0"])
 def test_a_number_fits_however_it_is_written(given):
-    assert fitting("bias_init", given, [0.01, 0.0]) == 0.0
+    assert matching_value("bias_init", given, [0.01, 0.0]) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_number_fits_however_it_is_written(given):
     ],
 )
 def test_a_value_fits_in_any_of_its_spellings(key, given, value):
-    assert fitting(key, given, [value]) == value
+    assert matching_value(key, given, [value]) == value
 
 
 def test_a_partial_baseline_is_matched_in_the_other_factors():
@@ -98,7 +98,7 @@ def test_a_baseline_that_only_one_of_two_studies_has_is_a_warning():
 
 
 def test_every_key_of_a_spec_is_a_plain_value():
-    flat = cell(RunSpec(training={"augment": {"crop": 2}}, model={"name": "mlp", "hidden": [3, 4]}))
+    flat = flat_spec(RunSpec(training={"augment": {"crop": 2}}, model={"name": "mlp", "hidden": [3, 4]}))
     assert all(value is None or isinstance(value, (str, int, float)) for value in flat.values())
     assert (flat["training.augment"], flat["model.hidden"]) == ("crop=2,flip=False", "[3,4]")
     assert "seed" not in flat

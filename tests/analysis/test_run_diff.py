@@ -8,7 +8,7 @@ import typer
 from factories import record, save
 from typer.testing import CliRunner
 
-from actbench.analysis.run_diff import ROUNDING, difference, differences, parting
+from actbench.analysis.run_diff import RELATIVE_ROUNDING, difference, differences, find_divergence
 from actbench.cli.diff import diff
 from actbench.errors import UsageError
 
@@ -81,7 +81,7 @@ def test_final_metrics_stand_side_by_side():
     ],
 )
 def test_the_curves_part_where_a_loss_differs_by_more_than_rounding(other, bits, epoch):
-    for told in (parting(curve(2.0, 1.0, 0.5), other), parting(other, curve(2.0, 1.0, 0.5))):
+    for told in (find_divergence(curve(2.0, 1.0, 0.5), other), find_divergence(other, curve(2.0, 1.0, 0.5))):
         assert (told.bits, told.epoch) == (bits, epoch)
         assert told.compared == tuple(range(len(other)))
 
@@ -89,14 +89,14 @@ def test_the_curves_part_where_a_loss_differs_by_more_than_rounding(other, bits,
 @pytest.mark.parametrize(("share", "parts"), [(0.5, False), (2.0, True)])
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
 def test_rounding_is_relative_to_the_loss(size, share, parts):
-    told = parting(curve(size), curve(size * (1 + share * ROUNDING)))
+    told = find_divergence(curve(size), curve(size * (1 + share * RELATIVE_ROUNDING)))
     assert (told.bits, told.epoch) == (0, 0 if parts else None)
 
 
 def test_layers_are_told_at_the_epoch_of_parting_and_matched_by_name():
     layer = {"name": "hidden.0", "units": 4, "dead": 1, "constant": 1, "inert": 1, "sparsity": 0.5, "saturation": 0.5}
     deeper = [{**layer, "dead": 2}, {**layer, "name": "hidden.1"}]
-    told = parting(curve(2.0, 1.0, layers=[layer]), curve(2.0, 1.5, layers=deeper))
+    told = find_divergence(curve(2.0, 1.0, layers=[layer]), curve(2.0, 1.5, layers=deeper))
     assert told.epoch == 1
     assert told.losses == {"train.loss": (1.0, 1.5), "val.loss": (1.0, 1.5)}
     assert told.layers["hidden.0"]["dead"] == (1, 2)

@@ -9,7 +9,7 @@ from factories import record
 from scipy import stats
 from typer.testing import CliRunner
 
-from actbench.analysis.sequential import grow, look, more, parse
+from actbench.analysis.sequential import grow, interim_look, more_seeds, parse_rule
 from actbench.cli.run import run
 from actbench.errors import UnknownNameError, UsageError
 
@@ -39,7 +39,7 @@ def half_width(n):
     ],
 )
 def test_a_condition_is_read_in_the_metrics_own_unit(text, metric, bound):
-    found = parse(text)
+    found = parse_rule(text)
     assert (found.metric, found.bound) == (metric, pytest.approx(bound, rel=1e-12))
 
 
@@ -59,14 +59,14 @@ def test_a_condition_is_read_in_the_metrics_own_unit(text, metric, bound):
 )
 def test_another_condition_is_refused_with_a_remedy(text, kind, told):
     with pytest.raises(kind) as error:
-        parse(text)
+        parse_rule(text)
     assert told in str(error.value)
 
 
 @pytest.mark.parametrize("bound", [half_width(n) * 1.001 for n in (5, 12, 24)])
 def test_seeds_are_added_until_the_interval_is_narrow_enough_and_no_further(bound):
     wanted = LOOKS[: next(i for i, n in enumerate(LOOKS) if half_width(n) < bound) + 1]
-    looks = list(grow((0, 1, 2), parse(f"test.accuracy ci < {bound!r}"), trained))
+    looks = list(grow((0, 1, 2), parse_rule(f"test.accuracy ci < {bound!r}"), trained))
 
     assert [len(one.seeds) for one in looks] == wanted
     assert [one.widest[0] for one in looks] == pytest.approx([half_width(n) for n in wanted])
@@ -74,14 +74,14 @@ def test_seeds_are_added_until_the_interval_is_narrow_enough_and_no_further(boun
 
 
 def test_growing_ends_at_the_most_seeds_and_tells_what_is_open():
-    looks = list(grow((0, 1, 2), parse("test.accuracy ci < 0.01pp"), trained, most=8))
+    looks = list(grow((0, 1, 2), parse_rule("test.accuracy ci < 0.01pp"), trained, max_seeds=8))
     assert [len(one.seeds) for one in looks] == [3, 4, 5, 7, 8]
     assert looks[-1].open == ("activation=elu",)
 
 
 @pytest.mark.parametrize(("gap", "sign"), [(0.0, 1), (0.05, 1), (0.02, -1)])
 def test_when_to_stop_depends_neither_on_the_size_nor_on_the_side_of_the_difference(gap, sign):
-    condition = parse("test.accuracy ci < 0.5pp")
+    condition = parse_rule("test.accuracy ci < 0.5pp")
     looks = list(grow((0, 1, 2), condition, lambda seeds: trained(seeds, gap=gap, sign=sign)))
     usual = list(grow((0, 1, 2), condition, trained))
     assert [one.seeds for one in looks] == [one.seeds for one in usual]
@@ -98,7 +98,7 @@ def test_stopping_on_width_costs_little_coverage_and_stopping_on_p_would_cost_mu
         inside = abs(studies[:, :n].mean(axis=1)) < half
         now = ~stopped & ((half < 0.6) | (n == 30))
         covered, stopped, found = covered | (now & inside), stopped | now, found | ~inside
-        seeds = more(seeds, 30)
+        seeds = more_seeds(seeds, 30)
     assert covered.mean() > floor
     assert found.mean() > 0.1
 
@@ -106,33 +106,33 @@ def test_stopping_on_width_costs_little_coverage_and_stopping_on_p_would_cost_mu
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 29, 30])
 def test_more_seeds_keep_those_there_are_and_never_exceed_the_most(count):
     seeds = tuple(range(3, 3 + count))
-    found = more(seeds, 30)
+    found = more_seeds(seeds, 30)
     assert found[:count] == seeds
     assert len(set(found)) == len(found) <= 30
     assert len(found) > count or count == 30
 
 
 def test_two_seeds_have_no_interval_and_leave_every_difference_open():
-    found = look((0, 1), trained([0, 1]), parse("test.accuracy ci < 50pp"))
+    found = interim_look((0, 1), trained([0, 1]), parse_rule("test.accuracy ci < 50pp"))
     assert (found.open, found.hopeless, found.widest) == (("activation=elu",), (), None)
 
 
 def test_a_row_that_always_diverges_is_named_and_holds_nothing_up():
     seeds = (0, 1, 2)
     lost = [record(None, outcome="diverged", activation="tanh", seed=seed) for seed in seeds]
-    found = look(seeds, [*trained(seeds), *lost], parse("test.accuracy ci < 50pp"))
+    found = interim_look(seeds, [*trained(seeds), *lost], parse_rule("test.accuracy ci < 50pp"))
     assert (found.differences, found.open, found.hopeless) == (2, (), ("activation=tanh",))
 
 
 def test_identical_rows_are_known_exactly():
     runs = [record(0.9, activation=name, seed=seed) for name in ("relu", "elu") for seed in range(3)]
-    found = look((0, 1, 2), runs, parse("test.accuracy ci < 0.1pp"))
+    found = interim_look((0, 1, 2), runs, parse_rule("test.accuracy ci < 0.1pp"))
     assert (found.open, found.widest) == ((), (0.0, "activation=elu"))
 
 
 def test_rows_of_several_tables_are_told_apart():
     runs = [one for name in ("mnist-5k", "digits") for one in trained_on(name)]
-    found = look((0, 1, 2), runs, parse("test.accuracy ci < 0.0001pp"))
+    found = interim_look((0, 1, 2), runs, parse_rule("test.accuracy ci < 0.0001pp"))
     assert len(set(found.open)) == found.differences == 2
 
 
@@ -146,7 +146,7 @@ def trained_on(dataset):
 
 def test_nothing_to_compare_is_an_error():
     with pytest.raises(UsageError, match="nothing is compared to a baseline"):
-        look((0, 1, 2), [record(0.9, seed=seed) for seed in range(3)], parse("test.accuracy ci < 1pp"))
+        interim_look((0, 1, 2), [record(0.9, seed=seed) for seed in range(3)], parse_rule("test.accuracy ci < 1pp"))
 
 
 STUDY = """\

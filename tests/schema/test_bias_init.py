@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actbench.analysis.table.factors import cell
+from actbench.analysis.table.factors import flat_spec
 from actbench.config import Study
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.spec import RunSpec
@@ -29,7 +29,7 @@ def test_specs_records_tables_and_folders_keep_the_written_form(
 
     assert spec.bias_init == decoded
     assert json.dumps(spec.to_json()["bias_init"]) == json.dumps(kept)
-    assert json.dumps(cell(spec)["bias_init"]) == json.dumps(kept)
+    assert json.dumps(flat_spec(spec)["bias_init"]) == json.dumps(kept)
     assert RunSpec.model_validate(json.loads(json.dumps(spec.to_json()))) == spec
     assert spec.run_id == run_id
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from actbench.analysis.judgements.formatting import number, p_value, signed, unit_of_difference
-from actbench.analysis.statistics import FEWEST, mean_interval, sign_flip_p, smallest_p
+from actbench.analysis.statistics import MIN_VALUES, mean_interval, sign_flip_p, smallest_p
 from actbench.analysis.table.result import is_bounded
 
 Side = Literal["above", "below", "at"]
@@ -39,8 +39,8 @@ def weigh(values: Sequence[float], bound: float, metric: str, alpha: float) -> E
     of value − number. Constant values are a point. Below three values nothing is decided.
     """
     found = mean_interval(values, alpha)
-    if found.mean is None or found.n < FEWEST or found.low is None or found.high is None:
-        return Evidence(None, found.mean, None, found.n, f"fewer than {FEWEST} seeds")
+    if found.mean is None or found.n < MIN_VALUES or found.low is None or found.high is None:
+        return Evidence(None, found.mean, None, found.n, f"fewer than {MIN_VALUES} seeds")
     constant = found.min == found.max
     if not is_bounded(metric) or constant:
         side = _side(found.low, found.high, bound, constant=constant)

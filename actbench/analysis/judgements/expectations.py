@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from actbench.analysis.judgements.evidence import Evidence, weigh
-from actbench.analysis.table.factors import CONTEXT, Value, named
+from actbench.analysis.table.factors import CONTEXT, Value, row_name
 from actbench.analysis.table.grouping import Run, as_run_values, by_seed, fits, grouped
 from actbench.analysis.table.result import Expectation
 from actbench.config.hypotheses import Bound, Ordering, expectation
@@ -14,7 +14,9 @@ from actbench.errors import UsageError
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 
 
-def judged(texts: Sequence[str], runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> list[Expectation]:
+def judge_expectations(
+    texts: Sequence[str], runs: Sequence[Run], factors: tuple[str, ...], alpha: float
+) -> list[Expectation]:
     """The expectations that are about these runs, in their order; those about another dataset or model are left out.
 
     Args:
@@ -79,7 +81,7 @@ def _bound(claim: Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: f
         (i for i, verdict in enumerate(verdicts) if verdict == worst), key=lambda i: sign * (found[i].mean or 0.0)
     )
     evidence = found[index]
-    name = "" if len(groups) == 1 else f"of {len(groups)} cells {named(groups[index].factors)} decides"
+    name = "" if len(groups) == 1 else f"of {len(groups)} cells {row_name(groups[index].factors)} decides"
     return Expectation(claim.text, worst, evidence.interval, evidence.n, ", ".join(filter(None, (evidence.note, name))))
 
 

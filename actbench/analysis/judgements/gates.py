@@ -9,8 +9,8 @@ from actbench.analysis.judgements.evidence import Evidence, interval_in_words, w
 from actbench.analysis.judgements.expectations import CONTRADICTED, UNDECIDED
 from actbench.analysis.judgements.formatting import number, signed
 from actbench.analysis.table.baselines import counterpart
-from actbench.analysis.table.contrasts import paired
-from actbench.analysis.table.factors import fitting, named
+from actbench.analysis.table.contrasts import seed_differences
+from actbench.analysis.table.factors import matching_value, row_name
 from actbench.analysis.table.grouping import Group, Table
 from actbench.analysis.table.result import Comparison, Gate, is_bounded
 from actbench.config.hypotheses import Bound, Change, gate
@@ -21,7 +21,7 @@ Condition = Bound | Change
 
 
 @dataclass(frozen=True)
-class Finding:
+class RowJudgement:
     """One row held to a condition.
 
     Args:
@@ -37,7 +37,7 @@ class Finding:
     is_open: bool
 
 
-def parsed(texts: Sequence[str]) -> dict[str, Condition | None]:
+def parse_gates(texts: Sequence[str]) -> dict[str, Condition | None]:
     """Text -> condition; None for ``expect``.
 
     Raises:
@@ -46,7 +46,7 @@ def parsed(texts: Sequence[str]) -> dict[str, Condition | None]:
     return {text: None if text.strip() == EXPECT else gate(text) for text in texts}
 
 
-def judged(
+def judge_gates(
     conditions: Mapping[str, Condition | None], found: Sequence[tuple[Table, Comparison]], alpha: float
 ) -> tuple[Gate, ...]:
     """Each condition over the shown rows of all tables.
@@ -75,43 +75,46 @@ def _expected(text: str, comparisons: Iterable[Comparison]) -> Gate:
     )
 
 
-def _findings(condition: Condition, table: Table, comparison: Comparison, alpha: float) -> list[Finding]:
+def _findings(condition: Condition, table: Table, comparison: Comparison, alpha: float) -> list[RowJudgement]:
     groups = [group for group in table.shown if _fits(group, condition)]
     if isinstance(condition, Bound):
         return [_bound(condition, group, alpha) for group in groups]
     if comparison.baseline is None:
         return [
-            Finding(named(group.factors), Evidence(None, None, None, 0, "no baseline"), False, True) for group in groups
+            RowJudgement(
+                row_name(group.factors), Evidence(None, None, None, 0, "no baseline"), trips=False, is_open=True
+            )
+            for group in groups
         ]
     by_factors = {tuple(group.factors.values()): group for group in table.groups}
     pairs = ((group, counterpart(group, comparison.baseline, by_factors)) for group in groups)
     return [_change(condition, group, base, alpha) for group, base in pairs if base is not None]
 
 
-def _bound(condition: Bound, group: Group, alpha: float) -> Finding:
+def _bound(condition: Bound, group: Group, alpha: float) -> RowJudgement:
     values = list(group.values(condition.metric).values())
     evidence = weigh(values, condition.number, condition.metric, alpha)
     wanted = "above" if condition.operator == ">" else "below"
     beyond = [value for value in values if (value > condition.number) == (wanted == "above")]
     # Few seeds of a bounded share decide nothing by a test; where none of them is beyond, that is no cause for alarm.
     suspect = bool(beyond) or not (is_bounded(condition.metric) and values)
-    return Finding(named(group.factors), evidence, evidence.side == wanted, evidence.side is None and suspect)
+    return RowJudgement(row_name(group.factors), evidence, evidence.side == wanted, evidence.side is None and suspect)
 
 
-def _change(condition: Change, group: Group, base: Group, alpha: float) -> Finding:
+def _change(condition: Change, group: Group, base: Group, alpha: float) -> RowJudgement:
     """By how much the row lies below (``drop``) or above (``rise``) the baseline, paired by seed."""
     sides = (base, group) if condition.direction == "drop" else (group, base)
     left, right = (side.values(condition.metric) for side in sides)
-    pair = paired(left, right, condition.metric, alpha)
+    pair = seed_differences(left, right, condition.metric, alpha)
     evidence = weigh(list(pair.by_seed.values()), condition.number, condition.metric, alpha)
-    return Finding(named(group.factors), evidence, evidence.side == "above", evidence.side is None)
+    return RowJudgement(row_name(group.factors), evidence, evidence.side == "above", evidence.side is None)
 
 
 def _fits(group: Group, condition: Condition) -> bool:
     for key, given in condition.where.items():
         values = {one.get(key) for _, one in group.runs}
         try:
-            fitting(key, given, values)
+            matching_value(key, given, values)
         except UsageError:
             return False
         if len(values) > 1:
@@ -119,7 +122,7 @@ def _fits(group: Group, condition: Condition) -> bool:
     return True
 
 
-def _told(text: str, condition: Condition, found: Sequence[Finding]) -> Gate:
+def _told(text: str, condition: Condition, found: Sequence[RowJudgement]) -> Gate:
     if not found:
         raise UsageError(f"--fail-if '{text}': no row to hold to it")
     tripped = [one for one in found if one.trips]
@@ -131,7 +134,7 @@ def _told(text: str, condition: Condition, found: Sequence[Finding]) -> Gate:
     )
 
 
-def _first(condition: Condition, found: Sequence[Finding]) -> str:
+def _first(condition: Condition, found: Sequence[RowJudgement]) -> str:
     """The row with the largest excess in full, and how many others there are."""
     sign = -1 if isinstance(condition, Bound) and condition.operator == "<" else 1
     worst = max(found, key=lambda one: sign * (one.evidence.mean or 0.0))

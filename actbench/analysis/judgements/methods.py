@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from actbench.analysis.judgements.formatting import p_value
-from actbench.analysis.statistics import FEWEST
+from actbench.analysis.statistics import MIN_VALUES
 from actbench.analysis.table.factors import show, show_all
 from actbench.analysis.table.result import REACH_METRIC, Comparison, Family, is_bounded
 from actbench.schema.metrics import METRICS
@@ -19,7 +19,7 @@ LIBRARIES = {"actbench": "actbench", "torch": "PyTorch", "numpy": "NumPy", "pyth
 """An environment's entry -> how papers spell it."""
 
 
-def paragraph(comparison: Comparison, records: Sequence[RunRecord]) -> str:
+def methods_paragraph(comparison: Comparison, records: Sequence[RunRecord]) -> str:
     """The methods behind one table, one sentence a fact, with the numbers filled in.
 
     Args:
@@ -111,7 +111,7 @@ def _means(comparison: Comparison) -> Iterator[str]:
     level = f"{100 * (1 - comparison.alpha):g} %"
     plain, bounded = _by_kind(comparison)
     if plain:
-        yield f"Means over seeds of {_listed(plain)} have {level} Student-t intervals, from {FEWEST} seeds on."
+        yield f"Means over seeds of {_listed(plain)} have {level} Student-t intervals, from {MIN_VALUES} seeds on."
     if bounded:
         yield f"Means over seeds of {_listed(bounded)}, a bounded share, have their range instead of an interval."
 

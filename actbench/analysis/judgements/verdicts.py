@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from actbench.analysis.judgements.formatting import number, p_value, short, signed, unit_of_difference
-from actbench.analysis.statistics import FEWEST, is_equivalent, seeds_needed
-from actbench.analysis.table.factors import Value, named, show
+from actbench.analysis.statistics import MIN_VALUES, is_equivalent, seeds_needed
+from actbench.analysis.table.factors import Value, row_name, show
 from actbench.analysis.table.result import Comparison, Contrast, Interaction, Row
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 
-MOST_SEEDS = 200
+MAX_SEEDS_OFFERED = 200
 """No command is offered that would train more seeds than this."""
 
 NOT_REPEATED = ("--smoke", "--dry-run", "--force", "--json")
@@ -48,23 +48,22 @@ class Case:
     command: str
 
 
-def sentences(comparison: Comparison, rows: Sequence[Row], delta: float | None, command: str) -> tuple[str, ...]:
+def verdict_sentences(comparison: Comparison, delta: float | None, command: str) -> tuple[str, ...]:
     """The verdicts of one table: differences found, the interaction, what is the same, what is open.
 
     Args:
         comparison: The table.
-        rows: The rows to speak of.
         delta: Differences within ±delta do not matter, in the unit of the leading metric; None for no such bound.
-        command: As ``settling`` gives it.
+        command: As ``command_for_more_seeds`` returns it.
 
     Returns:
         The most useful sentence first; with fewer than three paired seeds only one that says so.
     """
     metric = comparison.metrics[0]
-    cases = [_case(comparison, row, delta, command) for row in rows if metric in row.vs_baseline]
-    judged = [case for case in cases if case.contrast.difference.n_pairs >= FEWEST]
+    cases = [_case(comparison, row, delta, command) for row in comparison.rows if metric in row.vs_baseline]
+    judged = [case for case in cases if case.contrast.difference.n_pairs >= MIN_VALUES]
     if cases and not judged:
-        return (f"no verdict: fewer than {FEWEST} paired seeds",)
+        return (f"no verdict: fewer than {MIN_VALUES} paired seeds",)
     found = [case for case in judged if case.contrast.significant]
     same = [case for case in judged if not case.contrast.significant and _is_same(case)]
     left = [case for case in judged if not case.contrast.significant and not _is_same(case)]
@@ -80,7 +79,7 @@ def sentences(comparison: Comparison, rows: Sequence[Row], delta: float | None, 
     )
 
 
-def settling(records: Sequence[RunRecord]) -> str:
+def command_for_more_seeds(records: Sequence[RunRecord]) -> str:
     """The command that trained these runs, without its seeds; ``results/<study>/study.yaml`` where none is known."""
     commands = Counter(command for record in records if (command := _command(record)))
     study = records[0].study
@@ -103,7 +102,7 @@ def _case(comparison: Comparison, row: Row, delta: float | None, command: str) -
     base: Mapping[str, Value] = {**row.factors, **(comparison.baseline or {})}
     family = comparison.families[metric].size
     contrast = row.vs_baseline[metric]
-    return Case(named(row.factors), named(base), metric, contrast, delta, comparison.alpha, family, command)
+    return Case(row_name(row.factors), row_name(base), metric, contrast, delta, comparison.alpha, family, command)
 
 
 def _largest_first(cases: Sequence[Case]) -> list[Case]:
@@ -174,7 +173,7 @@ def _open(case: Case, seeds: int | None) -> str:
     told = short(case.metric, _to_tell(case))
     if seeds <= pairs:
         return f"{text}, though so many tell {told} apart four times in five"
-    settled = f": {case.command} seeds={seeds}" if seeds <= MOST_SEEDS else ""
+    settled = f": {case.command} seeds={seeds}" if seeds <= MAX_SEEDS_OFFERED else ""
     return f"{text}; telling {told} apart needs about {seeds:,} seeds{settled}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from actbench.analysis.statistics import FEWEST, smallest_p
-from actbench.analysis.table.factors import Cell, show
+from actbench.analysis.statistics import MIN_VALUES, smallest_p
+from actbench.analysis.table.factors import FlatSpec, show
 from actbench.analysis.table.result import Comparison
 from actbench.schema.record import RunRecord
 
@@ -14,7 +14,7 @@ ENVIRONMENT = ("actbench", "torch", "numpy", "python", "device", "device_name")
 """Entries of a record's environment that may move a number."""
 
 
-def of(comparison: Comparison, runs: Sequence[tuple[RunRecord, Cell]], *, repeats: int) -> list[str]:
+def warnings_about(comparison: Comparison, runs: Sequence[tuple[RunRecord, FlatSpec]], *, repeats: int) -> list[str]:
     """All that applies to one table, the runs behind it, and the number of runs left out because they repeat these."""
     return [
         *_outcomes([record for record, _ in runs]),
@@ -42,9 +42,9 @@ def _seeds(comparison: Comparison) -> Iterator[str]:
     pairs = {one.difference.n_pairs for row in comparison.rows for one in row.vs_baseline.values()}
     if len(seeds) > 1:
         yield f"rows have {min(seeds)} to {max(seeds)} seeds: a difference uses only those that both sides have"
-    if min(seeds) < FEWEST:
-        yield f"fewer than {FEWEST} seeds: no interval and no test"
-    few = {n for n in pairs if n >= FEWEST and smallest_p(n) > comparison.alpha}
+    if min(seeds) < MIN_VALUES:
+        yield f"fewer than {MIN_VALUES} seeds: no interval and no test"
+    few = {n for n in pairs if n >= MIN_VALUES and smallest_p(n) > comparison.alpha}
     if few:
         yield (
             f"with {min(few)} paired seeds no exact test can reach p < {comparison.alpha:g} (smallest possible "
@@ -68,7 +68,7 @@ def _repeats(count: int) -> Iterator[str]:
         yield f"runs that repeat another's settings and seed, left out: {count}"
 
 
-def _unused(runs: Sequence[tuple[RunRecord, Cell]]) -> Iterator[str]:
+def _unused(runs: Sequence[tuple[RunRecord, FlatSpec]]) -> Iterator[str]:
     """A linear model, or a user's own that was given an activation and did not use it."""
     if len({one["activation"] for _, one in runs}) == 1:
         return

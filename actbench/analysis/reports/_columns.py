@@ -15,7 +15,7 @@ from actbench.analysis.reports._cells import (
     reach_cell,
     wins_cell,
 )
-from actbench.analysis.table.factors import named, show, show_all
+from actbench.analysis.table.factors import row_name, show, show_all
 from actbench.analysis.table.result import DEAD, Comparison, Contrast, Pairs, Row
 from actbench.schema.metrics import METRICS
 
@@ -125,7 +125,7 @@ def _words(title: str, texts: Iterable[str]) -> Column:
 
 
 def _name(factors: Mapping[str, object]) -> Cell:
-    return Cell(named(factors))
+    return Cell(row_name(factors))
 
 
 def _split_name(factors: Mapping[str, object]) -> Cell:

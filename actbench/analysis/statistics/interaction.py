@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from actbench.analysis.statistics.samples import FEWEST, ROUNDING, Floats, checked, size
+from actbench.analysis.statistics.samples import MIN_VALUES, ROUNDING, Floats, checked, size
 from actbench.analysis.statistics.sign_flips import sign_patterns
 
 
@@ -33,7 +33,7 @@ def interaction_p(values: Floats) -> float | None:
     errors that are independent and symmetric).
     """
     data = checked(values)
-    if len(data) < FEWEST or min(data.shape[1:]) < 2 or not data.any():
+    if len(data) < MIN_VALUES or min(data.shape[1:]) < 2 or not data.any():
         return None
     residuals = _double_centred(data / size(data))
     scale = size(residuals)

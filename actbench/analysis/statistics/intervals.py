@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actbench.analysis.statistics.samples import FEWEST, centre, checked, standard_deviation
+from actbench.analysis.statistics.samples import MIN_VALUES, centre, checked, standard_deviation
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def t_ends(mean: float, sd: float | None, n: int, alpha: float) -> tuple[float |
     >>> [round(end, 2) for end in t_ends(1.58, 1.23, 10, 0.05)]  # Student's own example: hours of sleep gained
     [0.7, 2.46]
     """
-    if n < FEWEST or sd is None:
+    if n < MIN_VALUES or sd is None:
         return None, None
     if sd == 0:
         return mean, mean

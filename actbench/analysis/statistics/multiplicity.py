@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actbench.analysis.statistics.paired import Test, t_p
-from actbench.analysis.statistics.samples import FEWEST, ROUNDING, Floats, checked
+from actbench.analysis.statistics.samples import MIN_VALUES, ROUNDING, Floats, checked
 from actbench.analysis.statistics.sign_flips import sign_flip_p, sign_patterns
 
-FEWEST_FOR_MAX_T = 8
+MIN_PAIRS_FOR_MAX_T = 8
 """From eight pairs on sign flips reach p = .0078, small enough for a family; below, only the t test can."""
 
 BLOCK = 1000
@@ -38,9 +38,9 @@ def family_p(differences: Floats, test: Test = "t") -> list[float | None]:
         ValueError: For an infinite number or one beyond 1e300.
     """
     columns = [column[~np.isnan(column)] for column in differences.T]
-    testable = [len(column) >= FEWEST and bool(column.any()) for column in columns]
+    testable = [len(column) >= MIN_VALUES and bool(column.any()) for column in columns]
     pairs = [len(column) for column, yes in zip(columns, testable, strict=True) if yes]
-    if min(pairs, default=0) >= FEWEST_FOR_MAX_T:
+    if min(pairs, default=0) >= MIN_PAIRS_FOR_MAX_T:
         return max_t(differences)
     single = t_p if test == "t" else sign_flip_p
     ps = [single(column) if yes else None for column, yes in zip(columns, testable, strict=True)]
@@ -111,7 +111,7 @@ def max_t(differences: Floats) -> list[float | None]:
     checked(differences[there])
     filled = np.where(there, differences, 0.0)
     sizes, pairs = np.abs(filled).max(axis=0, initial=0.0), there.sum(axis=0)
-    tested = np.flatnonzero((pairs >= FEWEST) & (sizes > 0))
+    tested = np.flatnonzero((pairs >= MIN_VALUES) & (sizes > 0))
     found: list[float | None] = [None] * differences.shape[1]
     if len(tested):
         ps = _step_down(filled[:, tested] / sizes[tested], pairs[tested])

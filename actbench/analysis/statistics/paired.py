@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from actbench.analysis.statistics.intervals import t_ends
-from actbench.analysis.statistics.samples import FEWEST, Floats, centre, checked, size, standard_deviation, varies
+from actbench.analysis.statistics.samples import MIN_VALUES, Floats, centre, checked, size, standard_deviation, varies
 from actbench.analysis.statistics.sign_flips import sign_flip_p
 
 Test = Literal["t", "sign-flip"]
@@ -81,7 +81,7 @@ def paired_difference(
         return Difference(None, None, None, None, 0, 0, 0, None)
     mean, sd = (float(np.median(differences)), 0.0) if note else (centre(differences), standard_deviation(differences))
     low, high = t_ends(mean, sd, n, alpha) if test == "t" else (None, None)
-    tested = n >= FEWEST and not note
+    tested = n >= MIN_VALUES and not note
     p = _p(differences, test) if tested else None
     gain = _gain(left, right) if tested else None
     return Difference(mean, low, high, p, n, wins, losses, gain, note)
@@ -108,7 +108,7 @@ def t_p(differences: Sequence[float] | Floats) -> float | None:
     """
     data = checked(differences)
     n, scale = len(data), size(data)
-    if n < FEWEST or not varies(data, scale):
+    if n < MIN_VALUES or not varies(data, scale):
         return None
     from scipy.special import stdtr  # scipy.stats takes a second to import, this a tenth
 

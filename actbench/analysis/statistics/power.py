@@ -9,9 +9,9 @@ from functools import cache, lru_cache
 import numpy as np
 
 from actbench.analysis.statistics.paired import Difference
-from actbench.analysis.statistics.samples import FEWEST, Floats
+from actbench.analysis.statistics.samples import MIN_VALUES, Floats
 
-MOST_SEEDS = 1_000_000
+MAX_SEEDS = 1_000_000
 """Nobody runs more, so what would take more is not a number of seeds."""
 
 NODES = 200
@@ -78,9 +78,9 @@ def seeds_needed(
     if difference == 0:
         return None
     effect, level = abs(difference) / sd if sd > 0 else math.inf, alpha / comparisons
-    if t_power(effect, MOST_SEEDS, level) < power:
+    if t_power(effect, MAX_SEEDS, level) < power:
         return None
-    return FEWEST + bisect_left(range(FEWEST, MOST_SEEDS), power, key=lambda n: t_power(effect, n, level))
+    return MIN_VALUES + bisect_left(range(MIN_VALUES, MAX_SEEDS), power, key=lambda n: t_power(effect, n, level))
 
 
 def is_equivalent(difference: Difference, delta: float) -> bool:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-FEWEST = 3
+MIN_VALUES = 3
 """Below three values there is no interval and no test: two points say next to nothing about a spread."""
 
 ROUNDING = 1e-12
 """Numbers that differ by less than this share of their size differ by floating-point rounding only."""
 
-LARGEST = 1e300
+MAX_MAGNITUDE = 1e300
 """A sum of larger numbers may overflow; a loss of this size has diverged."""
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ def checked(values: Sequence[float] | Floats) -> Floats:
         ValueError: When one of them is NaN, infinite or beyond 1e300.
     """
     data = np.asarray(values, dtype=np.float64)
-    if not (np.abs(data) < LARGEST).all():
+    if not (np.abs(data) < MAX_MAGNITUDE).all():
         raise ValueError("statistics are for finite numbers: count diverged runs beside the mean")
     return data
 

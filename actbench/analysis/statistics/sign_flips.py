@@ -9,7 +9,7 @@ import numpy as np
 
 from actbench.analysis.statistics.samples import ROUNDING, Floats, checked, size
 
-LARGEST_EXACT = 12
+MAX_EXACT_PAIRS = 12
 """Up to here every pattern is counted: 2**11 of them, since a pattern and its mirror image are equally extreme."""
 
 FLIPS = 10_000
@@ -23,7 +23,7 @@ def sign_patterns(n: int) -> Floats:
     All of them up to 12 seeds, with the last sign kept at +; beyond, 10,000 from a fixed seed, so that p is the same
     each time.
     """
-    if n <= LARGEST_EXACT:
+    if n <= MAX_EXACT_PAIRS:
         bits = np.arange(2 ** max(n - 1, 0))[:, None] >> np.arange(n) & 1
     else:
         bits = np.random.default_rng(0).integers(0, 2, size=(FLIPS, n))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from actbench.analysis.table.factors import Value, fitting, show_all
+from actbench.analysis.table.factors import Value, matching_value, show_all
 from actbench.analysis.table.grouping import Group
 from actbench.errors import UsageError
 
@@ -55,7 +55,7 @@ def _value(key: str, given: Any, groups: Sequence[Group]) -> Value:
     values = _values(key, groups)
     if key not in groups[0].factors and len(values) > 1:
         raise UsageError(f"'{key}' is averaged over, so it can't be part of the baseline: add it to --by")
-    return fitting(key, given, values)
+    return matching_value(key, given, values)
 
 
 def _default(groups: Sequence[Group]) -> Mapping[str, Value] | None:

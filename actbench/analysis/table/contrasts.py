@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actbench.analysis.statistics import (
-    FEWEST,
-    FEWEST_FOR_MAX_T,
+    MIN_PAIRS_FOR_MAX_T,
+    MIN_VALUES,
     Difference,
     Test,
     family_p,
@@ -32,7 +32,7 @@ EXACT = ("identical", "constant")
 
 
 @dataclass(frozen=True)
-class Pair:
+class SeedDifferences:
     """Two sides and what the one has over the other, seed by seed."""
 
     difference: Difference
@@ -50,11 +50,11 @@ def against_baseline(
     """Each group's contrast by its position, adjusted over all of them, and the family that they make."""
     by_factors = {tuple(group.factors.values()): group for group in groups}
     values = {id(group): group.values(metric) for group in groups}
-    pairs: dict[int, Pair] = {}
+    pairs: dict[int, SeedDifferences] = {}
     for index, group in enumerate(groups):
         base = counterpart(group, baseline, by_factors)
         if base is not None:
-            pairs[index] = paired(values[id(group)], values[id(base)], metric, alpha)
+            pairs[index] = seed_differences(values[id(group)], values[id(base)], metric, alpha)
     ps = _adjusted(list(pairs.values()), metric)
     contrasts = {
         index: Contrast(pair.difference, p, p is not None and p < alpha, pair.sd)
@@ -70,7 +70,7 @@ def tied_with_best(groups: Sequence[Group], best: Group, metric: str, alpha: flo
     chosen by the same numbers, so a row that narrowly misses the mark may yet be its equal.
     """
     values = best.values(metric)
-    pairs = [paired(group.values(metric), values, metric, alpha) for group in groups if group is not best]
+    pairs = [seed_differences(group.values(metric), values, metric, alpha) for group in groups if group is not best]
     ps = iter(zip(pairs, _adjusted(pairs, metric), strict=True))
     return [True if group is best else _is_tied(*next(ps), alpha) for group in groups]
 
@@ -86,7 +86,7 @@ def interaction(
     first, second = names
     values = {(group.factors[first], group.factors[second]): group.values(metric) for group in groups}
     seeds = sorted(set.intersection(*(set(one) for one in values.values())))
-    if len(seeds) < FEWEST:
+    if len(seeds) < MIN_VALUES:
         return None
     cells = [[[values[a, b][seed] for b in levels[second]] for a in levels[first]] for seed in seeds]
     p = interaction_p(np.array(cells))
@@ -96,7 +96,7 @@ def interaction(
     return _largest(values, seeds, (first, second), (origin[0], origin[1]), metric, alpha, p)
 
 
-def paired(left: Values, right: Values, metric: str, alpha: float) -> Pair:
+def seed_differences(left: Values, right: Values, metric: str, alpha: float) -> SeedDifferences:
     """Left − right over the seeds that both have."""
     found = paired_difference(
         left, right, alpha=alpha, higher_is_better=METRICS[metric].higher_is_better is not False, test=_test(metric)
@@ -104,7 +104,7 @@ def paired(left: Values, right: Values, metric: str, alpha: float) -> Pair:
     exact = found.note in EXACT and found.difference is not None
     constant = found.difference if exact else None  # free of rounding, which a test might take for variation
     seeds = sorted(left.keys() & right.keys())
-    return Pair(found, {seed: left[seed] - right[seed] if constant is None else constant for seed in seeds})
+    return SeedDifferences(found, {seed: left[seed] - right[seed] if constant is None else constant for seed in seeds})
 
 
 def _largest(
@@ -128,8 +128,8 @@ def _largest(
     return Interaction(metric, names, p, {names[0]: a, names[1]: b}, dict(zip(names, origin, strict=True)), effect)
 
 
-def _is_tied(pair: Pair, p: float | None, alpha: float) -> bool | None:
-    if pair.difference.n_pairs < FEWEST or (p is None and pair.difference.note == "constant"):
+def _is_tied(pair: SeedDifferences, p: float | None, alpha: float) -> bool | None:
+    if pair.difference.n_pairs < MIN_VALUES or (p is None and pair.difference.note == "constant"):
         return None
     return p is None or p >= alpha
 
@@ -138,19 +138,19 @@ def _test(metric: str) -> Test:
     return "sign-flip" if is_bounded(metric) else "t"
 
 
-def _adjusted(pairs: Sequence[Pair], metric: str) -> list[float | None]:
-    if not any(pair.difference.n_pairs >= FEWEST for pair in pairs):
+def _adjusted(pairs: Sequence[SeedDifferences], metric: str) -> list[float | None]:
+    if not any(pair.difference.n_pairs >= MIN_VALUES for pair in pairs):
         return [None] * len(pairs)
     return family_p(_matrix(pairs), _test(metric))
 
 
-def _matrix(pairs: Sequence[Pair]) -> NDArray[np.float64]:
+def _matrix(pairs: Sequence[SeedDifferences]) -> NDArray[np.float64]:
     """Differences, (S, K), seed × pair; NaN where a pair lacks the seed."""
     seeds = sorted({seed for pair in pairs for seed in pair.by_seed})
     return np.array([[pair.by_seed.get(seed, np.nan) for pair in pairs] for seed in seeds], dtype=np.float64)
 
 
-def _method(pairs: Sequence[Pair]) -> str:
+def _method(pairs: Sequence[SeedDifferences]) -> str:
     """The adjustment that ``family_p`` makes, in words."""
-    tested = [len(pair.by_seed) for pair in pairs if len(pair.by_seed) >= FEWEST and any(pair.by_seed.values())]
-    return "max-T" if min(tested, default=0) >= FEWEST_FOR_MAX_T else "Holm"
+    tested = [len(pair.by_seed) for pair in pairs if len(pair.by_seed) >= MIN_VALUES and any(pair.by_seed.values())]
+    return "max-T" if min(tested, default=0) >= MIN_PAIRS_FOR_MAX_T else "Holm"

@@ -16,7 +16,7 @@ from actbench.schema.spec import RunSpec
 Value = str | int | float | bool | None
 """A factor's value: a component's label, or the plain setting."""
 
-Cell = dict[str, Value]
+FlatSpec = dict[str, Value]
 
 CONTEXT = ("dataset", "model")
 """Runs that differ in these stand in different tables, unless the user names them as factors."""
@@ -25,14 +25,14 @@ IN_PARTS = ("training.optimizer", "training.schedule")
 """Components whose options are factors of their own (a learning rate) while all runs agree on the name."""
 
 
-def cell(spec: RunSpec) -> Cell:
+def flat_spec(spec: RunSpec) -> FlatSpec:
     """Every key that may be a factor, with its value; a component both as a whole and by option.
 
-    >>> found = cell(RunSpec(activation={"name": "elu", "alpha": 0.2}))
+    >>> found = flat_spec(RunSpec(activation={"name": "elu", "alpha": 0.2}))
     >>> found["activation"], found["activation.alpha"], found["bias_init"], found["training.optimizer"]
     ('elu(alpha=0.2)', 0.2, 0.0, 'sgd')
     """
-    flat: Cell = {}
+    flat: FlatSpec = {}
     _flatten(spec, "", flat)
     del flat["seed"]
     return flat
@@ -49,7 +49,7 @@ def context(spec: RunSpec, by: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def varying(specs: Sequence[RunSpec], cells: Sequence[Cell]) -> tuple[str, ...]:
+def varying(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, ...]:
     """The keys outside the context in which the runs differ, ``activation`` always among them, in the spec's order."""
     keys = dict.fromkeys(key for one in cells for key in one)
     whole = {key for key in IN_PARTS if len({_component(spec, key).name for spec in specs}) > 1}
@@ -60,7 +60,7 @@ def varying(specs: Sequence[RunSpec], cells: Sequence[Cell]) -> tuple[str, ...]:
     )
 
 
-def check_keys(kind: str, keys: Iterable[str], cells: Iterable[Cell]) -> None:
+def check_keys(kind: str, keys: Iterable[str], cells: Iterable[FlatSpec]) -> None:
     """Refuse a key that no run has, and one that is given twice.
 
     Raises:
@@ -75,9 +75,9 @@ def check_keys(kind: str, keys: Iterable[str], cells: Iterable[Cell]) -> None:
             raise UnknownNameError(kind, key, valid, registry.nearest(key, valid))
 
 
-def distinct(runs: Sequence[tuple[RunRecord, Cell]], keys: Sequence[str]) -> list[tuple[RunRecord, Cell]]:
+def distinct(runs: Sequence[tuple[RunRecord, FlatSpec]], keys: Sequence[str]) -> list[tuple[RunRecord, FlatSpec]]:
     """One run for each seed and combination of the keys' values: the first that did not fail."""
-    kept: dict[tuple[Value, ...], tuple[RunRecord, Cell]] = {}
+    kept: dict[tuple[Value, ...], tuple[RunRecord, FlatSpec]] = {}
     for record, one in runs:
         identity = (record.spec.seed, *(one.get(key) for key in keys))
         if identity not in kept or (kept[identity][0].outcome == "failed" != record.outcome):
@@ -85,7 +85,7 @@ def distinct(runs: Sequence[tuple[RunRecord, Cell]], keys: Sequence[str]) -> lis
     return list(kept.values())
 
 
-def fitting(key: str, given: Any, values: Iterable[Value]) -> Value:
+def matching_value(key: str, given: Any, values: Iterable[Value]) -> Value:
     """The one of ``values`` that the user means by ``given``: 0 fits 0.0, ``relu`` fits {name: relu}.
 
     Raises:
@@ -119,10 +119,10 @@ def show_all(factors: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={show(value)}" for key, value in factors.items())
 
 
-def named(factors: Mapping[str, Any]) -> str:
+def row_name(factors: Mapping[str, Any]) -> str:
     """A row as sentences name it: the activation, and the rest in brackets.
 
-    >>> named({"activation": "elu", "bias_init": 0.0}), named({"bias_init": 0.01})
+    >>> row_name({"activation": "elu", "bias_init": 0.0}), row_name({"bias_init": 0.01})
     ('elu (bias_init=0)', 'bias_init=0.01')
     """
     rest = {key: value for key, value in factors.items() if key != "activation"}
@@ -131,7 +131,7 @@ def named(factors: Mapping[str, Any]) -> str:
     return f"{show(factors['activation'])} ({show_all(rest)})" if rest else show(factors["activation"])
 
 
-def _flatten(options: Options, prefix: str, flat: Cell) -> None:
+def _flatten(options: Options, prefix: str, flat: FlatSpec) -> None:
     for name in type(options).model_fields:
         value, key = getattr(options, name), f"{prefix}{name}"
         if isinstance(value, Component):

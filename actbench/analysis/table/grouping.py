@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from actbench.analysis.table.factors import Cell, Value, context, distinct, fitting, varying
+from actbench.analysis.table.factors import FlatSpec, Value, context, distinct, matching_value, varying
 from actbench.analysis.table.result import Tuned
 from actbench.schema.record import RunRecord
 
-Run = tuple[RunRecord, Cell]
+Run = tuple[RunRecord, FlatSpec]
 Filter = Mapping[str, Value]
 
 
@@ -73,7 +73,7 @@ def as_run_values(settings: Mapping[str, Any], runs: Sequence[Run]) -> Filter:
     """
     found: dict[str, Value] = {}
     for key, given in settings.items():
-        value = found[key] = fitting(key, given, [one.get(key) for _, one in runs])
+        value = found[key] = matching_value(key, given, [one.get(key) for _, one in runs])
         runs = [run for run in runs if run[1].get(key) == value]
     return found
 
@@ -109,7 +109,7 @@ def by_seed(runs: Sequence[Run], averaged: tuple[str, ...], metric: str) -> dict
     return {seed: sum(part[seed] for part in parts.values()) / len(parts) for seed in sorted(seeds)}
 
 
-def fits(one: Cell, where: Filter) -> bool:
+def fits(one: FlatSpec, where: Filter) -> bool:
     """Whether a run has all of these values."""
     return all(one.get(key) == value for key, value in where.items())
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import inf
 
 from actbench.analysis.statistics import benjamini_hochberg, mean_interval
 from actbench.analysis.table.against import is_new
-from actbench.analysis.table.contrasts import Values, paired
-from actbench.analysis.table.grouping import Group, Table
+from actbench.analysis.table.contrasts import seed_differences
+from actbench.analysis.table.grouping import Table
 from actbench.analysis.table.result import Comparison, Pairs, RowPair
+from actbench.analysis.table.rows import best_first
 from actbench.errors import UsageError
-from actbench.schema.metrics import METRICS
 
-MOST_PAIRS = 20_000
+MAX_PAIRS = 20_000
 """Those of 200 rows take seconds; nobody reads more."""
 
 
@@ -29,15 +28,17 @@ def all_pairs(comparison: Comparison, table: Table) -> Pairs:
     """
     metric = comparison.metrics[0]
     values = {id(group): group.values(metric) for group in table.groups}
-    groups = _best_first([group for group in table.groups if is_new(group.factors)], values, metric)
+    means = {key: mean_interval(list(own.values())).mean for key, own in values.items()}
+    candidates = [group for group in table.groups if is_new(group.factors)]
+    groups = best_first(candidates, lambda group: means[id(group)], metric)
     count = len(groups) * (len(groups) - 1) // 2
-    if count > MOST_PAIRS:
+    if count > MAX_PAIRS:
         raise UsageError(
-            f"--all-pairs: {len(groups):,} rows of {comparison.title} make {count:,} pairs, more than {MOST_PAIRS:,}: "
+            f"--all-pairs: {len(groups):,} rows of {comparison.title} make {count:,} pairs, more than {MAX_PAIRS:,}: "
             "name fewer factors with --by"
         )
     chosen = list(combinations(groups, 2))
-    found = [paired(values[id(a)], values[id(b)], metric, comparison.alpha).difference for a, b in chosen]
+    found = [seed_differences(values[id(a)], values[id(b)], metric, comparison.alpha).difference for a, b in chosen]
     adjusted = benjamini_hochberg([1.0 if one.p is None else one.p for one in found])
     shown = {id(group) for group in table.shown}
     pairs = [
@@ -45,15 +46,6 @@ def all_pairs(comparison: Comparison, table: Table) -> Pairs:
         for (left, right), one, p in zip(chosen, found, adjusted, strict=True)
         if {id(left), id(right)} <= shown
     ]
-    return Pairs(metric, tuple(sorted(pairs, key=_p)), count)
-
-
-def _p(pair: RowPair) -> float:
-    return inf if pair.difference.p is None else pair.difference.p
-
-
-def _best_first(groups: Sequence[Group], values: Mapping[int, Values], metric: str) -> list[Group]:
-    """By mean, as the rows of the table; those without one last."""
-    sign = 1 if METRICS[metric].higher_is_better is False else -1
-    means = {key: mean_interval(list(own.values())).mean for key, own in values.items()}
-    return sorted(groups, key=lambda group: (means[id(group)] is None, sign * (means[id(group)] or 0.0)))
+    return Pairs(
+        metric, tuple(sorted(pairs, key=lambda pair: inf if pair.difference.p is None else pair.difference.p)), count
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from actbench.analysis.statistics import Interval, mean_interval, wilson_interval
 from actbench.analysis.table.against import is_new
@@ -14,6 +15,8 @@ from actbench.analysis.table.grouping import Group
 from actbench.analysis.table.result import DEAD, Contrast, Row, is_bounded
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import OUTCOMES
+
+Item = TypeVar("Item")
 
 CONTEXT_METRICS = (DEAD, "parameters", "seconds")
 """Carried by every row beside the metrics asked for."""
@@ -33,7 +36,7 @@ def rows_of(
     names, leading = tuple(dict.fromkeys((*metrics, *CONTEXT_METRICS))), metrics[0]
     rows = [_row(group, contrast, names, alpha) for group, contrast in zip(groups, contrasts, strict=True)]
     candidates = {id(row): group for row, group in zip(rows, groups, strict=True) if is_new(row.factors)}
-    best = best_first([row for row in rows if id(row) in candidates], leading)[0]
+    best = best_first([row for row in rows if id(row) in candidates], lambda row: row.metrics[leading].mean, leading)[0]
     if best.metrics[leading].mean is None:
         return rows, None
     tied = tied_with_best(list(candidates.values()), candidates[id(best)], leading, alpha)
@@ -41,11 +44,15 @@ def rows_of(
     return [replace(row, tied=marks.get(id(row))) for row in rows], best.factors
 
 
-def best_first(rows: Sequence[Row], name: str) -> tuple[Row, ...]:
-    """By the metric's mean; rows without one come last."""
-    sign = 1 if METRICS[name].higher_is_better is False else -1
-    means = {id(row): row.metrics[name].mean for row in rows}
-    return tuple(sorted(rows, key=lambda row: (means[id(row)] is None, sign * (means[id(row)] or 0.0))))
+def best_first(items: Iterable[Item], mean: Callable[[Item], float | None], metric: str) -> list[Item]:
+    """Sort rows or groups by their mean in a metric, the best first; those without a mean come last, equals stay."""
+    sign = 1 if METRICS[metric].higher_is_better is False else -1
+
+    def key(item: Item) -> tuple[bool, float]:
+        found = mean(item)
+        return found is None, sign * (found or 0.0)
+
+    return sorted(items, key=key)
 
 
 def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], alpha: float) -> Row:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from actbench.analysis.table.factors import Cell, Value, check_keys, named, show, show_all
+from actbench.analysis.table.factors import FlatSpec, Value, check_keys, row_name, show, show_all
 from actbench.analysis.table.grouping import Filter, Group, Run, Table, by_seed, fits, grouped
 from actbench.analysis.table.result import Tuned
+from actbench.analysis.table.rows import best_first
 from actbench.config.design import untunable
 from actbench.errors import UsageError
 from actbench.schema.metrics import METRICS
@@ -16,7 +17,7 @@ from actbench.schema.metrics import METRICS
 UNFIT = ("diverged", "failed")
 """One such run and its setting is not picked: the mean of the seeds that survived flatters it."""
 
-MOST_NAMES = 3
+MAX_NAMES = 3
 """Rows that a warning names before it counts the rest."""
 
 
@@ -37,14 +38,16 @@ class Edge:
     beyond: float
 
 
-def check(tune: Sequence[str], baseline: Mapping[str, Any], where: Mapping[str, Any], cells: Iterable[Cell]) -> None:
+def check_tune(
+    tune: Sequence[str], baseline: Mapping[str, Any], where: Mapping[str, Any], specs: Iterable[FlatSpec]
+) -> None:
     """Refuse factors that the user can't have tuned in this view.
 
     Raises:
         UnknownNameError: For a factor that no run has.
         UsageError: For one that is given twice, is what is compared, or is held at one value.
     """
-    check_keys("factor", tune, cells if tune else ())
+    check_keys("factor", tune, specs if tune else ())
     for key in tune:
         if text := untunable(key):
             raise UsageError(f"--tune: {text}")
@@ -63,7 +66,7 @@ def validation_metric(metric: str) -> str:
     return twin if twin in METRICS else "val.accuracy"
 
 
-def tuned(table: Table, tune: Sequence[str], *, metric: str, where: Filter) -> tuple[Table | None, list[str]]:
+def tune_rows(table: Table, tune: Sequence[str], *, metric: str, where: Filter) -> tuple[Table | None, list[str]]:
     """The table with each row at the tuned factors' values that have its best mean validation metric.
 
     A row keeps the runs of the values picked for it, so everything else, the pairing by seed included, is computed as
@@ -108,12 +111,10 @@ def _why_not(key: str, table: Table, where: Filter) -> str | None:
 def _tuned_row(row: Group, keys: Sequence[str], by: str) -> Group | None:
     """The row's runs at its best values of the keys; None when no combination has a validation metric."""
     candidates = sorted(grouped(row.runs, tuple(keys)), key=lambda one: tuple(map(_order, one.factors.values())))
-    means = [(_mean(candidate.runs, row, by), candidate) for candidate in candidates]
-    known = [(mean, candidate) for mean, candidate in means if mean is not None]
-    if not known:
+    means = {id(candidate): _mean(candidate.runs, row, by) for candidate in candidates}
+    best = best_first(candidates, lambda one: means[id(one)], by)[0]  # of equals the first
+    if means[id(best)] is None:
         return None
-    sign = 1 if METRICS[by].higher_is_better is False else -1
-    _, best = min(known, key=lambda one: sign * one[0])  # of equals the first
     return replace(row, runs=best.runs, picked=best.factors)
 
 
@@ -184,6 +185,6 @@ def _edge_in_words(edge: Edge, rows: Sequence[Group]) -> str:
 
 
 def _names(rows: Sequence[Group]) -> str:
-    names = [named(row.factors) for row in rows]
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
+    names = [row_name(row.factors) for row in rows]
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
