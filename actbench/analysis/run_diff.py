@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actbench.analysis.table.factors import Value, flat_spec
+from actbench.schema.health_measures import HEALTH_MEASURES
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 
@@ -16,7 +17,7 @@ RELATIVE_ROUNDING = 1e-6
 CURVES = ("train.loss", "val.loss")
 """What is followed epoch by epoch: a loss moves with every weight, an accuracy only when an image changes sides."""
 
-LAYER_FIELDS = ("units", "dead", "constant", "inert", "sparsity", "saturation")
+LAYER_FIELDS = ("units", *(name for name, measure in HEALTH_MEASURES.items() if measure.metric))
 """What is told of each layer at the epoch of parting."""
 
 ValuePair = tuple[Any, Any]

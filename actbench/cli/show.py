@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, SIGNALS
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from actbench.schema.record import RunRecord
 
 LAYER_TABLES = {
-    "Health of the hidden layers": (
-        "units", "dead", "constant", "inert", "rare", "dormant", "always_on", "sparsity", "saturation",
-        "spatially_silent",
-    ),
-    "Dead units over time": ("born_dead", "died", "revived", "lost", "first_death", "persistence"),
-    "Signal and gradient": ("z_mean", "z_std", "a_mean", "a_std", "a_max", "gradient_norm"),
-}  # fmt: skip
+    "Health of the hidden layers": ("units", *HEALTH_MEASURES),
+    "Dead units over time": DYNAMICS,
+    "Signal and gradient": SIGNALS,
+}
 """Title -> the fields of a layer that fit beside each other; `--json` has every field."""
 
 

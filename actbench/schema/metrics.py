@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from actbench.schema.health_measures import HEALTH_MEASURES
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -32,11 +34,11 @@ METRICS: dict[str, Metric] = {
     "val.loss": Metric("nats", False, "mean cross-entropy on validation examples, last epoch"),
     "train.accuracy": Metric("fraction", True, "correct training examples, averaged over the last epoch's steps"),
     "train.loss": Metric("nats", False, "mean cross-entropy over the last epoch's steps"),
-    "health.dead_fraction": Metric("fraction", False, "hidden units that no gradient reaches on the probe"),
-    "health.constant_fraction": Metric("fraction", False, "hidden units whose output does not vary on the probe"),
-    "health.inert_fraction": Metric("fraction", False, "hidden units that are dead or constant"),
-    "health.sparsity": Metric("fraction", None, "zeros among the hidden outputs on the probe"),
-    "health.saturation": Metric("fraction", None, "hidden outputs at a slope at or below dead_slope"),
+    **{
+        f"health.{measure.total(name)}": Metric("fraction", measure.higher_is_better, measure.metric)
+        for name, measure in HEALTH_MEASURES.items()
+        if measure.metric
+    },
     "health.worst_layer_dead_fraction": Metric("fraction", False, "dead units in the layer that has most of them"),
     "health.gradient_ratio": Metric("ratio", None, "gradient norm at the first hidden layer's z over the last one's"),
     "health.born_dead_fraction": Metric("fraction", False, "hidden units dead at initialisation"),

@@ -14,6 +14,7 @@ from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
 from actbench.health.units.probe import UnitHealth
 from actbench.nn import cpu_linear
+from actbench.schema.health_measures import DYNAMIC_COUNTS
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import FIRST_LOOK, Outcome, RunRecord
 from actbench.system import cancellation, devices
@@ -181,7 +182,7 @@ class EpochLog:
             learned = self._state.act.learned(name, run)
             if learned:
                 layer["learned"] = {option: float(values.mean()) for option, values in learned.items()}
-        for count in ("born_dead", "died", "revived", "lost"):
+        for count in DYNAMIC_COUNTS:
             found[count] = sum(layer[count] for layer in found["layers"])
         return found | {"gradient_ratio": first_to_last([layer["gradient_norm"] for layer in found["layers"]])}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -14,8 +13,8 @@ from actbench.health.modules.inputs import batches, feed
 from actbench.health.modules.isolation import check_ready, device_of, in_evaluation
 from actbench.health.modules.report import HealthReport, LayerHealth
 from actbench.health.modules.watch import UnitAxis, Watch
-from actbench.health.units.measures import MEASURES
 from actbench.health.units.probe import UnitHealth
+from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, SIGNALS
 from actbench.schema.spec import Health
 
 
@@ -115,12 +114,13 @@ def _report(watch: Watch, settings: Health, examples: int, *, exclude_last: bool
 
 def _layer(watch: Watch, row: Mapping[str, Any], verdicts: Mapping[str, torch.Tensor]) -> LayerHealth:
     name = row["name"]
-    known = {part.name for part in fields(LayerHealth)}
     return LayerHealth(
+        name=name,
         activation=watch.seen[name].kind,
         after=watch.layers_of(sorted(watch.flow.sources[name])),
         examples=watch.seen[name].examples,
-        signals={key: value for key, value in row.items() if key not in known},
-        masks={key: verdicts[key][0] for key, measure in MEASURES.items() if measure.counts},
-        **{key: value for key, value in row.items() if key in known},
+        units=row["units"],
+        measures={measure: row[measure] for measure in HEALTH_MEASURES},
+        signals={key: value for key, value in row.items() if key in SIGNALS},
+        masks={measure: verdicts[measure][0] for measure in COUNTED},
     )

@@ -1,4 +1,7 @@
-"""What ``measure_health`` found: counts and masks by layer, totals, and what it could not see."""
+"""Hold and print the result of ``measure_health``: counts and masks by layer, totals, and the layers not observed.
+
+The measures are those of ``schema.health_measures``: a row there is a column, an attribute and a key here.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, SHARES
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from actbench.schema.spec import Health
 
-COLUMNS = ("units", "dead", "constant", "inert", "rare", "dormant", "always_on")
-SHARES = ("sparsity", "saturation")
-SHOWN = 8
+NOT_PRINTED = ("spatially_silent",)
+"""Measures left out of the printed table: it means something for channels only, and the table is wide."""
+
+MAX_NAMES = 8
 """Names in a line of the printed report; ``to_dict`` holds them all."""
 
 
 @dataclass(frozen=True)
 class LayerHealth:
-    """One activation of the network: how many of its units fulfil each definition of ``health.measures``.
+    """One activation of the network: how many of its units fulfil each of ``HEALTH_MEASURES``.
+
+    Each measure is an attribute too: ``layer.dead`` is ``layer.measures["dead"]``, a count of units, and
+    ``layer.sparsity`` a share; ``layer.dead_mask`` is ``layer.masks["dead"]``, (U,) bool, and so for all that count.
 
     Args:
         name: The submodule's name, or that of the module that calls the function, and the function's; ``#2`` for a
@@ -28,17 +37,9 @@ class LayerHealth:
         after: The weight layers that feed it.
         examples: Inputs on which it was seen.
         units: Units (channels) that it has.
-        dead: No gradient reaches them.
-        constant: Their output does not vary.
-        inert: Dead or constant.
-        rare: z > 0 on less than 1 % of the inputs.
-        dormant: Mean |f(z)| at most a tenth of the layer's.
-        always_on: z > 0 on more than 99 % of inputs and positions.
-        sparsity: Share of outputs that are exactly zero.
-        saturation: Share of outputs at a slope of at most ``dead_slope``.
-        spatially_silent: Mean share of a channel's positions that are dead on every input.
+        measures: Measure -> how many units fulfil it, or the mean share over units.
         signals: ``z_mean``, ``z_std``, ``a_mean``, ``a_std``, ``a_max`` over units, inputs and positions.
-        masks: Definition -> (U,) bool, for each that counts units.
+        masks: Measure -> (U,) bool, for each that counts units.
     """
 
     name: str
@@ -46,60 +47,39 @@ class LayerHealth:
     after: tuple[str, ...]
     examples: int
     units: int
-    dead: int
-    constant: int
-    inert: int
-    rare: int
-    dormant: int
-    always_on: int
-    sparsity: float
-    saturation: float
-    spatially_silent: float
+    measures: Mapping[str, int | float]
     signals: Mapping[str, float]
     masks: Mapping[str, Tensor] = field(repr=False, compare=False)
 
-    @property
-    def dead_mask(self) -> Tensor:
-        """(U,) bool: no gradient reaches the unit."""
-        return self.masks["dead"]
+    def __getattr__(self, name: str) -> Any:
+        """Return a measure or the mask of one that counts units; see the class."""
+        measure = name.removesuffix("_mask")
+        if name in HEALTH_MEASURES:
+            return self.measures[name]
+        if measure in COUNTED:
+            return self.masks[measure]
+        raise AttributeError(f"'{type(self).__name__}' has no attribute '{name}'")
 
-    @property
-    def constant_mask(self) -> Tensor:
-        """(U,) bool: its output does not vary."""
-        return self.masks["constant"]
-
-    @property
-    def inert_mask(self) -> Tensor:
-        """(U,) bool: dead or constant."""
-        return self.masks["inert"]
-
-    @property
-    def rare_mask(self) -> Tensor:
-        """(U,) bool: z > 0 on less than 1 % of the inputs."""
-        return self.masks["rare"]
-
-    @property
-    def dormant_mask(self) -> Tensor:
-        """(U,) bool: mean |f(z)| at most a tenth of the layer's."""
-        return self.masks["dormant"]
-
-    @property
-    def always_on_mask(self) -> Tensor:
-        """(U,) bool: z > 0 on more than 99 % of inputs and positions."""
-        return self.masks["always_on"]
+    def __dir__(self) -> list[str]:
+        """Return the attributes, measures and masks included, so that an interactive session completes them."""
+        return [*super().__dir__(), *HEALTH_MEASURES, *(f"{name}_mask" for name in COUNTED)]
 
     @property
     def dead_fraction(self) -> float:
-        """Share of the units that are dead."""
-        return self.dead / self.units
+        """The share of the units that are dead."""
+        return self.measures["dead"] / self.units
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and names; the dead units by index, the other masks left out."""
-        row = {key: value for key, value in vars(self).items() if key != "masks"}
-        return row | {
+        """Return plain numbers and names; the dead units by index, the other masks left out."""
+        return {
+            "name": self.name,
+            "activation": self.activation,
             "after": list(self.after),
+            "examples": self.examples,
+            "units": self.units,
+            **self.measures,
             "signals": dict(self.signals),
-            "dead_units": self.dead_mask.nonzero().flatten().tolist(),
+            "dead_units": self.masks["dead"].nonzero().flatten().tolist(),
         }
 
 
@@ -216,9 +196,14 @@ class HealthReport:
 
 
 def _table(layers: tuple[LayerHealth, ...]) -> str:
-    """Aligned columns: names to the left, numbers to the right."""
-    heads = ["layer", "activation", "after", *(name.replace("_", " ") for name in (*COLUMNS, *SHARES))]
-    rows = [heads, *map(_cells, layers)]
+    """Return aligned columns: names to the left, numbers to the right."""
+    counts, shares = (tuple(name for name in names if name not in NOT_PRINTED) for names in (COUNTED, SHARES))
+    heads = ["layer", "activation", "after", "units", *(name.replace("_", " ") for name in (*counts, *shares))]
+    rows = [heads]
+    for layer in layers:
+        names = [layer.name, layer.activation, ", ".join(layer.after)]
+        numbers = [f"{layer.units:,}", *(f"{layer.measures[name]:,}" for name in counts)]
+        rows.append([*names, *numbers, *(_percent(layer.measures[name]) for name in shares)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -230,20 +215,9 @@ def _table(layers: tuple[LayerHealth, ...]) -> str:
     return "\n".join(lines)
 
 
-def _cells(layer: LayerHealth) -> list[str]:
-    counts = [f"{getattr(layer, name):,}" for name in COLUMNS]
-    return [
-        layer.name,
-        layer.activation,
-        ", ".join(layer.after),
-        *counts,
-        *(_percent(getattr(layer, name)) for name in SHARES),
-    ]
-
-
 def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def _percent(share: float) -> str:

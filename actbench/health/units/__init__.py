@@ -1,1 +1,6 @@
-"""What is measured of the hidden units of a cohort in training; any other network's are in ``health.modules``."""
+"""Measure the hidden units of a cohort in training, in the order in which a measurement goes through the files.
+
+``probe`` observes forward passes; ``accumulators`` keeps a few numbers of each unit; ``measures`` judges the units by
+them; ``dynamics`` follows the units over epochs; ``gradients`` measures the training signal of each layer;
+``diagnosis`` puts a run's end into words.
+"""

@@ -1,8 +1,8 @@
-"""What is kept of a unit while the probe passes by: small (R, U) tensors that merge in any order.
+"""Keep of each unit, while the probe passes by, the small (R, U) statistics that the measures are computed from.
 
-Each ``Statistic`` observes one batch on the device where it lies and merges with what came before; how the probe is cut
-into batches does not matter (maxima and counts exactly, means and variances up to rounding). Memory is a few numbers a
-unit, whatever the size of the probe.
+Each row of ``STATISTICS`` observes one batch on the device where it lies and merges with what came before; how the
+probe is cut into batches does not matter (maxima and counts exactly, means and variances up to rounding). Memory is a
+few numbers a unit, whatever the size of the probe.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Observation:
     """One batch of one hidden layer.
 
     Args:
-        z: Pre-activations, what enters f, (R, B, U, …positions).
+        z: Pre-activations, which enter f, (R, B, U, …positions).
         a: Outputs f(z), same shape.
         slope: |f'(z)|, same shape.
         dead_slope: At or below this a slope counts as none.
@@ -34,28 +34,30 @@ class Observation:
 
     @property
     def reduced(self) -> tuple[int, ...]:
-        """The dimensions that are neither run nor unit: examples and positions."""
+        """The dimensions that are neither run nor unit: examples and positions.
+
+        A channel is one unit at all of its positions, so they are reduced together with the examples.
+        """
         return (1, *range(3, self.z.ndim))
 
     def count(self, mask: Tensor) -> State:
-        """How many elements of each unit fulfil it, and out of how many.
-
-        Bytes summed as int32: a tenth of the time of summing bools.
-        """
+        """Count the elements of each unit at which a mask is true, and all elements."""
+        # Bytes summed as int32 take a tenth of the time of summing bools.
         return mask.view(torch.uint8).sum(self.reduced, dtype=torch.int32), self._full(mask[0, :, 0].numel())
 
     def count_inputs(self, mask: Tensor) -> State:
-        """How many inputs fulfil it at one position or more, and out of how many."""
+        """Count the inputs at which a mask is true at one position or more, and all inputs."""
         positions = tuple(range(3, mask.ndim))
         somewhere = mask.view(torch.uint8).amax(positions) if positions else mask.view(torch.uint8)
         return somewhere.sum(1, dtype=torch.int32), self._full(mask.shape[1])
 
     def mean(self, values: Tensor) -> State:
-        """Count and mean of each unit's values."""
+        """Return count and mean of each unit's values."""
         return self._full(values[0, :, 0].numel()), values.mean(self.reduced)
 
     def moments(self, values: Tensor) -> State:
-        """Count, mean and sum of squared deviations, in two passes: eight times faster than ``var_mean``."""
+        """Return count, mean and sum of squared deviations of each unit's values."""
+        # Two passes, since a sum of squares minus a squared sum cancels; eight times faster than ``torch.var_mean``.
         count, mean = self.mean(values)
         shape = (mean.shape[0], 1, mean.shape[1], *(1 for _ in values.shape[3:]))
         return count, mean, (values - mean.view(shape)).square_().sum(self.reduced)
@@ -77,31 +79,37 @@ class Statistic:
     merge: Callable[[State, State], State]
 
 
-def larger(one: State, other: State) -> State:
-    """Elementwise maxima."""
+def merge_maxima(one: State, other: State) -> State:
+    """Return the elementwise maxima."""
     return tuple(map(torch.maximum, one, other))
 
 
-def larger_at(one: State, other: State) -> State:
-    """Maxima at each position (R, …positions, U), none of them negative; one batch may have fewer positions."""
+def merge_maxima_at(one: State, other: State) -> State:
+    """Return the maxima at each position (R, …positions, U), none of them negative.
+
+    Sequences of another batch may be shorter or longer: a position that one state lacks is 0 there.
+    """
     shape = torch.Size(map(max, one[0].shape, other[0].shape))
     return (torch.maximum(*(_padded(state[0], shape) for state in (one, other))),)
 
 
-def summed(one: State, other: State) -> State:
-    """Elementwise sums."""
+def merge_sums(one: State, other: State) -> State:
+    """Return the elementwise sums."""
     return tuple(map(torch.add, one, other))
 
 
-def merged_moments(one: State, other: State) -> State:
-    """Chan, Golub and LeVeque 1979, pairwise update: exact where a plain sum of squares would cancel."""
+def merge_moments(one: State, other: State) -> State:
+    """Return count, mean and squared deviations of both.
+
+    The pairwise update of Chan, Golub and LeVeque 1979: exact where a plain sum of squares would cancel.
+    """
     (count, mean, squares), (more, their_mean, their_squares) = one, other
     total, apart = count + more, their_mean - mean
     return total, mean + apart * more / total, squares + their_squares + apart.square() * count * more / total
 
 
-def merged_means(one: State, other: State) -> State:
-    """Counts and means of both."""
+def merge_means(one: State, other: State) -> State:
+    """Return count and mean of both."""
     (count, mean), (more, theirs) = one, other
     return count + more, mean + (theirs - mean) * more / (count + more)
 
@@ -115,14 +123,16 @@ def _padded(values: Tensor, shape: torch.Size) -> Tensor:
 
 
 STATISTICS: dict[str, Statistic] = {
-    "steepest": Statistic(lambda seen: (seen.slope.amax(seen.reduced),), larger),
-    "steepest_at": Statistic(lambda seen: (seen.slope.movedim(2, -1).amax(1),), larger_at),
-    "largest": Statistic(lambda seen: (seen.a.abs().amax(seen.reduced),), larger),
-    "outputs": Statistic(lambda seen: seen.moments(seen.a), merged_moments),
-    "inputs": Statistic(lambda seen: seen.moments(seen.z), merged_moments),
-    "magnitude": Statistic(lambda seen: seen.mean(seen.a.abs()), merged_means),
-    "zeros": Statistic(lambda seen: seen.count(seen.a == 0), summed),
-    "flat": Statistic(lambda seen: seen.count(seen.slope <= seen.dead_slope), summed),
-    "positive": Statistic(lambda seen: seen.count(seen.z > 0), summed),
-    "fired": Statistic(lambda seen: seen.count_inputs(seen.z > 0), summed),
+    "max_slope": Statistic(lambda seen: (seen.slope.amax(seen.reduced),), merge_maxima),
+    "max_slope_at": Statistic(lambda seen: (seen.slope.movedim(2, -1).amax(1),), merge_maxima_at),
+    "max_output": Statistic(lambda seen: (seen.a.abs().amax(seen.reduced),), merge_maxima),
+    "outputs": Statistic(lambda seen: seen.moments(seen.a), merge_moments),
+    "inputs": Statistic(lambda seen: seen.moments(seen.z), merge_moments),
+    "magnitude": Statistic(lambda seen: seen.mean(seen.a.abs()), merge_means),
+    "zeros": Statistic(lambda seen: seen.count(seen.a == 0), merge_sums),
+    "flat": Statistic(lambda seen: seen.count(seen.slope <= seen.dead_slope), merge_sums),
+    "positive": Statistic(lambda seen: seen.count(seen.z > 0), merge_sums),
+    "fired": Statistic(lambda seen: seen.count_inputs(seen.z > 0), merge_sums),
 }
+"""Name -> statistic. ``max_…`` are maxima over inputs (and positions, unless ``_at``); ``inputs`` and ``outputs`` the
+moments of z and f(z); ``magnitude`` the mean |f(z)|; the others counts of elements, ``fired`` of inputs."""

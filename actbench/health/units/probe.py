@@ -1,4 +1,7 @@
-"""Watch every hidden unit of a cohort while a fixed probe of training inputs passes through."""
+"""Measure every hidden unit of a cohort while a fixed probe of training inputs passes through.
+
+``Probe`` observes batch after batch and returns a ``UnitHealth``; ``UnitHealth.of_run`` makes one run's rows of it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from torch import Tensor
 
 from actbench.health.units.accumulators import STATISTICS, Observation, State
 from actbench.health.units.measures import MEASURES
+from actbench.schema.health_measures import HEALTH_MEASURES
 from actbench.schema.spec import Health
 
 Derivative = Callable[[str, Tensor], tuple[Tensor, Tensor]]
@@ -18,7 +22,7 @@ Derivative = Callable[[str, Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class UnitHealth:
-    """What every measure says of every unit.
+    """Every measure of every unit of a cohort.
 
     Args:
         units: Layer -> measure -> (R, U): a mask or a share.
@@ -31,11 +35,32 @@ class UnitHealth:
     examples: int
 
     def of_run(self, run: int) -> dict[str, Any]:
-        """Counts and shares of one run, per layer and in total, as written to ``result.json``."""
-        rows = [
-            _layer(name, measured, run) | _signals(self.signals[name], run) for name, measured in self.units.items()
-        ]
+        """Return counts and shares of one run, per layer and in total, as written to ``result.json``."""
+        rows = [self._layer_row(name, run) for name in self.units]
         return {"probe_size": self.examples, **_totals(rows), "layers": rows}
+
+    def _layer_row(self, layer: str, run: int) -> dict[str, Any]:
+        measured = {name: values[run] for name, values in self.units[layer].items()}
+        row: dict[str, Any] = {"name": layer, "units": len(measured["dead"])}
+        for name, values in measured.items():
+            row[name] = int(values.sum()) if HEALTH_MEASURES[name].counts else float(values.mean())
+        return row | {name: float(values[run]) for name, values in sorted(self.signals[layer].items())}
+
+
+def _totals(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return totals weighted by units, and the worst layer; None for a network without hidden units."""
+    units = sum(row["units"] for row in rows)
+    totals: dict[str, Any] = {"units": units}
+    for name, measure in HEALTH_MEASURES.items():
+        if measure.counts:
+            totals[name] = sum(row[name] for row in rows)
+            totals[measure.total(name)] = totals[name] / units if units else None
+        else:
+            totals[measure.total(name)] = sum(row[name] * row["units"] for row in rows) / units if units else None
+    worst = max(rows, key=lambda row: row["dead"] / row["units"], default=None)
+    totals["worst_layer"] = worst["name"] if worst else None
+    totals["worst_layer_dead_fraction"] = worst["dead"] / worst["units"] if worst else None
+    return totals
 
 
 class Probe:
@@ -47,12 +72,11 @@ class Probe:
     """
 
     def __init__(self, derivative: Derivative, health: Health) -> None:
-        """Start with nothing seen."""
         self._derivative, self._health = derivative, health
         self._seen: dict[str, dict[str, State]] = {}
 
     def observe(self, layer: str, z: Tensor) -> None:
-        """See one batch of a layer's pre-activations (R, B, U, …)."""
+        """Add one batch of a layer's pre-activations (R, B, U, …positions)."""
         a, slope = self._derivative(layer, z.detach())
         batch = Observation(z.detach(), a, slope, self._health.dead_slope)
         seen = self._seen.setdefault(layer, {})
@@ -61,18 +85,26 @@ class Probe:
             seen[name] = statistic.merge(seen[name], state) if name in seen else state
 
     def finish(self, examples: int) -> UnitHealth:
-        """The verdict on each unit."""
+        """Return the measures of all that was observed, on the CPU.
+
+        Args:
+            examples: Inputs in the probe.
+        """
         units = {
-            layer: {name: measure.finish(seen, self._health).cpu() for name, measure in MEASURES.items()}
+            # In the order of HEALTH_MEASURES, which is that of the keys in metrics.jsonl and result.json.
+            layer: {name: MEASURES[name](seen, self._health).cpu() for name in HEALTH_MEASURES}
             for layer, seen in self._seen.items()
         }
-        return UnitHealth(units, {layer: _signal(seen) for layer, seen in self._seen.items()}, examples)
+        return UnitHealth(units, {layer: _signals(seen) for layer, seen in self._seen.items()}, examples)
 
 
 def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
-    """f(z) and |f'(z)| from autograd of f itself, so that any elementwise activation is covered.
+    """Return (layer, z) -> f(z) and |f'(z)|, by autograd of f itself, so that any elementwise activation is covered.
 
     An f whose result does not depend differentiably on z (a step function) has slope 0 everywhere.
+
+    Args:
+        apply: (layer, z) -> f(z).
     """
 
     def derivative(layer: str, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,6 +113,8 @@ def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
             a = apply(layer, leaf)
             if not a.requires_grad:
                 return a, torch.zeros_like(a)
+            # f is elementwise, so the gradient of the sum of all outputs is f' at every element. A part of f that
+            # leaves z out (a constant branch) has no path back to the leaf: zeros stand in for its slope.
             (slope,) = torch.autograd.grad(a, leaf, torch.ones_like(a), materialize_grads=True, allow_unused=True)
         return a.detach(), slope.abs()
 
@@ -88,43 +122,17 @@ def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
 
 
 def _widened(state: Tensor) -> Tensor:
-    """Float64 where the device has it; MPS has not, so there the few numbers a unit go to the CPU."""
+    """Return float64 where the device has it; MPS has not, so there the few numbers a unit go to the CPU."""
     return (state.cpu() if state.device.type == "mps" else state).double()
 
 
-def _signal(seen: Mapping[str, State]) -> dict[str, Tensor]:
-    """Mean and deviation of the layer's z and a over units, inputs and positions; largest |a|: (R,) each."""
-    figures = {"a_max": seen["largest"][0].amax(1).cpu()}
+def _signals(seen: Mapping[str, State]) -> dict[str, Tensor]:
+    """Return mean and deviation of the layer's z and a over units, inputs and positions; largest |a|: (R,) each."""
+    figures = {"a_max": seen["max_output"][0].amax(1).cpu()}
     for letter, name in (("z", "inputs"), ("a", "outputs")):
         count, mean, squares = (part.cpu() for part in seen[name])
         overall = mean.mean(1, keepdim=True)
+        # The law of total variance: within the units, and of the units' means around the layer's.
         variance = (squares / count + (mean - overall).square()).mean(1)
         figures |= {f"{letter}_mean": overall.squeeze(1), f"{letter}_std": variance.sqrt()}
     return figures
-
-
-def _layer(name: str, measured: Mapping[str, Tensor], run: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": name, "units": len(measured["dead"][run])}
-    for key, values in measured.items():
-        row[key] = int(values[run].sum()) if MEASURES[key].counts else float(values[run].mean())
-    return row
-
-
-def _signals(figures: Mapping[str, Tensor], run: int) -> dict[str, float]:
-    return {name: float(values[run]) for name, values in sorted(figures.items())}
-
-
-def _totals(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Unit-weighted over the layers, and the worst layer; None for a network without hidden units."""
-    units = sum(row["units"] for row in rows)
-    totals: dict[str, Any] = {"units": units}
-    for name, measure in MEASURES.items():
-        if measure.counts:
-            totals[name] = sum(row[name] for row in rows)
-            totals[f"{name}_fraction"] = totals[name] / units if units else None
-        else:
-            totals[name] = sum(row[name] * row["units"] for row in rows) / units if units else None
-    worst = max(rows, key=lambda row: row["dead"] / row["units"], default=None)
-    totals["worst_layer"] = worst["name"] if worst else None
-    totals["worst_layer_dead_fraction"] = worst["dead"] / worst["units"] if worst else None
-    return totals
