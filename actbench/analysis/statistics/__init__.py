@@ -1,7 +1,15 @@
 """Intervals, paired differences, multiplicity, interaction and power: pure functions on numbers, one idea a file.
 
-What can't be known is None, never NaN: a mean of nothing, an interval from fewer than three values, a test of
-differences that do not vary. How often each method errs is measured in ``docs/statistics.md``.
+- ``intervals``: Student's t for a mean, Wilson's for a count.
+- ``paired``: the difference of two sides that share seeds, its interval, its t test, the gain of pairing.
+- ``sign_flips``: the patterns of signs, and the sign-flip test of one sample.
+- ``multiplicity``: adjusted p of a whole table: Holm, Westfall and Young's sign-flip max-T, Benjamini and Hochberg.
+- ``interaction``: sign flips of double-centred residuals.
+- ``power``: the smallest possible p, the power of the paired t test, seeds needed, equivalence.
+- ``samples``: mean and standard deviation that neither rounding nor overflow spoils.
+
+An unknown number is None, never NaN: a mean of nothing, an interval from fewer than three values, a test of differences
+that do not vary. How often each method errs is measured in ``docs/statistics.md``.
 """
 
 from actbench.analysis.statistics.interaction import interaction_p

@@ -33,7 +33,7 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float], alpha: float = 0.05) -> Interval:
-    r"""Mean and its interval, mean ± t(1 − α/2, n − 1) · sd / √n.
+    r"""Return a mean and its interval, mean ± t(1 − α/2, n − 1) · sd / √n.
 
     For values that are roughly normal. At nominal .95 the interval of five normal values holds the true mean in .953 of
     cases; z in .882, the percentile bootstrap in .840 and mean ± 1 sd in .913 (``docs/statistics.md``). When 5 % of
@@ -63,7 +63,7 @@ def mean_interval(values: Sequence[float], alpha: float = 0.05) -> Interval:
 
 
 def t_ends(mean: float, sd: float | None, n: int, alpha: float) -> tuple[float | None, float | None]:
-    """The ends of a Student-t interval from its summary; None for fewer than three values, the mean for constant ones.
+    """Return the ends of a Student-t interval: None for fewer than three values, the mean twice for constant ones.
 
     >>> [round(end, 2) for end in t_ends(1.58, 1.23, 10, 0.05)]  # Student's own example: hours of sleep gained
     [0.7, 2.46]
@@ -79,7 +79,7 @@ def t_ends(mean: float, sd: float | None, n: int, alpha: float) -> tuple[float |
 
 
 def wilson_interval(count: int, n: int, alpha: float = 0.05) -> tuple[float, float]:
-    """Where the true share lies when ``count`` of n runs did something, such as diverge.
+    """Return the interval of a true share when ``count`` of n runs did something, such as diverge.
 
     (p + z²/2n ± z·√(p(1 − p)/n + z²/4n²)) / (1 + z²/n), with p = count/n and z = z(1 − α/2). Unlike p ± z·sd it stays
     within 0 … 1 and has a width at 0 of n: no failure in 5 runs leaves room for a failure rate of 43 %.
@@ -98,7 +98,7 @@ def wilson_interval(count: int, n: int, alpha: float = 0.05) -> tuple[float, flo
     [0.0, 0.43]
     """
     if not 0 <= count <= n:
-        raise ValueError(f"{count} of {n} runs is no count")
+        raise ValueError(f"{count} of {n} runs is not a count")
     if n == 0:
         return 0.0, 1.0
     from scipy.special import ndtri

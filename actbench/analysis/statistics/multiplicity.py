@@ -1,4 +1,7 @@
-"""Many comparisons at once: Holm, Westfall and Young's max-T, Benjamini and Hochberg, and which of them to use."""
+"""Adjusted p of many comparisons at once: Holm, Westfall and Young's max-T, Benjamini and Hochberg.
+
+``family_p`` chooses between the first two for a table, ``max_t`` is the sign-flip max-T procedure.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ BLOCK = 1000
 
 
 def family_p(differences: Floats, test: Test = "t") -> list[float | None]:
-    """Adjusted p of every difference in one table: single tests with Holm below eight pairs, max-T from eight on.
+    """Return the adjusted p of every difference in one table: Holm's below eight pairs, max-T's from eight on.
 
     At nominal .05 some false difference shows in .026 to .048 of tables, also where one method is noisier or runs
     collapse. Below eight seeds exact tests find less (at five nothing, and Holm with Wilcoxon nothing at six); from
@@ -37,6 +40,8 @@ def family_p(differences: Floats, test: Test = "t") -> list[float | None]:
     Raises:
         ValueError: For an infinite number or one beyond 1e300.
     """
+    # The whole table gets one method, chosen by the fewest pairs that any tested contrast has. Columns without a test
+    # (too few pairs, no difference at all) do not choose it, but Holm counts them: the reader sees them in the table.
     columns = [column[~np.isnan(column)] for column in differences.T]
     testable = [len(column) >= MIN_VALUES and bool(column.any()) for column in columns]
     pairs = [len(column) for column, yes in zip(columns, testable, strict=True) if yes]
@@ -49,7 +54,7 @@ def family_p(differences: Floats, test: Test = "t") -> list[float | None]:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment: the k-th smallest of m times (m − k + 1), made monotone, at most 1.
+    """Return p adjusted by Holm's step-down method: the k-th smallest of m times (m − k + 1), made monotone, at most 1.
 
     Keeps the chance of any false finding below alpha whatever the dependence between the tests.
 
@@ -67,9 +72,9 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
-    """Step-up adjustment for the false discovery rate: the k-th smallest of m times m / k, made monotone from above.
+    """Return p adjusted for the false discovery rate: the k-th smallest of m times m / k, made monotone from above.
 
-    Of what it finds at .05, on average at most 5 % is false. That is a weaker promise than Holm's, so it is for
+    Of the findings at .05, on average at most 5 % are false. That is a weaker promise than Holm's, so it is for
     exploring all pairs, and such findings are flagged as exploratory. Assumes tests that are independent or positively
     dependent.
 
@@ -87,7 +92,11 @@ def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
 
 
 def max_t(differences: Floats) -> list[float | None]:
-    """Step-down max-T: a contrast's |t| against the largest |t| that sign flips give it and all weaker contrasts.
+    """Return p adjusted by step-down max-T: a contrast's |t| against the largest |t| under sign flips.
+
+    Order the contrasts so that |t_1| ≤ … ≤ |t_K|. The raw p of contrast k is the share of sign patterns in which
+    max_{j ≤ k} |t_j*| ≥ |t_k|, with the maximum over contrast k and all weaker ones; its adjusted p is the largest raw
+    p of contrast k and all stronger ones, so that the order of p is that of |t|.
 
     A flip turns all differences of a seed together, which keeps their correlation: contrasts to one baseline share its
     noise, so that they are fewer comparisons than Holm counts. Needs no normal differences, only symmetric ones. Exact
@@ -107,6 +116,8 @@ def max_t(differences: Floats) -> list[float | None]:
     >>> max_t(np.array([[1.0, 0.1], [2.0, -0.3], [3.0, 0.1], [2.0, 0.0]]))
     [0.125, 1.0]
     """
+    # A seed that a contrast lacks becomes a difference of 0, which no flip changes. Each column is divided by its
+    # largest value: t is free of scale, and squares of huge differences would overflow.
     there = ~np.isnan(differences)
     checked(differences[there])
     filled = np.where(there, differences, 0.0)
@@ -121,24 +132,33 @@ def max_t(differences: Floats) -> list[float | None]:
 
 
 def _step_down(data: Floats, pairs: NDArray[np.int_]) -> Floats:
-    """Adjusted p for each of the columns, (S, K) -> (K,)."""
-    signs = sign_patterns(len(data))
+    """Return the adjusted p of each column, (S, K) -> (K,), as ``max_t`` defines it.
+
+    Args:
+        data: Differences, seed × contrast, with 0 where a contrast lacks the seed.
+        pairs: Seeds of each contrast, (K,).
+    """
+    signs = sign_patterns(len(data))  # (patterns, S), the observed one first
+    # Divided by √(n·Σd²), so that the sum under a pattern is the r of ``_scores``.
     units = (data / np.sqrt(pairs * np.square(data).sum(axis=0))).T  # (K, S)
     observed = _scores(units, signs[:1], pairs)[:, 0]
+    # Weakest contrast first, so that a running maximum downwards is the maximum over all weaker ones.
     order = np.argsort(observed, kind="stable")
     units, pairs, observed = units[order], pairs[order], observed[order]
     counts = np.zeros(len(units))
     for start in range(0, len(signs), BLOCK):
         scores = _scores(units, signs[start : start + BLOCK], pairs)
         largest = np.maximum.accumulate(scores, axis=0)  # over the contrast itself and all weaker ones
+        # ROUNDING: patterns that tie with the observed one on paper count as ties, else p would hang on the last bit.
         counts += (largest >= observed[:, None] - ROUNDING).sum(axis=1)
+    # Step down: a contrast's p is at least that of every stronger one; then back to the order of the columns.
     ps = np.empty(len(units))
     ps[order] = np.maximum.accumulate(counts[::-1])[::-1] / len(signs)
     return ps
 
 
 def _scores(units: Floats, signs: Floats, pairs: NDArray[np.int_]) -> Floats:
-    """t² / (1 + t²) of each contrast under each pattern, (K, patterns).
+    """Return t² / (1 + t²) of each contrast under each pattern, (K, patterns).
 
     Flips leave Σd² as it is. So with r² = (Σ±d)² / (n·Σd²), t² = (n − 1)·r² / (1 − r²), and this bounded form of it
     takes one matrix product, has no division by 0 and compares contrasts of different n.

@@ -1,4 +1,4 @@
-"""The difference between two sides that share seeds: its size, its interval, its test and what pairing is worth."""
+"""The difference between two sides that share seeds: its size, its interval, its test and the gain of pairing."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Test = Literal["t", "sign-flip"]
 
 @dataclass(frozen=True)
 class Difference:
-    """What one side has over the other, seed by seed.
+    """The paired difference of two sides, a − b seed by seed.
 
     Args:
-        difference: Mean of a − b over the common seeds; None when there are none.
+        difference: Mean of a − b over the common seeds; None when no seed is common.
         low: Lower end of its Student-t interval; None for fewer than three pairs, and under the sign-flip test.
         high: Upper end.
         p: Two-sided; None for fewer than three pairs and where the differences do not vary.
@@ -79,16 +79,21 @@ def paired_difference(
     n, note = len(seeds), _note(differences, left, right)
     if n == 0:
         return Difference(None, None, None, None, 0, 0, 0, None)
+    # Differences that are constant but for rounding get their median and no spread, or a test would take the last bits
+    # for variation and find p = 0.
     mean, sd = (float(np.median(differences)), 0.0) if note else (centre(differences), standard_deviation(differences))
     low, high = t_ends(mean, sd, n, alpha) if test == "t" else (None, None)
-    tested = n >= MIN_VALUES and not note
-    p = _p(differences, test) if tested else None
-    gain = _gain(left, right) if tested else None
+    p = gain = None
+    if n >= MIN_VALUES and not note:
+        # Both tests are free of scale, and the difference of two huge values may exceed what they accept.
+        scaled = differences / size(differences)
+        p = t_p(scaled) if test == "t" else sign_flip_p(scaled)
+        gain = _gain(left, right)
     return Difference(mean, low, high, p, n, wins, losses, gain, note)
 
 
 def t_p(differences: Sequence[float] | Floats) -> float | None:
-    """Two-sided p of the one-sample t test that the mean is 0: t = mean · √n / sd with n − 1 degrees of freedom.
+    """Return the two-sided p of the one-sample t test of mean 0: t = mean · √n / sd with n − 1 degrees of freedom.
 
     For differences that are roughly normal; with fewer than eight pairs only a test that assumes so can reach small p.
 
@@ -117,13 +122,8 @@ def t_p(differences: Sequence[float] | Floats) -> float | None:
     return float(2 * stdtr(n - 1, -t))
 
 
-def _p(differences: Floats, test: Test) -> float | None:
-    # Both tests are free of scale, and the difference of two huge values may exceed what they accept.
-    scaled = differences / size(differences)
-    return t_p(scaled) if test == "t" else sign_flip_p(scaled)
-
-
 def _note(differences: Floats, left: Floats, right: Floats) -> str:
+    """Return ``identical`` or ``constant`` for differences that do not vary but by rounding of the two sides."""
     if len(differences) < 2:
         return ""
     if not differences.any():
@@ -132,7 +132,7 @@ def _note(differences: Floats, left: Floats, right: Floats) -> str:
 
 
 def _gain(left: Floats, right: Floats) -> float:
-    """Variances of values scaled to 1, so that neither huge nor tiny ones leave the range of floats."""
+    """Return (var a + var b) / var(a − b) of values scaled to 1, so that no square leaves the range of floats."""
     scale = max(size(left), size(right))
     left, right = left / scale, right / scale
     return float((left.var(ddof=1) + right.var(ddof=1)) / (left - right).var(ddof=1))

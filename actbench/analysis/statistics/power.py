@@ -1,4 +1,4 @@
-"""What a number of seeds can show: the smallest p, the power, the seeds needed, and when two sides are the same."""
+"""Power of the tests: the smallest possible p, the power of the paired t test, the seeds needed, equivalence."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from actbench.analysis.statistics.paired import Difference
 from actbench.analysis.statistics.samples import MIN_VALUES, Floats
 
 MAX_SEEDS = 1_000_000
-"""Nobody runs more, so what would take more is not a number of seeds."""
+"""Nobody runs more, so where more would be needed there is no number of seeds to name."""
 
 NODES = 200
 """Of the quadrature over the standard deviation: six digits of the power."""
 
 
 def smallest_p(n: int) -> float:
-    """The smallest two-sided p that an exact sign-flip or Wilcoxon test of n pairs can reach: 2^(1 − n), at most 1.
+    """Return the smallest two-sided p of an exact sign-flip or Wilcoxon test of n pairs: 2^(1 − n), at most 1.
 
     With fewer than six seeds no such test can reach .05, whatever the data.
 
@@ -30,7 +30,7 @@ def smallest_p(n: int) -> float:
 
 
 def t_power(effect: float, n: int, alpha: float = 0.05) -> float:
-    """The chance that the two-sided paired t test finds a true difference.
+    """Return the power of the two-sided paired t test: its chance to find a true difference.
 
     P(|T| > c), c = t(1 − α/2, n − 1), for a noncentral t with n − 1 degrees of freedom and noncentrality d·√n, as the
     mean of Φ(d·√n − c·s) + Φ(−d·√n − c·s) over the distribution of the sample's standard deviation s (in units of the
@@ -56,11 +56,11 @@ def t_power(effect: float, n: int, alpha: float = 0.05) -> float:
 def seeds_needed(
     difference: float, sd: float, *, alpha: float = 0.05, power: float = 0.8, comparisons: int = 1
 ) -> int | None:
-    """The fewest pairs with which the paired t test finds such a difference so often.
+    """Return the fewest pairs with which the paired t test finds a difference with the wanted power.
 
     80 % power takes 10 seeds at d = 1 (17 with Bonferroni over 9 comparisons) and 34 at d = 0.5. A standard deviation
     from few seeds is itself uncertain: with five, one time in five the number comes out below a quarter or above twice
-    of what it should be.
+    the right one.
 
     Args:
         difference: The true mean difference to be found.
@@ -107,16 +107,17 @@ def is_equivalent(difference: Difference, delta: float) -> bool:
 
 @lru_cache(maxsize=1024)  # a table asks for the same few numbers of seeds in each of a thousand cells
 def _margins(n: int, alpha: float) -> tuple[Floats, Floats]:
-    """How far the mean must lie from 0, c·s in standard errors, at each node of the quadrature; and the weights."""
+    """Return the mean's least distance from 0 (c·s, in standard errors) at each node, and the nodes' weights."""
     from scipy.special import gammaincinv, stdtrit
 
     nodes, weights = _quadrature()
+    # (n − 1)·s² is χ² with n − 1 degrees of freedom: its quantiles at the nodes, as standard deviations.
     deviations = np.sqrt(2 * gammaincinv((n - 1) / 2, nodes) / (n - 1))
     return -stdtrit(n - 1, alpha / 2) * deviations, weights
 
 
 @cache
 def _quadrature() -> tuple[Floats, Floats]:
-    """Gauss and Legendre's nodes and weights on 0 … 1, here the ranks of s in its distribution."""
+    """Return Gauss and Legendre's nodes and weights on 0 … 1, here the ranks of s in its distribution."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     return (nodes + 1) / 2, weights / 2

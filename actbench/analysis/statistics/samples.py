@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIN_VALUES = 3
-"""Below three values there is no interval and no test: two points say next to nothing about a spread."""
+"""Below three values there is no interval and no test: two points carry next to nothing about a spread."""
 
 ROUNDING = 1e-12
 """Numbers that differ by less than this share of their size differ by floating-point rounding only."""
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def checked(values: Sequence[float] | Floats) -> Floats:
-    """The values as float64.
+    """Return the values as float64.
 
     Raises:
         ValueError: When one of them is NaN, infinite or beyond 1e300.
@@ -32,22 +32,22 @@ def checked(values: Sequence[float] | Floats) -> Floats:
 
 
 def size(data: Floats) -> float:
-    """The largest magnitude; 0 for no values."""
+    """Return the largest magnitude; 0 for no values."""
     return float(np.abs(data).max(initial=0.0))
 
 
 def varies(data: Floats, scale: float) -> bool:
-    """Whether non-empty data vary by more than rounding does in numbers as large as ``scale``."""
+    """Whether non-empty data vary by more than rounding does among numbers as large as ``scale``."""
     return float(np.ptp(data)) > ROUNDING * scale
 
 
 def centre(data: Floats) -> float:
-    """The mean; exact for constant data, whose computed mean may be off by rounding."""
+    """Return the mean, exactly so for constant data, whose computed mean may be off by rounding."""
     return float(data[0]) if data.min() == data.max() else float(data.mean())
 
 
 def standard_deviation(data: Floats) -> float | None:
-    """With n − 1; None for fewer than two values.
+    """Return the standard deviation with n − 1; None for fewer than two values.
 
     Scaled first, because the square of a loss of 1e200 would overflow.
     """

@@ -1,4 +1,7 @@
-"""Sign flips: under the null hypothesis a seed's difference could as well have had the other sign."""
+"""Sign flips: under the null hypothesis a seed's difference could as well have had the other sign.
+
+The patterns are shared by the one-sample test below, max-T (``multiplicity``) and the interaction (``interaction``).
+"""
 
 from __future__ import annotations
 
@@ -18,27 +21,28 @@ FLIPS = 10_000
 
 @lru_cache(maxsize=4)  # a table asks for one or two numbers of seeds, a thousand times
 def sign_patterns(n: int) -> Floats:
-    """The patterns of n signs, (patterns, n) of ±1; the observed one, all +1, stands first.
+    """Return the patterns of n signs, (patterns, n) of ±1; the observed one, all +1, stands first.
 
     All of them up to 12 seeds, with the last sign kept at +; beyond, 10,000 from a fixed seed, so that p is the same
     each time.
     """
     if n <= MAX_EXACT_PAIRS:
+        # Row k holds the binary digits of k, the n-th of which is always 0: the mirror images are left out.
         bits = np.arange(2 ** max(n - 1, 0))[:, None] >> np.arange(n) & 1
     else:
         bits = np.random.default_rng(0).integers(0, 2, size=(FLIPS, n))
-        bits[0] = 0
+        bits[0] = 0  # the observed signs, without which p could be 0
     signs = np.where(bits, -1.0, 1.0)
     signs.flags.writeable = False
     return signs
 
 
 def sign_flip_p(differences: Sequence[float] | Floats) -> float:
-    """Two-sided p that the differences are symmetric about 0: the share of sign patterns whose sum is as extreme.
+    """Return the two-sided p of differences symmetric about 0: the share of sign patterns with as extreme a sum.
 
-    For differences that are not normal, such as those of a bounded, zero-inflated dead fraction. Its price is that n
-    pairs reach no p below 2^(1 − n): .0625 with five. Exact up to 12 pairs; beyond, by 10,000 patterns from a fixed
-    seed, the observed one counted among them.
+    p = #{signs s : |Σ s_i·d_i| ≥ |Σ d_i|} / #{signs}. For differences that are not normal, such as those of a bounded,
+    zero-inflated dead fraction. Its price is that n pairs reach no p below 2^(1 − n): .0625 with five. Exact up to 12
+    pairs; beyond, by 10,000 patterns from a fixed seed, the observed one counted among them.
 
     Args:
         differences: Finite numbers, one a seed.
