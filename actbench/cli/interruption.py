@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a study runs: the first ends it in order, the second at once."""
+"""Handle Ctrl-C and SIGTERM while a study runs: the first ends it in order, the second at once."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ ASKED = "stopping after this step; once more to stop at once"
 
 
 class Interruption:
-    """Waits for a signal.
+    """The state of an interruption, and its signal handler.
 
     Attributes:
-        asked: Whether there was one, and the runs at work were asked to save.
+        asked: Whether a signal came, and the cohorts in training were asked to save themselves.
     """
 
     def __init__(self) -> None:
-        """Nothing has come."""
         self.asked = False
         self._at = 0.0
         self._stop: Callable[[], None] | None = None
@@ -41,18 +40,18 @@ class Interruption:
 
     @contextmanager
     def orderly(self, stop: Callable[[], None], say: Callable[[str], None]) -> Iterator[None]:
-        """While the context lasts, the first signal calls ``stop`` and shows by ``say`` what happens."""
+        """While the context lasts, let the first signal call ``stop`` and report by ``say``."""
         self._stop, self._say = stop, say
         try:
             yield
         finally:
             self._stop = None
 
-    def heed(self, number: int, frame: FrameType | None) -> None:
-        """The signals' handler.
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal.
 
         Raises:
-            KeyboardInterrupt: When all should end at once.
+            KeyboardInterrupt: For the second signal, or while nothing is in training: all ends at once.
         """
         if self.asked and time.monotonic() - self._at < GRACE:
             return
@@ -60,13 +59,13 @@ class Interruption:
             raise KeyboardInterrupt
         self.asked, self._at = True, time.monotonic()
         self._stop()
-        # In a thread, since whatever was interrupted may be in the middle of writing to the same stream.
+        # In a thread, because the signal may have interrupted a write to the same stream, whose lock is held.
         threading.Thread(target=self._say, args=(ASKED,), daemon=True).start()
 
 
 @contextmanager
 def interruption() -> Iterator[Interruption]:
-    """Handle the signals while the context lasts; what ends at once says how to go on.
+    """Handle the signals while the context lasts; when all ends at once, print the command that goes on.
 
     Raises:
         typer.Exit: With code 130, when interrupted at once.
@@ -74,7 +73,7 @@ def interruption() -> Iterator[Interruption]:
     found = Interruption()
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():  # Python allows handlers in no other
-        before = {number: signal.signal(number, found.heed) for number in SIGNALS}
+        before = {number: signal.signal(number, found.handle) for number in SIGNALS}
     try:
         yield found
     except KeyboardInterrupt:
@@ -86,20 +85,20 @@ def interruption() -> Iterator[Interruption]:
 
 
 def how_to_go_on() -> str:
-    """The command that was given, without ``--force``, which would begin anew."""
+    """Spell the command that was given, without ``--force``, which would begin anew."""
     return f"To go on:\n  {shlex.join([*_program(), *(word for word in sys.argv[1:] if word != '--force')])}"
 
 
 def _program() -> list[str]:
-    """The words by which this program was called, as short as they may be to find it again."""
+    """Return the words by which this program was called, as short as possible."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
-        return [_found(Path(sys.executable)), "-m", "actbench"]
-    return [_found(called)]
+        return [_program_name(Path(sys.executable)), "-m", "actbench"]
+    return [_program_name(called)]
 
 
-def _found(program: Path) -> str:
-    """The bare name of a program that is found by it, else its path."""
+def _program_name(program: Path) -> str:
+    """Return the bare name of a program if the shell finds it by that, else its path."""
     found = shutil.which(program.name)
     same = found is not None and program.exists() and Path(found).samefile(program)
     return program.name if same and Path(found or "").parent == program.parent else str(program)

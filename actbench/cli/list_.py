@@ -17,7 +17,7 @@ KINDS = {
     "optimizers": "optimizers",
     "schedules": "schedules",
 }
-"""What the user says -> the kind in ``plugins``."""
+"""The word on the command line -> the kind in ``registry``."""
 
 
 def list_(
@@ -41,7 +41,7 @@ def list_(
 
 
 def summaries(kind: str) -> dict[str, str]:
-    """Name -> one line about it; a folder's files are parsed, not imported."""
+    """Return a line about each name of a kind; the files of a folder are parsed, not imported."""
     from actbench.schema import registry
 
     if kind in registry.FOLDERS:
@@ -62,6 +62,6 @@ def _file_summary(kind: str, name: str) -> str:
 
 
 def _row_summary(row: Any) -> str:
-    """A row's own words about itself, else the first line of its class's docstring."""
+    """Return a row's own summary, else the first line of its class's docstring."""
     own = getattr(row, "summary", None) or getattr(row, "text", None)
     return str(own or row.__doc__ or "").partition("\n")[0].replace("``", "")

@@ -1,4 +1,4 @@
-"""Options of ``actbench run`` that nothing would come of: who gives one relies on it, so it is refused."""
+"""Refuse options of ``run`` and ``plan`` that would be ignored: a user who gives one relies on it."""
 
 from __future__ import annotations
 
@@ -17,28 +17,24 @@ def refuse_what_has_no_effect(context: typer.Context, runner: Runner) -> None:
     """Refuse the options that were given, not left at their defaults, and change nothing for this engine and device.
 
     Args:
-        context: Tells where the value of each option comes from.
-        runner: The study with its device found.
+        context: Knows whether an option comes from the command line, from the environment or from its default.
+        runner: The planned study; unlike the options, it knows which device ``auto`` is.
 
     Raises:
-        UsageError: For the first of them, with what to do instead.
+        UsageError: For the first of them, with the remedy.
     """
     for option, reason in _without_effect(runner):
         source = context.get_parameter_source(option)
         if source is not None and source.name == "ENVIRONMENT":
             raise UsageError(f"{context.auto_envvar_prefix}_{option.upper()} has no effect: {reason}, or unset it")
         if source is not None and source.name == "COMMANDLINE":
-            raise UsageError(f"{_spelled(context, option)} has no effect: {reason}, or leave it out")
-
-
-def _spelled(context: typer.Context, option: str) -> str:
-    """The option as it is typed, with its opposite if it has one."""
-    (found,) = (parameter for parameter in context.command.params if parameter.name == option)
-    return "/".join([found.opts[-1], *found.secondary_opts])
+            (found,) = (parameter for parameter in context.command.params if parameter.name == option)
+            spelled = "/".join([found.opts[-1], *found.secondary_opts])  # with its opposite: --capture/--no-capture
+            raise UsageError(f"{spelled} has no effect: {reason}, or leave it out")
 
 
 def _without_effect(runner: Runner) -> Iterator[tuple[str, str]]:
-    """Each option that nothing would come of, and why; one that asks for nothing (no limit, one worker) is none."""
+    """Yield each option that would be ignored, and why; one that asks for nothing (no limit, one worker) is fine."""
     runtime = runner.runtime
     if not runner.engine.parallel:
         alone = f"engine '{runtime.engine}' computes in this process alone"
