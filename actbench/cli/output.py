@@ -1,4 +1,4 @@
-"""What commands share: reading ``KEY=VALUE`` options, and writing to stdout or a file."""
+"""Shared by the commands: reading ``KEY=VALUE`` options, writing to stdout, spelling a duration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from actbench.errors import UsageError
 
 
 def listed(texts: Sequence[str] | None) -> list[str]:
-    """The names in comma lists, given once or several times.
+    """Split comma lists, given once or several times, into names.
 
     >>> listed(["a,b", "c"])
     ['a', 'b', 'c']
@@ -20,13 +20,13 @@ def listed(texts: Sequence[str] | None) -> list[str]:
 
 
 def pairs(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
-    """``KEY=VALUE,…`` with each value read as YAML; commas within brackets separate nothing.
+    """Read ``KEY=VALUE,…`` with each value as YAML; commas within brackets separate nothing.
 
     >>> pairs("--where", ["activation=elu(alpha=0.2,x=1),bias_init=1e-2"])
     {'activation': 'elu(alpha=0.2,x=1)', 'bias_init': 0.01}
 
     Raises:
-        UsageError: For a part that is no ``KEY=VALUE``, or a key that is given twice.
+        UsageError: For a part that is not ``KEY=VALUE``, or a key that is given twice.
     """
     from actbench.config.nodes import read
     from actbench.config.overrides import pieces_of
@@ -48,14 +48,27 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
 
 
 def stdout() -> TextIO:
-    """Standard output; a terminal or pipe with a small alphabet gets ? for what it lacks, never an error."""
+    """Return standard output, set to print ? for a character that the terminal or pipe lacks instead of failing."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     return sys.stdout
 
 
 def as_json(content: Any) -> str:
-    """JSON for other programs, in ASCII, so that no pipe can spoil it."""
+    """Return JSON for other programs, in ASCII, so that no pipe can spoil it."""
     import json
 
     return json.dumps(content, indent=2, allow_nan=False)
+
+
+def rough_duration(seconds: float) -> str:
+    """Spell an estimated time to two figures.
+
+    >>> rough_duration(0.4), rough_duration(38.4), rough_duration(200), rough_duration(8000), rough_duration(200_000)
+    ('about 1 s', 'about 38 s', 'about 3.3 min', 'about 2.2 h', 'about 56 h')
+    """
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            amount = seconds / size
+            return f"about {amount:.{0 if amount >= 10 else 1}f} {unit}"
+    return f"about {max(1, round(seconds))} s"

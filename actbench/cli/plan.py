@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from actbench.execution.runner import Runner
 
 SAMPLED = 50
-"""Finished runs whose files are measured: enough to tell the size of one."""
+"""Finished runs whose files are measured: enough for the size of one."""
 
 
 def plan(
@@ -43,32 +43,35 @@ def plan(
     from actbench.schema.runtime import Runtime
 
     runtime = Runtime(device, engine, study_options.workers(jobs), cohort_size)
-    runner = study_options.prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
-    design = design_of(until, max_seeds, runner, smoke=smoke)
-    print(as_json(content(runner, design)) if json else describe(runner, design), file=stdout())
+    options = study_options.StudyOptions(
+        config, overrides or (), results, runtime, smoke, retry, force, until, max_seeds
+    )
+    runner = study_options.prepared(context, options)
+    design = design_of(options, runner.study)
+    print(as_json(plan_json(runner, design)) if json else plan_text(runner, design), file=stdout())
 
 
-def describe(runner: Runner, design: SequentialDesign | None) -> str:
-    """The plan, as aligned lines of text."""
-    from actbench.cli import until
+def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
+    """Return the plan as aligned lines of text."""
+    from actbench.cli.until import planned_lines
 
     specs, study = runner.specs, runner.study
     lines = {
         "study": f"{study.name} -> {runner.store.folder}",
         "data, model": "; ".join(" · ".join(pair) for pair in _contexts(runner)),
         "factors": ", ".join(study.factors) or "none",
-        "seeds": _seeds(_all_seeds(runner)),
+        "seeds": _seed_list(_all_seeds(runner)),
         "runs": f"{len(specs)}: {len(specs) - len(runner.waiting)} done, {len(runner.waiting)} to do",
         "cohorts": f"{len(runner.cohorts)} on {runner.jobs} worker(s), {runner.runtime.device}",
         "time": _time(runner),
         "disk": _disk(runner),
     }
     text = "\n".join(f"{name:12} {value}" for name, value in lines.items())
-    return text if design is None else f"{text}\n{until.describe(design, runner.study)}"
+    return text if design is None else f"{text}\n{planned_lines(design, runner.study)}"
 
 
-def content(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]:
-    """The plan, as plain data: ``plan --json``."""
+def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]:
+    """Return the plan as plain data, for ``plan --json``."""
     seconds, basis = _expected(runner)
     each, to_do = _bytes_a_run(runner), len(runner.waiting)
     return {
@@ -90,7 +93,7 @@ def content(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]:
 
 
 def _contexts(runner: Runner) -> list[tuple[str, str]]:
-    """The datasets with the models that learn them."""
+    """Return the pairs of dataset and model."""
     return sorted({(spec.dataset.label, spec.model.label) for spec in runner.specs})
 
 
@@ -98,16 +101,16 @@ def _all_seeds(runner: Runner) -> list[int]:
     return list(dict.fromkeys(spec.seed for spec in runner.specs))
 
 
-def _seeds(seeds: list[int]) -> str:
-    """All of them, or the first and the last of many."""
+def _seed_list(seeds: list[int]) -> str:
+    """Spell all seeds, or the first and the last of many."""
     if len(seeds) <= 12:
         return ", ".join(map(str, seeds))
     return f"{seeds[0]}, {seeds[1]}, {seeds[2]} … {seeds[-1]} ({len(seeds)} in all)"
 
 
 def _time(runner: Runner) -> str:
-    """For the whole command, and what that rests on."""
-    from actbench.cli.progress import in_words
+    """Spell the time of the whole command and its basis."""
+    from actbench.cli.output import rough_duration
 
     seconds, basis = _expected(runner)
     if not runner.waiting:
@@ -115,13 +118,13 @@ def _time(runner: Runner) -> str:
     if seconds is None:
         return "unknown until a run of this kind has finished"
     grounds = "finished runs of this kind" if basis == "kind" else "runs of this dataset and model, set otherwise"
-    return f"{in_words(seconds)}, by {grounds}"
+    return f"{rough_duration(seconds)}, by {grounds}"
 
 
 def _expected(runner: Runner) -> tuple[float | None, Basis | None]:
-    """Seconds of the whole command by the finished runs below the results folder, and how like it the least like are.
+    """Return the seconds of the whole command, and the weakest basis among its cohorts.
 
-    Both are None when nothing like it has finished; no work takes no time on no basis.
+    Both are None when nothing like one of them has finished; with no work, the seconds are 0 and the basis is None.
     """
     from actbench.execution.estimates import RemainingTime
 
@@ -140,13 +143,13 @@ def _disk(runner: Runner) -> str:
 
 
 def _bytes_a_run(runner: Runner) -> float | None:
-    """The mean of some of this study's finished runs; None while there are none."""
+    """Return the mean size of some of this study's finished runs; None while there are none."""
     sizes = list(islice(_sizes(runner.store.folder / "runs"), SAMPLED))
     return sum(sizes) / len(sizes) if sizes else None
 
 
 def _sizes(runs: Path) -> Iterator[int]:
-    """Bytes of each finished run."""
+    """Yield the size of each finished run in bytes."""
     if not runs.is_dir():
         return
     with os.scandir(runs) as entries:

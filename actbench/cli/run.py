@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,13 +24,13 @@ from actbench.cli.study_options import (
     Results,
     Retry,
     Smoke,
+    StudyOptions,
     Until,
     prepared,
     workers,
 )
 
 if TYPE_CHECKING:
-    from actbench.cli.until import SequentialDesign, Train
     from actbench.execution.runner import Runner
 
 Products = Annotated[
@@ -71,55 +70,35 @@ def run(
     timeout: Timeout = 600,
 ) -> None:
     """Train every run of the study that is not finished yet."""
-    from actbench.cli.plan import describe
-    from actbench.cli.until import design_of
+    from actbench.cli.plan import plan_text
+    from actbench.cli.until import design_of, run_until
     from actbench.schema.runtime import Runtime
 
     runtime = Runtime(device, engine, workers(jobs), cohort_size, data_dir, products, capture, timeout)
-    runner = prepared(context, config, overrides, results, runtime, smoke=smoke, retry=retry, force=force)
-    design = design_of(until, max_seeds, runner, smoke=smoke)
+    options = StudyOptions(config, overrides or (), results, runtime, smoke, retry, force, until, max_seeds)
+    runner = prepared(context, options)
+    design = design_of(options, runner.study)
     runner.growing = design is not None
     if dry_run:
-        typer.echo(describe(runner, design))
-    else:
-        _run_all(runner, design, partial(_larger, runner, config, overrides), fail_fast=fail_fast)
-
-
-def _larger(runner: Runner, config: Path, overrides: list[str] | None, seeds: list[int]) -> Runner:
-    """The same study with these seeds, as if they had been asked for."""
-    from actbench.config import Study
-
-    return replace(runner, study=Study.from_yaml(config, [*(overrides or ()), f"seeds={seeds}"]))
-
-
-def _run_all(
-    runner: Runner, design: SequentialDesign | None, larger: Callable[[list[int]], Runner], *, fail_fast: bool
-) -> None:
-    """Train what waits; with more seeds if the study is to grow."""
-    from actbench.cli.until import run_until
-
+        typer.echo(plan_text(runner, design))
+        return
     with interruption() as interrupted:
         train = partial(_train, interrupted=interrupted, fail_fast=fail_fast)
-        if design is None:
-            _run(runner, train)
-        else:
-            run_until(design, runner, larger, train)
-
-
-def _run(runner: Runner, train: Train) -> None:
-    """Train; the last lines say how it ended and what to do next."""
-    began = time.perf_counter()
-    outcomes = train(runner)
-    typer.echo(_summary(runner, outcomes, time.perf_counter() - began), err=True)
-    if outcomes["failed"]:
-        raise typer.Exit(1)
+        if design is not None:
+            run_until(design, runner, lambda seeds: replace(runner, study=options.study(seeds)), train)
+            return
+        began = time.perf_counter()
+        outcomes = train(runner)
+        typer.echo(_summary(runner, outcomes, time.perf_counter() - began), err=True)
+        if outcomes["failed"]:
+            raise typer.Exit(1)
 
 
 def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Counter[str]:
-    """Follow the events and count the outcomes.
+    """Train the waiting runs, show the events, and count the outcomes.
 
     Raises:
-        typer.Exit: With code 130, when it was stopped; what is saved and how to go on is said then.
+        typer.Exit: With code 130 when interrupted, after printing what is saved and the command that goes on.
     """
     from actbench.cli.progress import progress
     from actbench.schema.events import Failed, Finished, Saved

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,18 +14,18 @@ from actbench.errors import UsageError
 
 if TYPE_CHECKING:
     from actbench.analysis.sequential import InterimLook, StoppingRule
+    from actbench.cli.study_options import StudyOptions
     from actbench.config import Study
     from actbench.execution.runner import Runner
     from actbench.storage.reading import Records
 
-
 Train = Callable[["Runner"], Counter[str]]
-"""Trains what waits in a runner and counts the outcomes."""
+"""Trains the waiting runs of a runner and counts the outcomes."""
 
 
 @dataclass(frozen=True)
 class SequentialDesign:
-    """What ``--until`` and ``--max-seeds`` ask for.
+    """When to stop adding seeds: ``--until`` and ``--max-seeds``.
 
     Args:
         condition: When to stop.
@@ -36,42 +36,37 @@ class SequentialDesign:
     max_seeds: int
 
 
-def design_of(until: str | None, max_seeds: int | None, runner: Runner, *, smoke: bool) -> SequentialDesign | None:
-    """Read the two options; None when neither is given.
+def design_of(options: StudyOptions, study: Study) -> SequentialDesign | None:
+    """Read ``--until`` and ``--max-seeds``; None when neither is given.
 
     Args:
-        until: The condition.
-        max_seeds: Its end; None for 30.
-        runner: The study that is to grow; nothing has been trained yet.
-        smoke: Whether the study was cut to seconds.
+        options: The options.
+        study: The study whose seeds are to become more.
 
     Raises:
         UsageError: When they make no sense together, with another option, or for this study.
     """
-    if until is None and max_seeds is None:
-        return None  # the usual case, which need not pay for what compares runs
+    if options.until is None and options.max_seeds is None:
+        return None  # the usual case, which need not pay for the import of the comparison
     from actbench.analysis.sequential import DEFAULT_MAX_SEEDS, FORM, parse_rule
 
-    if until is None:
+    if options.until is None:
         raise UsageError(f"--max-seeds says where --until ends: add --until with {FORM}")
-    design = SequentialDesign(parse_rule(until), DEFAULT_MAX_SEEDS if max_seeds is None else max_seeds)
+    rule, limit = parse_rule(options.until), options.max_seeds
+    design = SequentialDesign(rule, DEFAULT_MAX_SEEDS if limit is None else limit)
     # What trains finished runs anew would do so in every round.
-    clashing = {"--smoke": smoke, "--force": runner.force, "--retry all": runner.retry == "all"}
+    clashing = {"--smoke": options.smoke, "--force": options.force, "--retry all": options.retry == "all"}
     for option in (option for option, given in clashing.items() if given):
         raise UsageError(f"--until can't go with {option}: leave one of them out")
-    _check(design, runner.study)
-    return design
-
-
-def _check(design: SequentialDesign, study: Study) -> None:
     if len(study.specs()) == len(study.seeds):
         raise UsageError("--until needs differences to look at, but the runs of this study differ in the seed alone")
     if len(study.seeds) > design.max_seeds:
         raise UsageError(f"--max-seeds {design.max_seeds} is less than the study's own {len(study.seeds)} seeds")
+    return design
 
 
-def describe(design: SequentialDesign, study: Study) -> str:
-    """The lines that ``--until`` adds to a dry run."""
+def planned_lines(design: SequentialDesign, study: Study) -> str:
+    """Return the lines that ``--until`` adds to a plan."""
     each = len(study.specs()) // len(study.seeds)
     return (
         f"until        {design.condition.text}: looks after these seeds, then adds a quarter more at a time\n"
@@ -79,14 +74,16 @@ def describe(design: SequentialDesign, study: Study) -> str:
     )
 
 
-def run_until(design: SequentialDesign, runner: Runner, larger: Callable[[list[int]], Runner], train: Train) -> None:
-    """Train the study, then the same study with more seeds, until the condition holds; say so on stderr.
+def run_until(
+    design: SequentialDesign, runner: Runner, larger: Callable[[Sequence[int]], Runner], train: Train
+) -> None:
+    """Train the study, then the same study with more seeds, until the condition holds; report on stderr.
 
     Args:
         design: When to stop.
-        runner: The study as it is.
-        larger: The runner of the same study with these seeds.
-        train: Trains what waits in a runner and counts the outcomes.
+        runner: The study with the seeds of its config.
+        larger: Plans the same study with these seeds.
+        train: Trains the waiting runs of a runner and counts the outcomes.
 
     Raises:
         typer.Exit: When a run fails; with more seeds more would.
@@ -96,7 +93,7 @@ def run_until(design: SequentialDesign, runner: Runner, larger: Callable[[list[i
     began, outcomes = time.perf_counter(), Counter[str]()
 
     def trained(seeds: tuple[int, ...]) -> Records:
-        current = runner if seeds == runner.study.seeds else larger(list(seeds))
+        current = runner if seeds == runner.study.seeds else larger(seeds)
         outcomes.update(train(current))
         if outcomes["failed"]:
             typer.echo(f"failed: {outcomes['failed']}; why: {runner.store.folder}/runs/*/error.txt", err=True)
@@ -104,15 +101,15 @@ def run_until(design: SequentialDesign, runner: Runner, larger: Callable[[list[i
         return _records(current)
 
     for look in grow(runner.study.seeds, design.condition, trained, max_seeds=design.max_seeds):
-        typer.echo(_progress(look, design), err=True)
-    typer.echo(f"{runner.study.name}: {_ending(look, design)}", err=True)
+        typer.echo(_look_line(look, design), err=True)
+    typer.echo(f"{runner.study.name}: {_conclusion(look, design)}", err=True)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
     typer.echo(f"{counts or 'nothing to train'} in {time.perf_counter() - began:.1f} s", err=True)
     typer.echo(f"compare: actbench compare {runner.store.folder}", err=True)
 
 
 def _records(runner: Runner) -> Records:
-    """The study's own runs, whatever else lies in its folder, with what its config says about comparing."""
+    """Read the study's own runs, without others in its folder, and its settings for comparing."""
     from actbench.storage.reading import read_results
 
     wanted = {spec.digest for spec in runner.specs}
@@ -120,16 +117,21 @@ def _records(runner: Runner) -> Records:
     return replace(found, runs=tuple(record for record in found if record.spec.digest in wanted))
 
 
-def _progress(look: InterimLook, design: SequentialDesign) -> str:
-    text = f"{len(look.seeds)} seeds: {design.condition.metric} {_widest(look, design)}"
+def _look_line(look: InterimLook, design: SequentialDesign) -> str:
+    if look.widest is None:
+        known = "has no interval yet"
+    else:
+        width, name = look.widest
+        known = f"known to {_half_width(width, design)} at worst ({name})"
+    text = f"{len(look.seeds)} seeds: {design.condition.metric} {known}"
     return f"{text}; {len(look.open)} of {look.differences} differences open" if look.open else text
 
 
-def _ending(look: InterimLook, design: SequentialDesign) -> str:
-    """Whether the condition holds, and what no number of seeds will tell."""
-    bound = _amount(design.condition.bound, design)
-    told = f"{look.differences - len(look.open) - len(look.hopeless)} of {look.differences} differences"
-    text = f"{told} to the baseline are known to less than {bound} with {len(look.seeds)} seeds"
+def _conclusion(look: InterimLook, design: SequentialDesign) -> str:
+    """Report whether the condition holds, and the differences that no number of seeds will settle."""
+    bound = _half_width(design.condition.bound, design)
+    known = f"{look.differences - len(look.open) - len(look.hopeless)} of {look.differences} differences"
+    text = f"{known} to the baseline are known to less than {bound} with {len(look.seeds)} seeds"
     if look.open:
         text += f"; stopped by --max-seeds {design.max_seeds}, with these open: {'; '.join(look.open)}"
     if look.hopeless:
@@ -137,15 +139,8 @@ def _ending(look: InterimLook, design: SequentialDesign) -> str:
     return text
 
 
-def _widest(look: InterimLook, design: SequentialDesign) -> str:
-    if look.widest is None:
-        return "has no interval yet"
-    width, name = look.widest
-    return f"known to {_amount(width, design)} at worst ({name})"
-
-
-def _amount(width: float, design: SequentialDesign) -> str:
-    """A half-width in the unit of differences: ``±0.45 points``."""
+def _half_width(width: float, design: SequentialDesign) -> str:
+    """Spell the half-width of an interval in the unit of differences: ``±0.45 points``."""
     from actbench.analysis.judgements.formatting import short
 
     return f"±{short(design.condition.metric, width)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from factories import record, save
 
-from actbench.cli.progress import in_words
+from actbench.cli.output import rough_duration
 from actbench.execution.estimates import (
     RUNS_OF_A_STUDY,
     STARTUP,
@@ -250,8 +250,8 @@ def test_the_stopwatch_adds_what_a_cohort_can_not_know() -> None:
 @pytest.mark.parametrize(
     ("amount", "words"), [(0.2, "about 1 s"), (61, "about 61 s"), (90, "about 1.5 min"), (1800, "about 30 min")]
 )
-def test_a_time_is_told_to_two_figures(amount: float, words: str) -> None:
-    assert in_words(amount) == words
+def test_a_time_is_spelled_to_two_figures(amount: float, words: str) -> None:
+    assert rough_duration(amount) == words
 
 
 def test_what_a_workers_first_cohort_loads_is_not_expected_of_every_other() -> None:
