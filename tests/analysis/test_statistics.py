@@ -104,7 +104,7 @@ def test_a_share_never_leaves_0_to_1_and_nothing_seen_leaves_all_possible():
 
 @pytest.mark.parametrize(("count", "n"), [(-1, 3), (4, 3)])
 def test_a_count_beyond_the_runs_is_refused(count, n):
-    with pytest.raises(ValueError, match="no count"):
+    with pytest.raises(ValueError, match="not a count"):
         wilson_interval(count, n)
 
 
