@@ -195,6 +195,6 @@ def test_a_users_own_activation_class_is_measured_as_one() -> None:
     found = measure_health(made, X, activations=(Custom,))
     assert (masks(found), found.unseen, found.layers[0].activation) == ({"1": [False, True]}, (), "Custom")
     halving = nn.GLU()
-    with pytest.raises(UsageError, match="it is no activation"):
+    with pytest.raises(UsageError, match="it is not an activation"):
         measure_health(net(fixed(1, ALIVE, DEAD), halving, fixed(1, 0.0)), X, activations=(nn.GLU,))
     assert measure_health(net(fixed(1, ALIVE, DEAD), halving, fixed(1, 0.0)), X).unseen == ("0",)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class HealthCallback:
-    """Measures the same inputs again and again, and follows each unit's death and revival.
+    """Measures a network on the same inputs again and again, and follows each unit's death and revival.
 
-    Neither Lightning nor Keras is imported: the hooks that they look up are here by name, and those that are of no use
-    here do nothing. Where a trainer insists on its own base class, add it:
+    Neither Lightning nor Keras is imported: the hooks that they look up are methods of these names, and every other
+    hook does nothing. Where a trainer insists on its own base class, add it:
     ``class Health(HealthCallback, Callback): ...``.
 
     Args:
@@ -36,7 +36,6 @@ class HealthCallback:
     """
 
     def __init__(self, inputs: Any, every: int = 1, **options: Any) -> None:
-        """Nothing is measured yet."""
         super().__init__()
         if every < 1:
             raise UsageError(f"'every' should be 1 or more epochs, not {every}")
@@ -61,36 +60,36 @@ class HealthCallback:
         return self.report
 
     def on_fit_start(self, trainer: Any, pl_module: nn.Module) -> None:
-        """Lightning's hook before training."""
+        """Measure before training; Lightning calls this."""
         self.measure(pl_module, int(trainer.current_epoch))
 
     def on_train_epoch_end(self, trainer: Any, pl_module: nn.Module) -> None:
-        """Lightning's hook after an epoch, counted from 0."""
+        """Measure after an epoch, which Lightning counts from 0."""
         self._after(pl_module, int(trainer.current_epoch) + 1)
 
     def set_model(self, model: nn.Module) -> None:
-        """Keras' way to hand over the network."""
+        """Take the network; Keras hands it over once."""
         self._network = model
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Keras' hook before training."""
+        """Measure before training; Keras calls this."""
         self.measure(self._known_network(), 0)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keras' hook after an epoch, counted from 0."""
+        """Measure after an epoch, which Keras counts from 0."""
         self._after(self._known_network(), epoch + 1)
 
     @property
     def state_key(self) -> str:
-        """Lightning tells callbacks with a state apart by this."""
+        """The name under which Lightning keeps this callback's state: one for each object, so that two may be used."""
         return f"{type(self).__qualname__}-{id(self)}"
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing to keep in Lightning's checkpoints."""
+        """Return the state for Lightning's checkpoints: none, the history stays in this object."""
         return {}
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        """Any other hook of a trainer: it does nothing."""
+        """Return a function that does nothing, for any other hook that a trainer looks up."""
         if name.startswith("on_") or name in ("setup", "teardown", "set_params"):
             return lambda *arguments, **options: None
         raise AttributeError(f"'{type(self).__name__}' has no attribute '{name}'")

@@ -1,8 +1,8 @@
-"""What a torch function is to a hidden unit: an activation, a weight layer, a passage, or something unknown.
+"""Classify torch functions by what they do to hidden units: activations, weight layers, linear steps, or unknown.
 
-Functions go by their names without underscores, so that ``F.relu``, ``torch.relu_`` and ``Tensor.relu`` are one row.
-What no table holds counts as a non-linearity that was not recognised: a layer before it is reported as unseen, never as
-alive.
+Functions go by their names without underscores, so that ``F.relu``, ``torch.relu_`` and ``Tensor.relu`` are one entry.
+A function in no table counts as a non-linearity that was not recognised: the layer before it is reported as unseen,
+never as alive. So a function that is missing here costs a figure, but never makes one wrong.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ACTIVATIONS = _names(
 """Elementwise functions that are activations whatever their arguments, which are kept."""
 
 CLAMPS = frozenset({"clamp", "clamp_min", "clip"})
-"""Activations when their lower bound is 0 (ReLU, ReLU6); otherwise they guard a value, and count as unknown."""
+"""Activations when their lower bound is 0 (ReLU, ReLU6); with another bound they count as unknown."""
 
 GATES = frozenset({"expit", "hardsigmoid", "sigmoid"})
-"""Functions whose result, multiplied by another signal, is a gate on it and no unit's activation."""
+"""Functions whose result, multiplied by another signal, is a gate on that signal rather than a unit's activation."""
 
 CHANNELS_FIRST = _names("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")
 WEIGHTED = CHANNELS_FIRST | {"linear", "bilinear", "multi_head_attention_forward"}
@@ -47,7 +47,7 @@ SCALINGS = _names("div divide imul mul multiply rmul rdiv rtruediv true_divide t
 """Linear when all factors but one are constants; otherwise one signal gates another."""
 
 CONSTANTS = _names("empty_like full_like new_empty new_full new_ones new_tensor new_zeros ones_like zeros_like")
-"""Functions that take no more than shape and type from their argument."""
+"""Functions that take shape and type from their argument but no numbers."""
 
 PASSAGES = (
     PRODUCTS
@@ -70,16 +70,16 @@ PASSAGES = (
         as_subclass bfloat16 cpu cuda double float half requires_grad to type"""
     )
 )
-"""Functions that are no unit's activation: linear maps, pooling, normalisation, attention's softmax, other layouts."""
+"""Functions that are not activations of units: linear maps, pooling, normalisation, attention's softmax, layouts."""
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """``relu`` for ``F.relu``, ``torch.relu_`` and ``Tensor.relu`` alike."""
+    """Return a function's name in the tables: ``relu`` for ``F.relu``, ``torch.relu_`` and ``Tensor.relu`` alike."""
     return str(getattr(function, "__name__", "")).strip("_")
 
 
 def is_activation(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Whether a call with these arguments is an activation of its first argument."""
+    """Return whether a call with these arguments is an activation of its first argument."""
     if name in CLAMPS:
         lower = args[1] if len(args) > 1 else kwargs.get("min")
         return isinstance(lower, (int, float)) and lower == 0
@@ -87,14 +87,14 @@ def is_activation(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
 
 
 def unit_axis(name: str) -> int | None:
-    """The dimension of units in the result of a weight layer or normalisation; None for other functions."""
+    """Return the dimension of units in the result of a weight layer or normalisation; None for other functions."""
     if name in CHANNELS_FIRST | CHANNEL_NORMS:
         return 1
     return -1 if name in WEIGHTED | RECURRENT | PRODUCTS | UNIT_NORMS else None
 
 
 def tensors(content: Any) -> Iterator[Tensor]:
-    """Every tensor in nested tuples, lists and mappings."""
+    """Yield every tensor in nested tuples, lists and mappings."""
     if isinstance(content, Tensor):
         yield content
     elif isinstance(content, Mapping):

@@ -1,7 +1,7 @@
-"""Where each tensor of a forward pass comes from: which weight layers and activations its numbers went through.
+"""Follow each tensor of a forward pass: the weight layers and activations that its numbers went through.
 
-So it is known which activation belongs to which layer, which one is the output's, which sigmoid is only a gate, and
-after which layer something non-linear happened that nobody saw.
+From that follows which activation belongs to which layer, which one is the output's, which sigmoid is only a gate, and
+after which layer something non-linear happened that was not observed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Names = frozenset[str]
 
 @dataclass(frozen=True)
 class Origin:
-    """What a tensor's numbers went through since the last weight layer.
+    """The steps that a tensor's numbers went through since the last weight layer.
 
     Args:
         weights: Weight layers whose output it is, if no activation was seen in between.
         activations: Activations since the last weight layer.
-        opaque: Whether something that is no known linear function was in between.
+        opaque: Whether a function in between was not known to be linear.
         units: (dimension, size) of the units where they were last certain.
     """
 
@@ -35,7 +35,7 @@ class Origin:
     units: tuple[int, int] | None = None
 
     def __or__(self, other: Origin) -> Origin:
-        """Of a tensor made from two."""
+        """Return the origin of a tensor made from two."""
         return Origin(
             self.weights | other.weights,
             self.activations | other.activations,
@@ -46,26 +46,36 @@ class Origin:
 
 INPUT = Origin()
 CONSTANT = Origin()
-"""Of parameters, buffers and what is made of them alone; told from ``INPUT`` by identity."""
+"""The origin of parameters, buffers and results made of them alone. Equal to ``INPUT``: compare with ``is``."""
 UNKNOWN = Origin(opaque=True)
+"""The origin of a tensor that no observed function returned."""
 
 
 class Flow:
-    """The ledger of all forward passes of one measurement."""
+    """Records the origins of tensors over all forward passes of one measurement.
+
+    Layers and activations go by the names that ``Watch`` gives to their calls.
+
+    Attributes:
+        hidden: Activations that a weight layer follows.
+        gates: Activations that only scale another signal.
+        sources: Activation -> the weight layers that feed it directly.
+    """
 
     def __init__(self) -> None:
-        """Nothing has passed yet."""
         self.hidden: set[str] = set()
         self.gates: set[str] = set()
         self.sources: dict[str, Names] = {}
-        self._kinds: dict[str, str] = {}
-        self._ancestry: dict[str, Names] = {}
-        self._own_gates: set[str] = set()
-        self._layers: dict[str, None] = {}
-        self._linear: set[str] = set()
-        self._hidden_from_sight: set[str] = set()
+        self._kinds: dict[str, str] = {}  # activation -> its function
+        self._ancestry: dict[str, Names] = {}  # activation -> weight layers behind it, through other activations too
+        self._own_gates: set[str] = set()  # gates on a signal of their own layer, as in x * sigmoid(x)
+        self._layers: dict[str, None] = {}  # weight layers in the order of their first calls
+        self._linear: set[str] = set()  # weight layers that reach the next one by known linear steps
+        self._concealed: set[str] = set()  # weight layers followed by something that was not observed
+        # Of the present pass: weight layers called so far, and those that may have fed a tensor made out of sight.
         self._called: set[str] = set()
         self._suspects: set[str] = set()
+        # Weak, so that following a tensor does not keep it in memory.
         self._origins: MutableMapping[Tensor, Origin] = WeakTensorKeyDictionary()
 
     def begin(self, constants: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
@@ -76,36 +86,37 @@ class Flow:
         self.assign(inputs, INPUT)
 
     def assign(self, tensors: Iterable[Tensor], origin: Origin) -> None:
-        """Say where tensors come from."""
+        """Record the origin of tensors."""
         for tensor in tensors:
             self._origins[tensor] = origin
 
     def is_constant(self, tensor: Tensor) -> bool:
-        """Whether it is made of parameters and constants alone."""
+        """Return whether a tensor is made of parameters and constants alone."""
         return self._origins.get(tensor) is CONSTANT
 
     def of(self, tensors: Iterable[Tensor]) -> Origin:
-        """Where something made of these tensors comes from; a tensor made out of sight is ``UNKNOWN``."""
+        """Return the origin of a result made of these tensors; a tensor made out of sight is ``UNKNOWN``."""
         found = [self._origins.get(tensor) for tensor in tensors]
         if any(origin is None for origin in found):
+            # Scripted code or a C++ extension made it, of a signal that left sight after any of these layers.
             self._suspects |= self._called - self._linear
         signals = [origin or UNKNOWN for origin in found if origin is not CONSTANT]
         return reduce(Origin.__or__, signals) if signals else CONSTANT
 
-    def meet(self, factors: Iterable[Tensor]) -> None:
-        """Two signals are multiplied: an activation that only gates the other one is no unit's own.
+    def multiply(self, factors: Iterable[Tensor]) -> None:
+        """Record that signals are multiplied: an activation that only scales another signal is a gate.
 
-        A sigmoid always is a gate then; another function is one if it and its partner stem from one weight layer, as
-        in ``x * tanh(softplus(x))``. The square of an activation is none.
+        A sigmoid always is one; another function is one if it and its partner stem from one weight layer, as in
+        ``x * tanh(softplus(x))``. The square of an activation is not.
         """
         origins = [self._origins.get(factor) or UNKNOWN for factor in factors]
         for one in origins:
             for other in origins:
                 for name in one.activations - other.activations:
-                    self._judge(name, other)
+                    self._note_gate(name, other)
 
-    def _judge(self, name: str, partner: Origin) -> None:
-        """Note whether an activation gates its partner, and whether that is a signal of its own layer."""
+    def _note_gate(self, name: str, partner: Origin) -> None:
+        """Record whether an activation gates its partner, and whether that is a signal of its own layer."""
         fed_by = partner.weights.union(*(self._ancestry[activation] for activation in partner.activations))
         if self._ancestry[name] & fed_by:
             self._own_gates.add(name)
@@ -114,39 +125,38 @@ class Flow:
         self.gates.add(name)
 
     def enter_weights(self, layer: str, origin: Origin, *, recurrent: bool) -> Origin:
-        """A weight layer takes a signal: what it went through is hidden, not output. Returns the result's origin."""
+        """Record that a weight layer takes a signal: its activations are hidden ones. Return the result's origin."""
         self.hidden |= origin.activations
         if origin.opaque:
-            self._hidden_from_sight |= origin.weights | self._suspects
+            self._concealed |= origin.weights | self._suspects
             self._suspects.clear()
         else:
             self._linear |= origin.weights
         self._layers.setdefault(layer)
         self._called.add(layer)
         if recurrent:
-            self._hidden_from_sight.add(layer)
+            self._concealed.add(layer)
             return INPUT
         return Origin(weights=frozenset({layer}))
 
     def activate(self, name: str, kind: str, origin: Origin) -> Origin:
-        """An activation takes a signal. Returns its result's origin."""
+        """Record that an activation takes a signal. Return the result's origin."""
         self._kinds[name] = kind
         self.sources[name] = self.sources.get(name, frozenset()) | origin.weights
         self._ancestry[name] = origin.weights.union(*(self._ancestry[before] for before in origin.activations))
         if origin.opaque and not origin.weights:
-            self._suspects.clear()  # what went out of sight has come back, and its activation is seen
+            self._suspects.clear()  # the signal that went out of sight has come back, and its activation is seen
         return replace(origin, weights=frozenset(), activations=origin.activations | {name}, opaque=False)
 
     def conceal(self, layer: str) -> None:
-        """A layer that can't be looked into."""
+        """Record a layer that can't be looked into."""
         self._layers.setdefault(layer)
-        self._hidden_from_sight.add(layer)
+        self._concealed.add(layer)
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """Weight layers, in order of their calls, after which something happened that is no known activation."""
-        concealed = self._hidden_from_sight | self._fed(self._own_gates)
-        return self._ordered(concealed - self._activated)
+        """Weight layers, in order of their calls, followed by a step that is not a known activation."""
+        return self._ordered((self._concealed | self._fed(self._own_gates)) - self._activated)
 
     @property
     def gating(self) -> tuple[str, ...]:

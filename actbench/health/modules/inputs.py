@@ -1,4 +1,4 @@
-"""Batches of whatever a network is fed with: cut, counted, moved."""
+"""Cut, count and move the batches that a network is fed with: tensors, data loaders, mappings."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ BATCH = 250
 
 
 def batches(inputs: Any, device: torch.device, max_examples: int | None) -> Iterator[tuple[Any, int]]:
-    """Each batch on the device, with the number of its examples; batches without examples are passed over.
+    """Yield each batch on the device, with the number of its examples; batches without examples are passed over.
 
     Args:
         inputs: One tensor, or an iterable of batches.
         device: Where they are moved.
-        max_examples: Enough: a tensor is cut there, an iterable is followed until it has given that many.
+        max_examples: A tensor is cut there; an iterable is followed, in whole batches, until it has given that many.
 
     Raises:
         UsageError: When the inputs are of another kind, or there are no examples.
@@ -49,7 +49,7 @@ def feed(module: nn.Module, batch: Any) -> Any:
 
 
 def examples_in(batch: Any) -> int:
-    """Length of the first tensor of a batch.
+    """Return the number of examples in a batch, the length of its first tensor.
 
     Raises:
         UsageError: When there is no tensor in it.
@@ -75,7 +75,7 @@ def _in_parts(inputs: Any, max_examples: int | None) -> Iterable[Any]:
 
 
 def _moved(content: Any, device: torch.device) -> Any:
-    """The same containers with their tensors on the device; what is no tensor stays as it is."""
+    """Return the same containers with their tensors on the device; other contents stay as they are."""
     if isinstance(content, Tensor):
         return content.to(device)
     if isinstance(content, Mapping):

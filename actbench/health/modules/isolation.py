@@ -14,7 +14,7 @@ from actbench.errors import UsageError
 
 @contextmanager
 def in_evaluation(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for every submodule, without gradients and compiled code; all is put back, also after an error.
+    """Put every submodule in evaluation mode, without gradients and compiled code, and put all back, also on an error.
 
     The flags are set one by one: a module's own ``eval()`` may do more than that (merge adapters, freeze weights), and
     submodules may stand in different modes.
@@ -30,15 +30,16 @@ def in_evaluation(module: nn.Module) -> Iterator[None]:
             for part, training in modes:
                 part.training = training
             for buffer, before in buffers:
+                # A write would raise the buffer's version counter and break a graph that the caller still holds.
                 if not torch.equal(buffer, before):
                     buffer.copy_(before)
 
 
 def check_ready(module: object) -> nn.Module:
-    """The network behind a compiled one, or the module itself.
+    """Return the network behind a compiled one, or the module itself.
 
     Raises:
-        UsageError: When it is no module, or one that can't be looked into.
+        UsageError: When it is not a module, or one that can't be looked into.
     """
     original = getattr(module, "_orig_mod", module)
     if not isinstance(original, nn.Module):
@@ -51,19 +52,22 @@ def check_ready(module: object) -> nn.Module:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where its first parameter or buffer lies; the CPU for a module without any."""
+    """Return the device of the module's first parameter or buffer; the CPU for a module without any."""
     return next((tensor.device for tensor in [*module.parameters(), *module.buffers()]), torch.device("cpu"))
 
 
 def _forked_random_numbers(module: nn.Module) -> AbstractContextManager[None]:
-    """Torch's global generators are restored afterwards: a shuffling loader or a noise layer may draw from them."""
+    """Restore torch's global generators afterwards: a shuffling loader or a noise layer may draw from them."""
     used = {tensor.device for tensor in module.parameters() if tensor.device.type not in ("cpu", "meta")}
     kind = next((device.type for device in used), "cuda")
     return torch.random.fork_rng([device.index or 0 for device in used], device_type=kind)
 
 
 def _uncompiled() -> AbstractContextManager[object]:
-    """Let compiled submodules and functions run as they were written; nothing is compiled before dynamo is loaded."""
+    """Let compiled submodules and functions run as they were written, so that each torch function can be seen.
+
+    Without dynamo loaded nothing is compiled, and loading it here would take seconds.
+    """
     if "torch._dynamo" not in sys.modules:
         return nullcontext()
     stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")

@@ -1,4 +1,8 @@
-"""Which dimension of an activation's input holds the units, and how to bring it where the statistics want it."""
+"""Find the dimension of an activation's input that holds the units, and move it where the statistics want it.
+
+Never by size alone: tokens × channels of equal length, or 16×16 images with 16 channels, would be counted wrongly. The
+dimension is followed from the last weight layer or normalisation; the size only confirms it.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +30,18 @@ class Layout:
     dtype: torch.dtype
 
     def to_units(self, values: Tensor) -> Tensor:
-        """As the activation sees them -> (1, B, U, …positions), at least float32."""
+        """Return values as the statistics want them, (1, B, U, …positions), at least float32."""
         matrix = values.reshape(-1, 1) if values.ndim < 2 else values.movedim(self.axis, 1)
         return (matrix.float() if values.dtype.itemsize < 4 else matrix).unsqueeze(0)
 
     def from_units(self, values: Tensor) -> Tensor:
-        """(1, B, U, …positions) -> as the activation sees them."""
+        """Return values (1, B, U, …positions) as the activation sees them."""
         moved = values.squeeze(0).to(self.dtype)
         return moved.reshape(self.shape) if len(self.shape) < 2 else moved.movedim(1, self.axis)
 
 
 def layout_of(z: Tensor, known: tuple[int, int] | None, chosen: int | None) -> Layout:
-    """The layout of an activation's input.
+    """Return the layout of an activation's input.
 
     Args:
         z: The input, examples first.
@@ -56,12 +60,13 @@ def layout_of(z: Tensor, known: tuple[int, int] | None, chosen: int | None) -> L
 def _axis(z: Tensor, known: tuple[int, int] | None) -> int:
     if z.ndim <= 2:
         return -1
-    if known is None:
+    if known is None:  # no weight layer before: images have channels first, sequences last
         return 1 if z.ndim > 3 else -1
     axis, size = known
     if z.shape[axis] == size:
         return axis
     fitting = [place for place in range(1, z.ndim) if z.shape[place] == size]
     if len(fitting) == 1:
-        return fitting[0]  # transposed since
-    return 1 if prod(z.shape[1:]) == size else axis  # one vector an example became an image of channels
+        return fitting[0]  # the tensor was transposed since
+    # One vector an example that was reshaped into an image has channels first; else the dimension is taken as before.
+    return 1 if prod(z.shape[1:]) == size else axis

@@ -1,4 +1,4 @@
-"""Health of anyone's network: the trainer's own definitions, measured on any ``nn.Module``."""
+"""Measure the health of any ``nn.Module`` by the trainer's own definitions: ``actbench.measure_health``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def measure_health(
     unit_axis: UnitAxis = None,
     exclude_last: bool = True,
 ) -> HealthReport:
-    """Which hidden units of a network are dead, constant, dormant … on these inputs, by layer and in total.
+    """Measure which hidden units of a network are dead, constant, dormant … on these inputs, by layer and in total.
 
     A unit is dead when max |f'(z)| over the inputs ≤ ``dead_slope``, f' by autograd of the activation itself at the z
     that it saw. A unit is a channel (dimension 1) after a convolution or batch norm, else the last dimension; other
@@ -57,7 +57,7 @@ def measure_health(
         UsageError: When there are no inputs, or the module or an option can't be used.
 
     Reference:
-        Definitions: ``actbench.health.units.measures``.
+        Definitions: ``actbench.schema.health_measures``.
 
     Examples:
         >>> hidden = nn.Linear(1, 3)
@@ -89,7 +89,7 @@ def _settings(**thresholds: float) -> Health:
 
 
 def _report(watch: Watch, settings: Health, examples: int, *, exclude_last: bool) -> HealthReport:
-    """The verdicts on the activations that belong to hidden units: neither gates nor, if excluded, outputs."""
+    """Return the measures of the activations that belong to hidden units: not of gates nor, if excluded, of outputs."""
     flow = watch.flow
     found = [name for name in watch.seen if name not in flow.gates]
     outputs = [name for name in found if name not in flow.hidden] if exclude_last else []
@@ -101,7 +101,7 @@ def _report(watch: Watch, settings: Health, examples: int, *, exclude_last: bool
     totals = health.of_run(0)
     rows = totals.pop("layers")
     return HealthReport(
-        layers=tuple(_layer(watch, row, health.units[row["name"]]) for row in rows),
+        layers=tuple(_layer_health(watch, row, health.units[row["name"]]) for row in rows),
         totals={key: value for key, value in totals.items() if key != "probe_size"},
         examples=examples,
         settings=settings,
@@ -112,7 +112,7 @@ def _report(watch: Watch, settings: Health, examples: int, *, exclude_last: bool
     )
 
 
-def _layer(watch: Watch, row: Mapping[str, Any], verdicts: Mapping[str, torch.Tensor]) -> LayerHealth:
+def _layer_health(watch: Watch, row: Mapping[str, Any], verdicts: Mapping[str, torch.Tensor]) -> LayerHealth:
     name = row["name"]
     return LayerHealth(
         name=name,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from actbench.health.theory.closed_forms import firing_rate_bound
 from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, SHARES
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class HealthReport:
         totals: Unit-weighted over the layers: a count and a fraction of each definition, and the shares.
         examples: Inputs that were seen.
         settings: The thresholds.
-        unseen: Weight layers after which something non-linear happened that is no activation that can be measured.
+        unseen: Weight layers followed by something non-linear that is not an activation that can be measured.
         linear: Weight layers from which linear functions lead to the next: they have no activation.
         gating: Weight layers whose output, through a sigmoid, only scales the signal of others.
         outputs: Activations left out because no weight layer follows: they shape the network's output.
@@ -109,42 +110,42 @@ class HealthReport:
 
     @property
     def units(self) -> int:
-        """Hidden units that were seen."""
+        """The number of hidden units that were seen."""
         return int(self.totals["units"])
 
     @property
     def dead(self) -> int:
-        """Units that no gradient reaches."""
+        """The number of units that no gradient reaches."""
         return int(self.totals["dead"])
 
     @property
     def dead_fraction(self) -> float | None:
-        """Share of the units that are dead; None when no activation was seen."""
+        """The share of the units that are dead; None when no activation was seen."""
         return self._fraction("dead")
 
     @property
     def constant_fraction(self) -> float | None:
-        """Share of the units whose output does not vary; None when no activation was seen."""
+        """The share of the units with an output that does not vary; None when no activation was seen."""
         return self._fraction("constant")
 
     @property
     def inert_fraction(self) -> float | None:
-        """Share of the units that are dead or constant; None when no activation was seen."""
+        """The share of the units that are dead or constant; None when no activation was seen."""
         return self._fraction("inert")
 
     @property
     def worst_layer(self) -> str | None:
-        """Name of the layer with the largest share of dead units; None when no activation was seen."""
+        """The name of the layer with the largest share of dead units; None when no activation was seen."""
         name: str | None = self.totals["worst_layer"]
         return name
 
     @property
     def firing_rate_bound(self) -> float:
-        """At 95 % confidence a unit silent on all N inputs fires on less than 3/N of such inputs (rule of three)."""
-        return min(1.0, 3 / self.examples)
+        """The share of inputs on which a unit silent on all of these fires at most, at 95 % (rule of three)."""
+        return firing_rate_bound(self.examples)
 
     def layer(self, name: str) -> LayerHealth:
-        """The layer of this name.
+        """Return the layer of this name.
 
         Raises:
             KeyError: When there is none.
@@ -152,7 +153,7 @@ class HealthReport:
         return {layer.name: layer for layer in self.layers}[name]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON can hold it; masks only as the indices of the dead units."""
+        """Return all of it as JSON can hold it; masks only as the indices of the dead units."""
         return {
             **self.totals,
             "examples": self.examples,
@@ -167,7 +168,7 @@ class HealthReport:
         }
 
     def __str__(self) -> str:
-        """A table of the layers; below it the totals with their definitions and the probe, and what was not seen."""
+        """Return a table of the layers, the totals with their definitions and the probe, and the layers not seen."""
         parts = [_table(self.layers), *self._definitions()] if self.layers else ["no hidden activation was seen"]
         lists = {
             "activation not seen after": self.unseen,
@@ -221,11 +222,11 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def _percent(share: float) -> str:
-    """Two significant digits below one percent, so that no small share reads as none."""
+    """Return percent, with two significant digits below one so that no small share reads as none."""
     return f"{100 * share:.2g} %" if 0 < share < 0.01 else f"{100 * share:.1f} %"
 
 
 def _threshold(value: float) -> str:
-    """``1e-3`` rather than 0.001."""
+    """Return a threshold as configs write it: ``1e-3`` rather than 0.001."""
     mantissa, _, exponent = f"{value:.15e}".partition("e")
     return f"{float(mantissa):g}e{int(exponent)}" if 0 < value < 0.01 else f"{value:g}"

@@ -2,7 +2,10 @@
 
 While a ``Watch`` is entered, torch hands it each call of a torch function (``torch.overrides.TorchFunctionMode``),
 those that ``nn`` modules make included. It looks at the input of an activation before the call, so in-place ones can't
-overwrite it. Hooks only say which submodule is at work, for the names, and frame the user's own activation modules.
+overwrite it. Hooks only name the submodule at work, and mark begin and end of the user's own activation modules.
+
+Hooks alone would not do: one activation module shared by several layers would show its last call only, and functions
+called on tensors none at all.
 """
 
 from __future__ import annotations
@@ -31,12 +34,12 @@ UnitAxis = int | Mapping[str, int] | None
 
 @dataclass
 class Sighting:
-    """An activation that was seen.
+    """An activation that was observed.
 
     Args:
         kind: Name of the function or of the user's class.
-        units: How many it has.
-        examples: Inputs on which it was seen.
+        units: The number of its units.
+        examples: Inputs on which it was observed.
     """
 
     kind: str
@@ -46,14 +49,14 @@ class Sighting:
 
 @dataclass
 class _Pass:
-    """What is remembered during one forward pass.
+    """The state of one forward pass.
 
     Args:
         examples: In the batch.
         stack: The submodules at work, innermost last.
         calls: How often each label was used.
-        inside: The user's own activation at work, whose inner functions are its own matter.
-        result: The origin of that activation's result.
+        inside: The user's own activation at work; the functions that it calls inside are not looked at.
+        result: The origin of the result of ``inside``.
     """
 
     examples: int = 0
@@ -76,7 +79,6 @@ class Watch(TorchFunctionMode):
     def __init__(
         self, module: nn.Module, health: Health, activations: Sequence[type[nn.Module]] = (), unit_axis: UnitAxis = None
     ) -> None:
-        """Note the names of the submodules; nothing is hooked yet."""
         super().__init__()
         self.flow = Flow()
         self.seen: dict[str, Sighting] = {}
@@ -89,7 +91,7 @@ class Watch(TorchFunctionMode):
         self._hooks = ExitStack()
 
     def __enter__(self) -> Watch:
-        """Hook the submodules and listen to torch's functions."""
+        """Hook the submodules and begin to receive the calls of torch's functions."""
         for part in _visible(self._module):
             self._hooks.callback(part.register_forward_pre_hook(self._enter_module, with_kwargs=True).remove)
             self._hooks.callback(part.register_forward_hook(self._leave_module, always_call=True).remove)
@@ -104,7 +106,7 @@ class Watch(TorchFunctionMode):
         super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
 
     def begin(self, batch: Any, examples: int) -> None:
-        """Before a forward pass on a batch."""
+        """Prepare for a forward pass on a batch of so many examples."""
         self._pass = _Pass(examples)
         self.flow.begin([*self._module.parameters(), *self._module.buffers()], calls.tensors(batch))
         for part in _scripted(self._module):
@@ -113,7 +115,7 @@ class Watch(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Carry out a call of a torch function, and note what it does to the units."""
+        """Carry out a call of a torch function, and record what it does to the units."""
         kwargs = kwargs or {}
         if self._pass.inside is not None:
             return function(*args, **kwargs)
@@ -128,20 +130,20 @@ class Watch(TorchFunctionMode):
         return result
 
     def _is_signal(self, given: Sequence[Tensor]) -> bool:
-        """Whether it holds numbers that depend on the input."""
+        """Return whether the tensors hold numbers that depend on the input."""
         return all(tensor.is_floating_point() and not self.flow.is_constant(tensor) for tensor in given)
 
     def _trace(self, name: str, given: Sequence[Tensor], made: Sequence[Tensor]) -> None:
-        """Note where the result of a function comes from that is no activation."""
+        """Record the origin of the result of a function that is not an activation."""
         if not made or (not given and "rand" in name):
-            return  # random numbers are made out of sight: they may be the input of a generator
+            return  # no origin for random numbers: they may be the input of a generator network
         origin = CONSTANT if name in calls.CONSTANTS else self._result(name, given)
         axis = calls.unit_axis(name)
         for tensor in made:
             self.flow.assign([tensor], origin if origin is CONSTANT else _carried(origin, tensor, axis))
 
     def _result(self, name: str, given: Sequence[Tensor]) -> Origin:
-        """The origin of what a function makes of these tensors."""
+        """Return the origin of a function's result."""
         origin = self.flow.of(given)
         if origin is CONSTANT:
             return origin
@@ -149,16 +151,17 @@ class Watch(TorchFunctionMode):
         if name in calls.WEIGHTED | calls.RECURRENT or (name in calls.PRODUCTS and len(signals) < len(given)):
             return self.flow.enter_weights(self._label(name, of="weights"), origin, recurrent=name in calls.RECURRENT)
         if name in calls.SCALINGS and len(signals) > 1:
-            self.flow.meet(signals)
+            self.flow.multiply(signals)
             return replace(origin, opaque=True)
         return origin if name in calls.PASSAGES else replace(origin, opaque=True)
 
     def _activate(self, kind: str, z: Tensor, layer: str, function: Callable[[Tensor], Any]) -> Origin:
-        """Observe an activation before it happens. Returns the origin of its result."""
+        """Observe an activation before it is called. Return the origin of its result."""
         origin = self.flow.of([z])
         if z.numel():
             chosen = self._unit_axis.get(layer) if isinstance(self._unit_axis, Mapping) else self._unit_axis
             layout = layout_of(z, origin.units, chosen)
+            # The probe takes f' of this function: the activation itself with its arguments, on units in their place.
             self._function = lambda values: layout.to_units(_same_shape(function, layout.from_units(values), layer))
             with torch.inference_mode(False), torch.no_grad():
                 units = layout.to_units(z.detach().clone())
@@ -176,7 +179,7 @@ class Watch(TorchFunctionMode):
         sighting.examples += self._pass.examples
 
     def _label(self, function: str, of: str = "activations") -> str:
-        """The submodule's name if it is a leaf, else with the function's; a second call in a pass ends in ``#2``."""
+        """Return the submodule's name, and the function's unless it is a leaf; a second call in a pass ends in #2."""
         part = self._pass.stack[-1] if self._pass.stack else self._module
         name = self._names[part]
         label = name if name and _is_one_layer(part) else ".".join(filter(None, (name, function)))
@@ -187,7 +190,7 @@ class Watch(TorchFunctionMode):
         return full
 
     def layers_of(self, labels: Iterable[str]) -> tuple[str, ...]:
-        """The weight layers behind these calls, each once: a module of torch's has one weight, however often called."""
+        """Return the weight layers behind these calls, each once: a module of torch's has one weight for all calls."""
         return tuple(dict.fromkeys(self._layers.get(label, label) for label in labels))
 
     def _enter_module(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -196,7 +199,7 @@ class Watch(TorchFunctionMode):
             self._pass.inside = part
             kind, z = type(part).__name__, next(calls.tensors([args, kwargs]), None)
             if z is None:
-                raise UsageError(f"{self._names[part]} ({kind}) was called without a tensor: it is no activation")
+                raise UsageError(f"{self._names[part]} ({kind}) was called without a tensor: it is not an activation")
             forward = _of_first(part.forward, args, kwargs)
             self._pass.result = self._activate(kind, z, self._label(kind), forward)
 
@@ -208,12 +211,12 @@ class Watch(TorchFunctionMode):
 
 
 def _is_one_layer(part: nn.Module) -> bool:
-    """Whether the submodule's name says enough: it has no parts but those that make its own weights."""
+    """Return whether the submodule's name suffices: it has no parts but those that make its own weights."""
     return isinstance(part, nn.MultiheadAttention) or is_parametrized(part) or next(part.children(), None) is None
 
 
 def _visible(module: nn.Module) -> Iterable[nn.Module]:
-    """Submodules that Python calls: a scripted module is one piece."""
+    """Return the submodules that Python calls: a scripted module is one piece."""
     hidden = {
         inner for part in module.modules() if isinstance(part, torch.jit.ScriptModule) for inner in part.modules()
     }
@@ -221,7 +224,7 @@ def _visible(module: nn.Module) -> Iterable[nn.Module]:
 
 
 def _scripted(module: nn.Module) -> Iterable[nn.Module]:
-    """Outermost scripted modules that hold weights."""
+    """Return the outermost scripted modules that hold weights."""
     visible = _visible(module)
     pieces = [part for part in module.modules() if isinstance(part, torch.jit.ScriptModule)]
     outermost = [part for part in pieces if any(part in parent.children() for parent in visible)]
@@ -229,14 +232,14 @@ def _scripted(module: nn.Module) -> Iterable[nn.Module]:
 
 
 def _plain(name: str) -> str:
-    """Without what ``torch.compile`` puts around a submodule."""
+    """Return a submodule's name without the wrapper of ``torch.compile``."""
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 def _carried(origin: Origin, tensor: Tensor, axis: int | None) -> Origin:
-    """The origin of one result, with its dimension of units if the function decides it.
+    """Return the origin of one result, with its dimension of units if the function decides it.
 
-    A comparison or an index ends a signal; if it began at a weight layer, what is made of it is a step function.
+    A comparison or an index ends a signal; if it began at a weight layer, a result made of it is a step function.
     """
     if not tensor.is_floating_point():
         return Origin(weights=origin.weights, opaque=bool(origin.weights))
@@ -248,7 +251,7 @@ def _carried(origin: Origin, tensor: Tensor, axis: int | None) -> Origin:
 def _of_first(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Callable[[Tensor], Any]:
-    """The function of its first argument alone, the others as they were; never in place on what it is given."""
+    """Return the function of its first argument alone, the others as they were; never in place on its argument."""
     if args:
         return lambda z: function(z.clone(), *args[1:], **kwargs)
     first = next(key for key, value in kwargs.items() if isinstance(value, Tensor))
@@ -258,5 +261,7 @@ def _of_first(
 def _same_shape(function: Callable[[Tensor], Any], z: Tensor, layer: str) -> Tensor:
     a = function(z)
     if not isinstance(a, Tensor) or a.shape != z.shape:
-        raise UsageError(f"{layer} does not return a tensor of its input's shape {tuple(z.shape)}: it is no activation")
+        raise UsageError(
+            f"{layer} does not return a tensor of its input's shape {tuple(z.shape)}: it is not an activation"
+        )
     return a

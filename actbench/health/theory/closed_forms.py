@@ -1,6 +1,6 @@
-"""Closed forms: theorems on ReLU networks of any width at initialisation, and the constants of activations.
+"""Evaluate closed forms: theorems on ReLU networks of any width at initialisation, and constants of activations.
 
-The maps of wide networks (variance, gradient) stand in ``meanfield``.
+The maps of wide networks (variance, gradient) are in ``meanfield``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from actbench.errors import UsageError
 
 
 def normal_below(z: float) -> float:
-    """Φ(z), the probability that a standard normal number lies below z; to full relative precision.
+    """Return Φ(z), the probability that a standard normal number lies below z, to full relative precision.
 
     >>> normal_below(0.0)
     0.5
@@ -21,7 +21,7 @@ def normal_below(z: float) -> float:
 
 
 def probability_of_silence(widths: Sequence[int]) -> float:
-    """That some hidden layer of a ReLU network is zero in all its units, at one given input.
+    """Return the probability that some hidden layer of a ReLU network is zero in all units, at one given input.
 
     P = 1 − ∏ₗ (1 − 2^−Nₗ), the product over the hidden layers. Each unit's z is symmetric around 0 and, given the layer
     below, independent of the others; so a layer is silent with probability 2^−N whatever the layers before it did.
@@ -44,7 +44,7 @@ def probability_of_silence(widths: Sequence[int]) -> float:
 
 
 def born_dead_lower_bound(width: int, depth: int) -> float:
-    """At least this probable: a ReLU network of one input is born dead, that is silent on all of (−r, r).
+    """Return a lower bound of the probability that a ReLU network of one input is born dead, silent on all of (−r, r).
 
     1 − a₁^(L−2) + (1−2^(1−N))·(1−2^−N)/(1+(N−1)·2^−N) · (a₂^(L−2) − a₁^(L−2)) with a₁ = 1−2^−N and
     a₂ = 1−2^(1−N)−(N−1)·4^−N. Exact for L ≤ 3 and for N = 1; a strict lower bound beyond.
@@ -75,7 +75,7 @@ def born_dead_lower_bound(width: int, depth: int) -> float:
 
 
 def probability_of_a_silent_second_layer_neuron(inputs: int, first_layer: int) -> float:
-    """That one neuron of the second hidden layer of a ReLU network is zero on every input in R^n₀.
+    """Return the probability that a neuron of a ReLU network's second hidden layer is zero on every input in R^n₀.
 
     2^−(n₁+1) for n₁ ≤ n₀; (2^n₀ + 1)/4^(n₀+1) for n₁ = n₀ + 1. Nothing is proved for wider first layers. Exact for
     weights and biases drawn independently and symmetrically around 0 from continuous distributions; with zero biases
@@ -102,7 +102,7 @@ def probability_of_a_silent_second_layer_neuron(inputs: int, first_layer: int) -
 
 
 def firing_rate_bound(inputs: int) -> float:
-    """A unit silent on all of N independent inputs fires on less than 3/N of such inputs, with 95 % confidence.
+    """Return 3/N: a unit silent on N independent inputs fires on less of such inputs, with 95 % confidence.
 
     3/N is above 1 − 0.05^(1/N), the exact bound, for every N; never more than 1.
 
@@ -118,7 +118,7 @@ def firing_rate_bound(inputs: int) -> float:
 
 
 def selu_constants() -> tuple[float, float]:
-    """(α, λ) that make mean 0 and variance 1 a fixed point: E f(Z) = 0 and E f(Z)² = 1 for Z ~ N(0, 1).
+    """Return SELU's (α, λ), for which mean 0 and variance 1 are a fixed point: E f(Z) = 0, E f(Z)² = 1, Z ~ N(0, 1).
 
     α = φ(0)/(½ − √e·Φ(−1)); λ = (½ + α²·(e²·Φ(−2) − 2√e·Φ(−1) + ½))^−½.
 
@@ -133,7 +133,7 @@ def selu_constants() -> tuple[float, float]:
 
 
 def elu_second_moment(alpha: float) -> float:
-    """E[f(Z)²] of ELU: ½ + α²·(e²·Φ(−2) − 2√e·Φ(−1) + ½).
+    """Return E[f(Z)²] of ELU: ½ + α²·(e²·Φ(−2) − 2√e·Φ(−1) + ½).
 
     >>> round(elu_second_moment(1.0), 6)
     0.644945

@@ -1,4 +1,4 @@
-"""What theory expects of a run's network before it is trained: ``meanfield`` and ``theory`` applied to a spec."""
+"""Forecast a run's network at initialisation: ``meanfield`` and ``closed_forms`` applied to its spec."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Forecast:
-    """The expectations; what no theorem or standard result covers is absent.
+    """The expectations; a figure that no theorem or standard result covers is absent.
 
     Args:
         variances: Of z in each hidden layer, over weights and inputs of mean square 1.
@@ -53,13 +53,13 @@ class Forecast:
 
     @property
     def gradients(self) -> str:
-        """In one word, by the thresholds that a run's diagnosis uses too; empty for one hidden layer."""
+        """``vanish``, ``explode`` or ``pass``, by the thresholds of a run's diagnosis; empty for one hidden layer."""
         if self.gradient_ratio is None:
             return ""
         return "vanish" if self.gradient_ratio < VANISHING else "explode" if self.gradient_ratio > EXPLODING else "pass"
 
     def to_json(self) -> dict[str, Any]:
-        """All of it; null for what is no finite number."""
+        """Return all of it as JSON can hold it; null for a number that is not finite."""
         return {
             "variances": [_finite(value) for value in self.variances],
             "gradient_factors": [_finite(value) for value in self.factors],
@@ -73,11 +73,11 @@ class Forecast:
 
 
 def forecast(spec: RunSpec, inputs: int) -> Forecast:
-    """What theory expects of the run's network at initialisation.
+    """Return the expectations for a run's network at initialisation.
 
     Args:
         spec: The run; model, activation, weight_init and bias_init are read.
-        inputs: Numbers that one image has; any number will do where ``depends_on_inputs`` says no.
+        inputs: Numbers that one image has; any number will do where ``depends_on_inputs`` is False.
 
     Raises:
         UsageError: When the activation can't be had, or ``matched`` has no gain for it.
@@ -94,7 +94,7 @@ def forecast(spec: RunSpec, inputs: int) -> Forecast:
 
 
 def depends_on_inputs(spec: RunSpec) -> bool:
-    """Whether the forecast depends on the size of an image, so that the data has to be at hand.
+    """Return whether the forecast depends on the size of an image, so that the data has to be at hand.
 
     >>> depends_on_inputs(RunSpec()), depends_on_inputs(RunSpec(bias_init="pytorch"))
     (False, True)
@@ -105,7 +105,7 @@ def depends_on_inputs(spec: RunSpec) -> bool:
 
 @dataclass(frozen=True)
 class _Network:
-    """What the maps need.
+    """A run's multilayer perceptron, as the mean-field maps take it.
 
     Args:
         function: f.
@@ -125,7 +125,12 @@ class _Network:
 
     @classmethod
     def of(cls, spec: RunSpec, sizes: tuple[int, ...]) -> _Network:
-        """From the inputs and the hidden widths."""
+        """Return a run's network.
+
+        Args:
+            spec: The run.
+            sizes: Numbers of an image, then the hidden widths.
+        """
         from actbench.nn.activations import row_of
 
         function, slope = _elementwise(spec.activation)
@@ -151,14 +156,17 @@ def _gains(spec: RunSpec, sizes: tuple[int, ...]) -> Iterator[float]:
 
 
 def _signal(network: _Network) -> Forecast:
-    """Variance and gradient factor from layer to layer, as long as they are finite numbers."""
+    """Return variance and gradient factor from layer to layer, as long as they are finite numbers."""
     variances = [network.gains[0] + network.bias_variances[0]]
     factors: list[float] = []
-    bent = partial(next_variance, network.function, bias=network.bias, kinks=network.kinks)
-    sloped = partial(gradient_factor, network.slope, bias=network.bias, kinks=network.kinks)
+    function, slope, bias, kinks = network.function, network.slope, network.bias, network.kinks
+    # The first layer sees data of mean square 1, so its variance is its gain; each further layer is one application of
+    # the two maps to the variance before it.
     for gain, bias_variance in zip(network.gains[1:], network.bias_variances[1:], strict=True):
-        factor = sloped(variances[-1], gain=gain)
-        variance = bent(variances[-1], gain=gain, bias_variance=bias_variance)
+        factor = gradient_factor(slope, variances[-1], gain=gain, bias=bias, kinks=kinks)
+        variance = next_variance(
+            function, variances[-1], gain=gain, bias=bias, bias_variance=bias_variance, kinks=kinks
+        )
         if not (math.isfinite(factor) and math.isfinite(variance)):
             note = f"beyond hidden.{len(factors)} the variance or the gradient factor is no finite number"
             return Forecast(tuple(variances), tuple(factors), note=note)
@@ -168,7 +176,10 @@ def _signal(network: _Network) -> Forecast:
 
 
 def _silence(spec: RunSpec, widths: tuple[int, ...], variances: tuple[float, ...]) -> dict[str, Any]:
-    """For activations that are zero exactly where z ≤ 0, and biases that do not push z below zero."""
+    """Return the figures on zeros: for activations that are zero exactly where z ≤ 0, else none.
+
+    ``silenced`` needs biases that do not push z below zero.
+    """
     bias = spec.bias_init.value
     if not _is_rectified(spec.activation):
         return {}
@@ -182,14 +193,14 @@ def _silence(spec: RunSpec, widths: tuple[int, ...], variances: tuple[float, ...
 
 
 def _is_rectified(activation: Component) -> bool:
-    """Whether f(z) = 0 for z ≤ 0 and not above, on a grid; slopes that are learned count at their start."""
+    """Return whether f(z) = 0 for z ≤ 0 and not above, on a grid; slopes that are learned count at their start."""
     function, _ = _elementwise(activation)
     z = np.linspace(0, 5, 1001)[1:]
     return bool((function(-z) == 0).all() and function(np.zeros(1))[0] == 0 and (function(z) != 0).all())
 
 
 def _elementwise(activation: Component) -> tuple[Function, Function]:
-    """The function and its |f′| on numpy arrays, in evaluation mode, with learned options at their start."""
+    """Return the function and its |f′| on numpy arrays, in evaluation mode, with learned options at their start."""
     import torch
 
     from actbench.health.units.probe import slope_by_autograd

@@ -1,6 +1,7 @@
-"""Mean-field maps: what theory expects of z and of the gradients of a wide network at initialisation.
+"""Map the variance of z and the size of gradients from layer to layer of a wide network at initialisation.
 
-They are exact as the widths go to infinity, in evaluation mode, for one input; numpy only.
+The mean-field maps: iterated from the first layer on, they predict whether the signal and its gradients survive the
+depth. Exact as the widths go to infinity, in evaluation mode, for one input; numpy only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PANELS = 2400
 
 
 def gaussian_mean(function: Function, mean: float, variance: float, kinks: Iterable[float] = ()) -> float:
-    """E[g(z)] for z ~ N(mean, variance), by Gauss–Legendre quadrature with 8 nodes a panel, split at the kinks.
+    """Return E[g(z)] for z ~ N(mean, variance), by Gauss–Legendre quadrature with 8 nodes a panel, split at the kinks.
 
     A jump in slope that was not announced costs at most about 1e-6 of itself.
 
@@ -45,12 +46,13 @@ def gaussian_mean(function: Function, mean: float, variance: float, kinks: Itera
     with np.errstate(over="ignore", invalid="ignore"):  # an infinite mean is an answer, told by the return value
         integrand = weights * function(mean + deviation * z) * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
         total, mass = float(integrand.sum()), float(abs(integrand).sum())
-    at_the_ends = float(abs(integrand[[0, -1]]).sum())  # of two panels out of thousands; against the mass, because
-    return math.inf if at_the_ends > 1e-10 * mass else total  # positive and negative parts may cancel in the total
+    # Two panels out of thousands. Held against the mass, since positive and negative parts may cancel in the total.
+    at_the_ends = float(abs(integrand[[0, -1]]).sum())
+    return math.inf if at_the_ends > 1e-10 * mass else total
 
 
 def weight_gain(scheme: str, fan_in: int, fan_out: int, *, moment: float, scale: float = 1.0) -> float:
-    """fan_in times the variance of a weight: the factor between E[input²] and the variance of z.
+    """Return fan_in times the variance of a weight: the factor between E[input²] and the variance of z.
 
     he 2 · lecun 1 · xavier 2·fan_in/(fan_in + fan_out) · pytorch 1/3 · matched 1/moment · orthogonal
     scale²·min(1, fan_in/fan_out), its mean over the units.
@@ -91,7 +93,7 @@ def next_variance(
     bias_variance: float = 0.0,
     kinks: Iterable[float] = (),
 ) -> float:
-    """The mean-field map: the variance of z in the next layer, q′ = gain·E[f(z)²] + σ_b² for z ~ N(bias, q).
+    """Return the variance of z in the next layer, q′ = gain·E[f(z)²] + σ_b² for z ~ N(bias, q).
 
     Exact for infinitely wide layers with independent weights at initialisation. A bias that is equal in all units
     shifts the mean of z and adds nothing to its variance.
@@ -116,7 +118,7 @@ def next_variance(
 def gradient_factor(
     slope: Function, variance: float, *, gain: float, bias: float = 0.0, kinks: Iterable[float] = ()
 ) -> float:
-    """χ = gain·E[f′(z)²], z ~ N(bias, q): what a layer does to the squared norm of the gradient with respect to z.
+    """Return χ = gain·E[f′(z)²], z ~ N(bias, q): the factor that a layer puts on the gradient's squared norm.
 
     ‖∂loss/∂z_l‖² = χ·‖∂loss/∂z_(l+1)‖² in the mean, whatever the widths, with the gain of the weights in between.
     Below 1 gradients vanish with depth, above 1 they explode. Exact for infinitely wide layers, on the usual

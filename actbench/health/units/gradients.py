@@ -1,4 +1,4 @@
-"""How strong the training signal is in each layer: vanishing and exploding gradients."""
+"""Measure how strong the training signal is in each layer: vanishing and exploding gradients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def norms(losses: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """L2 norm of each run's gradient of its own mean loss with respect to each layer's pre-activations.
+    """Return the L2 norm of each run's gradient of its own mean loss with respect to each layer's pre-activations.
 
     Pre-activations rather than weights, so that the figure means the same for every model, a user's own included.
 
@@ -20,13 +20,15 @@ def norms(losses: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Returns:
         Layer -> (R,) float64 on the CPU.
     """
+    # Summing the runs' losses gives each run its own gradient: no run's loss depends on another's z. A layer that the
+    # loss does not depend on has gradient 0.
     found = torch.autograd.grad(losses.sum(), list(inputs.values()), materialize_grads=True, allow_unused=True)
     lengths = (torch.linalg.vector_norm(gradient.reshape(len(gradient), -1), dim=1) for gradient in found)
     return {name: length.cpu().double() for name, length in zip(inputs, lengths, strict=True)}
 
 
 def first_to_last(norms_of_run: list[float]) -> float | None:
-    """The first layer's norm over the last one's: ≪ 1 where gradients vanish on their way down, ≫ 1 where they explode.
+    """Return the first layer's norm over the last one's: ≪ 1 where gradients vanish on their way, ≫ 1 where they explode.
 
     >>> first_to_last([0.5, 3.0, 2.0])
     0.25
