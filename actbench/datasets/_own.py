@@ -41,7 +41,7 @@ def _options(name: str, shared: dict[str, Any]) -> DatasetOptions:
 
 
 def _called(name: str, path: str, folder: Path, options: dict[str, Any]) -> Any:
-    attribute = registry.resolve(path)
+    attribute = registry.import_object(path)
     if not callable(attribute):
         raise DatasetError(f"dataset '{name}': {path} is not callable, but {type(attribute).__name__}")
     try:

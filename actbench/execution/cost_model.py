@@ -12,7 +12,7 @@ from math import ceil, prod
 from typing import Literal, NamedTuple
 
 from actbench.schema.components import Component
-from actbench.schema.record import FIRST_LOOK
+from actbench.schema.record import MAX_INITIAL_EXAMPLES
 from actbench.schema.spec import RunSpec
 
 PASS, RUN_PASS = 4e-5, 3.3e-5
@@ -95,7 +95,7 @@ def time_by_settings(spec: RunSpec, runs: int) -> CohortTime:
     # After every epoch: the validation set, and the probe set with its gradients, on which health is measured.
     closing = forward(min(val, most)) + TRAINED * forward(min(spec.health.probe_size, train))
     return CohortTime(
-        start=forward(min(train, FIRST_LOOK)) + closing,
+        start=forward(min(train, MAX_INITIAL_EXAMPLES)) + closing,
         epoch=TRAINED * forward(train, training.batch_size) + closing,
         end=forward(min(shape.test, test_size, most)),
         epochs=training.epochs,

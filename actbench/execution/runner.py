@@ -220,7 +220,7 @@ class Runner:
             if all(claims.holds(self.store.run_folder(spec)) for spec in event.cohort.specs):
                 self.checkpoints.write(event.cohort, event.state)
         elif isinstance(event, Finished):
-            told = {**environment.of_command(), **event.record.environment}
+            told = {**environment.describe_command(), **event.record.environment}
             event = Finished(replace(event.record, study=self.study.name, environment=told))
             with claims.ending(self.store.run_folder(event.record.spec)) as held:
                 if held:

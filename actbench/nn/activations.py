@@ -216,7 +216,7 @@ def row_of(component: Component) -> Activation:
     if component.path is None:
         row: Activation = registry.load("activations", component.name)
         return row
-    found = registry.resolve(component.path)
+    found = registry.import_object(component.path)
     if isinstance(found, Activation):
         return found
     if not callable(found):
@@ -243,7 +243,7 @@ def function_of(component: Component) -> Callable[..., Tensor]:
     starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
     kept_back = {*starts, *HOW_LEARNED} if row.learnable else set()
     fixed = {name: value for name, value in options.items() if name not in kept_back}
-    function: Callable[..., Tensor] = partial(registry.resolve(row.function), **fixed)
+    function: Callable[..., Tensor] = partial(registry.import_object(row.function), **fixed)
     if component.path is not None:
         from actbench.nn import functions
 

@@ -230,7 +230,7 @@ def _compiled(node: ast.expr) -> Term:
         case ast.BinOp(left=left, op=op, right=right):
             return _combined(ARITHMETIC[type(op)], _compiled(left), _compiled(right))
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _called(registry.resolve(FUNCTIONS[name][1]), [_compiled(argument) for argument in arguments])
+            return _called(registry.import_object(FUNCTIONS[name][1]), [_compiled(argument) for argument in arguments])
         case ast.Compare(left=left, ops=[comparison], comparators=[right]):
             return _combined(COMPARISONS[type(comparison)], _compiled(left), _compiled(right))
     raise AssertionError(f"_check let {ast.dump(node)} through")

@@ -12,7 +12,7 @@ from actbench.schema.spec import RunSpec
 SCHEMA = 1
 """Version of ``result.json``; a reader refuses newer ones."""
 
-FIRST_LOOK = 2000
+MAX_INITIAL_EXAMPLES = 2000
 """Training examples that epoch 0 is evaluated on; they lie in a fixed random order. All 54,000 of MNIST took a fifth of
 a one-epoch study, and the loss of a network that has learned nothing is known to a percent from these."""
 

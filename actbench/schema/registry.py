@@ -61,7 +61,7 @@ def load(kind: str, name: str) -> Any:
     return importlib.import_module(f"{FOLDERS[kind]}.{name.replace('-', '_')}").plugin
 
 
-def resolve(path: str) -> Any:
+def import_object(path: str) -> Any:
     """The object at ``package.module:attribute``, the form in which users name their own code.
 
     Raises:
@@ -93,7 +93,7 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
 
 @cache
 def _table(kind: str) -> Mapping[str, Any]:
-    table: Mapping[str, Any] = resolve(TABLES[kind])
+    table: Mapping[str, Any] = import_object(TABLES[kind])
     return table
 
 

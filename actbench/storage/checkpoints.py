@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from actbench.errors import ResultsError
-from actbench.schema.checkpoint_header import LONGEST, CheckpointHeader, Unusable, name_of, opened
+from actbench.schema.checkpoint_header import (
+    MAX_HEADER,
+    CheckpointHeader,
+    UnusableCheckpoint,
+    checkpoint_name,
+    parse_checkpoint,
+)
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 from actbench.system.files import clear_unfinished, write_atomically, writing
@@ -64,15 +70,15 @@ class Checkpoints:
         path = self._path(cohort.specs)
         try:
             state = path.read_bytes()
-            heading, _ = opened(state)
-            if heading.runs != tuple(spec.digest for spec in cohort.specs):
-                raise Unusable("it is of other runs")
+            header, _ = parse_checkpoint(state)
+            if header.runs != tuple(spec.digest for spec in cohort.specs):
+                raise UnusableCheckpoint("it is of other runs")
         except FileNotFoundError:
             return cohort
         except OSError as error:
             self.refuse(cohort, error.strerror or str(error))
             return cohort
-        except Unusable as error:
+        except UnusableCheckpoint as error:
             self.refuse(cohort, str(error))
             return cohort
         return Cohort(cohort.specs, state)
@@ -116,16 +122,16 @@ class Checkpoints:
     def _note(self, path: Path) -> None:
         try:
             with path.open("rb") as file:
-                heading = CheckpointHeader.read(file.readline(LONGEST))
+                header = CheckpointHeader.parse(file.readline(MAX_HEADER))
         except FileNotFoundError:
             return  # another process has just ended its runs
-        except Unusable as error:
+        except UnusableCheckpoint as error:
             self.refused[path] = str(error)
             return
-        self.found[path] = heading.runs
+        self.found[path] = header.runs
 
     def _path(self, specs: Sequence[RunSpec]) -> Path:
-        return self._folder / name_of(specs)
+        return self._folder / checkpoint_name(specs)
 
 
 def _changed(path: Path) -> float:

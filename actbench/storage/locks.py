@@ -58,7 +58,7 @@ from types import TracebackType
 from typing import Self
 
 from actbench.errors import ResultsError
-from actbench.system.files import parsed, writing
+from actbench.system.files import parse_json, writing
 from actbench.system.processes import Process
 
 CLAIM = "claim.json"
@@ -379,7 +379,7 @@ def _read(path: Path) -> Claim | None:
     A file without a whole claim has been created but not written yet, or its process was killed between the two.
     """
     try:
-        content = parsed(path.read_bytes())
+        content = parse_json(path.read_bytes())
         token, since, process = content["token"], content["since"], Process(**content["process"])
         datetime.fromisoformat(since)
         return Claim(token, since, process) if token.isalnum() else Claim(_TORN)

@@ -14,7 +14,7 @@ from actbench.schema import registry
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.study_settings import comparison_settings, reason
-from actbench.system.files import parsed, read_json
+from actbench.system.files import parse_json, read_json
 
 _log = logging.getLogger("actbench.storage.reading")
 
@@ -154,7 +154,7 @@ def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(parsed(line))
+            rows.append(parse_json(line))
         except ValueError:
             warnings.append(f"{_study_of(folder)}/runs/{folder.name}/metrics.jsonl: line {number} is torn and ignored")
             break

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from actbench.system.files import parsed
+from actbench.system.files import parse_json
 
 _WHOLE = re.compile(rb'\{\s*"schema": (\d{1,9}),\s*"outcome": "([a-z]+)",\n(?s:.*)\n\}\s*')
 """As actbench writes it: these two come first, and only the last brace begins a line."""
@@ -25,7 +25,7 @@ def schema_and_outcome(path: Path) -> tuple[Any, Any]:
     found = _WHOLE.fullmatch(content)
     if found:
         return int(found[1]), found[2].decode("ascii")
-    whole = parsed(content)
+    whole = parse_json(content)
     if not isinstance(whole, dict):
         raise ValueError(f"{path.name} holds no mapping")
     return whole.get("schema"), whole.get("outcome")

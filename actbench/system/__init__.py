@@ -1,1 +1,1 @@
-"""This machine: devices, processes, whole files, versions, cancellation. Nothing here knows of runs."""
+"""This machine: devices, environment, processes, files, cancellation. Nothing here knows of runs."""

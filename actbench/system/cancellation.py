@@ -1,6 +1,6 @@
-"""What goes on between two steps of a training: a sign of life to who waits for one, and the end if that was asked for.
+"""Between two steps of a training: stop if that was requested, and send a heartbeat to the process that waits for one.
 
-Both are matters of the process: a worker has one training at a time, and so has the caller of the inline engine.
+Both are kept once a process: a worker has one training at a time, and so has the caller of the inline engine.
 """
 
 from __future__ import annotations
@@ -8,56 +8,56 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-INTERVAL = 1.0
-"""Seconds between two signs of life, at least."""
+HEARTBEAT_SECONDS = 1.0
+"""Least time between two heartbeats."""
 
 
 class Stopped(Exception):
-    """The training was asked to stop, and stands between two steps."""
+    """The training was requested to stop, and stands between two steps."""
 
 
-_asked = False  # a plain flag: it is set inside signal handlers, where a lock could already be held
-_sign: Callable[[], None] | None = None
-_next_sign = 0.0
+_requested = False  # a plain flag: it is set inside signal handlers, where a lock could already be held
+_heartbeat: Callable[[], None] | None = None
+_next_heartbeat = 0.0
 
 
-def ask() -> None:
-    """Let the training of this process stop after the step it is at; safe inside a signal handler."""
-    global _asked
-    _asked = True
+def request_stop() -> None:
+    """Let the training of this process stop after the step that it is at; safe inside a signal handler."""
+    global _requested
+    _requested = True
 
 
-def is_asked() -> bool:
-    """Whether it was asked to."""
-    return _asked
+def stop_requested() -> bool:
+    """Whether the training of this process was requested to stop."""
+    return _requested
 
 
-def forget() -> None:
-    """Let trainings go on as if nobody had asked."""
-    global _asked
-    _asked = False
+def reset() -> None:
+    """Withdraw the request, so that later trainings go on."""
+    global _requested
+    _requested = False
 
 
-def report_to(sign: Callable[[], None] | None) -> None:
-    """Call ``sign`` between steps from now on, at once and then once an ``INTERVAL`` at most; None for nobody."""
-    global _sign, _next_sign
-    _sign, _next_sign = sign, 0.0
+def send_heartbeats(heartbeat: Callable[[], None] | None) -> None:
+    """Call ``heartbeat`` between steps from now on, at once, then once in ``HEARTBEAT_SECONDS``; None: never."""
+    global _heartbeat, _next_heartbeat
+    _heartbeat, _next_heartbeat = heartbeat, 0.0
 
 
 def between_steps(*, may_stop: bool = True) -> None:
-    """Call after every training step and every batch of an evaluation.
+    """Send a heartbeat if one is due, and stop if requested; called after each training step and evaluated batch.
 
     Args:
-        may_stop: Whether the training can be taken up again from here.
+        may_stop: Whether the training can be resumed from here.
 
     Raises:
-        Stopped: When it was asked to stop and may.
+        Stopped: When the training was requested to stop and may.
     """
-    global _next_sign
-    if _sign is not None:
+    global _next_heartbeat
+    if _heartbeat is not None:
         now = time.monotonic()
-        if now >= _next_sign:
-            _next_sign = now + INTERVAL
-            _sign()
-    if _asked and may_stop:
+        if now >= _next_heartbeat:
+            _next_heartbeat = now + HEARTBEAT_SECONDS
+            _heartbeat()
+    if _requested and may_stop:
         raise Stopped

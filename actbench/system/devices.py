@@ -1,4 +1,4 @@
-"""Which device a run is computed on. Only a look at a GPU that may be there costs an import of torch."""
+"""Devices that runs are computed on. Only asking for a GPU that may be there imports torch."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ WORKER = "ACTBENCH_WORKER"
 
 
 def choose(name: str) -> str:
-    """Turn ``auto`` into a device that is there, and check one that was asked for by name.
+    """Return the device for ``auto``, or check that the one asked for by name is there.
 
     Raises:
-        DeviceError: When the device asked for is not on this machine, or the name means nothing to torch.
+        DeviceError: When the device asked for is not on this machine, or there is no device of that name.
     """
     if name == "auto":
         return next((found for found in ("cuda", "mps") if _may_have(found) and _has(found)), "cpu")
@@ -35,7 +35,7 @@ def choose(name: str) -> str:
 
 
 def count(name: str) -> int:
-    """How many devices a name stands for: ``cuda`` for all GPUs of that kind, any other for one."""
+    """Return the number of devices that a name stands for: ``cuda`` for all GPUs, any other for one."""
     if name != "cuda":
         return 1
     import torch
@@ -44,13 +44,13 @@ def count(name: str) -> int:
 
 
 def of_this_worker(name: str) -> str:
-    """The device that this process computes on: the workers of ``cuda`` take the GPUs in turn."""
+    """Return the device that this process computes on: the workers of ``cuda`` take the GPUs in turn."""
     number = os.environ.get(WORKER)
     return name if name != "cuda" or number is None else f"cuda:{int(number) % count(name)}"
 
 
-def description(device: torch.device) -> dict[str, Any]:
-    """Describe what decides the last bits of a result: the library, its threads and the device.
+def describe_device(device: torch.device) -> dict[str, Any]:
+    """Describe everything that decides the last bits of a result: the library, its threads and the device.
 
     Returns:
         ``torch``, ``device``, ``device_name`` and ``threads``, as a record's environment holds them.
@@ -67,12 +67,12 @@ def description(device: torch.device) -> dict[str, Any]:
 
 
 def processors() -> int:
-    """Processors that this process may use, which can be fewer than the machine has."""
+    """Return the number of processors that this process may use, which can be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor_name() -> str:
-    """The processor's name as the system tells it, else the kind of machine."""
+    """Return the processor's name as the system reports it, else the kind of machine."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
     except OSError:  # not Linux
@@ -82,14 +82,14 @@ def processor_name() -> str:
 
 
 def accumulator(device: torch.device) -> torch.dtype:
-    """The widest float of a device, for sums over many examples: MPS has no float64."""
+    """Return the widest float of a device, for sums over many examples: MPS has no float64."""
     import torch
 
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _may_have(kind: str) -> bool:
-    """A cheap no: without a driver's device file there is no reason to import torch."""
+    """Rule a GPU out cheaply: without a driver's device file there is no reason to import torch."""
     system = platform.system()
     if kind == "mps":
         return system == "Darwin"

@@ -1,4 +1,4 @@
-"""Where a run was computed: versions, device, threads, command line, git commit."""
+"""The part of a record's environment that is the same for all runs of a command."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from actbench._version import __version__
 
 
 @cache
-def of_command() -> dict[str, Any]:
-    """What the command adds: versions, host system, argv, and the commit of the folder it was started in."""
+def describe_command() -> dict[str, Any]:
+    """Return versions, host system, command line, and the commit of the folder that the command was started in."""
     return {
         "actbench": __version__,
         "python": platform.python_version(),
@@ -28,7 +28,7 @@ def of_command() -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """HEAD of the current folder's repository, with ``-dirty`` if it was changed; None outside of one."""
+    """Return HEAD of the current folder's repository, with ``-dirty`` if it was changed; None outside of one."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)

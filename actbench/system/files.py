@@ -1,4 +1,4 @@
-"""Whole files in and out: text that appears at once or not at all, and JSON without NaN."""
+"""Files that appear at once or not at all, errors that name the file, and JSON without NaN."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REMEDIES = {
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing: readers never see half of it; text in UTF-8, with its line ends as they are.
 
-    What is there and is no file (``/dev/stdout``, a named pipe) is written to, not replaced.
+    A path that is not a regular file (``/dev/stdout``, a named pipe) is written to, not replaced.
 
     Raises:
         ResultsError: When it can't be written, naming the file.
@@ -49,7 +49,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def clear_unfinished(path: Path) -> None:
-    """Remove what a process that was killed within ``write_atomically`` left beside a path that is nobody else's."""
+    """Remove the files that a process left beside a path when it was killed within ``write_atomically``.
+
+    Args:
+        path: The file that was to appear; no other process may be writing it now.
+    """
     for beside in path.parent.glob(f".{escape(path.name)}.*"):
         beside.unlink(missing_ok=True)
 
@@ -65,7 +69,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
-    """JSON in which every number that is none (NaN, infinity) is null.
+    """Return JSON text with null in place of NaN and infinity.
 
     >>> json_text({"loss": float("nan")})
     '{"loss": null}'
@@ -74,24 +78,24 @@ def json_text(content: Any, indent: int | None = None) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The mapping that a JSON file holds.
+    """Return the mapping that a JSON file holds.
 
     Raises:
         FileNotFoundError: When there is no such file.
-        ValueError: When it holds something else, or only a part.
+        ValueError: When it holds something else, or only a part of a mapping.
     """
     with open(path, "rb") as file:
-        content = parsed(file.read())
+        content = parse_json(file.read())
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds no mapping")
     return content
 
 
-def parsed(text: str | bytes) -> Any:
-    """What JSON text holds.
+def parse_json(text: str | bytes) -> Any:
+    """Return the content of JSON text.
 
     Raises:
-        ValueError: When it is none, or nested so deeply that the parser gives up.
+        ValueError: When it is not JSON, or nested so deeply that the parser gives up.
     """
     try:
         return json.loads(text)
@@ -100,7 +104,7 @@ def parsed(text: str | bytes) -> Any:
 
 
 def _finite(content: Any) -> Any:
-    """The same content with None for every number that JSON has no word for."""
+    """Return the same content with None for every number that JSON can't hold."""
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, Mapping):

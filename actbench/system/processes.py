@@ -1,4 +1,4 @@
-"""Which process on which machine, in a form that another process, perhaps on another machine, can judge later."""
+"""A process and its machine, so described that another process, even on another machine, can judge if it lives."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ HOST_VARIABLE = "ACTBENCH_HOST"
 
 @dataclass(frozen=True)
 class Process:
-    """A process, then and there.
+    """Identify a process for as long as its machine runs, even after its id is given to another.
 
     Args:
         host: Name of its machine.
         pid: Its process id.
-        started: When it started, in the kernel's ticks since the machine did: tells it from a later process that was
-            given the same id. None where the kernel keeps no such record.
-        system: The running kernel and the name space of its process ids; None where there is none. Two machines, or
-            two containers, may bear one name, but then these differ.
+        started: Start of the process in the kernel's ticks since the machine's start, which differs from that of a
+            later process with the same id. None where the kernel keeps no such record.
+        system: The running kernel and the name space of its process ids; None where the kernel reports neither. Two
+            machines, or two containers, may have the same host name, but then these differ.
     """
 
     host: str
@@ -30,21 +30,21 @@ class Process:
     system: str | None
 
     def __post_init__(self) -> None:
-        """Refuse what no process has, since a file may say anything.
+        """Refuse a number that can't be a process id, since a file may hold anything.
 
         Raises:
-            ValueError: For a process id that is none.
+            ValueError: For such a number.
         """
         if not isinstance(self.pid, int) or not 0 < self.pid < 2**31:
             raise ValueError(f"{self.pid!r} is no process id")
 
     @classmethod
     def this(cls) -> Process:
-        """The calling process."""
+        """Return the calling process."""
         return cls(_host(), os.getpid(), _started(os.getpid()), _system())
 
     def is_alive(self) -> bool | None:
-        """Whether it lives; None when that can't be told, as of a process on another machine."""
+        """Whether the process lives; None when that can't be known, as of a process on another machine."""
         if self.host != _host() or self.system != _system() or os.name != "posix":
             return None
         try:
@@ -57,7 +57,7 @@ class Process:
         return None if self.started is None or started is None else started == self.started
 
     def __str__(self) -> str:
-        """As a reader looks for it: ``pid 4711 on ada``."""
+        """Return the text that a reader looks for: ``pid 4711 on ada``."""
         return f"pid {self.pid} on {self.host}"
 
 
@@ -66,7 +66,7 @@ def _host() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, in ticks; None where the kernel does not say.
+    """Return the start of a process in ticks; None where the kernel does not report it.
 
     A process that has ended but was not waited for is still listed, with Z for its state: it started ``never``.
     """
@@ -79,7 +79,7 @@ def _started(pid: int) -> str | None:
 
 
 def _system() -> str | None:
-    """The kernel since its start, and the name space of process ids; None where the kernel does not say."""
+    """Return the running kernel and the name space of process ids; None where the kernel reports neither."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"

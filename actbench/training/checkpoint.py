@@ -15,7 +15,7 @@ import io
 import torch
 
 from actbench.nn import cpu_linear
-from actbench.schema.checkpoint_header import CheckpointHeader, Unusable, opened
+from actbench.schema.checkpoint_header import CheckpointHeader, UnusableCheckpoint, parse_checkpoint
 from actbench.training.epoch_log import EpochLog
 from actbench.training.state import TrainState
 
@@ -36,19 +36,19 @@ def restore(saved: bytes, state: TrainState, epoch_log: EpochLog) -> None:
     """Put a state that was just opened, and its epoch log, back to where ``pack`` found them.
 
     Raises:
-        Unusable: When the bytes are damaged, of other runs, or were computed in another environment. The state may
-            then be changed in part and should be thrown away.
+        UnusableCheckpoint: When the bytes are damaged, of other runs, or were computed in another environment. The
+            state may then be changed in part and should be thrown away.
     """
-    header, body = opened(saved)
+    header, body = parse_checkpoint(saved)
     _check_header(header, _header(state, sha256=header.sha256))
     try:
         content = torch.load(io.BytesIO(body), map_location=state.device, weights_only=True)
         state.restore(content)
         epoch_log.restore(content[LOG_KEY])
-    except Unusable:
+    except UnusableCheckpoint:
         raise
     except Exception as error:  # whatever a file of that checksum holds, it must not end the run
-        raise Unusable(f"its content does not fit: {type(error).__name__}: {error}") from error
+        raise UnusableCheckpoint(f"its content does not fit: {type(error).__name__}: {error}") from error
 
 
 def _header(state: TrainState, *, sha256: str) -> CheckpointHeader:
@@ -65,13 +65,13 @@ def _header(state: TrainState, *, sha256: str) -> CheckpointHeader:
 def _check_header(found: CheckpointHeader, here: CheckpointHeader) -> None:
     """Refuse a checkpoint of other runs or data, or of an environment in which resuming would move last bits."""
     if found.runs != here.runs:
-        raise Unusable("it is of other runs")
+        raise UnusableCheckpoint("it is of other runs")
     if found.data != here.data:
-        raise Unusable("the dataset has changed since")
+        raise UnusableCheckpoint("the dataset has changed since")
     for name, theirs, ours in (
         ("torch", found.torch, here.torch),
         ("device", found.device, here.device),
         ("--products", found.products, here.products),
     ):
         if theirs != ours:
-            raise Unusable(f"it was computed with {name} {theirs}, and this is {name} {ours}")
+            raise UnusableCheckpoint(f"it was computed with {name} {theirs}, and this is {name} {ours}")

@@ -16,7 +16,7 @@ from actbench.health.units.probe import UnitHealth
 from actbench.nn import cpu_linear
 from actbench.schema.health_measures import DYNAMIC_COUNTS
 from actbench.schema.metrics import METRICS
-from actbench.schema.record import FIRST_LOOK, Outcome, RunRecord
+from actbench.schema.record import MAX_INITIAL_EXAMPLES, Outcome, RunRecord
 from actbench.system import cancellation, devices
 from actbench.training.evaluation import Tally, evaluate, measure_gradients, measure_unit_health
 from actbench.training.state import TrainState
@@ -61,13 +61,13 @@ class EpochLog:
         return len(self._diverged) == self._runs
 
     def untrained(self) -> list[Row | None]:
-        """Epoch 0: the network at initialisation, evaluated on the first ``FIRST_LOOK`` training examples.
+        """Epoch 0: the network at initialisation, evaluated on the first ``MAX_INITIAL_EXAMPLES`` training examples.
 
         Raises:
             Stopped: When that was asked for; nothing is written down then. So in ``epoch`` and ``records``.
         """
         images = self._state.images
-        seen = images.train.first(FIRST_LOOK)
+        seen = images.train.first(MAX_INITIAL_EXAMPLES)
         return self._close(0, *evaluate(self._forward, images, seen, self._runs))
 
     def epoch(self, seen: Tally) -> list[Row | None]:
@@ -124,7 +124,7 @@ class EpochLog:
             "seconds": seconds / self._runs,
             "training_seconds": state.seconds / self._runs,
         }
-        worker = devices.description(state.device)
+        worker = devices.describe_device(state.device)
         worker |= {"data": state.images.fingerprint, "products": cpu_linear.library_in_use()}
         for run, spec in enumerate(state.cohort.specs):
             outcome, message = self._outcome(run)

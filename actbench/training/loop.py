@@ -11,7 +11,7 @@ import torch
 
 from actbench.errors import ActbenchError, UsageError
 from actbench.nn import cpu_library
-from actbench.schema.checkpoint_header import Unusable
+from actbench.schema.checkpoint_header import UnusableCheckpoint
 from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
 from actbench.schema.runtime import Cadence, Cohort, Runtime
 from actbench.system import cancellation
@@ -29,8 +29,8 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
 
     Halving keeps one faulty run (a user's activation that raises, say) from taking its neighbours along, and changes
     no result. A cohort that comes with a checkpoint goes on from there, or from the beginning if the checkpoint can't
-    be used. A cohort that is asked to stop (``cancellation.ask``) ends with ``Saved``, all that is needed to go on;
-    or with nothing, if nothing was trained yet.
+    be used. A cohort that is asked to stop (``cancellation.request_stop``) ends with ``Saved``, all that is needed
+    to go on; or with nothing, if nothing was trained yet.
     """
     try:
         with numerics.deterministic_numerics(cpu_library.choose(runtime.products).products):
@@ -45,7 +45,7 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     for half in cohort.halves():
-        if not cancellation.is_asked():
+        if not cancellation.stop_requested():
             yield from run_cohort(half, runtime)
 
 
@@ -77,7 +77,7 @@ def _resume_or_begin(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
         try:
             yield from _train(bare, runtime, checkpoint=cohort.state)
             return
-        except Unusable as error:
+        except UnusableCheckpoint as error:
             unusable = str(error)
     yield from _train(bare, runtime, unusable=unusable)
 
@@ -92,7 +92,7 @@ def _train(cohort: Cohort, runtime: Runtime, *, checkpoint: bytes | None = None,
         unusable: Why an earlier attempt could not use the cohort's checkpoint.
 
     Raises:
-        Unusable: When the checkpoint can't be used, before anything is trained.
+        UnusableCheckpoint: When the checkpoint can't be used, before anything is trained.
     """
     yield Started(cohort, unusable)
     state = TrainState.open(cohort, runtime)

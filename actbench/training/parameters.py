@@ -22,7 +22,7 @@ from torch import Tensor
 from actbench.nn import cpu_linear
 from actbench.nn.alignment import whole_steps
 from actbench.nn.layers import is_buffer
-from actbench.schema.checkpoint_header import Unusable
+from actbench.schema.checkpoint_header import UnusableCheckpoint
 
 WEIGHTS, OTHERS = "weights", "others"
 """The blocks: weights are the tensors of two or more dimensions beside the run's."""
@@ -102,10 +102,10 @@ class Stack:
         """Copy tensors that ``state`` returned into this stack's memory.
 
         Raises:
-            Unusable: When they were laid out differently.
+            UnusableCheckpoint: When they were laid out differently.
         """
         if saved["layout"] != self._layout():
-            raise Unusable("its tensors are laid out differently in memory")
+            raise UnusableCheckpoint("its tensors are laid out differently in memory")
         for name, tensor in self.tensors.items():
             tensor.copy_(saved["tensors"][name])
 

@@ -123,7 +123,7 @@ class TrainState:
         """Put a state that was just opened to where ``state`` found the one it was called on.
 
         Raises:
-            Unusable: When the tensors are laid out differently in memory.
+            UnusableCheckpoint: When the tensors are laid out differently in memory.
         """
         self.stack.restore(saved)
         for optimizer, own in zip(self.optimizers, saved["optimizers"], strict=True):

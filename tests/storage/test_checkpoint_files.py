@@ -18,7 +18,7 @@ from small_runs import DIGITS, numbers, spec
 from actbench.config import Study
 from actbench.errors import ResultsError
 from actbench.execution.runner import Runner
-from actbench.schema.checkpoint_header import CheckpointHeader, Unusable, name_of, opened
+from actbench.schema.checkpoint_header import CheckpointHeader, UnusableCheckpoint, checkpoint_name, parse_checkpoint
 from actbench.schema.events import EpochDone, Event, Saved, Started
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.storage.checkpoints import Checkpoints
@@ -39,9 +39,9 @@ sweep:
 
 @pytest.fixture(autouse=True)
 def _unasked() -> Iterator[None]:
-    cancellation.forget()
+    cancellation.reset()
     yield
-    cancellation.forget()
+    cancellation.reset()
 
 
 def runner(folder: Path, *, text: str = STUDY, force: bool = False, limit: int | None = None) -> Runner:
@@ -212,12 +212,12 @@ def test_a_checkpoint_of_runs_that_have_left_the_study_goes(tmp_path: Path) -> N
 def test_a_checkpoint_that_is_half_written_is_never_seen(tmp_path: Path) -> None:
     cohort = Cohort((spec(),))
     kept = Checkpoints(tmp_path)
-    heading = CheckpointHeader((cohort.shared.digest,), "cpu", "2", "default", "data", "0" * 64)
-    kept.write(cohort, heading.line() + b"first")
+    header = CheckpointHeader((cohort.shared.digest,), "cpu", "2", "default", "data", "0" * 64)
+    kept.write(cohort, header.line() + b"first")
     (tmp_path / "checkpoints").chmod(0o700)
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [name_of(cohort.specs)]
-    with pytest.raises(Unusable, match="checksum"):
-        opened((tmp_path / "checkpoints" / name_of(cohort.specs)).read_bytes())
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [checkpoint_name(cohort.specs)]
+    with pytest.raises(UnusableCheckpoint, match="checksum"):
+        parse_checkpoint((tmp_path / "checkpoints" / checkpoint_name(cohort.specs)).read_bytes())
 
 
 KILLED_WHILE_SAVING = """\
@@ -282,7 +282,7 @@ def test_a_place_that_can_t_be_written_is_an_error_and_no_warning(tmp_path: Path
 def test_a_smaller_cohort_replaces_the_checkpoint_of_the_larger_one(tmp_path: Path) -> None:
     kept, specs = Checkpoints(tmp_path), tuple(spec(seed=seed) for seed in range(4))
     for cohort in (Cohort(specs), *Cohort(specs).halves()):
-        heading = CheckpointHeader(tuple(one.digest for one in cohort.specs), "cpu", "2", "default", "data", "0" * 64)
-        kept.write(cohort, heading.line())
+        header = CheckpointHeader(tuple(one.digest for one in cohort.specs), "cpu", "2", "default", "data", "0" * 64)
+        kept.write(cohort, header.line())
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
-    assert names == {name_of(half.specs) for half in Cohort(specs).halves()}
+    assert names == {checkpoint_name(half.specs) for half in Cohort(specs).halves()}

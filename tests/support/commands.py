@@ -25,7 +25,7 @@ Run = Callable[..., Done]
 def in_this_process(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     def run(*arguments: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["actbench", *arguments])
-        environment.of_command.cache_clear()
+        environment.describe_command.cache_clear()
         with pytest.raises(SystemExit) as ended:
             cli.main()
         code = ended.value.code

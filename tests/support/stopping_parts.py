@@ -23,7 +23,7 @@ def begin(call: int) -> None:
 
 def asks(z: Tensor) -> Tensor:
     if next(calls) == stop_at:
-        cancellation.ask()
+        cancellation.request_stop()
     return torch.tanh(z)
 
 

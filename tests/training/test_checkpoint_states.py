@@ -15,7 +15,7 @@ import stopping_parts
 import torch
 from small_runs import numbers, spec
 
-from actbench.schema.checkpoint_header import FORMAT, opened
+from actbench.schema.checkpoint_header import FORMAT, parse_checkpoint
 from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
 from actbench.schema.runtime import Cadence, Cohort, Runtime
 from actbench.schema.spec import RunSpec
@@ -72,9 +72,9 @@ NESTED = {
 
 @pytest.fixture(autouse=True)
 def _unasked() -> Iterator[None]:
-    cancellation.forget()
+    cancellation.reset()
     yield
-    cancellation.forget()
+    cancellation.reset()
 
 
 def found(events: list[Event]) -> list[dict[str, Any]]:
@@ -121,7 +121,7 @@ def test_it_may_be_stopped_anywhere_and_as_often_as_one_likes(model: str) -> Non
     for _ in range(60):
         stopping_parts.begin(chance.randrange(count // 9, count // 3))
         events = list(run_cohort(Cohort(specs, state), NEVER))
-        cancellation.forget()
+        cancellation.reset()
         ends += found(events)
         if ends:
             break
@@ -176,7 +176,7 @@ def test_nothing_but_plain_data_is_read(tmp_path: Path) -> None:
     """A checkpoint from elsewhere must not run code: one with an object inside is refused."""
     specs = (spec(),)
     state = next(event.state for event in run_cohort(Cohort(specs), ALWAYS) if isinstance(event, Saved))
-    header, _ = opened(state)
+    header, _ = parse_checkpoint(state)
     torch.save({"layout": Path("an object")}, tmp_path / "evil.pt")
     body = (tmp_path / "evil.pt").read_bytes()
     evil = replace(header, sha256=hashlib.sha256(body).hexdigest()).line() + body
@@ -192,7 +192,7 @@ def test_the_names_inside_a_checkpoint_are_those_of_its_format() -> None:
     """Another name would make every existing checkpoint unusable without a new ``FORMAT`` that says so."""
     specs = (spec(activation="rrelu", **MODULE),)
     saved = next(event.state for event in run_cohort(Cohort(specs), ALWAYS) if isinstance(event, Saved))
-    content = torch.load(io.BytesIO(opened(saved)[1]), weights_only=True)
+    content = torch.load(io.BytesIO(parse_checkpoint(saved)[1]), weights_only=True)
     log = {"rows", "health", "dynamics", "diverged", "epoch", "seconds", "seconds_of_epoch"}
     assert FORMAT == 1
     assert set(content) == {"layout", "tensors", "optimizers", *NESTED, "logbook"}

@@ -168,5 +168,5 @@ def _machine(device: torch.device) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "actbench": __version__,
-        **devices.description(device),
+        **devices.describe_device(device),
     }

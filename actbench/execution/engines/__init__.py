@@ -30,7 +30,7 @@ class Work:
 
     def __call__(self, cohort: Cohort) -> Iterator[Event]:
         """Do it here and now."""
-        events: Iterator[Event] = registry.resolve(self.path)(cohort, self.runtime)
+        events: Iterator[Event] = registry.import_object(self.path)(cohort, self.runtime)
         yield from events
 
 

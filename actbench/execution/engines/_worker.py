@@ -40,7 +40,7 @@ def main() -> None:
     try:
         while True:
             work, cohort = tasks.get()
-            cancellation.report_to(partial(send, BEAT))
+            cancellation.send_heartbeats(partial(send, BEAT))
             for event in work(cohort):
                 send(event)
             send(DONE)
@@ -64,7 +64,7 @@ def _listen(tasks: Tasks) -> None:
         while True:
             message = pickle.load(sys.stdin.buffer)
             if message == STOP:
-                cancellation.ask()
+                cancellation.request_stop()
             else:
                 tasks.put(message)
     except (EOFError, pickle.UnpicklingError):

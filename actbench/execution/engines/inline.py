@@ -22,23 +22,23 @@ class Inline:
 
     def __enter__(self) -> Self:
         """Nothing to start, and nobody has asked yet."""
-        cancellation.forget()
+        cancellation.reset()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to end."""
-        cancellation.forget()
+        cancellation.reset()
 
     def stop(self) -> None:
         """Let the cohort at work save itself, and take no other."""
-        cancellation.ask()
+        cancellation.request_stop()
 
     def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
         """Events of the cohorts, one cohort after another."""
         waiting = iter(cohorts)
-        while not cancellation.is_asked() and (cohort := next(waiting, None)) is not None:
+        while not cancellation.stop_requested() and (cohort := next(waiting, None)) is not None:
             yield from work(cohort)
 
 

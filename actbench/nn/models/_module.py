@@ -71,7 +71,7 @@ class UserModule:
     def __init__(self, component: Component) -> None:
         """Resolve the factory; nothing is built until the data's shape is known."""
         self._path = str(component.path)
-        self._factory = registry.resolve(self._path)
+        self._factory = registry.import_object(self._path)
         self._options = {key: value for key, value in component.options.items() if key != "path"}
         self._module: nn.Module | None = None
         self._numbers: torch.Generator | None = None
