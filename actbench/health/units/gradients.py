@@ -28,7 +28,7 @@ def norms(losses: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def first_to_last(norms_of_run: list[float]) -> float | None:
-    """Return the first layer's norm over the last one's: ≪ 1 where gradients vanish on their way, ≫ 1 where they explode.
+    """Return the first layer's norm over the last one's: ≪ 1 where gradients vanish, ≫ 1 where they explode.
 
     >>> first_to_last([0.5, 3.0, 2.0])
     0.25
