@@ -32,7 +32,7 @@ class Runtime:
         cohort_size: Most runs that train together; None chooses by device and model.
         data_folder: Where datasets lie and are cached; None for the platform's user cache folder.
         products: Which of ``cpu_linear.LIBRARIES`` compute on a CPU; ``auto`` for the fastest, measured once a machine.
-        capture: Whether steps are launched whole: from a CUDA graph, or from a recording on a CPU.
+        capture: Whether steps are launched whole: from a CUDA graph, or replayed from a trace on a CPU.
         timeout: Seconds after which a worker process that finishes no step is ended; 0 for never. An engine without
             workers can't end what hangs.
         checkpoint_every: How often cohorts are saved; a study decides it for its runs.

@@ -138,7 +138,7 @@ def _steps_of_epoch(state: TrainState, steps: Steps) -> Iterator[None]:
         batches = state.batches.epoch(skip=position.steps)
         began = time.perf_counter()
         # Most ways to take steps want one batch at a time; a replay takes several steps of a run before the next run's.
-        while chunk := list(islice(batches, steps.together)):
+        while chunk := list(islice(batches, steps.batches_per_call)):
             steps(state, chunk)
             state.seconds += time.perf_counter() - began
             tally.examples += sum(labels.shape[1] for _, labels in chunk)

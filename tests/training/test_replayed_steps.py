@@ -112,17 +112,17 @@ def test_steps_that_draw_random_numbers_are_never_replayed(changes: dict[str, An
     steps = trained([spec(**changes), spec()] if "model" not in changes else [spec(**changes)], 3, capture=True).steps
     assert isinstance(steps, ReplayedSteps)
     assert not steps.traced_sizes
-    assert steps.together == 1
+    assert steps.batches_per_call == 1
 
 
 def test_several_steps_are_taken_together_only_where_they_stay_in_the_cache() -> None:
     runs = [spec(activation=name, training={"precision": "float32"}) for name in ("relu", "tanh")]
     wide = [spec(activation=name, model={"name": "mlp", "hidden": [2000, 2000]}) for name in ("relu", "tanh")]
-    assert trained(runs, 2, capture=True).steps.together == 8
-    assert trained(runs[:1], 2, capture=True).steps.together == 1
-    assert trained(wide, 0, capture=True).steps.together == 1
+    assert trained(runs, 2, capture=True).steps.batches_per_call == 8
+    assert trained(runs[:1], 2, capture=True).steps.batches_per_call == 1
+    assert trained(wide, 0, capture=True).steps.batches_per_call == 1
     large = trained(wide, 2, capture=True)
-    assert large.steps.together == 1
+    assert large.steps.batches_per_call == 1
     assert isinstance(large.steps, ReplayedSteps)
     assert large.steps.traced_sizes == {32}
 

@@ -20,8 +20,8 @@ class Steps(Protocol):
     """
 
     @property
-    def together(self) -> int:
-        """Return the number of batches to hand over at a time."""
+    def batches_per_call(self) -> int:
+        """The number of batches to hand over at a time."""
         ...
 
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
@@ -32,7 +32,8 @@ class Steps(Protocol):
 def steps_of(state: TrainState, *, capture: bool) -> Steps:
     """Return the fastest way to take steps that the cohort allows.
 
-    A user's own module or activation may do things that can't be captured, such as waiting for a result.
+    A user's own module or activation is never replayed: it may decide by numbers, count its calls, or wait for a
+    result. docs/internals.md draws this choice, and what each way does besides.
 
     Args:
         state: The cohort in training.

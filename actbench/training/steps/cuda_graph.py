@@ -17,20 +17,20 @@ from actbench.training.state import TrainState
 from actbench.training.steps.eager import take
 
 WARM_UP = 3
-"""Ordinary steps before the capture: libraries set up and choose kernels in their first calls, on a side stream."""
+"""Eager steps before the capture: libraries set up and choose kernels in their first calls, on a side stream."""
 
 
 class GraphSteps:
-    """Steps of the full batch size, replayed from a CUDA graph after a few ordinary ones.
+    """Steps of the full batch size, replayed from a CUDA graph after a few eager ones.
 
     Batches of another size (an epoch's last) and cohorts that draw random numbers in their steps, which happens on the
-    CPU, are done the ordinary way.
+    CPU, are taken eagerly.
 
     Args:
         device: Where; the optimizer has been made ``capturable``.
     """
 
-    together: ClassVar[int] = 1
+    batches_per_call: ClassVar[int] = 1
 
     def __init__(self, device: torch.device) -> None:
         """Nothing is captured yet."""
@@ -40,7 +40,7 @@ class GraphSteps:
         self._x = self._labels = torch.empty(0)
 
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
-        """Take them one after another; the rate lies on the device and is set outside of the graph."""
+        """Take a step with each of the batches; the rate lies on the device and is set outside of the graph."""
         for x, labels in batches:
             state.set_rate(state.next_rate())
             self._take(state, x, labels)

@@ -16,45 +16,54 @@ from actbench.training.state import TrainState
 
 
 class EagerSteps:
-    """One after another."""
+    """Take steps by calling each operation, as a plain PyTorch loop does."""
 
-    together: ClassVar[int] = 1
+    batches_per_call: ClassVar[int] = 1
 
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
-        """Take them."""
+        """Take a step with each of the batches."""
         for x, labels in batches:
             state.set_rate(state.next_rate())
             take(state, x, labels)
 
 
 def take(state: TrainState, x: Tensor, labels: Tensor) -> None:
-    """Forward, backward, clip, update, at the rate that is set: x (R, B, C, H, W), labels (R, B).
+    """Take one step at the rate that is set: forward, backward, clip, update, tally. Nothing waits for the device.
 
-    Nothing here asks the device for a result.
+    Args:
+        state: The cohort.
+        x: (R, B, C, H, W).
+        labels: (R, B).
     """
     update(state, *find_gradients(state, x, labels), labels)
 
 
 def update(state: TrainState, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-    """What follows on the gradients: every optimizer's step, and the tally of what ``find_gradients`` returned."""
+    """Take every optimizer's step, and add what ``find_gradients`` returned to the tally."""
     for optimizer in state.optimizers:
         optimizer.step()
     state.tally.add(losses, logits, labels)
 
 
 def find_gradients(state: TrainState, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Forward, backward, clip: every run's loss (R,) and logits (R, B, classes).
+    """Pass forward and backward and clip: return every run's loss (R,) and logits (R, B, classes).
 
     The losses are summed over the runs, never averaged: each run's gradient is its own, whatever the cohort's size.
+
+    Args:
+        state: The cohort; the gradients lie in ``state.stack.gradients`` afterwards.
+        x: (R, B, C, H, W).
+        labels: (R, B).
     """
     stack, clip_norm = state.stack, state.cohort.shared.training.clip_norm
     stack.offer_gradients()
     try:
         logits = state.forward_in_training(x)
         losses = cross_entropy(logits, labels)
-        torch.autograd.backward(losses, torch.ones_like(losses))  # the slope of their sum
+        # The slope of their sum. A run that is NaN makes NaN of its own gradients alone: no operation mixes two runs.
+        torch.autograd.backward(losses, torch.ones_like(losses))
     finally:
-        cpu_linear.withdraw_slots()  # what a failed step leaves would meet other tensors of the same id
+        cpu_linear.withdraw_slots()  # a failed step leaves some, which another tensor of the same id would use
     stack.collect_gradients()
     if clip_norm is not None:
         clip_gradients(stack.trained.values(), clip_norm)

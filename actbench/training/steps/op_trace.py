@@ -1,11 +1,12 @@
-"""A computation on a CPU, recorded while it is done and replayed afterwards: a CPU's counterpart of a CUDA graph.
+"""Trace a computation on a CPU while it is done, and replay it afterwards: a CPU's counterpart of a CUDA graph.
 
 A step of a small network is some dozens of kernels; autograd, Python and fresh memory for every result take a third of
 their time on top. A replay calls the same kernels with the same arguments in the same order, and each writes into
-memory set aside for it, so its numbers are those of the recorded computation, to the last bit.
+memory set aside for it, so its numbers are those of the traced computation, to the last bit.
 
-What is recorded is what reaches torch's kernels, below autograd. Python's own decisions are baked in: record only what
+The trace holds what reaches torch's kernels, below autograd. Python's own decisions are baked in: trace only what
 decides by shapes and settings. Random numbers and numbers read back into Python are noticed, and refused.
+docs/internals.md shows a trace, before and after.
 """
 
 from __future__ import annotations
@@ -25,25 +26,26 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from actbench.training.steps.arena import Arena, memory_of
 
 ALLOCATIONS = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
-"""Operations that leave open what their result holds."""
+"""Operations that leave open what their result holds: a replay has the memory already, and need not call them."""
 
-COPIED = 4 * 2**20
-"""Most bytes of results that a replay may have to copy, where an operation has no form that writes into given memory.
+MAX_COPIED_BYTES = 4 * 2**20
+"""Results that a replay may have to copy, where an operation has no form that writes into given memory.
 
 Saved are some 400 µs of Python and autograd; a copy of so much takes as long. A convolution of 128 CIFAR images into 32
-channels gives 16 MiB, and replays of such networks were 2 to 3 % slower than ordinary steps."""
+channels gives 16 MiB, and replays of such networks were 2 to 3 % slower than eager steps."""
 
 FILLS = frozenset({"full", "full_like", "ones", "ones_like", "zeros", "zeros_like"})
 """Operations whose result is the same every time; it need not be made again unless something writes into it."""
 
 aten = torch.ops.aten
-SAME: Mapping[Any, tuple[OpOverload, tuple[Any, ...]]] = {aten.relu.default: (aten.clamp_min.out, (0,))}
-"""Operations without a form that writes into given memory -> the one that they call, which has, and what it is told."""
+OUT_FORMS: Mapping[Any, tuple[OpOverload, tuple[Any, ...]]] = {aten.relu.default: (aten.clamp_min.out, (0,))}
+"""Operations without a form that writes into given memory -> the one that they call, which has, and its further
+arguments."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """An operation, the tensors that it was given among its arguments, and those that it made or changed."""
+    """Hold an operation, its arguments, and the tensors that it made or changed."""
 
     operation: OpOverload
     arguments: tuple[Any, ...]
@@ -51,26 +53,31 @@ class Call:
     results: tuple[Tensor | None, ...]
 
     @property
+    def mutates(self) -> bool:
+        """Whether the operation changes one of its arguments."""
+        return self.operation._schema.is_mutable
+
+    @property
     def tensors(self) -> Iterator[Tensor]:
-        """All of them."""
+        """All tensors among the arguments and results."""
         return _tensors((self.arguments, self.options, self.results))
 
     @property
     def written(self) -> Iterator[Tensor]:
-        """Those of its arguments that it changes."""
+        """Those of its arguments that the operation changes."""
         schema = self.operation._schema.arguments
         given = dict(zip((one.name for one in schema), self.arguments, strict=False)) | self.options
         return _tensors([given.get(one.name) for one in schema if one.alias_info and one.alias_info.is_write])
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> Call:
-        """The same with other tensors."""
+        """Return the same call with each tensor replaced by ``move`` of it."""
         return Call(self.operation, *_moved((self.arguments, self.options, self.results), move))
 
 
 class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes down what is computed while the context lasts; every result is kept, so none takes another's memory.
+    """Write down which operations are called while the context lasts.
 
-    Once it refuses, it lets go of all that it kept and writes down nothing more; the computation goes on.
+    After a refusal the tracer lets go of all that it kept and writes down nothing more; the computation goes on.
 
     Attributes:
         calls: What a replay has to do.
@@ -78,66 +85,71 @@ class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self) -> None:
-        """Nothing is recorded yet."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
         self.refusal = ""
+        # Piece of memory -> a tensor in it, for all that the computation made for itself. A piece is known by its
+        # address; holding on to a tensor keeps torch from giving the same address to a later result.
         self._made: dict[int, Tensor] = {}
         self._copied = 0
 
+    # A dispatch mode is called below autograd: it sees the operations of ``forward`` and those of ``backward`` (which
+    # runs on the calling thread on a CPU) alike, each as the kernel that will run, with views and in-place changes
+    # spelled out. torch.fx and torch.jit.trace record the forward pass alone. torch.compile took 23 s to begin with and
+    # gained nothing on these networks, whose time goes to matrix products and launches.
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Do it and write it down, unless it only looks at memory or sets some aside."""
+        """Call the operation and write it down."""
         options = kwargs or {}
         result = operation(*args, **options)
         if not self.refusal:
-            self._note(operation, args, options, tuple(result) if isinstance(result, (tuple, list)) else (result,))
+            results = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+            self.refusal = self._note(Call(operation, args, options, results))
+            if self.refusal:
+                self.calls.clear()
+                self._made.clear()
         return result
 
-    def _note(self, operation: Any, args: tuple[Any, ...], options: dict[str, Any], results: tuple[Any, ...]) -> None:
-        if torch.Tag.nondeterministic_seeded in operation.tags or not all(map(_is_tensor_or_none, results)):
-            self._refuse(f"{operation} would give something else in a replay")
-            return
-        known = {memory_of(one) for one in _tensors((args, options))}
-        made = {memory_of(one): one for one in results if one is not None and memory_of(one) not in known}
-        mutates = operation._schema.is_mutable
-        if made and (mutates or operation.is_view):
-            self._refuse(f"{operation} gives fresh memory beside what it changes or shows")
-            return
+    def _note(self, call: Call) -> str:
+        """Write a call down, unless it only looks at memory or allocates; return why it can't be replayed, or ""."""
+        operation = call.operation
+        # A number (``item``) went to Python, which may decide by it; a random operation would draw something else.
+        only_tensors = all(one is None or isinstance(one, Tensor) for one in call.results)
+        if torch.Tag.nondeterministic_seeded in operation.tags or not only_tensors:
+            return f"{operation} would give something else in a replay"
+        # A result in memory that no argument has is fresh, and a replay must find a place for it. All else is a view of
+        # an argument, or an argument itself that was changed in place.
+        given = {memory_of(one) for one in _tensors((call.arguments, call.options))}
+        made = {memory_of(one): one for one in call.results if one is not None and memory_of(one) not in given}
+        # Such an operation has no form that takes memory for the one and leaves the other alone; none is needed so far.
+        if made and (call.mutates or operation.is_view):
+            return f"{operation} gives fresh memory beside what it changes or shows"
         self._made |= made
-        if mutates or (made and operation.overloadpacket.__name__ not in ALLOCATIONS):
-            self._add(Call(operation, args, options, results))
-
-    def _add(self, call: Call) -> None:
-        """Keep it, and count what a replay would have to copy besides the copies of the computation itself."""
+        if not call.mutates and (not made or operation.overloadpacket.__name__ in ALLOCATIONS):
+            return ""  # a view, which is computed once and for all, or memory yet to be filled
         if self.calls and _is_copy_of(call, self.calls[-1]):
-            self._copied -= _copied_bytes(self.calls[-1])
+            self._copied -= _copied_bytes(self.calls[-1])  # one copy does for both, see _without_copies
         self.calls.append(call)
         self._copied += _copied_bytes(call)
-        if self._copied > COPIED:
-            self._refuse("copying results takes longer than what a replay saves")
+        return "copying results takes longer than what a replay saves" if self._copied > MAX_COPIED_BYTES else ""
 
-    def _refuse(self, reason: str) -> None:
-        self.refusal = reason
-        self.calls.clear()
-        self._made.clear()
+    def replay(self, arena: Arena) -> list[Callable[[], object]]:
+        """Return the calls to make one after another; none after a refusal.
 
-    def replay(self, scratch: Arena) -> list[Callable[[], object]]:
-        """The calls, one after another; what the recorded computation made for itself lies in ``scratch`` instead.
-
-        No calls at all after a refusal.
+        Tensors that existed before (parameters, gradients, the batch) are read and written where they are. Memory that
+        the traced computation made for itself lies in the ``arena`` instead.
         """
         calls = list(_without_copies(self._varying()))
-        places = scratch.plan(_uses(calls), self._made)
+        places = arena.plan(_uses(calls), self._made)
 
         def moved(tensor: Tensor) -> Tensor:
-            return scratch.view(tensor, places.get(memory_of(tensor)))
+            return arena.view(tensor, places.get(memory_of(tensor)))
 
         return [_bound(call.moved(moved)) for call in calls]
 
     def _varying(self) -> list[Call]:
-        """The calls without those whose results stay as they are; these keep their memory."""
+        """Return the calls without those whose results stay as they are; these keep their own memory."""
         written = {memory_of(one) for call in self.calls for one in call.written}
         varying = []
         for call in self.calls:
@@ -151,7 +163,7 @@ class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _uses(calls: Sequence[Call]) -> dict[int, tuple[int, int]]:
-    """Piece of memory -> the first and the last of the calls that use it."""
+    """Return each piece of memory with the first and the last of the calls that use it."""
     uses: dict[int, tuple[int, int]] = {}
     for index, call in enumerate(calls):
         for piece in map(memory_of, call.tensors):
@@ -160,7 +172,8 @@ def _uses(calls: Sequence[Call]) -> dict[int, tuple[int, int]]:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested containers; torch's own walker takes a recording's time four times over."""
+    """Yield the tensors in nested containers."""
+    # torch.utils._pytree does the same, and made the whole trace four times as slow.
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, (tuple, list)):
@@ -171,7 +184,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _moved(value: Any, move: Callable[[Tensor], Tensor]) -> Any:
-    """The same containers with other tensors."""
+    """Return the same containers with each tensor replaced by ``move`` of it."""
     if isinstance(value, Tensor):
         return move(value)
     if isinstance(value, (tuple, list)):
@@ -181,12 +194,12 @@ def _moved(value: Any, move: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
-def _is_tensor_or_none(value: object) -> bool:
-    return value is None or isinstance(value, Tensor)
-
-
 def _without_copies(calls: Sequence[Call]) -> Iterator[Call]:
-    """The calls, but that what is made only to be copied is made where it is copied to."""
+    """Yield the calls, but let a result that is made only to be copied be made where it is copied to.
+
+    A product of oneDNN, which has no form for given memory, is always made and copied (``nn.cpu_linear``): replayed as
+    it was traced it would be copied twice, first to the arena.
+    """
     rest = deque(calls)
     while rest:
         call = rest.popleft()
@@ -196,19 +209,19 @@ def _without_copies(calls: Sequence[Call]) -> Iterator[Call]:
 
 
 def _is_copied_only(call: Call, rest: Sequence[Call]) -> bool:
-    """Whether the next call copies the whole result to where nothing is read meanwhile, and nobody else uses it."""
+    """Return whether the next call copies the whole result, and nothing else ever reads the result itself."""
     if not _is_copy_of(rest[0], call):
         return False
     target, made = rest[0].arguments[0], call.results[0]
-    later = (tensor for call in islice(rest, 1, None) for tensor in call.tensors)
-    return all(memory_of(tensor) != memory_of(target) for tensor in _tensors((call.arguments, call.options))) and all(
-        made is not None and memory_of(tensor) != memory_of(made) for tensor in later
-    )
+    # The operation would write into the target while it still reads its arguments: none of them may lie there.
+    reads_target = any(memory_of(one) == memory_of(target) for one in _tensors((call.arguments, call.options)))
+    later = (tensor for following in islice(rest, 1, None) for tensor in following.tensors)
+    return not reads_target and all(made is not None and memory_of(one) != memory_of(made) for one in later)
 
 
 def _is_copy_of(following: Call, call: Call) -> bool:
-    """Whether a call copies all that the one before it made, as it lies."""
-    if following.operation is not aten.copy_.default or len(call.results) != 1 or call.operation._schema.is_mutable:
+    """Return whether a call copies all that the one before it made, to memory of the same form and type."""
+    if following.operation is not aten.copy_.default or len(call.results) != 1 or call.mutates:
         return False
     made: Tensor | None = call.results[0]
     target, source = following.arguments[:2]
@@ -219,19 +232,19 @@ def _is_copy_of(following: Call, call: Call) -> bool:
 
 
 def _copied_bytes(call: Call) -> int:
-    operation = call.operation
-    if operation._schema.is_mutable or operation in SAME or _form_with_out(operation):
+    """Return the bytes that a replay of this call has to copy, as ``_bound`` does it."""
+    if call.mutates or call.operation in OUT_FORMS or _form_with_out(call.operation):
         return 0
     return sum(one.numel() * one.element_size() for one in call.results if one is not None)
 
 
 def _bound(call: Call) -> Callable[[], object]:
-    """Do it without arguments: the results are written where they were before."""
+    """Return the call as a function without arguments that writes its results to where ``call.results`` lie."""
     operation, arguments, options = call.operation, call.arguments, call.options
-    if operation._schema.is_mutable:
+    if call.mutates:
         return partial(operation, *arguments, **options)
-    if operation in SAME:
-        other, more = SAME[operation]
+    if operation in OUT_FORMS:
+        other, more = OUT_FORMS[operation]
         return partial(other, *arguments, *more, out=call.results[0])
     form = _form_with_out(operation)
     if form is None:
@@ -241,6 +254,7 @@ def _bound(call: Call) -> Callable[[], object]:
 
 
 def _copied(operation: Callable[[], Any], targets: Sequence[Tensor | None]) -> None:
+    """Call an operation that has no form for given memory, and copy its results to the targets."""
     made = operation()
     for target, result in zip(targets, made if isinstance(made, (tuple, list)) else (made,), strict=True):
         if target is not None:
@@ -249,9 +263,10 @@ def _copied(operation: Callable[[], Any], targets: Sequence[Tensor | None]) -> N
 
 @cache
 def _form_with_out(operation: OpOverload) -> tuple[OpOverload, tuple[str, ...]] | None:
-    """The operation's form that writes into given memory, and the names of those arguments; None without a true one.
+    """Return the operation's form that writes into given memory, and the names of those arguments; None without one.
 
-    A form that torch's build has generated computes as always and then copies.
+    ``aten.mm`` has ``aten.mm.out(self, mat2, *, out)``. A form that torch's build has generated is no gain: it computes
+    as always, allocates, and then copies.
     """
     packet, wanted = operation.overloadpacket, [(one.name, str(one.type)) for one in operation._schema.arguments]
     for other in (getattr(packet, name) for name in packet.overloads()):

@@ -1,4 +1,4 @@
-"""Training steps on a CPU, recorded once and replayed run by run.
+"""Training steps on a CPU, traced once and replayed run by run.
 
 Run by run, and several steps of a run at a time: then its weights, gradients and momentum stay in the cache instead of
 making room for its neighbours' at every step. The runs share only their batches, so the order changes no number.
@@ -23,105 +23,106 @@ from actbench.training.steps.arena import Arena
 from actbench.training.steps.eager import find_gradients, take, update
 from actbench.training.steps.op_trace import OpTracer
 
-ORDINARY = 8
-"""Ordinary steps before the recording of one on a CPU, for each size of batch. It takes 2 ms a run, which is what 30
-replays save in the smallest networks: runs of a few steps had better not begin it."""
+EAGER_STEPS = 8
+"""Eager steps before the trace of one, for each size of batch. A trace takes 2 ms a run, which is what 30 replays save
+in the smallest networks: runs of a few steps had better not begin it."""
 
-TOGETHER = 8
+STEPS_PER_RUN = 8
 """Steps of one run before the next run's: the first of them finds the run's memory outside the cache (180 µs of 2.1 ms
 for 784-256-256-10), the others don't."""
 
-CACHED = 16 * 2**20
-"""Bytes that may stay in a cache: a run's weights, gradients and momentum, and the batches. Runs that need more take
-turns at every step, which also bounds the memory for batches and the time until a stop."""
+MAX_CACHED_BYTES = 16 * 2**20
+"""A run's weights, gradients and momentum, and the batches, that may stay in a cache. Runs that need more take turns at
+every step, which also bounds the memory for batches and the time until a stop."""
 
 
 class ReplayedSteps:
-    """Replays, one for each size of batch, recorded while a step is taken.
+    """Take steps by replaying a trace, one for each size of batch, made while a step is taken.
 
-    The first steps are ordinary ones: they tell whether random numbers are drawn, which only ordinary steps can do.
+    The first steps are eager: they show whether random numbers are drawn, which only eager steps can do.
 
     Args:
         state: The one whose steps are taken; it is not kept.
     """
 
     def __init__(self, state: TrainState) -> None:
-        """Nothing is recorded yet."""
         training, images = state.cohort.shared.training, state.images
         of_run = 3 * sum(block[0].nbytes for block in state.stack.blocks.values())
         of_batch = training.batch_size * prod(images.shape) * images.scale.element_size()
-        fits = of_run + TOGETHER * of_batch <= CACHED
-        self._together = TOGETHER if len(state.cohort.specs) > 1 and fits else 1
-        self._refused = False
+        fits = of_run + STEPS_PER_RUN * of_batch <= MAX_CACHED_BYTES
+        self._steps_per_run = STEPS_PER_RUN if len(state.cohort.specs) > 1 and fits else 1
+        self._untraceable = False
         self._taken: Counter[int] = Counter()
-        self._scratch = Arena()
+        self._arena = Arena()
         self._replays: dict[int, _Replay] = {}
 
     @property
     def traced_sizes(self) -> frozenset[int]:
-        """The sizes of batch that there is a recording for."""
+        """The sizes of batch whose steps have been traced."""
         return frozenset(self._replays)
 
     @property
-    def together(self) -> int:
-        """Several as soon as there is a recording."""
-        return self._together if self._replays else 1
+    def batches_per_call(self) -> int:
+        """The number of batches to hand over at a time: several as soon as there is a trace."""
+        return self._steps_per_run if self._replays else 1
 
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
-        """Take them; only an epoch's last may have another size."""
+        """Take a step with each of the batches; only an epoch's last may have another size."""
         for size, alike in groupby(batches, lambda batch: batch[1].shape[1]):
             left = list(alike)
-            while left and (self._taken[size] < ORDINARY or self._refused or state.act.draws):
+            while left and (self._taken[size] < EAGER_STEPS or self._untraceable or state.act.draws):
                 self._taken[size] += 1
                 state.set_rate(state.next_rate())
                 take(state, *left.pop(0))
             if left and size not in self._replays:
-                self._record(state, left.pop(0))
+                self._trace(state, left.pop(0))
             if size in self._replays:
                 self._replays[size](state, left)
-            elif left:
+            elif left:  # the trace has just been refused: all that follows is eager
                 self(state, left)
 
-    def _record(self, state: TrainState, batch: Batch) -> None:
-        """Take a step and record it."""
+    def _trace(self, state: TrainState, batch: Batch) -> None:
+        """Take a step and trace it."""
         state.set_rate(state.next_rate())
         replay = _Replay(state, batch)
-        self._refused = not replay.record(state, batch, self._scratch)
+        self._untraceable = not replay.trace(state, batch, self._arena)
         self._replays[batch[1].shape[1]] = replay
-        if self._refused:
-            self._replays, self._scratch = {}, Arena()
+        if self._untraceable:
+            self._replays, self._arena = {}, Arena()
         update(state, replay.losses, replay.logits, batch[1])
 
 
 class _Replay:
-    """Steps with batches of one size.
+    """Take steps with batches of one size.
+
+    The calls of a trace know tensors by their memory. So every step of every run reads its batch from the same two
+    tensors and leaves its loss and logits in the same two; they are copied in and out.
 
     Attributes:
-        losses: (R,), of the recorded step.
-        logits: (R, B, classes), of the recorded step.
+        losses: (R,), of the traced step.
+        logits: (R, B, classes), of the traced step.
     """
 
     def __init__(self, state: TrainState, batch: Batch) -> None:
-        """Set memory aside for one run's batch and results."""
         x, labels = batch
         self._x, self._labels = x[:1].clone(), labels[:1].clone()
         self._loss, self._logits = x.new_empty(1), x.new_empty(1, labels.shape[1], state.images.classes)
         self._runs: list[list[Callable[[], object]]] = []
         self.losses, self.logits = _results(self._logits, 1, len(labels))[0]
 
-    def record(self, state: TrainState, batch: Batch, scratch: Arena) -> bool:
-        """Find the gradients of the batch, run by run; whether that can be replayed."""
+    def trace(self, state: TrainState, batch: Batch, arena: Arena) -> bool:
+        """Find the gradients of the batch, run by run, and trace that; return whether it can be replayed."""
         able = True
         for run in range(len(self.losses)):
-            self._bring(batch, run)
-            part, recorder = state.part(run), OpTracer()
-            with recorder if able else nullcontext():
+            self._copy_in(batch, run)
+            part, tracer = state.part(run), OpTracer()
+            with tracer if able else nullcontext():  # after one run's refusal the others take this step untraced
                 loss, logits = find_gradients(part, self._x, self._labels)
                 self._loss.copy_(loss)
                 self._logits.copy_(logits)
-            self._keep(self.losses, self.logits, run)
-            self._runs.append(recorder.replay(scratch))
-            able = able and not recorder.refusal
+            self._copy_out(self.losses, self.logits, run)
+            self._runs.append(tracer.replay(arena))
+            able = able and not tracer.refusal
         return able
 
     @torch.no_grad()
@@ -131,27 +132,29 @@ class _Replay:
         results = _results(self._logits, len(batches), len(self._runs))
         for run, (calls, optimizer) in enumerate(zip(self._runs, state.optimizers, strict=True)):
             for batch, rate, (losses, logits) in zip(batches, rates, results, strict=True):
-                self._bring(batch, run)
+                self._copy_in(batch, run)
                 for call in calls:
                     call()
-                self._keep(losses, logits, run)
+                self._copy_out(losses, logits, run)
+                # Not part of the trace, which would bake in the learning rate, a Python number: one fused kernel over
+                # the run's rows of the two blocks.
                 set_rate(optimizer, rate)
                 optimizer.step()
             cancellation.between_steps(may_stop=False)
         for (_, labels), (losses, logits) in zip(batches, results, strict=True):
             state.tally.add(losses, logits, labels)
 
-    def _bring(self, batch: Batch, run: int) -> None:
+    def _copy_in(self, batch: Batch, run: int) -> None:
         x, labels = batch
         self._x.copy_(x[run : run + 1])
         self._labels.copy_(labels[run : run + 1])
 
-    def _keep(self, losses: Tensor, logits: Tensor, run: int) -> None:
+    def _copy_out(self, losses: Tensor, logits: Tensor, run: int) -> None:
         losses[run : run + 1].copy_(self._loss)
         logits[run : run + 1].copy_(self._logits)
 
 
 def _results(logits: Tensor, steps: int, runs: int) -> list[tuple[Tensor, Tensor]]:
-    """Memory for the losses (R,) and logits (R, B, classes) of each step."""
+    """Allocate the losses (R,) and logits (R, B, classes) of each step."""
     losses = logits.new_empty(steps, runs)
     return list(zip(losses, logits.new_empty(steps, runs, *logits.shape[1:]), strict=True))
