@@ -1,4 +1,7 @@
-"""Two sets of results side by side: each cell of the new one against the same cell of the base."""
+"""Two sets of results side by side: each row of the new one against the same row of the base.
+
+The side is one more factor, ``results``, and the base is the baseline, so that everything else stays as in one table.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from actbench.errors import ResultsError, UsageError
 from actbench.schema.record import RunRecord
 
 SIDE = "results"
-"""The factor that tells the sides apart."""
+"""The factor that distinguishes the sides."""
 
 BASE, NEW = "base", "new"
 
 
 def both_sides(new: Sequence[RunRecord], base: Sequence[RunRecord]) -> list[Run]:
-    """All runs, with their side as one more factor.
+    """Return the runs of both sides, with their side as one more factor.
 
     Studies match by name; where each side has only one, these two match whatever they are called. Base studies without
     a counterpart are left out.
@@ -42,7 +45,7 @@ def both_sides(new: Sequence[RunRecord], base: Sequence[RunRecord]) -> list[Run]
 
 
 def is_new(factors: Mapping[str, Any]) -> bool:
-    """Whether a cell is of the side that is asked about; always, where there is only one."""
+    """Whether a row belongs to the new side; always true where there is only one side."""
     return bool(factors.get(SIDE, NEW) == NEW)
 
 

@@ -1,4 +1,4 @@
-"""Which row the others are compared to: the user's choice, the study's, or the usual one."""
+"""Choose the row that the others are compared to: the user's, the study's, or the default one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ DEFAULT: Mapping[str, Value] = {"activation": "relu", "bias_init": 0.0}
 def baseline_of(
     groups: Sequence[Group], wanted: Mapping[str, Any], *, explicit: bool
 ) -> tuple[Mapping[str, Value] | None, list[str]]:
-    """The baseline in the rows' own values; or None and why there is none.
+    """Return the baseline in the rows' own values, or None and the reason.
 
     Args:
-        groups: The table's.
-        wanted: Factor -> value as the user or the study wrote it; empty for the usual one.
-        explicit: Whether the user named it for this view. A study's own may name what the view holds fixed or averages
-            over; a user's may not.
+        groups: All groups of the table.
+        wanted: Factor -> value as the user or the study wrote it; empty for the default one.
+        explicit: Whether the user named it for this view. A study's own baseline may name factors that the view holds
+            fixed or averages over; a user's may not.
     """
     try:
         found = {
@@ -31,6 +31,7 @@ def baseline_of(
         }  # fmt: skip
     except UsageError as error:
         return None, [f"no baseline: {error}"]
+    # A factor with one value in all groups distinguishes none of them.
     telling = {key: value for key, value in found.items() if len(_values(key, groups)) > 1}
     if not telling and not explicit:
         return _default(groups), []
@@ -42,7 +43,7 @@ def baseline_of(
 def counterpart(
     group: Group, baseline: Mapping[str, Value], by_factors: Mapping[tuple[Value, ...], Group]
 ) -> Group | None:
-    """The baseline's group with the same other factors; None for the baseline itself and where there is none."""
+    """Return the baseline's group with the same other factors; None for the baseline itself and where it is missing."""
     found = by_factors.get(tuple({**group.factors, **baseline}.values()))
     return None if found is group else found
 
@@ -59,7 +60,7 @@ def _value(key: str, given: Any, groups: Sequence[Group]) -> Value:
 
 
 def _default(groups: Sequence[Group]) -> Mapping[str, Value] | None:
-    """Relu with bias 0 where these vary and are there, matched in all else; otherwise the first row."""
+    """Return relu with bias 0 where these vary and are there, matched in all else; otherwise the first row."""
     if len(groups) == 1:
         return None
     factors = groups[0].factors

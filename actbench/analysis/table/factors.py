@@ -1,4 +1,4 @@
-"""What runs differ in: a spec as flat keys with showable values, and matching what users write to them."""
+"""The factors in which runs differ: a spec as flat keys with showable values, and matching users' words to them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ Value = str | int | float | bool | None
 """A factor's value: a component's label, or the plain setting."""
 
 FlatSpec = dict[str, Value]
+"""A run's settings but the seed, by dotted key."""
 
 CONTEXT = ("dataset", "model")
 """Runs that differ in these stand in different tables, unless the user names them as factors."""
@@ -26,7 +27,7 @@ IN_PARTS = ("training.optimizer", "training.schedule")
 
 
 def flat_spec(spec: RunSpec) -> FlatSpec:
-    """Every key that may be a factor, with its value; a component both as a whole and by option.
+    """Return every key that may be a factor, with its value; a component both as a whole and by option.
 
     >>> found = flat_spec(RunSpec(activation={"name": "elu", "alpha": 0.2}))
     >>> found["activation"], found["activation.alpha"], found["bias_init"], found["training.optimizer"]
@@ -39,7 +40,7 @@ def flat_spec(spec: RunSpec) -> FlatSpec:
 
 
 def context(spec: RunSpec, by: Sequence[str]) -> dict[str, str]:
-    """Dataset and model, less what ``by`` makes a factor (as a whole, or an option such as ``model.hidden``)."""
+    """Return dataset and model without what ``by`` makes a factor, as a whole or by option (``model.hidden``)."""
     found = {}
     for key in CONTEXT:
         if key not in by:
@@ -50,7 +51,7 @@ def context(spec: RunSpec, by: Sequence[str]) -> dict[str, str]:
 
 
 def varying(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, ...]:
-    """The keys outside the context in which the runs differ, ``activation`` always among them, in the spec's order."""
+    """Return the keys in which runs differ, in the spec's order: ``activation`` always, dataset and model never."""
     keys = dict.fromkeys(key for one in cells for key in one)
     whole = {key for key in IN_PARTS if len({_component(spec, key).name for spec in specs}) > 1}
     return tuple(
@@ -76,7 +77,7 @@ def check_keys(kind: str, keys: Iterable[str], cells: Iterable[FlatSpec]) -> Non
 
 
 def distinct(runs: Sequence[tuple[RunRecord, FlatSpec]], keys: Sequence[str]) -> list[tuple[RunRecord, FlatSpec]]:
-    """One run for each seed and combination of the keys' values: the first that did not fail."""
+    """Return one run for each seed and combination of the keys' values: the first that did not fail."""
     kept: dict[tuple[Value, ...], tuple[RunRecord, FlatSpec]] = {}
     for record, one in runs:
         identity = (record.spec.seed, *(one.get(key) for key in keys))
@@ -86,10 +87,10 @@ def distinct(runs: Sequence[tuple[RunRecord, FlatSpec]], keys: Sequence[str]) ->
 
 
 def matching_value(key: str, given: Any, values: Iterable[Value]) -> Value:
-    """The one of ``values`` that the user means by ``given``: 0 fits 0.0, ``relu`` fits {name: relu}.
+    """Return the one of ``values`` that the user means by ``given``: 0 fits 0.0, ``relu`` fits {name: relu}.
 
     Raises:
-        UsageError: When none fits; it lists them.
+        UsageError: When none fits; the message lists them.
     """
     values = list(dict.fromkeys(values))
     wanted = _label(key, given) if isinstance(given, Mapping) else given
@@ -101,7 +102,7 @@ def matching_value(key: str, given: Any, values: Iterable[Value]) -> Value:
 
 
 def show(value: Any) -> str:
-    """A factor's value as tables and messages print it: ``0.01``, ``none``, ``elu(alpha=0.2)``."""
+    """Return a factor's value as tables and messages print it: ``0.01``, ``none``, ``elu(alpha=0.2)``."""
     if value is None:
         return "none"
     if not isinstance(value, float):
@@ -111,7 +112,7 @@ def show(value: Any) -> str:
 
 
 def show_all(factors: Mapping[str, Any]) -> str:
-    """Several factors in one line.
+    """Return several factors in one line.
 
     >>> show_all({"activation": "relu", "bias_init": 0.0})
     'activation=relu, bias_init=0'
@@ -120,7 +121,7 @@ def show_all(factors: Mapping[str, Any]) -> str:
 
 
 def row_name(factors: Mapping[str, Any]) -> str:
-    """A row as sentences name it: the activation, and the rest in brackets.
+    """Return a row's name in sentences: the activation, and the rest in brackets.
 
     >>> row_name({"activation": "elu", "bias_init": 0.0}), row_name({"bias_init": 0.01})
     ('elu (bias_init=0)', 'bias_init=0.01')
@@ -146,7 +147,7 @@ def _flatten(options: Options, prefix: str, flat: FlatSpec) -> None:
 
 
 def _plain(value: Any) -> Value:
-    """Lists and mappings become text, so that every value can be counted and sorted into rows."""
+    """Return lists and mappings as text, so that every value can be counted and sorted into rows."""
     if isinstance(value, Options):
         value = value.model_dump(mode="json")
     if isinstance(value, Mapping):
@@ -155,7 +156,10 @@ def _plain(value: Any) -> Value:
 
 
 def _may_vary(key: str, whole: set[str]) -> bool:
-    """Not the context; not an option of a component that is one factor as a whole, nor the whole of one in parts."""
+    """Whether a key may be a factor by itself.
+
+    The context may not, nor an option of a component that is one factor as a whole, nor the whole of one in parts.
+    """
     if key.split(".")[0] in CONTEXT or key.startswith(("activation.", "weight_init.")):
         return False
     for component in IN_PARTS:

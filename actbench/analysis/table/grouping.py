@@ -12,7 +12,10 @@ from actbench.analysis.table.result import Tuned
 from actbench.schema.record import RunRecord
 
 Run = tuple[RunRecord, FlatSpec]
+"""A record with its settings as flat keys."""
+
 Filter = Mapping[str, Value]
+"""Factor -> value that a run must have."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Group:
     """The runs of one row.
 
     Args:
-        factors: What they share.
+        factors: Factor -> the value that they share.
         runs: The records, each with its flat keys.
         averaged: Factors over which each seed's values are averaged.
         picked: Tuned factor -> the value of these runs.
@@ -32,22 +35,22 @@ class Group:
     picked: Mapping[str, Value] = field(default_factory=dict)
 
     def values(self, metric: str) -> dict[int, float]:
-        """Seed -> value: the mean over the combinations of ``averaged``, for seeds that have one in each of them."""
+        """Return seed -> mean over the combinations of ``averaged``, for seeds that have a value in each of them."""
         return by_seed(self.runs, self.averaged, metric)
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is compared with each other.
+    """The groups that are compared with each other.
 
     Args:
-        factors: What the groups differ in.
-        averaged: What varies besides, and is averaged over.
+        factors: Factors in which the groups differ.
+        averaged: Factors that vary besides, and are averaged over.
         groups: All of them, those that ``where`` hides included, so that hiding changes no number.
         shown: The groups that are printed.
         repeats: Runs left out because they repeat a shown one's settings and seed.
-        everything: All runs that the table could be about, whatever this view hides or averages, and what varies in
-            them: what hypotheses are judged by.
+        everything: All runs that the table could be about, whatever this view hides or averages, and the factors that
+            vary in them; hypotheses are judged by these.
         tuned: How each group's value of some factors was picked; None at common values.
     """
 
@@ -61,7 +64,7 @@ class Table:
 
     @property
     def runs(self) -> list[Run]:
-        """All runs of the shown groups."""
+        """Return all runs of the shown groups."""
         return [run for group in self.shown for run in group.runs]
 
 
@@ -79,7 +82,7 @@ def as_run_values(settings: Mapping[str, Any], runs: Sequence[Run]) -> Filter:
 
 
 def tables(runs: Sequence[Run], by: Sequence[str], where: Filter) -> list[Table]:
-    """The tables of which anything is shown, sorted by study, dataset and model."""
+    """Return the tables of which any group is shown, sorted by study, dataset and model."""
     members: dict[tuple[str, ...], list[Run]] = {}
     for record, one in runs:
         members.setdefault((record.study, *context(record.spec, by).values()), []).append((record, one))
@@ -88,7 +91,7 @@ def tables(runs: Sequence[Run], by: Sequence[str], where: Filter) -> list[Table]
 
 
 def grouped(runs: Sequence[Run], factors: tuple[str, ...], averaged: tuple[str, ...] = ()) -> list[Group]:
-    """One group for each combination of the factors' values."""
+    """Return one group for each combination of the factors' values."""
     members: dict[tuple[Value, ...], list[Run]] = {}
     for run in runs:
         members.setdefault(tuple(run[1].get(key) for key in factors), []).append(run)
@@ -96,7 +99,7 @@ def grouped(runs: Sequence[Run], factors: tuple[str, ...], averaged: tuple[str, 
 
 
 def by_seed(runs: Sequence[Run], averaged: tuple[str, ...], metric: str) -> dict[int, float]:
-    """Seed -> mean over the combinations of ``averaged``, for seeds that have a finite value in each of them."""
+    """Return seed -> mean over the combinations of ``averaged``, for seeds that have a finite value in each of them."""
     parts: dict[tuple[Value, ...], dict[int, float]] = {}
     for record, one in runs:
         part = parts.setdefault(tuple(one.get(key) for key in averaged), {})
@@ -116,7 +119,7 @@ def fits(one: FlatSpec, where: Filter) -> bool:
 
 def _table(found: Sequence[Run], by: tuple[str, ...], where: Filter) -> Table:
     factors = by or _varying(found)
-    # What is averaged over must be left out before the averaging; all else only hides whole groups.
+    # A filter on a factor that is averaged over leaves runs out before the averaging; any other hides whole groups.
     inner = {key: value for key, value in where.items() if not _is_determined(key, factors, found)}
     kept = [run for run in found if fits(run[1], inner)]
     averaged = _averaged(kept, factors)

@@ -1,4 +1,4 @@
-"""Every row against every other one: to explore what a study may hold, flagged as such."""
+"""Every row against every other one, flagged as exploratory: to find hypotheses for new seeds."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from actbench.analysis.table.rows import best_first
 from actbench.errors import UsageError
 
 MAX_PAIRS = 20_000
-"""Those of 200 rows take seconds; nobody reads more."""
+"""The pairs of 200 rows take seconds; nobody reads more."""
 
 
 def all_pairs(comparison: Comparison, table: Table) -> Pairs:
-    """Paired differences of every two rows in the leading metric, with p adjusted for the false discovery rate.
+    """Return the paired difference of every two rows in the leading metric, p adjusted for the false discovery rate.
 
     A pair without a p counts as p = 1 in the adjustment. Hidden rows belong to the family, so that hiding one changes
     no number.
 
     Raises:
-        UsageError: When there are more pairs than anyone could look at.
+        UsageError: When there are more than ``MAX_PAIRS`` pairs.
     """
     metric = comparison.metrics[0]
     values = {id(group): group.values(metric) for group in table.groups}

@@ -1,8 +1,7 @@
-"""Speed of convergence: how many epochs a row's runs need to a validation accuracy, and how many never get there."""
+"""Speed of convergence: the epochs that a row's runs need to a validation accuracy, and how many never get there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite
 
@@ -12,11 +11,11 @@ from actbench.errors import UsageError
 from actbench.schema.record import RunRecord
 
 UNFINISHED = ("diverged", "failed")
-"""Outcomes of runs that never reached anything, whatever their curves held before."""
+"""Outcomes of runs that count as never having reached the level, whatever their curves held before."""
 
 
 def with_reach(comparison: Comparison, table: Table, level: float) -> Comparison:
-    """The comparison with each row's speed of convergence.
+    """Return the comparison with each row's speed of convergence.
 
     A seed that never reaches the level is counted and stands in no mean: it has no number of epochs, and the number
     that it was given to train would only measure the study's patience. Where rows differ in how many seeds reached it,
@@ -28,7 +27,7 @@ def with_reach(comparison: Comparison, table: Table, level: float) -> Comparison
         level: Validation accuracy, 0 … 1.
 
     Raises:
-        UsageError: When the level is no accuracy, or no run has a validation curve.
+        UsageError: When the level is not an accuracy, or no run has a validation curve.
     """
     if not 0 < level <= 1:
         raise UsageError(f"--reach: expected an accuracy above 0 and at most 1, such as 0.9, not {level:g}")
@@ -44,7 +43,7 @@ def with_reach(comparison: Comparison, table: Table, level: float) -> Comparison
 
 
 def reach_of(group: Group, level: float) -> Reach:
-    """The mean over the seeds that reached the level; a seed that is averaged over several runs needs all of them to.
+    """Return the mean over the seeds that reached the level; all runs of a seed that is averaged over have to.
 
     A diverged or failed run counts as one that never did, whatever its curve held before.
     """
@@ -52,24 +51,22 @@ def reach_of(group: Group, level: float) -> Reach:
     for record, _ in group.runs:
         if record.outcome in UNFINISHED or _curve(record):
             by_seed.setdefault(record.spec.seed, []).append(first_epoch(record, level))
-    means = [_mean(epochs) for epochs in by_seed.values()]
-    reached = [mean for mean in means if mean is not None]
-    return Reach(level, sum(reached) / len(reached) if reached else None, len(reached), len(means))
+    means: list[float] = []
+    for epochs in by_seed.values():
+        reached = [epoch for epoch in epochs if epoch is not None]
+        if len(reached) == len(epochs):
+            means.append(sum(reached) / len(reached))
+    return Reach(level, sum(means) / len(means) if means else None, len(means), len(by_seed))
 
 
 def first_epoch(record: RunRecord, level: float) -> int | None:
-    """The first epoch after which the validation accuracy is at least the level; 0 is before any training."""
+    """Return the first epoch after which the validation accuracy is at least the level; 0 is before any training."""
     if record.outcome in UNFINISHED:
         return None
     return next((epoch for epoch, accuracy in _curve(record) if accuracy >= level), None)
 
 
 def _curve(record: RunRecord) -> list[tuple[int, float]]:
-    """Epoch and validation accuracy, where there is one."""
+    """Return epoch and validation accuracy, for the epochs that have one."""
     points = ((int(row["epoch"]), row.get(REACH_METRIC)) for row in record.curves)
     return [(epoch, value) for epoch, value in points if value is not None and isfinite(value)]
-
-
-def _mean(epochs: Sequence[int | None]) -> float | None:
-    found = [epoch for epoch in epochs if epoch is not None]
-    return sum(found) / len(found) if len(found) == len(epochs) else None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from actbench.analysis.statistics import Interval, mean_interval, wilson_interval
+from actbench.analysis.statistics import mean_interval, wilson_interval
 from actbench.analysis.table.against import is_new
 from actbench.analysis.table.contrasts import tied_with_best
 from actbench.analysis.table.factors import Value
@@ -25,13 +25,16 @@ CONTEXT_METRICS = (DEAD, "parameters", "seconds")
 def rows_of(
     groups: Sequence[Group], contrasts: Sequence[Mapping[str, Contrast]], metrics: Sequence[str], alpha: float
 ) -> tuple[list[Row], Mapping[str, Value] | None]:
-    """One row a group, with its tie to the best in the leading metric; and the best one's factors.
+    """Return one row a group, with its tie to the best in the leading metric, and the factors of the best row.
 
     Args:
-        groups: A table's.
-        contrasts: Each group's by metric.
-        metrics: Those asked for, the leading one first.
+        groups: All of a table, those that are not printed included.
+        contrasts: Metric -> contrast to the baseline, for each group.
+        metrics: The metrics asked for, the leading one first.
         alpha: One minus the intervals' coverage.
+
+    Returns:
+        The rows in the groups' order; the best one's factors are None where no row has a mean.
     """
     names, leading = tuple(dict.fromkeys((*metrics, *CONTEXT_METRICS))), metrics[0]
     rows = [_row(group, contrast, names, alpha) for group, contrast in zip(groups, contrasts, strict=True)]
@@ -58,17 +61,15 @@ def best_first(items: Iterable[Item], mean: Callable[[Item], float | None], metr
 def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], alpha: float) -> Row:
     counted = Counter(record.outcome for record, _ in group.runs)
     bad = len(group.runs) - counted["ok"]
+    metrics = {name: mean_interval(list(group.values(name).values()), alpha) for name in names}
+    for name in filter(is_bounded, names):  # many zeros and a bound: a Student-t interval would not hold its level
+        metrics[name] = replace(metrics[name], low=None, high=None)
     return Row(
         factors=group.factors,
         runs=len(group.runs),
         outcomes={outcome: counted[outcome] for outcome in OUTCOMES},
-        metrics={name: _interval(name, group.values(name), alpha) for name in names},
+        metrics=metrics,
         vs_baseline=contrasts,
         failure_rate=wilson_interval(bad, len(group.runs), alpha) if bad else None,
         picked=group.picked,
     )
-
-
-def _interval(name: str, values: Mapping[int, float], alpha: float) -> Interval:
-    found = mean_interval(list(values.values()), alpha)
-    return replace(found, low=None, high=None) if is_bounded(name) else found

@@ -15,7 +15,7 @@ from actbench.errors import UsageError
 from actbench.schema.metrics import METRICS
 
 UNFIT = ("diverged", "failed")
-"""One such run and its setting is not picked: the mean of the seeds that survived flatters it."""
+"""A setting with one such run is not picked, since the mean over the seeds that survived flatters it."""
 
 MAX_NAMES = 3
 """Rows that a warning names before it counts the rest."""
@@ -23,11 +23,11 @@ MAX_NAMES = 3
 
 @dataclass(frozen=True)
 class Edge:
-    """A picked value beyond which nothing was tried.
+    """A picked value at the end of the values that were tried.
 
     Args:
         key: The tuned factor.
-        value: What was picked.
+        value: The picked value.
         range: The smallest and the largest value tried.
         beyond: The next value to try.
     """
@@ -41,11 +41,11 @@ class Edge:
 def check_tune(
     tune: Sequence[str], baseline: Mapping[str, Any], where: Mapping[str, Any], specs: Iterable[FlatSpec]
 ) -> None:
-    """Refuse factors that the user can't have tuned in this view.
+    """Refuse factors that can't be tuned in this view.
 
     Raises:
         UnknownNameError: For a factor that no run has.
-        UsageError: For one that is given twice, is what is compared, or is held at one value.
+        UsageError: For a factor that is given twice, is compared, or is held at one value.
     """
     check_keys("factor", tune, specs if tune else ())
     for key in tune:
@@ -57,7 +57,7 @@ def check_tune(
 
 
 def validation_metric(metric: str) -> str:
-    """What picks the values when this metric is compared: its validation twin, else the accuracy on validation.
+    """Return the metric that picks values when this one is compared: its validation twin, else validation accuracy.
 
     >>> validation_metric("test.loss"), validation_metric("health.dead_fraction")
     ('val.loss', 'val.accuracy')
@@ -67,7 +67,7 @@ def validation_metric(metric: str) -> str:
 
 
 def tune_rows(table: Table, tune: Sequence[str], *, metric: str, where: Filter) -> tuple[Table | None, list[str]]:
-    """The table with each row at the tuned factors' values that have its best mean validation metric.
+    """Return the table with each row at the tuned factors' values that have its best mean validation metric.
 
     A row keeps the runs of the values picked for it, so everything else, the pairing by seed included, is computed as
     in any table. The baseline's row is tuned like the others.
@@ -89,73 +89,22 @@ def tune_rows(table: Table, tune: Sequence[str], *, metric: str, where: Filter) 
     if not keys or not factors:
         return None, notes
     by = validation_metric(metric)
+    # A row of the tuned table has the runs of all values of the tuned factors, of which those picked are kept.
     rows = grouped([run for group in table.groups for run in group.runs], factors, averaged)
     found = {id(row): own for row in rows if (own := _tuned_row(row, keys, by)) is not None}
     shown = [row for row in rows if fits(row.runs[0][1], where)]
     kept = [row for row in shown if id(row) in found]
-    notes += _left_out([row for row in shown if id(row) not in found], by)
-    notes += _edges([(row, found[id(row)].picked) for row in kept])
+    if left_out := [row for row in shown if id(row) not in found]:
+        names = _names(left_out)
+        notes.append(f"no value to pick, as none has {by} of all its runs, so these rows are left out: {names}")
+    notes += _edge_warnings([(row, found[id(row)].picked) for row in kept])
     groups, visible = tuple(found.values()), tuple(found[id(row)] for row in kept)
     view = replace(table, factors=factors, averaged=averaged, groups=groups, shown=visible, repeats=0)
     return (replace(view, tuned=Tuned(keys, by)) if visible else None), notes
 
 
-def _why_not(key: str, table: Table, where: Filter) -> str | None:
-    """Why a factor is not tuned in this table; None when it is."""
-    for held, value in where.items():
-        if f"{key}.".startswith(f"{held}."):
-            return f"'{key}' is held by {held}={show(value)}"
-    return None if key in (*table.factors, *table.averaged) else f"'{key}' is no factor of this table"
-
-
-def _tuned_row(row: Group, keys: Sequence[str], by: str) -> Group | None:
-    """The row's runs at its best values of the keys; None when no combination has a validation metric."""
-    candidates = sorted(grouped(row.runs, tuple(keys)), key=lambda one: tuple(map(_order, one.factors.values())))
-    means = {id(candidate): _mean(candidate.runs, row, by) for candidate in candidates}
-    best = best_first(candidates, lambda one: means[id(one)], by)[0]  # of equals the first
-    if means[id(best)] is None:
-        return None
-    return replace(row, runs=best.runs, picked=best.factors)
-
-
-def _mean(runs: Sequence[Run], row: Group, by: str) -> float | None:
-    """A candidate's mean validation metric; None for one that can't be picked."""
-    combinations = [{tuple(one.get(key) for key in row.averaged) for _, one in own} for own in (runs, row.runs)]
-    if combinations[0] != combinations[1] or any(record.outcome in UNFIT for record, _ in runs):
-        return None
-    values = by_seed(runs, row.averaged, by).values()
-    return sum(values) / len(values) if values else None
-
-
-def _order(value: Value) -> tuple[bool, float, str]:
-    """Numbers by size, then everything else by name."""
-    number = _number(value)
-    return (number is None, number or 0.0, "" if number is not None else show(value))
-
-
-def _number(value: Value) -> float | None:
-    return None if value is None or isinstance(value, (bool, str)) else value
-
-
-def _left_out(rows: Sequence[Group], by: str) -> list[str]:
-    if not rows:
-        return []
-    return [f"no value to pick, as none has {by} of all its runs, so these rows are left out: {_names(rows)}"]
-
-
-def _edges(rows: Sequence[tuple[Group, Mapping[str, Value]]]) -> list[str]:
-    """One warning for each value that was picked at the end of its range."""
-    found: dict[Edge, list[Group]] = {}
-    for row, picked in rows:
-        for key, value in picked.items():
-            edge = edge_of(key, value, [one.get(key) for _, one in row.runs])
-            if edge is not None:
-                found.setdefault(edge, []).append(row)
-    return [_edge_in_words(edge, own) for edge, own in found.items()]
-
-
 def edge_of(key: str, value: Value, tried: Iterable[Value]) -> Edge | None:
-    """The end of the range that a picked value is; None for one inside, for names, and for 0 below positive numbers.
+    """Return the end of the range at which a picked value lies; None inside it, for names, and for 0 as 'off'.
 
     The next value continues the range: by the last ratio where all are positive, as learning rates go, else by the
     last step.
@@ -172,16 +121,65 @@ def edge_of(key: str, value: Value, tried: Iterable[Value]) -> Edge | None:
         return None
     neighbour = known[1] if at == known[0] else known[-2]
     further = at * (at / neighbour) if known[0] > 0 else at + (at - neighbour)
+    # A count such as a number of epochs continues with a count.
     beyond = max(1, round(further)) if all(isinstance(one, int) for one in known) and known[0] > 0 else further
     return Edge(key, at, (known[0], known[-1]), float(f"{beyond:.3g}"))
 
 
-def _edge_in_words(edge: Edge, rows: Sequence[Group]) -> str:
-    low, high = edge.range
-    end = "smallest" if edge.value == low else "largest"
-    picked = f"{show_all({edge.key: edge.value})}, picked for {_names(rows)}"
-    text = f"{picked}, is the {end} value tried ({show(low)} to {show(high)})"
-    return text if edge.beyond == edge.value else f"{text}: add {show(edge.beyond)} to its sweep"
+def _why_not(key: str, table: Table, where: Filter) -> str | None:
+    """Return why a factor is not tuned in this table; None when it is."""
+    for held, value in where.items():
+        if f"{key}.".startswith(f"{held}."):
+            return f"'{key}' is held by {held}={show(value)}"
+    return None if key in (*table.factors, *table.averaged) else f"'{key}' is no factor of this table"
+
+
+def _tuned_row(row: Group, keys: Sequence[str], by: str) -> Group | None:
+    """Return the row's runs at its best values of the keys; None when no combination has a validation metric."""
+    candidates = sorted(grouped(row.runs, tuple(keys)), key=lambda one: tuple(map(_order, one.factors.values())))
+    means = {id(candidate): _mean(candidate.runs, row, by) for candidate in candidates}
+    best = best_first(candidates, lambda one: means[id(one)], by)[0]  # of equals the one with the smallest values
+    return None if means[id(best)] is None else replace(row, runs=best.runs, picked=best.factors)
+
+
+def _mean(runs: Sequence[Run], row: Group, by: str) -> float | None:
+    """Return a candidate's mean validation metric; None for one that can't be picked.
+
+    That is one with a run that diverged or failed, or without a run in each combination that the row averages over.
+    """
+    combinations = [{tuple(one.get(key) for key in row.averaged) for _, one in own} for own in (runs, row.runs)]
+    if combinations[0] != combinations[1] or any(record.outcome in UNFIT for record, _ in runs):
+        return None
+    values = by_seed(runs, row.averaged, by).values()
+    return sum(values) / len(values) if values else None
+
+
+def _order(value: Value) -> tuple[bool, float, str]:
+    """Return a sort key that puts numbers first, by size, then everything else by name."""
+    number = _number(value)
+    return (number is None, number or 0.0, "" if number is not None else show(value))
+
+
+def _number(value: Value) -> float | None:
+    return None if value is None or isinstance(value, (bool, str)) else value
+
+
+def _edge_warnings(rows: Sequence[tuple[Group, Mapping[str, Value]]]) -> list[str]:
+    """Return one warning for each value that was picked at the end of its range, with the next value to try."""
+    found: dict[Edge, list[Group]] = {}
+    for row, picked in rows:
+        for key, value in picked.items():
+            edge = edge_of(key, value, [one.get(key) for _, one in row.runs])
+            if edge is not None:
+                found.setdefault(edge, []).append(row)
+    texts = []
+    for edge, own in found.items():
+        low, high = edge.range
+        end = "smallest" if edge.value == low else "largest"
+        picked_for = f"{show_all({edge.key: edge.value})}, picked for {_names(own)}"
+        text = f"{picked_for}, is the {end} value tried ({show(low)} to {show(high)})"
+        texts.append(text if edge.beyond == edge.value else f"{text}: add {show(edge.beyond)} to its sweep")
+    return texts
 
 
 def _names(rows: Sequence[Group]) -> str:
