@@ -1,4 +1,4 @@
-"""Dotted keys: which a run has, and how a value is put at one."""
+"""Dotted keys such as ``training.optimizer.lr``: the keys of a run, and values put at them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from actbench.schema import registry
 from actbench.schema.components import Component, OfKind, Options
-from actbench.schema.spec import RunSettings, flatten
+from actbench.schema.spec import RunSettings
 
 
 def path_of(key: str) -> tuple[str, ...]:
@@ -19,7 +19,7 @@ def path_of(key: str) -> tuple[str, ...]:
 
 
 def refusal(key: str) -> str | None:
-    """Why no run can vary in this key; None when it can.
+    """Explain why no run can vary in a key; None when it can.
 
     An option of a component (``model.hidden``) is left to the component, which differs from run to run.
     """
@@ -40,7 +40,7 @@ def refusal(key: str) -> str | None:
 
 
 def component_kind(key: str) -> str | None:
-    """The kind of the component at a valid key (``models`` for ``model``); None when no component is there."""
+    """Return the kind of the component at a valid key (``models`` for ``model``); None when no component is there."""
     model: type[Options] | None = RunSettings
     field = None
     for name in path_of(key):
@@ -52,7 +52,7 @@ def component_kind(key: str) -> str | None:
 
 
 def section_of(field: FieldInfo) -> type[Options] | None:
-    """The options class that a field holds (also when the field may be None); None for a single value."""
+    """Return the options class that a field holds (also when the field may be None); None for a single value."""
     for candidate in (field.annotation, *get_args(field.annotation)):
         if isinstance(candidate, type) and issubclass(candidate, Options):
             return candidate
@@ -60,20 +60,20 @@ def section_of(field: FieldInfo) -> type[Options] | None:
 
 
 def kind_of(field: FieldInfo) -> str | None:
-    """The kind of the component that a field holds; None when it holds none."""
+    """Return the kind of the component that a field holds; None when it holds no component."""
     return next((item.kind for item in field.metadata if isinstance(item, OfKind)), None)
 
 
 def put(content: Mapping[str, Any], path: tuple[str, ...], value: Any, above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A copy of ``content`` with ``value`` at ``path``; only the mappings on the way are copied.
+    """Return a copy of ``content`` with ``value`` at ``path``; only the mappings on the way are copied.
 
     A component written as its bare name becomes a mapping on the way, and one that is not written at all starts from
     the default: ``model.hidden`` is an option of the default model where the config names none.
 
     Args:
-        content: Nested plain data.
-        path: Where; not empty.
-        value: What.
+        content: Mappings and lists of scalars.
+        path: The way to the value; not empty.
+        value: The value to put there.
         above: The path of ``content`` itself within a run's content, to find the defaults.
     """
     head, rest = path[0], path[1:]
@@ -91,6 +91,7 @@ def as_mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _default(path: tuple[str, ...]) -> Any:
+    """Return the default at a path of a run, as a config would write it."""
     value: Any = _defaults()
     for name in path:
         known = isinstance(value, Options) and name in type(value).model_fields
@@ -104,7 +105,8 @@ def _defaults() -> RunSettings:
 
 
 def _unknown(key: str) -> str:
-    valid = _dotted(RunSettings)
+    valid = _dotted_keys(RunSettings)
+    # batch_size is meant for training.batch_size, though other keys may look more like it
     same_end = [name for name in valid if name.endswith(f".{key}")]
     near = same_end[0] if same_end else registry.nearest(key, valid)
     hint = f"did you mean '{near}'?" if near else f"valid here: {', '.join(valid)}"
@@ -112,9 +114,10 @@ def _unknown(key: str) -> str:
 
 
 @lru_cache
-def _dotted(model: type[Options]) -> tuple[str, ...]:
-    names: dict[str, Any] = {
-        name: dict.fromkeys(_dotted(section)) if (section := section_of(field)) else None
-        for name, field in model.model_fields.items()
-    }
-    return tuple(flatten(names))
+def _dotted_keys(model: type[Options]) -> tuple[str, ...]:
+    """Every key of an options class, those of its sections dotted; a component is one key."""
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        section = section_of(field)
+        keys += [f"{name}.{key}" for key in _dotted_keys(section)] if section else [name]
+    return tuple(keys)

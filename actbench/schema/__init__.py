@@ -1,1 +1,1 @@
-"""What a run is: its spec, how it is computed, its record and its metrics. No training, no files, no torch."""
+"""A run: its spec, how it is computed, its record and its metrics. No training, no files, no torch."""

@@ -1,7 +1,7 @@
-"""A component: something chosen by name, with options (an activation, a model, a dataset, an optimizer …).
+"""A component: a choice by name, with options (an activation, a model, a dataset, an optimizer …).
 
-In a config it is ``relu``, or ``{name: elu, alpha: 0.2}``, or ``{name: mine, path: my_package.module:attribute, …}``;
-for an activation also an expression such as ``x * sigmoid(1.702 * x)``. Here each of these becomes one normal form.
+A config writes ``relu``, or ``{name: elu, alpha: 0.2}``, or ``{name: mine, path: my_package.module:attribute, …}``;
+for an activation also an expression such as ``x * sigmoid(1.702 * x)``. ``resolve`` turns each into a ``Component``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from actbench.schema import registry
 
 EXPRESSION = "expression"
 
-_LONGEST_SHOWN = 60
+_MAX_SHOWN = 60
 _SUBJECT = re.compile(r"(Input|List|Tuple|Dictionary|String|Value) should ")
-"""How pydantic's own texts begin; with any but ``Input`` they already end in what was found instead."""
+"""How pydantic's own texts begin; with any word but ``Input`` they already end in the value that was found."""
 
 _EXPECTED = {
     "int_type": "be a whole number",
@@ -36,7 +36,7 @@ _EXPECTED = {
     "dict_type": "be a mapping",
     "model_type": "be a mapping",
 }
-"""pydantic's type of an error -> the words for someone who writes YAML rather than Python."""
+"""pydantic's type of an error -> words for someone who writes YAML rather than Python."""
 
 
 class Options(BaseModel):
@@ -67,10 +67,15 @@ class Component:
     """A checked choice.
 
     Args:
-        kind: The table or folder it was chosen from, such as ``activations``.
-        name: Its name there, or the user's own name for something behind a ``path``.
+        kind: The table or folder of the registry that it was chosen from, such as ``activations``.
+        name: The name there, or the user's own name for the object behind a ``path``.
         options: Every option with its value, defaults included.
-        changed: The options that differ from their defaults; they alone enter digests and labels.
+        changed: The options that differ from their defaults; they alone enter digests and labels, so that a new option
+            with a default leaves old digests alone.
+
+    >>> elu = resolve("activations", {"name": "elu", "alpha": 0.2})
+    >>> elu.label, elu.to_minimal(), resolve("activations", "elu").to_json()
+    ('elu(alpha=0.2)', {'name': 'elu', 'alpha': 0.2}, {'name': 'elu', 'alpha': 1.0})
     """
 
     kind: str
@@ -80,37 +85,37 @@ class Component:
 
     @property
     def path(self) -> str | None:
-        """Where a user's own component lives, as ``package.module:attribute``; None for a built-in one."""
+        """The ``package.module:attribute`` of a user's own component; None for a built-in one."""
         path: str | None = self.options.get("path")
         return path
 
     @property
     def label(self) -> str:
-        """How tables name it: ``elu(alpha=0.2)``, the expression itself, or just the name.
-
-        >>> resolve("activations", {"name": "elu", "alpha": 0.2}).label
-        'elu(alpha=0.2)'
-        """
+        """The name in tables: ``elu(alpha=0.2)``, the expression itself, or the bare name."""
         if self.name == EXPRESSION:
             return str(self.options["formula"])
         shown = {key: value for key, value in self.changed.items() if key != "path"}
-        return f"{self.name}({','.join(f'{k}={_plain(v)}' for k, v in shown.items())})" if shown else self.name
+        return f"{self.name}({','.join(f'{k}={_in_label(v)}' for k, v in shown.items())})" if shown else self.name
 
     def to_json(self) -> dict[str, Any]:
-        """All there is to know about it, as written to ``spec.json``."""
+        """Return the name and every option, as ``spec.json`` holds them."""
         return {"name": self.name, **self.options}
 
     def to_minimal(self) -> dict[str, Any]:
-        """What decides the numbers: the name and the options that differ from their defaults."""
+        """Return the name and the options that differ from their defaults: the part that enters the digest."""
         return {"name": self.name, **self.changed}
 
     def build(self) -> Any:
-        """An instance of the built-in class behind the name, with these options."""
+        """Return an instance of the built-in class behind the name, with these options."""
         return _schema(self.kind, self.name)(**self.options)
 
 
 def resolve(kind: str, value: Any) -> Component:
-    """Turn what a config says into a checked component.
+    """Check a choice as a config writes it.
+
+    Args:
+        kind: The table or folder of the registry to choose from.
+        value: A name, an expression, a mapping with a name; or a component, which is returned as it is.
 
     Raises:
         ConfigError: With every problem, at its path within ``value``.
@@ -210,9 +215,9 @@ def _in_words(error: Mapping[str, Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in an error's text, as a config would spell it, cut when it is long."""
+    """Spell a value in an error's text as a config would, cut when it is long."""
     text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
 
 @lru_cache(maxsize=512)
@@ -226,7 +231,7 @@ def _is_expression(text: str) -> bool:
     return not text.replace("_", "").replace("-", "").isalnum()
 
 
-def _plain(value: Any) -> str:
+def _in_label(value: Any) -> str:
     if isinstance(value, float):
         return repr(value)  # every digit, so that different values have different labels
     return f"'{value}'" if isinstance(value, str) and not value.isidentifier() else str(value).replace(" ", "")

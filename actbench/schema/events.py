@@ -16,7 +16,8 @@ class Started:
 
     Args:
         cohort: The runs.
-        refused: Why the state that came with it is not used, so that it starts from the beginning; empty if it is.
+        refused: Why the checkpoint in ``cohort.state`` can't be used, so that the runs start from the beginning; empty
+            when it is used, and when there is none.
     """
 
     cohort: Cohort
@@ -42,7 +43,7 @@ class Saved:
 
     Args:
         cohort: The runs.
-        state: What ``Cohort.state`` is to be for that.
+        state: The checkpoint, to be put into ``Cohort.state``.
     """
 
     cohort: Cohort
@@ -51,7 +52,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run ended and this is its record."""
+    """A run ended; ``record`` is its record."""
 
     record: RunRecord
 
@@ -63,8 +64,8 @@ class Failed:
     Args:
         cohort: The runs that have no result.
         message: One line for the reader.
-        traceback: The whole story, for ``error.txt``.
-        usage: Whether the user can mend it (then the whole command ends with exit code 2).
+        traceback: The traceback, for ``error.txt``.
+        usage: Whether the user can mend the cause; the command then ends with exit code 2.
     """
 
     cohort: Cohort

@@ -10,12 +10,12 @@ from actbench.schema.health_measures import HEALTH_MEASURES
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that a run reports.
+    """Describe a number that a run reports.
 
     Args:
         unit: ``fraction`` (stored 0 … 1, shown as percent), ``nats``, ``seconds``, ``count`` or ``ratio``.
-        higher_is_better: None where neither direction is better.
-        text: What it measures, one line.
+        higher_is_better: The direction that is better; None where neither is.
+        text: The meaning, one line.
     """
 
     unit: str
@@ -23,7 +23,7 @@ class Metric:
     text: str
 
     def to_json(self) -> dict[str, Any]:
-        """As written to ``result.json``."""
+        """Return the part that ``result.json`` repeats, so that the file can be read without actbench."""
         return {"unit": self.unit, "higher_is_better": self.higher_is_better}
 
 
@@ -45,3 +45,8 @@ METRICS: dict[str, Metric] = {
     "parameters": Metric("count", None, "trained numbers that this run owns"),
     "seconds": Metric("seconds", None, "wall clock of the run's cohort, divided by its runs"),
 }
+"""Name -> metric, for every number in a record's ``final``: the names that ``compare --metric`` and ``expect`` take.
+
+>>> METRICS["test.loss"].unit, METRICS["test.loss"].higher_is_better
+('nats', False)
+"""

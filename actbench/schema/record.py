@@ -1,4 +1,4 @@
-"""What a finished run leaves behind, what a running one reports, and what each metric means."""
+"""The record of a finished run, as ``result.json`` holds it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ SCHEMA = 1
 """Version of ``result.json``; a reader refuses newer ones."""
 
 MAX_INITIAL_EXAMPLES = 2000
-"""Training examples that epoch 0 is evaluated on; they lie in a fixed random order. All 54,000 of MNIST took a fifth of
-a one-epoch study, and the loss of a network that has learned nothing is known to a percent from these."""
+"""Training examples that epoch 0 is evaluated on: the first in a fixed random order.
+
+All 54,000 of MNIST took a fifth of a one-epoch study, and these give the loss of an untrained network to a percent.
+"""
 
 Outcome = Literal["ok", "collapsed", "diverged", "failed"]
 OUTCOMES: tuple[Outcome, ...] = ("ok", "collapsed", "diverged", "failed")
@@ -22,18 +24,25 @@ OUTCOMES: tuple[Outcome, ...] = ("ok", "collapsed", "diverged", "failed")
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One finished run.
+    """Hold everything that a finished run reports.
 
     Args:
-        spec: What was run.
-        outcome: ``ok``; ``collapsed`` (too many inert units); ``diverged`` (a loss that is no number); ``failed``.
+        spec: The run.
+        outcome: ``ok``; ``collapsed`` (more inert units than ``health.collapse_at``); ``diverged`` (the loss is NaN or
+            infinite); ``failed`` (an error, whose traceback lies in ``error.txt``).
         curves: One row an epoch, as in ``metrics.jsonl``; row 0 is the network at initialisation.
-        final: Metric name -> value at the last epoch; None where there is none (a diverged loss).
-        health: Totals and one row a layer, at the last epoch.
+        final: Name of a metric -> value at the last epoch, in the unit that ``METRICS`` gives; None where there is
+            none (a diverged loss).
+        health: Totals and one row a layer, at the last epoch; units are counted.
         environment: Versions, device, threads, command line, git commit.
-        timing: ``cohort_runs``, ``cohort_seconds``, ``seconds`` (their quotient), ``training_seconds``
-            (of those, the ones in training steps).
+        timing: ``cohort_runs``, ``cohort_seconds`` (wall clock), ``seconds`` (their quotient), ``training_seconds``
+            (the part of ``seconds`` that training steps took).
         message: Why the outcome is not ``ok``, in words.
+        study: Name of the study that the run was trained for.
+
+    >>> record = RunRecord(RunSpec(), "ok", final={"test.accuracy": 0.93})
+    >>> RunRecord.from_json(record.to_json()) == record
+    True
     """
 
     spec: RunSpec
@@ -47,7 +56,7 @@ class RunRecord:
     study: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``result.json``; the curves lie beside it."""
+        """Return the content of ``result.json``; the curves lie beside it, in ``metrics.jsonl``."""
         return {
             "schema": SCHEMA,
             "outcome": self.outcome,
@@ -66,8 +75,12 @@ class RunRecord:
     def from_json(cls, content: Mapping[str, Any], curves: Sequence[Mapping[str, Any]] = ()) -> RunRecord:
         """Rebuild a record from ``result.json``.
 
+        Args:
+            content: The file's content.
+            curves: The rows of ``metrics.jsonl``; empty where they are not needed.
+
         Raises:
-            ValueError: When it was written by a newer schema, or a part is missing or malformed.
+            ValueError: When the content has another schema, or a part is missing or malformed.
         """
         if content.get("schema") != SCHEMA:
             raise ValueError(f"schema {content.get('schema')!r}; this version reads {SCHEMA}")

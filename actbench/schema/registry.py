@@ -1,7 +1,10 @@
-"""File name -> object: the one place that knows where each kind of component lives.
+"""Name -> object: where each kind of component lives, and how one is found by its name.
 
 A kind is either a folder (one file a component; adding the file registers it) or a table (one row a component).
-Names are listed without importing a folder's files, and nothing found here imports torch.
+The names of a folder's files are listed without importing them, so that ``list`` and a check of a config need no torch.
+
+>>> load("metrics", "test.accuracy").unit
+'fraction'
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ TABLES = {
 
 @cache
 def names(kind: str) -> tuple[str, ...]:
-    """The valid names of a kind, sorted for folders, in the table's own order for tables.
+    """Return the valid names of a kind: sorted for a folder, in the table's own order for a table.
 
     >>> "relu" in names("activations"), names("models")
     (True, ('cnn', 'mlp'))
@@ -48,7 +51,11 @@ def names(kind: str) -> tuple[str, ...]:
 
 
 def load(kind: str, name: str) -> Any:
-    """The object that ``name`` stands for: a table's row, or a file's ``plugin``.
+    """Return the object that a name stands for: a table's row, or a file's ``plugin``.
+
+    Args:
+        kind: A key of ``FOLDERS`` or ``TABLES``.
+        name: As a config spells it, such as ``mnist-5k``.
 
     Raises:
         UnknownNameError: With the nearest valid name.
@@ -62,10 +69,10 @@ def load(kind: str, name: str) -> Any:
 
 
 def import_object(path: str) -> Any:
-    """The object at ``package.module:attribute``, the form in which users name their own code.
+    """Import the object at ``package.module:attribute``, the form in which users name their own code.
 
     Raises:
-        UsageError: When the path has another form, or the module or the attribute is not there.
+        UsageError: When the path has another form, the module can't be imported, or the attribute does not exist.
     """
     module, _, attribute = path.partition(":")
     if not module or not attribute:
@@ -82,7 +89,7 @@ def import_object(path: str) -> Any:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name that looks most like ``name``, or None when none comes close.
+    """Return the valid name that looks most like ``name``, or None when none comes close.
 
     >>> nearest("reluu", ["relu", "gelu", "tanh"])
     'relu'
@@ -98,5 +105,5 @@ def _table(kind: str) -> Mapping[str, Any]:
 
 
 def _spelled(module: str) -> str:
-    """A file can't be called mnist-5k.py: an underscore before a digit is a dash in configs."""
+    """Spell a file's name as configs do: a module can't be called mnist-5k, so there ``_5k`` stands for ``-5k``."""
     return re.sub(r"_(?=\d)", "-", module)

@@ -1,4 +1,8 @@
-"""How runs are computed: where, with how many workers, and which train together. Nothing here may change a result."""
+"""How runs are computed: on which device, by how many workers, and which train together.
+
+Nothing here may change a result: same RunSpec, different Runtime, same record. A field on the wrong side of that line
+is the bug to look for.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,11 @@ from actbench.schema.spec import RunSpec
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often a cohort in training is saved, besides when it is stopped; neither means never.
+    """Set how often a cohort in training is saved, besides when it is stopped; with neither, it is saved only then.
 
     Args:
-        epochs: After so many epochs.
-        seconds: After so many seconds, within an epoch too.
+        epochs: Epochs between two checkpoints.
+        seconds: Seconds between two checkpoints, within an epoch too.
     """
 
     epochs: int | None = None
@@ -23,19 +27,23 @@ class Cadence:
 
 @dataclass(frozen=True)
 class Runtime:
-    """How runs are computed; nothing here may change a result.
+    """Set how runs are computed; nothing here may change a result.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` (``cuda:1`` …) or ``mps``.
-        engine: A file of ``engines/``.
-        jobs: Worker processes; None lets the engine choose by the machine.
+        engine: The name of a file of ``execution/engines/``.
+        jobs: Number of worker processes; None lets the engine choose by the machine.
         cohort_size: Most runs that train together; None chooses by device and model.
-        data_folder: Where datasets lie and are cached; None for the platform's user cache folder.
-        products: Which of ``cpu_linear.LIBRARIES`` compute on a CPU; ``auto`` for the fastest, measured once a machine.
-        capture: Whether steps are launched whole: from a CUDA graph, or replayed from a trace on a CPU.
+        data_folder: Folder in which datasets lie and are cached; None for the platform's user cache folder.
+        products: The one of ``cpu_linear.LIBRARIES`` that computes matrix products on a CPU; ``auto`` for the fastest,
+            measured once a machine.
+        capture: Whether whole steps are launched at once: from a CUDA graph, or replayed from an op trace on a CPU.
         timeout: Seconds after which a worker process that finishes no step is ended; 0 for never. An engine without
-            workers can't end what hangs.
-        checkpoint_every: How often cohorts are saved; a study decides it for its runs.
+            workers can't end a run that hangs.
+        checkpoint_every: How often cohorts are saved; a study sets it for its runs.
+
+    >>> Runtime(jobs=2, cohort_size=8).device
+    'auto'
     """
 
     device: str = "auto"
@@ -51,27 +59,35 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Runs that train together, as dimension 0 of every tensor.
+    """Runs that train together, as dimension 0 (``R``) of every tensor; a single run is a cohort of one.
 
     Args:
-        specs: Non-empty; equal cohort keys; sorted so that equal activations stand beside each other.
-        state: A checkpoint to go on from; None to start from the beginning. No part of what the cohort is.
+        specs: One or more runs with one ``cohort_key``: equal but for activation, biases, weight init and seed. Sorted
+            so that equal activations stand beside each other, since each stretch of them is computed at once.
+        state: A checkpoint to go on from; None to start from the beginning. Cohorts that differ in it alone are equal.
+
+    Raises:
+        ValueError: When the runs can't train together, or there are none.
+
+    >>> cohort = Cohort(tuple(RunSpec(seed=seed) for seed in range(4)))
+    >>> [len(half.specs) for half in cohort.halves()]
+    [2, 2]
     """
 
     specs: tuple[RunSpec, ...]
     state: bytes | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what can't train together."""
+        """Refuse runs that can't train together."""
         if len({spec.cohort_key for spec in self.specs}) != 1:
             raise ValueError("a cohort holds one or more runs with one cohort key")
 
     @property
     def shared(self) -> RunSpec:
-        """Any of the specs, to read what they all have in common."""
+        """The first spec, from which the settings that all have in common may be read."""
         return self.specs[0]
 
     def halves(self) -> tuple[Cohort, Cohort]:
-        """Two smaller cohorts with the same runs, for when memory does not suffice."""
+        """Return two smaller cohorts with the same runs, for when memory does not suffice."""
         middle = len(self.specs) // 2
         return Cohort(self.specs[:middle]), Cohort(self.specs[middle:])

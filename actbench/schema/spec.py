@@ -1,6 +1,6 @@
-"""What decides a run's numbers (``RunSpec``), how they are computed (``Runtime``), what trains together (``Cohort``).
+"""A run's spec: everything that decides its numbers, and the digest of that, by which results are found again.
 
-Same RunSpec, different Runtime: same record. A field on the wrong side of that line is the bug to look for.
+How the numbers are computed (device, engine, workers) is in ``runtime``, and may not change them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, OfKind, Options, resolve
 
 SEMANTICS_VERSION = 1
-"""Part of every digest. Raised when a default, or the meaning of a field, changes."""
+"""Part of every digest. Raised when a default, or the meaning of a field, changes: old results are then not found."""
 
 
 class Augment(Options):
@@ -63,7 +63,7 @@ class Training(Options):
 
     @property
     def dtype_name(self) -> str:
-        """The type that parameters are kept in, as torch names it."""
+        """The type of the parameters, as torch names it."""
         return "float64" if self.precision == "float64" else "float32"
 
 
@@ -127,14 +127,13 @@ class RunSpec(RunSettings):
     seed: int = Field(default=0, ge=0)
 
     def with_seed(self, seed: int) -> RunSpec:
-        """The same run from another seed.
-
-        Not ``model_copy``: it would copy this run's cached digest as well. ``settings`` alone is handed on, because a
-        study may hold 100,000 seeds of one cell.
+        """Return the same run from another seed.
 
         Args:
             seed: A whole number from 0 up; it is not checked again.
         """
+        # Not model_copy: it would copy the cached digest as well. Only the settings are handed on, since finding them
+        # is the slow part, and a study may hold 100,000 seeds of one cell.
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         copy = RunSpec.model_construct(**{**fields, "seed": seed})
         copy.__dict__["settings"] = self.settings
@@ -142,12 +141,16 @@ class RunSpec(RunSettings):
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """Everything but the seed that differs from the defaults."""
+        """The settings that differ from the defaults: the minimal JSON that digest and cohort key are made of."""
         return {key: value for key, value in _minimal(self).items() if key != "seed"}
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the canonical JSON of what differs from the defaults: the run's identity and resume key."""
+        """The run's identity and resume key: sha256 of the canonical JSON of the fields that differ from the defaults.
+
+        Defaults are left out, so that a new field with a default changes no digest of a run that does not set it, and
+        results on disk stay found. The price: whoever changes a default must raise ``SEMANTICS_VERSION``.
+        """
         content = {"semantics_version": SEMANTICS_VERSION, **self.settings}
         if self.seed:  # 0 is the default
             content["seed"] = self.seed
@@ -155,51 +158,38 @@ class RunSpec(RunSettings):
 
     @cached_property
     def run_id(self) -> str:
-        """Name of the run's folder: what a reader recognises, then eight digits of the digest."""
+        """The name of the run's folder: activation, biases and seed for the reader, then eight digits of the digest."""
         text = f"{self.activation.label}-bias-{self.bias_init.label}-seed-{self.seed}"
         slug = re.sub(r"[^a-z0-9.]+", "-", text.lower())
         return f"{slug.lstrip('-.').rstrip('-')[:80]}-{self.digest[:8]}"
 
     @cached_property
     def cohort_key(self) -> str:
-        """Runs with equal keys may train together: equal but for activation, biases, weight init and seed."""
+        """Equal for runs that may train together: for those equal but for activation, biases, weight init and seed."""
         own = {"activation", "bias_init", "weight_init"}
         return canonical_json({key: value for key, value in self.settings.items() if key not in own})
 
     def to_json(self) -> dict[str, Any]:
-        """Every field with its value, defaults included: the content of ``spec.json``."""
+        """Return every field with its value, defaults included: the content of ``spec.json``."""
         return self.model_dump(mode="json")
 
 
 def canonical_json(content: Any) -> str:
-    """JSON text that is equal for equal content: sorted keys, no spaces, no NaN."""
+    """Return JSON text that is equal for equal content: sorted keys, no spaces, no NaN."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys for nested mappings.
-
-    >>> flatten({"training": {"epochs": 5}, "seed": 0})
-    {'training.epochs': 5, 'seed': 0}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
 def _minimal(options: Options) -> dict[str, Any]:
-    """The fields that differ from their defaults, so that a new optional field leaves old digests alone."""
+    """Return the fields that differ from their defaults, in sections only those below that differ."""
     changed: dict[str, Any] = {}
     for name, declared in type(options).model_fields.items():
         value, default = getattr(options, name), declared.get_default(call_default_factory=True)
         if isinstance(value, Component):
+            # compared by content: elu written as {name: elu, alpha: 1.0} is the default elu
             content: Any = value.to_minimal()
             differs = not isinstance(default, Component) or content != default.to_minimal()
         elif isinstance(value, Options):
+            # an optional section (augment) with nothing but defaults still differs from a section that is not there
             content = _minimal(value)
             differs = bool(content) or not isinstance(default, Options)
         elif isinstance(value, BiasInit):
