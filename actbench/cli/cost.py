@@ -41,10 +41,10 @@ def cost(
     """Measure what activations cost: time and memory an element, in cache and in memory."""
     from actbench.analysis.reports.table import console_for
     from actbench.cli.output import as_json, stdout
-    from actbench.diagnostics.cost.measure import measure
+    from actbench.diagnostics.cost.measure import measure_costs
 
     chosen = [component(text) for text in activations or every_name()]
-    found = measure(chosen, rounds=rounds, device=device, tell=_progress(len(chosen), rounds))
+    found = measure_costs(chosen, rounds=rounds, device=device, tell=_progress(len(chosen), rounds))
     if json:
         print(as_json(found.to_json()), file=stdout())
     else:
@@ -70,9 +70,9 @@ def component(text: str) -> Component:
 
 def print_costs(console: Console, found: Costs) -> None:
     """A table for each pass and size, what its columns mean, then what the figures amount to."""
-    from actbench.diagnostics.cost.result import PASSES, TITLES, coverage, cut, verdicts
+    from actbench.diagnostics.cost.result import PASSES, TITLES, coverage, interval_rank, verdicts
 
-    machine, d = found.machine, cut(found.rounds)
+    machine, d = found.machine, interval_rank(found.rounds)
     console.print(f"{machine['processor']}, {machine['device']}, {machine['threads']} thread, float32", style="bold")
     for measured in PASSES:
         for size in found.sizes:
@@ -97,7 +97,7 @@ def _table(found: Costs, size: Size, measured: Pass) -> Any:
     from rich.text import Text
 
     from actbench.analysis.reports.table import grid
-    from actbench.diagnostics.cost.result import REFERENCES, estimate, in_words
+    from actbench.diagnostics.cost.result import REFERENCES, estimate, with_interval
 
     table = grid()
     table.add_column("activation", overflow="fold")
@@ -106,10 +106,10 @@ def _table(found: Costs, size: Size, measured: Pass) -> Any:
     rows = [row for row in found.rows if row.size == size]
     for row in sorted(rows, key=lambda row: estimate(row.times[measured]).median):
         ratios = [
-            "1" if row.activation == name else in_words(found.ratio(row, name, measured))
+            "1" if row.activation == name else with_interval(found.ratio(row, name, measured))
             for name in REFERENCES.values()
         ]
-        cells = [row.activation, in_words(estimate(row.times[measured])), *ratios, f"{row.kept_bytes:.3g}"]
+        cells = [row.activation, with_interval(estimate(row.times[measured])), *ratios, f"{row.kept_bytes:.3g}"]
         table.add_row(*map(Text, cells))
     return table
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from actbench.diagnostics.installation.facts import Installation, Place
+    from actbench.diagnostics.installation.facts import FolderState, Installation
 
 GIBIBYTE = 2**30
 UNKNOWN = "unknown"
@@ -64,14 +64,14 @@ def _section(title: str, content: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _folders(found: Installation) -> list[tuple[str, str]]:
-    places = {"data": found.data, "results": found.results}
-    return [(name, _place(place)) for name, place in places.items() if place is not None]
+    folders = {"data": found.data, "results": found.results}
+    return [(name, _folder_state(folder)) for name, folder in folders.items() if folder is not None]
 
 
-def _place(place: Place) -> str:
-    state = "" if place.exists else ", made when it is needed"
-    rights = "writable" if place.writable else "NOT writable"
-    return f"{place.path} ({rights}, {_size(place.free_bytes)} free{state})"
+def _folder_state(folder: FolderState) -> str:
+    state = "" if folder.exists else ", made when it is needed"
+    rights = "writable" if folder.writable else "NOT writable"
+    return f"{folder.path} ({rights}, {_size(folder.free_bytes)} free{state})"
 
 
 def _size(count: int | None) -> str:

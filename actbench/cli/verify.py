@@ -36,7 +36,7 @@ def verify(
     from actbench.diagnostics import verification
 
     folders = verification.Folders(data_folder(data_dir), fashion_mnist)
-    found = list(verification.verify(groups or verification.GROUPS, folders))
+    found = list(verification.run_checks(groups or verification.GROUPS, folders))
     if json:
         print(as_json([check.to_json() for check in found]), file=stdout())
     else:

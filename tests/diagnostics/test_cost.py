@@ -17,9 +17,19 @@ import torch
 from scipy.stats import binom
 
 from actbench import cli
-from actbench.diagnostics.cost.measure import measure
-from actbench.diagnostics.cost.result import RELU, WRITTEN, Costs, Row, Size, coverage, cut, estimate, verdicts
-from actbench.diagnostics.cost.timed_activation import Subject, workloads
+from actbench.diagnostics.cost.measure import measure_costs
+from actbench.diagnostics.cost.result import (
+    RELU,
+    WRITTEN,
+    CostRow,
+    Costs,
+    Size,
+    coverage,
+    estimate,
+    interval_rank,
+    verdicts,
+)
+from actbench.diagnostics.cost.timed_activation import Subject, timed_activations
 from actbench.errors import DeviceError, UsageError
 from actbench.nn.activations import ACTIVATIONS
 from actbench.schema.components import Component, resolve
@@ -39,7 +49,7 @@ def named(*names: str) -> list[Component]:
 def costs(relu: list[float], **others: list[float]) -> Costs:
     """Times of one size, the same for both passes."""
     times = {WRITTEN: [1.0] * len(relu), RELU: relu, **others}
-    rows = (Row(name, TINY, {"forward": tuple(t), "forward_backward": tuple(t)}, 4, 8) for name, t in times.items())
+    rows = (CostRow(name, TINY, {"forward": tuple(t), "forward_backward": tuple(t)}, 4, 8) for name, t in times.items())
     return Costs(tuple(rows), len(relu), {})
 
 
@@ -62,7 +72,7 @@ def cost(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("n", [5, 6, 7, 9, 12, 30])
 def test_the_interval_of_a_median_is_the_narrowest_that_holds_it_with_95_percent(n: int) -> None:
     held = {d: float(1 - 2 * binom.cdf(d - 1, n, 0.5)) for d in range(1, n // 2 + 1)}
-    d = cut(n)
+    d = interval_rank(n)
 
     assert coverage(n, d) == pytest.approx(held[d])
     assert d == max((d for d in held if held[d] >= 0.95), default=1)
@@ -112,7 +122,7 @@ def test_verdicts_tell_dearer_from_cheaper_and_from_neither_dearest_first() -> N
     ids=str,
 )
 def test_memory_is_what_the_way_back_needs(given: object, saved: float, kept: float) -> None:
-    found = {row.activation: row for row in measure([resolve("activations", given)], rounds=5, sizes=[TINY]).rows}
+    found = {row.activation: row for row in measure_costs([resolve("activations", given)], rounds=5, sizes=[TINY]).rows}
     row = found[resolve("activations", given).label]
 
     assert (row.saved_bytes, row.kept_bytes) == (saved, kept)
@@ -120,7 +130,7 @@ def test_memory_is_what_the_way_back_needs(given: object, saved: float, kept: fl
 
 def test_learned_parameters_are_trained_and_do_not_count_as_memory() -> None:
     component = resolve("activations", {"name": "swish", "learned": True, "per": "unit"})
-    (work,) = workloads([Subject("swish", lambda z, beta: z * beta, component)], TINY, CPU)
+    (work,) = timed_activations([Subject("swish", lambda z, beta: z * beta, component)], TINY, CPU)
 
     assert [{name: tuple(tensor.shape) for name, tensor in one.items()} for one in work.learned] == [
         {"beta": (1, 1, 16)}
@@ -137,7 +147,7 @@ def test_every_activation_has_its_turn_once_in_every_round() -> None:
         done.append(number)
         cost_parts.calls.append("round")
 
-    measure([own("first"), own("second")], rounds=5, sizes=[TINY], tell=tell)
+    measure_costs([own("first"), own("second")], rounds=5, sizes=[TINY], tell=tell)
     ends = [index for index, call in enumerate(cost_parts.calls) if call == "round"]
     rounds = [[name for name, _ in groupby(cost_parts.calls[begin + 1 : end])] for begin, end in pairwise(ends)]
 
@@ -148,13 +158,13 @@ def test_every_activation_has_its_turn_once_in_every_round() -> None:
 
 def test_noise_is_drawn_in_training_and_not_in_evaluation() -> None:
     cost_parts.calls.clear()
-    measure([own("noisy")], rounds=5, sizes=[TINY])
+    measure_costs([own("noisy")], rounds=5, sizes=[TINY])
 
     assert set(cost_parts.calls) == {"evaluation without a graph", "training with noise in [0, 1)"}
 
 
 def test_a_function_without_a_slope_is_measured_too() -> None:
-    row = measure([own("stepped")], rounds=5, sizes=[TINY]).rows[-1]
+    row = measure_costs([own("stepped")], rounds=5, sizes=[TINY]).rows[-1]
 
     assert (row.activation, row.saved_bytes, row.kept_bytes) == ("stepped", 0, 4)
     assert min(row.times["forward_backward"]) > 0
@@ -164,7 +174,7 @@ def test_measuring_leaves_threads_random_numbers_and_rounding_as_they_were() -> 
     before = torch.get_num_threads(), torch.get_rng_state().clone()
     torch.set_num_threads(2)
     try:
-        measure(named("rrelu"), rounds=5, sizes=[TINY])
+        measure_costs(named("rrelu"), rounds=5, sizes=[TINY])
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before[0])
@@ -175,11 +185,11 @@ def test_measuring_leaves_threads_random_numbers_and_rounding_as_they_were() -> 
 
 def test_what_can_not_be_measured_is_refused() -> None:
     with pytest.raises(UsageError, match="take at least 5"):
-        measure(named("elu"), rounds=4)
+        measure_costs(named("elu"), rounds=4)
     with pytest.raises(UsageError, match="both called 'relu'"):
-        measure([own("relu", "first")], rounds=5)
+        measure_costs([own("relu", "first")], rounds=5)
     with pytest.raises(DeviceError, match="unknown device"):
-        measure(named("elu"), rounds=5, device="abacus")
+        measure_costs(named("elu"), rounds=5, device="abacus")
 
 
 def test_json_holds_times_with_spread_ratios_and_memory(cost: Command) -> None:

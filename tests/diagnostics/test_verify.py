@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from actbench import cli
-from actbench.diagnostics.verification import GROUPS, Check, Folders, published, share_check
-from actbench.diagnostics.verification import verify as checks_of
+from actbench.diagnostics.verification import GROUPS, Check, Folders, published, run_checks, share_check
 from actbench.errors import DatasetError, UnknownNameError
 from actbench.health.theory import closed_forms
 
@@ -81,7 +80,7 @@ def test_an_unknown_group_is_refused_with_the_nearest(verify: Verify) -> None:
 
 def test_nothing_is_checked_before_all_groups_are_known(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError):
-        checks_of(["cohort", "other"], Folders(tmp_path))
+        run_checks(["cohort", "other"], Folders(tmp_path))
 
 
 def test_without_fashion_mnist_the_published_table_is_skipped_not_missed(
@@ -97,7 +96,7 @@ def test_without_fashion_mnist_the_published_table_is_skipped_not_missed(
 
 
 def test_other_images_give_another_table(tmp_path: Path) -> None:
-    (check,) = checks_of(["published"], Folders(tmp_path, idx(tmp_path, 60_000)))
+    (check,) = run_checks(["published"], Folders(tmp_path, idx(tmp_path, 60_000)))
 
     assert check.verdict == "MISS"
     assert sum(check.measured) > 300, "on one and the same image about half of all units are dead"
@@ -109,7 +108,7 @@ def test_a_folder_that_was_asked_for_has_to_hold_the_set(tmp_path: Path, verify:
     assert "no train-images-idx3-ubyte" in err
 
     with pytest.raises(DatasetError, match=r"\(12, 1, 28, 28\), not Fashion-MNIST's"):
-        list(checks_of(["published"], Folders(tmp_path, idx(tmp_path, 12))))
+        list(run_checks(["published"], Folders(tmp_path, idx(tmp_path, 12))))
 
 
 @pytest.mark.parametrize(

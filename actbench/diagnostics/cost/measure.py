@@ -1,4 +1,4 @@
-"""Measuring what activations cost, in turn: a machine that slows down then slows all of them."""
+"""Measure the costs of activations in turn, so that a machine that slows down slows all of them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 import torch
 
 from actbench._version import __version__
-from actbench.diagnostics.cost.result import PASSES, RELU, SIZES, WRITTEN, Costs, Pass, Row, Size
-from actbench.diagnostics.cost.timed_activation import Subject, Workload, workloads
+from actbench.diagnostics.cost.result import PASSES, RELU, SIZES, WRITTEN, CostRow, Costs, Pass, Size
+from actbench.diagnostics.cost.timed_activation import Subject, TimedActivation, timed_activations
 from actbench.errors import UsageError
 from actbench.nn import activations
 from actbench.schema.components import Component, resolve
 from actbench.system import devices
 from actbench.training import numerics
 
-ENOUGH_ROUNDS, FEWEST_ROUNDS = 9, 5
+DEFAULT_ROUNDS, MIN_ROUNDS = 9, 5
 """Of nine, the second to the eighth hold the median with 96 %, so one disturbed round does no harm; five give 94 %."""
 
 SAMPLE_SECONDS = 2e-3
@@ -35,10 +35,10 @@ ALLOCATOR_WARM_UP = 28 * 2**20
 as large as this has been freed once (its threshold then moves up, to 32 MiB at most). A process in training has."""
 
 
-def measure(
+def measure_costs(
     chosen: Sequence[Component],
     *,
-    rounds: int = ENOUGH_ROUNDS,
+    rounds: int = DEFAULT_ROUNDS,
     device: str = "cpu",
     sizes: Sequence[Size] = SIZES,
     tell: Callable[[int], None] = lambda done: None,
@@ -53,19 +53,19 @@ def measure(
         rounds: How often each is measured, after a call of each that only warms up.
         device: As ``devices.choose`` takes it.
         sizes: The tensors.
-        tell: Called after every round with the number of rounds done.
+        tell: Called after every round with the number of rounds done, for a progress display.
 
     Raises:
         DeviceError: When there is no such device.
-        UsageError: For fewer than 5 rounds, two different activations of one label, or a user's function that is none.
+        UsageError: For fewer than 5 rounds, two activations of one label, or a user's function that is no activation.
     """
-    if rounds < FEWEST_ROUNDS:
-        raise UsageError(f"{rounds} rounds say too little about a spread: take at least {FEWEST_ROUNDS}")
+    if rounds < MIN_ROUNDS:
+        raise UsageError(f"{rounds} rounds say too little about a spread: take at least {MIN_ROUNDS}")
     place, subjects = torch.device(devices.choose(device)), _subjects(chosen)
     clock = Clock.of(place)
     with numerics.deterministic_numerics("default"):
-        torch.empty(ALLOCATOR_WARM_UP, dtype=torch.uint8)
-        trials = [_Trial(size, work, clock) for size in sizes for work in workloads(subjects, size, place)]
+        torch.empty(ALLOCATOR_WARM_UP, dtype=torch.uint8)  # freed at once
+        trials = [_Trial(size, work, clock) for size in sizes for work in timed_activations(subjects, size, place)]
         for done in range(rounds):
             for trial in _from(trials, done):
                 trial.measure()
@@ -76,7 +76,7 @@ def measure(
 
 @dataclass(frozen=True)
 class Clock:
-    """How time is read.
+    """The clock that a device is timed by.
 
     Args:
         name: For the reader.
@@ -90,9 +90,9 @@ class Clock:
 
     @classmethod
     def of(cls, device: torch.device) -> Clock:
-        """On a CPU the time that the calling thread computes, so that waiting for other programs does not count.
+        """Return, on a CPU, the processor time of the calling thread: waiting for other programs does not count.
 
-        Windows advances that clock in steps of 16 ms; there, and on a GPU, it is the time on the wall.
+        Windows advances that clock in steps of 16 ms; there, and on a GPU, it is the wall clock.
         """
         if device.type != "cpu":
             return cls("wall clock, synchronised", time.perf_counter, lambda: torch.accelerator.synchronize(device))
@@ -101,7 +101,7 @@ class Clock:
         return cls("processor time of the thread", time.thread_time, lambda: None)
 
     def seconds(self, call: Callable[[], None], times: int) -> float:
-        """That so many calls take."""
+        """Return the seconds that so many calls take."""
         self.settle()
         began = self.read()
         for _ in range(times):
@@ -113,8 +113,8 @@ class Clock:
 class _Trial:
     """One activation at one size, and its times so far."""
 
-    def __init__(self, size: Size, work: Workload, clock: Clock) -> None:
-        """Measure its memory, warm up, and find out how many calls make a sample."""
+    def __init__(self, size: Size, work: TimedActivation, clock: Clock) -> None:
+        # Also a warm-up, and the search for the number of calls that make a sample.
         self._size, self._work, self._clock = size, work, clock
         self._saved, self._kept = work.memory()
         self._calls: dict[Pass, Callable[[], None]] = {
@@ -131,10 +131,10 @@ class _Trial:
             seconds = self._clock.seconds(call, repeats)
             self._times[measured].append(seconds * 1e9 / (repeats * self._work.elements))
 
-    def row(self) -> Row:
-        """What was found."""
+    def row(self) -> CostRow:
+        """Return all samples so far."""
         times = {measured: tuple(found) for measured, found in self._times.items()}
-        return Row(self._work.subject.label, self._size, times, self._saved, self._kept)
+        return CostRow(self._work.subject.label, self._size, times, self._saved, self._kept)
 
     def _enough(self, call: Callable[[], None]) -> int:
         if self._clock.seconds(call, 1) >= SAMPLE_SECONDS:
@@ -157,7 +157,7 @@ def _subjects(chosen: Sequence[Component]) -> list[Subject]:
 
 
 def _from(trials: Sequence[_Trial], index: int) -> list[_Trial]:
-    """All, beginning elsewhere in each round, so that no activation is always the first."""
+    """Return all trials, beginning elsewhere in each round, so that no activation is always the first."""
     start = index % len(trials)
     return [*trials[start:], *trials[:start]]
 

@@ -1,4 +1,4 @@
-"""What was measured of activations' costs, and what it amounts to. Leaves torch alone."""
+"""Hold the measured costs of activations and derive intervals, ratios and verdicts; without torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALLEST_SHOWN = 0.01
 
 @dataclass(frozen=True)
 class Size:
-    """The tensors that an activation meets.
+    """The tensors that an activation is measured on.
 
     Args:
         name: ``cache`` or ``memory``.
@@ -47,46 +47,46 @@ class Size:
 
 
 SIZES = (Size("cache", 128, 256, layers=16), Size("memory", 32_768, 256, layers=1))
-"""128 KiB: a hidden layer of the standard MLP, at home in a core's cache; and 32 MiB, so that what is read and written
-in one call exceeds the caches of all but a few processors."""
+"""128 KiB: a hidden layer of the standard MLP, which fits a core's cache; and 32 MiB, so that the bytes of one call
+exceed the caches of all but a few processors."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A median over rounds, and between which of the sorted rounds it lies."""
+    """A median over rounds, and the two of the sorted rounds between which the true one lies with 95 %."""
 
     median: float
     low: float
     high: float
 
     def to_json(self) -> dict[str, float]:
-        """For programs."""
+        """Return the figures for JSON."""
         return {"median": self.median, "low": self.low, "high": self.high}
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """The median with its order-statistic interval: the d-th smallest to the d-th largest value, see ``cut``.
+    """Return the median with its order-statistic interval, d-th smallest to d-th largest; d as in ``interval_rank``.
 
     >>> estimate([3.0, 1.0, 2.0, 5.0, 4.0])
     Estimate(median=3.0, low=1.0, high=5.0)
     """
-    ordered, d = sorted(values), cut(len(values))
+    ordered, d = sorted(values), interval_rank(len(values))
     return Estimate(statistics.median(ordered), ordered[d - 1], ordered[-d])
 
 
-def cut(n: int) -> int:
-    """The largest d for which the interval still holds the true median with 95 %; 1 where none does.
+def interval_rank(n: int) -> int:
+    """Return the largest d for which the interval still holds the true median with 95 %; 1 where none does.
 
-    >>> cut(8), cut(9)
+    >>> interval_rank(8), interval_rank(9)
     (1, 2)
     """
     return max((d for d in range(1, n // 2 + 1) if coverage(n, d) >= CONFIDENCE), default=1)
 
 
 def coverage(n: int, d: int) -> float:
-    """Probability 1 − 2·P(Binomial(n, ½) < d) that the median lies between the d-th smallest and d-th largest of n.
+    """Return 1 − 2·P(Binomial(n, ½) < d), the probability that the median lies within the interval.
 
-    For independent values of any continuous distribution.
+    Of n independent values of any continuous distribution, from the d-th smallest to the d-th largest.
 
     Reference: Thompson (1936), On confidence ranges for the median, Annals of Mathematical Statistics 7.
 
@@ -97,7 +97,7 @@ def coverage(n: int, d: int) -> float:
 
 
 @dataclass(frozen=True)
-class Row:
+class CostRow:
     """One activation at one size.
 
     Args:
@@ -117,7 +117,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Costs:
-    """What was measured.
+    """The costs of several activations.
 
     Args:
         rows: By size, then in the order asked for.
@@ -125,34 +125,34 @@ class Costs:
         machine: Processor, versions, device, threads, and the clock that was read.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[CostRow, ...]
     rounds: int
     machine: Mapping[str, Any]
 
     @property
     def sizes(self) -> tuple[Size, ...]:
-        """Those of the rows."""
+        """The sizes of the rows, each once."""
         return tuple(dict.fromkeys(row.size for row in self.rows))
 
-    def ratio(self, row: Row, reference: str, measured: Pass) -> Estimate:
-        """A row's time over that of a reference at the same size (a value of ``REFERENCES``), round by round."""
+    def ratio(self, row: CostRow, reference: str, measured: Pass) -> Estimate:
+        """Return a row's time over that of a reference at the same size (a value of ``REFERENCES``), round by round."""
         (other,) = (one for one in self.rows if one.size == row.size and one.activation == reference)
         return estimate([a / b for a, b in zip(row.times[measured], other.times[measured], strict=True)])
 
     def to_json(self) -> dict[str, Any]:
-        """For programs; times in nanoseconds an element."""
+        """Return all of it for JSON; times in nanoseconds an element."""
         return {
             "schema": 1,
             "machine": dict(self.machine),
             "rounds": self.rounds,
-            "coverage": coverage(self.rounds, cut(self.rounds)),
+            "coverage": coverage(self.rounds, interval_rank(self.rounds)),
             "references": dict(REFERENCES),
             "sizes": [{"name": size.name, "elements": size.elements, "layers": size.layers} for size in self.sizes],
             "rows": [self._row(row) for row in self.rows],
             "verdicts": verdicts(self),
         }
 
-    def _row(self, row: Row) -> dict[str, Any]:
+    def _row(self, row: CostRow) -> dict[str, Any]:
         passes: dict[str, Any] = {
             measured: {
                 **estimate(row.times[measured]).to_json(),
@@ -166,9 +166,9 @@ class Costs:
 
 
 def verdicts(costs: Costs) -> list[str]:
-    """Which activations cost more than ReLU, the same as far as one can tell, or less: a sentence a pass and size.
+    """Return, for each pass and size, a sentence on the activations that cost more than ReLU, less, or neither.
 
-    Dearest first. An activation whose interval of the ratio holds 1 is not told apart from ReLU.
+    Dearest first. An activation is not told apart from ReLU where the interval of the ratio holds 1.
     """
     return [_verdict(costs, measured, size) for measured in PASSES for size in costs.sizes]
 
@@ -180,24 +180,24 @@ def _verdict(costs: Costs, measured: Pass, size: Size) -> str:
     for label in sorted(ratios, key=lambda label: -ratios[label].median):
         found = ratios[label]
         group = "costs more" if found.low > 1 else "costs less" if found.high < 1 else "not told apart"
-        groups[group].append(f"{label} {in_words(found)}")
+        groups[group].append(f"{label} {with_interval(found)}")
     parts = [f"{group}: {', '.join(members)}" for group, members in groups.items() if members]
     return f"{TITLES[measured]} in {size.name}, × relu: {'; '.join(parts)}"
 
 
-def in_words(found: Estimate) -> str:
-    """A median with its interval, three digits each.
+def with_interval(found: Estimate) -> str:
+    """Return a median with its interval, three digits each.
 
-    >>> in_words(Estimate(3.1234, 2.9, 3.3))
+    >>> with_interval(Estimate(3.1234, 2.9, 3.3))
     '3.12 [2.90, 3.30]'
-    >>> in_words(Estimate(0.002, 0.001, 1234.0))
+    >>> with_interval(Estimate(0.002, 0.001, 1234.0))
     '<0.01 [<0.01, 1,234]'
     """
     return f"{digits(found.median)} [{digits(found.low)}, {digits(found.high)}]"
 
 
 def digits(value: float) -> str:
-    """A positive number with three digits, never in powers of ten."""
+    """Return a positive number with three digits, never in powers of ten."""
     if value < SMALLEST_SHOWN:
         return f"<{SMALLEST_SHOWN:g}"
     return f"{value:,.{max(0, 2 - max(0, math.floor(math.log10(value))))}f}"

@@ -1,4 +1,4 @@
-"""One activation at work: in evaluation, in training, and what its graph keeps in memory."""
+"""Call one activation as a network does, in evaluation and in training, and measure the memory that its graph keeps."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from actbench.schema.components import Component
 
 @dataclass(frozen=True)
 class Subject:
-    """Something to measure.
+    """A function to measure: an activation, or a reference that others are compared with.
 
     Args:
-        label: How results name it.
+        label: Its name in results.
         function: f(z, **learned), and ``noise`` in training if random.
-        component: The choice behind it; None for a reference that is no activation.
+        component: The choice behind it; None for a reference.
     """
 
     label: str
@@ -34,7 +34,7 @@ class Subject:
         return self.component is not None and activations.row_of(self.component).random
 
     def learned(self, units: int, device: torch.device) -> dict[str, Tensor]:
-        """One layer's trained tensors, which broadcast against z (1, B, U)."""
+        """Return one layer's trained tensors, which broadcast against z (1, B, U)."""
         given = activations.learned_parameters(self.component, units) if self.component else {}
         return {
             name: torch.full((1, 1, *(shape or (1,))), start, device=device, requires_grad=True)
@@ -43,7 +43,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Workload:
+class TimedActivation:
     """One activation in several layers, which read the same z and g and write outputs of their own.
 
     Args:
@@ -51,7 +51,7 @@ class Workload:
         leaves: A view of z (1, B, U) a layer, each a leaf of its own, so that no gradients are summed.
         gradients: g (1, B, U) a layer, the loss's gradient with respect to the output.
         learned: The layers' trained tensors.
-        generator: Where a random activation's noise comes from.
+        generator: The source of a random activation's noise.
     """
 
     subject: Subject
@@ -66,24 +66,24 @@ class Workload:
         return sum(z.numel() for z in self.leaves)
 
     def forward(self) -> None:
-        """Each layer in evaluation; its output is thrown away."""
+        """Call each layer in evaluation; its output is thrown away."""
         function = self.subject.function
         with torch.no_grad():
             for z, learned in zip(self.leaves, self.learned, strict=True):
                 function(z, **learned)
 
     def forward_backward(self) -> None:
-        """Each layer in training, then one way back through all of them; where no slope is defined there is none."""
+        """Call each layer in training, then go back through all of them; without a way back where f has no slope."""
         outputs = [self._output(layer) for layer in range(len(self.leaves))]
         if outputs[0].requires_grad:
             wanted = [*self.leaves, *(tensor for learned in self.learned for tensor in learned.values())]
             torch.autograd.grad(outputs, wanted, self.gradients, allow_unused=True)
 
     def memory(self) -> tuple[float, float]:
-        """Bytes an element that one layer's graph keeps for the way back, and the same with the output.
+        """Return the bytes an element that one layer's graph keeps for the way back, and the same with the output.
 
-        Every storage counts once, and whole; learned tensors don't count. What a user's own ``autograd.Function``
-        keeps other than by ``save_for_backward`` is not seen.
+        Every storage counts once, and whole; learned tensors don't count. Tensors that a user's own
+        ``autograd.Function`` keeps other than by ``save_for_backward`` are not seen.
         """
         storages: dict[int, int] = {}
 
@@ -102,7 +102,7 @@ class Workload:
         return saved / elements, sum(storages.values()) / elements
 
     def _output(self, layer: int) -> Tensor:
-        """f(z) in training, with its graph; noise is drawn on the CPU, as in training."""
+        """Return f(z) with its graph; noise is drawn on the CPU, as in training."""
         z, learned = self.leaves[layer], self.learned[layer]
         if not self.subject.random:
             return self.subject.function(z, **learned)
@@ -110,12 +110,14 @@ class Workload:
         return self.subject.function(z, **learned, noise=noise)
 
 
-def workloads(subjects: Sequence[Subject], size: Size, device: torch.device) -> list[Workload]:
-    """Each activation on the same z and g, float32 and drawn from N(0, 1), so that every branch is taken."""
+def timed_activations(subjects: Sequence[Subject], size: Size, device: torch.device) -> list[TimedActivation]:
+    """Return each activation on the same z and g, float32 and drawn from N(0, 1), so that every branch is taken."""
     generator = stream(0, "activation")
     z, g = (torch.randn(1, size.batch, size.units, generator=generator).to(device) for _ in range(2))
     leaves = [z.detach().requires_grad_() for _ in range(size.layers)]
     return [
-        Workload(subject, leaves, [g] * size.layers, [subject.learned(size.units, device) for _ in leaves], generator)
+        TimedActivation(
+            subject, leaves, [g] * size.layers, [subject.learned(size.units, device) for _ in leaves], generator
+        )
         for subject in subjects
     ]

@@ -1,4 +1,4 @@
-"""Which datasets are at hand, without reading, downloading or writing any."""
+"""Find which datasets are at hand, without reading, downloading or writing any."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BATCHES = {"cifar10": cifar10.FILES, "cifar100": cifar100.FILES}
 
 
 def availability(name: str, folder: Path) -> Availability:
-    """Whether a dataset of this name can be used at once.
+    """Return whether a dataset of this name can be used at once.
 
     Args:
-        name: One of ``plugins.names("datasets")``.
+        name: One of ``registry.names("datasets")``.
         folder: The data folder.
     """
     if name in PACKAGES:
@@ -36,7 +36,7 @@ def availability(name: str, folder: Path) -> Availability:
         return _downloaded(name, files[0].parent, [file.name for file in files if not file.is_file()])
     try:
         fields = registry.load("datasets", name).model_fields
-    except Exception as error:  # whatever a file that was added does when it is imported
+    except Exception as error:  # a dataset file that someone added may raise anything when it is imported
         return Availability(name, "broken", f"{type(error).__name__}: {error}")
     if "root" in fields and fields["root"].is_required():
         return Availability(name, "yours", "a config names your folder as 'root'")
@@ -51,7 +51,7 @@ def _packaged(name: str, package: str) -> Availability:
 
 
 def _downloaded(name: str, place: Path, missing: list[str]) -> Availability:
-    """In torchvision's folders; a part of the files is as good as none."""
+    """Return the state of a dataset in torchvision's folders; a part of the files is as good as none."""
     if not missing:
         return Availability(name, "present", str(place))
     return Availability(name, "download", f"when it is first used, into {place}")

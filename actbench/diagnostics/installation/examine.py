@@ -1,4 +1,4 @@
-"""Looking at an installation, each part by itself: one that is missing or broken hides no other.
+"""Examine an installation part by part, so that one that is missing or broken hides no other.
 
 Nothing is downloaded, and nothing is written but the choice of kernels, where none has been made yet.
 """
@@ -11,17 +11,17 @@ import shutil
 from pathlib import Path
 
 from actbench.diagnostics.installation import machine
-from actbench.diagnostics.installation.facts import Availability, Installation, Place, Trouble
+from actbench.diagnostics.installation.facts import Availability, FolderState, Installation, Trouble
 from actbench.diagnostics.installation.machine import GIBIBYTE
 from actbench.schema import registry
 from actbench.system import devices
 
-LEAST_FREE = {"data": GIBIBYTE, "results": GIBIBYTE // 10}
+MIN_FREE = {"data": GIBIBYTE, "results": GIBIBYTE // 10}
 """Bytes; CIFAR takes 0.6 GB with its archive and cache, a study's results a few megabytes."""
 
 
 def examine(data_dir: Path | None, *, results: Path) -> Installation:
-    """Look at everything.
+    """Return all facts about the installation.
 
     Args:
         data_dir: The data folder asked for; None for the usual one.
@@ -38,9 +38,9 @@ def examine(data_dir: Path | None, *, results: Path) -> Installation:
         memory=machine.memory(),
         devices=machine.devices(troubles),
         kernels=machine.kernels(troubles),
-        data=None if folder is None else _place("data", folder, "--data-dir or ACTBENCH_DATA", troubles),
+        data=None if folder is None else _folder_state("data", folder, "--data-dir or ACTBENCH_DATA", troubles),
         datasets=() if folder is None else _datasets(folder, troubles),
-        results=_place("results", results, "--results", troubles),
+        results=_folder_state("results", results, "--results", troubles),
         troubles=troubles,
     )
 
@@ -55,7 +55,7 @@ def _data_folder(given: Path | None, troubles: list[Trouble]) -> Path | None:
 
 
 def _datasets(folder: Path, troubles: list[Trouble]) -> list[Availability]:
-    """Every dataset that `actbench list datasets` knows."""
+    """Return the availability of every dataset that `actbench list datasets` knows."""
     if machine.imported("actbench.diagnostics.installation.datasets", troubles) is None:
         return []
     from actbench.diagnostics.installation.datasets import availability
@@ -67,8 +67,8 @@ def _datasets(folder: Path, troubles: list[Trouble]) -> list[Availability]:
     return found
 
 
-def _place(kind: str, folder: Path, option: str, troubles: list[Trouble]) -> Place:
-    """A folder as it is, or the nearest one above it that is there."""
+def _folder_state(kind: str, folder: Path, option: str, troubles: list[Trouble]) -> FolderState:
+    """Return the state of a folder, taken of the nearest one above it where it does not exist yet."""
     path = folder.expanduser().absolute()
     nearest = next((one for one in (path, *path.parents) if one.exists()), path)
     # Root may write anywhere; a folder that nobody is meant to write to is left alone nevertheless.
@@ -77,16 +77,16 @@ def _place(kind: str, folder: Path, option: str, troubles: list[Trouble]) -> Pla
     trouble = _trouble(kind, path, nearest, writable=writable, free=free)
     if trouble:
         troubles.append(Trouble(trouble, f"mend that, or name another folder with {option}"))
-    return Place(str(path), path.exists(), writable, free)
+    return FolderState(str(path), path.exists(), writable, free)
 
 
 def _trouble(kind: str, path: Path, nearest: Path, *, writable: bool, free: int | None) -> str:
-    """What is wrong with a folder, in words; the first thing that is."""
+    """Return the first thing that is wrong with a folder, in words; empty where nothing is."""
     if not nearest.is_dir():
         return f"the {kind} folder {path} can't be used: {nearest} is not a folder"
     if not writable:
         consequence = "nothing can be downloaded" if kind == "data" else "no run can be stored"
         return f"the {kind} folder {path} can't be written to ({nearest}): {consequence}"
-    if free is not None and free < LEAST_FREE[kind]:
+    if free is not None and free < MIN_FREE[kind]:
         return f"the {kind} folder {path} has only {free / GIBIBYTE:.2f} GiB free"
     return ""

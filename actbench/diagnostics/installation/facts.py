@@ -1,4 +1,4 @@
-"""What there is to know about an installation, as plain data."""
+"""Hold the facts about an installation as plain data; ``asdict`` of them is the JSON of ``actbench doctor``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that is wrong, and what to do about it."""
+    """Something that is wrong, and the way to mend it."""
 
     what: str
     remedy: str
@@ -22,7 +22,7 @@ class KernelChoice:
     Args:
         name: What is computed, such as ``linear``.
         choice: The implementation.
-        why: What decided, such as the times that were measured.
+        why: The reason, such as the times that were measured.
     """
 
     name: str
@@ -31,14 +31,14 @@ class KernelChoice:
 
 
 @dataclass(frozen=True)
-class Place:
+class FolderState:
     """A folder that is read or written.
 
     Args:
         path: Absolute.
         exists: Whether it is there; it is made when it is first needed.
         writable: Whether this user may write to it, or make it.
-        free_bytes: Free space there; None where the system does not tell.
+        free_bytes: Free space there; None where the system does not report it.
     """
 
     path: str
@@ -65,20 +65,20 @@ class Availability:
 
 @dataclass(frozen=True)
 class Installation:
-    """All there is to know.
+    """Everything that ``actbench doctor`` shows.
 
     Args:
         versions: Package -> version; None where it is not installed.
         system: Operating system.
         processor: Its name.
         processors: ``usable`` by this process, in the ``machine``, and torch's ``threads`` outside of training.
-        memory: ``total`` and ``available`` bytes; None where the system does not tell.
-        devices: What torch can compute on, each with a description.
+        memory: ``total`` and ``available`` bytes; None where the system does not report them.
+        devices: Devices that torch can compute on, each with a description.
         kernels: Implementations that were chosen.
-        data: The data folder; None where the part that knows it can't be imported.
+        data: The data folder; None where the code that knows it can't be imported.
         datasets: Which are at hand.
         results: The results folder.
-        troubles: What is wrong.
+        troubles: Everything that is wrong.
     """
 
     versions: Mapping[str, str | None]
@@ -88,11 +88,11 @@ class Installation:
     memory: Mapping[str, int | None]
     devices: Mapping[str, str]
     kernels: Sequence[KernelChoice]
-    data: Place | None
+    data: FolderState | None
     datasets: Sequence[Availability]
-    results: Place
+    results: FolderState
     troubles: Sequence[Trouble]
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return all facts for JSON."""
         return {"schema": 1, **asdict(self)}

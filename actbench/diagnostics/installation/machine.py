@@ -1,4 +1,7 @@
-"""The machine: processor, memory, devices, and the packages that compute on it."""
+"""Look at the machine: processor, memory, devices, and the packages that compute on it.
+
+Every function adds the troubles that it finds to the list it is given, and goes on.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ REINSTALL = "run `make` in actbench's folder, or `pip install -e .` there"
 GIBIBYTE = 2**30
 
 MODULES = ("numpy", "scipy", "torch", "torchvision", "yaml", "rich", "platformdirs")
-"""What nearly every command imports. One that is installed may still be broken: torchvision, made for another torch."""
+"""Modules that nearly every command imports. One may be installed and broken: torchvision, made for another torch."""
 
 
 def versions(troubles: list[Trouble]) -> dict[str, str | None]:
-    """actbench, Python, and every package that actbench declares to need."""
+    """Return the versions of actbench, Python, and every package that actbench declares to need."""
     found: dict[str, str | None] = {"actbench": __version__, "python": platform.python_version()}
     try:
         needed = [text for text in metadata.requires(DISTRIBUTION) or () if ";" not in text]
@@ -44,13 +47,13 @@ def versions(troubles: list[Trouble]) -> dict[str, str | None]:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """The numbers that a version begins with, such as (2, 11, 0) of ``2.11.0+cpu``."""
+    """Return the numbers that a version begins with, such as (2, 11, 0) of ``2.11.0+cpu``."""
     numbers = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(map(int, numbers[0].split("."))) if numbers else ()
 
 
 def imported(name: str, troubles: list[Trouble]) -> Any:
-    """The module; None, and a trouble, where it can't be imported for whatever reason."""
+    """Return the module; None, and a trouble, where it can't be imported for whatever reason."""
     try:
         return import_module(name)
     except Exception as error:  # a broken library raises anything: OSError, RuntimeError, AttributeError …
@@ -62,19 +65,19 @@ def imported(name: str, troubles: list[Trouble]) -> Any:
 
 
 def import_all(troubles: list[Trouble]) -> None:
-    """Try every one of ``MODULES``; those that fail are troubles."""
+    """Import every one of ``MODULES``; those that fail are troubles."""
     for name in MODULES:
         imported(name, troubles)
 
 
 def threads(troubles: list[Trouble]) -> int | None:
-    """Threads that torch starts with; training sets its own number."""
+    """Return the number of threads that torch starts with; training sets its own number."""
     torch = imported("torch", troubles)
     return torch.get_num_threads() if torch else None
 
 
 def devices(troubles: list[Trouble]) -> dict[str, str]:
-    """What torch can compute on; a driver that torch can't use is a trouble."""
+    """Return the devices that torch can compute on; a driver that torch can't use is a trouble."""
     found = {"cpu": processor_name()}
     torch = imported("torch", troubles)
     if torch is None:
@@ -92,7 +95,7 @@ def devices(troubles: list[Trouble]) -> dict[str, str]:
 
 
 def memory() -> dict[str, int | None]:
-    """Bytes in ``total`` and ``available``; None where the system does not tell."""
+    """Return bytes in ``total`` and ``available``; None where the system does not report them."""
     try:
         text = Path("/proc/meminfo").read_text("utf-8")
     except OSError:  # not Linux
@@ -106,7 +109,7 @@ def memory() -> dict[str, int | None]:
 
 
 def kernels(troubles: list[Trouble]) -> list[KernelChoice]:
-    """Which library computes dense products; it is measured now if it never was on this machine."""
+    """Return the library chosen for dense products; it is measured now if it never was on this machine."""
     chosen = imported("actbench.nn.cpu_library", troubles)
     if chosen is None:
         return []

@@ -1,6 +1,7 @@
-"""Reproduce published numbers and closed forms: what is expected, what comes out, how far apart they may be.
+"""Reproduce published numbers and closed forms: the expected number, the measured one, and the tolerance.
 
-One file a group of checks, each with ``checks(folders)``; it is imported only when its group is asked for.
+One file a group of checks, named as the group, with a function ``checks(folders)`` that yields ``Check``s; a file is
+imported only when its group is asked for. To add a group, add the file and its name to ``GROUPS``.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ STANDARD_ERRORS = 4
 
 @dataclass(frozen=True)
 class Folders:
-    """Where data lies.
+    """The folders that checks read data from.
 
     Args:
         data: The data folder.
-        fashion_mnist: A folder with the four IDX files; None looks where Debian and torchvision put them.
+        fashion_mnist: A folder with the four IDX files; None for the folders of Debian and torchvision.
     """
 
     data: Path
@@ -39,12 +40,12 @@ class Check:
     """One comparison.
 
     Args:
-        name: What is compared.
+        name: The quantity that is compared.
         expected: One or more numbers.
         measured: As many; empty where the check was skipped.
         tolerance: Largest absolute difference, number by number.
-        source: Where the expectation comes from.
-        skipped: Why there is no measurement, and how to get one; empty where there is.
+        source: The origin of the expectation.
+        skipped: The reason for a missing measurement, and the way to get one; empty where there is one.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Check:
         return "ok" if all(abs(one - other) <= self.tolerance for one, other in pairs) else "MISS"
 
     def to_json(self) -> dict[str, Any]:
-        """For programs; null for a measured number that is not finite."""
+        """Return the check for JSON; null for a measured number that is not finite."""
         return {
             "check": self.name,
             "expected": list(self.expected),
@@ -75,7 +76,7 @@ class Check:
         }
 
 
-def verify(groups: Iterable[str], folders: Folders) -> Iterator[Check]:
+def run_checks(groups: Iterable[str], folders: Folders) -> Iterator[Check]:
     """Run groups of checks, in the order given; each check as it is done.
 
     Raises:
@@ -89,10 +90,10 @@ def verify(groups: Iterable[str], folders: Folders) -> Iterator[Check]:
 
 
 def share_check(name: str, expected: float, hits: Sequence[bool] | Any, source: str) -> Check:
-    """A probability against the share of independent trials that hit, within 4 standard errors of that share.
+    """Return a check of a probability against the share of independent trials that hit, within 4 standard errors.
 
     Args:
-        name: What is compared.
+        name: The quantity that is compared.
         expected: The probability p; the standard error of the share is √(p(1−p)/trials).
         hits: One truth value a trial.
         source: Of the expectation.

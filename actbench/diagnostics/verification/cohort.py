@@ -1,4 +1,4 @@
-"""The cohort contract in float64: a run's numbers do not depend on its company, and are those of a plain loop."""
+"""Check the cohort contract in float64: a run's numbers are the same alone, in a cohort and in a plain torch loop."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _spec(activation: str, bias: float | str, seed: int) -> RunSpec:
 
 
 def _records(runs: list[RunSpec], folders: Folders) -> list[RunRecord]:
-    """In the order of the runs.
+    """Return the records of runs that were trained as one cohort, in their order.
 
     Raises:
         ActbenchError: When a run fails.
@@ -73,16 +73,16 @@ def _records(runs: list[RunSpec], folders: Folders) -> list[RunRecord]:
 
 
 def _numbers(record: RunRecord) -> str:
-    """All that a run reports, digit by digit, but for the seconds, which the machine decides."""
+    """Return all that a run reports, digit by digit, but for the seconds, which differ from time to time."""
     parts: list[Any] = [*record.curves, record.final]
     timeless = [{key: value for key, value in part.items() if key != "seconds"} for part in parts]
     return canonical_json([record.outcome, timeless, record.health])
 
 
 def _plain_losses(run: RunSpec, folders: Folders) -> list[float]:
-    """The mean training loss of each epoch of an ordinary network in an ordinary loop.
+    """Return the mean training loss of each epoch of an ordinary network in an ordinary loop.
 
-    It shares with actbench the data, the initial weights and the order of the examples, which are inputs to both.
+    The loop shares with actbench the data, the initial weights and the order of the examples, which are inputs to both.
     """
     data = load(run.dataset, folders.data)
     mean, std = (torch.tensor(value, dtype=torch.float64).view(-1, 1, 1) for value in (data.mean, data.std))

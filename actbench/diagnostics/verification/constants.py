@@ -1,4 +1,4 @@
-"""Constants of the activations: second moments, minima, SELU's fixed point."""
+"""Check constants of the activations: second moments, minima, SELU's fixed point."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAST_DIGIT = 1e-6
 
 
 def checks(folders: Folders) -> Iterator[Check]:
-    """Of the table of activations against formulas and independent quadratures."""
+    """Compare the table of activations with formulas and independent quadratures."""
     for name, moment in SECOND_MOMENTS.items():
         measured = second_moment(resolve("activations", name))
         yield Check(f"E[f(Z)²] of {name}", (moment,), (measured,), LAST_DIGIT, "formula or QUADPACK")
@@ -28,14 +28,17 @@ def checks(folders: Folders) -> Iterator[Check]:
 
 
 def _selu() -> Check:
-    """λ is the slope above zero, −λα the limit below."""
+    """Compare SELU's constants: λ is the slope above zero, −λα the limit below."""
     z = torch.tensor([1.0, -100.0], dtype=torch.float64)
     scale, limit = _function("selu", z).tolist()
     return Check("SELU's α, λ", selu_constants(), (-limit / scale, scale), 1e-12, SELU)
 
 
 def _lowest(name: str) -> tuple[float, float]:
-    """Ever finer grids around the lowest point: a parabola is flat there, so the place has half the value's digits."""
+    """Return the lowest value and its place, from ever finer grids around the lowest point.
+
+    A parabola is flat there, so the place has half the value's digits.
+    """
     low, high = -3.0, 0.0
     for _ in range(4):
         z = torch.linspace(low, high, 2001, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""A published count of dead units, reproduced digit by digit; it needs Fashion-MNIST, which is not shipped."""
+"""Check a published count of dead units digit by digit; it needs Fashion-MNIST, which is not shipped."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MISSING = (
 
 
 def checks(folders: Folders) -> Iterator[Check]:
-    """Hidden layer by hidden layer, on the first 50,000 of the tutorial's shuffled training images.
+    """Compare the counts of each hidden layer, on the first 50,000 of the tutorial's shuffled training images.
 
     Raises:
         DatasetError: When the folder that was asked for lacks the files or holds something else.
@@ -53,7 +53,7 @@ def _training_images(folder: Path) -> Tensor:
 
 
 def _dead_units(images: Tensor) -> list[float]:
-    """Dead units of each hidden layer on the tutorial's training split, scaled to [−1, 1]."""
+    """Return the dead units of each hidden layer on the tutorial's training split, scaled to [−1, 1]."""
     split = torch.randperm(IMAGES, generator=torch.Generator().manual_seed(SEED))[:TRAINED_ON]
     probe = Probe(slope_by_autograd(lambda layer, z: torch.relu(z)), Health())
     layers = _hidden_layers()
@@ -68,10 +68,8 @@ def _dead_units(images: Tensor) -> list[float]:
 
 
 def _hidden_layers() -> list[nn.Linear]:
-    """As the tutorial makes them: torch's default initialisation, straight after seeding.
-
-    ``nn.Linear`` draws from the global generator and takes no other, so that is lent for the moment.
-    """
+    """Return the layers as the tutorial makes them: torch's default initialisation, straight after seeding."""
+    # ``nn.Linear`` draws from torch's global generator and takes no other; it is put back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(SEED)
         return [nn.Linear(inputs, units) for inputs, units in pairwise(SIZES)]

@@ -1,4 +1,4 @@
-"""The signal through deep networks at initialisation: our own networks against mean-field theory."""
+"""Check the signal through deep networks at initialisation: our own networks against mean-field theory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CASES: tuple[dict[str, Any], ...] = (
 
 
 def checks(folders: Folders) -> Iterator[Check]:
-    """Means over networks with seeds 0, 1 …, each within 4 standard errors of what theory expects."""
+    """Compare means over networks with seeds 0, 1 … with theory, each within 4 standard errors."""
     yield from _selu()
     for case in CASES:
         spec = _spec(LAYERS, **case)
@@ -46,7 +46,7 @@ def checks(folders: Folders) -> Iterator[Check]:
 
 
 def _selu() -> Iterator[Check]:
-    """Mean 0 and variance 1 of the outputs survive 64 layers."""
+    """Check that mean 0 and variance 1 of SELU's outputs survive 64 layers."""
     spec = _spec(SELU_LAYERS, activation="selu", weight_init="lecun_normal")
     function = function_of(spec.activation)
     with torch.no_grad():
@@ -57,13 +57,16 @@ def _selu() -> Iterator[Check]:
 
 
 def _check(name: str, expected: float | None, measured: tuple[float, ...], source: str) -> Check:
-    """The mean over the networks against the expectation."""
+    """Return a check of the mean over the networks."""
     tolerance = STANDARD_ERRORS * stdev(measured) / math.sqrt(len(measured))
     return Check(name, (math.nan if expected is None else expected,), (fmean(measured),), tolerance, source)
 
 
 def _figures(spec: RunSpec) -> tuple[float, float]:
-    """Variance of the last hidden layer's z; first-to-last ratio of the gradients of a random sum of the logits."""
+    """Return the variance of the last hidden layer's z, and the first-to-last ratio of the gradients.
+
+    The gradients are of a random sum of the logits, in place of a loss.
+    """
     layers, logits = _passed(spec)
     direction = torch.randn(logits.shape, generator=torch.Generator().manual_seed(spec.seed))
     gradients = norms((logits * direction).sum((1, 2)), layers)
@@ -72,7 +75,7 @@ def _figures(spec: RunSpec) -> tuple[float, float]:
 
 
 def _passed(spec: RunSpec) -> tuple[dict[str, Tensor], Tensor]:
-    """Layer -> z (1, B, U), and the logits (1, B, classes), of normal inputs in the run's network as it starts."""
+    """Return layer -> z (1, B, U), and the logits (1, B, classes), of normal inputs in the run's untrained network."""
     shape, classes = (1, 1, WIDTH), 10
     model = build(spec.model)
     learned = activation_tensors(spec.activation, model.hidden_layers(shape, classes), torch.float32)

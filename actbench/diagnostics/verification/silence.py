@@ -1,4 +1,4 @@
-"""Silent ReLU networks: the closed forms of ``health.theory`` against draws of many small networks."""
+"""Check the closed forms on silent ReLU networks, those of ``health.theory``, against draws of many small networks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECOND_LAYER = "arXiv:2412.06829"
 
 
 def checks(folders: Folders) -> Iterator[Check]:
-    """Shares of silent networks, each with a generator of its own."""
+    """Compare shares of silent networks, each drawn with a generator of its own."""
     for widths in WIDTHS:
         name = f"silent at an input, {'-'.join(map(str, widths))}"
         yield share_check(name, probability_of_silence(widths), silent_at_an_input(widths, TRIALS), BORN_DEAD)
@@ -39,7 +39,7 @@ def checks(folders: Folders) -> Iterator[Check]:
 
 
 def silent_at_an_input(widths: tuple[int, ...], trials: int) -> NDArray[np.bool_]:
-    """(trials,): whether a network with normal weights and no biases has a layer of zeros at the input (1, 1, 1)."""
+    """Return (trials,): whether a network with normal weights and no biases has a silent layer at input (1, 1, 1)."""
     generator = np.random.default_rng(sum(widths))
     signal = np.ones((trials, 3))
     silent = np.zeros(trials, dtype=bool)
@@ -51,7 +51,10 @@ def silent_at_an_input(widths: tuple[int, ...], trials: int) -> NDArray[np.bool_
 
 
 def born_dead(width: int, depth: int, trials: int) -> NDArray[np.bool_]:
-    """(trials,): whether a network without biases is zero at −1 and at 1, and so on all of R: it is homogeneous."""
+    """Return (trials,): whether a network without biases is zero at −1 and at 1.
+
+    It is homogeneous, so it is zero on all of R then.
+    """
     generator = np.random.default_rng(width * depth)
     signal = np.maximum(generator.standard_normal((trials, 1, width)) * [[1], [-1]], 0)  # (trials, the two ends, units)
     for _ in range(depth - 2):
@@ -62,14 +65,14 @@ def born_dead(width: int, depth: int, trials: int) -> NDArray[np.bool_]:
 
 
 def silent_everywhere(inputs: int, units: int, trials: int) -> NDArray[np.bool_]:
-    """(trials,): whether one neuron above a first layer is zero on all of R^inputs; normal weights and biases."""
+    """Return (trials,): whether a neuron above a first layer is zero on all of R^inputs; normal weights and biases."""
     generator = np.random.default_rng(10 * inputs + units)
     shapes = ((trials, units, inputs), (trials, units), (trials, units), (trials,))
     return never_positive(*(generator.standard_normal(shape) for shape in shapes))
 
 
 def never_positive(weights: Array, bias: Array, above: Array, own_bias: Array) -> NDArray[np.bool_]:
-    """Whether z(x) = above · max(0, weights x + bias) + own_bias ≤ 0 for all x.
+    """Return whether z(x) = above · max(0, weights x + bias) + own_bias ≤ 0 for all x.
 
     z is linear between the first layer's hyperplanes, which have corners when there are as many of them as inputs or
     more. Then its supremum is taken at a corner, or it rises along one of the edges that lead away from corners. So it
@@ -102,7 +105,7 @@ def _products(weights: Array, x: NDArray[np.floating[Any]]) -> Array:
 
 
 def _weighed(above: Array, z: Array, zero: tuple[int, ...]) -> Array:
-    """Σ above·max(0, z), with the units whose hyperplanes meet here at exactly 0, free of rounding."""
+    """Return Σ above·max(0, z), with the units whose hyperplanes meet here at exactly 0, free of rounding."""
     z[:, zero] = 0
     result: Array = np.einsum("tu,tu->t", above, np.maximum(z, 0))
     return result

@@ -1,4 +1,4 @@
-"""Dead units: the probe's count against a loop over units and inputs that reads like the definition."""
+"""Check the probe's count of dead units against a loop over units and inputs that reads like the definition."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SLOPES: dict[str, Callable[[float], float]] = {
 
 
 def checks(folders: Folders) -> Iterator[Check]:
-    """Dense units, and channels of a convolution, which are dead only if they are so at every position."""
+    """Compare counts of dense units, and of channels, which are dead only if they are so at every position."""
     for name, slope in SLOPES.items():
         inputs = (_inputs(()), _inputs((3, 3)))
         counted = tuple(float(_by_hand(z, slope)) for z in inputs)
@@ -36,7 +36,7 @@ def checks(folders: Folders) -> Iterator[Check]:
 
 
 def _inputs(positions: tuple[int, ...]) -> Tensor:
-    """(B, U, …positions): normal numbers, pushed further from zero from unit to unit, so that some are flat there."""
+    """Return (B, U, …positions): normal numbers, shifted from unit to unit, so that some units lie where f is flat."""
     generator = torch.Generator().manual_seed(len(positions))
     spread = torch.linspace(-15, 15, 40, dtype=torch.float64).view(40, *(1 for _ in positions))
     return torch.randn(50, 40, *positions, generator=generator, dtype=torch.float64) + spread
@@ -48,7 +48,7 @@ def _by_hand(z: Tensor, slope: Callable[[float], float]) -> int:
 
 
 def _by_probe(activation: str, z: Tensor) -> int:
-    """In batches of unequal sizes, as a cohort of one."""
+    """Count with the probe, in batches of unequal sizes, as a cohort of one."""
     function = function_of(resolve("activations", activation))
     probe = Probe(slope_by_autograd(lambda layer, values: function(values)), Health())
     for batch in torch.split(z, [7, 30, 13]):
