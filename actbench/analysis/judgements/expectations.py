@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from actbench.analysis.judgements.evidence import Evidence, weigh
+from actbench.analysis.judgements.evidence import weigh
 from actbench.analysis.table.factors import CONTEXT, Value, row_name
 from actbench.analysis.table.grouping import Run, as_run_values, by_seed, fits, grouped
 from actbench.analysis.table.result import Expectation
@@ -17,36 +17,37 @@ SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 def judge_expectations(
     texts: Sequence[str], runs: Sequence[Run], factors: tuple[str, ...], alpha: float
 ) -> list[Expectation]:
-    """The expectations that are about these runs, in their order; those about another dataset or model are left out.
+    """Judge the hypotheses about these runs, in their order; those about another dataset or model are left out.
 
     Args:
-        texts: As the config says them.
+        texts: As the config has them.
         runs: All runs of one table, whatever the view shows of it.
-        factors: Everything in which the runs differ.
+        factors: All factors in which the runs differ.
         alpha: One minus the coverage of the intervals that decide.
 
     Raises:
-        UsageError: For a text that is no expectation.
+        UsageError: For a text that is not an expectation.
     """
-    found = [_judged(expectation(text), runs, factors, alpha) for text in texts]
+    found = [_judge(expectation(text), runs, factors, alpha) for text in texts]
     return [one for one in found if one is not None]
 
 
-def _judged(claim: Ordering | Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> Expectation | None:
+def _judge(claim: Ordering | Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> Expectation | None:
     try:
         where = as_run_values(claim.where, runs)
         runs = [run for run in runs if fits(run[1], where)]
         if isinstance(claim, Ordering):
             return _ordering(claim, runs, factors, alpha)
         return _bound(claim, runs, factors, alpha)
-    except UsageError as error:  # a cell that has no run: not yet trained, or of another table
+    except UsageError as error:  # no run has these settings: not yet trained, or in another table
         if any(key.split(".")[0] in CONTEXT for key in claim.where):
             return None
         return Expectation(claim.text, UNDECIDED, None, 0, str(error))
 
 
 def _ordering(claim: Ordering, runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> Expectation:
-    """By left − right, paired by seed, and averaged over the other factors' combinations that both sides have."""
+    """Judge left − right, paired by seed, and averaged over the other factors' combinations that both sides have."""
+    # A factor that either side names, as a whole or by option, is not averaged over.
     rest = tuple(key for key in factors if not any(_overlap(key, own) for own in (*claim.left, *claim.right)))
     sides = [_cells(runs, as_run_values(settings, runs), rest) for settings in (claim.left, claim.right)]
     common = sides[0].keys() & sides[1].keys()
@@ -65,16 +66,20 @@ def _ordering(claim: Ordering, runs: Sequence[Run], factors: tuple[str, ...], al
 def _cells(
     runs: Sequence[Run], settings: Mapping[str, Value], rest: tuple[str, ...]
 ) -> dict[tuple[Value, ...], Sequence[Run]]:
-    """The side's runs by what they have in the other factors."""
+    """Return one side's runs by their values of the other factors."""
     own = [run for run in runs if fits(run[1], settings)]
     return {tuple(group.factors.values()): group.runs for group in grouped(own, rest)}
 
 
 def _bound(claim: Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> Expectation:
-    """Each cell has to keep the bound; the one that keeps it least decides."""
+    """Judge each combination of the factors; all have to keep the bound, so the one that keeps it least decides."""
     groups = grouped(runs, factors)
     found = [weigh(list(group.values(claim.metric).values()), claim.number, claim.metric, alpha) for group in groups]
-    verdicts = [_verdict(claim, evidence) for evidence in found]
+    wanted = "above" if claim.operator == ">" else "below"
+    verdicts = [
+        UNDECIDED if evidence.side is None else SUPPORTED if evidence.side == wanted else CONTRADICTED
+        for evidence in found
+    ]
     worst = next(one for one in (CONTRADICTED, UNDECIDED, SUPPORTED) if one in verdicts)
     sign = 1 if claim.operator == ">" else -1
     index = min(
@@ -83,12 +88,6 @@ def _bound(claim: Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: f
     evidence = found[index]
     name = "" if len(groups) == 1 else f"of {len(groups)} cells {row_name(groups[index].factors)} decides"
     return Expectation(claim.text, worst, evidence.interval, evidence.n, ", ".join(filter(None, (evidence.note, name))))
-
-
-def _verdict(claim: Bound, evidence: Evidence) -> str:
-    if evidence.side is None:
-        return UNDECIDED
-    return SUPPORTED if evidence.side == ("above" if claim.operator == ">" else "below") else CONTRADICTED
 
 
 def _overlap(key: str, other: str) -> bool:

@@ -14,7 +14,7 @@ POINTS = {"fraction": "points"}
 
 
 def number(metric: str, value: float) -> str:
-    """A value without its unit; fractions as percent.
+    """Return a value without its unit; fractions as percent.
 
     >>> number("test.accuracy", 0.93124), number("parameters", 199210.0), number("test.loss", 0.23456)
     ('93.12', '199,210', '0.2346')
@@ -56,7 +56,7 @@ def quantity(metric: str, value: float | None) -> str:
 
 
 def signed(metric: str, value: float) -> str:
-    """A difference without its unit; 0 has no sign.
+    """Return a difference without its unit; 0 has no sign.
 
     >>> signed("test.accuracy", -0.0042), signed("test.accuracy", 0.00001)
     ('−0.42', '0.00')
@@ -67,13 +67,13 @@ def signed(metric: str, value: float) -> str:
 
 
 def unit_of_difference(metric: str) -> str:
-    """The unit in which differences of a metric are written."""
+    """Return the unit in which differences of a metric are written."""
     unit = METRICS[metric].unit
     return POINTS.get(unit, unit)
 
 
 def short(metric: str, value: float) -> str:
-    """A round number in the unit of differences: ``0.1 points``.
+    """Return a round number in the unit of differences: ``0.1 points``.
 
     >>> short("test.accuracy", 0.001), short("test.loss", 0.02)
     ('0.1 points', '0.02 nats')
@@ -83,7 +83,7 @@ def short(metric: str, value: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """As papers write it: ``= .004``, ``< .001``.
+    """Return p as papers write it: ``= .004``, ``< .001``.
 
     >>> p_value(0.0041), p_value(0.00002), p_value(1.0)
     ('= .004', '< .001', '= 1')

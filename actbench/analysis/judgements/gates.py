@@ -1,4 +1,8 @@
-"""``compare --fail-if``: conditions that turn a comparison into a check with an exit code."""
+"""Gates: ``compare --fail-if`` turns conditions on a comparison into a check with an exit code.
+
+A gate trips only on evidence: an interval or a test that lies beyond the bound as a whole. A row that may lie beyond
+it, but has too few seeds to show so, leaves the gate open, with a warning.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,8 @@ class RowJudgement:
     Args:
         row: Its name.
         evidence: On which side of the condition's number it lies; for a change, how far it lies from the baseline.
-        trips: Whether the evidence says so.
-        is_open: Whether it leaves room for it.
+        trips: Whether the evidence shows that the condition holds.
+        is_open: Whether the condition may hold without the evidence to show it.
     """
 
     row: str
@@ -38,10 +42,10 @@ class RowJudgement:
 
 
 def parse_gates(texts: Sequence[str]) -> dict[str, Condition | None]:
-    """Text -> condition; None for ``expect``.
+    """Return text -> condition; None for ``expect``.
 
     Raises:
-        UsageError: For one that is no gate, or that names an unknown metric or factor.
+        UsageError: For a text that is not a gate, or that names an unknown metric or factor.
     """
     return {text: None if text.strip() == EXPECT else gate(text) for text in texts}
 
@@ -49,68 +53,79 @@ def parse_gates(texts: Sequence[str]) -> dict[str, Condition | None]:
 def judge_gates(
     conditions: Mapping[str, Condition | None], found: Sequence[tuple[Table, Comparison]], alpha: float
 ) -> tuple[Gate, ...]:
-    """Each condition over the shown rows of all tables.
+    """Judge each condition over the shown rows of all tables.
 
     Raises:
         UsageError: When a condition's ``where`` fits no row, or none of the studies expects anything.
     """
     return tuple(
-        _expected(text, [comparison for _, comparison in found])
+        _expect_gate(text, [comparison for _, comparison in found])
         if condition is None
-        else _told(text, condition, [one for pair in found for one in _findings(condition, *pair, alpha)])
+        else _row_gate(text, condition, [one for pair in found for one in _judge_rows(condition, *pair, alpha)])
         for text, condition in conditions.items()
     )
 
 
-def _expected(text: str, comparisons: Iterable[Comparison]) -> Gate:
+def _expect_gate(text: str, comparisons: Iterable[Comparison]) -> Gate:
     found = [one for comparison in comparisons for one in comparison.expectations]
     if not found:
         raise UsageError("--fail-if expect: the study's config has no 'expect' entries")
-    tripped = [one.text for one in found if one.verdict == CONTRADICTED]
-    left = [one.text for one in found if one.verdict == UNDECIDED]
+    contradicted = [one.text for one in found if one.verdict == CONTRADICTED]
+    undecided = [one.text for one in found if one.verdict == UNDECIDED]
     return Gate(
         text,
-        f"contradicted: {'; '.join(tripped)}" if tripped else "",
-        f"undecided: {'; '.join(left)}" if left else "",
+        tripped=f"contradicted: {'; '.join(contradicted)}" if contradicted else "",
+        open=f"undecided: {'; '.join(undecided)}" if undecided else "",
     )
 
 
-def _findings(condition: Condition, table: Table, comparison: Comparison, alpha: float) -> list[RowJudgement]:
+def _row_gate(text: str, condition: Condition, found: Sequence[RowJudgement]) -> Gate:
+    if not found:
+        raise UsageError(f"--fail-if '{text}': no row to hold to it")
+    tripped = [one for one in found if one.trips]
+    left_open = [one for one in found if one.is_open]
+    return Gate(
+        text,
+        tripped=_worst(condition, tripped) if tripped else "",
+        open=f"underpowered: {_worst(condition, left_open)}" if left_open else "",
+    )
+
+
+def _judge_rows(condition: Condition, table: Table, comparison: Comparison, alpha: float) -> list[RowJudgement]:
     groups = [group for group in table.shown if _fits(group, condition)]
     if isinstance(condition, Bound):
-        return [_bound(condition, group, alpha) for group in groups]
+        return [_judge_bound(condition, group, alpha) for group in groups]
     if comparison.baseline is None:
-        return [
-            RowJudgement(
-                row_name(group.factors), Evidence(None, None, None, 0, "no baseline"), trips=False, is_open=True
-            )
-            for group in groups
-        ]
+        nothing = Evidence(None, None, None, 0, "no baseline")
+        return [RowJudgement(row_name(group.factors), nothing, trips=False, is_open=True) for group in groups]
     by_factors = {tuple(group.factors.values()): group for group in table.groups}
     pairs = ((group, counterpart(group, comparison.baseline, by_factors)) for group in groups)
-    return [_change(condition, group, base, alpha) for group, base in pairs if base is not None]
+    return [_judge_change(condition, group, base, alpha) for group, base in pairs if base is not None]
 
 
-def _bound(condition: Bound, group: Group, alpha: float) -> RowJudgement:
+def _judge_bound(condition: Bound, group: Group, alpha: float) -> RowJudgement:
     values = list(group.values(condition.metric).values())
     evidence = weigh(values, condition.number, condition.metric, alpha)
     wanted = "above" if condition.operator == ">" else "below"
     beyond = [value for value in values if (value > condition.number) == (wanted == "above")]
     # Few seeds of a bounded share decide nothing by a test; where none of them is beyond, that is no cause for alarm.
     suspect = bool(beyond) or not (is_bounded(condition.metric) and values)
-    return RowJudgement(row_name(group.factors), evidence, evidence.side == wanted, evidence.side is None and suspect)
+    name, is_open = row_name(group.factors), evidence.side is None and suspect
+    return RowJudgement(name, evidence, trips=evidence.side == wanted, is_open=is_open)
 
 
-def _change(condition: Change, group: Group, base: Group, alpha: float) -> RowJudgement:
-    """By how much the row lies below (``drop``) or above (``rise``) the baseline, paired by seed."""
+def _judge_change(condition: Change, group: Group, base: Group, alpha: float) -> RowJudgement:
+    """Judge by how much the row lies below (``drop``) or above (``rise``) the baseline, paired by seed."""
     sides = (base, group) if condition.direction == "drop" else (group, base)
     left, right = (side.values(condition.metric) for side in sides)
-    pair = seed_differences(left, right, condition.metric, alpha)
-    evidence = weigh(list(pair.by_seed.values()), condition.number, condition.metric, alpha)
-    return RowJudgement(row_name(group.factors), evidence, evidence.side == "above", evidence.side is None)
+    found = seed_differences(left, right, condition.metric, alpha)
+    evidence = weigh(list(found.by_seed.values()), condition.number, condition.metric, alpha)
+    name = row_name(group.factors)
+    return RowJudgement(name, evidence, trips=evidence.side == "above", is_open=evidence.side is None)
 
 
 def _fits(group: Group, condition: Condition) -> bool:
+    """Whether a row has the values of the condition's ``where``."""
     for key, given in condition.where.items():
         values = {one.get(key) for _, one in group.runs}
         try:
@@ -122,34 +137,21 @@ def _fits(group: Group, condition: Condition) -> bool:
     return True
 
 
-def _told(text: str, condition: Condition, found: Sequence[RowJudgement]) -> Gate:
-    if not found:
-        raise UsageError(f"--fail-if '{text}': no row to hold to it")
-    tripped = [one for one in found if one.trips]
-    left = [one for one in found if one.is_open]
-    return Gate(
-        text,
-        _first(condition, tripped) if tripped else "",
-        f"underpowered: {_first(condition, left)}" if left else "",
-    )
+def _worst(condition: Condition, found: Sequence[RowJudgement]) -> str:
+    """Return the row with the largest excess in full, and the number of the others.
 
-
-def _first(condition: Condition, found: Sequence[RowJudgement]) -> str:
-    """The row with the largest excess in full, and how many others there are."""
+    For example ``elu: test.accuracy drop +0.81 [+0.62, +1.00] points (10 seeds), and 2 more``.
+    """
     sign = -1 if isinstance(condition, Bound) and condition.operator == "<" else 1
     worst = max(found, key=lambda one: sign * (one.evidence.mean or 0.0))
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-    return f"{worst.row}: {_amount(condition, worst.evidence)}{more}"
-
-
-def _amount(condition: Condition, evidence: Evidence) -> str:
-    """``test.accuracy drop +0.81 [+0.62, +1.00] points (10 seeds)``."""
-    metric, is_change = condition.metric, isinstance(condition, Change)
+    metric, evidence = condition.metric, worst.evidence
     if evidence.mean is None:
-        return f"{metric} has no value ({evidence.note})"
+        return f"{worst.row}: {metric} has no value ({evidence.note}){more}"
+    is_change = isinstance(condition, Change)
     name = f"{metric} {condition.direction}" if isinstance(condition, Change) else metric
     text = signed(metric, evidence.mean) if is_change else number(metric, evidence.mean)
     if evidence.interval:
         text += f" {interval_in_words(metric, evidence.interval, of_difference=is_change)}"
     note = f", {evidence.note}" if evidence.note else ""
-    return f"{name} {text} ({evidence.n} seeds{note})"
+    return f"{worst.row}: {name} {text} ({evidence.n} seeds{note}){more}"

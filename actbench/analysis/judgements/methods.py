@@ -20,12 +20,13 @@ LIBRARIES = {"actbench": "actbench", "torch": "PyTorch", "numpy": "NumPy", "pyth
 
 
 def methods_paragraph(comparison: Comparison, records: Sequence[RunRecord]) -> str:
-    """The methods behind one table, one sentence a fact, with the numbers filled in.
+    """Return the methods behind one table, one sentence a fact, with the numbers filled in.
 
     Args:
-        comparison: The table, with everything else that was asked for.
+        comparison: The table, with speed of convergence and all pairs where they were asked for.
         records: The runs of its rows, at least one.
     """
+    dead = comparison.dead.replace("slope", "a slope", 1)
     return " ".join(
         (
             *_design(comparison, records),
@@ -34,8 +35,8 @@ def methods_paragraph(comparison: Comparison, records: Sequence[RunRecord]) -> s
             *_means(comparison),
             *_differences(comparison),
             *_interaction(comparison),
-            *_extras(comparison),
-            f"A hidden unit counts as dead when, at the last epoch, it has {_dead(comparison)}.",
+            *_additions(comparison),
+            f"A hidden unit counts as dead when, at the last epoch, it has {dead} (the probe).",
             _environment(records),
         )
     )
@@ -43,7 +44,7 @@ def methods_paragraph(comparison: Comparison, records: Sequence[RunRecord]) -> s
 
 def _design(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[str]:
     rows, runs = len(comparison.rows), len(records)
-    differing = f" that differ in {_listed(comparison.factors)}" if rows > 1 else ""
+    differing = f" that differ in {_series(comparison.factors)}" if rows > 1 else ""
     # Not the context: --by may have made a factor of the dataset or the model.
     models = _values(records, lambda record: record.spec.model.label)
     datasets = _values(records, lambda record: record.spec.dataset.label)
@@ -55,18 +56,18 @@ def _design(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[st
         yield "Runs with equal seed share the random streams of initial weights and batch order."
     if comparison.tuned:
         yield (
-            f"For each configuration, {_listed(comparison.tuned.factors)} was picked by the best mean "
+            f"For each configuration, {_series(comparison.tuned.factors)} was picked by the best mean "
             f"{comparison.tuned.by}; other values are not reported here."
         )
     if comparison.averaged:
         yield (
-            f"Values were averaged over {_listed(comparison.averaged)} within each seed, using only seeds with a value "
+            f"Values were averaged over {_series(comparison.averaged)} within each seed, using only seeds with a value "
             "in every combination."
         )
 
 
 def _seeds(records: Sequence[RunRecord]) -> str:
-    """``5 seeds each (0–4)``; of all configurations' seeds when these have different ones."""
+    """Return ``5 seeds each (0–4)``, or the seeds in all where configurations have different ones."""
     seeds = sorted({record.spec.seed for record in records})
     is_range = len(seeds) > 1 and seeds == list(range(seeds[0], seeds[-1] + 1))
     text = f"{seeds[0]}–{seeds[-1]}" if is_range else ", ".join(map(str, seeds))
@@ -91,7 +92,7 @@ def _training(records: Sequence[RunRecord]) -> str:
 
 
 def _optimizer(record: RunRecord) -> str:
-    """With every option, the defaults too: a reader of the paper does not know them."""
+    """Return the optimizer with every option, the defaults too, since a reader of the paper does not know them."""
     optimizer = record.spec.training.optimizer
     return f"{optimizer.name} ({show_all(optimizer.options)})" if optimizer.options else optimizer.name
 
@@ -100,7 +101,7 @@ def _outcomes(records: Sequence[RunRecord]) -> Iterator[str]:
     counted = Counter(record.outcome for record in records)
     bad = [f"{counted[outcome]} {outcome}" for outcome in ("diverged", "failed") if counted[outcome]]
     if bad:
-        yield f"Runs without a result ({_listed(bad)}) are counted and stand in no mean."
+        yield f"Runs without a result ({_series(bad)}) are counted and stand in no mean."
     if counted["collapsed"]:
         yield f"Collapsed runs ({counted['collapsed']}) stand in the means."
 
@@ -111,16 +112,16 @@ def _means(comparison: Comparison) -> Iterator[str]:
     level = f"{100 * (1 - comparison.alpha):g} %"
     plain, bounded = _by_kind(comparison)
     if plain:
-        yield f"Means over seeds of {_listed(plain)} have {level} Student-t intervals, from {MIN_VALUES} seeds on."
+        yield f"Means over seeds of {_series(plain)} have {level} Student-t intervals, from {MIN_VALUES} seeds on."
     if bounded:
-        yield f"Means over seeds of {_listed(bounded)}, a bounded share, have their range instead of an interval."
+        yield f"Means over seeds of {_series(bounded)}, a bounded share, have their range instead of an interval."
 
 
 def _differences(comparison: Comparison) -> Iterator[str]:
     if comparison.baseline is None or not any(family.size for family in comparison.families.values()):
         return
     matched = [key for key in comparison.factors if key not in comparison.baseline]
-    equal = f" with equal {_listed(matched)}" if matched else ""
+    equal = f" with equal {_series(matched)}" if matched else ""
     plain, _ = _by_kind(comparison)
     intervals = f", with {100 * (1 - comparison.alpha):g} % intervals of the paired t distribution" if plain else ""
     yield f"Differences to the baseline ({show_all(comparison.baseline)}{equal}) are paired by seed{intervals}."
@@ -141,12 +142,12 @@ def _interaction(comparison: Comparison) -> Iterator[str]:
     found = comparison.interaction
     if found is not None:
         yield (
-            f"The interaction of {_listed(found.factors)} in {found.metric} was tested by sign flips of the residuals "
+            f"The interaction of {_series(found.factors)} in {found.metric} was tested by sign flips of the residuals "
             f"of each seed, double-centred (p {p_value(found.p)}, {found.effect.n_pairs} seeds)."
         )
 
 
-def _extras(comparison: Comparison) -> Iterator[str]:
+def _additions(comparison: Comparison) -> Iterator[str]:
     reach = next((row.reach for row in comparison.rows if row.reach is not None), None)
     if reach is not None:
         yield (
@@ -160,37 +161,33 @@ def _extras(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _dead(comparison: Comparison) -> str:
-    return f"{comparison.dead.replace('slope', 'a slope', 1)} (the probe)"
-
-
 def _environment(records: Sequence[RunRecord]) -> str:
     versions = [
         f"{spelled} {found}" for name, spelled in LIBRARIES.items() if (found := _recorded(records, name))
     ]  # fmt: skip
     names, devices = _recorded(records, "device_name"), _recorded(records, "device")
     device = f"{devices} ({names})" if names else devices
-    return f"Computed with {_listed(versions) or 'unrecorded versions'} on {device or 'an unrecorded device'}."
+    return f"Computed with {_series(versions) or 'unrecorded versions'} on {device or 'an unrecorded device'}."
 
 
 def _recorded(records: Sequence[RunRecord], name: str) -> str:
     found = sorted({show(record.environment[name]) for record in records if record.environment.get(name)})
-    return _listed(found, "or")
+    return _series(found, "or")
 
 
 def _by_kind(comparison: Comparison) -> tuple[list[str], list[str]]:
-    """The metrics that have intervals, and those that have ranges."""
+    """Return the metrics that have intervals, and those that have ranges."""
     bounded = [metric for metric in comparison.metrics if is_bounded(metric)]
     return [metric for metric in comparison.metrics if metric not in bounded], bounded
 
 
 def _values(records: Sequence[RunRecord], value: Callable[[RunRecord], Any]) -> str:
-    """The values that occur, in the order of their first run."""
-    return _listed(list(dict.fromkeys(show(value(record)) for record in records)), "or")
+    """Return the values that occur, in the order of their first run."""
+    return _series(list(dict.fromkeys(show(value(record)) for record in records)), "or")
 
 
-def _listed(words: Iterable[str], last: str = "and") -> str:
-    """``a, b and c``."""
+def _series(words: Iterable[str], last: str = "and") -> str:
+    """Return ``a, b and c``."""
     *rest, final = [*words] or [""]
     return f"{', '.join(rest)} {last} {final}" if rest else final
 

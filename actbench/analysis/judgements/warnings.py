@@ -1,4 +1,4 @@
-"""What a reader should know before believing a table, one sentence each."""
+"""Warnings: facts that a reader should know before believing a table, one sentence each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ ENVIRONMENT = ("actbench", "torch", "numpy", "python", "device", "device_name")
 
 
 def warnings_about(comparison: Comparison, runs: Sequence[tuple[RunRecord, FlatSpec]], *, repeats: int) -> list[str]:
-    """All that applies to one table, the runs behind it, and the number of runs left out because they repeat these."""
+    """Return all warnings about one table.
+
+    Args:
+        comparison: The table.
+        runs: The runs behind its printed numbers, those of a hidden baseline included.
+        repeats: Runs left out because they repeat the settings and seed of one of these.
+    """
     return [
         *_outcomes([record for record, _ in runs]),
         *_unused(runs),
@@ -69,7 +75,7 @@ def _repeats(count: int) -> Iterator[str]:
 
 
 def _unused(runs: Sequence[tuple[RunRecord, FlatSpec]]) -> Iterator[str]:
-    """A linear model, or a user's own that was given an activation and did not use it."""
+    """Warn of a linear model, or a user's own that was given an activation and did not use it."""
     if len({one["activation"] for _, one in runs}) == 1:
         return
     for label in dict.fromkeys(record.spec.model.label for record, _ in runs if record.health.get("units") == 0):
@@ -84,7 +90,7 @@ def _environments(records: Sequence[RunRecord]) -> Iterator[str]:
 
 
 def _data(records: Sequence[RunRecord]) -> Iterator[str]:
-    """One dataset's name that stood for different images or labels: a replaced file, a changed loader."""
+    """Warn of a dataset's name that stood for different images or labels: a replaced file, a changed loader."""
     found: dict[str, set[str]] = {}
     for record in records:
         if "data" in record.environment:
