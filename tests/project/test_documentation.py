@@ -14,7 +14,8 @@ from rooms import ALLOWED, TOP
 from actbench.config import Study
 
 ROOT = Path(__file__).parents[2]
-TEXTS = [*(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "SECURITY")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = [*(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")), *PAGES]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -34,6 +35,12 @@ def test_the_tree_in_the_readme_shows_exactly_the_rooms_that_are_there() -> None
     drawn = re.findall(r"^  (\w+)(?:/|\.py) ", tree.partition("\nactbench/\n")[2], re.MULTILINE)
 
     assert set(drawn) == {*ALLOWED, *TOP} - {"__init__", "__main__"}
+
+
+def test_the_site_has_every_page_of_the_documentation() -> None:
+    pages = re.findall(r"^  - .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+
+    assert set(pages) == {path.name for path in PAGES}
 
 
 def test_every_shipped_config_is_mentioned_in_the_readme() -> None:
