@@ -1,9 +1,19 @@
-"""Datasets: one file a source, each with a ``plugin``; what they all return (``Data``) and the options they share.
+"""Load datasets: images and labels, checked, in a fixed order, split into training, validation and test.
 
-Every source goes one way: decode -> check -> put in one fixed random order -> cache (``_cache``) -> cut (``_split``).
-The order does not depend on the run's seed, so runs with different seeds are validated and tested on the same examples.
+To add a dataset, add a file named as configs name it, with a class whose fields are the options, its ``load``, and
+``plugin = TheClass``; ``digits.py`` is the shortest example. Being there registers it.
 
-A dataset's options are checked without NumPy: what decodes and splits is imported when a dataset is loaded.
+Every dataset goes one way:
+
+- decoded by its own file: with ``_idx`` (MNIST's file format) or ``_torchvision`` (download, CIFAR) where they fit;
+- checked as a ``Source``, the whole dataset before anything is cut from it (``_source``);
+- put in one fixed random order and cut (``_split``). The order does not depend on the run's seed, so that runs with
+  different seeds are validated and tested on the same examples;
+- kept decoded on disk between the two (``_cache``), memory-mapped by every process.
+
+The result is a ``Data`` (``_data``, with the options that all datasets share). A user's own dataset, named by a
+``path``, enters through ``_user_dataset``. Options are checked without NumPy: the code that decodes and splits is
+imported when a dataset is loaded.
 """
 
 from __future__ import annotations
@@ -22,7 +32,7 @@ __all__ = ["Data", "Dataset", "DatasetOptions", "data_folder", "load"]
 
 
 def load(component: Component, folder: Path) -> Data:
-    """The data of a built-in dataset, or of a user's own that is named by a ``path``.
+    """Return the data of a built-in dataset, or of a user's own that is named by a ``path``.
 
     A user's ``package.module:attribute`` is called as ``attribute(folder, **options)`` with its own options and returns
     a ``Data``; or a mapping or tuple of ``train_images, train_labels, test_images, test_labels`` (a mapping may add
@@ -31,7 +41,7 @@ def load(component: Component, folder: Path) -> Data:
 
     Args:
         component: A component of kind ``datasets``.
-        folder: Where datasets lie and are cached, as ``data_folder`` gives it.
+        folder: The folder of datasets and their cache, as ``data_folder`` returns it.
 
     Raises:
         DatasetError: When the dataset is absent, unreadable, malformed or too small for the options, or the folder is
@@ -40,15 +50,15 @@ def load(component: Component, folder: Path) -> Data:
     if folder.is_file():
         raise DatasetError(f"the data folder {folder} is a file: name a folder with --data-dir or ACTBENCH_DATA")
     if component.path is not None:
-        from actbench.datasets import _own
+        from actbench.datasets import _user_dataset
 
-        return _own.load(component, folder)
+        return _user_dataset.load(component, folder)
     dataset: Dataset = component.build()
     return dataset.load(folder)
 
 
 def data_folder(given: Path | None) -> Path:
-    """Where datasets lie: the folder given, else ``$ACTBENCH_DATA``, else one in the platform's user cache folder."""
+    """Return the folder of datasets: the given one, else ``$ACTBENCH_DATA``, else one in the user's cache folder."""
     chosen = given or os.environ.get("ACTBENCH_DATA")
     if chosen:
         return Path(chosen).expanduser()

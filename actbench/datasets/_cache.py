@@ -1,9 +1,9 @@
-"""Decoded datasets on disk: decoded once, then memory-mapped by every process that needs them.
+"""Keep decoded datasets on disk: decoded once, then memory-mapped by every process that needs them.
 
-An entry is a folder ``actbench-cache/<name>-<key>/`` of ``.npy`` files with a ``manifest.json``. It is sought, and then
-written, in the data folder, or where that can't be written in the platform's user cache folder; where neither can be
-written, each process decodes for itself, and a warning says so. An entry appears by renaming a finished folder, so
-concurrent writers are harmless. Its content is verified at each opening; a damaged entry is replaced.
+An entry is a folder ``actbench-cache/<name>-<key>/`` of ``.npy`` files with a ``manifest.json``. It is looked for, and
+then written, in the data folder, or where that can't be written in the platform's user cache folder; where neither can
+be written, each process decodes for itself, and a warning reports it. An entry appears by renaming a finished folder,
+so concurrent writers are harmless. Its content is verified at each opening; a damaged entry is replaced.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _log = logging.getLogger("actbench.datasets")
 
 
 class Manifest(Options):
-    """What ``manifest.json`` holds.
+    """The content of ``manifest.json``.
 
     Attributes:
         classes: The classes' names.
@@ -46,16 +46,16 @@ class Manifest(Options):
 
 
 def cached(name: str, key: Any, decode: Callable[[], Source], folder: Path) -> Source:
-    """The dataset in its fixed random order, from the cache where it is there, else decoded and put there.
+    """Return the dataset in its fixed random order, from the cache or else decoded and put there.
 
     Args:
         name: The dataset's name, for the entry's folder and for messages.
-        key: What the decoded arrays depend on (JSON-able): another key is another entry.
+        key: All that the decoded arrays depend on, as JSON can hold it: another key is another entry.
         decode: Reads the dataset from its source; called only when there is no entry.
         folder: The data folder.
 
     Raises:
-        DatasetError: When what was decoded is malformed, or from ``decode``.
+        DatasetError: When the decoded arrays are malformed, or from ``decode``.
     """
     digest = hashlib.sha256(canonical_json([FORMAT, key]).encode()).hexdigest()
     entries = [root / f"{name}-{digest[:16]}" for root in _roots(folder)]
@@ -65,14 +65,14 @@ def cached(name: str, key: Any, decode: Callable[[], Source], folder: Path) -> S
     content = _split.shuffled(checked(name, decode()))
     for entry in entries:
         if _stored(content, entry):
-            # None when another process is just replacing the entry; what was decoded here is the same.
+            # None when another process is just replacing the entry; the arrays decoded here are the same.
             return _opened(entry) or content
     _log.warning("%s could not be cached: every process decodes it again and holds it in its own memory", name)
     return content
 
 
 def stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Path, size and modification time of each file: a key that changes when one of them does."""
+    """Return path, size and modification time of each file: a key that changes when one of them does."""
     return [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
@@ -84,6 +84,7 @@ def _roots(folder: Path) -> list[Path]:
 
 
 def _opened(entry: Path) -> Source | None:
+    """Return an intact entry; None where there is none, and with a warning where it is damaged."""
     if not os.path.isdir(entry):
         return None
     try:
@@ -108,6 +109,7 @@ def _mapped(file: Path) -> NDArray[Any]:
 
 
 def _stored(content: Source, entry: Path) -> bool:
+    """Write an entry beside its place and rename it; return False where its folder can't be written."""
     partial = _hidden_neighbour(entry)
     try:
         _refuse_read_only(entry.parent, entry.parent.parent)
@@ -123,7 +125,7 @@ def _stored(content: Source, entry: Path) -> bool:
 
 
 def _refuse_read_only(*folders: Path) -> None:
-    """Respect a folder that nobody may write to, even when we are root and the system would let us."""
+    """Raise for a folder that nobody may write to: root could, and is asked to respect it nevertheless."""
     for folder in folders:
         if folder.exists() and not folder.stat().st_mode & 0o222:
             raise PermissionError(f"{folder} is read-only")
@@ -143,6 +145,8 @@ def _publish(partial: Path, entry: Path) -> None:
     except OSError:
         if _is_intact(entry):
             return
+        # A damaged entry is in the way. It is moved aside first: a folder that is not empty can't be renamed over, and
+        # a process that has it mapped keeps its files.
         aside = _hidden_neighbour(entry)
         entry.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Define what every dataset is and returns: its options, and images with labels ready to train on."""
+"""Define the interface of every dataset: its options, and the images with labels that its ``load`` returns."""
 
 from __future__ import annotations
 

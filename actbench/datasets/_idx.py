@@ -1,4 +1,4 @@
-"""The IDX format of MNIST: a magic number, the sizes, then the bytes; plain or gzip-compressed.
+"""Read the IDX files of MNIST: a magic number, the sizes, then the bytes; plain or gzip-compressed.
 
 Layout: two zero bytes, a type byte (0x08: unsigned byte), the number of axes, each axis's size as a big-endian 32-bit
 integer, then the values, last axis fastest.
@@ -29,12 +29,12 @@ COLOUR_CHANNELS = (1, 3)
 
 
 def missing(root: Path) -> list[str]:
-    """The standard names for which ``root`` holds no file, under any of their spellings."""
+    """Return the standard names for which ``root`` holds no file, under any of their spellings."""
     return [name for name in FILES if not _spellings(root, name)]
 
 
 def files(root: Path) -> list[Path]:
-    """The four files in ``root``, in the order of ``FILES``; a plain file is preferred to a compressed one.
+    """Return the four files in ``root``, in the order of ``FILES``; a plain file is preferred to a compressed one.
 
     Raises:
         DatasetError: When one is not there.
@@ -53,8 +53,8 @@ def decode(paths: list[Path]) -> Source:
     Raises:
         DatasetError: Naming the file that is malformed or does not fit its partner.
     """
-    train_images, test_images = _images(paths[0]), _images(paths[2])
-    train_labels, test_labels = _array(paths[1]), _array(paths[3])
+    train_images, test_images = _read_images(paths[0]), _read_images(paths[2])
+    train_labels, test_labels = _read_array(paths[1]), _read_array(paths[3])
     for images, labels, at in ((train_images, train_labels, 0), (test_images, test_labels, 2)):
         if labels.shape != images.shape[:1]:
             raise DatasetError(f"{paths[at + 1]} holds labels of shape {labels.shape} for {len(images)} images")
@@ -68,16 +68,18 @@ def decode(paths: list[Path]) -> Source:
 
 
 def _spellings(root: Path, name: str) -> list[Path]:
+    """Return the files of a standard name that are there, the plain ones first."""
     stems = (name, name.replace("-idx", ".idx"))
     spelled = [root / f"{stem}{suffix}" for suffix in ("", ".gz") for stem in stems]
     return [path for path in spelled if path.is_file()]
 
 
-def _images(path: Path) -> Images:
-    """Grey (N, H, W), or colour with the channels first or last, as (N, C, H, W)."""
-    array = _array(path)
+def _read_images(path: Path) -> Images:
+    """Return (N, C, H, W) from grey (N, H, W), or from colour with the channels first or last."""
+    array = _read_array(path)
     if array.ndim == 3:
         return array[:, None]
+    # Asked first: (N, 3, H, 3), which fits both, is read as channels last.
     if array.ndim == 4 and array.shape[3] in COLOUR_CHANNELS:
         return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
     if array.ndim == 4 and array.shape[1] in COLOUR_CHANNELS:
@@ -87,8 +89,13 @@ def _images(path: Path) -> Images:
     )
 
 
-def _array(path: Path) -> Images:
-    content = _content(path)
+def _read_array(path: Path) -> Images:
+    """Return the bytes of one file in its shape.
+
+    Raises:
+        DatasetError: When the file is of another format, or its header and its length disagree.
+    """
+    content = _read_bytes(path)
     axes = content[3] if len(content) > 3 else 0
     header = 4 + 4 * axes
     if content[:3] != bytes((0, 0, UNSIGNED_BYTE)) or not axes or len(content) < header:
@@ -100,7 +107,7 @@ def _array(path: Path) -> Images:
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
-def _content(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

@@ -1,4 +1,4 @@
-"""A whole dataset before anything is cut from it, and the checks that every one passes."""
+"""Hold and check a whole dataset before anything is cut from it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Source:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over the shape and the bytes of each array."""
+        """The sha256 over type, shape and bytes of each array."""
         digest = hashlib.sha256()
         for name in ARRAYS:
             array = np.ascontiguousarray(getattr(self, name))
@@ -48,15 +48,15 @@ class Source:
 
 
 def numbered_classes(*labels: NDArray[Any]) -> tuple[str, ...]:
-    """Names for classes that have none: ``"0"`` up to the largest label."""
+    """Return names for classes that have none: ``"0"`` up to the largest label."""
     return tuple(map(str, range(1 + max(int(part.max(initial=0)) for part in labels))))
 
 
 def checked(name: str, source: Source) -> Source:
-    """The source itself, when its arrays fit each other.
+    """Return the source itself, when its arrays fit each other.
 
     Raises:
-        DatasetError: Naming the dataset, the array and what it should be.
+        DatasetError: Naming the dataset, the array and the expected one.
     """
     check_part(name, "train", source.train_images, source.train_labels, source.classes)
     check_part(name, "test", source.test_images, source.test_labels, source.classes)
@@ -74,7 +74,7 @@ def check_same_shape(name: str, train_images: Images, other_name: str, other: Im
 
 
 def check_part(name: str, part: str, images: NDArray[Any], labels: NDArray[Any], classes: tuple[str, ...]) -> None:
-    """Refuse images and labels that are not what ``Source`` describes."""
+    """Refuse images and labels of other types, shapes or ranges than ``Source`` describes."""
     if problem := _images_problem(images) or _labels_problem(images, labels, classes):
         raise DatasetError(f"dataset '{name}': {part}_{problem}")
 

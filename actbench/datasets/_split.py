@@ -1,4 +1,4 @@
-"""Which examples train, validate and test: a fixed random order, cut into pieces.
+"""Decide which examples train, validate and test: a fixed random order, cut into pieces.
 
 The order comes from the stream ``data.split`` of seed 0, whatever the run's seed, so that all runs of a study have the
 same validation and test examples. It is the argsort of PCG64's raw 64-bit output, because NumPy promises that output
@@ -31,12 +31,12 @@ BLOCK = 256
 
 
 def random_order(count: int) -> NDArray[np.int64]:
-    """A permutation (count,) of 0 … count-1, always the same for one count."""
+    """Return a permutation (count,) of 0 … count-1, always the same for one count."""
     return np.argsort(np.random.PCG64(SEED).random_raw(count), kind="stable")
 
 
 def shuffled(source: Source) -> Source:
-    """The same examples in the fixed random order, so that every split is a slice and needs no copy."""
+    """Return the same examples in the fixed random order, so that every split is a slice and needs no copy."""
     train, test = random_order(len(source.train_labels)), random_order(len(source.test_labels))
     return replace(
         source,
@@ -58,7 +58,7 @@ def hold_out(images: Images, labels: Labels, classes: tuple[str, ...]) -> Source
 
 
 def split(name: str, ordered: Source, options: DatasetOptions) -> Data:
-    """Cut a source that is already in the fixed order: validation first, then training, so it never depends on sizes.
+    """Cut a source that is in the fixed order: validation first, so that these examples don't depend on ``train_size``.
 
     Raises:
         DatasetError: When the options ask for more than there is, or leave a part without examples.
@@ -99,7 +99,7 @@ def cut(data: Data, options: DatasetOptions) -> Data:
 
 
 def moments(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, where 255 counts as 1.
+    """Return mean and standard deviation of each channel, where 255 counts as 1.
 
     The sums are whole numbers, hence exact: std² = (n·Σx² - (Σx)²) / n², over all n pixels of a channel.
 
@@ -134,7 +134,7 @@ def _val_count(name: str, available: int, fraction: float) -> int:
 
 
 def _counts(name: str, train: int, test: int, options: DatasetOptions) -> tuple[int, int]:
-    """How many of the training and of the test examples are used."""
+    """Return the numbers of training and of test examples that are used."""
     train_size = _taken(name, "train", options.train_size, train)
     test_size = _taken(name, "test", options.test_size, test)
     return _limited(train_size, options), _limited(test_size, options)

@@ -1,4 +1,4 @@
-"""Datasets in torchvision's folder layout: used where they are found, else downloaded by torchvision.
+"""Read datasets in torchvision's folder layout, where they are found, else downloaded by torchvision.
 
 Reading the files of the MNIST family is left to ``_idx``, which names the file that is damaged; torchvision does not.
 """
@@ -34,7 +34,7 @@ _log = logging.getLogger("actbench.datasets")
 
 
 def mnist_family(name: str, class_name: str, folder: Path) -> Source:
-    """A dataset of four IDX files in ``folder/<class_name>/raw``.
+    """Return a dataset of four IDX files in ``folder/<class_name>/raw``.
 
     Args:
         name: The dataset's name in configs.
@@ -52,7 +52,7 @@ def mnist_family(name: str, class_name: str, folder: Path) -> Source:
 
 
 def cifar_family(name: str, class_name: str, files: Iterable[str], folder: Path) -> Source:
-    """A dataset of pickled batches in ``folder``.
+    """Return a dataset of pickled batches in ``folder``.
 
     Args:
         name: The dataset's name in configs.
@@ -85,7 +85,10 @@ def _cifar(class_name: str, folder: Path) -> Source:
 
 
 def _refuse_damaged(kind: Any, folder: Path) -> None:
-    """Compare the published checksums, as torchvision does, but name the file; unpickling a strange file is unsafe."""
+    """Raise for a file without its published checksum: unpickling a strange file is unsafe.
+
+    torchvision compares them too, but does not name the file.
+    """
     from torchvision.datasets.utils import check_integrity
 
     for file, checksum in (*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])):
@@ -124,6 +127,7 @@ def _download(name: str, class_name: str, folder: Path, expected: Path, absent: 
 
 @contextlib.contextmanager
 def _timeout() -> Iterator[None]:
+    # torchvision passes no timeout to its sockets; the default is the process's, so it is put back.
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:

@@ -56,11 +56,11 @@ class ImageFolder(DatasetOptions):
             differing = ", ".join(sorted(set(train_classes) ^ set(test_classes)))
             raise DatasetError(f"dataset 'image_folder': {root} has classes in only one of train and test: {differing}")
         expected = self._pixels(train_files[0]).shape
-        train_images = self._images(train_files, expected)
-        return Source(train_images, train_labels, self._images(test_files, expected), test_labels, train_classes)
+        train_images = self._decode_all(train_files, expected)
+        return Source(train_images, train_labels, self._decode_all(test_files, expected), test_labels, train_classes)
 
-    def _images(self, files: list[str], expected: tuple[int, ...]) -> Images:
-        """(N, C, H, W), decoded by threads: Pillow releases the interpreter's lock while it decodes."""
+    def _decode_all(self, files: list[str], expected: tuple[int, ...]) -> Images:
+        """Return (N, C, H, W), decoded by threads: Pillow releases the interpreter's lock while it decodes."""
         images = np.empty((len(files), *expected), dtype=np.uint8)
 
         def decode_block(start: int) -> None:
@@ -72,7 +72,7 @@ class ImageFolder(DatasetOptions):
         return images
 
     def _pixels(self, file: str, expected: tuple[int, ...] | None = None) -> Images:
-        """One image, (C, H, W)."""
+        """Return one image, (C, H, W)."""
         pixels = _decoded(file, "L" if self.grey else "RGB", self.size)
         if expected is not None and pixels.shape != expected:
             raise DatasetError(
@@ -97,7 +97,7 @@ def _decoded(file: str, mode: str, size: int | None) -> Images:
 
 
 def _listed(folder: Path) -> tuple[list[str], Labels, tuple[str, ...]]:
-    """Files, labels and classes of one part, in torchvision's order (classes and files sorted by name)."""
+    """Return files, labels and classes of one part, in torchvision's order (classes and files sorted by name)."""
     import torchvision.datasets
 
     try:
@@ -109,7 +109,7 @@ def _listed(folder: Path) -> tuple[list[str], Labels, tuple[str, ...]]:
 
 
 def _stamps(root: Path) -> Iterator[tuple[str, int, int]]:
-    """Relative path, size and modification time of every file: much faster than decoding them."""
+    """Yield relative path, size and modification time of every file: much faster than decoding them."""
     for part in ("train", "test"):
         for folder, _, names in os.walk(root / part, followlinks=True):
             for name in names:

@@ -1,4 +1,4 @@
-"""A user's own dataset, named by ``package.module:attribute``."""
+"""Load a user's own dataset, named by ``package.module:attribute``, and check all that it returns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def load(component: Component, folder: Path) -> Data:
-    """Call the user's attribute and check what it returns; see ``actbench.datasets.load``."""
+    """Call the user's attribute and check its result; see ``actbench.datasets.load``."""
     name, given = component.name, dict(component.options)
     shared = {key: given.pop(key) for key in DatasetOptions.model_fields if key in given}
     options = _options(name, shared)
@@ -50,11 +50,12 @@ def _called(name: str, path: str, folder: Path, options: dict[str, Any]) -> Any:
         raise DatasetError(f"dataset '{name}': can't call {path}(folder, {', '.join(options)}): {error}") from error
     try:
         return attribute(folder, **options)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # a user's code may raise anything
         raise DatasetError(f"dataset '{name}': {path} fails: {type(error).__name__}: {error}") from error
 
 
 def _finished(name: str, data: Data, options: DatasetOptions) -> Data:
+    """Check a ``Data`` that the user made, with a split and normalisation of its own, and cut it."""
     if "val_fraction" in options.model_fields_set:
         raise DatasetError(f"dataset '{name}' returns Data with its own validation examples; leave 'val_fraction' out")
     data = replace(data, name=name)
@@ -66,9 +67,10 @@ def _finished(name: str, data: Data, options: DatasetOptions) -> Data:
 
 
 def _source(name: str, returned: Any) -> Source:
+    """Return arrays that the user returned by name or in order as a ``Source``."""
     given = _mapping(name, returned)
-    train_labels, test_labels = (_labels(name, key, given[key]) for key in ("train_labels", "test_labels"))
-    train_images, test_images = (_images(name, key, given[key]) for key in ("train_images", "test_images"))
+    train_labels, test_labels = (_whole_numbers(name, key, given[key]) for key in ("train_labels", "test_labels"))
+    train_images, test_images = (_with_channel(name, key, given[key]) for key in ("train_images", "test_images"))
     classes = given["classes"] if "classes" in given else numbered_classes(train_labels, test_labels)
     return Source(train_images, train_labels, test_images, test_labels, tuple(map(str, classes)))
 
@@ -85,13 +87,13 @@ def _mapping(name: str, returned: Any) -> Mapping[str, Any]:
     )
 
 
-def _images(name: str, key: str, given: Any) -> NDArray[Any]:
-    """Grey images may leave their channel out: (N, H, W) -> (N, 1, H, W)."""
+def _with_channel(name: str, key: str, given: Any) -> NDArray[Any]:
+    """Return images with a channel: grey ones may leave it out, (N, H, W) -> (N, 1, H, W)."""
     array = _array(name, key, given)
     return array[:, None] if array.ndim == 3 else array
 
 
-def _labels(name: str, key: str, given: Any) -> Labels:
+def _whole_numbers(name: str, key: str, given: Any) -> Labels:
     array = _array(name, key, given)
     if not np.issubdtype(array.dtype, np.integer):
         raise DatasetError(f"dataset '{name}': {key} are {array.dtype}; expected whole numbers, each a class's index")
