@@ -58,12 +58,12 @@ def component(text: str) -> Component:
         UsageError: When there is no such activation, or it has no such option.
     """
     from actbench.config.nodes import read
-    from actbench.config.places import Source
+    from actbench.config.places import SourceText
     from actbench.errors import ConfigError, UsageError
     from actbench.schema.components import resolve
 
     try:
-        return resolve("activations", read(Source("ACTIVATION", text)).content)
+        return resolve("activations", read(SourceText("ACTIVATION", text)).content)
     except ConfigError as error:
         raise UsageError(f"activation '{text}': {error.messages}") from error
 

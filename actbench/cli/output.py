@@ -28,23 +28,13 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
     Raises:
         UsageError: For a part that is not ``KEY=VALUE``, or a key that is given twice.
     """
-    from actbench.config.nodes import read
-    from actbench.config.overrides import pieces_of
-    from actbench.config.places import Source
+    from actbench.config.overrides import parse_settings
     from actbench.errors import ConfigError
 
-    found: dict[str, Any] = {}
-    for piece in (piece for text in texts or () for piece in pieces_of(text)):
-        key, _, value = piece.partition("=")
-        if not key.strip() or not value.strip():
-            raise UsageError(f"{option}: expected KEY=VALUE such as activation=relu, not '{piece}'")
-        if key.strip() in found:
-            raise UsageError(f"{option}: '{key.strip()}' is given twice")
-        try:
-            found[key.strip()] = read(Source(option, value)).content
-        except ConfigError as error:
-            raise UsageError(f"{option}: the value of '{key}' {error.messages}") from error
-    return found
+    try:
+        return parse_settings(texts or ())
+    except ConfigError as error:
+        raise UsageError(f"{option}: {error.messages}") from error
 
 
 def stdout() -> TextIO:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from actbench.config import cadence
-from actbench.config.hypotheses import expectation
+from actbench.config.hypotheses import parse_expectation
 from actbench.config.keys import component_kind, refusal
 from actbench.errors import ConfigError, Problem, UsageError
 from actbench.schema import registry
@@ -101,7 +101,7 @@ def _expectations(value: Any) -> tuple[str, ...]:
     problems = []
     for index, item in enumerate(value):
         try:
-            expectation(item)
+            parse_expectation(item)
         except UsageError as error:
             problems.append(Problem(str(error), (index,)))
     _refuse(problems)

@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actbench.config.keys import refusal
-from actbench.config.nodes import read
-from actbench.config.overrides import pieces_of
-from actbench.config.places import Source
-from actbench.errors import ConfigError, UnknownNameError, UsageError
+from actbench.config.overrides import parse_settings
+from actbench.errors import UnknownNameError, UsageError
 from actbench.schema import registry
 from actbench.schema.metrics import METRICS
 
 Operator = Literal["<", ">"]
+Direction = Literal["drop", "rise"]
 Settings = Mapping[str, Any]
 
 FORMS = (
@@ -78,57 +77,57 @@ class Change:
 
     text: str
     metric: str
-    direction: Literal["drop", "rise"]
+    direction: Direction
     number: float
     where: Settings = field(default_factory=dict)
 
 
-def expectation(text: str) -> Ordering | Bound:
+def parse_expectation(text: str) -> Ordering | Bound:
     """Read a line of ``expect``.
 
     Raises:
         UsageError: When it has another form, or a metric or a factor does not exist; with the nearest that does.
 
-    >>> expectation("test.accuracy > 95% where activation=relu").number
+    >>> parse_expectation("test.accuracy > 95% where activation=relu").number
     0.95
     """
-    body, where = _parted(text)
-    if found := _ORDERING.match(body):
+    claim, where = _split_where(text)
+    if found := _ORDERING.match(claim):
         sides = _OPERATOR.split(found["sides"])
         if len(sides) != 3:
             raise UsageError(f"'{text}' should have one ' < ' or ' > ' between its two sides, as in {FORMS}")
         metric, (left, operator, right) = _metric(found["metric"]), sides
         return Ordering(text, metric, _settings(left), _operator(operator), _settings(right), where)
-    if found := _BOUND.match(body):
+    if found := _BOUND.match(claim):
         return _bound(text, found, where)
     raise UsageError(f"'{text}' is no expectation; write {FORMS}")
 
 
-def gate(text: str) -> Bound | Change:
+def parse_gate(text: str) -> Bound | Change:
     """Read an expression of ``--fail-if`` other than ``expect``.
 
     Raises:
-        UsageError: As for ``expectation``.
+        UsageError: As for ``parse_expectation``.
 
-    >>> gate("test.accuracy drop > 0.5pp").number
+    >>> parse_gate("test.accuracy drop > 0.5pp").number
     0.005
     """
-    body, where = _parted(text)
-    if found := _CHANGE.match(body):
+    claim, where = _split_where(text)
+    if found := _CHANGE.match(claim):
         metric = _metric(found["metric"])
-        direction: Literal["drop", "rise"] = "drop" if found["direction"] == "drop" else "rise"
+        direction: Direction = "drop" if found["direction"] == "drop" else "rise"
         return Change(text, metric, direction, _number(metric, found), where)
-    if found := _BOUND.match(body):
+    if found := _BOUND.match(claim):
         return _bound(text, found, where)
     raise UsageError(f"--fail-if: '{text}' is no gate; write {GATES}")
 
 
-def _parted(text: str) -> tuple[str, Settings]:
-    """What is claimed, and the settings behind ``where``."""
-    body, *rest = _WHERE.split(text.strip())
+def _split_where(text: str) -> tuple[str, Settings]:
+    """Return the claim, and the settings behind ``where``."""
+    claim, *rest = _WHERE.split(text.strip())
     if len(rest) > 1:
         raise UsageError(f"'{text}' has more than one 'where': separate settings by commas")
-    return body.strip(), _settings(rest[0]) if rest else {}
+    return claim.strip(), _settings(rest[0]) if rest else {}
 
 
 def _bound(text: str, found: re.Match[str], where: Settings) -> Bound:
@@ -147,7 +146,7 @@ def _metric(name: str) -> str:
 
 
 def _number(metric: str, found: re.Match[str]) -> float:
-    """In the metric's own unit: ``0.5pp`` of a fraction is 0.005."""
+    """Return the number in the metric's own unit: ``0.5pp`` of a fraction is 0.005."""
     number, unit = float(found["number"]), found["unit"]
     if not math.isfinite(number):
         raise UsageError(f"{found['number']} is too large a number for {metric}")
@@ -157,18 +156,8 @@ def _number(metric: str, found: re.Match[str]) -> float:
 
 
 def _settings(text: str) -> Settings:
-    """``KEY=VALUE,…`` with each key checked and each value read as YAML."""
-    found: dict[str, Any] = {}
-    for piece in pieces_of(text):
-        key, _, value = (part.strip() for part in piece.partition("="))
-        if not key or not value:
-            raise UsageError(f"expected KEY=VALUE such as activation=relu, not '{piece.strip()}'")
+    settings = parse_settings([text])
+    for key in settings:
         if wrong := refusal(key):
             raise UsageError(wrong)
-        if key in found:
-            raise UsageError(f"'{key}' is given twice")
-        try:
-            found[key] = read(Source("", value)).content
-        except ConfigError as error:
-            raise UsageError(f"the value of '{key}' {error.messages}") from error
-    return found
+    return settings

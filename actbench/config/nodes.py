@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from actbench.config.document import Document
-from actbench.config.places import Place, Source, Span
+from actbench.config.places import Place, SourceText, Span
 from actbench.errors import ConfigError, KeyPath, Problem
 
 MAX_NODES = 10_000
@@ -37,7 +37,7 @@ _SCALARS = {"null": _NULL, "bool": _BOOLEAN, "int": _INTEGER, "float": _FLOAT}
 _MISSING = object()
 
 
-def read(source: Source) -> Document:
+def read(source: SourceText) -> Document:
     """Parse one YAML document.
 
     Returns:
@@ -56,7 +56,7 @@ def read(source: Source) -> Document:
     return Document(None if content is _MISSING else content, reader.keys, reader.values, tuple(reader.problems))
 
 
-def read_config(source: Source) -> Document:
+def read_config(source: SourceText) -> Document:
     """Parse one YAML document that is a mapping.
 
     Raises:
@@ -110,7 +110,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _compose(source: Source) -> yaml.Node | None:
+def _compose(source: SourceText) -> yaml.Node | None:
     try:
         return _Loader(source.text).get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -143,7 +143,7 @@ class _Reader:
         source: The text that the graph was composed from.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: SourceText) -> None:
         self.source = source
         self.keys: dict[KeyPath, Place] = {}
         self.values: dict[KeyPath, Place] = {}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from actbench.config.document import Document
 from actbench.config.keys import as_mapping, component_kind, path_of, put
 from actbench.config.nodes import read
-from actbench.config.places import Argument, Source
+from actbench.config.places import Argument, SourceText
 from actbench.errors import ConfigError
 
 _KEY = re.compile(r"[^.\s]+(?:\.[^.\s]+)*\Z")
@@ -24,7 +24,7 @@ _LISTS = ("seeds", "sweep", "compare", "tune", "expect")
 _PIECE = re.compile(r"""(?P<quoted>"(?:\\.|[^"\\])*"|'(?:''|[^'])*')|(?P<open>[\[{(])|(?P<close>[\]})])|.""", re.DOTALL)
 
 
-def apply(document: Document, arguments: Sequence[str]) -> Document:
+def apply_overrides(document: Document, arguments: Sequence[str]) -> Document:
     """Return the document with each argument put in, the later over the earlier.
 
     A key with one value replaces the document's value and no longer varies; with a comma list it becomes a factor of
@@ -57,6 +57,29 @@ def pieces_of(text: str) -> Iterator[str]:
     yield piece
 
 
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE,…`` texts, each value as YAML; commas within brackets separate nothing.
+
+    Raises:
+        ConfigError: For a part that is not ``KEY=VALUE``, or a key that is given twice.
+
+    >>> parse_settings(["activation=elu(alpha=0.2,x=1),bias_init=1e-2"])
+    {'activation': 'elu(alpha=0.2,x=1)', 'bias_init': 0.01}
+    """
+    settings: dict[str, Any] = {}
+    for piece in (piece for text in texts for piece in pieces_of(text)):
+        key, _, value = (part.strip() for part in piece.partition("="))
+        if not key or not value:
+            raise ConfigError(f"expected KEY=VALUE such as activation=relu, not '{piece.strip()}'")
+        if key in settings:
+            raise ConfigError(f"'{key}' is given twice")
+        try:
+            settings[key] = read(SourceText("", value)).content
+        except ConfigError as error:
+            raise ConfigError(f"the value of '{key}' {error.messages}") from error
+    return settings
+
+
 def _applied(document: Document, argument: Argument) -> Document:
     key, found, text = argument.text.partition("=")
     if not found or not _KEY.match(key):
@@ -83,7 +106,7 @@ def _parsed(piece: str) -> Any:
     if not piece.strip():
         raise ConfigError("a value is missing (write null for none)")
     try:
-        document = read(Source("", piece))
+        document = read(SourceText("", piece))
         if document.problems:
             raise ConfigError(document.problems[:1])
     except ConfigError as error:

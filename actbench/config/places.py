@@ -13,7 +13,7 @@ _MAX_EXCERPT = 120  # characters; a config may be one long line
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceText:
     """A text that a config is read from.
 
     Args:
@@ -40,14 +40,14 @@ class Span:
         end: Line and column after the last character.
     """
 
-    source: Source
+    source: SourceText
     start: tuple[int, int]
     end: tuple[int, int]
 
     @classmethod
-    def at_index(cls, source: Source, index: int) -> Span:
+    def at_index(cls, source: SourceText, index: int) -> Span:
         """Return the single character at an index of the source's text."""
-        before = Source(source.name, source.text[:index]).lines
+        before = SourceText(source.name, source.text[:index]).lines
         line, column = len(before) - 1, len(before[-1])
         return cls(source, (line, column), (line, column + 1))
 

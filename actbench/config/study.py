@@ -12,8 +12,8 @@ from pydantic import BaseModel, PrivateAttr
 from actbench.config.checking import RUN_KEYS, CheckedStudy, check_study
 from actbench.config.design import Design
 from actbench.config.nodes import MAX_CHARACTERS, read_config, write
-from actbench.config.overrides import apply
-from actbench.config.places import Source, Span, printable
+from actbench.config.overrides import apply_overrides
+from actbench.config.places import SourceText, Span, printable
 from actbench.config.smoke import smoke_content
 from actbench.errors import ConfigError, KeyPath, Problem
 from actbench.schema import registry
@@ -74,7 +74,7 @@ class Study(Design, RunSettings):
         Raises:
             ConfigError: With every problem, each with source, line and column.
         """
-        document = apply(read_config(Source(source, text)), overrides)
+        document = apply_overrides(read_config(SourceText(source, text)), overrides)
         name = "study" if source == _UNNAMED else Path(source).stem
         content = {"study": name, **document.content}
         try:
@@ -177,7 +177,7 @@ def _read(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = Source(str(path), content[: error.start].decode("utf-8-sig"))
+        before = SourceText(str(path), content[: error.start].decode("utf-8-sig"))
         text = f"byte 0x{content[error.start]:02x} is not UTF-8 text: save the file as UTF-8"
         raise ConfigError([Span.at_index(before, len(before.text)).problem(text)]) from error
 

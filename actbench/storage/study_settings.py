@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from actbench.config import Compare
 from actbench.config.design import Design
-from actbench.config.hypotheses import expectation
+from actbench.config.hypotheses import parse_expectation
 from actbench.config.nodes import read
-from actbench.config.places import Source
+from actbench.config.places import SourceText
 from actbench.errors import ConfigError, Problem, UsageError
 
 
@@ -27,7 +27,7 @@ def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
         warnings: Where to say what is left out.
     """
     try:
-        content = read(Source("study.yaml", (study / "study.yaml").read_text(encoding="utf-8"))).content
+        content = read(SourceText("study.yaml", (study / "study.yaml").read_text(encoding="utf-8"))).content
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
@@ -75,7 +75,7 @@ def _tune(content: Mapping[str, Any], study: str, warnings: list[str]) -> dict[s
 def _expectations(texts: Any, study: str, warnings: list[str]) -> Iterator[str]:
     for text in texts if isinstance(texts, list) else ():
         try:
-            expectation(str(text))
+            parse_expectation(str(text))
             yield str(text)
         except UsageError as error:
             warnings.append(f"{study}/study.yaml: an expectation is ignored, {error}")

@@ -9,7 +9,7 @@ from actbench.analysis.compare import compare
 from actbench.analysis.judgements.evidence import weigh
 from actbench.analysis.statistics import mean_interval
 from actbench.config import Study
-from actbench.config.hypotheses import Bound, Change, Ordering, expectation, gate
+from actbench.config.hypotheses import Bound, Change, Ordering, parse_expectation, parse_gate
 from actbench.errors import ConfigError, UsageError
 from actbench.storage.reading import Records
 
@@ -28,13 +28,13 @@ def verdict(records, text):
 
 
 def test_the_forms_are_read_as_documented():
-    found = expectation("health.dead_fraction: bias_init=0.01 < bias_init=0.0 where activation=relu")
+    found = parse_expectation("health.dead_fraction: bias_init=0.01 < bias_init=0.0 where activation=relu")
     assert found == Ordering(
         found.text, "health.dead_fraction", {"bias_init": 0.01}, "<", {"bias_init": 0.0}, {"activation": "relu"}
     )
-    assert expectation("test.accuracy > 95 %") == Bound("test.accuracy > 95 %", "test.accuracy", ">", 0.95)
-    assert gate("test.loss<0.3").number == 0.3
-    assert gate("test.accuracy drop > 0.5pp where activation=elu") == Change(
+    assert parse_expectation("test.accuracy > 95 %") == Bound("test.accuracy > 95 %", "test.accuracy", ">", 0.95)
+    assert parse_gate("test.loss<0.3").number == 0.3
+    assert parse_gate("test.accuracy drop > 0.5pp where activation=elu") == Change(
         "test.accuracy drop > 0.5pp where activation=elu", "test.accuracy", "drop", 0.005, {"activation": "elu"}
     )
 
@@ -58,7 +58,7 @@ def test_the_forms_are_read_as_documented():
 )
 def test_what_can_not_be_read_is_told_where_it_stands_in_the_config(text, told):
     with pytest.raises(UsageError) as error:
-        expectation(text)
+        parse_expectation(text)
     assert told in str(error.value)
     with pytest.raises(ConfigError) as located:
         Study.from_text(f"expect:\n  - 'test.accuracy > 0.9'\n  - {text!r}\n", "x.yaml")

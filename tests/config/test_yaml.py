@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actbench.config.nodes import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, read, write
-from actbench.config.places import Source, Span
+from actbench.config.places import SourceText, Span
 from actbench.errors import ConfigError
 
 SCALARS = [
@@ -49,7 +49,7 @@ SCALARS = [
 
 
 def _read(text: str) -> Any:
-    document = read(Source("x.yaml", text))
+    document = read(SourceText("x.yaml", text))
     assert not document.problems
     return document.content
 
@@ -70,7 +70,7 @@ def test_an_alias_stands_for_a_copy_of_its_anchor() -> None:
 
 
 def test_every_key_and_value_has_its_place() -> None:
-    document = read(Source("x.yaml", "a:\n  - 1\n  - {bc: two}\n"))
+    document = read(SourceText("x.yaml", "a:\n  - 1\n  - {bc: two}\n"))
     key, value = document.keys["a", 1, "bc"], document.values["a", 1, "bc"]
 
     assert isinstance(key, Span)
@@ -104,7 +104,7 @@ UNREADABLE = [
 @pytest.mark.parametrize(("text", "place", "message"), UNREADABLE)
 def test_a_text_that_is_no_config_is_refused_at_its_place(text: str, place: str | None, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read(Source("x.yaml", text))
+        read(SourceText("x.yaml", text))
     (problem,) = caught.value.problems
 
     assert message in problem.message
@@ -133,7 +133,7 @@ FOUND = [
 def test_what_a_config_may_not_hold_is_left_out_and_reported(
     text: str, place: str, message: str, content: object
 ) -> None:
-    document = read(Source("x.yaml", text))
+    document = read(SourceText("x.yaml", text))
     problems = document.problems
 
     assert [problem.where for problem in problems] == [f"x.yaml:{place}"]

@@ -8,7 +8,7 @@ from actbench.analysis.judgements.evidence import weigh
 from actbench.analysis.table.factors import CONTEXT, Value, row_name
 from actbench.analysis.table.grouping import Run, as_run_values, by_seed, fits, grouped
 from actbench.analysis.table.result import Expectation
-from actbench.config.hypotheses import Bound, Ordering, expectation
+from actbench.config.hypotheses import Bound, Ordering, parse_expectation
 from actbench.errors import UsageError
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -28,7 +28,7 @@ def judge_expectations(
     Raises:
         UsageError: For a text that is not an expectation.
     """
-    found = [_judge(expectation(text), runs, factors, alpha) for text in texts]
+    found = [_judge(parse_expectation(text), runs, factors, alpha) for text in texts]
     return [one for one in found if one is not None]
 
 

@@ -17,7 +17,7 @@ from actbench.analysis.table.contrasts import seed_differences
 from actbench.analysis.table.factors import matching_value, row_name
 from actbench.analysis.table.grouping import Group, Table
 from actbench.analysis.table.result import Comparison, Gate, is_bounded
-from actbench.config.hypotheses import Bound, Change, gate
+from actbench.config.hypotheses import Bound, Change, parse_gate
 from actbench.errors import UsageError
 
 EXPECT = "expect"
@@ -47,7 +47,7 @@ def parse_gates(texts: Sequence[str]) -> dict[str, Condition | None]:
     Raises:
         UsageError: For a text that is not a gate, or that names an unknown metric or factor.
     """
-    return {text: None if text.strip() == EXPECT else gate(text) for text in texts}
+    return {text: None if text.strip() == EXPECT else parse_gate(text) for text in texts}
 
 
 def judge_gates(

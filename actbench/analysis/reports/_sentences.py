@@ -64,7 +64,7 @@ def lists(comparison: Comparison, comparisons: Comparisons) -> tuple[list[str], 
 
 def expectation(found: Expectation) -> str:
     """Return a hypothesis with what decides: ``✓ supported: … ([0.96, 0.97], 5 seeds)``."""
-    claim = hypotheses.expectation(found.text)
+    claim = hypotheses.parse_expectation(found.text)
     is_difference = isinstance(claim, hypotheses.Ordering)
     parts = [interval_in_words(claim.metric, found.interval, of_difference=is_difference)] if found.interval else []
     parts += [f"{found.n} seeds"] if found.n else []
