@@ -1,4 +1,4 @@
-"""What is written down of a cohort in training: a row an epoch for each run, and at the end its record."""
+"""Write down a cohort's training: a row an epoch for each run, and at the end each run's record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from actbench.health.units.diagnosis import collapse_in_words, diagnose, is_collapsed
 from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
-from actbench.health.units.probe import UnitHealth
 from actbench.nn import cpu_linear
 from actbench.schema.health_measures import DYNAMIC_COUNTS
 from actbench.schema.metrics import METRICS
@@ -23,7 +22,7 @@ from actbench.training.state import TrainState
 
 BORN_DEAD = "health.born_dead_fraction"
 HEALTH = tuple(name.removeprefix("health.") for name in METRICS if name.startswith("health.") and name != BORN_DEAD)
-"""Totals of a run's health that are metrics of it."""
+"""The totals of a run's health that are metrics."""
 
 CURVES = ("train.loss", "train.accuracy", "val.loss", "val.accuracy")
 
@@ -31,9 +30,9 @@ Row = dict[str, Any]
 
 
 class EpochLog:
-    """Closes each epoch: validates, measures health, notes which runs have diverged.
+    """Close each epoch: validate, measure health, note which runs have diverged.
 
-    A run that has diverged is written no further rows: its curve must not depend on how long its neighbours go on.
+    A run that has diverged gets no further rows: its curve must not depend on how long its neighbours go on.
 
     Args:
         state: The cohort; it is read, and the time that its last steps took is added to it.
@@ -52,7 +51,7 @@ class EpochLog:
 
     @property
     def closed(self) -> int:
-        """Epochs that have been written down, epoch 0 included."""
+        """The number of epochs that have been written down, epoch 0 included."""
         return max(map(len, self._rows))
 
     @property
@@ -61,17 +60,27 @@ class EpochLog:
         return len(self._diverged) == self._runs
 
     def untrained(self) -> list[Row | None]:
-        """Epoch 0: the network at initialisation, evaluated on the first ``MAX_INITIAL_EXAMPLES`` training examples.
+        """Write down epoch 0: the network at initialisation, on the first ``FIRST_LOOK`` training examples.
+
+        Returns:
+            A row a run; None for runs that had diverged before.
 
         Raises:
-            Stopped: When that was asked for; nothing is written down then. So in ``epoch`` and ``records``.
+            Stopped: When the training was asked to stop; nothing is written down then. So in ``epoch`` and ``records``.
         """
         images = self._state.images
         seen = images.train.first(MAX_INITIAL_EXAMPLES)
         return self._close(0, *evaluate(self._forward, images, seen, self._runs))
 
     def epoch(self, seen: Tally) -> list[Row | None]:
-        """The epoch just trained; training loss and accuracy are means over its steps, while the weights moved."""
+        """Write down the epoch just trained; its training loss and accuracy are means over steps, as the weights moved.
+
+        Args:
+            seen: Sums over the epoch's steps.
+
+        Returns:
+            A row a run; None for runs that had diverged before.
+        """
         began = time.perf_counter()
         means = seen.means()  # waits for the device to end the steps
         self._state.seconds += time.perf_counter() - began
@@ -83,14 +92,14 @@ class EpochLog:
             yield [rows[epoch] if epoch < len(rows) else None for rows in self._rows]
 
     def records(self) -> list[RunRecord]:
-        """One record a run; only here is the test set read."""
+        """Return one record a run; only here is the test set read."""
         images = self._state.images
         losses, accuracies = evaluate(self._forward, images, images.test, self._runs)
         self._note_diverged(losses)
         return list(self._records(losses, accuracies))
 
     def state(self) -> dict[str, Any]:
-        """All that is written down so far, as tensors and plain containers; clocks as seconds gone by."""
+        """Return all that is written down so far, as tensors and plain containers; clocks as seconds gone by."""
         now = time.perf_counter()
         return {
             "rows": self._rows,
@@ -103,7 +112,7 @@ class EpochLog:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` has told; the time between the two does not count."""
+        """Go on from what ``state`` returned; the time between the two does not count."""
         now = time.perf_counter()
         self._rows, self._health, self._diverged = state["rows"], state["health"], state["diverged"]
         self._dynamics.restore(state["dynamics"])
@@ -111,7 +120,7 @@ class EpochLog:
         self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
 
     def _forward(self, x: Tensor) -> Tensor:
-        """The state's, with a stop before it; not within a user's module, whose passes may move its own streams."""
+        """Pass forward, with a chance to stop before it; no chance in a user's module, whose passes move its streams."""
         cancellation.between_steps(may_stop=self._state.cohort.shared.model.path is None)
         return self._state.forward(x)
 
@@ -141,41 +150,33 @@ class EpochLog:
             )
 
     def _close(self, epoch: int, losses: Sequence[float], accuracies: Sequence[float]) -> list[Row | None]:
-        """End an epoch; None for the runs that had ended before it. All passes come first: each may be stopped."""
-        writing = [run for run in range(self._runs) if run not in self._diverged]
-        columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
-        columns |= self._validate()
-        units, norms = self._observe()
-        self._epoch = epoch
-        measured = self._measured(units, norms)
-        self._note_diverged(losses, columns["val.loss"])
-        self._health |= {run: measured[run] for run in writing if run not in self._diverged}
-        now = time.perf_counter()
-        seconds, self._last = (now - self._last) / self._runs, now
-        for run in writing:
-            row: Row = {"epoch": self._epoch} | {name: _number(values[run]) for name, values in columns.items()}
-            self._rows[run].append(row | self._health_columns(run) | {"seconds": seconds})
-        return [self._rows[run][-1] if run in writing else None for run in range(self._runs)]
-
-    def _validate(self) -> dict[str, Sequence[float | None]]:
-        state = self._state
-        if not len(state.images.val):
-            return {"val.loss": [None] * self._runs, "val.accuracy": [None] * self._runs}
-        losses, accuracies = evaluate(self._forward, state.images, state.images.val, self._runs)
-        return {"val.loss": losses, "val.accuracy": accuracies}
-
-    def _observe(self) -> tuple[UnitHealth, dict[str, Tensor]]:
-        """The units' health on the probe, and the strength of each layer's gradients."""
+        """End an epoch: return its rows, None for the runs that had diverged before it."""
+        # First all passes over data: each may raise Stopped, and then nothing of this epoch may have been written down,
+        # since the resumed training closes it again.
         state, runs = self._state, self._runs
+        columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
+        columns |= {"val.loss": [None] * runs, "val.accuracy": [None] * runs}
+        if len(state.images.val):
+            columns["val.loss"], columns["val.accuracy"] = evaluate(self._forward, state.images, state.images.val, runs)
         units = measure_unit_health(self._forward, state.act, state.images, state.cohort.shared.health, runs)
-        return units, measure_gradients(self._forward, state.act, state.images, runs)
+        norms = measure_gradients(self._forward, state.act, state.images, runs)
 
-    def _measured(self, units: UnitHealth, norms: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-        """Every run's health: on the probe, since the last epoch, and the strength of its gradients."""
-        self._dynamics.note(self._epoch, {layer: measured["dead"] for layer, measured in units.units.items()})
-        return [self._of_run(run, units.of_run(run), norms) for run in range(self._runs)]
+        self._epoch = epoch
+        self._dynamics.note(epoch, {layer: measured["dead"] for layer, measured in units.units.items()})
+        health = [self._of_run(run, units.of_run(run), norms) for run in range(runs)]
+        # A run that diverges now still gets this row, without health; from the next epoch on it gets none.
+        writing = [run for run in range(runs) if run not in self._diverged]
+        self._note_diverged(losses, columns["val.loss"])
+        self._health |= {run: health[run] for run in writing if run not in self._diverged}
+        now = time.perf_counter()
+        seconds, self._last = (now - self._last) / runs, now
+        for run in writing:
+            row: Row = {"epoch": epoch} | {name: _finite_or_none(values[run]) for name, values in columns.items()}
+            self._rows[run].append(row | self._health_columns(run) | {"seconds": seconds})
+        return [self._rows[run][-1] if run in writing else None for run in range(runs)]
 
     def _of_run(self, run: int, found: dict[str, Any], norms: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Add to a run's health on the probe the units' history, the gradients' norms and learned parameters."""
         for layer in found["layers"]:
             name = layer["name"]
             layer |= self._dynamics.of_run(name, run) | {"gradient_norm": float(norms[name][run])}
@@ -187,14 +188,14 @@ class EpochLog:
         return found | {"gradient_ratio": first_to_last([layer["gradient_norm"] for layer in found["layers"]])}
 
     def _health_columns(self, run: int) -> Row:
-        """Totals as columns and one entry a layer; a diverged run has no health any more."""
+        """Return health's totals as columns and one entry a layer; a diverged run has no health any more."""
         if run in self._diverged:
             return {f"health.{name}": None for name in HEALTH} | {"layers": []}
         found = self._health[run]
         return {f"health.{name}": found[name] for name in HEALTH} | {"layers": found["layers"]}
 
     def _note_diverged(self, *losses: Sequence[float | None]) -> None:
-        """A run diverges in the epoch in which one of its losses or parameters ceases to be a finite number."""
+        """Mark the runs of which a loss or a parameter has ceased to be a finite number in this epoch."""
         finite = self._state.stack.is_finite().tolist()
         for run in range(self._runs):
             numbers = [values[run] for values in losses]
@@ -212,7 +213,7 @@ class EpochLog:
         return list(diagnose(self._state.cohort.specs[run], self._rows[run], self._diverged.get(run)))
 
     def _final(self, run: int, tested: Mapping[str, float]) -> dict[str, float | None]:
-        """The last epoch's metrics; a diverged run has none but its size."""
+        """Return the last epoch's metrics; a diverged run has none but its number of parameters."""
         first, last = self._rows[run][0], self._rows[run][-1]
         final = {**tested, **{name: last[name] for name in CURVES}}
         final |= {f"health.{name}": last[f"health.{name}"] for name in HEALTH}
@@ -222,6 +223,6 @@ class EpochLog:
         return {**final, "parameters": float(self._state.stack.parameter_count(run))}
 
 
-def _number(value: float | None) -> float | None:
-    """JSON has no NaN and no infinity: None stands for both."""
+def _finite_or_none(value: float | None) -> float | None:
+    """Replace NaN and the infinities, which JSON lacks, by None."""
     return value if value is not None and isfinite(value) else None

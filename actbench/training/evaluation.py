@@ -1,4 +1,4 @@
-"""Loss, accuracy and health of a cohort as it stands, without changing it."""
+"""Measure loss, accuracy and health of a cohort as it stands, without changing it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Forward = Callable[[Tensor], Tensor]
 
 @dataclass
 class Tally:
-    """Sums over examples, one a run.
+    """Sum losses and correct predictions over examples, one sum a run.
 
     Args:
         loss: (R,) summed cross-entropy.
@@ -39,36 +39,35 @@ class Tally:
 
     @classmethod
     def of(cls, runs: int, device: torch.device) -> Tally:
-        """Nothing seen yet."""
+        """Return sums over no examples yet."""
         loss, correct = torch.zeros(2, runs, dtype=accumulator(device), device=device)
         return cls(loss, correct)
 
     def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch: mean losses (R,), logits (R, B, classes), labels (R, B); whoever calls counts ``examples``.
+        """Add a batch: mean losses (R,), logits (R, B, classes), labels (R, B).
 
-        Nothing waits for the device, and all of it can be replayed from a CUDA graph.
+        Nothing waits for the device, and all of it can be replayed from a CUDA graph: so the caller counts
+        ``examples``, which a graph would not.
         """
         self.loss.add_(losses.detach(), alpha=labels.shape[1])
         self.correct += (logits.detach().argmax(2) == labels).sum(1)
 
     def reset(self) -> None:
-        """Forget what was seen, and stay where it is in memory."""
+        """Start again from zero, at the same place in memory, which a CUDA graph knows."""
         self.loss.zero_()
         self.correct.zero_()
         self.examples = 0
 
     def means(self) -> tuple[list[float], list[float]]:
-        """Loss and accuracy of every run."""
+        """Return the mean loss and the accuracy of every run, which waits for the device."""
         return (self.loss / self.examples).tolist(), (self.correct / self.examples).tolist()
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Each run's mean over its own batch: logits (R, B, classes), labels (R, B) -> (R,).
-
-    On a CPU run by run: four kernels a run, forward and backward, where all runs together take nine.
-    """
+    """Return each run's mean cross-entropy over its own batch: logits (R, B, classes), labels (R, B) -> (R,)."""
     runs, size, classes = logits.shape
     if logits.device.type == "cpu":
+        # Run by run: four kernels a run, forward and backward, where all runs together take nine.
         alone = zip(cut(logits, [1] * runs), labels, strict=True)
         means = [F.cross_entropy(own.squeeze(0), targets).unsqueeze(0) for own, targets in alone]
         return torch.cat(means) if runs > 1 else means[0]
@@ -78,7 +77,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(forward: Forward, images: Images, examples: Examples, runs: int) -> tuple[list[float], list[float]]:
-    """Mean loss and accuracy of every run over all the examples."""
+    """Return the mean loss and the accuracy of every run over all the examples."""
     tally = Tally.of(runs, examples.labels.device)
     for x, labels in images.in_order(examples, BATCH):
         logits = forward(x.expand(runs, *x.shape[1:]))
@@ -90,7 +89,7 @@ def evaluate(forward: Forward, images: Images, examples: Examples, runs: int) ->
 
 @torch.no_grad()
 def measure_unit_health(forward: Forward, act: Activations, images: Images, health: Health, runs: int) -> UnitHealth:
-    """Every hidden unit's health on the first ``probe_size`` training examples."""
+    """Measure every hidden unit's health on the first ``probe_size`` training examples."""
     probe = Probe(slope_by_autograd(act.apply), health)
     chosen = images.train.first(health.probe_size)
     with act.observed(probe.observe):
@@ -100,7 +99,7 @@ def measure_unit_health(forward: Forward, act: Activations, images: Images, heal
 
 
 def measure_gradients(forward: Forward, act: Activations, images: Images, runs: int) -> dict[str, Tensor]:
-    """Each hidden layer's gradient norm (R,) on the probe's first ``BATCH`` examples; parameters' gradients stay."""
+    """Return each hidden layer's gradient norm (R,) on the first ``BATCH`` examples; parameters' gradients stay."""
     chosen = images.train.first(BATCH)
     inputs: dict[str, Tensor] = {}
     ((x, labels),) = images.in_order(chosen, BATCH)

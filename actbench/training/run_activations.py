@@ -1,4 +1,4 @@
-"""The activations of a cohort: each run's own function and learned parameters, applied to tensors of many runs."""
+"""Apply each run's own activation, with its learned parameters, to tensors of many runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PER_UNIT = "per_unit"
 
 
 def activation_tensors(component: Component, layers: Mapping[str, int], dtype: torch.dtype) -> dict[str, Tensor]:
-    """One run's learned activation parameters for all its hidden layers, at their start values."""
+    """Return one run's learned activation parameters for all its hidden layers, at their start values."""
     tensors = {}
     for layer, units in layers.items():
         for option, (shape, start) in activations.learned_parameters(component, units).items():
@@ -32,13 +32,13 @@ def activation_tensors(component: Component, layers: Mapping[str, int], dtype: t
 
 
 def _name(layer: str, option: str, *, per_unit: bool) -> str:
-    """The two shapes have names of their own, because a cohort may hold runs of either kind."""
+    """Name a parameter; the two shapes have names of their own, because a cohort may hold runs of either kind."""
     return f"{layer}.{option}.{PER_UNIT}" if per_unit else f"{layer}.{option}"
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Neighbouring runs with one activation: ``[start, stop)`` of dimension 0.
+    """Hold neighbouring runs with one activation: ``[start, stop)`` of dimension 0.
 
     Args:
         start: First run.
@@ -55,14 +55,17 @@ class _Group:
     random: bool
 
     def alone(self, run: int) -> _Group:
-        """The same for one of its runs."""
+        """Return the group of one of its runs alone."""
         return replace(self, start=run, stop=run + 1)
 
 
 class Activations:
-    """The ``Activate`` of a cohort: slices by activation, applies, concatenates.
+    """Cut a layer by activation, apply each run's own, and join: the ``layers.Activate`` of a cohort.
 
-    ``draws`` tells whether random numbers have been drawn so far.
+    Attributes:
+        training: Whether this is a training step: dropout and random activations draw, and layers may stay in parts.
+        draws: Whether random numbers have been drawn so far; such steps can't be replayed.
+        sizes: Runs of each group, as ``layers.Activate`` has them.
 
     Args:
         specs: The cohort's runs, equal activations side by side.
@@ -88,12 +91,14 @@ class Activations:
     @overload
     def __call__(self, layer: str, z: Hidden) -> Hidden: ...
     def __call__(self, layer: str, z: Hidden) -> Hidden:
-        """Each run's f(z), in pieces if z is; an observer, if there is one, sees the whole z first."""
+        """Return each run's f(z), in parts if z is; an observer, if there is one, sees the whole z first."""
         if self._observe is not None:
             z = whole(z)
             self._observe(layer, z)
         if isinstance(z, Tensor):
             return self.apply(layer, z)
+        # Noise is drawn for the whole layer; and at sizes that fill no whole vector steps each run goes by itself, in
+        # groups of one that the parts do not match (nn.alignment).
         if (self.training and self._is_random) or not all(map(fills_steps, z.pieces)):
             return self.apply(layer, whole(z))
         applied = zip(self._groups, z.pieces, strict=True)
@@ -109,14 +114,13 @@ class Activations:
             self._observe = None
 
     def apply(self, layer: str, z: Tensor) -> Tensor:
-        """Each run's f(z) without telling the observer: z (R, B, U, …) -> the same shape."""
+        """Return each run's f(z), unseen by the observer: z (R, B, U, …) -> the same shape."""
         noise = self._uniform(z, self._noise) if self.training and self._is_random else None
         groups = self._groups if fills_steps(z) else self._runs
         if len(groups) == 1:
             return self._apply_group(groups[0], layer, z, noise)
         parts = cut(z, [group.stop - group.start for group in groups])
-        applied = [self._apply_group(group, layer, part, noise) for group, part in zip(groups, parts, strict=True)]
-        return join(applied)
+        return join([self._apply_group(group, layer, part, noise) for group, part in zip(groups, parts, strict=True)])
 
     def state(self) -> dict[str, list[Tensor]]:
         """Return the states of the random streams: of ``dropout``, and of random activations (``activation``)."""
@@ -128,18 +132,18 @@ class Activations:
         set_states(self._noise, state["activation"])
 
     def learned(self, layer: str, run: int) -> dict[str, Tensor]:
-        """One run's learned activation parameters in this layer, by option name."""
+        """Return one run's learned activation parameters in this layer, by option name."""
         found = {}
         for option, (shape, _) in activations.learned_parameters(self._specs[run].activation, 1).items():
             found[option] = self._params[_name(layer, option, per_unit=bool(shape))].detach()[run]
         return found
 
     def uniform(self, x: Tensor) -> Tensor:
-        """Numbers in [0, 1) like x (R, B, …) from the dropout streams."""
+        """Draw numbers in [0, 1) like x (R, B, …) from the dropout streams."""
         return self._uniform(x, self._dropout)
 
     def _uniform(self, x: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """Drawn on the CPU, so that the device does not decide the draw; equal for runs with equal seeds."""
+        """Draw on the CPU, so that the device does not decide the numbers; equal ones for runs with equal seeds."""
         self.draws = True
         exact = x.dtype if x.dtype.itemsize >= 4 else torch.float32  # bfloat16 would move a dropout rate by 0.0015
         drawn = [torch.rand(x.shape[1:], generator=generator, dtype=exact) for generator in generators]
@@ -155,21 +159,20 @@ class Activations:
         return group.function(z, **arguments)
 
     def _learned(self, name: str, group: _Group, z: Tensor) -> Tensor:
-        """The group's parameter (runs,) or (runs, U), shaped to broadcast over z (runs, B, U, …)."""
+        """Return the group's parameter (runs,) or (runs, U), shaped to broadcast over z (runs, B, U, …)."""
         values = self._params[name][group.start : group.stop]
         units = values.shape[1:] or (1,)
         return values.view(-1, 1, *units, *(1 for _ in z.shape[3:])).to(z.dtype)
 
 
 def _groups(specs: Sequence[RunSpec]) -> list[_Group]:
+    """Group neighbouring runs with equal activations."""
     groups, start = [], 0
     for _, members in groupby(specs, key=lambda spec: canonical_json(spec.activation.to_json())):
-        same = list(members)
-        groups.append(_group(same[0].activation, start, start + len(same)))
-        start += len(same)
+        same = [spec.activation for spec in members]
+        chosen, stop = same[0], start + len(same)
+        learned = {name: bool(shape) for name, (shape, _) in activations.learned_parameters(chosen, 1).items()}
+        function, random = activations.function_of(chosen), activations.row_of(chosen).random
+        groups.append(_Group(start, stop, function, learned, random))
+        start = stop
     return groups
-
-
-def _group(component: Component, start: int, stop: int) -> _Group:
-    learned = {name: bool(shape) for name, (shape, _) in activations.learned_parameters(component, 1).items()}
-    return _Group(start, stop, activations.function_of(component), learned, activations.row_of(component).random)
