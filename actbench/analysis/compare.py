@@ -38,10 +38,10 @@ DEFAULT_METRIC = "test.accuracy"
 
 @dataclass(frozen=True)
 class TableRequest:
-    """What is asked of one table, the study's own settings filled in.
+    """The request for one table: the caller's options, with the study's own settings filled in.
 
     Args:
-        options: The caller's.
+        options: The caller's options.
         baseline: The caller's, else the study's own; empty for the default one.
         is_explicit: Whether the caller named that baseline.
         metrics: The leading one first.
@@ -72,8 +72,8 @@ def compare(records: Sequence[RunRecord], options: CompareOptions | None = None,
     pairs, sign-flip max-T from eight on.
 
     Args:
-        records: What ``read_results`` returns, or any records.
-        options: What to compare with what; None for the defaults.
+        records: Records as ``read_results`` returns them, or any others.
+        options: All options in one object; None for the defaults.
         **fields: Single fields of ``CompareOptions``, as in ``compare(records, baseline={"activation": "relu"})``; they
             win over those of ``options``.
 
@@ -109,7 +109,7 @@ def compare(records: Sequence[RunRecord], options: CompareOptions | None = None,
             expect=own.get("expect", ()),
         )
         views += _views(table, request, where)
-    # What the caller asked for by name and no table could give is an error; the first table's warnings say why.
+    # A baseline or tuning that the caller named and no table has is an error, with the first table's warning as reason.
     if options.baseline and all(view.comparison.baseline is None for view in views):
         raise UsageError(views[0].warnings[0])
     if options.tune and not any(view.comparison.tuned for view in views):
@@ -144,7 +144,7 @@ def _views(table: Table, request: TableRequest, where: Filter) -> Iterator[View]
 
 
 def _compare_table(table: Table, request: TableRequest) -> tuple[Comparison, list[str]]:
-    """Compare the groups of one table; return what to know before believing it as well."""
+    """Compare the groups of one table; return its warnings as well."""
     options, leading = request.options, request.metrics[0]
     baseline, problems = baseline_of(table.groups, request.baseline, explicit=request.is_explicit)
     contrasts, families = _contrasts(table, baseline, request)
@@ -209,7 +209,7 @@ def _contrasts(
 
 
 def _definition(records: Sequence[RunRecord]) -> str:
-    """Return what ``dead`` means in these runs, which is printed wherever a dead fraction is."""
+    """Return the definition of a dead unit in these runs, which is printed wherever a dead fraction is."""
     definitions = {
         f"slope ≤ {record.spec.health.dead_slope:g} on "
         f"{record.health.get('probe_size', record.spec.health.probe_size):,} training images"

@@ -1,4 +1,4 @@
-"""What a caller of ``compare`` may choose; each option of ``actbench compare`` that changes the result is a field."""
+"""The options of ``compare``: each option of ``actbench compare`` that changes the result is a field."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DEFAULT_DELTA = 0.1
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What to compare with what, and what to add to every table.
+    """All that a caller may choose: the table's rows, its baseline, its statistics, and additions to it.
 
     Args:
         by: Keep only these factors (dotted keys) and average over the others: per seed first, and only over seeds that
-            have a value in every combination, so that no row gains by what it lacks. Empty keeps all that vary.
+            have a value in every combination, so that no row gains by a missing combination. Empty keeps all that vary.
         baseline: Factor -> value. A factor left out is matched: each row is compared to the baseline with the same
             value there. None means the study's own ``compare.baseline``, else relu with bias_init 0, else the first.
         metric: Names of METRICS, the leading one first. Empty means the study's own ``compare.metric``, else

@@ -1,24 +1,24 @@
-"""Two runs side by side: what was chosen differently, what came out, and the epoch at which their curves part."""
+"""Two runs side by side: settings that differ, final metrics, and the epoch at which their curves part."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actbench.analysis.table.factors import Value, flat_spec
+from actbench.analysis.table.factors import flat_spec
 from actbench.schema.health_measures import HEALTH_MEASURES
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 
 RELATIVE_ROUNDING = 1e-6
-"""Losses whose relative difference is larger have parted; float32 sums in another order stay well below it at first."""
+"""A larger relative difference of two losses is more than rounding: float32 sums in another order stay below it."""
 
 CURVES = ("train.loss", "val.loss")
-"""What is followed epoch by epoch: a loss moves with every weight, an accuracy only when an image changes sides."""
+"""Metrics that are followed epoch by epoch: a loss moves with every weight, an accuracy only when a class changes."""
 
 LAYER_FIELDS = ("units", *(name for name, measure in HEALTH_MEASURES.items() if measure.metric))
-"""What is told of each layer at the epoch of parting."""
+"""Health fields that are set side by side, layer by layer, at the epoch at which the curves part."""
 
 ValuePair = tuple[Any, Any]
 """The first run's value and the second's; None where a run has none."""
@@ -26,7 +26,7 @@ ValuePair = tuple[Any, Any]
 
 @dataclass(frozen=True)
 class Divergence:
-    """Where two curves part.
+    """Where the curves of two runs part.
 
     Args:
         compared: Epochs that both runs have a row for.
@@ -45,11 +45,11 @@ class Divergence:
 
 @dataclass(frozen=True)
 class Differences:
-    """Everything in which two runs differ.
+    """Everything in which two runs differ, and their final metrics.
 
     Args:
         runs: ``study / run id`` of each.
-        outcomes: How each ended.
+        outcomes: The outcome of each.
         settings: Dotted key -> the two values, for keys that differ; a component by its label.
         environment: Entry -> the two values, for entries that differ.
         final: Metric -> the two final values, equal ones included.
@@ -64,7 +64,7 @@ class Differences:
     divergence: Divergence
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: pairs become lists; each final metric with ``difference``, the second minus the first."""
+        """Return the content of the JSON: pairs become lists, and each final metric has the second − the first."""
         divergence = self.divergence
         return {
             "runs": list(self.runs),
@@ -103,7 +103,7 @@ def differences(first: RunRecord, second: RunRecord) -> Differences:
 
 
 def difference(pair: ValuePair) -> float | None:
-    """The second minus the first; None unless both are there.
+    """Return the second value minus the first; None unless both are there.
 
     >>> difference((0.5, 0.75)), difference((0.5, None))
     (0.25, None)
@@ -118,8 +118,8 @@ def find_divergence(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping
     Two losses have parted when |a − b| > 1e-6 · max(|a|, |b|), or when only one of them is a number.
 
     Args:
-        first: The rows of a ``metrics.jsonl``.
-        second: Those of the other.
+        first: The rows of one run's ``metrics.jsonl``.
+        second: The rows of the other run's.
     """
     rows, others = ({row["epoch"]: row for row in curve} for curve in (first, second))
     both = tuple(sorted(rows.keys() & others.keys()))
@@ -127,15 +127,11 @@ def find_divergence(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping
     def at(epoch: int) -> dict[str, ValuePair]:
         return {name: (rows[epoch].get(name), others[epoch].get(name)) for name in CURVES}
 
-    bits = _first(both, lambda epoch: any(a != b for a, b in at(epoch).values()))
-    epoch = _first(both, lambda epoch: any(_beyond_rounding(*pair) for pair in at(epoch).values()))
+    bits = next((epoch for epoch in both if any(a != b for a, b in at(epoch).values())), None)
+    epoch = next((epoch for epoch in both if any(_beyond_rounding(*pair) for pair in at(epoch).values())), None)
     if epoch is None:
         return Divergence(both, bits, None, {}, {})
     return Divergence(both, bits, epoch, at(epoch), _layers(rows[epoch], others[epoch]))
-
-
-def _first(epochs: Iterable[int], parted: Callable[[int], bool]) -> int | None:
-    return next((epoch for epoch in epochs if parted(epoch)), None)
 
 
 def _beyond_rounding(a: float | None, b: float | None) -> bool:
@@ -145,27 +141,24 @@ def _beyond_rounding(a: float | None, b: float | None) -> bool:
 
 
 def _layers(row: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[str, ValuePair]]:
-    """Layers by name; one that a run lacks (another depth, a diverged epoch) has None for each field."""
-    left, right = ({layer["name"]: layer for layer in found.get("layers") or ()} for found in (row, other))
+    """Return layer -> field -> the two values; None for the fields of a layer that a run lacks."""
+    left, right = ({layer["name"]: layer for layer in one.get("layers") or ()} for one in (row, other))
     nothing = dict.fromkeys(LAYER_FIELDS)
-    told: dict[str, dict[str, ValuePair]] = {}
+    found: dict[str, dict[str, ValuePair]] = {}
     for name in dict.fromkeys((*left, *right)):
         pairs = _pairs(left.get(name, nothing), right.get(name, nothing))
-        told[name] = {field: pairs[field] for field in LAYER_FIELDS if field in pairs}
-    return told
+        found[name] = {field: pairs[field] for field in LAYER_FIELDS if field in pairs}
+    return found
 
 
 def _settings(first: RunRecord, second: RunRecord) -> dict[str, ValuePair]:
-    """The keys that differ, the seed and the study among them.
+    """Return the settings that differ, the seed and the study among them.
 
-    An option stands here only when its component's label does not tell it: one that left its default does.
+    Where a component's label differs, its options are left out, since the label shows those that left their default.
     """
-    found = _unequal(_chosen(first), _chosen(second))
+    chosen = [{"study": record.study, **flat_spec(record.spec), "seed": record.spec.seed} for record in (first, second)]
+    found = _unequal(*chosen)
     return {key: pair for key, pair in found.items() if key.rpartition(".")[0] not in found}
-
-
-def _chosen(record: RunRecord) -> dict[str, Value]:
-    return {"study": record.study, **flat_spec(record.spec), "seed": record.spec.seed}
 
 
 def _unequal(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, ValuePair]:
@@ -173,7 +166,7 @@ def _unequal(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, V
 
 
 def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, ValuePair]:
-    """The keys of both in the first one's order."""
+    """Return key -> the two values, in the first one's order, then the second one's."""
     return {key: (first.get(key), second.get(key)) for key in dict.fromkeys((*first, *second))}
 
 

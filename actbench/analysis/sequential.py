@@ -2,7 +2,8 @@
 
 When to stop is decided by the width of intervals alone, never by p or by which side is ahead. Whoever looks after every
 seed and stops as soon as p < 0.05 finds a difference between equals in about a fifth of the studies that grow from 5 to
-30 seeds, and in the long run always. A width says how much is known, not what, so looking at it favours no side.
+30 seeds, and in the long run always. A width shows how much is known and not which side is ahead, so looking at it
+favours no side.
 
 It is not free: a width that is small by chance stops early. A 95 % interval then covers the truth in at least 90 % of
 studies that start from 3 seeds, 92 % from 5, 93 % from 8 and 94 % from 10 (20,000 simulated normal studies for each of
@@ -31,7 +32,7 @@ from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 
 DEFAULT_MAX_SEEDS = 30
-"""Where growing ends unless the user says otherwise."""
+"""Seeds beyond which none are added unless the user allows more."""
 
 FORM = "METRIC ci < NUMBER, such as 'test.accuracy ci < 0.2pp'"
 
@@ -55,14 +56,14 @@ class StoppingRule:
 
 @dataclass(frozen=True)
 class InterimLook:
-    """What the differences are known to, with the seeds so far.
+    """One interim look: how well the differences are known with the seeds so far.
 
     Args:
-        seeds: The study's seeds up to here.
-        differences: Rows that are compared to a baseline.
+        seeds: The study's seeds so far.
+        differences: Number of rows that are compared to a baseline.
         open: Rows whose interval is too wide or not there yet.
-        hopeless: Rows without a single pair after three seeds (every run diverged, or the baseline's did), which more
-            seeds can't help; they hold nothing up.
+        hopeless: Rows without a single pair after three seeds (every run diverged, or the baseline's did). More seeds
+            would hardly help, so these rows do not keep the study growing.
         widest: The largest ± so far and its row; None while no difference has an interval.
     """
 
@@ -74,14 +75,14 @@ class InterimLook:
 
 
 def parse_rule(text: str) -> StoppingRule:
-    """Read what ``--until`` says.
+    """Read the condition of ``--until``.
 
     >>> parse_rule("test.accuracy ci < 0.2pp").bound, parse_rule("test.loss ci < 0.01").bound
     (0.002, 0.01)
 
     Raises:
-        UsageError: For another form, a bound that is not above 0, percentage points of what is no fraction, or a metric
-            that has no interval.
+        UsageError: For another form, a bound that is not above 0, percentage points of a metric that is not a
+            fraction, or a metric that has no interval.
         UnknownNameError: For a metric that does not exist.
     """
     found = _CONDITION.fullmatch(text)
@@ -94,7 +95,14 @@ def parse_rule(text: str) -> StoppingRule:
         raise UsageError(f"--until: '{metric}' is mostly 0, so its differences have no interval: choose another metric")
     if unit and METRICS[metric].unit != "fraction":
         raise UsageError(f"--until: pp (percentage points) is for fractions; '{metric}' is in {METRICS[metric].unit}")
-    return StoppingRule(metric, _bound(found["number"], text) / (100 if unit else 1), text.strip())
+    number = found["number"]
+    try:
+        bound = float(number)
+    except ValueError as error:  # such as 1.2.3, which the pattern lets through
+        raise UsageError(f"--until: '{number}' in '{text}' is not a number") from error
+    if not (isfinite(bound) and bound > 0):
+        raise UsageError(f"--until: the bound should be above 0, not {number}")
+    return StoppingRule(metric, bound / (100 if unit else 1), text.strip())
 
 
 def grow(
@@ -109,11 +117,11 @@ def grow(
     Args:
         seeds: The study's own, which are trained in any case.
         condition: When to stop.
-        train: Trains what is not finished of a study with these seeds and returns the records of all its runs.
+        train: Trains the unfinished runs of the study with these seeds and returns the records of all its runs.
         max_seeds: Number of seeds that is not exceeded.
 
     Yields:
-        A look after each round; the last one tells how it ended.
+        A look after each round; the last one shows how it ended.
 
     Raises:
         UsageError: When nothing is compared to a baseline.
@@ -127,7 +135,7 @@ def grow(
 
 
 def more_seeds(seeds: tuple[int, ...], max_seeds: int) -> tuple[int, ...]:
-    """A quarter more seeds, at least one: the numbers that follow the largest.
+    """Return a quarter more seeds, at least one: the numbers that follow the largest.
 
     >>> more_seeds((0, 1, 2, 3, 4), 30), more_seeds((7,), 30), more_seeds(tuple(range(28)), 30)[-1]
     ((0, 1, 2, 3, 4, 5, 6), (7, 8), 29)
@@ -137,12 +145,12 @@ def more_seeds(seeds: tuple[int, ...], max_seeds: int) -> tuple[int, ...]:
 
 
 def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition: StoppingRule) -> InterimLook:
-    """How well the differences are known.
+    """Return how well the differences are known.
 
     Args:
         seeds: The seeds so far.
-        records: All runs with these seeds and no others, so that it does not matter what else the folder holds.
-        condition: What is asked.
+        records: All runs with these seeds and no others, so that other runs in the folder do not matter.
+        condition: When a study has enough seeds.
 
     Raises:
         UsageError: When nothing is compared to a baseline.
@@ -151,7 +159,10 @@ def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition
     found = dict(_differences(compared, condition.metric))
     if not found:
         raise UsageError("\n".join(("--until: nothing is compared to a baseline", *compared.warnings)))
-    widths = {name: _half_width(one) for name, one in found.items()}
+    # The ± of each interval: None where there is none, 0 where the differences do not vary.
+    widths = {
+        name: None if one.low is None or one.high is None else (one.high - one.low) / 2 for name, one in found.items()
+    }
     hopeless = tuple(name for name, one in found.items() if one.n_pairs == 0 and len(seeds) >= MIN_VALUES)
     wide = tuple(name for name, width in widths.items() if width is None or not width < condition.bound)
     known = [(width, name) for name, width in widths.items() if width is not None]
@@ -164,26 +175,11 @@ def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition
     )
 
 
-def _bound(number: str, text: str) -> float:
-    try:
-        found = float(number)
-    except ValueError as error:
-        raise UsageError(f"--until: '{number}' in '{text}' is no number") from error
-    if not (isfinite(found) and found > 0):
-        raise UsageError(f"--until: the bound should be above 0, not {number}")
-    return found
-
-
 def _differences(comparisons: Comparisons, metric: str) -> Iterator[tuple[str, Difference]]:
-    """Every row's difference, under a name that tells it from the others."""
+    """Yield every row's difference under a name of its own; with the table's title where there are several tables."""
     several = len(comparisons.comparisons) > 1
     for comparison in comparisons.comparisons:
         for row in comparison.rows:
             if metric in row.vs_baseline:
                 name = show_all(row.factors)
                 yield f"{comparison.title}: {name}" if several else name, row.vs_baseline[metric].difference
-
-
-def _half_width(found: Difference) -> float | None:
-    """None where there is no interval; 0 where the differences do not vary."""
-    return None if found.low is None or found.high is None else (found.high - found.low) / 2

@@ -223,7 +223,7 @@ def test_a_view_at_one_rate_is_not_tuned():
         ({"tune": ["model.hidden"]}, UsageError, "different tables"),
         ({"tune": [LR], "baseline": {LR: 0.1}}, UsageError, "either --tune or --baseline"),
         ({"tune": [LR], "where": {LR: 0.1}}, UsageError, "either --tune or --where"),
-        ({"tune": ["bias_init"]}, UsageError, "'bias_init' is no factor of this table"),
+        ({"tune": ["bias_init"]}, UsageError, "'bias_init' is not a factor of this table"),
         ({"tune": [LR], "by": [LR]}, UsageError, "no factor is left"),
     ],
 )

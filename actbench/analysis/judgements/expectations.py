@@ -91,5 +91,5 @@ def _bound(claim: Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: f
 
 
 def _overlap(key: str, other: str) -> bool:
-    """Whether one of the keys is the other or an option of it."""
+    """Return whether one of the keys is the other or an option of it."""
     return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")

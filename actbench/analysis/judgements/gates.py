@@ -125,7 +125,7 @@ def _judge_change(condition: Change, group: Group, base: Group, alpha: float) ->
 
 
 def _fits(group: Group, condition: Condition) -> bool:
-    """Whether a row has the values of the condition's ``where``."""
+    """Return whether a row has the values of the condition's ``where``."""
     for key, given in condition.where.items():
         values = {one.get(key) for _, one in group.runs}
         try:

@@ -53,7 +53,7 @@ class Column:
     """One column of a table.
 
     Args:
-        title: What the cells are.
+        title: The name of the metric or factor.
         cells: One a row.
         note: Stands in brackets behind the title or below it, such as the unit.
         is_flush_right: Whether the cells are flush right, as numbers are.

@@ -20,7 +20,7 @@ from actbench.analysis.table.result import DEAD, Comparison, Contrast, Pairs, Ro
 from actbench.schema.metrics import METRICS
 
 MAX_DETAILS = 3
-"""What a table shows where there is room for everything."""
+"""Level of detail where there is room for everything."""
 
 MAX_PAIRS_SHOWN = 20
 """More lines than these are not read; CSV and JSON have all."""
@@ -86,7 +86,7 @@ def pair_columns(pairs: Pairs, *, with_split_names: bool = False) -> list[Column
 
 
 def has_ties(rows: Sequence[Row]) -> bool:
-    """Whether any row can't be told from the best, besides the best itself."""
+    """Return whether any row can't be told from the best, besides the best itself."""
     return sum(bool(row.tied) for row in rows) > 1
 
 

@@ -14,7 +14,7 @@ VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 
 
 def caption(comparison: Comparison, *, tie_mark: str = "=") -> list[str]:
-    """Return what the table's figures mean, one statement each.
+    """Return the meaning of the table's figures, one statement each.
 
     Args:
         comparison: The table.
@@ -55,7 +55,7 @@ def caption(comparison: Comparison, *, tie_mark: str = "=") -> list[str]:
 
 
 def lists(comparison: Comparison, comparisons: Comparisons) -> tuple[list[str], list[str]]:
-    """Return what stands below the table, one sentence an item: the verdicts, and the judged hypotheses."""
+    """Return the two lists below a table, one sentence an item: the verdicts, and the judged hypotheses."""
     verdicts, most = list(comparison.verdicts), comparisons.max_verdicts
     if most is not None and len(verdicts) > most:
         verdicts = [*verdicts[:most], f"… and {len(verdicts) - most} more (--verdicts all)"]
@@ -63,7 +63,7 @@ def lists(comparison: Comparison, comparisons: Comparisons) -> tuple[list[str], 
 
 
 def expectation(found: Expectation) -> str:
-    """Return a hypothesis with what decides: ``✓ supported: … ([0.96, 0.97], 5 seeds)``."""
+    """Return a hypothesis with the interval that decides: ``✓ supported: … ([0.96, 0.97], 5 seeds)``."""
     claim = hypotheses.parse_expectation(found.text)
     is_difference = isinstance(claim, hypotheses.Ordering)
     parts = [interval_in_words(claim.metric, found.interval, of_difference=is_difference)] if found.interval else []
@@ -78,7 +78,7 @@ def pairs_title(pairs: Pairs) -> str:
 
 
 def pairs_caption(pairs: Pairs) -> list[str]:
-    """Return how many pairs the table leaves out, if any, and what its figures mean and do not mean."""
+    """Return the number of pairs that the table leaves out, if any, and the meaning of its figures."""
     left_out = len(pairs.pairs) - MAX_PAIRS_SHOWN
     more = [f"… and {left_out:,} more (--format csv or json for all)"] if left_out > 0 else []
     return [

@@ -13,14 +13,12 @@ from actbench.schema.record import OUTCOMES
 
 MEAN = ("mean", "low", "high", "sd", "min", "max", "n")
 VERSUS = ("difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins", "pairing_gain", "significant")
-
-
 REACH = ("metric", "level", "epochs", "reached", "n")
 PAIR = ("difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins")
 
 
 class CsvReport:
-    """A file with one header; what is compared to the baseline stands in the columns that begin with ``versus_``.
+    """A file with one header; differences to the baseline stand in the columns that begin with ``versus_``.
 
     All pairs of rows, when they were asked for, stand in the rows' place: one file can't hold two tables.
     """
@@ -68,7 +66,7 @@ def _pair_lines(comparison: Comparison) -> Iterator[dict[str, Any]]:
 
 
 def _factors(comparison: Comparison) -> tuple[str, ...]:
-    """Tuned ones among them: a row's value of them is the one picked for it."""
+    """Return all factors, the tuned ones too, whose value is the one picked for the row."""
     return (*comparison.factors, *(comparison.tuned.factors if comparison.tuned else ()))
 
 
@@ -80,14 +78,7 @@ def _lines(comparison: Comparison, row: Row) -> Iterator[dict[str, Any]]:
     if row.reach is not None:
         shared |= {f"reach_{key}": value for key, value in row.reach.to_dict().items()}
     for name, interval in row.metrics.items():
-        line = {
-            **shared,
-            "baseline": comparison.is_baseline(row),
-            "tied_with_best": row.tied,
-            "metric": name,
-            "unit": METRICS[name].unit,
-        }
-        line |= asdict(interval)
+        line = {**shared, "metric": name, "unit": METRICS[name].unit, **asdict(interval)}
         if name in row.vs_baseline:
             line |= {f"versus_{key}": value for key, value in row.vs_baseline[name].to_dict().items()}
         yield line

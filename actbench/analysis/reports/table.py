@@ -30,7 +30,7 @@ class Layout:
     """One way to lay out a table.
 
     Args:
-        columns: What it shows.
+        columns: The columns that it shows.
         is_stacked: Whether intervals, ranges and units stand in a line of their own, below means and titles.
     """
 

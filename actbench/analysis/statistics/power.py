@@ -84,7 +84,7 @@ def seeds_needed(
 
 
 def is_equivalent(difference: Difference, delta: float) -> bool:
-    """Whether two sides are practically the same: the whole interval of their difference lies within ±δ.
+    """Return whether two sides are practically the same: the whole interval of their difference lies within ±δ.
 
     Anything else is "not distinguishable" at most; no number of seeds without a finding shows equality.
 

@@ -45,7 +45,7 @@ def both_sides(new: Sequence[RunRecord], base: Sequence[RunRecord]) -> list[Run]
 
 
 def is_new(factors: Mapping[str, Any]) -> bool:
-    """Whether a row belongs to the new side; always true where there is only one side."""
+    """Return whether a row belongs to the new side; always true where there is only one side."""
     return bool(factors.get(SIDE, NEW) == NEW)
 
 

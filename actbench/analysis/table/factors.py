@@ -156,7 +156,7 @@ def _plain(value: Any) -> Value:
 
 
 def _may_vary(key: str, whole: set[str]) -> bool:
-    """Whether a key may be a factor by itself.
+    """Return whether a key may be a factor by itself.
 
     The context may not, nor an option of a component that is one factor as a whole, nor the whole of one in parts.
     """

@@ -113,7 +113,7 @@ def by_seed(runs: Sequence[Run], averaged: tuple[str, ...], metric: str) -> dict
 
 
 def fits(one: FlatSpec, where: Filter) -> bool:
-    """Whether a run has all of these values."""
+    """Return whether a run has all of these values."""
     return all(one.get(key) == value for key, value in where.items())
 
 
@@ -132,7 +132,7 @@ def _table(found: Sequence[Run], by: tuple[str, ...], where: Filter) -> Table:
 
 
 def _is_determined(key: str, factors: tuple[str, ...], runs: Sequence[Run]) -> bool:
-    """Whether all runs of a group agree on the key."""
+    """Return whether all runs of a group agree on the key."""
     groups = {tuple(one.get(factor) for factor in factors) for _, one in runs}
     finer = {tuple(one.get(factor) for factor in (*factors, key)) for _, one in runs}
     return len(groups) == len(finer)

@@ -1,4 +1,4 @@
-"""What a comparison found, ready to be shown: reports render these and compute nothing."""
+"""The result of a comparison, ready to be shown: reports render these classes and compute nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_VERDICTS = 5
 
 
 def difference_numbers(found: Difference, p_adjusted: float | None) -> dict[str, Any]:
-    """What the JSON says of any paired difference."""
+    """Return the numbers of a paired difference, as the JSON has them."""
     return {
         "difference": found.difference,
         "low": found.low,
@@ -52,7 +52,7 @@ class Contrast:
     sd: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the JSON; what a reader of tables needs beyond it (losses, note, sd) stays out."""
+        """Return the contrast as in the JSON, without losses, note and sd, which only tables need."""
         gain = {"pairing_gain": self.difference.pairing_gain, "significant": self.significant}
         return difference_numbers(self.difference, self.p_adjusted) | gain
 
@@ -75,11 +75,11 @@ class Interaction:
     """Whether the effect of one factor depends on the other.
 
     Args:
-        metric: Of which metric.
+        metric: The leading metric.
         factors: The two factors.
-        p: By sign flips of the double-centred residuals.
+        p: Of the test by sign flips of the double-centred residuals.
         at: The values of both at which the effect is largest.
-        origin: The values of both that it is counted from, the baseline's.
+        origin: The values of both from which the effect is counted, the baseline's.
         effect: (at − origin in the first factor) at the second one's value, less the same at its origin; paired.
     """
 
@@ -91,7 +91,7 @@ class Interaction:
     effect: Difference
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the JSON."""
+        """Return the interaction as in the JSON."""
         largest = {
             "at": dict(self.at),
             "from": dict(self.origin),
@@ -108,12 +108,12 @@ class Expectation:
     """A hypothesis of the study, judged.
 
     Args:
-        text: As the config says it.
+        text: As the config has it.
         verdict: ``supported``, ``contradicted`` or ``undecided``.
-        interval: What decides: of the difference between the two sides, or of the mean that is held to a bound; None
-            where there is none.
+        interval: The one that decides: of the difference between the two sides, or of the mean that is held to a bound;
+            None where there is none.
         n: Seeds behind it.
-        note: What else there is to say, such as the p where no interval decides.
+        note: Further facts, such as the p where no interval decides.
     """
 
     text: str
@@ -123,22 +123,26 @@ class Expectation:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the JSON."""
+        """Return the judged hypothesis as in the JSON."""
         interval = None if self.interval is None else list(self.interval)
         return {"text": self.text, "verdict": self.verdict, "interval": interval, "n": self.n, "note": self.note}
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """How each row got its own value of some factors.
+    """How each row of a tuned table got its own value of some factors.
 
     Args:
-        factors: What was tuned.
+        factors: The tuned factors.
         by: The validation metric whose best mean picked the values.
     """
 
     factors: tuple[str, ...]
     by: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return factors and metric as in the JSON."""
+        return {"factors": list(self.factors), "by": self.by}
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ class Reach:
     n: int
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the JSON."""
+        """Return the speed of convergence as in the JSON."""
         return {
             "metric": REACH_METRIC,
             "level": self.level,
@@ -186,7 +190,7 @@ class RowPair:
     p_adjusted: float | None
 
     def numbers(self) -> dict[str, Any]:
-        """All but the factors, as in the JSON."""
+        """Return all but the factors, as in the JSON."""
         return difference_numbers(self.difference, self.p_adjusted)
 
 
@@ -205,7 +209,7 @@ class Pairs:
     family: int
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the JSON."""
+        """Return all pairs as in the JSON."""
         return {
             "exploratory": True,
             "metric": self.metric,
@@ -242,7 +246,7 @@ class Row:
     picked: Mapping[str, Value] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the JSON; fractions stay fractions."""
+        """Return the row as in the JSON; fractions stay fractions."""
         return {
             "factors": dict(self.factors),
             "runs": self.runs,
@@ -261,19 +265,19 @@ class Comparison:
 
     Args:
         study: Name of the study.
-        context: What all rows share, ``dataset`` and ``model``.
-        factors: What they differ in, the columns' order.
+        context: ``dataset`` and ``model``, which all rows share.
+        factors: Factors in which the rows differ, in the columns' order.
         baseline: Factor -> value of the row that others are compared to; a factor that it leaves out is matched (each
             row against the baseline with the same value there). None when there is nothing to compare to.
         rows: Best mean of the first metric first.
-        metrics: The metrics asked for; the rows' others are context.
+        metrics: The metrics asked for, the leading one first; rows carry a few more for context.
         averaged: Factors that were averaged over, seed by seed.
         alpha: One minus the intervals' coverage.
-        dead: What ``dead`` means here: the slope and the probe.
+        dead: The definition of a dead unit in these runs: the slope and the probe.
         best: Factor -> value of the best row, which may be hidden; None when no row has a mean.
         families: Metric -> the differences that are adjusted together, those of hidden rows included.
         interaction: Of the two factors that vary; None where more or fewer do, or nothing can be said.
-        verdicts: What the differences of the leading metric amount to, the most useful sentence first.
+        verdicts: The differences of the leading metric in sentences, the most useful one first.
         expectations: The study's hypotheses, judged by all its runs.
         pairs: Every row against every other one; None unless asked for.
         methods: How the numbers came about, in prose; empty unless asked for.
@@ -300,16 +304,17 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """Study and context in one line, and what is tuned."""
+        """Return study, context and tuned factors in one line."""
         tuned = (f"tuned on validation: {', '.join(self.tuned.factors)}",) if self.tuned else ()
         return " · ".join((self.study, *self.context.values(), *tuned))
 
     def is_baseline(self, row: Row) -> bool:
-        """Whether this is (one of) the rows that the others are compared to."""
+        """Return whether this is (one of) the rows that the others are compared to."""
         return self.baseline is not None and self.baseline.items() <= row.factors.items()
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the JSON."""
+        """Return the table as in the JSON."""
+        picked = [dict(row.picked) for row in self.rows]
         return {
             "study": self.study,
             "context": dict(self.context),
@@ -321,12 +326,8 @@ class Comparison:
             "expectations": [expectation.to_dict() for expectation in self.expectations],
             **({} if self.pairs is None else {"all_pairs": self.pairs.to_dict()}),
             **({"methods": self.methods} if self.methods else {}),
-            **({} if self.tuned is None else {"tuned": self._tuned(self.tuned)}),
+            **({} if self.tuned is None else {"tuned": {**self.tuned.to_dict(), "picked": picked}}),
         }
-
-    def _tuned(self, tuned: Tuned) -> dict[str, Any]:
-        picked = [dict(row.picked) for row in self.rows]
-        return {"factors": list(tuned.factors), "by": tuned.by, "picked": picked}
 
 
 @dataclass(frozen=True)
@@ -350,9 +351,9 @@ class Comparisons:
 
     Args:
         comparisons: One a study, dataset and model.
-        warnings: What a reader should know before believing the tables.
-        gates: What ``--fail-if`` asked, judged; an exit code and stderr tell of it, the reports do not.
-        max_verdicts: How many verdicts a table that people read has below it; None for all.
+        warnings: Facts that a reader should know before believing the tables.
+        gates: The conditions of ``--fail-if``, judged; they show in the exit code and on stderr, not in reports.
+        max_verdicts: Most verdicts below a table that people read; None for all.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -361,7 +362,7 @@ class Comparisons:
     max_verdicts: int | None = MAX_VERDICTS
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of ``compare --format json``: plain numbers, None for what can't be known, never NaN."""
+        """Return the content of ``compare --format json``: plain numbers, None for an unknown one, never NaN."""
         return {
             "schema": SCHEMA,
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
@@ -370,5 +371,5 @@ class Comparisons:
 
 
 def is_bounded(metric: str) -> bool:
-    """Whether a metric is a bounded share with many zeros, whose mean has a range but no Student-t interval."""
+    """Return whether a metric is a bounded share with many zeros, whose mean has a range but no Student-t interval."""
     return metric.startswith("health.") and METRICS[metric].unit == "fraction"

@@ -131,7 +131,7 @@ def _why_not(key: str, table: Table, where: Filter) -> str | None:
     for held, value in where.items():
         if f"{key}.".startswith(f"{held}."):
             return f"'{key}' is held by {held}={show(value)}"
-    return None if key in (*table.factors, *table.averaged) else f"'{key}' is no factor of this table"
+    return None if key in (*table.factors, *table.averaged) else f"'{key}' is not a factor of this table"
 
 
 def _tuned_row(row: Group, keys: Sequence[str], by: str) -> Group | None:
