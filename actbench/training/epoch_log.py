@@ -120,7 +120,7 @@ class EpochLog:
         self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
 
     def _forward(self, x: Tensor) -> Tensor:
-        """Pass forward, with a chance to stop before it; no chance in a user's module, whose passes move its streams."""
+        """Pass forward, with a chance to stop first; none before a user's module, whose passes move its streams."""
         cancellation.between_steps(may_stop=self._state.cohort.shared.model.path is None)
         return self._state.forward(x)
 
