@@ -1,6 +1,6 @@
 """actbench compares neural-network activations and initialisations; this is its public Python API.
 
-The names load what they need when they are first used, so that ``import actbench`` costs nothing.
+A name imports the module that holds it when it is first used, so that ``import actbench`` takes no time.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The public name from the module that holds it (PEP 562)."""
+    """Import a public name from the module that holds it, when it is first used (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'actbench' has no attribute '{name}'")
     found = getattr(import_module(f"actbench.{_HOMES[name]}"), name)
@@ -63,5 +63,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, for completion."""
+    """List the public names, for completion."""
     return sorted(__all__)

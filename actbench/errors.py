@@ -1,4 +1,4 @@
-"""Every error that actbench raises on purpose.
+"""The errors that actbench raises on purpose.
 
     ActbenchError                 exit code 1
     ├── UsageError                exit code 2: the user can mend it
@@ -10,7 +10,7 @@
     │   └── ResultsError          a results folder that is absent, empty or unwritable
     └── WorkerLostError           a worker process ended before its work did
 
-Anything else that escapes is a defect of actbench, and keeps its traceback.
+Any other exception that escapes is a defect of actbench, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class DatasetError(UsageError):
 
 
 class ModelError(UsageError):
-    """A model can't be built for this data, or a user's model breaks the protocol."""
+    """A model can't be built for its data, or a user's model breaks the protocol."""
 
 
 class DeviceError(UsageError):

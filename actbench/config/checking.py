@@ -113,7 +113,7 @@ def _namesakes(
 
 
 def _components(options: Options, above: KeyPath = ()) -> Iterator[tuple[KeyPath, Component]]:
-    """Every component in a run, with its path."""
+    """Return every component in a run, with its path."""
     for name in type(options).model_fields:
         value = getattr(options, name)
         if isinstance(value, Component):
@@ -123,10 +123,10 @@ def _components(options: Options, above: KeyPath = ()) -> Iterator[tuple[KeyPath
 
 
 def _left_open(run: Mapping[str, Any], choices: Choices) -> dict[str, int]:
-    """The first value of each swept key that the config itself leaves open.
+    """Return the position of the first value of each swept key that the config itself leaves open.
 
-    What the config says under a swept key is never run, but is checked all the same; what it leaves to the sweep
-    (such as the folder of an ``idx`` dataset) must not count as missing.
+    A value that the config holds under a swept key is never run, but is checked all the same; a value that it leaves to
+    the sweep (such as the folder of an ``idx`` dataset) must not count as missing.
     """
     return {
         key: 0
@@ -144,16 +144,22 @@ def _has(content: Any, path: KeyPath) -> bool:
 
 
 def _spec(run: Mapping[str, Any], choices: Choices, picked: Mapping[str, int]) -> tuple[RunSpec | None, list[Problem]]:
-    """The run with the picked values put in, outer keys first: ``model`` may not undo ``model.hidden``."""
+    """Check the run with the picked values put in.
+
+    Args:
+        run: The run as the config's own fields describe it.
+        choices: The sweep.
+        picked: Swept key -> position of the value.
+    """
     content = dict(run)
-    for key in sorted(picked, key=lambda key: key.count(".")):
+    for key in sorted(picked, key=lambda key: key.count(".")):  # outer keys first: model may not undo model.hidden
         content = put(content, path_of(key), choices[key][picked[key]])
     spec, problems = _validated(RunSpec, content)
     return spec, [replace(problem, path=_written_at(problem.path, picked)) for problem in problems]
 
 
 def _written_at(path: KeyPath, picked: Mapping[str, int]) -> KeyPath:
-    """Where in the config the value at a run's ``path`` is written: in the sweep, when it was picked there."""
+    """Return the path in the config of the value at a run's ``path``: below ``sweep`` when it was picked there."""
     for key in sorted(picked, key=len, reverse=True):
         own = path_of(key)
         if path[: len(own)] == own:

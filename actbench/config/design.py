@@ -21,7 +21,7 @@ from actbench.schema import registry
 from actbench.schema.components import Options, resolve, shown
 
 MAX_RUNS = 100_000
-"""Runs in one study. Beyond it the sweep is a slip of the pen: a second each would take more than a day."""
+"""Most runs of a study. A sweep beyond that is a slip of the pen: at a second a run it would take more than a day."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\Z")
 
@@ -154,7 +154,7 @@ def _is_integer(value: Any) -> bool:
 
 
 class Compare(Options):
-    """What ``compare`` does unless its command line says otherwise.
+    """Set the baseline and the metrics of ``compare``, which its command line may change.
 
     Attributes:
         baseline: Factor (a dotted key of a run) -> the value that the others are compared with; a factor that is
@@ -170,11 +170,11 @@ class Design(Options):
     """The fields of a study that do not describe a single run.
 
     Attributes:
-        study: Its name, and its folder's under ``results/``.
-        description: What it is about, for reports.
+        study: The study's name, and that of its folder under ``results/``.
+        description: A sentence or two for reports.
         seeds: One run each; a number n in a config stands for 0 … n - 1.
         sweep: Dotted key -> values; every combination is run.
-        compare: How ``compare`` looks at it.
+        compare: The baseline and the metrics of ``compare``.
         tune: Swept keys of which ``compare`` picks each row's own value by the validation metric.
         expect: Hypotheses, verbatim; ``compare`` judges them (grammar: ``config.hypotheses``).
     """
@@ -198,7 +198,7 @@ def baseline_problems(baseline: Mapping[str, Any], choices: Mapping[str, Any]) -
 
 
 def _is_choice(key: str, value: Any, choice: Any) -> bool:
-    """Whether a baseline's value means a swept one; a component may also be named by its label."""
+    """Whether a baseline's value stands for a swept one; a component may also be named by its label."""
     kind = component_kind(key)
     if kind is None or value == choice:
         return bool(value == choice)

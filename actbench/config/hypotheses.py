@@ -44,12 +44,12 @@ class Ordering:
     """One cell has less (``<``) or more (``>``) of a metric than another.
 
     Args:
-        text: As it was written.
+        text: The line as it was written.
         metric: A name of METRICS.
         left: Factor -> value of the one cell.
         operator: ``<`` or ``>``.
         right: Factor -> value of the other.
-        where: What both have in common.
+        where: Factor -> value that both have in common.
     """
 
     text: str

@@ -137,7 +137,7 @@ def _set(document: Document, path: tuple[str, ...], value: Any, argument: Argume
 
 
 def _replaced(content: Any, path: tuple[str, ...]) -> tuple[str, ...]:
-    """The first part of ``path`` that is a single value so far, hence replaced by a mapping; else all of it.
+    """Return the first part of ``path`` that is a single value so far, hence replaced by a mapping; else all of it.
 
     A component's bare name is not replaced but kept in that mapping.
     """

@@ -1,4 +1,4 @@
-"""A study's content cut to what runs in seconds."""
+"""``--smoke``: a study's content cut to a size that runs in seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SEEDS = 2
 
 
 def smoke_content(content: Mapping[str, Any], *, name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """The same study with one epoch, two seeds and few examples, wherever the config or its sweep sets them.
+    """Cut a study to one epoch, two seeds and few examples, wherever the config, its sweep or its baseline set them.
 
     Args:
         content: A study's checked content.
@@ -23,21 +23,25 @@ def smoke_content(content: Mapping[str, Any], *, name: str, seeds: tuple[int, ..
     for key, limit in LIMITS.items():
         changed = _limited_inside(changed, path_of(key), limit)
     if "sweep" in changed:
-        changed["sweep"] = {
-            key: _distinct(_limited(key, v) for v in values) for key, values in changed["sweep"].items()
-        }
+        sweep: dict[str, list[Any]] = {}
+        for key, values in changed["sweep"].items():
+            sweep[key] = []
+            for value in (_limited_factor(key, value) for value in values):
+                if value not in sweep[key]:  # epochs 5 and 10 are now both 1
+                    sweep[key].append(value)
+        changed["sweep"] = sweep
     if "baseline" in changed.get("compare", {}):
-        baseline = {key: _limited(key, value) for key, value in changed["compare"]["baseline"].items()}
+        baseline = {key: _limited_factor(key, value) for key, value in changed["compare"]["baseline"].items()}
         changed["compare"] = {**changed["compare"], "baseline": baseline}
     return {**changed, "study": f"{name[:94]}-smoke", "seeds": list(seeds[:SEEDS])}
 
 
-def _limited(key: str, value: Any) -> Any:
-    """The value of a factor within the limits: a limited number itself, or the component that holds it."""
-    if key in LIMITS:
-        return _least(value, LIMITS[key])
+def _limited_factor(key: str, value: Any) -> Any:
+    """Limit a factor's value: the number itself, or one inside the component or section that the key stands for."""
     for name, limit in LIMITS.items():
-        if name.startswith(f"{key}."):
+        if name == key:
+            value = _at_most(limit, value)
+        elif name.startswith(f"{key}."):
             value = _limited_inside(as_mapping(value), path_of(name.removeprefix(f"{key}.")), limit, path_of(key))
     return value
 
@@ -45,23 +49,11 @@ def _limited(key: str, value: Any) -> Any:
 def _limited_inside(
     content: Mapping[str, Any], path: tuple[str, ...], limit: int, above: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    return put(content, path, _least(_at(content, path), limit), above)
-
-
-def _at(content: Any, path: tuple[str, ...]) -> Any:
+    value: Any = content
     for name in path:
-        content = content.get(name) if isinstance(content, Mapping) else None
-    return content
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return put(content, path, _at_most(limit, value), above)
 
 
-def _least(value: Any, limit: int) -> int:
-    """None means all there are."""
-    return limit if value is None else min(int(value), limit)
-
-
-def _distinct(values: Any) -> list[Any]:
-    kept: list[Any] = []
-    for value in values:
-        if value not in kept:
-            kept.append(value)
-    return kept
+def _at_most(limit: int, value: Any) -> int:
+    return limit if value is None else min(int(value), limit)  # None means all there are

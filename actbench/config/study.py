@@ -1,4 +1,4 @@
-"""A study: everything a config says, checked, and the runs that it stands for."""
+"""A study: the checked content of a config, and the runs that it stands for."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ _UNNAMED = "<text>"
 class Study(Design, RunSettings):
     """A checked config: the design of a study, and the settings of its runs where the sweep sets nothing else.
 
+    Raises:
+        ConfigError: With every problem, each at its dotted key.
+
     Examples:
         >>> study = Study(study="depth", activation="relu", sweep={"bias_init": [0.0, 0.01]}, seeds=3)
         >>> len(study.specs()), study.factors
@@ -41,11 +44,6 @@ class Study(Design, RunSettings):
     _checkpoint_every: Cadence = PrivateAttr()
 
     def __init__(self, /, **fields: Any) -> None:
-        """Check the fields as if a config had said them.
-
-        Raises:
-            ConfigError: With every problem, each at its dotted key.
-        """
         content = _as_content(fields)
         self._fill(content, check_study(content), write(content), heading="")
 
@@ -68,7 +66,7 @@ class Study(Design, RunSettings):
 
         Args:
             text: YAML.
-            source: How problems name the text; when it is a path, its stem names the study unless the config does.
+            source: The text's name in problems; when it is a path, its stem names the study unless the config does.
             overrides: ``KEY=VALUE`` arguments, the later over the earlier.
 
         Raises:
@@ -90,7 +88,7 @@ class Study(Design, RunSettings):
 
     @property
     def name(self) -> str:
-        """The study's name, and its folder's under ``results/``."""
+        """The name of the study, and of its folder under ``results/``."""
         return self.study
 
     @property
@@ -108,18 +106,18 @@ class Study(Design, RunSettings):
 
     @property
     def checkpoint_every(self) -> Cadence:
-        """How often runs in training are saved: ``training.checkpoint_every``, which is no part of any run."""
+        """How often runs in training are saved: ``training.checkpoint_every``, which belongs to no run."""
         return self._checkpoint_every
 
     def specs(self) -> tuple[RunSpec, ...]:
-        """Every run, each once: seeds outermost, then the sweep with its first key slowest.
+        """Return every run, each once: seeds outermost, then the sweep with its first key slowest.
 
-        A half-finished study is thereby already balanced over the sweep.
+        So a half-finished study is already balanced over the sweep.
         """
         return tuple(cell.with_seed(seed) for seed in self.seeds for cell in self._cells)
 
     def smoke(self) -> Study:
-        """The same study cut to seconds: one epoch, two seeds, at most 512 examples of each part."""
+        """Return the same study cut to seconds: one epoch, two seeds, at most 512 examples of each part."""
         study = Study(**smoke_content(self._content, name=self.name, seeds=self.seeds))
         study._heading = self._heading
         study._text = self._heading + study._text
@@ -159,10 +157,10 @@ def _as_content(value: Any, path: KeyPath = ()) -> Any:
 
 
 def _heading(source: str, overrides: Sequence[str]) -> str:
-    """Comment lines that tell the overrides; empty when there are none."""
-    lines = (
-        [f"actbench run {source} with overrides:", *(f"  {override}" for override in overrides)] if overrides else []
-    )
+    """Return comment lines that list the overrides; empty when there are none."""
+    if not overrides:
+        return ""
+    lines = [f"actbench run {source} with overrides:", *(f"  {override}" for override in overrides)]
     return "".join(f"# {printable(line)}\n" for line in lines)
 
 

@@ -40,9 +40,10 @@ class RunRecord:
         message: Why the outcome is not ``ok``, in words.
         study: Name of the study that the run was trained for.
 
-    >>> record = RunRecord(RunSpec(), "ok", final={"test.accuracy": 0.93})
-    >>> RunRecord.from_json(record.to_json()) == record
-    True
+    Examples:
+        >>> record = RunRecord(RunSpec(), "ok", final={"test.accuracy": 0.93})
+        >>> RunRecord.from_json(record.to_json()) == record
+        True
     """
 
     spec: RunSpec

@@ -117,11 +117,12 @@ class RunSpec(RunSettings):
     Attributes:
         seed: The one integer from which all of the run's random streams are derived.
 
-    >>> spec = RunSpec(activation={"name": "elu", "alpha": 0.2}, bias_init=0.01, seed=3)
-    >>> spec.run_id
-    'elu-alpha-0.2-bias-0.01-seed-3-c32914d4'
-    >>> spec == RunSpec.model_validate(spec.to_json())
-    True
+    Examples:
+        >>> spec = RunSpec(activation={"name": "elu", "alpha": 0.2}, bias_init=0.01, seed=3)
+        >>> spec.run_id
+        'elu-alpha-0.2-bias-0.01-seed-3-c32914d4'
+        >>> spec == RunSpec.model_validate(spec.to_json())
+        True
     """
 
     seed: int = Field(default=0, ge=0)
