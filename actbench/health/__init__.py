@@ -3,5 +3,5 @@
 - ``units``: the units of a cohort in training. **A new health measure goes here**: a row in
   ``actbench/schema/health_measures.py`` and its function in ``units/measures.py``.
 - ``modules``: the same measures on any ``nn.Module``, seen through its forward pass (``actbench.measure_health``).
-- ``theory``: what closed forms and mean-field theory expect of a network before it is trained.
+- ``theory``: closed forms and mean-field theory, the expectations of a network before it is trained.
 """

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class HealthMeasure:
-    """A rule that says something of each hidden unit.
+    """A rule by which each hidden unit is judged.
 
     Args:
         rule: The definition, with its formula: z enters the activation f, over the probe's inputs and all positions.

@@ -81,7 +81,7 @@ class Clock:
     Args:
         name: For the reader.
         read: Seconds.
-        settle: Waits for what the device has not finished.
+        settle: Waits until the device has finished.
     """
 
     name: str

@@ -15,9 +15,9 @@ TITLES: Mapping[Pass, str] = {"forward": "forward", "forward_backward": "forward
 
 WRITTEN, RELU = "identity (written)", "relu"
 REFERENCES: Mapping[str, str] = {"identity": WRITTEN, "relu": RELU}
-"""What costs are divided by. ``identity`` itself returns z and touches no memory, so that any ratio to it is huge and
-says nothing; z·1 reads and writes every element once in each direction: a pass over memory and hardly any arithmetic.
-"""
+"""The references that costs are divided by. ``identity`` itself touches no memory, so that any ratio to it would be
+huge and mean nothing; z·1 reads and writes every element once in each direction: a pass over memory and hardly any
+arithmetic."""
 
 CONFIDENCE = 0.95
 SMALLEST_SHOWN = 0.01

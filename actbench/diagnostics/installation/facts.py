@@ -20,7 +20,7 @@ class KernelChoice:
     """An implementation that was chosen where there are several.
 
     Args:
-        name: What is computed, such as ``linear``.
+        name: The computation, such as ``dense products``.
         choice: The implementation.
         why: The reason, such as the times that were measured.
     """
@@ -55,7 +55,7 @@ class Availability:
         name: As in a config.
         state: ``installed`` with a package; ``present`` in the data folder; ``download`` when it is first used;
             ``yours`` where the config names your folder; ``unknown`` until it is loaded; ``broken``.
-        note: Where it is or would be, or what is missing.
+        note: Its place, now or after the download, or the missing part.
     """
 
     name: str

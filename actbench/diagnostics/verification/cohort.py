@@ -102,6 +102,7 @@ def _plain_network(run: RunSpec, shape: tuple[int, int, int]) -> nn.Sequential:
     network = nn.Sequential(*layers, nn.Linear(HIDDEN[-1], CLASSES)).double()
     starts = build(run.model).init(Initializer(run, torch.float64), shape, CLASSES).values()
     learned = [parameter for layer in network if isinstance(layer, nn.Linear) for parameter in layer.parameters()]
+    # Both list weight and bias of each layer from the input on.
     with torch.no_grad():
         for parameter, start in zip(learned, starts, strict=True):
             parameter.copy_(start)

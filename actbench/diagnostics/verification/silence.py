@@ -89,9 +89,12 @@ def never_positive(weights: Array, bias: Array, above: Array, own_bias: Array) -
     """
     trials, units, inputs = weights.shape
     silent = np.ones(trials, dtype=bool)
+    # A corner lies on as many hyperplanes as there are inputs; all trials are solved at once.
     for through in combinations(range(units), inputs):
         corner = np.linalg.solve(weights[:, through], -bias[:, through, None])[..., 0]
         silent &= _weighed(above, _products(weights, corner) + bias, through) + own_bias <= 0
+    # An edge lies on one hyperplane fewer: its direction is the null vector of their weights. Far out the biases no
+    # longer count, so the slope along it is z without them.
     for along in combinations(range(units), inputs - 1):
         direction = np.linalg.svd(weights[:, along])[2][:, -1] if along else np.ones((trials, 1))
         for way in (direction, -direction):

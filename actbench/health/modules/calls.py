@@ -1,4 +1,4 @@
-"""Classify torch functions by what they do to hidden units: activations, weight layers, linear steps, or unknown.
+"""Classify torch functions by their effect on hidden units: activations, weight layers, linear steps, or unknown.
 
 Functions go by their names without underscores, so that ``F.relu``, ``torch.relu_`` and ``Tensor.relu`` are one entry.
 A function in no table counts as a non-linearity that was not recognised: the layer before it is reported as unseen,
@@ -27,14 +27,14 @@ CLAMPS = frozenset({"clamp", "clamp_min", "clip"})
 """Activations when their lower bound is 0 (ReLU, ReLU6); with another bound they count as unknown."""
 
 GATES = frozenset({"expit", "hardsigmoid", "sigmoid"})
-"""Functions whose result, multiplied by another signal, is a gate on that signal rather than a unit's activation."""
+"""Functions that, multiplied by another signal, are a gate on that signal rather than a unit's activation."""
 
 CHANNELS_FIRST = _names("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")
 WEIGHTED = CHANNELS_FIRST | {"linear", "bilinear", "multi_head_attention_forward"}
 """Functions that are weight layers; of the first, units are dimension 1, of the others the last."""
 
 RECURRENT = _names("gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell")
-"""Weight layers whose activations lie inside one fused function."""
+"""Weight layers with their activations inside one fused function, where no hook and no mode sees them."""
 
 PRODUCTS = _names("addbmm addmm addmv baddbmm bmm einsum matmul mm mv rmatmul tensordot")
 """Weight layers when one factor is made of parameters alone; attention and the like when both are signals."""

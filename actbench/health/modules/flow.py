@@ -23,7 +23,7 @@ class Origin:
     """The steps that a tensor's numbers went through since the last weight layer.
 
     Args:
-        weights: Weight layers whose output it is, if no activation was seen in between.
+        weights: Weight layers that it is an output of, if no activation was seen in between.
         activations: Activations since the last weight layer.
         opaque: Whether a function in between was not known to be linear.
         units: (dimension, size) of the units where they were last certain.

@@ -52,7 +52,7 @@ def examples_in(batch: Any) -> int:
     """Return the number of examples in a batch, the length of its first tensor.
 
     Raises:
-        UsageError: When there is no tensor in it.
+        UsageError: When the batch holds no tensor.
     """
     first = next(tensors(batch), None)
     if first is None or first.ndim == 0:

@@ -115,7 +115,7 @@ class Watch(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Carry out a call of a torch function, and record what it does to the units."""
+        """Carry out a call of a torch function, and record its effect on the units."""
         kwargs = kwargs or {}
         if self._pass.inside is not None:
             return function(*args, **kwargs)
@@ -164,19 +164,18 @@ class Watch(TorchFunctionMode):
             # The probe takes f' of this function: the activation itself with its arguments, on units in their place.
             self._function = lambda values: layout.to_units(_same_shape(function, layout.from_units(values), layer))
             with torch.inference_mode(False), torch.no_grad():
+                # A copy: an activation that works in place is about to overwrite z.
                 units = layout.to_units(z.detach().clone())
-                self._note(layer, kind, units.shape[2])
+                count = units.shape[2]
+                sighting = self.seen.setdefault(layer, Sighting(kind, count))
+                if sighting.units != count:
+                    raise UsageError(
+                        f"{layer} has {sighting.units} units in one batch and {count} in another; "
+                        f"name the dimension of its units: unit_axis={{'{layer}': …}}"
+                    )
+                sighting.examples += self._pass.examples
                 self.probe.observe(layer, units)
         return self.flow.activate(layer, kind, origin)
-
-    def _note(self, layer: str, kind: str, units: int) -> None:
-        sighting = self.seen.setdefault(layer, Sighting(kind, units))
-        if sighting.units != units:
-            raise UsageError(
-                f"{layer} has {sighting.units} units in one batch and {units} in another; "
-                f"name the dimension of its units: unit_axis={{'{layer}': …}}"
-            )
-        sighting.examples += self._pass.examples
 
     def _label(self, function: str, of: str = "activations") -> str:
         """Return the submodule's name, and the function's unless it is a leaf; a second call in a pass ends in #2."""

@@ -65,8 +65,10 @@ def born_dead_lower_bound(width: int, depth: int) -> float:
     """
     if width < 1 or depth < 2:
         raise UsageError(f"needs width ≥ 1 and depth ≥ 2 (one hidden layer); got width {width}, depth {depth}")
-    silent = 2.0**-width
-    merging = silent * (2 + (width - 2) * silent)
+    silent = 2.0**-width  # one given ray is zeroed by all units of a layer
+    merging = silent * (2 + (width - 2) * silent)  # exactly one of two rays is zeroed, or one unit alone carries both
+    # The probabilities that no direction, one or two are left after a layer. The first layer can't silence both
+    # half-lines: a unit that is 0 on one of them is not on the other.
     dead, one, both = 0.0, 2 * silent, 1 - 2 * silent
     for _ in range(depth - 2):
         dead += one * silent + both * silent**2

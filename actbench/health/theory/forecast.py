@@ -27,7 +27,7 @@ class Forecast:
 
     Args:
         variances: Of z in each hidden layer, over weights and inputs of mean square 1.
-        factors: χ between each hidden layer and the next: what the squared norm of the gradient is multiplied by.
+        factors: χ between each hidden layer and the next: the factor on the squared norm of the gradient.
         silenced: Probability that a whole layer is zero at one given input; None where outputs are not exactly zero.
         silenced_at_most: Whether that is an upper bound (positive biases) rather than exact.
         zeros: Expected share of outputs that are exactly zero, over all hidden units.

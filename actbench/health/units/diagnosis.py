@@ -1,4 +1,4 @@
-"""Judge a finished run by its health: whether it collapsed, and in sentences where, since when and what usually helps.
+"""Judge a finished run by its health: whether it collapsed, and in sentences the place, the time and the usual remedy.
 
 Pure functions on rows that are already measured (``metrics.jsonl``, ``result.json``); no torch.
 """

@@ -39,7 +39,7 @@ def measure(function: Callable[[Seen, Health], Tensor]) -> Callable[[Seen, Healt
 
 @measure
 def dead(seen: Seen, health: Health) -> Tensor:
-    """Return the mask of units whose slope never exceeds ``dead_slope``.
+    """Return the mask of units with a slope that never exceeds ``dead_slope``.
 
     NaN compares as False, so a unit without finite numbers is never counted as dead: its run is diverged instead.
     """
@@ -48,7 +48,7 @@ def dead(seen: Seen, health: Health) -> Tensor:
 
 @measure
 def constant(seen: Seen, health: Health) -> Tensor:
-    """Return the mask of units whose output does not vary; of one output alone nobody can tell."""
+    """Return the mask of units with an output that does not vary; a single output is too few to decide."""
     count, _, squares = seen["outputs"]
     return (count > 1) & ((squares / count).sqrt() <= health.constant_std)
 
@@ -67,7 +67,9 @@ def rare(seen: Seen, health: Health) -> Tensor:
 
 @measure
 def dormant(seen: Seen, health: Health) -> Tensor:
-    """Return the mask of units whose mean |f(z)| is small beside the mean over their own layer."""
+    """Return the mask of units with a mean |f(z)| that is small beside the mean over their own layer."""
+    # Two passes in one: the layer's mean is known only after the whole probe, so the probe keeps each unit's mean and
+    # the comparison is made here. All units have seen equally many values, so the mean of their means is the layer's.
     magnitude = seen["magnitude"][1]
     return magnitude <= DORMANT * magnitude.mean(1, keepdim=True)
 
