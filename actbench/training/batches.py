@@ -134,19 +134,15 @@ class Shuffled:
             X (R, B, C, H, W) and labels (R, B): expanded views of one batch where all runs share a seed.
         """
         train = self._images.train
-        orders = [torch.randperm(len(train), generator=generator).to(self._device) for generator in self._order_streams]
-        for start in range(skip * self._size, len(train), self._size):
-            chosen = [order[start : start + self._size] for order in orders]
-            pixels = [train.pixels.index_select(0, index) for index in chosen]
+        orders = torch.stack([torch.randperm(len(train), generator=generator) for generator in self._order_streams])
+        # All seeds' images in one call of each kernel: on a GPU, launches a seed would outlast the step itself.
+        for index in torch.split(orders.to(self._device), self._size, dim=1)[skip:]:
+            pixels = train.pixels.index_select(0, index.flatten())
             if self._augment is not None:
-                pixels = [
-                    crop_and_flip(images, self._augment, generator)
-                    for images, generator in zip(pixels, self._augment_streams, strict=True)
-                ]
-            yield (
-                self._of_runs([self._images.normalise(images) for images in pixels]),
-                self._of_runs([train.labels.index_select(0, index) for index in chosen]),
-            )
+                pixels = crop_and_flip(pixels, self._augment, *self._augment_streams)
+            x = self._images.normalise(pixels)
+            labels = train.labels.index_select(0, index.flatten())
+            yield self._of_runs(torch.unflatten(x, 0, index.shape)), self._of_runs(labels.view(index.shape))
 
     def state(self) -> dict[str, list[Tensor]]:
         """Return the states of the random streams as they stand: of the ``order``, and of the ``augment``-ation."""
@@ -157,11 +153,11 @@ class Shuffled:
         set_states(self._order_streams, state["order"])
         set_states(self._augment_streams, state["augment"])
 
-    def _of_runs(self, by_seed: Sequence[Tensor]) -> Tensor:
-        """Give each run its seed's tensor: one tensor a distinct seed -> (R, …)."""
+    def _of_runs(self, by_seed: Tensor) -> Tensor:
+        """Give each run its seed's examples: (seeds, …) -> (R, …)."""
         if len(by_seed) == 1:
-            return by_seed[0].expand(len(self._seed_of_run), *by_seed[0].shape)
-        return torch.stack(list(by_seed))[self._seed_of_run]
+            return by_seed.expand(len(self._seed_of_run), *by_seed.shape[1:])
+        return by_seed.index_select(0, self._seed_of_run)
 
 
 @dataclass
@@ -178,20 +174,20 @@ class EpochPosition:
     steps: int = 0
 
 
-def crop_and_flip(pixels: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:
+def crop_and_flip(pixels: Tensor, augment: Augment, *generators: torch.Generator) -> Tensor:
     """Shift each image by up to ``augment.crop`` pixels either way, black beyond its edge, and mirror half of them.
 
     Args:
-        pixels: uint8 (B, C, H, W).
+        pixels: uint8 (S·B, C, H, W), B images for each generator.
         augment: How far, and whether to mirror.
-        generator: A CPU generator; one crop offset a dimension and one coin an image are drawn, used or not.
+        generators: CPU generators; one crop offset a dimension and one coin an image are drawn, used or not.
 
     Returns:
-        uint8 (B, C, H, W).
+        uint8 (S·B, C, H, W).
     """
     examples, channels, height, width = pixels.shape
-    offsets = torch.randint(0, 2 * augment.crop + 1, (examples, 2), generator=generator).to(pixels.device)
-    coins = torch.rand(examples, generator=generator).to(pixels.device) < 0.5
+    drawn = [_drawn(examples // len(generators), augment.crop, generator) for generator in generators]
+    offsets, coins = (torch.cat(parts).to(pixels.device) for parts in zip(*drawn, strict=True))
     rows = offsets[:, :1] + torch.arange(height, device=pixels.device)
     columns = torch.arange(width, device=pixels.device).expand(examples, width)
     if augment.flip:
@@ -201,3 +197,9 @@ def crop_and_flip(pixels: Tensor, augment: Augment, generator: torch.Generator) 
     example = torch.arange(examples, device=pixels.device)[:, None, None, None]
     channel = torch.arange(channels, device=pixels.device)[None, :, None, None]
     return padded[example, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def _drawn(examples: int, crop: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw offsets (B, 2) in 0 … 2·crop, and coins (B,) bool."""
+    offsets = torch.randint(0, 2 * crop + 1, (examples, 2), generator=generator)
+    return offsets, torch.rand(examples, generator=generator) < 0.5

@@ -64,7 +64,7 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
 
 
 def train_epoch(state: TrainState, steps: Steps) -> Tally:
-    """Pass once over the training examples and return the losses seen on the way, without waiting for the device."""
+    """Pass once over the training examples and return the losses seen on the way; no step waits for the device."""
     for _ in _steps_of_epoch(state, steps):
         pass
     state.begin_epoch()
@@ -146,6 +146,9 @@ def _steps_of_epoch(state: TrainState, steps: Steps) -> Iterator[None]:
             cancellation.between_steps()
             yield  # the caller may save here, which is not counted as training time
             began = time.perf_counter()
+        if state.device.type != "cpu":
+            tally.loss.sum().item()  # waits: so far the device has only been given its steps, which count until done
+            state.seconds += time.perf_counter() - began
     state.act.training = False
 
 
