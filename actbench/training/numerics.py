@@ -16,21 +16,25 @@ from actbench.nn import cpu_linear
 
 @contextmanager
 def deterministic_numerics(products: str) -> Iterator[None]:
-    """One thread, no TF32, no denormal numbers, and these of ``cpu_linear.LIBRARIES``.
+    """One thread, no TF32 or denormal numbers, deterministic convolutions, and these of ``cpu_linear.LIBRARIES``.
 
     The barriers of tiny kernels cost more than a second thread gains, and the number of threads moves last bits; cuDNN
     rounds the inputs of convolutions to ten bits unless told otherwise. Numbers below 1.2e-38 become 0: the momentum
     of a dead unit's weights sinks to 1e-45 and stays there for ever, and a processor takes ten times as long over it.
+    Some of cuDNN's gradients of kernels are sums in no fixed order: on an H200 the same first step differed by 1e-7.
     """
     threads, flushed = torch.get_num_threads(), _flushes_denormals()
+    deterministic = torch.backends.cudnn.deterministic
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    torch.backends.cudnn.deterministic = True
     try:
         with tf32(allowed=False), cpu_linear.use_library(products):
             yield
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(flushed)
+        torch.backends.cudnn.deterministic = deterministic
 
 
 @contextmanager
