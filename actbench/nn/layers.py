@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol, overload
+from typing import Any, Protocol, overload
 
 import torch
 import torch.nn.functional as F
@@ -84,8 +84,26 @@ def linear(x: Hidden, weight: Tensor, bias: Tensor | None, *, sizes: Sequence[in
 
 def linear_batched(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute ``linear`` as one batched product."""
-    product = torch.bmm(x, weight.transpose(1, 2))
+    product: Tensor = _Batched.apply(x, weight)
     return product if bias is None else product + bias.unsqueeze(1)
+
+
+class _Batched(torch.autograd.Function):
+    """Compute x_r W_rᵀ, with a gradient of the weights that lies in memory as they do.
+
+    Autograd's own is that of Wᵀ, turned round: bringing it to its place took a fifth of a step on an H200.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return torch.bmm(x, weight.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        dx = torch.bmm(slope, weight) if ctx.needs_input_grad[0] else None
+        return dx, torch.bmm(slope.transpose(1, 2), x) if ctx.needs_input_grad[1] else None
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> Tensor:
