@@ -7,6 +7,7 @@ whole: the same kernels on the same memory in the same order, so its numbers are
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -38,6 +39,11 @@ class GraphSteps:
         self._taken = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._x = self._labels = torch.empty(0)
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether there is a graph by now."""
+        return self._graph is not None
 
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
         """Take a step with each of the batches; the rate lies on the device and is set outside of the graph."""
@@ -74,5 +80,7 @@ class GraphSteps:
         self._graph.replay()
 
 
+@cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Return one stream a process: cuBLAS keeps a workspace, tens of megabytes, for each that it was ever used on."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
