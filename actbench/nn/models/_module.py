@@ -193,5 +193,7 @@ def _lent(numbers: torch.Generator, device: torch.device) -> Iterator[None]:
     seed = int(torch.randint(2**62, (), generator=numbers))
     others = [] if device.type == "cpu" else [device.index or 0]
     with torch.random.fork_rng(others, device_type="cuda" if device.type == "cpu" else device.type):
-        torch.random.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.random.manual_seed would move the GPUs' streams as well
+        if device.type != "cpu":
+            torch.get_device_module(device).manual_seed(seed)
         yield
