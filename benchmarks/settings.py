@@ -44,6 +44,8 @@ def peers(device: str) -> tuple[Setting, ...]:
     return (
         Setting("plain DataLoader", "plain_dataloader", 1, CORES),
         Setting(IN_MEMORY, "in_memory", 1, 1),
+        Setting("tight loop", "tight_loop", 1, 1),
+        Setting("torch.func ensembles", "vmap_ensemble", 1, 1),
         Setting(ONE_BY_ONE, "actbench_sweep", 1, 1, options=("--cohort-size", "1")),
         Setting(PRODUCTS, "products", 1, 1),
     )

@@ -44,6 +44,7 @@ def study(task: Task) -> dict[str, Any]:
         "training": {
             "epochs": task.epochs,
             "batch_size": workload.batch_size,
+            "precision": task.precision,
             "optimizer": {"name": "sgd", "lr": workload.learning_rate, "momentum": workload.momentum},
         },
         "seeds": [first_seed + index for index in range(-(-runs // CELLS))],

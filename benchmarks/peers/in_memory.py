@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.peers.examples import arrays
-from benchmarks.peers.networks import accuracy, build, test_batches
+from benchmarks.peers.networks import accuracy, build, computing_in, test_batches
 from benchmarks.peers.program import Stopwatch, Task, report, task
 from benchmarks.workloads import Run
 
@@ -40,7 +40,7 @@ def main() -> None:
     test = test_batches(data)
     stopwatch, accuracies = Stopwatch(given), []
     for run in given.runs:
-        with stopwatch.training():
+        with stopwatch.training(), computing_in(given.precision, given.device):
             network = train(given, run, images, labels)
         accuracies.append(accuracy(network, test, given.device))
     report(given, stopwatch.seconds, accuracies, ("torch",))

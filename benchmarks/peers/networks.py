@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +49,23 @@ def _initialise(network: nn.Sequential, bias: float) -> None:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         assert layer.bias is not None
         nn.init.constant_(layer.bias, start)
+
+
+@contextmanager
+def computing_in(precision: str, device: str) -> Iterator[None]:
+    """Compute products and convolutions in the precision meanwhile; parameters stay in float32."""
+    backends: Any = torch.backends
+    settings = backends.cuda.matmul, backends.cudnn.conv
+    before = [one.fp32_precision for one in settings]
+    for one in settings:
+        one.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        # Without autocast's cache of cast weights, which would outlive the step that is captured in a graph.
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False):
+            yield
+    finally:
+        for one, setting in zip(settings, before, strict=True):
+            one.fp32_precision = setting
 
 
 def test_batches(data: Arrays) -> list[tuple[Tensor, Tensor]]:

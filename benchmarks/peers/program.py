@@ -18,6 +18,8 @@ from benchmarks.workloads import WORKLOADS, Run, Workload, sweep
 BEGAN = time.perf_counter()
 """The program's first lines; the interpreter's own start, some hundredths of a second, is before it."""
 
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
 READY = "ready"
 UNUSABLE = 2
 """Exit code of a program that lacks its data or its library: left out, not failed."""
@@ -34,6 +36,7 @@ class Task:
         wait: Say ``ready`` when all but training is done, and begin at a line of standard input. So that processes
             that are measured together train at the same time.
         cohort_size: For actbench: most runs that train together; None for its own choice.
+        precision: ``float32``, ``tf32`` (a GPU's products from inputs of ten bits) or ``bfloat16``.
     """
 
     workload: Workload
@@ -45,6 +48,7 @@ class Task:
     device: str
     wait: bool
     cohort_size: int | None
+    precision: str = "float32"
 
 
 def task(description: str | None, argv: Sequence[str] | None = None) -> Task:
@@ -59,6 +63,7 @@ def task(description: str | None, argv: Sequence[str] | None = None) -> Task:
     parser.add_argument("--seed", type=int, default=0, help="of the sweep's first runs")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cohort-size", type=int, default=None)
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
     parser.add_argument("--wait", action="store_true")
     given = parser.parse_args(argv)
     workload = WORKLOADS[given.workload]
@@ -72,6 +77,7 @@ def task(description: str | None, argv: Sequence[str] | None = None) -> Task:
         device=given.device,
         wait=given.wait,
         cohort_size=given.cohort_size,
+        precision=given.precision,
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES, TEST_EXAMPLES = 450, 100
-LEARNING = ("plain_dataloader", "in_memory", "actbench_sweep")
+LEARNING = ("plain_dataloader", "in_memory", "tight_loop", "vmap_ensemble", "actbench_sweep")
 FIELDS = {"workload", "runs", "epochs", "examples", "threads", "device", "seconds", "total_seconds", "versions"}
 SEED = 5
 
