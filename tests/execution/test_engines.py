@@ -3,48 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from actbench.execution.engines import Engine, Work
-from actbench.schema.events import EpochDone, Event, Failed, Finished, Started
+from actbench.schema.events import EpochDone, Failed, Finished
 from actbench.schema.registry import load, names
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
-from actbench.system.devices import WORKER
 
 RUNTIME = Runtime(device="cpu")
 HERE = os.getpid()
-
-
-def echo(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    """Work that trains nothing: says that it began, and one row with the process that it ran in."""
-    print("whatever a user's code prints must not get between the events")
-    yield Started(cohort)
-    yield EpochDone(cohort, [{"epoch": 0, "process": os.getpid(), "threads": os.environ.get("OMP_NUM_THREADS")}])
-
-
-def dies_on_seed_one(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    yield Started(cohort)
-    if cohort.shared.seed == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    yield EpochDone(cohort, [{"epoch": 0}])
-
-
-def tells_its_number(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    """Two at a time meet before either goes on, so that no worker gets both; the one that has seed 1 is killed."""
-    meeting = Path(os.environ["MEETING"])
-    (meeting / str(cohort.shared.seed)).touch()
-    other = meeting / str(cohort.shared.seed ^ 1)
-    while not other.exists():
-        time.sleep(0.01)
-    yield EpochDone(cohort, [{"number": os.environ[WORKER], "process": os.getpid()}])
-    if cohort.shared.seed == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def cohorts(count: int) -> list[Cohort]:
@@ -60,7 +30,7 @@ def engine(name: str, jobs: int) -> Engine:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_every_cohort_is_worked_on_once(name: str, jobs: int) -> None:
     with engine(name, jobs) as working:
-        events = list(working.execute(Work("test_engines:echo", RUNTIME), cohorts(5)))
+        events = list(working.execute(Work("engine_work:echo", RUNTIME), cohorts(5)))
     rows = [event for event in events if isinstance(event, EpochDone)]
     assert sorted(event.cohort.shared.seed for event in rows) == [0, 1, 2, 3, 4]
     assert len(events) == 10
@@ -69,14 +39,14 @@ def test_every_cohort_is_worked_on_once(name: str, jobs: int) -> None:
 @pytest.mark.parametrize("name", names("engines"))
 def test_an_engine_can_be_used_twice_and_with_nothing_to_do(name: str) -> None:
     with engine(name, 2) as working:
-        assert list(working.execute(Work("test_engines:echo", RUNTIME), [])) == []
-        assert len(list(working.execute(Work("test_engines:echo", RUNTIME), cohorts(1)))) == 2
-        assert len(list(working.execute(Work("test_engines:echo", RUNTIME), cohorts(3)))) == 6
+        assert list(working.execute(Work("engine_work:echo", RUNTIME), [])) == []
+        assert len(list(working.execute(Work("engine_work:echo", RUNTIME), cohorts(1)))) == 2
+        assert len(list(working.execute(Work("engine_work:echo", RUNTIME), cohorts(3)))) == 6
 
 
 def test_the_pool_works_in_other_processes_of_one_thread() -> None:
     with engine("pool", 2) as working:
-        events = list(working.execute(Work("test_engines:echo", RUNTIME), cohorts(6)))
+        events = list(working.execute(Work("engine_work:echo", RUNTIME), cohorts(6)))
     rows = [event.rows[0] for event in events if isinstance(event, EpochDone)]
     assert HERE not in {row["process"] for row in rows}
     assert len({row["process"] for row in rows}) <= 2
@@ -85,7 +55,7 @@ def test_the_pool_works_in_other_processes_of_one_thread() -> None:
 
 def test_a_lost_worker_costs_its_own_cohort_and_no_other() -> None:
     with engine("pool", 1) as working:
-        events = list(working.execute(Work("test_engines:dies_on_seed_one", RUNTIME), cohorts(4)))
+        events = list(working.execute(Work("engine_work:dies_on_seed_one", RUNTIME), cohorts(4)))
     failed = [event for event in events if isinstance(event, Failed)]
     done = [event.cohort.shared.seed for event in events if isinstance(event, EpochDone)]
     assert [event.cohort.shared.seed for event in failed] == [1]
@@ -98,7 +68,7 @@ def test_who_replaces_a_lost_worker_takes_its_number_and_with_it_its_gpu(
 ) -> None:
     monkeypatch.setenv("MEETING", str(tmp_path))
     with engine("pool", 2) as working:
-        events = list(working.execute(Work("test_engines:tells_its_number", RUNTIME), cohorts(4)))
+        events = list(working.execute(Work("engine_work:tells_its_number", RUNTIME), cohorts(4)))
     rows = [event.rows[0] for event in events if isinstance(event, EpochDone)]
     assert sorted(row["number"] for row in rows) == ["0", "0", "1", "1"]
     assert len({row["process"] for row in rows}) == 3, "one of the two was replaced"
@@ -106,7 +76,7 @@ def test_who_replaces_a_lost_worker_takes_its_number_and_with_it_its_gpu(
 
 def test_leaving_the_pool_early_leaves_no_process_behind() -> None:
     with engine("pool", 2) as working:
-        events = working.execute(Work("test_engines:echo", RUNTIME), cohorts(6))
+        events = working.execute(Work("engine_work:echo", RUNTIME), cohorts(6))
         rows = [event.rows[0] for event in (next(events), next(events), next(events)) if isinstance(event, EpochDone)]
     for row in rows:
         with pytest.raises(ProcessLookupError):

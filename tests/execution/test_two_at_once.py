@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 from left_locks import leave
+from processes import signal_process, wait_until
 
 import actbench
 from actbench.config import Study
@@ -116,9 +116,13 @@ def finished(events: Iterator[Event]) -> Iterator[RunSpec]:
 
 
 def compared(folder: Path) -> dict[str, Any]:
-    """``compare --json`` without the metric that is a clock."""
+    """``compare --json`` without the metric that is a clock, and without commands, which name the folder."""
     found = actbench.compare(actbench.read_results(folder / "results"), metric=["test.accuracy", "val.loss"]).to_dict()
-    return json.loads(json.dumps(found), object_hook=lambda part: {k: v for k, v in part.items() if k != "seconds"})
+    text = re.sub(r": actbench run [^\"]*", "", json.dumps(found))
+    compared: dict[str, Any] = json.loads(
+        text, object_hook=lambda part: {k: v for k, v in part.items() if k != "seconds"}
+    )
+    return compared
 
 
 def left_over(folder: Path) -> list[str]:
@@ -129,13 +133,13 @@ def left_over(folder: Path) -> list[str]:
 
 def wait_until_claimed(folder: Path, process: subprocess.Popen[str]) -> set[str]:
     """The ids of the runs that the process holds once it trains."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
+
+    def claimed() -> set[str]:
         runs = {path.parent.name for path in folder.glob("results/shared/runs/*/spec.json")}
-        if len(runs) == 2:
-            return runs
-        time.sleep(0.01)
-    raise AssertionError("the other process did not begin to train")
+        return runs if len(runs) == 2 else set()
+
+    found: set[str] = wait_until(claimed, process)
+    return found
 
 
 def test_three_at_once_compute_every_run_once(folder: Path, data_folder: Path, undisturbed: dict[str, Any]) -> None:
@@ -144,7 +148,7 @@ def test_three_at_once_compute_every_run_once(folder: Path, data_folder: Path, u
         started(data_folder, WAIT_FOR="3") as two,
         started(data_folder, WAIT_FOR="3", ACTBENCH_HOST="elsewhere") as three,
     ):
-        said = [process.communicate(timeout=120)[1] for process in (one, two, three)]
+        said = [process.communicate()[1] for process in (one, two, three)]
     assert [process.returncode for process in (one, two, three)] == [0, 0, 0], said
     computed = [int(count) for text in said for count in re.findall(r"(\d+) ok in", text)]
     assert len(computed) == 3
@@ -172,7 +176,7 @@ def test_the_runs_of_the_living_are_left_alone_and_those_of_the_dead_taken_over(
         assert {record.spec.run_id for record in records} == mine
         assert {one.run for one in standings(folder / "results")[0].running} == theirs
 
-        other.send_signal(signal.SIGKILL)
+        signal_process(other, signal.SIGKILL)
         other.wait()
         assert {one.run for one in standings(folder / "results")[0].stale} == theirs
         assert {spec.run_id for spec in finished(runner(folder, data_folder).run())} == theirs
@@ -189,7 +193,7 @@ def test_who_dies_while_others_work_is_replaced_before_they_end(
         for spec in finished(runner(folder, data_folder).run()):
             done.append(spec.run_id)
             if len(done) == RUNS - 2:
-                other.send_signal(signal.SIGKILL)
+                signal_process(other, signal.SIGKILL)
                 other.wait()
     assert len(done) == RUNS
     assert set(done[-2:]) == theirs
@@ -250,10 +254,6 @@ def test_who_was_taken_for_dead_spoils_nothing(
     assert f"{run.name} was taken over by another process: what this one found is not kept" in caplog.messages
 
 
-def nothing(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    yield Started(cohort)
-
-
 @pytest.mark.parametrize("name", names("engines"))
 def test_an_engine_takes_a_cohort_only_when_it_can_work_on_it(name: str) -> None:
     taken = []
@@ -264,7 +264,7 @@ def test_an_engine_takes_a_cohort_only_when_it_can_work_on_it(name: str) -> None
             yield Cohort((RunSpec(seed=seed),))
 
     with load("engines", name)(1) as working:
-        events = working.execute(Work("test_two_at_once:nothing", Runtime(device="cpu")), cohorts())
+        events = working.execute(Work("engine_work:nothing", Runtime(device="cpu")), cohorts())
         for count, event in enumerate(events, start=1):
             assert isinstance(event, Started)
             assert taken == list(range(count))

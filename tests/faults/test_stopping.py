@@ -10,19 +10,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import stopping_parts
+from processes import end_group, is_group_there, signal_group, signal_process, wait_until
 
 from actbench import cli
+from actbench.cli import interruption
 from actbench.config import Study
 from actbench.execution.engines import Work
 from actbench.execution.runner import Runner
-from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved
 from actbench.schema.registry import load, names
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
@@ -49,37 +51,53 @@ def folder(tmp_path: Path) -> Path:
 
 Process = subprocess.Popen[str]
 
+COMMAND = """\
+import sys
+from actbench import __main__
+from actbench.cli import interruption
+
+interruption.GRACE = float(sys.argv[1])
+sys.argv[:2] = [__main__.__file__]
+sys.exit(__main__.main())
+"""
+"""``python -m actbench``, to which signals are the same one for as long as its first argument says."""
+
+FOR_EVER = "3600"
+"""Seconds of a step that is never over by itself."""
+
 
 @contextmanager
-def started(folder: Path, data_folder: Path, *options: str, **settings: str) -> Iterator[Process]:
+def started(folder: Path, data_folder: Path, *options: str, grace: str = "0.5", **settings: str) -> Iterator[Process]:
     """The command, as the leader of a process group of its own; whatever is left of the group at the end is killed."""
-    command = [sys.executable, "-m", "actbench", "run", "study.yaml", "--device", "cpu", *options]
-    environment = os.environ | {"ACTBENCH_DATA": str(data_folder), "PYTHONPATH": str(PARTS)} | settings
+    command = [sys.executable, "-c", COMMAND, grace, "run", "study.yaml", "--device", "cpu", *options]
+    paths = os.pathsep.join([str(PARTS), *filter(None, sys.path)])
+    environment = os.environ | {"ACTBENCH_DATA": str(data_folder), "PYTHONPATH": paths} | settings
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment, start_new_session=True
     ) as process:
         try:
             yield process
         finally:
-            if is_there(process):
-                os.killpg(process.pid, signal.SIGKILL)
+            end_group(process)
 
 
-def is_there(process: Process) -> bool:
-    """Whether any process of its group is left."""
-    process.poll()
-    try:
-        os.killpg(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def said_until(process: Process, words: str) -> str:
+    """What the process says until it has said these words."""
+    assert process.stderr is not None
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, f"it ended without '{words}': {said}"
+        said += line
+    return said
 
 
-def wait(until: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := until()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return found
+def said_at_last(process: Process) -> str:
+    """What else it says until its end, and that of all that it has started."""
+    assert process.stderr is not None
+    said = process.stderr.read()
+    process.wait()
+    return said
 
 
 def training(folder: Path) -> bool:
@@ -133,15 +151,15 @@ def check_saved(folder: Path, process: Process, said: str) -> None:
 def test_the_first_signal_saves_and_the_printed_command_goes_on(
     folder: Path, data_folder: Path, undisturbed: dict[str, Any]
 ) -> None:
-    with started(folder, data_folder, "-j", "1", SLOW="0.2") as process:
-        assert wait(lambda: training(folder))
-        os.killpg(process.pid, signal.SIGINT)
-        os.killpg(process.pid, signal.SIGINT)  # the same one: from the terminal and from a wrapper, say
-        _, said = process.communicate(timeout=60)
-        assert not is_there(process)
+    with started(folder, data_folder, "-j", "1", grace=FOR_EVER, SLOW="until asked") as process:
+        wait_until(lambda: training(folder), process)
+        signal_group(process.pid, signal.SIGINT)
+        signal_group(process.pid, signal.SIGINT)  # the same one: from the terminal and from a wrapper, say
+        said = said_at_last(process)
+        assert not is_group_there(process)
     check_saved(folder, process, said)
     settings = os.environ | {"ACTBENCH_DATA": str(data_folder), "PYTHONPATH": str(PARTS), "SLOW": "0"}
-    again = subprocess.run(command_in(said), cwd=folder, env=settings, capture_output=True, text=True, timeout=90)
+    again = subprocess.run(command_in(said), cwd=folder, env=settings, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert results(folder) == undisturbed
     assert left_over(folder) == []
@@ -150,10 +168,10 @@ def test_the_first_signal_saves_and_the_printed_command_goes_on(
 def test_sigterm_does_the_same_and_so_does_the_inline_engine(
     folder: Path, data_folder: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with started(folder, data_folder, "--engine", "inline", SLOW="0.2") as process:
-        assert wait(lambda: training(folder))
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
+    with started(folder, data_folder, "--engine", "inline", SLOW="until asked") as process:
+        wait_until(lambda: training(folder), process)
+        signal_process(process, signal.SIGTERM)
+        said = said_at_last(process)
     check_saved(folder, process, said)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("SLOW", "0")
@@ -164,19 +182,31 @@ def test_sigterm_does_the_same_and_so_does_the_inline_engine(
 
 
 def test_the_second_signal_ends_at_once(folder: Path, data_folder: Path) -> None:
-    with started(folder, data_folder, "-j", "1", SLOW="30") as process:
-        assert wait(lambda: training(folder))
-        os.killpg(process.pid, signal.SIGINT)
-        time.sleep(0.8)
+    with started(folder, data_folder, "-j", "1", grace="0", SLOW=FOR_EVER) as process:
+        wait_until(lambda: training(folder), process)
+        signal_group(process.pid, signal.SIGINT)
+        said_until(process, "once more to stop at once")
         assert process.poll() is None, "the step is still under way"
-        began = time.monotonic()
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=20)
-        assert time.monotonic() - began < 20
+        signal_group(process.pid, signal.SIGINT)
+        said = said_at_last(process)  # long before that step would have ended
         assert process.returncode == 130
-        assert not is_there(process)
+        assert not is_group_there(process)
     assert "interrupted; what is finished is kept" in said
     assert command_in(said)[-4:] == ["--device", "cpu", "-j", "1"]
+
+
+@pytest.mark.parametrize(("later", "same"), [(0.4, True), (0.6, False)])
+def test_signals_within_half_a_second_are_one(later: float, same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stops: list[float] = []
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    found = interruption.Interruption()
+    with found.orderly(lambda: stops.append(now), lambda text: None):
+        found.heed(signal.SIGINT, None)
+        now += later
+        with nullcontext() if same else pytest.raises(KeyboardInterrupt):
+            found.heed(signal.SIGINT, None)
+    assert (found.asked, stops) == (True, [100.0])
 
 
 def test_a_study_that_grows_is_stopped_between_two_steps_too(
@@ -210,44 +240,29 @@ def test_a_study_that_grows_is_stopped_between_two_steps_too(
 def test_no_worker_outlives_a_parent_that_is_killed_in_the_middle_of_a_long_step(
     folder: Path, data_folder: Path
 ) -> None:
-    with started(folder, data_folder, "-j", "1", SLOW="60") as process:
-        assert wait(lambda: training(folder))
-        os.kill(process.pid, signal.SIGKILL)
+    with started(folder, data_folder, "-j", "1", SLOW=FOR_EVER) as process:
+        wait_until(lambda: training(folder), process)
+        signal_process(process, signal.SIGKILL)
         process.wait()
-        assert wait(lambda: not is_there(process), 10), "workers notice that nobody listens"
+        wait_until(lambda: not is_group_there(process))  # workers notice that nobody listens
 
 
 def test_an_activation_that_hangs_fails_alone_and_says_where(folder: Path, data_folder: Path) -> None:
     (folder / "hang").touch()
     study = STUDY.replace("sweep:", "sweep:\n  activation: [relu, {name: h, path: 'stopping_parts:hangs'}]")
     (folder / "study.yaml").write_text(study.replace("[0.0, 0.01, 0.1, 0.2]", "[0.0]"))
-    with started(folder, data_folder, "-j", "1", "--timeout", "2") as process:
-        _, said = process.communicate(timeout=90)
+    with started(folder, data_folder, "-j", "1", "--timeout", "5") as process:
+        said = said_at_last(process)
         assert process.returncode == 1, said
-        assert not is_there(process)
+        assert not is_group_there(process)
     assert len(results(folder)) == 1
     (error,) = folder.glob("results/*/runs/*/error.txt")
-    assert "no step was finished for 2 s" in error.read_text()
+    assert "no step was finished for 5 s" in error.read_text()
     assert re.search(r'stopping_parts.py", line \d+ in hangs', error.read_text())
     assert "Traceback" not in said
 
 
 # The engines' part of it
-
-
-def steps(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    """Work that makes a step every 20 ms and saves when it is stopped."""
-    from actbench.system import cancellation
-
-    yield Started(cohort)
-    for epoch in range(500):
-        time.sleep(0.02)
-        try:
-            cancellation.between_steps()
-        except cancellation.Stopped:
-            yield Saved(cohort, b"state")
-            return
-        yield EpochDone(cohort, [{"epoch": epoch}] * len(cohort.specs))
 
 
 @pytest.mark.parametrize("name", names("engines"))
@@ -262,9 +277,9 @@ def test_an_engine_that_is_stopped_saves_what_it_is_at_and_takes_nothing_else(na
     events: list[Event] = []
     with load("engines", name)(1) as working:
         for worker in getattr(working, "_workers", ()):  # as a group's signals do, at any time of their lives
-            worker.process.send_signal(signal.SIGTERM)
-            worker.process.send_signal(signal.SIGINT)
-        for event in working.execute(Work("test_stopping:steps", Runtime(device="cpu")), cohorts()):
+            signal_process(worker.process, signal.SIGTERM)
+            signal_process(worker.process, signal.SIGINT)
+        for event in working.execute(Work("engine_work:steps", Runtime(device="cpu")), cohorts()):
             events.append(event)
             if len([one for one in events if isinstance(one, EpochDone)]) == 5:
                 working.stop()

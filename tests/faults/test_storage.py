@@ -9,13 +9,14 @@ import resource
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from commands import Done, Run
 from faulty_studies import STUDY, check_refused, command_in, limited, program, results, train
+from processes import wait_until
 
 SYSTEM = ctypes.CDLL(None)
 
@@ -76,9 +77,9 @@ def test_a_full_disk_keeps_what_is_finished(actbench: Run, small_disk: Path) -> 
 
 @pytest.fixture
 def reachable() -> Iterator[Path]:
-    """A folder with a study that takes a while."""
+    """A folder with a study that is not over before it is disturbed."""
     folder = Path(tempfile.mkdtemp())
-    (folder / "study.yaml").write_text(STUDY.replace("epochs: 1", "epochs: 400"))
+    (folder / "study.yaml").write_text(STUDY.replace("epochs: 1", "epochs: 1000000"))
     (folder / "results" / "faults" / "runs").mkdir(parents=True)
     yield folder
     shutil.rmtree(folder)
@@ -91,22 +92,31 @@ def without_roots_right_to_write() -> None:
         raise OSError("root's right can't be given up")
 
 
-def started(folder: Path, data_folder: Path) -> subprocess.Popen[str]:
+@contextmanager
+def started(folder: Path, data_folder: Path) -> Iterator[subprocess.Popen[str]]:
     """The command as somebody whom the system does not let write everywhere."""
-    return subprocess.Popen(
+    with subprocess.Popen(
         program("run", "study.yaml", "--engine", "inline", "--products", "default"),
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
         env=os.environ | {"ACTBENCH_DATA": str(data_folder)},
         preexec_fn=None if os.getuid() else without_roots_right_to_write,
-    )
+    ) as process:
+        yield process
+        process.kill()
+
+
+def is_training(runs: Path) -> bool:
+    """Whether all runs that were begun have a curve."""
+    begun = [path for path in runs.iterdir() if (path / "spec.json").exists()]
+    return bool(begun) and all((run / "metrics.jsonl").exists() for run in begun)
 
 
 def test_a_read_only_folder_is_named(reachable: Path, data_folder: Path) -> None:
     (reachable / "results" / "faults").chmod(0o555)
-    process = started(reachable, data_folder)
-    _, said = process.communicate(timeout=120)
+    with started(reachable, data_folder) as process:
+        _, said = process.communicate()
     (reachable / "results" / "faults").chmod(0o755)
     check_refused(
         Done(process.returncode, "", said), "can't write results/faults", "Permission denied", "allow writing there"
@@ -114,14 +124,13 @@ def test_a_read_only_folder_is_named(reachable: Path, data_folder: Path) -> None
 
 
 def test_a_permission_that_is_lost_midway_is_named(reachable: Path, data_folder: Path) -> None:
-    process, runs = started(reachable, data_folder), reachable / "results" / "faults" / "runs"
-    deadline = time.monotonic() + 60
-    while not any(path.stat().st_size for path in runs.glob("*/metrics.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    for run in runs.iterdir():
-        (run / "metrics.jsonl").chmod(0o444)
-        run.chmod(0o555)
-    _, said = process.communicate(timeout=120)
+    runs = reachable / "results" / "faults" / "runs"
+    with started(reachable, data_folder) as process:
+        wait_until(lambda: is_training(runs), process)
+        for run in runs.iterdir():
+            (run / "metrics.jsonl").chmod(0o444)
+            run.chmod(0o555)
+        _, said = process.communicate()
     for run in runs.iterdir():
         run.chmod(0o755)
     check_refused(Done(process.returncode, "", said), "can't write results/faults/runs/", "Permission denied")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from left_locks import DEAD, leave
+from processes import signal_process, wait_until
 
 from actbench.storage import locks
 from actbench.storage.locks import Claims, holder
@@ -99,7 +100,7 @@ def test_a_living_process_keeps_its_run_and_a_stopped_one_too(
     study: Path, run: Path, other: subprocess.Popen[str]
 ) -> None:
     with Claims(study) as mine:
-        os.kill(other.pid, signal.SIGSTOP)
+        signal_process(other, signal.SIGSTOP)
         age(study)
         found = mine.take(run)
         assert found is not None
@@ -110,9 +111,7 @@ def test_a_living_process_keeps_its_run_and_a_stopped_one_too(
 def test_the_run_of_a_killed_process_is_free_at_once(study: Path, run: Path, other: subprocess.Popen[str]) -> None:
     other.kill()
     with Claims(study) as mine:  # not waited for: it is listed still
-        deadline = time.monotonic() + 60
-        while mine.take(run) is not None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: mine.take(run) is None)
         assert mine.holds(run)
         other.wait()
     assert files(study) == []
@@ -280,8 +279,5 @@ def test_a_heart_beats_and_one_that_stopped_is_removed(study: Path, monkeypatch:
         (mine,) = study.glob("heartbeat-*")
         before = time.time() - 30
         os.utime(mine, (before, before))
-        deadline = time.monotonic() + 30
-        while mine.stat().st_mtime < before + 1 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert mine.stat().st_mtime > before + 1
+        wait_until(lambda: mine.stat().st_mtime > before + 1)
     assert files(study) == []

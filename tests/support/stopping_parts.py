@@ -35,9 +35,12 @@ def interrupts(z: Tensor) -> Tensor:
 
 
 def slow(z: Tensor) -> Tensor:
-    """tanh that takes its time in training."""
+    """tanh that takes as many seconds in training as SLOW says; with ``until asked``, until its process is to stop."""
     if z.requires_grad and z.shape[1] == 32:
-        time.sleep(float(os.environ.get("SLOW", "0.02")))
+        seconds = os.environ.get("SLOW", "0.02")
+        while seconds == "until asked" and not cancellation.stop_requested():
+            time.sleep(0.01)
+        time.sleep(0 if seconds == "until asked" else float(seconds))
     return torch.tanh(z)
 
 
