@@ -1,4 +1,4 @@
-"""Engines decide where cohorts are computed: one file an engine, each with a ``plugin`` that follows ``Engine``.
+"""Engines compute cohorts, each somewhere else: one file an engine, with a ``plugin`` that follows ``Engine``.
 
 An engine knows nothing of configs, stores or training: it is handed ``Work`` and cohorts, and yields events as they
 come.
@@ -18,7 +18,7 @@ from actbench.schema.runtime import Cohort, Runtime
 
 @dataclass(frozen=True)
 class Work:
-    """What to do with a cohort: a function named by its path, so that only who does the work imports torch.
+    """A function to apply to cohorts, named by its path, so that only the process that calls it imports torch.
 
     Args:
         path: ``module:function`` taking (cohort, runtime) and yielding events.
@@ -29,7 +29,7 @@ class Work:
     runtime: Runtime
 
     def __call__(self, cohort: Cohort) -> Iterator[Event]:
-        """Do it here and now."""
+        """Apply the function in this process."""
         events: Iterator[Event] = registry.import_object(self.path)(cohort, self.runtime)
         yield from events
 
@@ -48,13 +48,13 @@ class Engine(Protocol):
         ...
 
     def __enter__(self) -> Self:
-        """Start what it needs."""
+        """Start processes, if it needs any."""
         ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End all of it, at once if there was an error."""
+        """End them, at once if there was an error."""
         ...
 
     def stop(self) -> None:
@@ -65,7 +65,7 @@ class Engine(Protocol):
         ...
 
     def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
-        """Events of all cohorts as they come; a run whose worker is lost ends with ``Failed``.
+        """Yield the events of all cohorts as they come; a run whose worker is lost ends with ``Failed``.
 
         A cohort is taken from ``cohorts`` only when it can be worked on at once: until then, another process may.
         """

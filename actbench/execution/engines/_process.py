@@ -1,10 +1,25 @@
-"""A worker process as the pool sees it: what it is at, how long it has been silent, and why it ended."""
+"""A worker process as the pool sees it, and the messages between the two (pickled; both ends are this program).
+
+    pool                                       worker
+     │  stdin:  (Work, Cohort)  ─────────────▶  │  idle until now
+     │  ◀─────────────  stdout: Started         │
+     │  ◀─────────────  stdout: BEAT            │  at the first step, then once a second at most
+     │  ◀─────────────  stdout: EpochDone …     │  any event
+     │  stdin:  STOP  ───────────────────────▶  │  ends after this step
+     │  ◀─────────────  stdout: Saved           │
+     │  ◀─────────────  stdout: DONE            │  idle again
+     │  end of stdin  ───────────────────────▶  │  ends at once, also in the middle of a step
+     │  ◀─────────────  end of stdout           │  lost: killed, crashed, or ended
+
+The traceback of a crash or a hang goes to a file that both have open, because the pipes may be full or torn then.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,54 +32,64 @@ from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 from actbench.system.devices import WORKER
 
+DONE, BEAT, STOP = "done", "beat", "stop"
+
+PARENT_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Signals that may reach a whole process group, and that the pool's process alone acts on."""
+
+DUMP_TRACEBACK = signal.SIGUSR1
+"""Makes a worker write its traceback, also in the middle of a step."""
+
 
 @dataclass(eq=False)
 class Worker:
-    """A process, and the cohort it is at.
+    """A process and the cohort that it computes.
 
     Args:
-        process: It.
-        place: The file that it writes to where it hangs or has crashed.
-        number: Which of the pool's workers it is, counted from 0; the one that replaces it takes the same.
-        cohort: What it is at; None while it is idle.
-        limit: Seconds that it may be silent for; 0 for no limit.
-        silent: Seconds since it was last heard of; None until its first step, for loading data takes its time.
-        told: Whether it has been told to stop.
+        process: The process.
+        trace_file: The file to which it writes its traceback when it hangs or crashes.
+        number: Its number among the pool's workers, from 0; the one that replaces it takes the same.
+        cohort: The cohort that it computes; None while it is idle.
+        limit: Seconds for which it may be silent; 0 for no limit.
+        silent: Seconds since the last sign of life; None before the first step of a cohort, because loading data takes
+            its time.
+        told_to_stop: Whether it has been sent ``STOP``.
     """
 
     process: subprocess.Popen[bytes]
-    place: IO[bytes]
+    trace_file: IO[bytes]
     number: int
     cohort: Cohort | None = None
     limit: float = 0.0
     silent: float | None = None
-    told: bool = False
+    told_to_stop: bool = False
     _ended: set[str] = field(default_factory=set)
     _hung: bool = False
 
-    def begin(self, work: Work, cohort: Cohort) -> None:
-        """Hand over a cohort. If the process has just ended, its reader is about to report the loss."""
+    def hand_over(self, work: Work, cohort: Cohort) -> None:
+        """Give an idle worker a cohort. If the process has just ended, its listener is about to report the loss."""
+        # Without the checkpoint that came with it: after a loss the rest of the cohort starts from the beginning.
         self.cohort, self.limit, self.silent = Cohort(cohort.specs), work.runtime.timeout, None
         self._ended.clear()
-        self.say((work, cohort))
+        self.send((work, cohort))
 
-    def say(self, message: Any) -> None:
-        """Write to its input."""
+    def send(self, message: Any) -> None:
+        """Write to the worker's input."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             pickle.dump(message, self.process.stdin)
             self.process.stdin.flush()
 
-    def note(self, event: Event) -> None:
-        """Remember which runs have ended."""
+    def note_ended(self, event: Event) -> None:
+        """Remember the runs that have ended by this event."""
         if isinstance(event, Finished):
             self._ended.add(event.record.spec.digest)
         elif isinstance(event, Failed):
             self._ended |= {spec.digest for spec in event.cohort.specs}
 
     @property
-    def left(self) -> tuple[RunSpec, ...]:
-        """Its runs that have not ended."""
+    def unfinished(self) -> tuple[RunSpec, ...]:
+        """The runs of its cohort that have not ended."""
         return () if self.cohort is None else tuple(s for s in self.cohort.specs if s.digest not in self._ended)
 
     @property
@@ -72,31 +97,32 @@ class Worker:
         """Whether it has been silent for longer than it may."""
         return bool(self.limit) and self.silent is not None and self.silent > self.limit
 
-    def end_where_it_hangs(self, signal: int) -> None:
-        """Let it write where it is, which ``signal`` makes it do whatever it is at, and kill it."""
+    def kill_with_traceback(self) -> None:
+        """Let the worker write its traceback, then kill it."""
         self._hung = True
-        self.process.send_signal(signal)
-        patience = time.monotonic() + 1
-        while not os.fstat(self.place.fileno()).st_size and time.monotonic() < patience:
+        self.process.send_signal(DUMP_TRACEBACK)
+        patience = time.monotonic() + 1  # a process that is stopped or waits for a disk never answers
+        while not os.fstat(self.trace_file.fileno()).st_size and time.monotonic() < patience:
             time.sleep(0.01)
         time.sleep(0.05)  # the rest of the lines
         self.process.kill()
 
-    def loss(self) -> tuple[str, str]:
-        """Why the process ended, in words, and where it was, if that is known."""
+    def cause_of_loss(self) -> tuple[str, str]:
+        """Return why the process ended, in a sentence, and its last traceback if it wrote one."""
         code = self.process.wait()
-        self.place.seek(0)
-        where = self.place.read().decode(errors="replace")
+        self.trace_file.seek(0)
+        traceback = self.trace_file.read().decode(errors="replace")
         if self._hung:
-            return f"no step was finished for {self.limit:g} s, so the worker process was ended (--timeout)", where
+            return f"no step was finished for {self.limit:g} s, so the worker process was ended (--timeout)", traceback
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        hint = "; out of memory? try fewer --jobs" if code == -9 else ""
-        return f"the worker process {how} before it had finished{hint}", where
+        # The kernel's out-of-memory killer sends SIGKILL, and hardly anybody else does.
+        hint = "; out of memory? try fewer --jobs" if code == -signal.SIGKILL else ""
+        return f"the worker process {how} before it had finished{hint}", traceback
 
     def close(self) -> None:
-        """Wait for its end and let go of all that belongs to it."""
+        """Wait for the process to end, and close its pipes and its file."""
         self.process.wait()
-        self.place.close()
+        self.trace_file.close()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -104,13 +130,19 @@ class Worker:
 
 
 def start(command: list[str], number: int, environment: dict[str, str]) -> Worker:
-    """Start a process that finds its number in its environment and the descriptor of its place as the last argument."""
-    place = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-    process = subprocess.Popen(
-        [*command, str(place.fileno())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment | {WORKER: str(number)},
-        pass_fds=[place.fileno()],
-    )
-    return Worker(process, place, number)
+    """Start a worker; it finds its number in its environment, and its trace file's descriptor as the last argument."""
+    trace_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+    # Ctrl-C may come before the new process has told Python to ignore it. So it is born with the signals blocked, which
+    # a child inherits; the worker ignores them first and unblocks them then.
+    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
+    try:
+        process = subprocess.Popen(
+            [*command, str(trace_file.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment | {WORKER: str(number)},
+            pass_fds=[trace_file.fileno()],
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
+    return Worker(process, trace_file, number)

@@ -1,8 +1,7 @@
 """The program of a pool's worker: ``python -m actbench.execution.engines._worker FD``, which the pool starts.
 
-Reads (work, cohort) pairs and ``STOP`` from standard input, writes events, ``BEAT`` while it makes steps and then
-``DONE`` to standard output, and ends when its input does, whatever it is at. Where it hangs or crashes it writes to the
-file with the descriptor FD.
+Computes the cohorts that come by standard input and writes events to standard output (see ``_process``), and ends when
+its input does, also in the middle of a step. FD is the descriptor of the file for its traceback.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from actbench.execution.engines import Work
-from actbench.execution.engines.pool import BEAT, DONE, STOP, TELL_WHERE, TO_THE_PARENT
+from actbench.execution.engines._process import BEAT, DONE, DUMP_TRACEBACK, PARENT_SIGNALS, STOP
 from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
 
@@ -28,12 +27,15 @@ Tasks = queue.SimpleQueue[tuple[Work, Cohort]]
 
 
 def main() -> None:
-    """Work until there is no more input, or nobody listens any more."""
-    _leave_signals_to_the_parent()
-    place = int(sys.argv[1])
-    faulthandler.enable(place)
-    faulthandler.register(TELL_WHERE, place)
+    """Compute cohorts until there is no more input, or nobody reads the output any more."""
+    for number in PARENT_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENT_SIGNALS)  # blocked since birth, see _process.start
+    trace_file = int(sys.argv[1])
+    faulthandler.enable(trace_file)
+    faulthandler.register(DUMP_TRACEBACK, trace_file)
     send, tasks = _sender(), Tasks()
+    # A thread of its own reads, so that STOP and the end of the input are noticed in a long step too.
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     import torch._dynamo  # noqa: F401  the slowest imports (the first optimizer asks for it), while the parent plans
 
@@ -45,21 +47,14 @@ def main() -> None:
                 send(event)
             send(DONE)
     except BrokenPipeError:
-        os._exit(0)  # the parent is gone: nothing to tell, nothing to flush
+        os._exit(0)  # the parent is gone: there is nobody to report to, and nothing to flush
     except BaseException:
         traceback.print_exc()
-        os._exit(1)  # an ordinary end would wait for the lock on the input, which the other thread holds
-
-
-def _leave_signals_to_the_parent() -> None:
-    """Ctrl-C and SIGTERM may reach the whole group; the parent decides what they mean. Blocked since birth till now."""
-    for number in TO_THE_PARENT:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, TO_THE_PARENT)
+        os._exit(1)  # an ordinary exit would wait for the lock on the input, which the other thread holds
 
 
 def _listen(tasks: Tasks) -> None:
-    """Take what the parent says as it comes; in a thread of its own, so that its end is noticed in a long step too."""
+    """Queue what the parent sends."""
     try:
         while True:
             message = pickle.load(sys.stdin.buffer)
@@ -75,7 +70,7 @@ def _listen(tasks: Tasks) -> None:
 
 
 def _sender() -> Callable[[Any], None]:
-    """Keep standard output for events: whatever a user's code prints goes to standard error."""
+    """Keep standard output for events; from now on whatever a user's code prints goes to standard error."""
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 

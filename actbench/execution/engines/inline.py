@@ -1,4 +1,4 @@
-"""The obviously right engine: one cohort after another, in this process."""
+"""The engine that is obviously right: one cohort after another, in this process."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from actbench.system import cancellation
 
 
 class Inline:
-    """Computes in the calling process; easy to debug and to profile. What hangs there can't be ended by it."""
+    """Computes in the calling process: easy to debug and to profile, but a step that hangs can't be ended."""
 
     parallel: ClassVar[bool] = False
 
     def __init__(self, jobs: int) -> None:
-        """``jobs`` is 1: there is one process."""
+        pass  # jobs is 1: there is one process
 
     def __enter__(self) -> Self:
-        """Nothing to start, and nobody has asked yet."""
+        """Forget that an earlier use was asked to stop."""
         cancellation.reset()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to end."""
+        """Forget that this use was asked to stop."""
         cancellation.reset()
 
     def stop(self) -> None:
@@ -36,7 +36,7 @@ class Inline:
         cancellation.request_stop()
 
     def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
-        """Events of the cohorts, one cohort after another."""
+        """Yield the events of the cohorts, one cohort after another."""
         waiting = iter(cohorts)
         while not cancellation.stop_requested() and (cohort := next(waiting, None)) is not None:
             yield from work(cohort)

@@ -2,21 +2,19 @@
 
 One thread a worker, because the barriers between the threads of small kernels cost more than a second thread gains, and
 on a busy machine ten times more. A worker is a fresh interpreter that reads cohorts from its standard input and writes
-events to its standard output (pickled; both ends are this program). Unlike ``multiprocessing``'s spawn it does not
-import the caller's ``__main__``, so that ``actbench.run`` works from a notebook or a script without a guard; and an
-end of file on its output tells exactly which cohort was lost with it.
+events to its standard output (drawn in ``_process``). Unlike ``multiprocessing``'s spawn it does not import the
+caller's ``__main__``, so that ``actbench.run`` works from a notebook or a script without a guard; and the end of its
+output identifies exactly the cohort that was lost with it.
 
-A worker that is lost, or hangs and is ended, does not cost its whole cohort: what had not ended is halved and tried
-again, until the run that did it is alone.
+A worker that is lost, or hangs and is killed, does not cost its whole cohort: the runs that had not ended are halved
+and tried again, until the run that did it is alone.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 import queue
-import signal
 import sys
 import threading
 import time
@@ -27,7 +25,7 @@ from typing import ClassVar, Self
 
 from actbench.errors import WorkerLostError
 from actbench.execution.engines import Work
-from actbench.execution.engines._process import Worker, start
+from actbench.execution.engines._process import BEAT, DONE, STOP, Worker, start
 from actbench.schema.events import Event, Failed
 from actbench.schema.runtime import Cohort
 
@@ -42,18 +40,11 @@ ALLOCATOR = {
 """glibc's settings for a worker: memory in huge pages, and kept for the next step instead of given back and faulted in
 again. Products into memory of 4 KB pages took half as long again (weight gradient 784 × 256: 620 against 394 µs)."""
 
-DONE, LOST, BEAT, STOP, WAKE = "done", "lost", "beat", "stop", "wake"
-"""Between the pool and its workers, and between the pool's own threads."""
-
-TO_THE_PARENT = (signal.SIGINT, signal.SIGTERM)
-"""Signals that a whole group may get and that only the parent heeds."""
-
-TELL_WHERE = signal.SIGUSR1
-"""Makes a worker write where it is, whatever it is at."""
+LOST, WAKE = "lost", "wake"
+"""In the inbox besides the workers' messages: a worker's output ended; ``stop`` was called."""
 
 TICK = 1.0
-"""Seconds between two looks at the workers. What passes beyond it is not counted as their silence: then this process
-stood still itself (stopped by Ctrl-Z, a machine asleep), and they most likely with it."""
+"""Seconds between two looks at the workers."""
 
 
 class Pool:
@@ -62,13 +53,12 @@ class Pool:
     parallel: ClassVar[bool] = True
 
     def __init__(self, jobs: int) -> None:
-        """Nothing runs yet."""
         self._jobs = jobs
         self._workers: list[Worker] = []
         self._inbox: queue.SimpleQueue[tuple[Worker | None, Event | str]] = queue.SimpleQueue()
         self._again: deque[Cohort] = deque()
         self._stopping = False
-        self._looked = time.monotonic()
+        self._last_look = time.monotonic()
 
     def __enter__(self) -> Self:
         """Start the workers; they import torch while the caller goes on."""
@@ -79,7 +69,7 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End every worker and wait for it: none is left behind."""
+        """Kill every worker and wait for its end."""
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
@@ -92,111 +82,98 @@ class Pool:
         self._inbox.put((None, WAKE))
 
     def execute(self, work: Work, cohorts: Iterable[Cohort]) -> Iterator[Event]:
-        """Events as they come; cohorts are handed out in their order, each to the next free worker.
+        """Yield events as they come; cohorts are handed out in their order, each to the next free worker.
 
         Raises:
             WorkerLostError: When no worker is left, because each ended while it had nothing to do.
         """
         waiting = iter(cohorts)
         while True:
-            self._hand_out(work, waiting)
+            for worker in self._workers:
+                if self._stopping:
+                    if worker.cohort is not None and not worker.told_to_stop:
+                        worker.told_to_stop = True
+                        worker.send(STOP)
+                elif worker.cohort is None:
+                    # Taken only now, since a cohort that has been taken is locked against other processes.
+                    cohort = self._again.popleft() if self._again else next(waiting, None)
+                    if cohort is not None:
+                        worker.hand_over(work, cohort)
             if all(worker.cohort is None for worker in self._workers):
                 return
-            worker, message = self._next()
-            if worker is None:
+            sender, message = self._next()
+            if sender is None:
                 continue
             if message == LOST:
-                yield from self._replace(worker)
+                yield from self._replace(sender)
             elif message == DONE:
-                worker.cohort = None
+                sender.cohort = None
             elif not isinstance(message, str):
-                worker.note(message)
+                sender.note_ended(message)
                 yield message
 
-    def _hand_out(self, work: Work, waiting: Iterator[Cohort]) -> None:
-        """Give every idle worker a cohort; when stopping, tell those at work."""
-        for worker in self._workers:
-            if self._stopping:
-                if worker.cohort is not None and not worker.told:
-                    worker.told = True
-                    worker.say(STOP)
-            elif worker.cohort is None:
-                cohort = self._again.popleft() if self._again else next(waiting, None)
-                if cohort is not None:
-                    worker.begin(work, cohort)
-
     def _next(self) -> tuple[Worker | None, Event | str]:
-        """The next message, if one comes within a tick; meanwhile the silence of those at work is counted."""
+        """Return the next message, or none after a tick; count the silence of the workers, and kill those that hang."""
         try:
-            worker, message = self._inbox.get(timeout=TICK)
+            sender, message = self._inbox.get(timeout=TICK)
         except queue.Empty:
-            worker, message = None, WAKE
+            sender, message = None, WAKE
+        # Silence is counted in ticks, not read off a clock: if more than a tick has passed, this process stood still
+        # itself (Ctrl-Z, a machine asleep), and the workers most likely with it. That is not their silence.
         now = time.monotonic()
-        passed, self._looked = min(now - self._looked, TICK), now
-        for other in self._workers:
-            if other.silent is not None:
-                other.silent += passed
-        if worker is not None and (message == BEAT or worker.silent is not None):
-            worker.silent = 0.0
-        for other in self._workers:
-            if other.cohort is not None and other.hangs:
-                other.silent = None  # once is enough: its end is reported as any loss is
-                other.end_where_it_hangs(TELL_WHERE)
-        return worker, message
+        passed, self._last_look = min(now - self._last_look, TICK), now
+        for worker in self._workers:
+            if worker.silent is not None:
+                worker.silent += passed
+        # The first beat starts the count, any message afterwards restarts it.
+        if sender is not None and (message == BEAT or sender.silent is not None):
+            sender.silent = 0.0
+        for worker in self._workers:
+            if worker.cohort is not None and worker.hangs:
+                worker.silent = None  # killed once; its end is reported as any other loss
+                worker.kill_with_traceback()
+        return sender, message
 
     def _replace(self, worker: Worker) -> Iterator[Event]:
-        """Report or try again what was lost with a worker, and start another in its place; an idle one is not replaced.
+        """Start another worker in place of a lost one, and try its unfinished runs again in halves.
 
-        One that can't even start would be replaced for ever; one at work costs a half of its cohort, so that comes to
-        an end.
+        A single run is not tried again: it fails, with the reason. So a run that kills its worker costs at most log₂ of
+        its cohort in workers. An idle worker is not replaced, because one that can't even start would be replaced for
+        ever.
         """
         self._workers.remove(worker)
-        reason, where = worker.loss()
+        reason, traceback = worker.cause_of_loss()
         worker.close()
         if worker.cohort is None:
             if not self._workers:
                 raise WorkerLostError(reason)
             return
         if not self._stopping:
-            self._start(worker.number)  # which GPU it computes on goes by its number
-        if len(worker.left) > 1:
-            self._again.extend(Cohort(worker.left).halves())
-        elif worker.left:
-            yield Failed(Cohort(worker.left), reason, where)
+            self._start(worker.number)  # the number decides on which GPU it computes
+        if len(worker.unfinished) > 1:
+            self._again.extend(Cohort(worker.unfinished).halves())
+        elif worker.unfinished:
+            yield Failed(Cohort(worker.unfinished), reason, traceback)
 
     def _start(self, number: int) -> None:
-        environment = os.environ | dict.fromkeys(THREADS, "1") | _allocator()
+        glibc = ":".join(f"glibc.malloc.{name}={value}" for name, value in ALLOCATOR.items())
+        own = os.environ.get("GLIBC_TUNABLES")
+        environment = os.environ | dict.fromkeys(THREADS, "1")
+        # Other C libraries ignore the variable; the user's own settings come last and win.
+        environment |= {"GLIBC_TUNABLES": f"{glibc}:{own}" if own else glibc}
         environment |= {"PYTHONPATH": os.pathsep.join(sys.path)}
-        with _held_back():
-            worker = start([sys.executable, "-m", "actbench.execution.engines._worker"], number, environment)
+        worker = start([sys.executable, "-m", "actbench.execution.engines._worker"], number, environment)
         self._workers.append(worker)
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
 
     def _listen(self, worker: Worker) -> None:
-        """Pass on what a worker says until it ends; a message torn by its end is lost with it."""
+        """Put a worker's messages into the inbox until its output ends; a message torn by its end is lost with it."""
         assert worker.process.stdout is not None
         try:
             while True:
                 self._inbox.put((worker, pickle.load(worker.process.stdout)))
         except (EOFError, pickle.UnpicklingError, OSError, ValueError):
             self._inbox.put((worker, LOST))
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """A process started meanwhile is born with the parent's signals blocked, until it has said that it ignores them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, TO_THE_PARENT)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _allocator() -> dict[str, str]:
-    """Other C libraries than glibc pass over the variable; what the user has set in it comes last and wins."""
-    settings = ":".join(f"glibc.malloc.{name}={value}" for name, value in ALLOCATOR.items())
-    own = os.environ.get("GLIBC_TUNABLES")
-    return {"GLIBC_TUNABLES": f"{settings}:{own}" if own else settings}
 
 
 plugin = Pool
