@@ -1,4 +1,4 @@
-"""ACTIVATIONS: one row an activation; and what the rest of the program asks of a chosen one.
+"""ACTIVATIONS, one row an activation, and the functions that the rest of the program calls for a chosen one.
 
 To add one: a row in the table, with an ``Options`` class above it if it has options, and a function in
 ``functions.py`` if torch has none. The conformance test picks it up. Importing this module leaves torch alone.
@@ -28,7 +28,7 @@ HOW_LEARNED = ("learned", "per")
 
 @dataclass(frozen=True)
 class Activation:
-    """A row of the table.
+    """Hold a row of the table.
 
     Args:
         name: Its name in configs.
@@ -62,13 +62,13 @@ class Activation:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Option name -> default; None for one that has to be given."""
+        """Each option's default by its name; None for one that has to be given."""
         fields = self.schema.model_fields.items()
         return {name: None if field.is_required() else field.default for name, field in fields}
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """The options that are trained unless the config says otherwise."""
+        """The names of the options that are trained unless the config says otherwise."""
         return self.learnable if self.options.get("learned") else ()
 
 
@@ -208,7 +208,7 @@ ACTIVATIONS: dict[str, Activation] = {row.name: row for row in _ROWS}
 
 
 def row_of(component: Component) -> Activation:
-    """The row behind a chosen activation; for a user's own plain function a bare row around it.
+    """Return the row behind a chosen activation; for a user's own plain function a bare row around it.
 
     Raises:
         UsageError: When the user's path leads to neither a function nor an ``Activation``.
@@ -225,7 +225,7 @@ def row_of(component: Component) -> Activation:
 
 
 def function_of(component: Component) -> Callable[..., Tensor]:
-    """f(z, **learned, noise=…) with the fixed options bound.
+    """Return f(z, **learned, noise=…) with the fixed options bound.
 
     Learned options are passed by keyword, as tensors that broadcast against z; ``noise`` (uniform in [0, 1), like z;
     None or absent in evaluation) only where ``row_of(component).random``. z may have any shape and is not changed.
@@ -252,7 +252,7 @@ def function_of(component: Component) -> Callable[..., Tensor]:
 
 
 def learned_parameters(component: Component, units: int) -> dict[str, tuple[tuple[int, ...], float]]:
-    """What a hidden layer with this many units trains besides weights and biases: name -> (shape, start value).
+    """Return the parameters that a hidden layer's activation trains: name -> (shape, start value).
 
     >>> from actbench.schema.components import resolve
     >>> learned_parameters(resolve("activations", {"name": "prelu", "per": "unit"}), 64)
@@ -268,7 +268,7 @@ def learned_parameters(component: Component, units: int) -> dict[str, tuple[tupl
 
 @lru_cache(maxsize=512)
 def second_moment(component: Component) -> float:
-    """E[f(Z)²] for Z ~ N(0, 1), with learned options at their start and the mean over the noise of a random one.
+    """Return E[f(Z)²] for Z ~ N(0, 1), with learned options at their start and the mean over a random one's noise.
 
     Its power −1/2 is the gain that keeps the variance from layer to layer.
 
@@ -284,7 +284,7 @@ def second_moment(component: Component) -> float:
 
 
 def _options(component: Component) -> Mapping[str, Any]:
-    """The checked options; those of a user's own ``Activation`` are checked only here, where it is imported."""
+    """Return the checked options; those of a user's own ``Activation`` are checked only here, where it is imported."""
     if component.path is None:
         return component.options
     row, given = row_of(component), {name: value for name, value in component.options.items() if name != "path"}

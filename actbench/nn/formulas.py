@@ -1,4 +1,4 @@
-"""Formulas that a user writes as an activation, such as ``x * sigmoid(1.702 * x)``: parsed and checked, never run.
+"""Compile a user's formula in x, such as ``x * sigmoid(1.702 * x)``: parsed and checked, never run as Python.
 
 The text becomes a tree of closures over a whitelist; no name, attribute or call outside it can be reached. Two things
 differ from a hand-written activation. Both branches of ``where`` are computed, so one that overflows where it is not
@@ -20,13 +20,13 @@ from actbench.schema import registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-LONGEST = 300
+MAX_LENGTH = 300
 """Characters: a formula stands in tables as the activation's label."""
-DEEPEST = 60
-"""Levels of nesting: a sum of sixty terms passes; even with several frames a level, Python's 1000 are never near."""
-LARGEST_NUMBER = 1e30
+MAX_DEPTH = 60
+"""Levels of nesting: a sum of sixty terms passes, and with several frames a level Python's limit of 1000 is far."""
+MAX_NUMBER = 1e30
 """Still finite in float32 (3.4e38) after a product or two."""
-LARGEST_EXPONENT = 16
+MAX_EXPONENT = 16
 """Higher powers overflow float32 for |x| above a few hundred."""
 
 VARIABLE = "x"
@@ -92,7 +92,7 @@ def check_expression(text: str) -> None:
 
 @lru_cache(maxsize=512)
 def compile_expression(text: str) -> Callable[[Tensor], Tensor]:
-    """The elementwise function that the formula describes; its result has x's shape, type and device.
+    """Return the elementwise function that the formula describes; its result has x's shape, type and device.
 
     Raises:
         ValueError: As ``check_expression``.
@@ -108,8 +108,8 @@ def compile_expression(text: str) -> Callable[[Tensor], Tensor]:
 def _parse(text: str) -> ast.expr:
     if not text.strip():
         raise ValueError("the formula is empty")
-    if len(text) > LONGEST:
-        raise ValueError(f"the formula has {len(text)} characters; at most {LONGEST} are allowed")
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"the formula has {len(text)} characters; at most {MAX_LENGTH} are allowed")
     if "^" in text:
         raise ValueError("a power is written **, not ^")
     try:
@@ -123,12 +123,12 @@ def _parse(text: str) -> ast.expr:
 
 
 def _check_depth(tree: ast.expr) -> None:
-    """Level by level rather than by recursion, which is what has to be kept from overflowing."""
+    """Refuse a deep tree: go level by level, since it is recursion that a deep tree would overflow."""
     level: list[ast.AST] = [tree]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
     if level:
-        raise ValueError(f"the formula is nested more than {DEEPEST} levels deep")
+        raise ValueError(f"the formula is nested more than {MAX_DEPTH} levels deep")
 
 
 def _check(node: ast.expr) -> None:
@@ -168,15 +168,15 @@ def _check_name(name: str) -> None:
 def _check_number(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is not a number")
-    if abs(value) > LARGEST_NUMBER:
-        raise ValueError(f"a number in the formula is larger than {LARGEST_NUMBER:g}")
+    if abs(value) > MAX_NUMBER:
+        raise ValueError(f"a number in the formula is larger than {MAX_NUMBER:g}")
 
 
 def _check_exponent(node: ast.expr) -> None:
-    """Exponents are literal numbers: the power of a power of a power would overflow every type."""
+    """Refuse an exponent that is not a literal number: a power of a power of a power would overflow every type."""
     value = _literal(node)
-    if value is None or not abs(value) <= LARGEST_EXPONENT:
-        raise ValueError(f"an exponent is a plain number of at most ±{LARGEST_EXPONENT}, not '{ast.unparse(node)}'")
+    if value is None or not abs(value) <= MAX_EXPONENT:
+        raise ValueError(f"an exponent is a plain number of at most ±{MAX_EXPONENT}, not '{ast.unparse(node)}'")
 
 
 def _literal(node: ast.expr) -> int | float | None:
@@ -209,7 +209,7 @@ def _check_call(node: ast.Call) -> None:
 
 
 def _sides(condition: ast.expr) -> tuple[ast.expr, ast.expr]:
-    """The two sides of the comparison that ``where`` needs."""
+    """Return the two sides of the comparison that ``where`` needs."""
     match condition:
         case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in COMPARISONS:
             return left, right
@@ -217,14 +217,15 @@ def _sides(condition: ast.expr) -> tuple[ast.expr, ast.expr]:
 
 
 def _compiled(node: ast.expr) -> Term:
-    """Closures for a checked tree."""
+    """Turn a checked tree into closures."""
     match node:
         case ast.Name(id=name):
-            return _number(CONSTANTS[name]) if name in CONSTANTS else lambda x: x
+            return (lambda x: CONSTANTS[name]) if name in CONSTANTS else (lambda x: x)
         case ast.Constant(value=int() | float() as value):
-            return _number(value)
+            return lambda x: float(value)
         case ast.UnaryOp(op=ast.USub(), operand=inner):
-            return _negated(_compiled(inner))
+            term = _compiled(inner)
+            return lambda x: -term(x)
         case ast.UnaryOp(operand=inner):
             return _compiled(inner)
         case ast.BinOp(left=left, op=op, right=right):
@@ -236,16 +237,8 @@ def _compiled(node: ast.expr) -> Term:
     raise AssertionError(f"_check let {ast.dump(node)} through")
 
 
-def _number(value: float) -> Term:
-    return lambda x: float(value)
-
-
-def _negated(term: Term) -> Term:
-    return lambda x: -term(x)
-
-
 def _combined(operation: Callable[[Any, Any], Any], left: Term, right: Term) -> Term:
-    """Two numbers are combined as tensors too: 1 / 0 is infinite then, and (-8) ** 0.5 not complex."""
+    """Combine two terms; two numbers as tensors, so that 1 / 0 is infinite and (-8) ** 0.5 not complex."""
 
     def apply(x: Tensor) -> Any:
         first, second = left(x), right(x)

@@ -1,4 +1,4 @@
-"""The activation functions that torch lacks, and what is computed with any activation function.
+"""The activation functions that torch lacks, and two computations with any activation function.
 
 Imported only when one of them is used: configs are checked without torch.
 """
@@ -19,7 +19,7 @@ from actbench.nn.quadrature import NODES, panels
 
 
 def identity(z: Tensor) -> Tensor:
-    """f(z) = z, the linear baseline; f′(z) = 1."""
+    """Return z, the linear baseline; f′(z) = 1."""
     return z
 
 
@@ -90,7 +90,7 @@ def swish(z: Tensor, *, beta: float | Tensor) -> Tensor:
 
 
 def gelu_tanh(z: Tensor) -> Tensor:
-    """The tanh approximation of GELU: f(z) = z/2·(1 + tanh(√(2/π)·(z + 0.044715·z³))); smooth everywhere.
+    """Approximate GELU by tanh: f(z) = z/2·(1 + tanh(√(2/π)·(z + 0.044715·z³))); smooth everywhere.
 
     It differs from the exact form by less than 5e-4.
 
@@ -101,7 +101,7 @@ def gelu_tanh(z: Tensor) -> Tensor:
 
 
 def squared_relu(z: Tensor) -> Tensor:
-    """f(z) = max(0, z)²; f′(z) = 2·max(0, z), continuous, 0 at 0.
+    """Square ReLU: f(z) = max(0, z)²; f′(z) = 2·max(0, z), continuous, 0 at 0.
 
     Reference:
         So et al. 2021 (Primer), arXiv:2109.08668.
@@ -110,7 +110,7 @@ def squared_relu(z: Tensor) -> Tensor:
 
 
 def expression(z: Tensor, *, formula: str) -> Tensor:
-    """The function that a formula in x describes, at x = z; see ``actbench.nn.formulas``."""
+    """Return the value of a formula in x at x = z; see ``actbench.nn.formulas``."""
     return compile_expression(formula)(z)
 
 

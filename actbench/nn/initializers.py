@@ -1,4 +1,4 @@
-"""WEIGHT_INITS: one row a scheme; and the ``Initializer`` that draws one run's weights and biases.
+"""WEIGHT_INITS, one row a scheme, and the ``Initializer`` that draws one run's weights and biases.
 
 Every draw is made in float64 from a stream of its own purpose and cast afterwards. So runs with equal seeds share the
 underlying normals across schemes, precisions and bias settings, and their differences are paired.
@@ -27,11 +27,11 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Layer:
-    """What a scheme may know of a layer.
+    """Describe a layer to a scheme.
 
     Args:
         shape: (out, in), or (out, in, height, width) of a convolution.
-        activation: The one whose outputs are the layer's inputs; None where it sees the normalised data.
+        activation: The activation before the layer; None where the layer sees the normalised data.
     """
 
     shape: Shape
@@ -39,12 +39,12 @@ class Layer:
 
     @property
     def fan_in(self) -> int:
-        """Inputs of one unit, as torch counts them: channels times the kernel's pixels."""
+        """The inputs of one unit, as torch counts them: channels times the kernel's pixels."""
         return self.shape[1] * math.prod(self.shape[2:])
 
     @property
     def fan_out(self) -> int:
-        """Units times the kernel's pixels."""
+        """The units times the kernel's pixels."""
         return self.shape[0] * math.prod(self.shape[2:])
 
     @property
@@ -52,7 +52,7 @@ class Layer:
         """E[input²] when the pre-activations before it are standard normal; 1 for normalised data.
 
         Raises:
-            UsageError: When the activation has none: it is zero or no number somewhere that counts.
+            UsageError: When the activation has none: the moment is 0, infinite or NaN.
         """
         from actbench.nn.activations import second_moment
 
@@ -67,7 +67,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class WeightInit:
-    """A row of the table.
+    """Hold a row of the table.
 
     Args:
         draw: (layer, options, generator) -> float64 weights.
@@ -87,7 +87,7 @@ class OrthogonalOptions(Options):
 
 
 def normal(variance: Callable[[Layer], float]) -> Callable[[Layer, Options, torch.Generator], Tensor]:
-    """Draws from N(0, variance), not truncated, as torch does."""
+    """Return a function that draws from N(0, variance), not truncated, as torch does."""
 
     def draw(layer: Layer, options: Options, generator: torch.Generator) -> Tensor:
         import torch
@@ -98,7 +98,7 @@ def normal(variance: Callable[[Layer], float]) -> Callable[[Layer, Options, torc
 
 
 def uniform(variance: Callable[[Layer], float]) -> Callable[[Layer, Options, torch.Generator], Tensor]:
-    """Draws from the uniform distribution around 0 that has this variance: ±√(3·variance)."""
+    """Return a function that draws uniformly from ±√(3·variance), which has this variance."""
 
     def draw(layer: Layer, options: Options, generator: torch.Generator) -> Tensor:
         return _symmetric(layer.shape, math.sqrt(3 * variance(layer)), generator)
@@ -107,7 +107,7 @@ def uniform(variance: Callable[[Layer], float]) -> Callable[[Layer, Options, tor
 
 
 def orthogonal(layer: Layer, options: Options, generator: torch.Generator) -> Tensor:
-    """A random (out, in·height·width) matrix whose shorter side is orthonormal, times the gain.
+    """Draw a random (out, in·height·width) matrix whose shorter side is orthonormal, times the gain.
 
     Reference:
         Saxe, McClelland, Ganguli 2013, arXiv:1312.6120.
@@ -160,7 +160,7 @@ WEIGHT_INITS: dict[str, WeightInit] = {
 
 
 class Initializer:
-    """Draws one run's weights and biases, layer after layer in the order of the calls.
+    """Draw one run's weights and biases, layer after layer in the order of the calls.
 
     Args:
         spec: The run; its seed, weight_init, bias_init and activation are read.
@@ -180,13 +180,13 @@ class Initializer:
         self._biases = stream(spec.seed, "init.bias")
 
     def layer(self, name: str, shape: Shape, *, first: bool = False, output: bool = False) -> Mapping[str, Tensor]:
-        """``name.weight`` and, unless the run has no biases, ``name.bias``; arguments as below."""
+        """Draw ``name.weight`` and, unless the run has no biases, ``name.bias``; arguments as below."""
         tensors = {f"{name}.weight": self.weight(shape, first=first)}
         bias = self.bias(shape, output=output)
         return tensors if bias is None else {**tensors, f"{name}.bias": bias}
 
     def weight(self, shape: Shape, *, first: bool = False) -> Tensor:
-        """One layer's weights.
+        """Draw one layer's weights, in the shape asked for.
 
         Args:
             shape: (out, in), or (out, in, height, width).
@@ -214,7 +214,7 @@ class Initializer:
 
 
 def _symmetric(shape: Shape, bound: float, generator: torch.Generator) -> Tensor:
-    """Uniform in [−bound, bound), float64."""
+    """Draw uniformly from [−bound, bound), in float64."""
     import torch
 
     return (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) * bound

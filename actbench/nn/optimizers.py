@@ -1,4 +1,4 @@
-"""OPTIMIZERS: those of torch.optim that treat every number by itself; and gradient clipping, run by run.
+"""OPTIMIZERS, those of torch.optim that treat every number by itself; and gradient clipping, run by run.
 
 In a cohort dimension 0 of every tensor is the run, so an optimizer may not look at a tensor as a whole: LBFGS takes
 inner products over all parameters, LARS and LAMB divide by tensor norms, Adafactor and Muon work on rows, columns or
@@ -23,13 +23,18 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class OptimizerOptions(Protocol):
-    """What every row of the table is, besides an ``Options``."""
+    """Build a torch optimizer: what every row of the table does, besides being an ``Options``."""
 
     lr: float
     weight_decay: float
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
-        """The torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
+        """Return the torch optimizer over these leaves.
+
+        Args:
+            parameters: Name -> leaf; in a cohort the names of the blocks and their rows of one run.
+            decayed: Names of the leaves that weight decay applies to.
+        """
         ...
 
 
@@ -57,7 +62,7 @@ class SGD(Options):
         return self
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
-        """The torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
+        """Return the torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
         import torch
 
         return torch.optim.SGD(
@@ -86,7 +91,7 @@ class Adam(Options):
     weight_decay: float = Field(default=0.0, ge=0)
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
-        """The torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
+        """Return the torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
         import torch
 
         groups = _groups(parameters, decayed, self.weight_decay)
@@ -109,7 +114,7 @@ class AdamW(Options):
     weight_decay: float = Field(default=0.01, ge=0)
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
-        """The torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
+        """Return the torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
         import torch
 
         groups = _groups(parameters, decayed, self.weight_decay)
@@ -134,7 +139,7 @@ class RMSprop(Options):
     weight_decay: float = Field(default=0.0, ge=0)
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
-        """The torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
+        """Return the torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
         import torch
 
         groups = _groups(parameters, decayed, self.weight_decay)
@@ -145,7 +150,7 @@ OPTIMIZERS: dict[str, type[Options]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """The learning rate of the next step, in place where it is a tensor (on a device, for a graph that reads it)."""
+    """Set the learning rate of the next step, in place where it is a tensor: a CUDA graph reads it there."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], float):
             group["lr"] = rate
@@ -175,15 +180,17 @@ def clip_gradients(tensors: Iterable[Tensor], max_norm: float) -> None:
 
 
 def _norms(gradients: Sequence[Tensor]) -> Tensor:
-    """(R, …) each -> (R,): the same bits for a run alone, among others, and beside tensors that it lacks (zeros).
+    """Return each run's L2 norm (R,) over all the tensors (R, …).
 
-    ``vector_norm`` along a dimension is rounded alike for one run and for many; ``sum`` is not, it splits a lone run's
-    sum among threads (seen from 32,768 numbers on). The tensors' shares are added smallest first, because the order of
-    the names depends on the neighbours; a zero comes first then and changes nothing.
+    The bits are the same for a run alone, among others, and beside tensors that it lacks (zeros).
     """
     import torch
 
+    # ``vector_norm`` along a dimension is rounded alike for one run and for many. ``sum`` is not: it splits a single
+    # run's numbers among threads (seen from 32,768 on).
     norms = [torch.linalg.vector_norm(gradient.reshape(len(gradient), -1), dim=1) for gradient in gradients]
+    # Smallest first, because the order of the names depends on the neighbours; a zero comes first then and changes
+    # nothing.
     squares = torch.stack(norms).square().sort(dim=0).values  # (tensors, R)
     total = torch.zeros_like(squares[0])
     for share in squares:
@@ -202,7 +209,7 @@ def make_capturable(optimizers: Iterable[Optimizer], device: torch.device) -> No
 
 
 def _groups(parameters: Mapping[str, Tensor], decayed: Collection[str], weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups; one without members is left out."""
+    """Return torch's parameter groups, with and without weight decay; one without members is left out."""
     with_decay = [tensor for name, tensor in parameters.items() if name in decayed]
     without = [tensor for name, tensor in parameters.items() if name not in decayed]
     groups = [{"params": with_decay, "weight_decay": weight_decay}, {"params": without, "weight_decay": 0.0}]

@@ -1,4 +1,4 @@
-"""SCHEDULES: how the learning rate changes over the steps of a run; every one may start with a linear warm-up."""
+"""SCHEDULES, by which the learning rate changes over the steps of a run; each may start with a linear warm-up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from actbench.schema.components import Options
 
 
 class Constant(Options):
-    """The same learning rate at every step, after the warm-up if there is one.
+    """Keep one learning rate at every step, after the warm-up if there is one.
 
     Attributes:
         warmup_epochs: Epochs over which the rate rises linearly to its full value, which it first has at the last
@@ -20,7 +20,7 @@ class Constant(Options):
     warmup_epochs: float = Field(default=0.0, ge=0)
 
     def factor(self, step: int, steps: int, steps_per_epoch: int) -> float:
-        """What the learning rate is multiplied by.
+        """Return the factor by which the learning rate is multiplied at a step.
 
         Args:
             step: Steps already taken, 0 before the first.
@@ -36,18 +36,18 @@ class Constant(Options):
         return self._after_warmup(step - warmup, steps - warmup, step // steps_per_epoch)
 
     def _after_warmup(self, step: int, steps: int, epoch: int) -> float:
-        """The factor; ``step`` of ``steps`` count from the warm-up's end, ``epoch`` from the run's start."""
+        """Return the factor; ``step`` of ``steps`` count from the warm-up's end, ``epoch`` from the run's start."""
         return 1.0
 
 
 class Warmup(Constant):
-    """A linear rise over one epoch (or ``warmup_epochs``), then constant."""
+    """Rise linearly over one epoch (or ``warmup_epochs``), then stay constant."""
 
     warmup_epochs: float = Field(default=1.0, ge=0)
 
 
 class Linear(Constant):
-    """A straight line from the full rate to ``final`` of it, which a step after the last would have.
+    """Fall in a straight line from the full rate to ``final`` of it, which a step after the last would have.
 
     Attributes:
         final: Share of the learning rate at the end.
@@ -60,7 +60,10 @@ class Linear(Constant):
 
 
 class Cosine(Constant):
-    """Half a cosine from the full rate to ``final`` of it, no restarts (Loshchilov, Hutter 2016, arXiv:1608.03983).
+    """Follow half a cosine from the full rate to ``final`` of it without restarts.
+
+    Reference:
+        Loshchilov, Hutter 2016, arXiv:1608.03983.
 
     Attributes:
         final: Share of the learning rate that a step after the last would have.
@@ -73,7 +76,7 @@ class Cosine(Constant):
 
 
 class Step(Constant):
-    """Multiplied by ``gamma`` after every ``every`` epochs, counted from the start of the run.
+    """Multiply the rate by ``gamma`` after every ``every`` epochs, counted from the start of the run.
 
     Attributes:
         every: Epochs between two drops.

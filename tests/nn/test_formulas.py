@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actbench.errors import ConfigError
-from actbench.nn.formulas import FUNCTIONS, LONGEST, check_expression, compile_expression
+from actbench.nn.formulas import FUNCTIONS, MAX_LENGTH, check_expression, compile_expression
 from actbench.schema import components
 
 X = np.array([-2.5, -1.0, -0.3, 0.4, 1.0, 3.5])
@@ -131,7 +131,7 @@ def test_every_function_occurs_in_the_formulas_above() -> None:
         ("x +", "not a formula"),
         ("(x", "not a formula"),
         ("x\0", "not a formula"),
-        ("x" + " " * LONGEST + "+ x", "characters"),
+        ("x" + " " * MAX_LENGTH + "+ x", "characters"),
         ("(" * 140 + "x" + ")" * 140, ""),
         ("-" * 200 + "x", "nested"),
         ("~" * 299 + "x", "nested"),

@@ -15,24 +15,23 @@ if TYPE_CHECKING:
 
 
 class Model(Protocol):
-    """A network written once for any number of runs: dimension 0 of every tensor is the run.
+    """Describe a network once for any number of runs: dimension 0 of every tensor is the run.
 
     A model's options are the fields of its class (an ``Options``); a file of ``models/`` holds the class as ``plugin``.
 
     Attributes:
         cpu_cohort: Most runs that should train together on a CPU; more gain nothing, and stop and save less often.
-        batch_norm: Whether it normalises over the batch, which then needs two examples.
     """
 
     cpu_cohort: ClassVar[int]
 
     @property
     def batch_norm(self) -> bool:
-        """See above."""
+        """Whether the model normalises over the batch, which then needs two examples."""
         ...
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
-        """Name -> number of units (channels) of each hidden layer that has an activation, in forward order.
+        """Return name -> number of units (channels) of each hidden layer that has an activation, in forward order.
 
         Args:
             shape: (C, H, W) of one image.
@@ -44,16 +43,16 @@ class Model(Protocol):
         ...
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
-        """ONE run's tensors by name, without a run axis; a tensor that this run lacks is left out."""
+        """Return ONE run's tensors by name, without a run axis; a tensor that this run lacks is left out."""
         ...
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
-        """X (R, B, C, H, W) -> logits (R, B, classes)."""
+        """Return logits (R, B, classes) for x (R, B, C, H, W)."""
         ...
 
 
 def build(component: Component) -> Model:
-    """The model of a checked config: a file of ``models/``, or the user's ``nn.Module`` behind a ``path``."""
+    """Build the model of a checked config: a file of ``models/``, or the user's ``nn.Module`` behind a ``path``."""
     if component.path is not None:
         from actbench.nn.models._module import UserModule
 

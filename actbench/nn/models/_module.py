@@ -28,7 +28,7 @@ LINEAR = (nn.Linear, nn.Conv2d)
 
 
 class RunActivation(nn.Module):
-    """Stands for the run's activation inside a user's module; the cohort supplies the function before each pass."""
+    """Stand for the run's activation inside a user's module; the cohort supplies the function before each pass."""
 
     def __init__(self) -> None:
         """Not bound to a run yet."""
@@ -38,7 +38,7 @@ class RunActivation(nn.Module):
         self.act: Activate | None = None
 
     def forward(self, z: Tensor) -> Tensor:
-        """f(z) for z (B, U, …); a second call in one pass is a second layer."""
+        """Return f(z) for z (B, U, …); a second call in one pass is a second layer."""
         if self.act is None:
             raise ModelError("the run's activation was called outside of a training or evaluation pass")
         self.calls += 1
@@ -46,8 +46,8 @@ class RunActivation(nn.Module):
         return self.act(layer, z.unsqueeze(0)).squeeze(0)
 
 
-class _Recorder:
-    """An ``Activate`` that writes down which layers there are, and passes z through."""
+class _LayerList:
+    """List the layers that a module activates, with their units, and pass z through: an ``Activate`` for one image."""
 
     training = False
     sizes = (1,)
@@ -78,30 +78,30 @@ class UserModule:
 
     @property
     def batch_norm(self) -> bool:
-        """Whether the module that was last made has such a layer."""
+        """Whether the module that was last made has a layer that normalises over the batch."""
         layers = () if self._module is None else self._module.modules()
         return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
-        """What a pass of one zero image meets: each ``RunActivation`` by its name in the module, with its units.
+        """Return each ``RunActivation`` that a pass of one zero image meets, by its name in the module, with its units.
 
         Raises:
             ModelError: When the module fails on such an image or returns no logits.
         """
         module = self._module or self._make(shape, classes)
-        recorder = _Recorder()
+        found = _LayerList()
         dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-        with torch.no_grad(), _bound(module, recorder):
+        with torch.no_grad(), _bound(module, found):
             try:
                 logits = module(torch.zeros(1, *shape, dtype=dtype))
             except Exception as error:
                 raise ModelError(f"{self._path}: forward fails on an image of shape {shape}: {error}") from error
         if not isinstance(logits, Tensor) or logits.shape != (1, classes):
             raise ModelError(f"{self._path}: forward should return logits of shape (examples, {classes})")
-        return recorder.layers
+        return found.layers
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
-        """The parameters of a fresh module, its linear and convolution layers started as the config says."""
+        """Return the parameters of a fresh module, its linear and convolution layers started as the config says."""
         self._numbers = stream(initializer.spec.seed, "module")
         with _lent(self._numbers, torch.device("cpu")):
             module = self._make(shape, classes).to(initializer.dtype)
@@ -118,7 +118,7 @@ class UserModule:
         return tensors
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
-        """X (1, B, C, H, W) -> logits (1, B, classes)."""
+        """Return logits (1, B, classes) for x (1, B, C, H, W)."""
         module, numbers = self._made()
         if x.shape[0] != 1:
             raise ModelError(f"{self._path}: a user's module trains as a cohort of one")
@@ -129,13 +129,13 @@ class UserModule:
         return logits.unsqueeze(0)
 
     def state(self) -> dict[str, Any]:
-        """What training changes besides the stack: the stream of its random layers, and its buffers."""
+        """Return what training changes besides the stack: the stream of the module's random layers, and its buffers."""
         module, numbers = self._made()
         buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
         return {"numbers": numbers.get_state(), "buffers": buffers}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` has told."""
+        """Go on from what ``state`` returned."""
         module, numbers = self._made()
         numbers.set_state(state["numbers"].cpu())
         for name, buffer in state["buffers"].items():
@@ -186,7 +186,7 @@ def _bound(module: nn.Module, act: Activate) -> Iterator[None]:
 
 @contextmanager
 def _lent(numbers: torch.Generator, device: torch.device) -> Iterator[None]:
-    """``nn.Dropout`` and its like draw from global generators: seed those from the run's own, and restore them.
+    """Seed the global generators, from which ``nn.Dropout`` draws, from the run's own, and put them back afterwards.
 
     A fresh seed for every pass, drawn on the CPU, so that neither the device nor what ran before it decides the draw.
     """

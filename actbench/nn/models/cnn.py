@@ -59,7 +59,7 @@ class CNN(Options):
         return value
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
-        """``conv.0.0`` (block, convolution) … with their channels, then ``dense.0`` … with their units.
+        """Return ``conv.0.0`` (block, convolution) … with their channels, then ``dense.0`` … with their units.
 
         Raises:
             ModelError: When the poolings leave nothing of the image.
@@ -73,7 +73,7 @@ class CNN(Options):
         return {**convolutions, **{f"dense.{index}": units for index, units in enumerate(self.dense)}}
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
-        """One run's kernels (out, in, K, K), weights (out, in) and biases (out,)."""
+        """Return one run's kernels (out, in, K, K), weights (out, in) and biases (out,)."""
         from actbench.nn import layers
 
         tensors: dict[str, Tensor] = {}
@@ -90,7 +90,7 @@ class CNN(Options):
         return tensors
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
-        """X (R, B, C, H, W) -> logits (R, B, classes)."""
+        """Return logits (R, B, classes) for x (R, B, C, H, W)."""
         from actbench.nn import layers
         from actbench.nn.parts import whole
 
@@ -117,7 +117,7 @@ class CNN(Options):
         return act(name, z)
 
     def _flat_size(self, shape: tuple[int, int, int]) -> int:
-        """Numbers that the last block passes on."""
+        """Return the count of numbers that the last block passes on, for one image."""
         shrunk: int = self.pool_size ** len(self.channels)
         height, width = shape[1] // shrunk, shape[2] // shrunk
         if height < 1 or width < 1:

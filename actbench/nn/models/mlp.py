@@ -34,11 +34,11 @@ class MLP(Options):
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
-        """``hidden.0``, ``hidden.1`` … with their widths; any image fits."""
+        """Return ``hidden.0``, ``hidden.1`` … with their widths; any image fits."""
         return {f"hidden.{index}": units for index, units in enumerate(self.hidden)}
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
-        """One run's weights (out, in) and biases (out,)."""
+        """Return one run's weights (out, in) and biases (out,)."""
         from actbench.nn import layers
 
         tensors: dict[str, Tensor] = {}
@@ -53,7 +53,7 @@ class MLP(Options):
         return tensors
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
-        """X (R, B, C, H, W) -> logits (R, B, classes)."""
+        """Return logits (R, B, classes) for x (R, B, C, H, W)."""
         from actbench.nn import layers
 
         hidden: Hidden = x.flatten(2)
