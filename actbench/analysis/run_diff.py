@@ -135,7 +135,7 @@ def find_divergence(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping
 
 
 def _beyond_rounding(a: float | None, b: float | None) -> bool:
-    if a is None or b is None:
+    if a is None or b is None:  # no loss is a diverged epoch: a difference unless both runs have none
         return a is not b
     return abs(a - b) > RELATIVE_ROUNDING * max(abs(a), abs(b))
 

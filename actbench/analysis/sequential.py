@@ -140,7 +140,7 @@ def more_seeds(seeds: tuple[int, ...], max_seeds: int) -> tuple[int, ...]:
     >>> more_seeds((0, 1, 2, 3, 4), 30), more_seeds((7,), 30), more_seeds(tuple(range(28)), 30)[-1]
     ((0, 1, 2, 3, 4, 5, 6), (7, 8), 29)
     """
-    count = min(-(-len(seeds) // 4), max_seeds - len(seeds))
+    count = min(-(-len(seeds) // 4), max_seeds - len(seeds))  # -(-n // 4) rounds up
     return (*seeds, *range(max(seeds) + 1, max(seeds) + 1 + count))
 
 
@@ -164,7 +164,7 @@ def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition
         name: None if one.low is None or one.high is None else (one.high - one.low) / 2 for name, one in found.items()
     }
     hopeless = tuple(name for name, one in found.items() if one.n_pairs == 0 and len(seeds) >= MIN_VALUES)
-    wide = tuple(name for name, width in widths.items() if width is None or not width < condition.bound)
+    wide = tuple(name for name, width in widths.items() if width is None or width >= condition.bound)
     known = [(width, name) for name, width in widths.items() if width is not None]
     return InterimLook(
         seeds=seeds,

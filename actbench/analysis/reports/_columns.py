@@ -16,7 +16,7 @@ from actbench.analysis.reports._cells import (
     wins_cell,
 )
 from actbench.analysis.table.factors import row_name, show, show_all
-from actbench.analysis.table.result import DEAD, Comparison, Contrast, Pairs, Row
+from actbench.analysis.table.result import DEAD_FRACTION, Comparison, Contrast, Pairs, Row
 from actbench.schema.metrics import METRICS
 
 MAX_DETAILS = 3
@@ -55,10 +55,12 @@ def columns(comparison: Comparison, *, details: int = MAX_DETAILS, with_ties: bo
     reached = [row.reach for row in rows if row.reach is not None]
     if reached:
         found.append(Column("epochs", tuple(map(reach_cell, reached)), note=f"to {100 * reached[0].level:g} %"))
-    if DEAD not in comparison.metrics:
-        dead = [row.metrics[DEAD] for row in rows]
+    if DEAD_FRACTION not in comparison.metrics:
+        dead = [row.metrics[DEAD_FRACTION] for row in rows]
         with_range = details > 1
-        cells = (mean_cell(DEAD, one) if with_range else quantity_cell(DEAD, one.mean) for one in dead)
+        cells = (
+            mean_cell(DEAD_FRACTION, one) if with_range else quantity_cell(DEAD_FRACTION, one.mean) for one in dead
+        )
         found.append(Column("dead", tuple(cells)))
     if details > 2 and common_parameters(comparison) is None:
         found.append(Column("parameters", tuple(map(_parameters, rows))))

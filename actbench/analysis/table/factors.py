@@ -53,6 +53,7 @@ def context(spec: RunSpec, by: Sequence[str]) -> dict[str, str]:
 def varying(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, ...]:
     """Return the keys in which runs differ, in the spec's order: ``activation`` always, dataset and model never."""
     keys = dict.fromkeys(key for one in cells for key in one)
+    # sgd's lr and adam's lr are not the same factor, so a component whose name varies is one factor as a whole.
     whole = {key for key in IN_PARTS if len({_component(spec, key).name for spec in specs}) > 1}
     return tuple(
         key

@@ -108,6 +108,7 @@ def by_seed(runs: Sequence[Run], averaged: tuple[str, ...], metric: str) -> dict
             part.setdefault(record.spec.seed, float(value))
     if not parts:
         return {}
+    # A seed without a value in one combination would be averaged over fewer of them than the others.
     seeds = set.intersection(*(set(part) for part in parts.values()))
     return {seed: sum(part[seed] for part in parts.values()) / len(parts) for seed in sorted(seeds)}
 
@@ -127,12 +128,14 @@ def _table(found: Sequence[Run], by: tuple[str, ...], where: Filter) -> Table:
     groups = grouped(runs, factors, averaged)
     shown = tuple(group for group in groups if fits(group.runs[0][1], where))
     repeats = sum(fits(one, where) for _, one in kept) - sum(len(group.runs) for group in shown)
+    # Hypotheses are judged by all runs: neither ``where`` nor the averaging of this view may change their verdict.
     varied = (*factors, *_averaged(found, factors))
     return Table(factors, averaged, tuple(groups), shown, repeats, (distinct(found, varied), varied))
 
 
 def _is_determined(key: str, factors: tuple[str, ...], runs: Sequence[Run]) -> bool:
     """Return whether all runs of a group agree on the key."""
+    # It is when splitting the groups by the key as well makes no more of them.
     groups = {tuple(one.get(factor) for factor in factors) for _, one in runs}
     finer = {tuple(one.get(factor) for factor in (*factors, key)) for _, one in runs}
     return len(groups) == len(finer)

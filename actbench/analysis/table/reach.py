@@ -54,7 +54,7 @@ def reach_of(group: Group, level: float) -> Reach:
     means: list[float] = []
     for epochs in by_seed.values():
         reached = [epoch for epoch in epochs if epoch is not None]
-        if len(reached) == len(epochs):
+        if len(reached) == len(epochs):  # a mean over some of a seed's runs would favour rows in which others fail
             means.append(sum(reached) / len(reached))
     return Reach(level, sum(means) / len(means) if means else None, len(means), len(by_seed))
 

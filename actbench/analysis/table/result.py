@@ -13,7 +13,7 @@ from actbench.schema.metrics import METRICS
 SCHEMA = 1
 """Version of ``compare --format json``."""
 
-DEAD = "health.dead_fraction"
+DEAD_FRACTION = "health.dead_fraction"
 
 REACH_METRIC = "val.accuracy"
 """How fast a run learns is judged on validation examples, the only ones that are looked at after every epoch."""

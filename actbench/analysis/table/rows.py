@@ -12,13 +12,13 @@ from actbench.analysis.table.against import is_new
 from actbench.analysis.table.contrasts import tied_with_best
 from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group
-from actbench.analysis.table.result import DEAD, Contrast, Row, is_bounded
+from actbench.analysis.table.result import DEAD_FRACTION, Contrast, Row, is_bounded
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import OUTCOMES
 
 Item = TypeVar("Item")
 
-CONTEXT_METRICS = (DEAD, "parameters", "seconds")
+CONTEXT_METRICS = (DEAD_FRACTION, "parameters", "seconds")
 """Carried by every row beside the metrics asked for."""
 
 
