@@ -65,11 +65,12 @@ def check_study(content: Mapping[str, Any]) -> CheckedStudy:
         problems += [problem.below(("compare", "baseline")) for problem in of_baseline]
         of_tune = tune_problems(design.tune, design.compare.baseline, design.sweep)
         problems += [problem.below(("tune",)) for problem in of_tune]
+    # the config's own fields are checked even where the sweep replaces them: a typo is a typo
     base, found = _spec(run, choices, _left_open(run, choices))
     problems += found
 
     count = math.prod(map(len, choices.values())) * (len(design.seeds) if design else 1)
-    if count > MAX_RUNS:  # too many even to check
+    if count > MAX_RUNS:  # too many even to check one by one
         text = f"{count:,} runs are more than a study may have: {MAX_RUNS:,}"
         raise ConfigError([*problems, Problem(text, ("sweep",))])
     cells: dict[str, RunSpec] = {}
@@ -80,7 +81,7 @@ def check_study(content: Mapping[str, Any]) -> CheckedStudy:
         problems += found
         if cell:
             problems += _namesakes(cell, at, labelled)
-            cells.setdefault(cell.digest, cell)
+            cells.setdefault(cell.digest, cell)  # two values may mean the same run: elu, and {name: elu, alpha: 1.0}
     if problems or not design or not base:
         # without those at a value with problems inside: pydantic then also finds a list too short
         around = {problem.path[:length] for problem in problems for length in range(len(problem.path))}
@@ -160,7 +161,7 @@ def _spec(run: Mapping[str, Any], choices: Choices, picked: Mapping[str, int]) -
 
 def _written_at(path: KeyPath, picked: Mapping[str, int]) -> KeyPath:
     """Return the path in the config of the value at a run's ``path``: below ``sweep`` when it was picked there."""
-    for key in sorted(picked, key=len, reverse=True):
+    for key in sorted(picked, key=len, reverse=True):  # model.hidden before model, as it was put in after it
         own = path_of(key)
         if path[: len(own)] == own:
             return ("sweep", key, picked[key], *path[len(own) :])

@@ -33,7 +33,7 @@ def refusal(key: str) -> str | None:
         if name not in model.model_fields:
             return _unknown(key)
         field = model.model_fields[name]
-        if kind_of(field):
+        if kind_of(field):  # a component, or one of its options, which are never nested
             return None if len(path) - position <= 2 and all(path) else _unknown(key)
         model = section_of(field)
     return None
@@ -53,7 +53,7 @@ def component_kind(key: str) -> str | None:
 
 def section_of(field: FieldInfo) -> type[Options] | None:
     """Return the options class that a field holds (also when the field may be None); None for a single value."""
-    for candidate in (field.annotation, *get_args(field.annotation)):
+    for candidate in (field.annotation, *get_args(field.annotation)):  # the parts of Augment | None
         if isinstance(candidate, type) and issubclass(candidate, Options):
             return candidate
     return None

@@ -33,8 +33,9 @@ _INTEGER = re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
 _FLOAT = re.compile(
     r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
 )
+# In the order in which a plain scalar is matched; what matches none is a string.
 _SCALARS = {"null": _NULL, "bool": _BOOLEAN, "int": _INTEGER, "float": _FLOAT}
-_MISSING = object()
+_MISSING = object()  # for None is a value
 
 
 def read(source: SourceText) -> Document:
@@ -77,6 +78,7 @@ def write(content: Any) -> str:
 class _Loader(yaml.SafeLoader):
     """Composes nodes with YAML 1.2's core schema and a limit on nesting; constructs nothing."""
 
+    # PyYAML looks the patterns up by a scalar's first letter ("" for an empty one); these replace those of YAML 1.1
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML reads it from the class
         first: [(_STANDARD + name, pattern) for name, pattern in _SCALARS.items()]
         for first in ["", *"~nNtTfF0123456789+-."]
@@ -95,7 +97,10 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes each string that YAML 1.1 or 1.2 would read as something else."""
+    """Quotes each string that YAML 1.1 or 1.2 would read as something else.
+
+    ``read`` follows 1.2, but a study's config is kept beside its results, for programs that may follow 1.1.
+    """
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML reads it from the class
         first: [*_Loader.yaml_implicit_resolvers.get(first, []), *patterns]
@@ -106,7 +111,7 @@ class _Dumper(yaml.SafeDumper):
     }
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write a value that stands twice out twice."""
+        """Write a value that stands twice twice, without anchors that nobody wrote."""
         return True
 
 
@@ -149,11 +154,13 @@ class _Reader:
         self.values: dict[KeyPath, Place] = {}
         self.problems: list[Problem] = []
         self.nodes = 0
-        self.open: set[int] = set()  # nodes between the root and here: meeting one again is a cycle
+        self.open: set[int] = set()  # ids of the nodes between the root and here: meeting one again is a cycle
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
-        """The node's data, or ``_MISSING`` where a problem explains why there is none."""
+        """Return the node's data, or ``_MISSING`` where a problem explains why there is none."""
         span = self._span(node)
+        # An alias is the very node of its anchor, so the graph of a small text may unfold into a huge tree: nine lines
+        # of ten aliases each are a billion values. Counting visits stops that, and the set of open nodes stops a cycle.
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise _unreadable(span, f"expands to more than {MAX_NODES:,} values (aliases are copied)")
@@ -174,7 +181,7 @@ class _Reader:
             return self._refuse(node, f"the tag {_short(node.tag)} is not allowed: use plain mappings and lists")
         content: list[Any] = []
         for item in node.value:
-            value = self.value(item, (*path, len(content)))
+            value = self.value(item, (*path, len(content)))  # the position in the content, not in the text
             if value is not _MISSING:
                 content.append(value)
         return content
@@ -208,6 +215,7 @@ class _Reader:
         if kind == "str":
             return node.value
         if kind not in _SCALARS or not _SCALARS[kind].match(node.value):
+            # a tag was written: !mine, or !!int before something else; an implicit one always matches
             return self._refuse(node, f"the tag {_short(node.tag)} is not allowed here: write the plain value")
         if kind == "null":
             return None
@@ -221,7 +229,8 @@ class _Reader:
             value = float(text.replace(".inf", "inf").replace(".nan", "nan"))
             return value if math.isfinite(value) else self._refuse(node, f"{node.value} is not a finite number")
         base = {"0x": 16, "0o": 8}.get(text[:2], 10)
-        # 64 binary digits at most, a sign and a prefix; the length first, as int() refuses thousands of digits.
+        # Few programs read larger integers back from JSON. 64 binary digits at most, a sign and a prefix; the length
+        # first, as int() refuses thousands of digits.
         if len(text) > 67 or abs(int(text, base)) >= 2**63:
             return self._refuse(node, "an integer beyond 64 bits")
         return int(text, base)

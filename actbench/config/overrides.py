@@ -132,6 +132,8 @@ def _fixed(document: Document, key: str, value: Any, argument: Argument) -> Docu
 
 
 def _set(document: Document, path: tuple[str, ...], value: Any, argument: Argument) -> Document:
+    # Twice, since more than the value may come from the argument: model.hidden=[8] on `model: 3` replaces the 3 too,
+    # and the rest of the new mapping must then point to the argument as well.
     document = document.placed(_replaced(document.content, path), argument)
     return replace(document, content=put(document.content, path, value)).placed(path, argument)
 

@@ -94,6 +94,7 @@ class Component:
         """The name in tables: ``elu(alpha=0.2)``, the expression itself, or the bare name."""
         if self.name == EXPRESSION:
             return str(self.options["formula"])
+        # a user's own name stands for its path
         shown = {key: value for key, value in self.changed.items() if key != "path"}
         return f"{self.name}({','.join(f'{k}={_in_label(v)}' for k, v in shown.items())})" if shown else self.name
 
@@ -129,7 +130,7 @@ def resolve(kind: str, value: Any) -> Component:
     name = given.pop("name", None)
     if not isinstance(name, str):
         raise ConfigError([Problem("needs a 'name' (a string)", ("name",) if name is not None else ())])
-    if kind == "activations" and _is_expression(name):
+    if kind == "activations" and _is_expression(name):  # x * sigmoid(x), where relu is a name
         name, given = EXPRESSION, {"formula": name, **given}
     if "path" in given:
         return _users_own(kind, name, given)
@@ -208,7 +209,7 @@ def _in_words(error: Mapping[str, Any]) -> str:
         return text
     expected = _EXPECTED.get(error["type"]) or text[subject.end() :].replace(" after validation", "")
     given = f", not {shown(error['input'])}" if subject[1] == "Input" else ""
-    # the nearest key, and the positions below it
+    # of the whole way (model, hidden, 1), a reader needs the last key and the positions below: hidden[1]
     last_key = next((index for index in reversed(range(len(location))) if isinstance(location[index], str)), 0)
     name = "".join(f"[{part}]" if isinstance(part, int) else part for part in location[last_key:])
     return f"'{name}' should {expected}{given}"
@@ -220,7 +221,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=512)  # a sweep of 100,000 cells asks for the same few
 def _schema(kind: str, name: str) -> type[Options]:
     found = registry.load(kind, name)
     schema: type[Options] = found if isinstance(found, type) else found.schema

@@ -46,7 +46,7 @@ def names(kind: str) -> tuple[str, ...]:
     if kind in TABLES:
         return tuple(_table(kind))
     folder = PACKAGE.parent.joinpath(*FOLDERS[kind].split("."))
-    found = pkgutil.iter_modules([str(folder)])
+    found = pkgutil.iter_modules([str(folder)])  # names of files alone: nothing is imported
     return tuple(sorted(_spelled(m.name) for m in found if not m.name.startswith("_")))
 
 

@@ -39,6 +39,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # process ids repeat on other machines
     with writing(path):
         try:
+            # Written beside it and renamed: a reader sees the old file or the new one, after a power cut too, as the
+            # content is on the disk (fsync) before the name is.
             with beside.open("wb") as file:
                 file.write(written)
                 file.flush()

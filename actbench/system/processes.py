@@ -53,6 +53,7 @@ class Process:
             return False
         except PermissionError:  # another user's: it is there
             pass
+        # The id lives, but the process may have ended and the id been given to another: then the starts differ.
         started = _started(self.pid)
         return None if self.started is None or started is None else started == self.started
 
