@@ -1,4 +1,5 @@
 # make run    set up, train the quick start, print the comparison
+# make check  lint, check types, run the quick tests
 # make test   set up, lint, check types, run every test
 # make bench  compare the speed with that of its peers (25 minutes on two cores; BENCH=--quick: under five)
 # make coverage  run the quick tests and print the least covered files, child processes included
@@ -12,12 +13,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint types tests bench coverage lowest docs clean
+.PHONY: run check test lint types tests bench coverage lowest docs clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
 	$(BIN)/actbench run configs/quickstart.yaml
 	$(BIN)/actbench compare results/quickstart
+
+check: lint types
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal -m "not slow"
 
 test: lint types tests
 
