@@ -18,6 +18,7 @@ from actbench import measure_health
 from actbench.errors import UsageError
 from actbench.nn.activations import function_of, learned_parameters
 from actbench.schema.components import resolve
+from actbench.schema.health_measures import HEALTH_MEASURES
 from actbench.schema.registry import names
 from actbench.schema.runtime import Cohort
 from actbench.training.epoch_log import EpochLog
@@ -131,7 +132,7 @@ def test_a_plain_module_has_the_counts_of_the_trainers_own_record(model: str) ->
     report = measure_health(plain, x)
     assert report.dead == sum(layer["dead"] for layer in row["layers"]) > 0
     for ours, theirs in itertools.zip_longest(report.layers, row["layers"]):
-        for key in ("units", "dead", "constant", "inert", "rare", "dormant", "always_on", "sparsity", "saturation"):
+        for key in ("units", *HEALTH_MEASURES):
             assert getattr(ours, key) == theirs[key], (theirs["name"], key)
 
 

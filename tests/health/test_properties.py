@@ -9,12 +9,12 @@ from probed import measured, one_activation
 from torch import Tensor
 
 from actbench.health.units.probe import Probe, UnitHealth, slope_by_autograd
+from actbench.schema.health_measures import COUNTED
 from actbench.schema.registry import names
 from actbench.schema.spec import Health
 
 ACTIVATION = st.sampled_from([name for name in names("activations") if name != "expression"])
 SEED = st.integers(0, 10**6)
-COUNTED = ("dead", "constant", "inert", "rare", "dormant", "always_on")
 
 
 def pre_activations(seed: int, examples: int = 24, units: int = 8) -> Tensor:

@@ -41,7 +41,8 @@ def measure(function: Callable[[Seen, Health], Tensor]) -> Callable[[Seen, Healt
 def dead(seen: Seen, health: Health) -> Tensor:
     """Return the mask of units with a slope that never exceeds ``dead_slope``.
 
-    NaN compares as False, so a unit without finite numbers is never counted as dead: its run is diverged instead.
+    A unit that is NaN is not counted: NaN compares as False, and torch's slope of relu is 1 there. In a run the loss is
+    NaN then too, and the outcome is ``diverged``.
     """
     return seen["max_slope"][0] <= health.dead_slope
 
