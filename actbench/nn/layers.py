@@ -91,7 +91,7 @@ def linear_batched(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 class _Batched(torch.autograd.Function):
     """Compute x_r W_rᵀ, with a gradient of the weights that lies in memory as they do.
 
-    Autograd's own is that of Wᵀ, turned round: bringing it to its place took a fifth of a step on an H200.
+    Autograd's own gradient is that of Wᵀ, transposed: copying it to its slot took a fifth of a step on an H200.
     """
 
     @staticmethod

@@ -135,7 +135,7 @@ class Shuffled:
         """
         train = self._images.train
         orders = torch.stack([torch.randperm(len(train), generator=generator) for generator in self._order_streams])
-        # All seeds' images in one call of each kernel: on a GPU, launches a seed would outlast the step itself.
+        # All seeds' images in one call of each kernel: on a GPU, launches for each seed would outlast the step itself.
         for index in torch.split(orders.to(self._device), self._size, dim=1)[skip:]:
             pixels = train.pixels.index_select(0, index.flatten())
             if self._augment is not None:

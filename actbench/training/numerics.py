@@ -1,4 +1,4 @@
-"""How a process computes while it trains: threads, denormal numbers, TF32, and the library behind dense products.
+"""Set how a process computes while it trains: threads, denormal numbers, TF32, and the library of dense products.
 
 All of it is torch's global state; the contexts here set it and put it back.
 """
@@ -16,19 +16,24 @@ from actbench.nn import cpu_linear
 
 @contextmanager
 def deterministic_numerics(products: str) -> Iterator[None]:
-    """One thread, no TF32 or denormal numbers, deterministic convolutions, and these of ``cpu_linear.LIBRARIES``.
+    """Compute in a way that gives the same numbers again, while the context lasts.
 
-    The barriers of tiny kernels cost more than a second thread gains, and the number of threads moves last bits; cuDNN
-    rounds the inputs of convolutions to ten bits unless told otherwise. Numbers below 1.2e-38 become 0: the momentum
-    of a dead unit's weights sinks to 1e-45 and stays there for ever, and a processor takes ten times as long over it.
-    Some of cuDNN's gradients of kernels are sums in no fixed order: on an H200 the same first step differed by 1e-7.
+    One thread, no TF32, denormal numbers flushed to 0, deterministic convolutions.
+
+    Args:
+        products: The one of ``cpu_linear.LIBRARIES`` that computes dense products on a CPU.
     """
     threads, flushed = torch.get_num_threads(), _flushes_denormals()
     deterministic = torch.backends.cudnn.deterministic
+    # The number of threads moves last bits, and the barriers of tiny kernels cost more than a second thread gains.
     torch.set_num_threads(1)
+    # The momentum of a dead unit's weights sinks to 1e-45 and stays there for ever (0.9 times the smallest denormal
+    # number rounds to itself), and a processor takes ten times as long over it.
     torch.set_flush_denormal(True)
+    # Some of cuDNN's gradients of kernels are sums in no fixed order: on an H200 the same first step differed by 1e-7.
     torch.backends.cudnn.deterministic = True
     try:
+        # cuDNN rounds the inputs of convolutions to ten bits unless this is forbidden.
         with tf32(allowed=False), cpu_linear.use_library(products):
             yield
     finally:
@@ -39,7 +44,7 @@ def deterministic_numerics(products: str) -> Iterator[None]:
 
 @contextmanager
 def tf32(*, allowed: bool) -> Iterator[None]:
-    """Whether CUDA's float32 products and convolutions may round their inputs to TF32 (ten bits) meanwhile."""
+    """Let CUDA's float32 products and convolutions round their inputs to TF32 (ten bits), or forbid it, meanwhile."""
     backends: Any = torch.backends
     settings = backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn
     before = [one.fp32_precision for one in settings]
@@ -53,5 +58,6 @@ def tf32(*, allowed: bool) -> Iterator[None]:
 
 
 def _flushes_denormals() -> bool:
-    """Torch can set this but not tell it: half of the smallest normal number is 0 if it is set."""
+    """Return whether denormal numbers are flushed to 0, which torch can set but not report."""
+    # Half of the smallest normal number is denormal.
     return not bool(torch.tensor([torch.finfo(torch.float32).tiny]) / 2)

@@ -1,11 +1,12 @@
-"""Many runs' tensors as one: dimension 0 is the run, and every run's share begins on a vector boundary.
+"""Stack many runs' tensors: dimension 0 is the run, and every run's share begins on a vector boundary.
 
 A run owns the tensors that its own ``init`` returned. The stack is the union of the names; what a run lacks is zero and
 stays zero, because its gradient is masked. One rule covers biases on or off and learned activation parameters.
 
 All trained numbers lie in two blocks (weights, and the rest) with a row for each run, all gradients in two more. The
 optimizer sees blocks or rows: long loops instead of many short ones, and no fresh memory for gradients at every step.
-Each share is padded to whole vector registers, so a number is rounded by the same code whatever stands beside it.
+Each share is padded to whole vector steps, so a number is rounded by the same code whatever stands beside it
+(``nn.alignment``). docs/internals.md draws the blocks.
 
 On other devices than a CPU no run is updated by itself, so there a block is flat, and each tensor's runs lie in it
 without a gap: gradients reach their place by plain copies of memory, at several times the speed of strided ones.
@@ -28,16 +29,17 @@ from actbench.nn.layers import is_buffer
 from actbench.schema.checkpoint_header import UnusableCheckpoint
 
 WEIGHTS, OTHERS = "weights", "others"
-"""The blocks: weights are the tensors of two or more dimensions beside the run's."""
+"""The names of the blocks. Weights are the tensors of two or more dimensions beside the run's; weight decay may apply
+to them alone."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The tensors of R runs, dimension 0 being the run.
+    """Hold the tensors of R runs, dimension 0 being the run.
 
     Args:
         tensors: Name -> (R, …); leaves that require gradients, but for the buffers.
-        gradients: Name -> where the gradient of a trained tensor lies, (R, …).
+        gradients: Name -> the slot of a trained tensor: memory (R, …) for its gradient, a view of a block's ``grad``.
         owners: Name -> (R,) bool, which runs have the tensor; only for those that some run lacks.
         blocks: ``weights`` and ``others`` -> all the trained numbers of that kind, on a CPU a row a run; their ``grad``
             holds the gradients. A kind without tensors has no block.
@@ -54,30 +56,30 @@ class Stack:
         return {name: self.tensors[name] for name in self.gradients}
 
     def offer_gradients(self) -> None:
-        """Before the forward pass: forget the gradients and tell the layers where the next ones belong."""
-        for name, place in self.gradients.items():
+        """Forget the gradients and offer their slots to the layers; before each forward pass."""
+        for name, slot in self.gradients.items():
             self.tensors[name].grad = None
-            cpu_linear.offer_slot(self.tensors[name], place)
+            cpu_linear.offer_slot(self.tensors[name], slot)
 
     def collect_gradients(self) -> None:
-        """After ``backward``: bring every gradient to its place, and zero what a run does not own, whatever it holds.
-
-        (A NaN times 0 is NaN.) What no loss depends on (weights before a step function) has the gradient 0 as well, not
-        none: an optimizer would pass over it, but not if a neighbour's loss depended on the same stack.
-        """
-        for name, place in self.gradients.items():
+        """Bring every gradient to its slot, and zero what a run does not own; after each backward pass."""
+        for name, slot in self.gradients.items():
             tensor = self.tensors[name]
             if tensor.grad is None:
-                place.zero_()
-            elif tensor.grad is not place:
-                place.copy_(tensor.grad)
-            tensor.grad = place
+                # No loss depends on it (weights before a step function, say). Its gradient is 0 rather than none: an
+                # optimizer would pass over none, but can't where a neighbour's loss depends on the same tensor, and
+                # weight decay or momentum would then move this run in company and not alone.
+                slot.zero_()
+            elif tensor.grad is not slot:  # computed elsewhere: a convolution's, or a learned slope's
+                slot.copy_(tensor.grad)
+            tensor.grad = slot
+        # Filled with zeros rather than multiplied by them: a run that has become NaN would make NaN of what it lacks.
         for name, owned in self.owners.items():
             if name in self.gradients:
                 self.gradients[name].masked_fill_(~owned.view(-1, *(1 for _ in self.gradients[name].shape[1:])), 0)
 
     def rows(self, run: int) -> dict[str, Tensor]:
-        """One run's rows of the blocks, with their gradients."""
+        """Return one run's rows of the blocks, with their gradients: what the run's own optimizer updates on a CPU."""
         found = {}
         for kind, block in self.blocks.items():
             assert block.grad is not None
@@ -86,7 +88,10 @@ class Stack:
         return found
 
     def only(self, run: int) -> Stack:
-        """One run's share in the same memory; what it does not own is not there, and its gradient stays as it is."""
+        """Return one run's share in the same memory, as leaves of their own.
+
+        What the run does not own is left out, and the gradient of that stays as it is: zero.
+        """
         names = [name for name in self.tensors if self._owns(name, run)]
         tensors = {name: self.tensors[name].detach()[run : run + 1] for name in names}
         gradients = {name: self.gradients[name][run : run + 1] for name in names if name in self.gradients}
@@ -113,12 +118,12 @@ class Stack:
             tensor.copy_(saved["tensors"][name])
 
     def parameter_count(self, run: int) -> int:
-        """Numbers that this run trains."""
+        """Return how many numbers this run trains."""
         owned = (tensor for name, tensor in self.trained.items() if self._owns(name, run))
         return sum(prod(tensor.shape[1:]) for tensor in owned)
 
     def is_finite(self) -> Tensor:
-        """(R,) bool: whether every number of the run is finite."""
+        """Return (R,) bool: whether every number of the run is finite."""
         flags = [tensor.isfinite().reshape(len(tensor), -1).all(1) for tensor in self.tensors.values()]
         return torch.stack(flags).all(0)
 
@@ -148,6 +153,7 @@ def stack(runs: Sequence[Mapping[str, Tensor]], device: torch.device) -> Stack:
         owned = torch.tensor([name in run for run in runs], device=device)
         if not owned.all():
             owners[name] = owned
+    # Buffers stay by themselves. All else becomes views of the blocks, with a slot at the same place of the gradients.
     tensors = {name: tensor for name, tensor in together.items() if is_buffer(name)}
     gradients: dict[str, Tensor] = {}
     blocks = {}
@@ -175,14 +181,14 @@ def _padded(numbers: int, tensor: Tensor) -> int:
 
 
 def _block(tensors: Sequence[Tensor]) -> Tensor:
-    """Zeros enough for all the tensors: on a CPU a row a run, elsewhere flat."""
+    """Return zeros enough for all the tensors: on a CPU a row a run, elsewhere flat."""
     if tensors[0].device.type == "cpu":
         return tensors[0].new_zeros(len(tensors[0]), sum(_padded(prod(t.shape[1:]), t) for t in tensors))
     return tensors[0].new_zeros(sum(_padded(t.numel(), t) for t in tensors))
 
 
 def _views(block: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """One view (R, …) of the block for each tensor, one beside another."""
+    """Return one view (R, …) of the block for each tensor, one beside another."""
     views, start = {}, 0
     for name, tensor in tensors.items():
         size = prod(tensor.shape[1:]) if block.ndim > 1 else tensor.numel()

@@ -22,19 +22,18 @@ WARM_UP = 3
 
 
 class GraphSteps:
-    """Steps of the full batch size, replayed from a CUDA graph after a few eager ones.
+    """Take steps of the full batch size, replayed from a CUDA graph after a few eager ones.
 
     Batches of another size (an epoch's last) and cohorts that draw random numbers in their steps, which happens on the
     CPU, are taken eagerly.
 
     Args:
-        device: Where; the optimizer has been made ``capturable``.
+        device: The GPU; the optimizer has been made ``capturable``.
     """
 
     batches_per_call: ClassVar[int] = 1
 
     def __init__(self, device: torch.device) -> None:
-        """Nothing is captured yet."""
         self._side = _stream(device)
         self._taken = 0
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -42,7 +41,7 @@ class GraphSteps:
 
     @property
     def is_captured(self) -> bool:
-        """Whether there is a graph by now."""
+        """Whether the graph has been captured."""
         return self._graph is not None
 
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
@@ -57,11 +56,12 @@ class GraphSteps:
             take(state, x, labels)
         elif self._taken < WARM_UP:
             self._taken += 1
-            self._aside(state, x, labels)
+            self._warm_up(state, x, labels)
         else:
             self._replay(state, x, labels)
 
-    def _aside(self, state: TrainState, x: Tensor, labels: Tensor) -> None:
+    def _warm_up(self, state: TrainState, x: Tensor, labels: Tensor) -> None:
+        """Take an eager step on the side stream, each stream waiting for the other's work."""
         current = torch.cuda.current_stream(state.device)
         self._side.wait_stream(current)
         with torch.cuda.stream(self._side):
@@ -69,6 +69,7 @@ class GraphSteps:
         current.wait_stream(self._side)
 
     def _replay(self, state: TrainState, x: Tensor, labels: Tensor) -> None:
+        """Launch the graph on this batch; capture it first, which runs nothing."""
         if self._graph is None:
             self._x, self._labels = torch.empty_like(x), torch.empty_like(labels)
             graph = torch.cuda.CUDAGraph()
