@@ -79,8 +79,8 @@ class Clock:
     """The clock that a device is timed by.
 
     Args:
-        name: For the reader.
-        read: Seconds.
+        name: Its name in the output.
+        read: Returns seconds.
         settle: Waits until the device has finished.
     """
 
@@ -90,9 +90,10 @@ class Clock:
 
     @classmethod
     def of(cls, device: torch.device) -> Clock:
-        """Return, on a CPU, the processor time of the calling thread: waiting for other programs does not count.
+        """Return a device's clock: on a CPU the processor time of the calling thread, else the wall clock.
 
-        Windows advances that clock in steps of 16 ms; there, and on a GPU, it is the wall clock.
+        Waiting for other programs does not count then. Windows advances that clock in steps of 16 ms, so there the
+        wall clock is read too.
         """
         if device.type != "cpu":
             return cls("wall clock, synchronised", time.perf_counter, lambda: torch.accelerator.synchronize(device))
@@ -114,7 +115,6 @@ class _Trial:
     """One activation at one size, and its times so far."""
 
     def __init__(self, size: Size, work: TimedActivation, clock: Clock) -> None:
-        # Also a warm-up, and the search for the number of calls that make a sample.
         self._size, self._work, self._clock = size, work, clock
         self._saved, self._kept = work.memory()
         self._calls: dict[Pass, Callable[[], None]] = {
@@ -122,6 +122,7 @@ class _Trial:
             "forward_backward": work.forward_backward,
         }
         self._times: dict[Pass, list[float]] = {measured: [] for measured in PASSES}
+        # These first calls also warm up.
         self._repeats = {measured: self._enough(call) for measured, call in self._calls.items()}
 
     def measure(self) -> None:
@@ -137,6 +138,7 @@ class _Trial:
         return CostRow(self._work.subject.label, self._size, times, self._saved, self._kept)
 
     def _enough(self, call: Callable[[], None]) -> int:
+        """Return the number of calls that make a sample of about ``SAMPLE_SECONDS``."""
         if self._clock.seconds(call, 1) >= SAMPLE_SECONDS:
             return 1
         second = self._clock.seconds(call, 1)  # the first one also loads code

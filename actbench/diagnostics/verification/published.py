@@ -45,7 +45,7 @@ def checks(folders: Folders) -> Iterator[Check]:
 
 
 def _training_images(folder: Path) -> Tensor:
-    """(60000, 1, 28, 28) uint8, in the files' order."""
+    """Return (60000, 1, 28, 28) uint8, in the files' order."""
     images = torch.from_numpy(_idx.decode(_idx.files(folder)).train_images.copy())
     if images.shape != (IMAGES, 1, 28, 28):
         raise DatasetError(f"{folder} holds training images of shape {tuple(images.shape)}, not Fashion-MNIST's")
