@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from actbench.storage.status import Running, Standing
+    from actbench.storage.status import Running, StudyStatus
 
 HEADINGS = ("study", "done", "running", "failed", "stale", "to do")
 MOST_STALE = 5
@@ -24,9 +24,9 @@ def status(
 ) -> None:
     """Say what is done, running, failed, stale and to do, with each failure's log."""
     from actbench.cli.output import as_json, stdout
-    from actbench.storage.status import standings
+    from actbench.storage.status import study_statuses
 
-    found = standings(path)
+    found = study_statuses(path)
     if json:
         print(as_json({"schema": 1, "studies": [one.to_dict() for one in found]}), file=stdout())
         return
@@ -34,7 +34,7 @@ def status(
         print(line, file=stdout())
 
 
-def _lines(found: Sequence[Standing]) -> Iterator[str]:
+def _lines(found: Sequence[StudyStatus]) -> Iterator[str]:
     rows = [HEADINGS, *map(_row, found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for study, *numbers in rows:
@@ -47,12 +47,12 @@ def _lines(found: Sequence[Standing]) -> Iterator[str]:
             yield f"  {line}"
 
 
-def _row(one: Standing) -> tuple[str, ...]:
+def _row(one: StudyStatus) -> tuple[str, ...]:
     numbers = (sum(one.done.values()), len(one.running), len(one.failed), len(one.stale))
     return one.study, *map(str, numbers), "?" if one.to_do is None else str(one.to_do)
 
 
-def _details(one: Standing) -> Iterator[str]:
+def _details(one: StudyStatus) -> Iterator[str]:
     """What the numbers of a study don't tell."""
     if any(count for outcome, count in one.done.items() if outcome != "ok"):
         yield "done: " + ", ".join(f"{count} {outcome}" for outcome, count in one.done.items() if count)

@@ -24,7 +24,7 @@ from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.leftovers import remove_leftovers
-from actbench.storage.locks import Claims, holder, somebody_is_at_work
+from actbench.storage.locks import Locks, holder, somebody_is_at_work
 from actbench.storage.reading import read_results
 from actbench.storage.store import Store
 from actbench.system import devices, environment
@@ -88,7 +88,7 @@ class Runner:
     def run(self) -> Iterator[Event]:
         """Compute and store what is waiting; yields the events as they come, already stored.
 
-        Another process may work on the same study: each run is computed by who claims it first, and this generator
+        Another process may work on the same study: each run is computed by who locks it first, and this generator
         ends when what is left is in other hands.
 
         Raises:
@@ -105,15 +105,15 @@ class Runner:
             for event in self._working.execute(Work(CHECK, self.runtime), self._samples()):
                 if isinstance(event, Failed) and event.usage:  # a worker that dies of it will fail its runs alone
                     raise UsageError(event.message)
-            with Claims(self.store.folder) as claims:
+            with Locks(self.store.folder) as locks:
                 self.store.create(self.study.text)
                 ended = self._ended()
-                for event in self._train(self._working, claims):
-                    yield self._stored(clock.timed(event), ended, claims)
+                for event in self._train(self._working, locks):
+                    yield self._stored(clock.timed(event), ended, locks)
 
-    def _train(self, working: Engine, claims: Claims) -> Iterator[Event]:
+    def _train(self, working: Engine, locks: Locks) -> Iterator[Event]:
         """What comes from the cohorts, round by round, until there is nothing left or the end is asked for."""
-        for cohorts in self.share.rounds(claims, self.cohorts):
+        for cohorts in self.share.rounds(locks, self.cohorts):
             restored = cohorts if self.force else map(self.checkpoints.of, cohorts)
             yield from working.execute(Work(TRAIN, self.runtime), restored)
             if self.stopping:
@@ -201,7 +201,7 @@ class Runner:
         kinds = {spec.with_seed(0).digest: spec for cohort in self.cohorts for spec in cohort.specs}
         return plan_cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
 
-    def _stored(self, event: Event, ended: set[str], claims: Claims) -> Event:
+    def _stored(self, event: Event, ended: set[str], locks: Locks) -> Event:
         """Write down what the event says, but for runs that were taken over; complete a record with what is known here.
 
         A run is given back when it has ended.
@@ -210,26 +210,26 @@ class Runner:
             if event.refused:
                 self.checkpoints.refuse(event.cohort, event.refused)
             for spec in event.cohort.specs:
-                if claims.holds(self.store.run_folder(spec)):
+                if locks.holds(self.store.run_folder(spec)):
                     self.store.begin(spec)
         elif isinstance(event, EpochDone):
             for spec, row in zip(event.cohort.specs, event.rows, strict=True):
-                if row is not None and claims.holds(self.store.run_folder(spec)):
+                if row is not None and locks.holds(self.store.run_folder(spec)):
                     self.store.append(spec, row)
         elif isinstance(event, Saved):
-            if all(claims.holds(self.store.run_folder(spec)) for spec in event.cohort.specs):
+            if all(locks.holds(self.store.run_folder(spec)) for spec in event.cohort.specs):
                 self.checkpoints.write(event.cohort, event.state)
         elif isinstance(event, Finished):
             told = {**environment.describe_command(), **event.record.environment}
             event = Finished(replace(event.record, study=self.study.name, environment=told))
-            with claims.ending(self.store.run_folder(event.record.spec)) as held:
+            with locks.ending(self.store.run_folder(event.record.spec)) as held:
                 if held:
                     self.store.finish(event.record)
             ended.add(event.record.spec.digest)
             self.checkpoints.end(ended)
         else:
             for spec in (spec for spec in event.cohort.specs if spec.digest not in ended):
-                with claims.ending(self.store.run_folder(spec)) as held:
+                with locks.ending(self.store.run_folder(spec)) as held:
                     if held:
                         self.store.fail(spec, event.message, event.traceback)
             ended |= {spec.digest for spec in event.cohort.specs}

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actbench.errors import ResultsError
-from actbench.storage.locks import CLAIM, Claims, dead_heartbeats, holder, is_dead
+from actbench.storage.locks import LOCK_FILE, Locks, dead_heartbeats, holder, is_dead
 from actbench.system.files import writing
 
 _HALF_WRITTEN = re.compile(r"\.(study\.yaml|spec\.json|metrics\.jsonl|result\.json|error\.txt|.+\.pt)\.[0-9a-f]+")
@@ -40,14 +40,14 @@ def remove_leftovers(study: Path) -> None:
             for path in _files(folder):
                 if _HALF_WRITTEN.fullmatch(path.name):
                     half_written.append(path)
-                elif path.name.startswith(CLAIM) and is_dead(path):
+                elif path.name.startswith(LOCK_FILE) and is_dead(path):
                     locks.append(path)
         heartbeats = dead_heartbeats(study)
     except OSError as error:
         raise ResultsError(f"can't read {error.filename or study}: {error.strerror}") from error
     if not (locks or half_written or heartbeats):
         return
-    with Claims(study) as mine:  # which removes the heartbeats
+    with Locks(study) as mine:  # which removes the heartbeats
         for lock in locks:
             mine.clear(lock)
         for path in half_written:
@@ -56,7 +56,7 @@ def remove_leftovers(study: Path) -> None:
                     path.unlink(missing_ok=True)
 
 
-def _is_being_written(path: Path, study: Path, mine: Claims) -> bool:
+def _is_being_written(path: Path, study: Path, mine: Locks) -> bool:
     """Whether a living process may be writing a file: whoever has its run, or else anybody at work on the study."""
     if path.parent.parent == study / "runs":
         found = holder(path.parent)
@@ -78,4 +78,4 @@ def _files(folder: Path) -> list[Path]:
         names = os.listdir(folder)
     except FileNotFoundError:
         return []
-    return [folder / name for name in names if name.startswith((".", CLAIM))]
+    return [folder / name for name in names if name.startswith((".", LOCK_FILE))]

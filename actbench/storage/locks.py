@@ -2,16 +2,16 @@
 
     results/<study>/heartbeat-<token>                    one a process at work, touched every ten seconds
     results/<study>/runs/<run id>/claim.json             the process that computes this run
-    results/<study>/runs/<run id>/claim.json.<token>     the process that removes the claim with this token
+    results/<study>/runs/<run id>/claim.json.<token>     the process that removes the lock with this token
 
-A claim counts for as long as its process lives. On the same machine the process table decides: a process that was
+A lock counts for as long as its process lives. On the same machine the process table decides: a process that was
 killed frees its runs at once, one that is merely stopped keeps them. Of another machine only the heartbeat is seen: it
 must not be older than a minute, by the clock of the file system, so that the machines' own clocks do not matter.
 
 All of it rests on one operation, the creation of a file that must not exist yet, which is atomic on local disks and on
 network file systems alike (NFS since version 3).
 
-Taking over the claim of a dead process needs the third file. D is dead and has left a claim; A and B want the run:
+Taking over the lock of a dead process needs the third file. D is dead and has left a lock; A and B want the run:
 
     claim.json    A                                 B
     D's           reads it: D is dead               reads it: D is dead
@@ -20,7 +20,7 @@ Taking over the claim of a dead process needs the third file. D is dead and has 
     -                                               removes it, but that was A's!
     B's                                             creates its own: both compute the run
 
-The right to remove D's claim is a file of its own, which only one of them can create, and which is named after D's
+The right to remove D's lock is a file of its own, which only one of them can create, and which is named after D's
 token, so that it is a right to nothing else:
 
     claim.json    A                                 B
@@ -34,7 +34,7 @@ token, so that it is a right to nothing else:
     A's                                             removes claim.json.<D's token>
     A's                                             can't create its own: A, which lives, has the run
 
-A process that gives its own run back takes the same four steps (create the right, write it, remove the claim, remove
+A process that gives its own run back takes the same four steps (create the right, write it, remove the lock, remove
 the right), because others may think it dead meanwhile. A kill between two of them leaves one or both files, each with
 its dead owner in it: they are removed as any dead process's lock is, by whoever wants the run, or else by the next
 command on the study (``storage.leftovers``).
@@ -61,7 +61,7 @@ from actbench.errors import ResultsError
 from actbench.system.files import parse_json, writing
 from actbench.system.processes import Process
 
-CLAIM = "claim.json"
+LOCK_FILE = "claim.json"
 BEAT = 10.0
 """Seconds between two touches of a heartbeat."""
 LIMIT = 60.0
@@ -79,13 +79,13 @@ _log = logging.getLogger("actbench.storage.locks")
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A process that works on a run; the content of ``claim.json``.
+class Lock:
+    """The process that has locked a run: the content of ``claim.json``.
 
     Args:
         token: Drawn once for each process and study; names its heartbeat.
         since: When it took the run, by its own clock, ISO 8601.
-        process: Who; None while the file is not written yet.
+        process: The process; None while the file is not written yet.
     """
 
     token: str
@@ -94,27 +94,27 @@ class Claim:
 
     @property
     def who(self) -> str:
-        """The process in words."""
+        """Name the process for a message."""
         return "an unknown process" if self.process is None else str(self.process)
 
 
-def holder(run: Path) -> tuple[Claim, bool] | None:
-    """Who claims a run, and whether that process lives.
+def holder(run: Path) -> tuple[Lock, bool] | None:
+    """Return a run's lock, and whether its process lives.
 
     Args:
         run: The run's folder, ``results/<study>/runs/<run id>``.
 
     Returns:
-        None when nobody does.
+        None when the run is not locked.
 
     Raises:
         OSError: When the folder can't be read.
     """
-    return _look(run / CLAIM, run.parents[1])
+    return _look(run / LOCK_FILE, run.parents[1])
 
 
 def is_dead(lock: Path) -> bool:
-    """Whether a claim, or a right to remove one, is there and its process has ended.
+    """Whether a run's lock, or a right to remove one, is there and its process has ended.
 
     Args:
         lock: A file in a run's folder.
@@ -149,15 +149,14 @@ def somebody_is_at_work(study: Path, *, but: str = "") -> bool:
     return any(path.name != f"{HEARTBEAT}{but}" and _beats(path) for path in study.glob(f"{HEARTBEAT}*"))
 
 
-class Claims:
-    """What this process claims in one study; a context manager that leaves no claim behind.
+class Locks:
+    """The runs of one study that this process has locked; a context manager that leaves no lock behind.
 
     Args:
         study: The study's folder; it is made if need be.
     """
 
     def __init__(self, study: Path) -> None:
-        """Nothing is written yet."""
         self._study = study
         self._token, self._process = secrets.token_hex(8), Process.this()
         self._heartbeat = _heartbeat(study, self._token)
@@ -175,14 +174,14 @@ class Claims:
             self._study.mkdir(parents=True, exist_ok=True)
             for other in dead_heartbeats(self._study):
                 other.unlink(missing_ok=True)
-            _create(self._heartbeat, self._claim())
+            _create(self._heartbeat, self._own_lock())
         self._beating.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give back what is still claimed and stop the heartbeat.
+        """Give back what is still locked and stop the heartbeat.
 
         Raises:
             ResultsError: When a file can't be removed, unless another error is on its way already: that one matters
@@ -205,33 +204,33 @@ class Claims:
         if failures and error is None:
             raise failures[0]
 
-    def take(self, run: Path) -> Claim | None:
-        """Claim a run, from a process that is dead too; of several that try, one succeeds.
+    def take(self, run: Path) -> Lock | None:
+        """Lock a run, from a process that is dead too; of several that try, one succeeds.
 
         Args:
             run: The run's folder; it is made if need be.
 
         Returns:
-            None when the run is claimed by this process now; else the living process that has it.
+            None when the run is locked by this process now; else the living process that has it.
 
         Raises:
             ResultsError: When the folder can't be written.
         """
         with writing(run):
             run.mkdir(parents=True, exist_ok=True)
-            other = self._acquire(run / CLAIM)
+            other = self._acquire(run / LOCK_FILE)
         if other is None:
             self._held.add(run)
         return other
 
     def holds(self, run: Path) -> bool:
-        """Whether the claim still is this process's own.
+        """Whether the lock still is this process's own.
 
         It was lost if this process stood still for so long that another machine took it for dead. What it would write
         now would get among what the other one writes.
         """
         with writing(run):
-            found = _read(run / CLAIM)
+            found = _read(run / LOCK_FILE)
         return found is not None and found.token == self._token
 
     @contextmanager
@@ -252,13 +251,13 @@ class Claims:
         self._held.discard(run)
         with writing(run):
             if run.is_dir():
-                self._remove(run / CLAIM, self._token)
+                self._remove(run / LOCK_FILE, self._token)
 
     def clear(self, lock: Path) -> None:
         """Remove a lock that a dead process has left; one that a living process has stays.
 
         Args:
-            lock: A claim, or a right to remove one.
+            lock: A run's lock, or a right to remove one.
 
         Raises:
             ResultsError: When the folder can't be written.
@@ -272,35 +271,35 @@ class Claims:
         """Whether no other living process works on the study."""
         return not somebody_is_at_work(self._study, but=self._token)
 
-    def _claim(self) -> Claim:
-        return Claim(self._token, _now(), self._process)
+    def _own_lock(self) -> Lock:
+        return Lock(self._token, _now(), self._process)
 
     def _is_dead(self, path: Path) -> bool:
         found = _look(path, self._study, but=self._token)
         return found is not None and not found[1]
 
-    def _acquire(self, path: Path) -> Claim | None:
+    def _acquire(self, path: Path) -> Lock | None:
         """Create the file as this process's own; returns the living process that holds it instead."""
-        while not _create(path, self._claim()):
+        while not _create(path, self._own_lock()):
             found = _look(path, self._study, but=self._token)
             if found is None:
                 continue  # given back in between
-            claim, living = found
-            if claim.token == self._token:
+            lock, living = found
+            if lock.token == self._token:
                 return None
             if living:
-                return claim
-            remover = self._remove(path, claim.token)
+                return lock
+            remover = self._remove(path, lock.token)
             if remover is not None:
                 return remover
-            _heartbeat(self._study, claim.token).unlink(missing_ok=True)
-            _log.info("%s: taken over from %s, which has ended", path.parent.name, claim.who)
+            _heartbeat(self._study, lock.token).unlink(missing_ok=True)
+            _log.info("%s: taken over from %s, which has ended", path.parent.name, lock.who)
         return None
 
-    def _remove(self, path: Path, token: str) -> Claim | None:
-        """Remove the claim with this token, unless somebody has done so; returns the process that is about to.
+    def _remove(self, path: Path, token: str) -> Lock | None:
+        """Remove the lock with this token, unless somebody has done so; returns the process that is about to.
 
-        Drawn above. Whoever has the right looks once more before removing, and nobody else removes this claim
+        Drawn above. Whoever has the right looks once more before removing, and nobody else removes this lock
         meanwhile. A right that a dead process left is removed in the same way.
         """
         right = path.with_name(f"{path.name}.{token}")
@@ -309,7 +308,7 @@ class Claims:
             return remover
         try:
             found = _read(path)
-            # A token never comes again; but a claim that is not written yet has none, so its death is looked at again.
+            # A token never comes again; but a lock that is not written yet has none, so its death is looked at again.
             if found is not None and found.token == token and (token != _TORN or self._is_dead(path)):
                 path.unlink()
         finally:
@@ -325,25 +324,25 @@ class Claims:
                 _log.warning("can't touch %s: %s; other machines may take its runs over", self._heartbeat, error)
 
 
-def _create(path: Path, claim: Claim) -> bool:
-    """Write the claim to a new file; False when there is a file already."""
+def _create(path: Path, lock: Lock) -> bool:
+    """Write the lock to a new file; False when there is a file already."""
     try:
         file = path.open("x", encoding="utf-8")
     except FileExistsError:
         return False
     try:
         with file:
-            file.write(json.dumps(asdict(claim)))
+            file.write(json.dumps(asdict(lock)))
     except OSError:
         path.unlink()
         raise
     return True
 
 
-def _look(path: Path, study: Path, *, but: str = "") -> tuple[Claim, bool] | None:
-    """Read the claim in a file and judge whether its process lives; None when there is no such file.
+def _look(path: Path, study: Path, *, but: str = "") -> tuple[Lock, bool] | None:
+    """Read the lock in a file and judge whether its process lives; None when there is no such file.
 
-    Of a claim without content nobody knows the process: it was killed between creating and writing, or is about to
+    Of a lock without content nobody knows the process: it was killed between creating and writing, or is about to
     write. About to write is nobody when no heartbeat beats, because whoever locks anything has started one before.
 
     Args:
@@ -351,42 +350,42 @@ def _look(path: Path, study: Path, *, but: str = "") -> tuple[Claim, bool] | Non
         study: The study's folder.
         but: The token of a process that is known not to have made it.
     """
-    claim = _read(path)
-    if claim is None:
+    lock = _read(path)
+    if lock is None:
         return None
-    if claim.process is None:
-        return claim, _is_young(path) and somebody_is_at_work(study, but=but)
-    return claim, _lives(claim, _heartbeat(study, claim.token))
+    if lock.process is None:
+        return lock, _is_young(path) and somebody_is_at_work(study, but=but)
+    return lock, _lives(lock, _heartbeat(study, lock.token))
 
 
 def _beats(heartbeat: Path) -> bool:
     """Whether the process of a heartbeat lives; an empty one, as earlier versions made, is judged by its age alone."""
-    claim = _read(heartbeat)
-    return claim is not None and _lives(claim, heartbeat)
+    lock = _read(heartbeat)
+    return lock is not None and _lives(lock, heartbeat)
 
 
-def _lives(claim: Claim, heartbeat: Path) -> bool:
+def _lives(lock: Lock, heartbeat: Path) -> bool:
     """Whether a process lives: by the process table of this machine, or by its heartbeat."""
-    if claim.token in _closed:
+    if lock.token in _closed:
         return False
-    alive = None if claim.process is None else claim.process.is_alive()
+    alive = None if lock.process is None else lock.process.is_alive()
     return _is_young(heartbeat) if alive is None else alive
 
 
-def _read(path: Path) -> Claim | None:
-    """The claim in a file; None when there is no such file.
+def _read(path: Path) -> Lock | None:
+    """The lock in a file; None when there is no such file.
 
-    A file without a whole claim has been created but not written yet, or its process was killed between the two.
+    A file without a whole lock has been created but not written yet, or its process was killed between the two.
     """
     try:
         content = parse_json(path.read_bytes())
         token, since, process = content["token"], content["since"], Process(**content["process"])
         datetime.fromisoformat(since)
-        return Claim(token, since, process) if token.isalnum() else Claim(_TORN)
+        return Lock(token, since, process) if token.isalnum() else Lock(_TORN)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Claim(_TORN)
+        return Lock(_TORN)
 
 
 def _heartbeat(study: Path, token: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 from actbench.errors import ActbenchError, ResultsError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome
-from actbench.storage.locks import CLAIM, holder
+from actbench.storage.locks import LOCK_FILE, holder
 from actbench.storage.result_header import schema_and_outcome
 from actbench.system.files import read_json
 
@@ -85,7 +85,7 @@ Found = Running | Failure | Stale | Newer | Outcome
 
 
 @dataclass
-class Standing:
+class StudyStatus:
     """How far one study is.
 
     Args:
@@ -116,7 +116,7 @@ class Standing:
         return {**asdict(self), "folder": str(self.folder), "failed": failed}
 
 
-def standings(path: Path) -> tuple[Standing, ...]:
+def study_statuses(path: Path) -> tuple[StudyStatus, ...]:
     """How far every study is that lies at or directly below a path, in the order of their names.
 
     Nothing is read of a run but whether it has ended, and how.
@@ -127,7 +127,7 @@ def standings(path: Path) -> tuple[Standing, ...]:
     if not path.is_dir():
         raise ResultsError(f"no results at {path}: {'not a folder' if path.exists() else 'it does not exist'}")
     try:
-        found = tuple(_standing(folder) for folder in _studies(path))
+        found = tuple(_study_status(folder) for folder in _studies(path))
     except OSError as error:
         raise ResultsError(f"can't read {error.filename or path}: {error.strerror}") from error
     if not found:
@@ -143,9 +143,9 @@ def _studies(path: Path) -> Iterator[Path]:
         yield from sorted(path / entry.name for entry in entries if (path / entry.name / "runs").is_dir())
 
 
-def _standing(folder: Path) -> Standing:
+def _study_status(folder: Path) -> StudyStatus:
     """One look at every run's folder."""
-    standing = Standing(folder.resolve().name, folder)
+    status = StudyStatus(folder.resolve().name, folder)
     with os.scandir(folder / "runs") as entries:
         names = sorted(entry.name for entry in entries if entry.is_dir())
     begun = set()
@@ -153,22 +153,22 @@ def _standing(folder: Path) -> Standing:
         found = _look_at(folder / "runs" / name)
         if found is not None:
             begun.add(name)
-            _add(standing, found)
-    _ask_config(standing, begun)
-    return standing
+            _add(status, found)
+    _ask_config(status, begun)
+    return status
 
 
-def _add(standing: Standing, found: Found) -> None:
+def _add(status: StudyStatus, found: Found) -> None:
     if isinstance(found, Running):
-        standing.running.append(found)
+        status.running.append(found)
     elif isinstance(found, Failure):
-        standing.failed.append(found)
+        status.failed.append(found)
     elif isinstance(found, Stale):
-        standing.stale.append(found)
+        status.stale.append(found)
     elif isinstance(found, Newer):
-        standing.warnings.append(f"{found.run}: written by a newer actbench, not counted")
+        status.warnings.append(f"{found.run}: written by a newer actbench, not counted")
     else:
-        standing.done[found] += 1
+        status.done[found] += 1
 
 
 def _look_at(run: Path) -> Found | None:
@@ -200,7 +200,7 @@ def _judge(run: Path, files: set[str]) -> Found | None:
     if "error.txt" in files:
         with (run / "error.txt").open(encoding="utf-8", errors="replace") as log:
             return Failure(run.name, log.readline().strip(), run / "error.txt")
-    claimed = holder(run) if CLAIM in files else None
+    claimed = holder(run) if LOCK_FILE in files else None
     if claimed is not None and claimed[1]:
         process, (epoch, epochs) = claimed[0].process, _progress(run)
         host, pid = ("", None) if process is None else (process.host, process.pid)
@@ -234,18 +234,18 @@ def _progress(run: Path) -> tuple[int | None, int | None]:
     return (rows - 1 if rows else None), epochs
 
 
-def _ask_config(standing: Standing, begun: set[str]) -> None:
+def _ask_config(status: StudyStatus, begun: set[str]) -> None:
     """How many runs of the study have no folder yet, and how it is resumed."""
     from actbench.config import Study
 
-    folder = standing.folder
+    folder = status.folder
     try:
         study = Study.from_yaml(folder / "study.yaml")
     except ActbenchError as error:
         reason = str(error).partition("\n")[0]
-        standing.warnings.append(f"what is to do is unknown, since the config can't be read: {reason}")
+        status.warnings.append(f"what is to do is unknown, since the config can't be read: {reason}")
         return
-    standing.to_do = sum(spec.run_id not in begun for spec in study.specs())
+    status.to_do = sum(spec.run_id not in begun for spec in study.specs())
     results = folder.parent if folder.name else folder.resolve().parent  # of "." nothing is above
-    name = [] if study.name == standing.study else [f"study={standing.study}"]
-    standing.resume = ["actbench", "run", str(folder / "study.yaml"), *name, "--results", str(results)]
+    name = [] if study.name == status.study else [f"study={status.study}"]
+    status.resume = ["actbench", "run", str(folder / "study.yaml"), *name, "--results", str(results)]

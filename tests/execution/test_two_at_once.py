@@ -27,8 +27,8 @@ from actbench.schema.events import Event, Failed, Finished, Started
 from actbench.schema.registry import load, names
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
-from actbench.storage.locks import Claims
-from actbench.storage.status import standings
+from actbench.storage.locks import Locks
+from actbench.storage.status import study_statuses
 from actbench.system.processes import Process
 
 STUDY = """\
@@ -168,17 +168,17 @@ def test_the_runs_of_the_living_are_left_alone_and_those_of_the_dead_taken_over(
         assert not mine & theirs
         host = Process.this().host
         assert caplog.messages == [f"2 runs are being computed by pid {other.pid} on {host}"]
-        assert {one.run for one in standings(folder / "results")[0].running} == theirs
+        assert {one.run for one in study_statuses(folder / "results")[0].running} == theirs
 
         forced = runner(folder, data_folder, force=True)
         assert {spec.run_id for spec in finished(forced.run())} == mine, "--force leaves them alone, too"
         records = actbench.run(Study.from_text(STUDY), folder / "results", engine="inline", data_folder=data_folder)
         assert {record.spec.run_id for record in records} == mine
-        assert {one.run for one in standings(folder / "results")[0].running} == theirs
+        assert {one.run for one in study_statuses(folder / "results")[0].running} == theirs
 
         signal_process(other, signal.SIGKILL)
         other.wait()
-        assert {one.run for one in standings(folder / "results")[0].stale} == theirs
+        assert {one.run for one in study_statuses(folder / "results")[0].stale} == theirs
         assert {spec.run_id for spec in finished(runner(folder, data_folder).run())} == theirs
     assert compared(folder) == undisturbed
     assert left_over(folder) == []
@@ -284,7 +284,7 @@ def test_a_cohort_is_narrowed_to_what_is_free(folder: Path, data_folder: Path) -
     taken = mine.cohorts[0].specs[0]
     whole = replace(mine, runtime=replace(mine.runtime, cohort_size=12))
     mine.store.create(STUDY)
-    with Claims(mine.store.folder) as others:
+    with Locks(mine.store.folder) as others:
         others.take(mine.store.run_folder(taken))
         started_with = [event.cohort.specs for event in whole.run() if isinstance(event, Started)]
     assert taken not in [spec for specs in started_with for spec in specs]

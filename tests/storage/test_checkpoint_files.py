@@ -22,7 +22,7 @@ from actbench.schema.checkpoint_header import CheckpointHeader, UnusableCheckpoi
 from actbench.schema.events import EpochDone, Event, Saved, Started
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.storage.checkpoints import Checkpoints
-from actbench.storage.locks import Claims
+from actbench.storage.locks import Locks
 from actbench.system import cancellation
 
 STUDY = f"""\
@@ -174,7 +174,7 @@ def test_force_ignores_and_removes_checkpoints(tmp_path: Path, undisturbed: dict
 def test_what_another_process_has_is_not_taken_from_it(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     left = leave(tmp_path)
     mine = runner(tmp_path)
-    with Claims(mine.store.folder) as others:
+    with Locks(mine.store.folder) as others:
         others.take(mine.store.run_folder(left.specs[0]))
         events = list(runner(tmp_path).run())
         assert left.specs[0] not in [
@@ -198,7 +198,7 @@ def test_a_checkpoint_of_finished_runs_goes(tmp_path: Path) -> None:
 def test_a_checkpoint_of_runs_that_have_left_the_study_goes(tmp_path: Path) -> None:
     leave(tmp_path)
     smaller = STUDY.replace("[0.0, 0.01, 0.1]", "[0.3]")
-    with Claims(tmp_path / "long"):
+    with Locks(tmp_path / "long"):
         list(runner(tmp_path, text=smaller).run())
         assert len(files(tmp_path)) == 1, "a living process may have written it by another config"
     growing = runner(tmp_path, text=smaller)
@@ -265,7 +265,7 @@ def test_what_a_kill_left_of_a_checkpoint_goes_even_if_nothing_is_saved_again(
 def test_what_a_living_process_may_be_writing_is_left_alone(tmp_path: Path) -> None:
     left = left_by_a_kill(tmp_path)
     study = tmp_path / "long"
-    with Claims(study) as others:
+    with Locks(study) as others:
         others.take(study / "runs" / "of-another-config")
         list(runner(tmp_path, text=WITHOUT_SAVING).run())
         assert left.exists()

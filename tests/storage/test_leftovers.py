@@ -11,7 +11,7 @@ import pytest
 from left_locks import DEAD, leave
 
 from actbench.storage.leftovers import remove_leftovers
-from actbench.storage.locks import Claims
+from actbench.storage.locks import Locks
 from actbench.system.processes import Process
 
 HALF = "0123456789abcdef"
@@ -94,7 +94,7 @@ def test_a_stopped_heartbeat_of_another_machine_frees_what_it_stood_for(study: P
 def test_a_run_that_a_living_process_has_is_spared_and_others_are_not(study: Path, run: Path) -> None:
     half_written(study, run)
     other = study / "runs" / "relu-1"
-    with Claims(study) as others:
+    with Locks(study) as others:
         others.take(other)
         (other / f".result.json.{HALF}").write_text("half of it")
         remove_leftovers(study)
@@ -113,10 +113,10 @@ def test_where_nothing_is_left_nothing_is_written(study: Path, run: Path) -> Non
 
 
 def test_what_this_process_could_not_remove_does_not_count_as_its_own_for_ever(study: Path, run: Path) -> None:
-    with Claims(study) as mine:
+    with Locks(study) as mine:
         mine.take(run)
         kept = (run / "claim.json").read_bytes()
     (run / "claim.json").write_bytes(kept)  # as if the disk had been too full to give it back
-    with Claims(study) as later:
+    with Locks(study) as later:
         assert later.take(run) is None
     assert files(study) == set()

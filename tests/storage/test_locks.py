@@ -18,14 +18,14 @@ from left_locks import DEAD, leave
 from processes import signal_process, wait_until
 
 from actbench.storage import locks
-from actbench.storage.locks import Claims, holder
+from actbench.storage.locks import Locks, holder
 from actbench.system.processes import Process
 
 HOLDING = """\
 import sys, time
 from pathlib import Path
-from actbench.storage.locks import Claims
-with Claims(Path(sys.argv[1])) as mine:
+from actbench.storage.locks import Locks
+with Locks(Path(sys.argv[1])) as mine:
     print(mine.take(Path(sys.argv[2])), flush=True)
     time.sleep(600)
 """
@@ -64,7 +64,7 @@ def age(study: Path, seconds: float = 61) -> None:
 
 
 def test_a_run_that_one_has_another_does_not_get(study: Path, run: Path) -> None:
-    with Claims(study) as mine, Claims(study) as others:
+    with Locks(study) as mine, Locks(study) as others:
         assert mine.take(run) is None
         found = others.take(run)
         assert found is not None
@@ -77,7 +77,7 @@ def test_a_run_that_one_has_another_does_not_get(study: Path, run: Path) -> None
 
 
 def test_taking_a_run_twice_is_taking_it_once(study: Path, run: Path) -> None:
-    with Claims(study) as mine:
+    with Locks(study) as mine:
         assert mine.take(run) is None
         assert mine.take(run) is None
         mine.release(run)
@@ -86,7 +86,7 @@ def test_taking_a_run_twice_is_taking_it_once(study: Path, run: Path) -> None:
 
 def test_nothing_is_left_behind(study: Path, run: Path) -> None:
     def is_interrupted() -> None:
-        with Claims(study) as mine:
+        with Locks(study) as mine:
             mine.take(run)
             assert len(files(study)) == 2
             raise KeyboardInterrupt
@@ -99,7 +99,7 @@ def test_nothing_is_left_behind(study: Path, run: Path) -> None:
 def test_a_living_process_keeps_its_run_and_a_stopped_one_too(
     study: Path, run: Path, other: subprocess.Popen[str]
 ) -> None:
-    with Claims(study) as mine:
+    with Locks(study) as mine:
         signal_process(other, signal.SIGSTOP)
         age(study)
         found = mine.take(run)
@@ -110,7 +110,7 @@ def test_a_living_process_keeps_its_run_and_a_stopped_one_too(
 
 def test_the_run_of_a_killed_process_is_free_at_once(study: Path, run: Path, other: subprocess.Popen[str]) -> None:
     other.kill()
-    with Claims(study) as mine:  # not waited for: it is listed still
+    with Locks(study) as mine:  # not waited for: it is listed still
         wait_until(lambda: mine.take(run) is None)
         assert mine.holds(run)
         other.wait()
@@ -123,7 +123,7 @@ def test_of_another_machine_only_the_heartbeat_is_seen(study: Path, run: Path, e
     there = replace(this, host="elsewhere") if elsewhere == "another host" else replace(this, system="another")
     leave(run, replace(there, pid=2**31 - 1), token="a" * 16)
     heartbeat = study / f"heartbeat-{'a' * 16}"
-    with Claims(study) as mine:
+    with Locks(study) as mine:
         heartbeat.touch()
         assert mine.take(run) is not None
         os.utime(heartbeat, (time.time() - 50,) * 2)
@@ -134,15 +134,15 @@ def test_of_another_machine_only_the_heartbeat_is_seen(study: Path, run: Path, e
 
 def test_a_claim_without_a_heartbeat_is_dead(study: Path, run: Path) -> None:
     leave(run, replace(Process.this(), host="elsewhere"))
-    with Claims(study) as mine:
+    with Locks(study) as mine:
         assert mine.take(run) is None
 
 
 def test_the_name_of_the_machine_can_be_given(study: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Claims(study) as mine:
+    with Locks(study) as mine:
         mine.take(run)
         monkeypatch.setenv("ACTBENCH_HOST", "ada")
-        with Claims(study) as others:
+        with Locks(study) as others:
             assert others.take(run) is not None
             age(study)
             assert others.take(run) is None, "this process lives, but ada can't know"
@@ -152,7 +152,7 @@ def test_the_name_of_the_machine_can_be_given(study: Path, run: Path, monkeypatc
 def test_a_process_with_an_id_that_was_used_before_is_not_taken_for_the_one_before(study: Path, run: Path) -> None:
     leave(run, DEAD)
     (study / f"heartbeat-{'0' * 16}").touch()
-    with Claims(study) as mine:
+    with Locks(study) as mine:
         assert mine.take(run) is None
 
 
@@ -176,8 +176,8 @@ def test_a_claim_that_is_none_counts_for_a_minute_if_anybody_else_is_at_work(
     run.mkdir()
     path = run / "claim.json"
     path.write_text(content)
-    with Claims(study) as mine:
-        with Claims(study):
+    with Locks(study) as mine:
+        with Locks(study):
             found = mine.take(run)
             assert found is not None
             assert found.who == "an unknown process"
@@ -218,7 +218,7 @@ def test_of_many_that_take_a_dead_processes_run_one_has_it_at_a_time(study: Path
     together, had, trouble = threading.Barrier(8), [], []
 
     def take_all() -> None:
-        with Claims(study) as mine:
+        with Locks(study) as mine:
             together.wait()
             for run in runs:
                 if mine.take(run) is not None:
@@ -244,7 +244,7 @@ def test_of_many_that_take_a_dead_processes_run_one_has_it_at_a_time(study: Path
 def test_who_dies_while_taking_over_stops_nobody(study: Path, run: Path) -> None:
     leave(run, DEAD, token="a" * 16)
     leave(run, DEAD, token="b" * 16, name=f"claim.json.{'a' * 16}")
-    with Claims(study) as mine:
+    with Locks(study) as mine:
         assert mine.take(run) is None
         assert files(study)[-1:] == ["runs/relu-0/claim.json"]
         assert mine.holds(run)
@@ -253,7 +253,7 @@ def test_who_dies_while_taking_over_stops_nobody(study: Path, run: Path) -> None
 def test_who_is_taking_over_counts_as_who_has_it(study: Path, run: Path) -> None:
     leave(run, DEAD, token="a" * 16)
     leave(run, Process.this(), token="b" * 16, name=f"claim.json.{'a' * 16}")
-    with Claims(study) as mine:
+    with Locks(study) as mine:
         found = mine.take(run)
         assert found is not None
         assert found.token == "b" * 16
@@ -262,7 +262,7 @@ def test_who_is_taking_over_counts_as_who_has_it(study: Path, run: Path) -> None
 def test_who_lost_a_run_neither_writes_nor_gives_it_back(
     study: Path, run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Claims(study) as mine:
+    with Locks(study) as mine:
         mine.take(run)
         kept = leave(run, replace(Process.this(), host="elsewhere"))
         with mine.ending(run) as held:
@@ -275,7 +275,7 @@ def test_a_heart_beats_and_one_that_stopped_is_removed(study: Path, monkeypatch:
     monkeypatch.setattr(locks, "BEAT", 0.01)
     (study / "heartbeat-old").touch()
     age(study)
-    with Claims(study):
+    with Locks(study):
         (mine,) = study.glob("heartbeat-*")
         before = time.time() - 30
         os.utime(mine, (before, before))

@@ -18,9 +18,9 @@ from left_locks import DEAD, leave
 from actbench import cli
 from actbench.errors import ResultsError
 from actbench.schema.spec import RunSpec
-from actbench.storage.locks import Claims
+from actbench.storage.locks import Locks
 from actbench.storage.result_header import schema_and_outcome
-from actbench.storage.status import Standing, standings
+from actbench.storage.status import StudyStatus, study_statuses
 from actbench.storage.store import Store
 from actbench.system.processes import Process
 
@@ -31,8 +31,8 @@ def folder_of(root: Path, seed: int) -> Path:
     return Store(root, "demo").run_folder(RunSpec(seed=seed))
 
 
-def only(path: Path) -> Standing:
-    (found,) = standings(path)
+def only(path: Path) -> StudyStatus:
+    (found,) = study_statuses(path)
     return found
 
 
@@ -77,7 +77,7 @@ def test_a_results_folder_and_a_study_can_be_named(results: Path, monkeypatch: p
 
 def test_a_running_run_tells_who_has_it_and_how_far_it_is(results: Path) -> None:
     store, spec = Store(results, "demo"), RunSpec(seed=6)
-    with Claims(store.folder) as mine:
+    with Locks(store.folder) as mine:
         mine.take(store.run_folder(spec))
         (taken,) = only(results).running
         assert (taken.run, taken.epoch, taken.epochs) == (spec.run_id, None, None)
@@ -106,7 +106,7 @@ def test_a_run_on_another_machine_is_judged_by_its_heartbeat(results: Path) -> N
 
 
 def test_a_finished_run_that_is_run_again_is_running_once_its_result_is_gone(results: Path) -> None:
-    with Claims(results / "demo") as mine:
+    with Locks(results / "demo") as mine:
         mine.take(folder_of(results, 0))
         assert only(results).done["ok"] == 1
         Store(results, "demo").begin(RunSpec(seed=0))
@@ -150,7 +150,7 @@ def test_absent_and_empty_folders_are_errors(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path, told in ((tmp_path / "nowhere", "does not exist"), (tmp_path / "file", "not a folder"), (tmp_path, "no")):
         with pytest.raises(ResultsError, match=told):
-            standings(path)
+            study_statuses(path)
 
 
 def test_the_command_says_all_of_it(
@@ -158,7 +158,7 @@ def test_the_command_says_all_of_it(
 ) -> None:
     monkeypatch.chdir(results.parent)
     save(Path("results"), [record(study="zeta")], text="study: zeta\nseeds: 1\n")
-    with Claims(Path("results/demo")) as mine:
+    with Locks(Path("results/demo")) as mine:
         mine.take(folder_of(results, 6))
         assert actbench(monkeypatch) == 0
     lines = capsys.readouterr().out.splitlines()
