@@ -23,21 +23,24 @@ def baseline_of(
         explicit: Whether the user named it for this view. A study's own baseline may name factors that the view holds
             fixed or averages over; a user's may not.
     """
-    try:
-        found = {
-            key: _value(key, given, groups)
-            for key, given in wanted.items()
-            if explicit or key in groups[0].factors
-        }  # fmt: skip
-    except UsageError as error:
-        return None, [f"no baseline: {error}"]
+    found: dict[str, Value] = {}
+    for key, given in wanted.items():
+        if not explicit and key not in groups[0].factors:
+            continue
+        values = _values(key, groups)
+        if key not in groups[0].factors and len(values) > 1:
+            return None, [f"no baseline: '{key}' is averaged over, so it can't be part of the baseline: add it to --by"]
+        try:
+            found[key] = matching_value(key, given, values)
+        except UsageError as error:
+            return None, [f"no baseline: {error}"]
     # A factor with one value in all groups distinguishes none of them.
-    telling = {key: value for key, value in found.items() if len(_values(key, groups)) > 1}
-    if not telling and not explicit:
+    found = {key: value for key, value in found.items() if len(_values(key, groups)) > 1}
+    if not found and not explicit:
         return _default(groups), []
-    if not any(telling.items() <= group.factors.items() for group in groups):
-        return None, [f"no baseline: no run has {show_all(telling)}"]
-    return telling, []
+    if not any(found.items() <= group.factors.items() for group in groups):
+        return None, [f"no baseline: no run has {show_all(found)}"]
+    return found, []
 
 
 def counterpart(
@@ -50,13 +53,6 @@ def counterpart(
 
 def _values(key: str, groups: Sequence[Group]) -> list[Value]:
     return list(dict.fromkeys(one.get(key) for group in groups for _, one in group.runs))
-
-
-def _value(key: str, given: Any, groups: Sequence[Group]) -> Value:
-    values = _values(key, groups)
-    if key not in groups[0].factors and len(values) > 1:
-        raise UsageError(f"'{key}' is averaged over, so it can't be part of the baseline: add it to --by")
-    return matching_value(key, given, values)
 
 
 def _default(groups: Sequence[Group]) -> Mapping[str, Value] | None:
