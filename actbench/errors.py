@@ -15,7 +15,7 @@ Any other exception that escapes is a defect of actbench, and keeps its tracebac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 
@@ -97,25 +97,22 @@ class ConfigError(UsageError, ValueError):
 
 
 class UnknownNameError(UsageError):
-    """A name that does not exist; the message offers the nearest one that does.
+    """A name that does not exist; the message offers the nearest one that does, or all of them.
 
     Args:
         kind: The kind of thing, in the singular, such as ``activation``.
         name: The name asked for.
         valid: Every name that exists.
-        nearest: The valid name that looks most like it; None when none comes close.
     """
 
-    def __init__(self, kind: str, name: str, valid: Sequence[str], nearest: str | None) -> None:
-        self.kind, self.name, self.valid, self.nearest = kind, name, tuple(valid), nearest
-        hint = f"did you mean '{nearest}'?" if nearest else f"choose from: {', '.join(valid)}"
+    def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
+        self.kind, self.name, self.valid = kind, name, tuple(valid)
+        hint = suggestion(name, self.valid, otherwise=f"choose from: {', '.join(self.valid)}")
         super().__init__(f"unknown {kind} '{name}' — {hint}")
 
-    def __reduce__(
-        self,
-    ) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...], str | None]]:
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...]]]:
         """Survive the way from a worker process to its parent."""
-        return type(self), (self.kind, self.name, self.valid, self.nearest)
+        return type(self), (self.kind, self.name, self.valid)
 
 
 class DatasetError(UsageError):
@@ -136,3 +133,25 @@ class ResultsError(UsageError):
 
 class WorkerLostError(ActbenchError):
     """A worker process ended (killed, out of memory) before it had finished its cohort."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str | None:
+    """Return the valid name that looks most like ``name``, or None when none comes close.
+
+    >>> nearest("reluu", ["relu", "gelu", "tanh"])
+    'relu'
+    """
+    from difflib import get_close_matches  # needed only when something is wrong
+
+    found = get_close_matches(name.lower(), list(valid), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def suggestion(name: str, valid: Iterable[str], *, otherwise: str) -> str:
+    """Return the hint that ends a message about an unknown name.
+
+    >>> suggestion("reluu", ["relu", "gelu"], otherwise="choose another"), suggestion("x", [], otherwise="add one")
+    ("did you mean 'relu'?", 'add one')
+    """
+    near = nearest(name, valid)
+    return f"did you mean '{near}'?" if near else otherwise

@@ -28,7 +28,6 @@ from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Fa
 from actbench.analysis.table.rows import best_first, rows_of
 from actbench.analysis.table.tuning import check_tune, tune_rows
 from actbench.errors import ResultsError, UnknownNameError, UsageError
-from actbench.schema import registry
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 from actbench.storage.reading import Records
@@ -124,7 +123,7 @@ def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:
     found = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
     for name in found:
         if name not in METRICS:
-            raise UnknownNameError("metric", name, tuple(METRICS), registry.nearest(name, METRICS))
+            raise UnknownNameError("metric", name, METRICS)
     return found
 
 

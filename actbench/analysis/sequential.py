@@ -27,7 +27,6 @@ from actbench.analysis.statistics import MIN_VALUES, Difference
 from actbench.analysis.table.factors import show_all
 from actbench.analysis.table.result import Comparisons, is_bounded
 from actbench.errors import UnknownNameError, UsageError
-from actbench.schema import registry
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 
@@ -90,7 +89,7 @@ def parse_rule(text: str) -> StoppingRule:
         raise UsageError(f"--until: expected {FORM}, not '{text}'")
     metric, unit = found["metric"], found["unit"]
     if metric not in METRICS:
-        raise UnknownNameError("metric", metric, tuple(METRICS), registry.nearest(metric, METRICS))
+        raise UnknownNameError("metric", metric, METRICS)
     if is_bounded(metric):
         raise UsageError(f"--until: '{metric}' is mostly 0, so its differences have no interval: choose another metric")
     if unit and METRICS[metric].unit != "fraction":

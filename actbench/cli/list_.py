@@ -27,10 +27,9 @@ def list_(
     """List what there is to choose from."""
     from actbench.cli.output import as_json, stdout
     from actbench.errors import UnknownNameError
-    from actbench.schema import registry
 
     if kind not in KINDS:
-        raise UnknownNameError("kind", kind, tuple(KINDS), registry.nearest(kind, KINDS))
+        raise UnknownNameError("kind", kind, KINDS)
     found = summaries(KINDS[kind])
     if json:
         print(as_json([{"name": name, "summary": text} for name, text in found.items()]), file=stdout())

@@ -80,14 +80,14 @@ def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, 
 
 
 def _run(results: Path, name: str) -> RunRecord:
-    from actbench.errors import UsageError
+    from actbench.errors import UsageError, nearest
     from actbench.schema import registry
     from actbench.storage.reading import find_run
 
     try:
         return find_run(results, name)
     except UsageError as error:
-        near = registry.nearest(name, registry.names("activations"))
+        near = nearest(name, registry.names("activations"))
         raise UsageError(f"{error}; or the activation '{near}'?" if near else str(error)) from error
 
 

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from actbench.config import cadence
 from actbench.config.hypotheses import parse_expectation
 from actbench.config.keys import component_kind, refusal
-from actbench.errors import ConfigError, Problem, UsageError
+from actbench.errors import ConfigError, Problem, UsageError, suggestion
 from actbench.schema import registry
 from actbench.schema.components import Options, resolve, shown
 
@@ -76,8 +76,8 @@ def _metrics(value: Any) -> tuple[str, ...]:
     valid, problems = registry.names("metrics"), []
     for index, name in enumerate(given):
         if name not in valid:
-            near = registry.nearest(name, valid) if isinstance(name, str) else None
-            hint = f"did you mean '{near}'?" if near else f"choose from: {', '.join(valid)}"
+            text = name if isinstance(name, str) else ""
+            hint = suggestion(text, valid, otherwise=f"choose from: {', '.join(valid)}")
             problems.append(
                 Problem(f"unknown metric {shown(name)} — {hint}", () if isinstance(value, str) else (index,))
             )
@@ -215,8 +215,7 @@ def tune_problems(tune: Iterable[str], baseline: Mapping[str, Any], sweep: Itera
     problems = []
     for index, key in enumerate(tune):
         if key not in swept:
-            near = registry.nearest(key, swept)
-            hint = f"did you mean '{near}'?" if near else f"add it to 'sweep' ({', '.join(swept) or 'empty'})"
+            hint = suggestion(key, swept, otherwise=f"add it to 'sweep' ({', '.join(swept) or 'empty'})")
             problems.append(Problem(f"'{key}' is not swept, so there is nothing to tune — {hint}", (index,)))
         elif key in baseline:
             text = f"'{key}' is held by 'compare.baseline', so it can't be tuned: take it out of one"

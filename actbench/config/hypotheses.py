@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from actbench.config.keys import refusal
 from actbench.config.overrides import parse_settings
-from actbench.errors import UnknownNameError, UsageError
+from actbench.errors import UsageError
 from actbench.schema import registry
 from actbench.schema.metrics import METRICS
 
@@ -140,8 +140,7 @@ def _operator(text: str) -> Operator:
 
 
 def _metric(name: str) -> str:
-    if name not in METRICS:
-        raise UnknownNameError("metric", name, tuple(METRICS), registry.nearest(name, METRICS))
+    registry.load("metrics", name)  # raises when there is none
     return name
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from actbench.schema import registry
+from actbench.errors import suggestion
 from actbench.schema.components import Component, OfKind, Options
 from actbench.schema.spec import RunSettings
 
@@ -107,9 +107,8 @@ def _defaults() -> RunSettings:
 def _unknown(key: str) -> str:
     valid = _dotted_keys(RunSettings)
     # batch_size is meant for training.batch_size, though other keys may look more like it
-    same_end = [name for name in valid if name.endswith(f".{key}")]
-    near = same_end[0] if same_end else registry.nearest(key, valid)
-    hint = f"did you mean '{near}'?" if near else f"valid here: {', '.join(valid)}"
+    meant = next((name for name in valid if name.endswith(f".{key}")), key)
+    hint = suggestion(meant, valid, otherwise=f"valid here: {', '.join(valid)}")
     return f"unknown key '{key}' — {hint}"
 
 

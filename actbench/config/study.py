@@ -15,8 +15,7 @@ from actbench.config.nodes import MAX_CHARACTERS, read_config, write
 from actbench.config.overrides import apply_overrides
 from actbench.config.places import SourceText, Span, printable
 from actbench.config.smoke import smoke_content
-from actbench.errors import ConfigError, KeyPath, Problem
-from actbench.schema import registry
+from actbench.errors import ConfigError, KeyPath, Problem, nearest
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component
 from actbench.schema.runtime import Cadence
@@ -182,7 +181,7 @@ def _read(path: Path) -> str:
 
 def _unreadable(path: Path, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
-        near = registry.nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
+        near = nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
         return "no such file" + (f" — did you mean '{path.with_name(near)}'?" if near else "")
     if isinstance(error, IsADirectoryError):
         return "is a folder: name a config file inside it"

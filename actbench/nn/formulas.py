@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from actbench.errors import suggestion
 from actbench.schema import registry
 
 if TYPE_CHECKING:
@@ -191,11 +192,8 @@ def _literal(node: ast.expr) -> int | float | None:
 def _check_call(node: ast.Call) -> None:
     name = ast.unparse(node.func)
     if name not in FUNCTIONS:
-        near = registry.nearest(name, FUNCTIONS)
-        raise ValueError(
-            f"unknown function '{name}' — "
-            + (f"did you mean '{near}'?" if near else f"choose from: {', '.join(FUNCTIONS)}")
-        )
+        hint = suggestion(name, FUNCTIONS, otherwise=f"choose from: {', '.join(FUNCTIONS)}")
+        raise ValueError(f"unknown function '{name}' — {hint}")
     if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
         raise ValueError(f"{name} takes plain arguments only")
     arity = FUNCTIONS[name][0]

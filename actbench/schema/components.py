@@ -16,7 +16,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import core_schema
 
-from actbench.errors import ConfigError, KeyPath, Problem, UnknownNameError
+from actbench.errors import ConfigError, KeyPath, Problem, UnknownNameError, suggestion
 from actbench.schema import registry
 
 EXPRESSION = "expression"
@@ -193,8 +193,7 @@ def problems_of(
 
 def unknown_key(key: str, valid: tuple[str, ...], where: str = "here") -> str:
     """Say that a key does not exist, with the nearest one of ``valid`` or all of them."""
-    near = registry.nearest(key, valid)
-    hint = f"did you mean '{near}'?" if near else f"valid {where}: {', '.join(valid) or 'no options'}"
+    hint = suggestion(key, valid, otherwise=f"valid {where}: {', '.join(valid) or 'no options'}")
     return f"unknown key '{key}' — {hint}"
 
 

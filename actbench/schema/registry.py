@@ -9,11 +9,10 @@ The names of a folder's files are listed without importing them, so that ``list`
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ def load(kind: str, name: str) -> Any:
     """
     if name not in names(kind):
         singular = kind.removesuffix("s").replace("_", " ")
-        raise UnknownNameError(singular, name, names(kind), nearest(name, names(kind)))
+        raise UnknownNameError(singular, name, names(kind))
     if kind in TABLES:
         return _table(kind)[name]
     return importlib.import_module(f"{FOLDERS[kind]}.{name.replace('-', '_')}").plugin
@@ -86,16 +85,6 @@ def import_object(path: str) -> Any:
             raise UsageError(f"module '{module}' has no '{attribute}' (from '{path}')")
         found = getattr(found, part)
     return found
-
-
-def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """Return the valid name that looks most like ``name``, or None when none comes close.
-
-    >>> nearest("reluu", ["relu", "gelu", "tanh"])
-    'relu'
-    """
-    found = difflib.get_close_matches(name.lower(), list(valid), n=1, cutoff=0.6)
-    return found[0] if found else None
 
 
 @cache

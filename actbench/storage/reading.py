@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
-from actbench.errors import ResultsError, UsageError
-from actbench.schema import registry
+from actbench.errors import ResultsError, UsageError, suggestion
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.study_settings import comparison_settings, reason
@@ -172,6 +171,6 @@ def _pointed_to(root: Path, text: str) -> Path:
         if found:
             several = ", ".join(f"{_study_of(run)}/runs/{run.name}" for run in found[:5])
             raise UsageError(f"'{text}' fits {len(found)} runs: {several}{' …' if len(found) > 5 else ''}")
-    near = registry.nearest(text, [run.name for run in runs])
-    hint = f"did you mean '{near}'?" if near else "`actbench compare` and the folder's runs/ show what there is"
+    otherwise = "`actbench compare` and the folder's runs/ show what there is"
+    hint = suggestion(text, [run.name for run in runs], otherwise=otherwise)
     raise UsageError(f"no run '{text}' in {root} — {hint}")

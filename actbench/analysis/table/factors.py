@@ -7,7 +7,6 @@ from typing import Any
 
 from actbench.config.keys import component_kind
 from actbench.errors import ConfigError, UnknownNameError, UsageError
-from actbench.schema import registry
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, Options, resolve
 from actbench.schema.record import RunRecord
@@ -74,7 +73,7 @@ def check_keys(kind: str, keys: Iterable[str], cells: Iterable[FlatSpec]) -> Non
         if given.count(key) > 1:
             raise UsageError(f"{kind} '{key}' is given twice")
         if key not in valid:
-            raise UnknownNameError(kind, key, valid, registry.nearest(key, valid))
+            raise UnknownNameError(kind, key, valid)
 
 
 def distinct(runs: Sequence[tuple[RunRecord, FlatSpec]], keys: Sequence[str]) -> list[tuple[RunRecord, FlatSpec]]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from actbench.errors import UnknownNameError
-from actbench.schema import registry
 
 GROUPS = ("constants", "silence", "signal", "units", "cohort", "published")
 
@@ -85,7 +84,7 @@ def run_checks(groups: Iterable[str], folders: Folders) -> Iterator[Check]:
     chosen = list(groups)
     for name in chosen:
         if name not in GROUPS:
-            raise UnknownNameError("group of checks", name, GROUPS, registry.nearest(name, GROUPS))
+            raise UnknownNameError("group of checks", name, GROUPS)
     return (check for name in chosen for check in _load(name).checks(folders))
 
 
