@@ -49,7 +49,7 @@ class Layer:
 
     @property
     def input_moment(self) -> float:
-        """E[input²] when the pre-activations before it are standard normal; 1 for normalised data.
+        """E[input²] of the layer if the pre-activations before it are standard normal; 1 for normalised data.
 
         Raises:
             UsageError: When the activation has none: the moment is 0, infinite or NaN.
@@ -168,7 +168,6 @@ class Initializer:
     """
 
     def __init__(self, spec: RunSpec, dtype: torch.dtype) -> None:
-        """Open the two streams: drawing biases never shifts the weights."""
         from actbench.nn.rng import stream
         from actbench.schema.registry import load
 
@@ -176,7 +175,7 @@ class Initializer:
         self.spec = spec
         self._scheme: WeightInit = load("weight_inits", spec.weight_init.name)
         self._options = self._scheme.schema(**spec.weight_init.options)
-        self._weights = stream(spec.seed, "init.weight")
+        self._weights = stream(spec.seed, "init.weight")  # two streams: drawing biases never shifts the weights
         self._biases = stream(spec.seed, "init.bias")
 
     def layer(self, name: str, shape: Shape, *, first: bool = False, output: bool = False) -> Mapping[str, Tensor]:
@@ -196,7 +195,7 @@ class Initializer:
         return self._scheme.draw(layer, self._options, self._weights).to(self.dtype)
 
     def bias(self, weight_shape: Shape, *, output: bool = False) -> Tensor | None:
-        """One layer's biases (out,), started as the run's ``bias_init`` describes; None for no biases.
+        """Return one layer's biases (out,), started as the run's ``bias_init`` describes; None for no biases.
 
         Args:
             weight_shape: As for ``weight``.

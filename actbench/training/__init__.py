@@ -1,1 +1,1 @@
-"""A cohort's training, from the batch to the record's rows; where it runs and is stored is decided elsewhere."""
+"""Train cohorts, from the batch to the record's rows; where they run and are stored is decided elsewhere."""

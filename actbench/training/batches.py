@@ -106,7 +106,7 @@ def to_device(data: Data, device: torch.device, dtype: torch.dtype) -> Images:
 
 
 class Shuffled:
-    """Training batches in each run's own order; runs with equal seeds share theirs.
+    """Give training batches in each run's own order; runs with equal seeds share theirs.
 
     Args:
         images: The dataset.

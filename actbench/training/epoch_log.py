@@ -39,7 +39,6 @@ class EpochLog:
     """
 
     def __init__(self, state: TrainState) -> None:
-        """Start the clock."""
         self._state = state
         self._runs = len(state.cohort.specs)
         self._rows: list[list[Row]] = [[] for _ in range(self._runs)]
@@ -60,7 +59,7 @@ class EpochLog:
         return len(self._diverged) == self._runs
 
     def untrained(self) -> list[Row | None]:
-        """Write down epoch 0: the network at initialisation, on the first ``FIRST_LOOK`` training examples.
+        """Write down epoch 0: the network at initialisation, on the first ``MAX_INITIAL_EXAMPLES`` training examples.
 
         Returns:
             A row a run; None for runs that had diverged before.

@@ -73,7 +73,6 @@ class Activations:
     """
 
     def __init__(self, specs: Sequence[RunSpec], params: Mapping[str, Tensor]) -> None:
-        """Group the runs and open their random streams, one a distinct seed."""
         self.training = self.draws = False
         self._observe: Callable[[str, Tensor], None] | None = None
         self._params, self._specs = params, specs

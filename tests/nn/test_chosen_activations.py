@@ -76,7 +76,7 @@ def test_rows_tell_which_options_are_trained_by_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "told"),
+    ("choice", "reason"),
     [
         ({"name": "elu", "alpha": 0}, "'alpha' should be greater than 0"),
         ({"name": "elu", "alpha": -1.0}, "'alpha' should be greater than 0"),
@@ -92,10 +92,10 @@ def test_rows_tell_which_options_are_trained_by_default() -> None:
         ("reluu", "did you mean 'relu'"),
     ],
 )
-def test_options_out_of_bounds_are_refused(choice: Any, told: str) -> None:
+def test_options_out_of_bounds_are_refused(choice: Any, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve("activations", choice)
-    assert told in caught.value.problems[0].message
+    assert reason in caught.value.problems[0].message
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ def test_what_is_no_activation_is_refused_by_its_path(users_module: types.Module
         (lambda z: z.relu_(), "in place"),
         (lambda z: z.no_such_method(), "failed on a small tensor: AttributeError"),
     ]
-    for attribute, told in wrong:
+    for attribute, reason in wrong:
         users_module.f = attribute  # type: ignore[attr-defined]
-        with pytest.raises(UsageError, match=told) as caught:
+        with pytest.raises(UsageError, match=reason) as caught:
             function_of(users())
         assert "users_activations:f" in str(caught.value)
 

@@ -73,7 +73,7 @@ def test_every_function_occurs_in_the_formulas_above() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
         ("", "empty"),
         ("   ", "empty"),
@@ -141,13 +141,13 @@ def test_every_function_occurs_in_the_formulas_above() -> None:
         ("exp(" * 59 + "x" + ")" * 59, "nested"),
     ],
 )
-def test_what_is_no_formula_is_refused_with_a_reason(text: str, told: str) -> None:
-    if not told:  # brackets leave no trace in the tree
+def test_what_is_no_formula_is_refused_with_a_reason(text: str, reason: str) -> None:
+    if not reason:  # brackets leave no trace in the tree
         check_expression(text)
         return
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the text is compared below
         check_expression(text)
-    assert told in str(caught.value)
+    assert reason in str(caught.value)
     assert not isinstance(caught.value, SyntaxError)
 
 

@@ -98,7 +98,7 @@ def test_every_option_arrives() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "told"),
+    ("choice", "reason"),
     [
         ({"name": "sgd", "lr": 0}, "'lr' should be greater than 0"),
         ({"name": "sgd", "lr": math.nan}, "'lr' should be"),
@@ -116,10 +116,10 @@ def test_every_option_arrives() -> None:
         ({"name": "lbfgs"}, "unknown optimizer 'lbfgs'"),
     ],
 )
-def test_bad_options_are_refused(choice: dict[str, Any], told: str) -> None:
+def test_bad_options_are_refused(choice: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve("optimizers", choice)
-    assert told in caught.value.problems[0].message
+    assert reason in caught.value.problems[0].message
 
 
 def test_defaults_given_in_full_are_no_change() -> None:

@@ -25,7 +25,7 @@ from actbench.training.steps.replayed import ReplayedSteps
 
 def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -> None:
     tiny = torch.tensor([1e-38]) / 2
-    assert tiny.item() > 0, "torch keeps denormal numbers unless told otherwise"
+    assert tiny.item() > 0, "torch keeps denormal numbers unless set otherwise"
     threads = torch.get_num_threads()
     with numerics.deterministic_numerics("onednn"):
         assert (torch.get_num_threads(), cpu_linear.library_in_use()) == (1, "onednn")

@@ -1,4 +1,4 @@
-"""A user's own ``nn.Module`` as a model: it trains as a cohort of one.
+"""Train a user's own ``nn.Module`` as a model, in a cohort of one.
 
 The config names a factory, ``{name: mine, path: package.module:attribute, width: 64}``. It is called with those of
 ``activation``, ``shape`` and ``classes`` that it has parameters for, and with the config's other options.
@@ -31,7 +31,6 @@ class RunActivation(nn.Module):
     """Stand for the run's activation inside a user's module; the cohort supplies the function before each pass."""
 
     def __init__(self) -> None:
-        """Not bound to a run yet."""
         super().__init__()
         self.layer = ""
         self.calls = 0
@@ -64,12 +63,11 @@ class _LayerList:
 
 
 class UserModule:
-    """A ``Model`` around a user's module; its parameters lie in the cohort's stack, its buffers in the module."""
+    """Make a ``Model`` of a user's module; its parameters lie in the cohort's stack, its buffers in the module."""
 
     cpu_cohort: ClassVar[int] = 1
 
     def __init__(self, component: Component) -> None:
-        """Resolve the factory; nothing is built until the data's shape is known."""
         self._path = str(component.path)
         self._factory = registry.import_object(self._path)
         self._options = {key: value for key, value in component.options.items() if key != "path"}

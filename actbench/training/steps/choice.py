@@ -13,10 +13,10 @@ from actbench.training.steps.replayed import ReplayedSteps
 
 
 class Steps(Protocol):
-    """A way to take steps.
+    """Take training steps in one of the ways.
 
-    It is given the state at every call: a reference in both directions would keep their memory until a garbage
-    collection.
+    The state is handed over at every call rather than kept: references in both directions would keep the memory of both
+    until a garbage collection, and after an error the halves of a cohort need it at once.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Training steps on CUDA, captured in a graph.
+"""Take training steps on CUDA from a captured graph.
 
 On a GPU the kernels of a small network end sooner than the next can be launched. A captured step is launched as a
 whole: the same kernels on the same memory in the same order, so its numbers are those of the step that was captured.

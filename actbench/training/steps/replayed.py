@@ -1,4 +1,4 @@
-"""Training steps on a CPU, traced once and replayed run by run.
+"""Take training steps on a CPU from a trace that is made once and replayed run by run.
 
 Run by run, and several steps of a run at a time: then its weights, gradients and momentum stay in the cache instead of
 making room for its neighbours' at every step. The runs share only their batches, so the order changes no number.
