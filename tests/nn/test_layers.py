@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from actbench.nn import layers
-from actbench.nn.parts import cut, join
 
 GENERATOR = torch.Generator().manual_seed(1)
 
@@ -73,20 +72,6 @@ def test_batch_norm_is_torchs_run_by_run(folded: bool, training: bool, shape: tu
 def test_pooling_drops_what_does_not_fill_a_window(ours: Callable[..., Tensor], theirs: Callable[..., Tensor]) -> None:
     x = random(2, 3, 4, 7, 5)
     agree(ours(x, 2), torch.stack([theirs(x[r], 2) for r in range(2)]), x)
-
-
-@pytest.mark.parametrize("sizes", [[3], [1, 2], [1, 1, 1]])
-@pytest.mark.parametrize("shape", [(3, 4, 5), (3, 4, 2, 3, 3)])
-def test_cut_and_join_are_inverse(sizes: list[int], shape: tuple[int, ...]) -> None:
-    x = random(*shape)
-    parts = cut(x, sizes)
-    assert [len(part) for part in parts] == sizes
-    assert torch.equal(join(list(parts)), x)
-
-
-def test_join_keeps_the_images_memory_format() -> None:
-    parts = [random(1, 4, 2, 6, 6).squeeze(0).contiguous(memory_format=torch.channels_last)[None] for _ in range(3)]
-    assert join(parts)[1].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_dropout_keeps_the_mean_and_is_the_identity_in_evaluation() -> None:

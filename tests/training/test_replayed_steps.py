@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +25,7 @@ from actbench.training.loop import train_epoch
 from actbench.training.state import TrainState
 from actbench.training.steps.arena import Arena
 from actbench.training.steps.choice import Steps, steps_of
-from actbench.training.steps.eager import EagerSteps, take
+from actbench.training.steps.eager import EagerSteps, find_gradients, take
 from actbench.training.steps.op_trace import OpTracer
 from actbench.training.steps.replayed import ReplayedSteps
 
@@ -263,3 +265,22 @@ def test_pieces_in_use_together_lie_apart_on_boundaries(pieces: list[tuple[int, 
     for (one, place), (other, beside) in permutations(places.items(), 2):
         if place <= beside < place + len(by_memory[one]):
             assert uses[one][-1] < uses[other][0] or uses[other][-1] < uses[one][0]
+
+
+def test_the_trace_that_the_internals_show_is_the_real_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "internals.md").read_text("utf-8")
+    shown = re.findall(r"^ ?\d+ ([\w.]+)\(", text, re.MULTILINE)
+    run = spec(activation="tanh", model={"name": "mlp", "hidden": [5]}, training={"precision": "float32"})
+    state = TrainState.open(Cohort((run,)), CPU)
+    state.act.training = True
+    x, labels = (tensor.clone() for tensor in next(state.batches.epoch()))
+    loss, logits = torch.empty(1), torch.empty(1, 32, 10)
+    with OpTracer() as tracer:
+        found = find_gradients(state, x, labels)
+        loss.copy_(found[0])
+        logits.copy_(found[1])
+    arena = Arena()
+    replayed = tracer.replay(arena)
+    assert [str(call.operation).removeprefix("aten.").removesuffix(".default") for call in tracer.calls] == shown
+    assert f"makes the {len(replayed)} calls" in text
+    assert f"{len(arena.memory):,} bytes in all" in text
