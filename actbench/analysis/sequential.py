@@ -106,7 +106,7 @@ def parse_rule(text: str) -> StoppingRule:
 
 def grow(
     seeds: tuple[int, ...],
-    condition: StoppingRule,
+    rule: StoppingRule,
     train: Callable[[tuple[int, ...]], Sequence[RunRecord]],
     *,
     max_seeds: int = DEFAULT_MAX_SEEDS,
@@ -115,7 +115,7 @@ def grow(
 
     Args:
         seeds: The study's own, which are trained in any case.
-        condition: When to stop.
+        rule: When to stop.
         train: Trains the unfinished runs of the study with these seeds and returns the records of all its runs.
         max_seeds: Number of seeds that is not exceeded.
 
@@ -125,11 +125,11 @@ def grow(
     Raises:
         UsageError: When nothing is compared to a baseline.
     """
-    found = interim_look(seeds, train(seeds), condition)
+    found = interim_look(seeds, train(seeds), rule)
     yield found
     while found.open and len(found.seeds) < max_seeds:
         seeds = more_seeds(found.seeds, max_seeds)
-        found = interim_look(seeds, train(seeds), condition)
+        found = interim_look(seeds, train(seeds), rule)
         yield found
 
 
@@ -143,19 +143,19 @@ def more_seeds(seeds: tuple[int, ...], max_seeds: int) -> tuple[int, ...]:
     return (*seeds, *range(max(seeds) + 1, max(seeds) + 1 + count))
 
 
-def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition: StoppingRule) -> InterimLook:
+def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], rule: StoppingRule) -> InterimLook:
     """Return how well the differences are known.
 
     Args:
         seeds: The seeds so far.
         records: All runs with these seeds and no others, so that other runs in the folder do not matter.
-        condition: When a study has enough seeds.
+        rule: When a study has enough seeds.
 
     Raises:
         UsageError: When nothing is compared to a baseline.
     """
-    compared = compare(records, metric=condition.metric)
-    found = dict(_differences(compared, condition.metric))
+    compared = compare(records, metric=rule.metric)
+    found = dict(_differences(compared, rule.metric))
     if not found:
         raise UsageError("\n".join(("--until: nothing is compared to a baseline", *compared.warnings)))
     # The ± of each interval: None where there is none, 0 where the differences do not vary.
@@ -163,7 +163,7 @@ def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], condition
         name: None if one.low is None or one.high is None else (one.high - one.low) / 2 for name, one in found.items()
     }
     hopeless = tuple(name for name, one in found.items() if one.n_pairs == 0 and len(seeds) >= MIN_VALUES)
-    wide = tuple(name for name, width in widths.items() if width is None or width >= condition.bound)
+    wide = tuple(name for name, width in widths.items() if width is None or width >= rule.bound)
     known = [(width, name) for name, width in widths.items() if width is not None]
     return InterimLook(
         seeds=seeds,

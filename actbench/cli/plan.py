@@ -88,7 +88,7 @@ def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]
         "device": runner.runtime.device,
         "time": {"seconds": seconds, "basis": basis},
         "disk": {"bytes": None if each is None else round(each * to_do), "bytes_a_run": each},
-        "until": design and {"condition": design.condition.text, "max_seeds": design.max_seeds},
+        "until": design and {"condition": design.rule.text, "max_seeds": design.max_seeds},
     }
 
 

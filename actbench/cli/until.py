@@ -28,11 +28,11 @@ class SequentialDesign:
     """When to stop adding seeds: ``--until`` and ``--max-seeds``.
 
     Args:
-        condition: When to stop.
+        rule: When to stop.
         max_seeds: Number of seeds that is not exceeded.
     """
 
-    condition: StoppingRule
+    rule: StoppingRule
     max_seeds: int
 
 
@@ -69,7 +69,7 @@ def planned_lines(design: SequentialDesign, study: Study) -> str:
     """Return the lines that ``--until`` adds to a plan."""
     each = len(study.specs()) // len(study.seeds)
     return (
-        f"until        {design.condition.text}: looks after these seeds, then adds a quarter more at a time\n"
+        f"until        {design.rule.text}: looks after these seeds, then adds a quarter more at a time\n"
         f"at most      {design.max_seeds} seeds, {each * design.max_seeds} runs"
     )
 
@@ -100,7 +100,7 @@ def run_until(
             raise typer.Exit(1)
         return _records(current)
 
-    for look in grow(runner.study.seeds, design.condition, trained, max_seeds=design.max_seeds):
+    for look in grow(runner.study.seeds, design.rule, trained, max_seeds=design.max_seeds):
         typer.echo(_look_line(look, design), err=True)
     typer.echo(f"{runner.study.name}: {_conclusion(look, design)}", err=True)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
@@ -123,13 +123,13 @@ def _look_line(look: InterimLook, design: SequentialDesign) -> str:
     else:
         width, name = look.widest
         known = f"known to {_half_width(width, design)} at worst ({name})"
-    text = f"{len(look.seeds)} seeds: {design.condition.metric} {known}"
+    text = f"{len(look.seeds)} seeds: {design.rule.metric} {known}"
     return f"{text}; {len(look.open)} of {look.differences} differences open" if look.open else text
 
 
 def _conclusion(look: InterimLook, design: SequentialDesign) -> str:
     """Report whether the condition holds, and the differences that no number of seeds will settle."""
-    bound = _half_width(design.condition.bound, design)
+    bound = _half_width(design.rule.bound, design)
     known = f"{look.differences - len(look.open) - len(look.hopeless)} of {look.differences} differences"
     text = f"{known} to the baseline are known to less than {bound} with {len(look.seeds)} seeds"
     if look.open:
@@ -143,4 +143,4 @@ def _half_width(width: float, design: SequentialDesign) -> str:
     """Spell the half-width of an interval in the unit of differences: ``±0.45 points``."""
     from actbench.analysis.judgements.formatting import short
 
-    return f"±{short(design.condition.metric, width)}"
+    return f"±{short(design.rule.metric, width)}"
