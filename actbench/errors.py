@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 
 class ActbenchError(Exception):
-    """Base of all deliberate errors; its text is what the user reads."""
+    """Base of all deliberate errors; users read its text."""
 
     exit_code = 1
 
@@ -88,7 +88,7 @@ class ConfigError(UsageError, ValueError):
 
     @property
     def messages(self) -> str:
-        """The messages alone, on one line, for a text that says the place in its own words."""
+        """The messages alone, on one line, for an error that names the place in its own words."""
         return "; ".join(problem.message for problem in self.problems)
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:

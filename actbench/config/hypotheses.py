@@ -100,7 +100,7 @@ def parse_expectation(text: str) -> Ordering | Bound:
         return Ordering(text, metric, _settings(left), _operator(operator), _settings(right), where)
     if found := _BOUND.match(claim):
         return _bound(text, found, where)
-    raise UsageError(f"'{text}' is no expectation; write {FORMS}")
+    raise UsageError(f"'{text}' is not an expectation; write {FORMS}")
 
 
 def parse_gate(text: str) -> Bound | Change:
@@ -119,7 +119,7 @@ def parse_gate(text: str) -> Bound | Change:
         return Change(text, metric, direction, _number(metric, found), where)
     if found := _BOUND.match(claim):
         return _bound(text, found, where)
-    raise UsageError(f"--fail-if: '{text}' is no gate; write {GATES}")
+    raise UsageError(f"--fail-if: '{text}' is not a gate; write {GATES}")
 
 
 def _split_where(text: str) -> tuple[str, Settings]:

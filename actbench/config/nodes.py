@@ -33,7 +33,7 @@ _INTEGER = re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
 _FLOAT = re.compile(
     r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
 )
-# In the order in which a plain scalar is matched; what matches none is a string.
+# In the order in which a plain scalar is matched; one that matches none is a string.
 _SCALARS = {"null": _NULL, "bool": _BOOLEAN, "int": _INTEGER, "float": _FLOAT}
 _MISSING = object()  # for None is a value
 

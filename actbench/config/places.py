@@ -1,4 +1,4 @@
-"""Places where a config says something: characters of a file, or an argument of the command line."""
+"""Places of a config's parts: characters of a file, or an argument of the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bias_init``, decoded once: how the biases of a run start, and the number or word that says so."""
+"""``bias_init``: how the biases of a run start, read from the number or word that a config writes."""
 
 from __future__ import annotations
 

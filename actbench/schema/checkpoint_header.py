@@ -60,9 +60,9 @@ class CheckpointHeader:
             content = json.loads(line[:MAX_HEADER])
             magic, runs = content.pop("what"), tuple(content.pop("runs"))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UnusableCheckpoint("it is damaged, or no checkpoint") from error
+            raise UnusableCheckpoint("it is damaged, or not a checkpoint") from error
         if magic != _MAGIC:
-            raise UnusableCheckpoint("it is no checkpoint of actbench")
+            raise UnusableCheckpoint("it is not a checkpoint of actbench")
         if (content.get("format"), content.get("semantics")) != (FORMAT, SEMANTICS_VERSION):
             raise UnusableCheckpoint("another version of actbench has written it")
         try:

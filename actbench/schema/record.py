@@ -90,7 +90,7 @@ class RunRecord:
         parts = {key: content.get(key, {}) for key in ("final", "health", "environment", "timing")}
         for key, part in parts.items():
             if not isinstance(part, Mapping):
-                raise ValueError(f"'{key}' in result.json is no mapping")
+                raise ValueError(f"'{key}' in result.json is not a mapping")
         for key in ("final", "timing"):
             _check_numbers(key, parts[key])
         _check_numbers("health", {key: parts["health"].get(key) for key in ("units", "probe_size")})
@@ -107,4 +107,4 @@ class RunRecord:
 def _check_numbers(part: str, content: Mapping[str, Any]) -> None:
     for name, value in content.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise ValueError(f"'{part}.{name}' in result.json is no number: {value!r}")
+            raise ValueError(f"'{part}.{name}' in result.json is not a number: {value!r}")

@@ -36,7 +36,7 @@ class Process:
             ValueError: For such a number.
         """
         if not isinstance(self.pid, int) or not 0 < self.pid < 2**31:
-            raise ValueError(f"{self.pid!r} is no process id")
+            raise ValueError(f"{self.pid!r} is not a process id")
 
     @classmethod
     def this(cls) -> Process:

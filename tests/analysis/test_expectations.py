@@ -52,8 +52,8 @@ def test_the_forms_are_read_as_documented():
         ("test.accuracy > 0.5 where activation=relu where bias_init=0", "more than one 'where'"),
         ("test.loss > 5pp", "test.loss is in nats, not a fraction: leave out 'pp'"),
         ("test.loss > 1e999", "too large"),
-        ("relu is best", "is no expectation; write"),
-        ("test.accuracy drop > 0.5pp", "is no expectation; write"),
+        ("relu is best", "is not an expectation; write"),
+        ("test.accuracy drop > 0.5pp", "is not an expectation; write"),
     ],
 )
 def test_what_can_not_be_read_is_told_where_it_stands_in_the_config(text, told):
@@ -201,7 +201,7 @@ def test_the_expect_gate_trips_on_a_contradiction_and_warns_of_the_undecided():
     ("text", "told"),
     [
         ("acc > 1", "unknown metric 'acc'"),
-        ("nonsense", "--fail-if: 'nonsense' is no gate; write 'expect'"),
+        ("nonsense", "--fail-if: 'nonsense' is not a gate; write 'expect'"),
         ("expect", "has no 'expect' entries"),
         ("test.accuracy > 0.5 where activation=tanh", "no row to hold to it"),
     ],

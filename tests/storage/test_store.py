@@ -82,10 +82,10 @@ def test_a_torn_last_line_is_ignored_with_one_warning(tmp_path):
         ("[]", "holds no mapping"),
         ('{"schema": 99}', "schema 99; this version reads 1"),
         ('{"schema": 1, "outcome": "fine"}', "unknown outcome 'fine'"),
-        ('{"schema": 1, "outcome": "ok", "final": 3}', "'final' in result.json is no mapping"),
+        ('{"schema": 1, "outcome": "ok", "final": 3}', "'final' in result.json is not a mapping"),
         (
             '{"schema": 1, "outcome": "ok", "final": {"test.loss": "0.1"}}',
-            "'final.test.loss' in result.json is no number: '0.1'",
+            "'final.test.loss' in result.json is not a number: '0.1'",
         ),
         ('{"schema": 1, "outcome": "ok", "final": {"test.loss": true}}', "'final.test.loss' in result.json is no"),
         ('{"schema": 1, "outcome": "ok", "health": {"probe_size": "x"}}', "'health.probe_size' in result.json is no"),

@@ -152,7 +152,7 @@ def test_a_cohort_is_saved_after_so_many_epochs() -> None:
         (lambda state: state[:-100] + bytes([state[-100] ^ 1]) + state[-99:], "checksum"),
         (lambda state: b"", "damaged"),
         (lambda state: b'{"what": 3}\n' + state, "damaged"),
-        (lambda state: b'{"what": "something", "runs": []}\n' + state, "no checkpoint"),
+        (lambda state: b'{"what": "something", "runs": []}\n' + state, "not a checkpoint"),
         (lambda state: state.replace(b'"format": 1', b'"format": 9', 1), "another version of actbench"),
         (lambda state: state.replace(b'"semantics": 1', b'"semantics": 0', 1), "another version of actbench"),
         (lambda state: state.replace(b'"torch": "', b'"torch": "0', 1), "computed with torch 0"),
