@@ -135,10 +135,8 @@ def _as_content(value: Any, path: KeyPath = ()) -> Any:
     Raises:
         ConfigError: For an object that no config could hold.
     """
-    if isinstance(value, Component):
+    if isinstance(value, (Component, BiasInit)):
         return value.to_minimal()
-    if isinstance(value, BiasInit):
-        return value.to_json()
     if isinstance(value, BaseModel):
         return {name: _as_content(getattr(value, name), (*path, name)) for name in value.model_fields_set}
     if isinstance(value, Mapping):

@@ -58,6 +58,10 @@ class BiasInit:
             return self.value
         return None if self.kind == "none" else self.kind
 
+    def to_minimal(self) -> float | str | None:
+        """Return the part that enters the digest of a run: the written form again, as there are no options."""
+        return self.to_json()
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
         """Validate with ``parse``; write as ``to_json`` does."""

@@ -185,16 +185,14 @@ def _minimal(options: Options) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for name, declared in type(options).model_fields.items():
         value, default = getattr(options, name), declared.get_default(call_default_factory=True)
-        if isinstance(value, Component):
+        if isinstance(value, (Component, BiasInit)):
             # compared by content: elu written as {name: elu, alpha: 1.0} is the default elu
             content: Any = value.to_minimal()
-            differs = not isinstance(default, Component) or content != default.to_minimal()
+            differs = not isinstance(default, type(value)) or content != default.to_minimal()
         elif isinstance(value, Options):
             # an optional section (augment) with nothing but defaults still differs from a section that is not there
             content = _minimal(value)
             differs = bool(content) or not isinstance(default, Options)
-        elif isinstance(value, BiasInit):
-            content, differs = value.to_json(), value != default
         else:
             content, differs = value, value != default
         if differs:
