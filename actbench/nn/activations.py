@@ -231,7 +231,7 @@ def function_of(component: Component) -> Callable[..., Tensor]:
     None or absent in evaluation) only where ``row_of(component).random``. z may have any shape and is not changed.
 
     Raises:
-        UsageError: When a user's own function can't be found, or is no elementwise function from tensor to tensor.
+        UsageError: When a user's own function can't be found, or is not elementwise from tensor to tensor.
 
     >>> import torch
     >>> from actbench.schema.components import resolve

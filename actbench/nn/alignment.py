@@ -32,7 +32,7 @@ The rules that follow, and where each is kept:
   otherwise each run by itself, with the remainder that the run has alone.
 - ``training.steps.arena``: every piece of memory begins on a step, as if torch had allocated it.
 
-Padding to whole steps costs at most 124 bytes a tensor. One batched product for all runs is no way out: of 120 shapes
+Padding to whole steps costs at most 124 bytes a tensor. One batched product for all runs would not do: of 120 shapes
 (2 to 12 runs, 5 to 784 inputs) 17 differed from the products of the runs alone. On other devices there is no such
 remainder, and no promise beyond what was measured.
 """

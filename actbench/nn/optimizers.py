@@ -81,7 +81,7 @@ class Adam(Options):
     Attributes:
         lr: Learning rate.
         betas: How slowly the running means of the gradient and of its square change.
-        eps: Added to the denominator; above 0, for a tensor that a run lacks has the gradient 0, and 0/0 is no number.
+        eps: Added to the denominator; above 0, for a tensor that a run lacks has the gradient 0, and 0/0 is NaN.
         weight_decay: L2 penalty.
     """
 
@@ -104,7 +104,7 @@ class AdamW(Options):
     Attributes:
         lr: Learning rate.
         betas: How slowly the running means of the gradient and of its square change.
-        eps: Added to the denominator; above 0, for a tensor that a run lacks has the gradient 0, and 0/0 is no number.
+        eps: Added to the denominator; above 0, for a tensor that a run lacks has the gradient 0, and 0/0 is NaN.
         weight_decay: Share of a weight, times lr, that a step takes away.
     """
 
@@ -127,7 +127,7 @@ class RMSprop(Options):
     Attributes:
         lr: Learning rate.
         alpha: How slowly the running mean square changes.
-        eps: Added to the denominator; above 0, for a tensor that a run lacks has the gradient 0, and 0/0 is no number.
+        eps: Added to the denominator; above 0, for a tensor that a run lacks has the gradient 0, and 0/0 is NaN.
         momentum: Share of the last step's direction that is kept.
         weight_decay: L2 penalty, added to the gradient.
     """

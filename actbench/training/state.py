@@ -154,8 +154,8 @@ class TrainState:
     def forward_in_training(self, x: Tensor) -> Tensor:
         """Return logits (R, B, classes) for x (R, B, C, H, W), in the training's precision.
 
-        bfloat16 casts x and all tensors but normalisation's on the way, whose running sums would lose small changes;
-        in a user's own module torch's autocast decides what is cast.
+        bfloat16 casts x and all tensors but normalisation's, whose running statistics are updated in place and would be
+        lost with a copy; in a user's own module torch's autocast decides what is cast.
         """
         if self.cohort.shared.training.precision != "bfloat16":
             return self.forward(x)

@@ -265,8 +265,8 @@ def _copied(operation: Callable[[], Any], targets: Sequence[Tensor | None]) -> N
 def _form_with_out(operation: OpOverload) -> tuple[OpOverload, tuple[str, ...]] | None:
     """Return the operation's form that writes into given memory, and the names of those arguments; None without one.
 
-    ``aten.mm`` has ``aten.mm.out(self, mat2, *, out)``. A form that torch's build has generated is no gain: it computes
-    as always, allocates, and then copies.
+    ``aten.mm`` has ``aten.mm.out(self, mat2, *, out)``. A form that torch's build has generated gains nothing: it
+    computes as always, allocates, and then copies.
     """
     packet, wanted = operation.overloadpacket, [(one.name, str(one.type)) for one in operation._schema.arguments]
     for other in (getattr(packet, name) for name in packet.overloads()):
