@@ -80,6 +80,7 @@ def _bound(claim: Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: f
         UNDECIDED if evidence.side is None else SUPPORTED if evidence.side == wanted else CONTRADICTED
         for evidence in found
     ]
+    # One contradicted combination contradicts the claim, and one undecided leaves it open.
     worst = next(one for one in (CONTRADICTED, UNDECIDED, SUPPORTED) if one in verdicts)
     sign = 1 if claim.operator == ">" else -1
     index = min(

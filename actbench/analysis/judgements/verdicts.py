@@ -97,6 +97,7 @@ def verdict_sentences(comparison: Comparison, delta: float | None, command: str)
     judged = [case for case in cases if case.contrast.difference.n_pairs >= MIN_VALUES]
     if cases and not judged:
         return (f"no verdict: fewer than {MIN_VALUES} paired seeds",)
+    # A quotable order: what the row wins, what it loses, the interaction, what is settled as equal, what is open.
     largest_first = sorted(judged, key=lambda case: -abs(case.size))
     return (
         *(_found(case) for case in largest_first if case.contrast.significant and case.is_won),
@@ -120,7 +121,7 @@ def command_for_more_seeds(records: Sequence[RunRecord]) -> str:
         words = [str(word) for word in argv[2:] if word not in NOT_REPEATED and not str(word).startswith("seeds=")]
         if any(PurePath(word).suffix in (".yaml", ".yml") for word in words):
             commands[shlex.join(["actbench", "run", *words])] += 1
-    if commands:
+    if commands:  # of equally frequent ones the first by name, so that a moved folder prints the same
         return max(sorted(commands), key=lambda one: commands[one])
     study = records[0].study
     return shlex.join(["actbench", "run", f"results/{study}/study.yaml", f"study={study}"])

@@ -87,7 +87,7 @@ def mean_cell(metric: str, interval: Interval, *, is_best: bool = False) -> Cell
     """
     cell = replace(quantity_cell(metric, interval.mean), is_best=is_best)
     low, high = (interval.min, interval.max) if is_bounded(metric) else (interval.low, interval.high)
-    if low is None or high is None or low == high:
+    if low is None or high is None or low == high:  # constant values are a point
         return cell
     ends = number(metric, low), number(metric, high)
     return replace(cell, below=(f"({ends[0]}–{ends[1]})" if is_bounded(metric) else f"[{ends[0]}, {ends[1]}]",))

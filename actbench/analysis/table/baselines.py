@@ -47,6 +47,7 @@ def counterpart(
     group: Group, baseline: Mapping[str, Value], by_factors: Mapping[tuple[Value, ...], Group]
 ) -> Group | None:
     """Return the baseline's group with the same other factors; None for the baseline itself and where it is missing."""
+    # The union keeps the order of the group's factors, as the keys of ``by_factors`` do.
     found = by_factors.get(tuple({**group.factors, **baseline}.values()))
     return None if found is group else found
 

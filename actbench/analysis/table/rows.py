@@ -38,6 +38,8 @@ def rows_of(
     """
     names, leading = tuple(dict.fromkeys((*metrics, *CONTEXT_METRICS))), metrics[0]
     rows = [_row(group, contrast, names, alpha) for group, contrast in zip(groups, contrasts, strict=True)]
+    # Rows are kept by identity, since they hold mappings, which have no hash. Rows of the base (``--against``) are no
+    # candidates for the best.
     candidates = {id(row): group for row, group in zip(rows, groups, strict=True) if is_new(row.factors)}
     best = best_first([row for row in rows if id(row) in candidates], lambda row: row.metrics[leading].mean, leading)[0]
     if best.metrics[leading].mean is None:
