@@ -1,4 +1,6 @@
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -7,6 +9,18 @@ import pytest
 from processes import remember_this_process
 
 remember_this_process()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the tests a cache folder of their own: no test depends on, or leaves, what lies in the user's.
+
+    The workers of xdist and every command that a test starts inherit the variable.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="actbench-tests-")
+        os.environ["XDG_CACHE_HOME"] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
