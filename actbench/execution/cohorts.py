@@ -1,4 +1,4 @@
-"""Group runs into cohorts that train together, and put the cohorts into an order that leaves no worker idle.
+"""Group runs into cohorts that train together, and order the cohorts so that no worker is idle at the end.
 
 Cohorts hold runs that are equal but for activation, biases, weight init and seed. A run's numbers never depend on the
 cohort it is in (on a GPU but for rounding), so cutting is free to serve the clock alone: as large as they may be,
@@ -20,17 +20,17 @@ from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 
 GPU_COHORT = 64
-"""Most runs a cohort elsewhere, where launches dominate; a lack of memory halves it. On an H200, twice as many took
+"""Most runs of a cohort on a GPU, where launches dominate; a lack of memory halves it. On an H200, twice as many took
 15 % off a small network's step, and half as many added 35 % (docs/benchmarks.md)."""
 
 FINEST = 4
 """A worker's share of the last round is cut into at most so many parts of equal cost."""
 
 ROUNDING = 1e-9
-"""Keeps a part that is one share exactly from being cut in two."""
+"""Keeps a part that costs exactly one share from being cut in two."""
 
 WORTH = 0.99
-"""Smaller cohorts, or another order of seeds, must end the study this much earlier; else it is not worth it."""
+"""Smaller cohorts, or another order of seeds, must end the study within this part of the time; else nothing changes."""
 
 Weigh = Callable[[Sequence[RunSpec]], float]
 """The cost of these runs as one cohort, in a unit that is the same for all cohorts."""
@@ -38,12 +38,12 @@ Weigh = Callable[[Sequence[RunSpec]], float]
 
 @dataclass(frozen=True)
 class _Part:
-    """Runs that are to train together.
+    """A cohort in the making.
 
     Args:
-        seed: The place of their seed among the seeds.
+        seed: The place of the runs' seed among the seeds.
         runs: The runs.
-        cost: By ``Weigh``.
+        cost: Their cost as one cohort.
     """
 
     seed: int
@@ -51,7 +51,7 @@ class _Part:
     cost: float
 
     def by_seed(self) -> tuple[int, float]:
-        """Sorts seeds outermost, within a seed the longest first."""
+        """Return a sort key: seeds outermost, within a seed the longest first."""
         return self.seed, -self.cost
 
 
@@ -101,14 +101,14 @@ def plan_cohorts(
 
 
 def schedule(costs: Iterable[float], loads: Sequence[float]) -> list[float]:
-    """When each worker is done if cohorts are handed out in their order, each to the next free worker.
+    """Return the times when the workers are done, if cohorts are handed out in order, each to the next free worker.
 
     >>> schedule([5, 3, 2, 2], [0, 0])
     [5, 7]
 
     Args:
-        costs: Of the cohorts, in their order.
-        loads: When each worker becomes free; at least one.
+        costs: Costs of the cohorts, in their order.
+        loads: Times when the workers become free; at least one.
     """
     ends = list(loads)
     heapq.heapify(ends)
@@ -118,13 +118,16 @@ def schedule(costs: Iterable[float], loads: Sequence[float]) -> list[float]:
 
 
 def cut(runs: Sequence[RunSpec], pieces: int) -> list[Sequence[RunSpec]]:
-    """Parts of nearly equal size in the order given."""
+    """Return parts of nearly equal size, in the order given."""
     bounds = [len(runs) * piece // pieces for piece in range(pieces + 1)]
     return [runs[start:stop] for start, stop in pairwise(bounds)]
 
 
 def _without_idle_tail(parts: list[_Part], jobs: int, weigh: Weigh) -> list[_Part]:
-    """The parts, the last of them such that the last worker is done as early as possible."""
+    """Return the parts with some of the last cut finer or reordered, so that the last worker is done earliest.
+
+    Greedy, not optimal: a few numbers of last parts, each cut into one to ``FINEST`` pieces a share, in two orders.
+    """
     costs = [part.cost for part in parts]
     best, least = parts, schedule(costs, [0.0] * jobs)[-1]
     for count in _tails(len(parts), jobs):
@@ -139,7 +142,7 @@ def _without_idle_tail(parts: list[_Part], jobs: int, weigh: Weigh) -> list[_Par
 
 
 def _tails(parts: int, jobs: int) -> list[int]:
-    """Numbers of last parts whose cut is tried: a few, and up to two rounds of all workers."""
+    """Return the numbers of last parts whose cut is tried: a few, and up to two rounds of all workers."""
     if jobs == 1:
         return []  # there is nobody to wait
     tried = (1, 2, 3, jobs // 2, jobs - 1, jobs, jobs + 1, 3 * jobs // 2, 2 * jobs)
@@ -147,7 +150,7 @@ def _tails(parts: int, jobs: int) -> list[int]:
 
 
 def _finer(tail: Sequence[_Part], share: float, weigh: Weigh) -> Iterator[list[_Part]]:
-    """The tail with its parts cut to ever smaller costs: in the order of seeds, then the longest of all seeds first.
+    """Yield the tail cut to ever smaller costs: in the order of seeds, then the longest of all seeds first.
 
     Args:
         tail: The last parts.
@@ -165,7 +168,7 @@ def _finer(tail: Sequence[_Part], share: float, weigh: Weigh) -> Iterator[list[_
 
 
 def _most(spec: RunSpec, device: str, limit: int | None) -> int:
-    """Most runs like this one in a cohort; a user's own ``nn.Module`` has no run axis."""
+    """Return the most runs like this one in a cohort: one for a user's own ``nn.Module``, which has no run axis."""
     if spec.model.path is not None:
         return 1
     if limit is not None:

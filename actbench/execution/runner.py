@@ -1,6 +1,6 @@
-"""Run a study: what is not finished is planned into cohorts, handed to an engine, and stored as it comes.
+"""Run a study: plan its unfinished runs into cohorts, hand them to an engine, and store the events as they come.
 
-The command line and the Python API are two faces of ``Runner``. This module never imports torch: workers do.
+The command line and the Python API both call ``Runner``. This module never imports torch; the workers do.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from actbench.errors import ResultsError, UsageError
 from actbench.execution.cohorts import plan_cohorts
 from actbench.execution.engines import Engine, Work
 from actbench.execution.estimates import Estimates, Stopwatch, read_estimates
-from actbench.execution.work_sharing import Share
+from actbench.execution.work_sharing import WorkSharing
 from actbench.schema import registry
 from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
-from actbench.schema.record import Outcome, RunRecord
+from actbench.schema.record import RunRecord
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
@@ -40,15 +40,15 @@ TRAIN, CHECK = "actbench.training.loop:run_cohort", "actbench.training.loop:chec
 
 @dataclass
 class Runner:
-    """One study on its way through an engine into a results folder.
+    """Takes one study through an engine into a results folder.
 
     Args:
-        study: What to run.
+        study: The study.
         results: The results folder; the study has its own folder below it.
         runtime: How to compute.
         retry: Which of the earlier runs without an ``ok`` to run again: ``failed`` ones, ``none``, or ``all`` (also
             the collapsed and the diverged).
-        force: Run everything again, finished or not.
+        force: Run all runs again, finished or not.
         growing: More seeds may follow, so checkpoints of runs that the study does not have yet are kept.
     """
 
@@ -60,7 +60,7 @@ class Runner:
     growing: bool = False
 
     def __post_init__(self) -> None:
-        """Resolve the device and look at what is there already; nothing is written."""
+        """Resolve the device, read how earlier runs ended, and plan; nothing is written."""
         device = devices.choose(self.runtime.device)
         self.runtime = replace(self.runtime, device=device, checkpoint_every=self.study.checkpoint_every)
         self.engine: type[Engine] = registry.load("engines", self.runtime.engine)
@@ -69,8 +69,10 @@ class Runner:
         self.store = Store(self.results, self.study.name)
         self.specs = self.study.specs()
         begun = self.store.begun()
-        self.share = Share(self.store, (spec for spec in self.specs if spec.run_id in begun))
-        earlier = [self._earlier(spec) if spec.run_id in begun else None for spec in self.specs]
+        self.sharing = WorkSharing(self.store, (spec for spec in self.specs if spec.run_id in begun))
+        # Only of runs with a folder, since each is asked for its file; with force, no earlier outcome counts.
+        known = frozenset[str]() if self.force else begun
+        earlier = [self.store.outcome(spec) if spec.run_id in known else None for spec in self.specs]
         again = (None, *_AGAIN[self.retry])
         self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
         self.failed_before = 0 if "failed" in again else earlier.count("failed")
@@ -80,16 +82,16 @@ class Runner:
         self.cohorts = self._plan()
 
     def stop(self) -> None:
-        """Let ``run`` come to its end: what is in training is saved, nothing else is begun; for signal handlers."""
+        """Let ``run`` come to its end: cohorts in training are saved, no other is begun. Safe in signal handlers."""
         self.stopping = True
         if self._working is not None:
             self._working.stop()
 
     def run(self) -> Iterator[Event]:
-        """Compute and store what is waiting; yields the events as they come, already stored.
+        """Compute and store the waiting runs; yields the events as they come, already stored.
 
-        Another process may work on the same study: each run is computed by who locks it first, and this generator
-        ends when what is left is in other hands.
+        Another process may work on the same study: each run is computed by the process that locks it first, and this
+        generator ends when all runs that are left are locked by others.
 
         Raises:
             UsageError: The data, the model or the device can't be had; nothing that is finished is lost.
@@ -100,10 +102,11 @@ class Runner:
             return
         clock = Stopwatch()
         with self.engine(min(self.jobs, len(self.cohorts))) as self._working:
-            if self.stopping:  # since before there was anybody to be told
+            if self.stopping:  # asked before there was an engine to be told
                 return
             for event in self._working.execute(Work(CHECK, self.runtime), self._samples()):
-                if isinstance(event, Failed) and event.usage:  # a worker that dies of it will fail its runs alone
+                # Other failures do not end the command: if a sample kills its worker, only the runs like it will fail.
+                if isinstance(event, Failed) and event.usage:
                     raise UsageError(event.message)
             with Locks(self.store.folder) as locks:
                 self.store.create(self.study.text)
@@ -112,15 +115,15 @@ class Runner:
                     yield self._stored(clock.timed(event), ended, locks)
 
     def _train(self, working: Engine, locks: Locks) -> Iterator[Event]:
-        """What comes from the cohorts, round by round, until there is nothing left or the end is asked for."""
-        for cohorts in self.share.rounds(locks, self.cohorts):
+        """Yield the events of the cohorts, round by round, until none is left or ``stop`` is called."""
+        for cohorts in self.sharing.rounds(locks, self.cohorts):
             restored = cohorts if self.force else map(self.checkpoints.of, cohorts)
             yield from working.execute(Work(TRAIN, self.runtime), restored)
             if self.stopping:
                 return
 
     def _plan(self) -> list[Cohort]:
-        """First what others or this command left in the middle, each as it was saved; then the rest."""
+        """Plan cohorts with a checkpoint first, each with the runs it was saved with; then the rest."""
         waiting = {spec.digest: spec for spec in self.waiting}
         resumed: list[Cohort] = []
         for runs in () if self.force else tuple(self.checkpoints.found.values()):
@@ -138,17 +141,18 @@ class Runner:
         )
         return [*resumed, *rest]
 
-    def _earlier(self, spec: RunSpec) -> Outcome | None:
-        """How a run ended before, as far as that counts."""
-        return None if self.force else self.store.outcome(spec)
-
     def _ended(self) -> set[str]:
-        """Digests of the runs that have nothing left to do."""
+        """Return the digests of the runs that need no computing."""
         return {spec.digest for spec in self.specs} - {spec.digest for spec in self.waiting}
 
     def _is_taken(self, spec: RunSpec) -> bool:
-        """Whether a living process is at this run."""
-        return _has_holder(self.store.run_folder(spec))
+        """Whether a living process computes this run."""
+        folder = self.store.run_folder(spec)
+        try:
+            found = holder(folder)
+        except OSError as error:
+            raise ResultsError(f"can't read {folder}: {error.strerror}") from error
+        return found is not None and found[1]
 
     def _clear(self) -> None:
         """Remove what dead processes have left in the study's folder, and checkpoints that nobody will take up.
@@ -189,7 +193,7 @@ class Runner:
                 self.checkpoints.remove(path)
 
     def _jobs(self) -> int:
-        """Workers: as asked; else one a processor, or one a GPU; one where the engine has no more."""
+        """Return the number of workers: as asked; else one a processor, or one a GPU."""
         if not self.engine.parallel:
             return 1
         if self.runtime.jobs is not None:
@@ -197,14 +201,14 @@ class Runner:
         return devices.processors() if self.runtime.device == "cpu" else devices.count(self.runtime.device)
 
     def _samples(self) -> list[Cohort]:
-        """One run of each kind that can fail to open, whatever its seed: these are tried before any training."""
+        """Return one run of each setting, whatever its seed: what can't be opened is found before any training."""
         kinds = {spec.with_seed(0).digest: spec for cohort in self.cohorts for spec in cohort.specs}
         return plan_cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
 
     def _stored(self, event: Event, ended: set[str], locks: Locks) -> Event:
-        """Write down what the event says, but for runs that were taken over; complete a record with what is known here.
+        """Store an event, but for runs that another process has taken over; unlock a run when it has ended.
 
-        A run is given back when it has ended.
+        The record of a finished run is completed with its study and with the environment of this command.
         """
         if isinstance(event, Started):
             if event.refused:
@@ -220,8 +224,8 @@ class Runner:
             if all(locks.holds(self.store.run_folder(spec)) for spec in event.cohort.specs):
                 self.checkpoints.write(event.cohort, event.state)
         elif isinstance(event, Finished):
-            told = {**environment.describe_command(), **event.record.environment}
-            event = Finished(replace(event.record, study=self.study.name, environment=told))
+            complete = {**environment.describe_command(), **event.record.environment}
+            event = Finished(replace(event.record, study=self.study.name, environment=complete))
             with locks.ending(self.store.run_folder(event.record.spec)) as held:
                 if held:
                     self.store.finish(event.record)
@@ -235,14 +239,6 @@ class Runner:
             ended |= {spec.digest for spec in event.cohort.specs}
             self.checkpoints.end(ended)
         return event
-
-
-def _has_holder(run: Path) -> bool:
-    try:
-        found = holder(run)
-    except OSError as error:
-        raise ResultsError(f"can't read {run}: {error.strerror}") from error
-    return found is not None and found[1]
 
 
 def run(
@@ -269,7 +265,7 @@ def run(
         computing are left out; a logged warning counts them and names the process.
 
     Raises:
-        UsageError: Something the caller must mend: a dataset that is absent, a device that is not there.
+        UsageError: The caller has to mend something: a dataset that is absent, a device that is not there.
     """
     folder = None if data_folder is None else Path(data_folder)
     runtime = Runtime(device, engine, None if jobs == "auto" else jobs, data_folder=folder)

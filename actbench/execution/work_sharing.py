@@ -1,4 +1,4 @@
-"""Several processes on one study: what falls to this one of the runs that it would do alone."""
+"""Share a study with other processes: hand out the runs that no other process has locked or finished."""
 
 from __future__ import annotations
 
@@ -14,40 +14,36 @@ from actbench.storage.store import Store
 _log = logging.getLogger("actbench.execution.work_sharing")
 
 
-class Share:
-    """Hands out a study's cohorts, without the runs that another process has at the time.
+class WorkSharing:
+    """Hands out a study's cohorts, without the runs that another process computes at the time.
 
     Args:
-        store: Where the study is kept.
-        begun: Its runs that have a folder; how each of them ended before is noted now, so that one which another
-            process brings to an end from now on is not done again.
+        store: The study's store.
+        begun: Runs that have a folder. How each has ended is noted now, so that one which another process ends from
+            now on is not computed again.
 
     Attributes:
-        elsewhere: Digest of a run -> who computes it, as last seen.
-        done_elsewhere: Digests of runs that another process has brought to an end since.
+        elsewhere: Digest of a run -> the lock of the process that computes it, as last seen.
     """
 
     def __init__(self, store: Store, begun: Iterable[RunSpec]) -> None:
-        """Look at the files; nothing is written.
-
-        Raises:
-            ResultsError: When they can't be read.
-        """
         self._store = store
         self._before = {spec.digest: store.ending(spec) for spec in begun}
         self._handed_out = 0
         self.elsewhere: dict[str, Lock] = {}
-        self.done_elsewhere: set[str] = set()
 
     def rounds(self, locks: Locks, cohorts: Sequence[Cohort]) -> Iterator[Iterator[Cohort]]:
-        """The cohorts, each narrowed when its turn comes to the runs that are free, which are locked thereby.
+        """Yield the cohorts, in rounds; each is narrowed, when its turn comes, to its free runs, which it locks.
 
         The second round asks again for the runs that others had in the first, since a process may have died meanwhile,
-        and so on until a round finds nothing to do. Nobody waits for the living; who they are is logged.
+        and so on until a round hands out nothing. This process does not wait for living ones; a warning names them.
 
         Args:
-            locks: Of this process.
-            cohorts: In the order in which they should be computed.
+            locks: The locks of this process.
+            cohorts: The work, in its order.
+
+        Raises:
+            ResultsError: When a folder can't be read or written.
         """
         while cohorts:
             self.elsewhere.clear()
@@ -60,21 +56,21 @@ class Share:
 
     def _free(self, locks: Locks, cohorts: Iterable[Cohort]) -> Iterator[Cohort]:
         for cohort in cohorts:
-            specs = tuple(spec for spec in cohort.specs if self._take(locks, spec))
+            specs = tuple(spec for spec in cohort.specs if self._lock(locks, spec))
             if specs:
                 self._handed_out += 1
                 yield Cohort(specs)
 
-    def _take(self, locks: Locks, spec: RunSpec) -> bool:
-        """Lock a run that nobody has; the lock comes first, since the run may end while one looks."""
+    def _lock(self, locks: Locks, spec: RunSpec) -> bool:
+        """Lock a run that no living process has; False when there is nothing left to do for it."""
         folder = self._store.run_folder(spec)
         other = locks.take(folder)
         if other is not None:
             self.elsewhere[spec.digest] = other
             return False
+        # Only now, with the lock: the other process could have ended the run between a look and the lock.
         ending = self._store.ending(spec)
         if ending in (None, self._before.get(spec.digest)):
             return True
         locks.release(folder)
-        self.done_elsewhere.add(spec.digest)
         return False
