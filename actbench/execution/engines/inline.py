@@ -1,4 +1,4 @@
-"""The engine that is obviously right: one cohort after another, in this process."""
+"""The obviously right engine: one cohort after another, in this process."""
 
 from __future__ import annotations
 
