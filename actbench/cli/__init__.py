@@ -1,4 +1,4 @@
-"""The command line: one file a command, and here what they share. The only place that prints or reads argv."""
+"""The command line: one file a command. No other room prints, or reads the arguments of the program."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def main() -> None:
         try:
             app()
         finally:
-            sys.stdout.flush()  # here, where a failure to write can still be told, and not when the interpreter ends
+            sys.stdout.flush()  # here, where a failure to write can still be reported, not when the interpreter ends
     except ActbenchError as error:
         typer.echo(f"actbench: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("actbench: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # who reads has seen enough, as `head` has
+    except BrokenPipeError:  # the reader has seen enough, as `head` has
         _drop_output()
         sys.exit(1)
     except OSError as error:
@@ -60,5 +60,5 @@ def main() -> None:
 
 
 def _drop_output() -> None:
-    """What is still held back would fail again at the interpreter's end."""
+    """Send what is still buffered nowhere: it would fail again when the interpreter ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""The part of ``actbench show`` that is about activations."""
+"""``actbench show ACTIVATION``: a function, its derivative and its constants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TITLES = {"second_moment": "E[f(Z)²]", "gain": "gain E[f²]^−½", "minimum": 
 
 
 def facts(name: str) -> dict[str, Any]:
-    """All there is to know about a row of ACTIVATIONS, as plain data."""
+    """Return all about a row of ACTIVATIONS as plain data."""
     from actbench.schema import registry
 
     row = registry.load("activations", name)
@@ -33,7 +33,7 @@ def facts(name: str) -> dict[str, Any]:
 
 
 def print_facts(console: Console, found: dict[str, Any]) -> None:
-    """The same for a reader."""
+    """Print the facts for a reader."""
     shown = {
         "f(z)": found["formula"],
         "f′(z)": found["derivative"],
@@ -52,7 +52,7 @@ def print_facts(console: Console, found: dict[str, Any]) -> None:
 
 
 def _constants(name: str) -> dict[str, float]:
-    """At the default options: E[f(Z)²] and the gain that keeps the variance; the lowest point where there is a dip."""
+    """Return E[f(Z)²] at the default options, the gain that keeps the variance, and the minimum if there is a dip."""
     from actbench.nn.activations import second_moment
     from actbench.schema.components import resolve
 
@@ -62,7 +62,7 @@ def _constants(name: str) -> dict[str, float]:
 
 
 def _lowest(component: Component) -> dict[str, float]:
-    """The minimum and its place, of a function that falls and rises again within [-10, 10]."""
+    """Return the minimum and its place, of a function that falls and rises again within [-10, 10]."""
     import torch
 
     from actbench.nn.activations import function_of, learned_parameters
@@ -71,6 +71,7 @@ def _lowest(component: Component) -> dict[str, float]:
     z = torch.linspace(-10, 10, 200_001, dtype=torch.float64)
     values = function_of(component)(z, **starts)
     lowest = int(values.argmin())
+    # No dip: the lowest value lies at an end of the range, or only touches zero, as that of ReLU does.
     if values[lowest] >= min(values[0], values[-1]) - 1e-3 or values[lowest] >= 0:
         return {}
     return {"minimum": float(values[lowest]), "minimum_at": float(z[lowest])}

@@ -44,7 +44,7 @@ def cost(
     from actbench.diagnostics.cost.measure import measure_costs
 
     chosen = [component(text) for text in activations or every_name()]
-    found = measure_costs(chosen, rounds=rounds, device=device, tell=_progress(len(chosen), rounds))
+    found = measure_costs(chosen, rounds=rounds, device=device, tell=_round_reporter(len(chosen), rounds))
     if json:
         print(as_json(found.to_json()), file=stdout())
     else:
@@ -52,7 +52,7 @@ def cost(
 
 
 def component(text: str) -> Component:
-    """The activation that a config would understand by this text, which is read as YAML.
+    """Resolve the activation that a config would mean by this text, which is read as YAML.
 
     Raises:
         UsageError: When there is no such activation, or it has no such option.
@@ -69,7 +69,7 @@ def component(text: str) -> Component:
 
 
 def print_costs(console: Console, found: Costs) -> None:
-    """A table for each pass and size, what its columns mean, then what the figures amount to."""
+    """Print a table for each pass and size, the meaning of its columns, and the verdicts."""
     from actbench.diagnostics.cost.result import PASSES, TITLES, coverage, interval_rank, verdicts
 
     machine, d = found.machine, interval_rank(found.rounds)
@@ -93,7 +93,7 @@ def _ordinal(number: int) -> str:
 
 
 def _table(found: Costs, size: Size, measured: Pass) -> Any:
-    """Cheapest first."""
+    """Return the table of a pass and a size, the cheapest activation first."""
     from rich.text import Text
 
     from actbench.analysis.reports.table import grid
@@ -120,14 +120,14 @@ def _bytes(size: Size) -> str:
 
 
 def every_name() -> list[str]:
-    """Every row that needs no option to be given."""
+    """Return the activations that have no required option."""
     from actbench.nn.activations import ACTIVATIONS
 
     return [name for name, row in ACTIVATIONS.items() if None not in row.options.values()]
 
 
-def _progress(count: int, rounds: int) -> Callable[[int], None]:
-    """Say on stderr how far it is, every two seconds at most."""
+def _round_reporter(count: int, rounds: int) -> Callable[[int], None]:
+    """Return a function that reports the rounds done on stderr, every two seconds at most."""
     print(f"measuring {count} activation(s), {rounds} rounds", file=sys.stderr, flush=True)
     said = time.monotonic()
 

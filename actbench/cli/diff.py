@@ -36,7 +36,7 @@ def diff(
 
 
 def print_differences(console: Console, found: Differences) -> None:
-    """One page, from what was chosen to what became of it."""
+    """Print one page: settings and environment that differ, final metrics, and where the curves part."""
     for letter, name, outcome in zip("AB", found.runs, found.outcomes, strict=True):
         console.print(f"{letter}  {name}  {outcome}", style="bold", soft_wrap=True)
     _print_table(console, "Settings that differ", ("setting", "A", "B"), _lines(found.settings))
@@ -85,7 +85,7 @@ def _metrics(found: Differences) -> list[tuple[str, ...]]:
 
 
 def _change(metric: str, gap: float | None) -> str:
-    """A signed difference; that of two percentages is in percentage points."""
+    """Spell a signed difference; that of two percentages in percentage points."""
     from actbench.analysis.judgements.formatting import MINUS, NOTHING, quantity
 
     if gap is None:
@@ -95,7 +95,7 @@ def _change(metric: str, gap: float | None) -> str:
 
 
 def _sentences(divergence: Divergence) -> Iterable[str]:
-    """Where the curves part, or how far they were followed without parting."""
+    """Yield sentences: where the curves part, or how far they were followed without parting."""
     from actbench.analysis.run_diff import RELATIVE_ROUNDING
 
     rounding = f"rounding (relative {RELATIVE_ROUNDING:g})"
@@ -120,7 +120,7 @@ def _loss(pair: ValuePair) -> str:
 
 
 def _layers(divergence: Divergence) -> tuple[list[str], list[list[str]]]:
-    """A heading a field, a row a layer."""
+    """Return the headings, one a field, and the rows, one a layer."""
     from actbench.analysis.run_diff import LAYER_FIELDS
 
     there = [field for field in LAYER_FIELDS if any(field in layer for layer in divergence.layers.values())]

@@ -1,4 +1,4 @@
-"""``actbench doctor``: what is installed and at hand here, and what to mend."""
+"""``actbench doctor``: versions, devices, datasets and folders of this installation, and problems with remedies."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def doctor(
 
 
 def lines(found: Installation) -> list[str]:
-    """What there is to know, for a reader; plain text, since rich may be what is missing."""
+    """Return the lines for a reader; plain text, since rich may be what is missing."""
     threads = f", torch starts with {found.processors['threads']} thread(s)" if found.processors["threads"] else ""
     usable = f"{found.processors['usable']} usable of {found.processors['machine'] or UNKNOWN}{threads}"
     machine = {

@@ -92,14 +92,14 @@ def _run(results: Path, name: str) -> RunRecord:
 
 
 def print_run(console: Console, record: RunRecord) -> None:
-    """One run's page, from what was asked for to what came out."""
+    """Print one run's page: settings, final metrics, layers, curve, environment, timing."""
     console.print(f"{record.study} / {record.spec.run_id}", style="bold")
     style = "green" if record.outcome == "ok" else "red"
     console.print(record.outcome + (f": {record.message}" if record.message else ""), style=style)
     for sentence in record.health.get("diagnosis", ()):
         if sentence != record.message:
             console.print(f"- {sentence}", soft_wrap=True)
-    _print_pairs(console, "Settings", _settings(record))
+    _print_pairs(console, "Settings", _chosen_settings(record))
     _print_pairs(console, "Final metrics", _final(record))
     _print_layers(console, record)
     _print_curve(console, record)
@@ -108,8 +108,8 @@ def print_run(console: Console, record: RunRecord) -> None:
     _print_pairs(console, "Timing", {key: _word(value) for key, value in record.timing.items()})
 
 
-def _settings(record: RunRecord) -> dict[str, str]:
-    """What was chosen: the main choices always, the rest where it differs from the defaults."""
+def _chosen_settings(record: RunRecord) -> dict[str, str]:
+    """Return the main settings, and the others where they differ from the defaults."""
     from actbench.analysis.table.factors import flat_spec, show
     from actbench.schema.spec import RunSpec
 
@@ -124,7 +124,7 @@ def _settings(record: RunRecord) -> dict[str, str]:
 
 
 def _is_option(key: str, cell: dict[str, Any]) -> bool:
-    """Whether a key is an option of a component, which its label shows already."""
+    """Whether a key is an option of a component: the component's label shows it already."""
     return key.rpartition(".")[0] in cell
 
 
@@ -167,7 +167,7 @@ def _print_curve(console: Console, record: RunRecord) -> None:
 
 
 def thinned(rows: Sequence[Any], most: int = 21) -> list[Any]:
-    """Rows at equal distances, the first and the last among them, so that a long curve fits a screen.
+    """Return rows at equal distances, the first and the last among them, so that a long curve fits a screen.
 
     >>> thinned(range(100), most=5)
     [0, 25, 50, 74, 99]

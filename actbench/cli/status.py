@@ -1,4 +1,4 @@
-"""``actbench status``: how far the studies below a folder are, and what became of the runs that have no result."""
+"""``actbench status``: how far the studies below a folder are, and why some runs have no result."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _row(one: StudyStatus) -> tuple[str, ...]:
 
 
 def _details(one: StudyStatus) -> Iterator[str]:
-    """What the numbers of a study don't tell."""
+    """Yield what the numbers of a study do not show: processes, failures, stale runs, and the command that goes on."""
     if any(count for outcome, count in one.done.items() if outcome != "ok"):
         yield "done: " + ", ".join(f"{count} {outcome}" for outcome, count in one.done.items() if count)
     for who, runs in groupby(sorted(one.running, key=_who), key=_who):
@@ -82,5 +82,5 @@ def _epoch(run: Running) -> str:
 
 
 def _local(since: str) -> str:
-    """The time on this machine's clock on the wall; a dash while there is none."""
+    """Spell a time in this machine's time zone; a dash while there is none."""
     return f"{datetime.fromisoformat(since).astimezone():%Y-%m-%d %H:%M:%S}" if since else "–"

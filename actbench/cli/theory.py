@@ -1,4 +1,4 @@
-"""The part of ``actbench show`` that is about theory: what to expect of a study's networks before any is trained."""
+"""``actbench show --theory``: what theory expects of a study's networks before any is trained."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ class Expectation:
 
     Args:
         spec: Any of its runs.
-        forecast: What theory expects of it.
+        forecast: The expectations of theory.
     """
 
     spec: RunSpec
     forecast: Forecast
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return plain data, for ``--json``."""
         chosen = {key: getattr(self.spec, key).label for key in ("dataset", "model", "activation", "weight_init")}
         return {**chosen, "bias_init": self.spec.bias_init.to_json(), **self.forecast.to_json()}
 
 
 def expectations(config: Path, overrides: Sequence[str], data_dir: Path | None) -> list[Expectation]:
-    """One for each distinct dataset, model, activation, weight_init and bias_init of the study, in its order.
+    """Forecast each distinct dataset, model, activation, weight_init and bias_init of the study, in its order.
 
     A dataset is read only where the size of its images matters, as it does for xavier weights.
 
@@ -76,7 +76,7 @@ def _image_size(dataset: Component, data_dir: Path | None) -> int:
 
 
 def print_expectations(console: Console, found: Sequence[Expectation]) -> None:
-    """A table for each dataset and model, then what the columns mean and what they assume."""
+    """Print a table for each dataset and model, then the meaning and the assumptions of the columns."""
     from actbench.health.units.diagnosis import EXPLODING, VANISHING
 
     titles = dict.fromkeys(_title(one) for one in found)

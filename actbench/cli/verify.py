@@ -60,7 +60,7 @@ def _print(found: Sequence[Check]) -> None:
 
 
 def _table(found: Sequence[Check]) -> Any:
-    """Numbers at their right edge; long names and sources go on below."""
+    """Return the table, numbers at the right; long names and sources wrap."""
     from rich.text import Text
 
     from actbench.analysis.reports.table import grid
