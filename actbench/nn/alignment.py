@@ -66,8 +66,8 @@ def fills_steps(x: Tensor) -> bool:
 
 def begins_on_lines(x: Tensor) -> bool:
     """Return whether each run's share of x (R, …) begins on a cache line."""
-    # The stride of a single run is anything: torch makes it up.
-    return x.data_ptr() % CACHE_LINE == 0 and (len(x) == 1 or x.stride(0) * x.element_size() % CACHE_LINE == 0)
+    # The stride of a single run is anything: torch makes it up. (Asked last: this is called a dozen times a step.)
+    return x.data_ptr() % CACHE_LINE == 0 and (x.stride(0) * x.element_size() % CACHE_LINE == 0 or x.shape[0] == 1)
 
 
 def runs_on_lines(x: Tensor) -> Sequence[Tensor]:
