@@ -136,6 +136,7 @@ def test_processes_that_are_measured_together_train_different_runs(images: Path,
     assert found.whole_seconds > found.seconds == found.training_seconds
 
 
+@pytest.mark.slow
 def test_a_peer_that_is_not_installed_is_unusable_and_one_that_fails_is_broken(tmp_path: Path, load) -> None:
     launch = load("launch")
     cores = launch.processors()[:1]

@@ -36,6 +36,7 @@ def test_every_cohort_is_worked_on_once(name: str, jobs: int) -> None:
     assert len(events) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names("engines"))
 def test_an_engine_can_be_used_twice_and_with_nothing_to_do(name: str) -> None:
     with engine(name, 2) as working:
@@ -63,6 +64,7 @@ def test_a_lost_worker_costs_its_own_cohort_and_no_other() -> None:
     assert sorted(done) == [0, 2, 3]
 
 
+@pytest.mark.slow
 def test_who_replaces_a_lost_worker_takes_its_number_and_with_it_its_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +76,7 @@ def test_who_replaces_a_lost_worker_takes_its_number_and_with_it_its_gpu(
     assert len({row["process"] for row in rows}) == 3, "one of the two was replaced"
 
 
+@pytest.mark.slow
 def test_leaving_the_pool_early_leaves_no_process_behind() -> None:
     with engine("pool", 2) as working:
         events = working.execute(Work("engine_work:echo", RUNTIME), cohorts(6))

@@ -142,6 +142,7 @@ def wait_until_claimed(folder: Path, process: subprocess.Popen[str]) -> set[str]
     return found
 
 
+@pytest.mark.slow
 def test_three_at_once_compute_every_run_once(folder: Path, data_folder: Path, undisturbed: dict[str, Any]) -> None:
     with (
         started(data_folder, WAIT_FOR="3") as one,
@@ -184,6 +185,7 @@ def test_the_runs_of_the_living_are_left_alone_and_those_of_the_dead_taken_over(
     assert left_over(folder) == []
 
 
+@pytest.mark.slow
 def test_who_dies_while_others_work_is_replaced_before_they_end(
     folder: Path, data_folder: Path, undisturbed: dict[str, Any]
 ) -> None:

@@ -34,6 +34,7 @@ def test_a_corrupt_dataset_is_named_before_anything_is_trained(actbench: Run, tm
     assert not results(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_corrupt_cache_is_named_and_replaced(actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

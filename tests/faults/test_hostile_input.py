@@ -163,6 +163,7 @@ def watched(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.slow
 def test_nothing_connects_anywhere_but_a_download(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     for arguments in (["run", "study.yaml", "-j", "1"], ["compare", "results"], ["status"]):

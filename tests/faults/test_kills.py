@@ -243,6 +243,7 @@ remove its claim, writing it, removing the claim, removing the right."""
 OPERATIONS = ["create", "write", "remove claim", "remove right"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finished", [1, RUNS])
 @pytest.mark.parametrize("step", OPERATIONS)
 def test_a_kill_while_a_run_is_given_back_leaves_nothing_behind_for_ever(

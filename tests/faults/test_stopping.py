@@ -148,6 +148,7 @@ def check_saved(folder: Path, process: Process, said: str) -> None:
     assert 1 <= max(epochs) < 4
 
 
+@pytest.mark.slow
 def test_the_first_signal_saves_and_the_printed_command_goes_on(
     folder: Path, data_folder: Path, undisturbed: dict[str, Any]
 ) -> None:
@@ -165,6 +166,7 @@ def test_the_first_signal_saves_and_the_printed_command_goes_on(
     assert left_over(folder) == []
 
 
+@pytest.mark.slow
 def test_sigterm_does_the_same_and_so_does_the_inline_engine(
     folder: Path, data_folder: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,10 +204,10 @@ def test_signals_within_half_a_second_are_one(later: float, same: bool, monkeypa
     monkeypatch.setattr(time, "monotonic", lambda: now)
     found = interruption.Interruption()
     with found.orderly(lambda: stops.append(now), lambda text: None):
-        found.heed(signal.SIGINT, None)
+        found.handle(signal.SIGINT, None)
         now += later
         with nullcontext() if same else pytest.raises(KeyboardInterrupt):
-            found.heed(signal.SIGINT, None)
+            found.handle(signal.SIGINT, None)
     assert (found.asked, stops) == (True, [100.0])
 
 
@@ -247,6 +249,7 @@ def test_no_worker_outlives_a_parent_that_is_killed_in_the_middle_of_a_long_step
         wait_until(lambda: not is_group_there(process))  # workers notice that nobody listens
 
 
+@pytest.mark.slow
 def test_an_activation_that_hangs_fails_alone_and_says_where(folder: Path, data_folder: Path) -> None:
     (folder / "hang").touch()
     study = STUDY.replace("sweep:", "sweep:\n  activation: [relu, {name: h, path: 'stopping_parts:hangs'}]")

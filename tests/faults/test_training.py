@@ -35,6 +35,7 @@ def test_a_run_that_does_not_fit_the_memory_fails_alone(actbench: Run, tmp_path:
     assert len(list(tmp_path.glob("results/faults/runs/*/error.txt"))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     ["dataset={name: mine, path: 'faulty_parts:fatal_data'}", "model={name: mine, path: 'faulty_parts:fatal_once'}"],
@@ -47,6 +48,7 @@ def test_a_worker_killed_in_the_check_before_training_costs_no_run(actbench: Run
     assert not list(tmp_path.rglob("error.txt"))
 
 
+@pytest.mark.slow
 def test_a_part_that_kills_every_worker_costs_its_own_runs_alone(actbench: Run, tmp_path: Path) -> None:
     models = "sweep.model=[{name: mine, path: 'faulty_parts:fatal_always'}, {name: mlp, hidden: [8]}]"
     check_refused(

@@ -25,6 +25,7 @@ from actbench.training.steps.choice import steps_of
 ODD = {"name": "mlp", "hidden": [7, 5]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_sizes_that_fill_no_cache_line_and_no_vector_change_nothing(precision: str, optimizer: str) -> None:
