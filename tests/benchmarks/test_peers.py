@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow  # each peer is a program of its own that imports torch
 EXAMPLES, TEST_EXAMPLES = 450, 100
 LEARNING = ("plain_dataloader", "in_memory", "tight_loop", "vmap_ensemble", "actbench_sweep")
 FIELDS = {"workload", "runs", "epochs", "examples", "threads", "device", "seconds", "total_seconds", "versions"}
@@ -136,7 +137,6 @@ def test_processes_that_are_measured_together_train_different_runs(images: Path,
     assert found.whole_seconds > found.seconds == found.training_seconds
 
 
-@pytest.mark.slow
 def test_a_peer_that_is_not_installed_is_unusable_and_one_that_fails_is_broken(tmp_path: Path, load) -> None:
     launch = load("launch")
     cores = launch.processors()[:1]

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 RUNS = 100
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory from the process table of Linux")
 def test_the_parent_s_memory_stays_flat_over_a_hundred_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT)

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from forked_commands import Server, forked_commands
 
+pytestmark = pytest.mark.slow  # hundreds of commands, each killed at another moment
+
 STUDY = """\
 study: killed
 dataset: {name: digits, train_size: 200, test_size: 100}
@@ -165,7 +167,6 @@ def left_over(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("results/**/*") if path.is_file() and path.name not in kept]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in the process table of Linux")
 @pytest.mark.parametrize("first", range(5))
 def test_workers_are_killed_again_and_again_and_the_study_is_finished(
@@ -181,7 +182,6 @@ def test_workers_are_killed_again_and_again_and_the_study_is_finished(
     check(server, folder, undisturbed, stored(folder))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_whole_group_is_killed_and_the_study_is_finished(
     moment: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]], changes: int
@@ -191,7 +191,6 @@ def test_the_whole_group_is_killed_and_the_study_is_finished(
     check(server, folder, undisturbed, stored(folder))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_power_is_cut_and_the_study_is_finished(
     moment: int, server: Server, folder: Path, undisturbed: tuple[str, dict[str, Any]], changes: int
@@ -243,7 +242,6 @@ remove its claim, writing it, removing the claim, removing the right."""
 OPERATIONS = ["create", "write", "remove claim", "remove right"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("finished", [1, RUNS])
 @pytest.mark.parametrize("step", OPERATIONS)
 def test_a_kill_while_a_run_is_given_back_leaves_nothing_behind_for_ever(
