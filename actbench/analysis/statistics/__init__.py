@@ -14,19 +14,25 @@ that do not vary. How often each method errs is measured in ``docs/statistics.md
 
 from actbench.analysis.statistics.interaction import interaction_p
 from actbench.analysis.statistics.intervals import Interval, mean_interval, wilson_interval
-from actbench.analysis.statistics.multiplicity import MIN_PAIRS_FOR_MAX_T, benjamini_hochberg, family_p, holm, max_t
+from actbench.analysis.statistics.multiplicity import (
+    benjamini_hochberg,
+    family_method,
+    family_p,
+    holm,
+    max_t,
+)
 from actbench.analysis.statistics.paired import Difference, Test, paired_difference, t_p
 from actbench.analysis.statistics.power import is_equivalent, seeds_needed, smallest_p, t_power
 from actbench.analysis.statistics.samples import MIN_VALUES
 from actbench.analysis.statistics.sign_flips import sign_flip_p
 
 __all__ = [
-    "MIN_PAIRS_FOR_MAX_T",
     "MIN_VALUES",
     "Difference",
     "Interval",
     "Test",
     "benjamini_hochberg",
+    "family_method",
     "family_p",
     "holm",
     "interaction_p",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from actbench.analysis.statistics.sign_flips import sign_flip_p, sign_patterns
 MIN_PAIRS_FOR_MAX_T = 8
 """From eight pairs on sign flips reach p = .0078, small enough for a family; below, only the t test can."""
 
+Method = Literal["Holm", "max-T"]
+
 BLOCK = 1000
 """Sign patterns evaluated at a time: a thousand contrasts then take megabytes rather than hundreds of them."""
 
@@ -24,14 +27,14 @@ BLOCK = 1000
 def family_p(differences: Floats, test: Test = "t") -> list[float | None]:
     """Return the adjusted p of every difference in one table: Holm's below eight pairs, max-T's from eight on.
 
-    At nominal .05 some false difference shows in .026 to .048 of tables, also where one method is noisier or runs
+    At alpha = .05 the measured family-wise error rate is 2.6 to 4.8 %, also where one method is noisier or runs
     collapse. Below eight seeds exact tests find less (at five nothing, and Holm with Wilcoxon nothing at six); from
-    eight on max-T matches Holm with t on normal values and finds a third to a half more where runs collapse. The
-    unpaired Dunnett test errs in .12 to .14 of tables in which one method is noisier (``docs/statistics.md``).
+    eight on max-T matches Holm with t on normal values and finds a third to a half more where runs collapse. Where one
+    method is noisier, the rate of the unpaired Dunnett test is 12 to 14 % (``docs/statistics.md``).
 
     Args:
         differences: (S, K), seed × contrast; NaN where a contrast lacks the seed.
-        test: The single test below eight pairs (the fewest that any tested contrast has).
+        test: Test per contrast, used when the smallest number of pairs is below eight.
 
     Returns:
         p for each contrast; None for fewer than three pairs, for no difference at all and for what ``t`` can't test.
@@ -40,17 +43,26 @@ def family_p(differences: Floats, test: Test = "t") -> list[float | None]:
     Raises:
         ValueError: For an infinite number or one beyond 1e300.
     """
-    # The whole table gets one method, chosen by the fewest pairs that any tested contrast has. Columns without a test
-    # (too few pairs, no difference at all) do not choose it, but Holm counts them: the reader sees them in the table.
-    columns = [column[~np.isnan(column)] for column in differences.T]
-    testable = [len(column) >= MIN_VALUES and bool(column.any()) for column in columns]
-    pairs = [len(column) for column, yes in zip(columns, testable, strict=True) if yes]
-    if min(pairs, default=0) >= MIN_PAIRS_FOR_MAX_T:
+    if family_method(differences) == "max-T":
         return max_t(differences)
     single = t_p if test == "t" else sign_flip_p
-    ps = [single(column) if yes else None for column, yes in zip(columns, testable, strict=True)]
+    ps = [single(column) if _is_testable(column) else None for column in _columns(differences)]
+    # Columns without a test count in the family nevertheless: the reader sees them in the table.
     adjusted = holm([1.0 if p is None else p for p in ps])
     return [None if p is None else q for p, q in zip(ps, adjusted, strict=True)]
+
+
+def family_method(differences: Floats) -> Method:
+    """Return the method by which ``family_p`` adjusts these differences, one for the whole table.
+
+    It is max-T where every testable contrast has at least eight pairs, else Holm's. Contrasts without a test (too few
+    pairs, no difference at all) do not choose.
+
+    Args:
+        differences: (S, K), seed × contrast; NaN where a contrast lacks the seed.
+    """
+    pairs = [len(column) for column in _columns(differences) if _is_testable(column)]
+    return "max-T" if min(pairs, default=0) >= MIN_PAIRS_FOR_MAX_T else "Holm"
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -131,6 +143,15 @@ def max_t(differences: Floats) -> list[float | None]:
     return found
 
 
+def _columns(differences: Floats) -> list[Floats]:
+    """Return each contrast's differences, without the seeds that it lacks."""
+    return [column[~np.isnan(column)] for column in differences.T]
+
+
+def _is_testable(column: Floats) -> bool:
+    return len(column) >= MIN_VALUES and bool(column.any())
+
+
 def _step_down(data: Floats, pairs: NDArray[np.int_]) -> Floats:
     """Return the adjusted p of each column, (S, K) -> (K,), as ``max_t`` defines it.
 
@@ -140,29 +161,29 @@ def _step_down(data: Floats, pairs: NDArray[np.int_]) -> Floats:
     """
     signs = sign_patterns(len(data))  # (patterns, S), the observed one first
     # Divided by √(n·Σd²), so that the sum under a pattern is the r of ``_scores``.
-    units = (data / np.sqrt(pairs * np.square(data).sum(axis=0))).T  # (K, S)
-    observed = _scores(units, signs[:1], pairs)[:, 0]
+    scaled = (data / np.sqrt(pairs * np.square(data).sum(axis=0))).T  # (K, S)
+    observed = _scores(scaled, signs[:1], pairs)[:, 0]
     # Weakest contrast first, so that a running maximum downwards is the maximum over all weaker ones.
     order = np.argsort(observed, kind="stable")
-    units, pairs, observed = units[order], pairs[order], observed[order]
-    counts = np.zeros(len(units))
+    scaled, pairs, observed = scaled[order], pairs[order], observed[order]
+    counts = np.zeros(len(scaled))
     for start in range(0, len(signs), BLOCK):
-        scores = _scores(units, signs[start : start + BLOCK], pairs)
+        scores = _scores(scaled, signs[start : start + BLOCK], pairs)
         largest = np.maximum.accumulate(scores, axis=0)  # over the contrast itself and all weaker ones
-        # ROUNDING: patterns that tie with the observed one on paper count as ties, else p would hang on the last bit.
+        # ROUNDING: patterns that tie with the observed one on paper count as ties, otherwise rounding would decide p.
         counts += (largest >= observed[:, None] - ROUNDING).sum(axis=1)
     # Step down: a contrast's p is at least that of every stronger one; then back to the order of the columns.
-    ps = np.empty(len(units))
+    ps = np.empty(len(scaled))
     ps[order] = np.maximum.accumulate(counts[::-1])[::-1] / len(signs)
     return ps
 
 
-def _scores(units: Floats, signs: Floats, pairs: NDArray[np.int_]) -> Floats:
+def _scores(scaled: Floats, signs: Floats, pairs: NDArray[np.int_]) -> Floats:
     """Return t² / (1 + t²) of each contrast under each pattern, (K, patterns).
 
     Flips leave Σd² as it is. So with r² = (Σ±d)² / (n·Σd²), t² = (n − 1)·r² / (1 − r²), and this bounded form of it
     takes one matrix product, has no division by 0 and compares contrasts of different n.
     """
-    squares: Floats = np.square(units @ signs.T)
+    squares: Floats = np.square(scaled @ signs.T)
     freedom = pairs[:, None] - 1
     return freedom * squares / (1 + (freedom - 1) * squares)

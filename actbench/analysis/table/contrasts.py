@@ -11,15 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from actbench.analysis.statistics import (
-    MIN_PAIRS_FOR_MAX_T,
     MIN_VALUES,
     Difference,
     Test,
+    family_method,
     family_p,
     interaction_p,
     mean_interval,
     paired_difference,
 )
+from actbench.analysis.statistics.samples import Floats
 from actbench.analysis.table.baselines import counterpart
 from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group
@@ -79,14 +80,7 @@ def against_baseline(
         index: Contrast(one.difference, p, p is not None and p < alpha, one.sd)
         for (index, one), p in zip(found.items(), ps, strict=True)
     }
-    # The name of the adjustment that ``family_p`` makes: it depends on the fewest pairs of a testable difference.
-    tested = [
-        len(one.by_seed)
-        for one in found.values()
-        if len(one.by_seed) >= MIN_VALUES and any(one.by_seed.values())
-    ]  # fmt: skip
-    method = "max-T" if min(tested, default=0) >= MIN_PAIRS_FOR_MAX_T else "Holm"
-    return contrasts, Family(method, len(found))
+    return contrasts, Family(family_method(_matrix(list(found.values()))), len(found))
 
 
 def tied_with_best(groups: Sequence[Group], best: Group, metric: str, alpha: float) -> list[bool | None]:
@@ -146,7 +140,11 @@ def _adjusted(found: Sequence[SeedDifferences], metric: str) -> list[float | Non
     """Return the adjusted p of each; None for all where none has enough pairs for a test."""
     if not any(one.difference.n_pairs >= MIN_VALUES for one in found):
         return [None] * len(found)
+    return family_p(_matrix(found), _test(metric))
+
+
+def _matrix(found: Sequence[SeedDifferences]) -> Floats:
+    """Return (S, K), seed × difference; NaN where a difference lacks the seed."""
     seeds = sorted({seed for one in found for seed in one.by_seed})
-    # (S, K), seed × difference; NaN where a difference lacks the seed.
-    matrix = np.array([[one.by_seed.get(seed, np.nan) for one in found] for seed in seeds], dtype=np.float64)
-    return family_p(matrix, _test(metric))
+    rows = [[one.by_seed.get(seed, np.nan) for one in found] for seed in seeds]
+    return np.array(rows, dtype=np.float64).reshape(len(seeds), len(found))
