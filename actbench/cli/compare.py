@@ -147,11 +147,11 @@ def _max_verdicts(verdicts: str) -> int | None:
 def _report_gates(found: Comparisons) -> bool:
     """Print each gate that tripped or could not be decided on stderr; return whether any tripped."""
     for gate in found.gates:
-        if gate.open:
-            typer.echo(f"warning: --fail-if '{gate.text}': {gate.open}", err=True)
-        if gate.tripped:
-            typer.echo(f"actbench: --fail-if '{gate.text}' tripped: {gate.tripped}", err=True)
-    return any(gate.tripped for gate in found.gates)
+        if gate.undecided_reason:
+            typer.echo(f"warning: --fail-if '{gate.text}': {gate.undecided_reason}", err=True)
+        if gate.tripped_reason:
+            typer.echo(f"actbench: --fail-if '{gate.text}' tripped: {gate.tripped_reason}", err=True)
+    return any(gate.tripped_reason for gate in found.gates)
 
 
 def _write(report: Report, found: Comparisons, output: Path | None) -> None:

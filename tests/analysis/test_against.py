@@ -34,9 +34,9 @@ def test_the_base_is_neither_the_best_nor_tied_nor_judged():
 def test_a_drop_below_the_base_trips_a_gate():
     base = cells({"relu": RELU, "elu": ELU})
     (found,) = compare(cells(lowered(0.02)), against=base, fail_if=["test.accuracy drop > 1pp"]).gates
-    assert found.tripped.startswith("relu (results=new): test.accuracy drop +2.0")
+    assert found.tripped_reason.startswith("relu (results=new): test.accuracy drop +2.0")
     (found,) = compare(base, against=base, fail_if=["test.accuracy drop > 1pp"]).gates
-    assert (found.tripped, found.open) == ("", "")
+    assert (found.tripped_reason, found.undecided_reason) == ("", "")
 
 
 def test_single_studies_match_whatever_they_are_called_and_several_by_name():

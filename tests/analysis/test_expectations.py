@@ -6,7 +6,7 @@ import pytest
 from factories import ELU, RELU, cells, grid, record, smooth
 
 from actbench.analysis.compare import compare
-from actbench.analysis.judgements.evidence import weigh
+from actbench.analysis.judgements.evidence import evidence_of
 from actbench.analysis.statistics import mean_interval
 from actbench.config import Study
 from actbench.config.hypotheses import Bound, Change, Ordering, parse_expectation, parse_gate
@@ -150,12 +150,12 @@ def test_an_expectation_about_another_dataset_is_left_to_its_table():
 )  # fmt: skip
 @pytest.mark.parametrize("metric", ["test.accuracy", "health.dead_fraction"])
 def test_evidence_is_a_side_of_the_bound_or_none(values, bound, side, metric):
-    assert weigh(values, bound, metric, 0.05).side == side
+    assert evidence_of(values, bound, metric, 0.05).side == side
 
 
 def tripped(records, text, **options):
     (found,) = compare(records, fail_if=[text], **options).gates
-    return bool(found.tripped), bool(found.open)
+    return bool(found.tripped_reason), bool(found.undecided_reason)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_a_gate_trips_only_when_the_interval_says_so_and_warns_when_it_is_open(t
 def test_a_gate_tells_the_worst_row_and_how_many_more():
     values = {**ACCURACY, "selu": [one - 0.02 for one in ELU], "silu": [one - 0.03 for one in RELU]}
     (found,) = compare(cells(values), fail_if=["test.accuracy < 0.945"]).gates
-    assert found.tripped.startswith("silu: test.accuracy 88.75 [")
-    assert found.tripped.endswith("] (4 seeds), and 1 more")
+    assert found.tripped_reason.startswith("silu: test.accuracy 88.75 [")
+    assert found.tripped_reason.endswith("] (4 seeds), and 1 more")
 
 
 def test_a_gate_without_a_baseline_or_values_stays_open():
@@ -194,7 +194,7 @@ def test_the_expect_gate_trips_on_a_contradiction_and_warns_of_the_undecided():
     texts = ["test.accuracy > 0.97", "test.accuracy > 0.9505 where activation=relu"]
     records = Records(tuple(cells(ACCURACY)), (), {"demo": {"expect": texts}})
     (found,) = compare(records, fail_if=["expect"]).gates
-    assert (found.tripped, found.open) == (f"contradicted: {texts[0]}", f"undecided: {texts[1]}")
+    assert (found.tripped_reason, found.undecided_reason) == (f"contradicted: {texts[0]}", f"undecided: {texts[1]}")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class Evidence:
     note: str = ""
 
 
-def weigh(values: Sequence[float], bound: float, metric: str, alpha: float) -> Evidence:
+def evidence_of(values: Sequence[float], bound: float, metric: str, alpha: float) -> Evidence:
     """Return on which side of a number the mean of one value a seed lies.
 
     Decided by the Student-t interval, which has to lie on one side as a whole; for bounded health shares by the

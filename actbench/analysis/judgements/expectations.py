@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from actbench.analysis.judgements.evidence import weigh
+from actbench.analysis.judgements.evidence import evidence_of
 from actbench.analysis.table.factors import CONTEXT, Value, row_name
 from actbench.analysis.table.grouping import Run, as_run_values, by_seed, fits, grouped
 from actbench.analysis.table.result import Expectation
@@ -56,7 +56,7 @@ def _ordering(claim: Ordering, runs: Sequence[Run], factors: tuple[str, ...], al
         for side in sides
     )
     differences = [left[seed] - right[seed] for seed in sorted(left.keys() & right.keys())]
-    evidence = weigh(differences, 0.0, claim.metric, alpha)
+    evidence = evidence_of(differences, 0.0, claim.metric, alpha)
     wanted, opposite = ("below", "above") if claim.operator == "<" else ("above", "below")
     verdict = {wanted: SUPPORTED, opposite: CONTRADICTED}.get(evidence.side or "", UNDECIDED)
     note = "identical in every seed" if evidence.side == "at" else evidence.note
@@ -74,7 +74,9 @@ def _cells(
 def _bound(claim: Bound, runs: Sequence[Run], factors: tuple[str, ...], alpha: float) -> Expectation:
     """Judge each combination of the factors; all have to keep the bound, so the one that keeps it least decides."""
     groups = grouped(runs, factors)
-    found = [weigh(list(group.values(claim.metric).values()), claim.number, claim.metric, alpha) for group in groups]
+    found = [
+        evidence_of(list(group.values(claim.metric).values()), claim.number, claim.metric, alpha) for group in groups
+    ]
     wanted = "above" if claim.operator == ">" else "below"
     verdicts = [
         UNDECIDED if evidence.side is None else SUPPORTED if evidence.side == wanted else CONTRADICTED

@@ -2,6 +2,10 @@
 
 A gate trips only on evidence: an interval or a test that lies beyond the bound as a whole. A row that may lie beyond
 it, but has too few seeds to show so, leaves the gate open, with a warning.
+
+From text to exit code: ``parse_gates`` reads each condition (``config.hypotheses.parse_gate`` has the grammar), and
+``judge_gates`` holds the rows of every table to it by ``evidence.evidence_of``. The outcome is a ``Gate`` with a
+``tripped_reason``, with which ``actbench compare`` exits with 1, or an ``undecided_reason``, of which it only warns.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from actbench.analysis.judgements.evidence import Evidence, interval_in_words, weigh
+from actbench.analysis.judgements.evidence import Evidence, evidence_of, interval_in_words
 from actbench.analysis.judgements.expectations import CONTRADICTED, UNDECIDED
 from actbench.analysis.judgements.formatting import number, signed
 from actbench.analysis.table.baselines import counterpart
@@ -74,8 +78,8 @@ def _expect_gate(text: str, comparisons: Iterable[Comparison]) -> Gate:
     undecided = [one.text for one in found if one.verdict == UNDECIDED]
     return Gate(
         text,
-        tripped=f"contradicted: {'; '.join(contradicted)}" if contradicted else "",
-        open=f"undecided: {'; '.join(undecided)}" if undecided else "",
+        tripped_reason=f"contradicted: {'; '.join(contradicted)}" if contradicted else "",
+        undecided_reason=f"undecided: {'; '.join(undecided)}" if undecided else "",
     )
 
 
@@ -86,8 +90,8 @@ def _row_gate(text: str, condition: Condition, found: Sequence[RowJudgement]) ->
     left_open = [one for one in found if one.is_open]
     return Gate(
         text,
-        tripped=_worst(condition, tripped) if tripped else "",
-        open=f"underpowered: {_worst(condition, left_open)}" if left_open else "",
+        tripped_reason=_worst(condition, tripped) if tripped else "",
+        undecided_reason=f"underpowered: {_worst(condition, left_open)}" if left_open else "",
     )
 
 
@@ -105,7 +109,7 @@ def _judge_rows(condition: Condition, table: Table, comparison: Comparison, alph
 
 def _judge_bound(condition: Bound, group: Group, alpha: float) -> RowJudgement:
     values = list(group.values(condition.metric).values())
-    evidence = weigh(values, condition.number, condition.metric, alpha)
+    evidence = evidence_of(values, condition.number, condition.metric, alpha)
     wanted = "above" if condition.operator == ">" else "below"
     beyond = [value for value in values if (value > condition.number) == (wanted == "above")]
     # Few seeds of a bounded share decide nothing by a test; where none of them is beyond, that is no cause for alarm.
@@ -119,7 +123,7 @@ def _judge_change(condition: Change, group: Group, base: Group, alpha: float) ->
     sides = (base, group) if condition.direction == "drop" else (group, base)
     left, right = (side.values(condition.metric) for side in sides)
     found = seed_differences(left, right, condition.metric, alpha)
-    evidence = weigh(list(found.by_seed.values()), condition.number, condition.metric, alpha)
+    evidence = evidence_of(list(found.by_seed.values()), condition.number, condition.metric, alpha)
     name = row_name(group.factors)
     return RowJudgement(name, evidence, trips=evidence.side == "above", is_open=evidence.side is None)
 

@@ -336,13 +336,13 @@ class Gate:
 
     Args:
         text: As the user wrote it.
-        tripped: Which rows trip it and why, one line; empty when none does.
-        open: Why it could not be decided, one line; empty when it could.
+        tripped_reason: Which rows trip it and why, one line; empty when none does.
+        undecided_reason: Why it could not be decided, one line; empty when it could.
     """
 
     text: str
-    tripped: str = ""
-    open: str = ""
+    tripped_reason: str = ""
+    undecided_reason: str = ""
 
 
 @dataclass(frozen=True)
