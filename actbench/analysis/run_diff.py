@@ -14,7 +14,7 @@ from actbench.schema.record import RunRecord
 RELATIVE_ROUNDING = 1e-6
 """A larger relative difference of two losses is more than rounding: float32 sums in another order stay below it."""
 
-CURVES = ("train.loss", "val.loss")
+COMPARED_CURVES = ("train.loss", "val.loss")
 """Metrics that are followed epoch by epoch: a loss moves with every weight, an accuracy only when a class changes."""
 
 LAYER_FIELDS = ("units", *(name for name, measure in HEALTH_MEASURES.items() if measure.metric))
@@ -125,7 +125,7 @@ def find_divergence(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping
     both = tuple(sorted(rows.keys() & others.keys()))
 
     def at(epoch: int) -> dict[str, ValuePair]:
-        return {name: (rows[epoch].get(name), others[epoch].get(name)) for name in CURVES}
+        return {name: (rows[epoch].get(name), others[epoch].get(name)) for name in COMPARED_CURVES}
 
     bits = next((epoch for epoch in both if any(a != b for a, b in at(epoch).values())), None)
     epoch = next((epoch for epoch in both if any(_beyond_rounding(*pair) for pair in at(epoch).values())), None)

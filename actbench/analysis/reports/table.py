@@ -26,7 +26,7 @@ GAP = 2
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """One way to lay out a table.
 
     Args:
@@ -70,19 +70,19 @@ class TableReport:
             console.print(Text.assemble(("warning: ", "yellow"), warning))
 
 
-def _layouts(comparison: Comparison) -> list[Layout]:
+def _layouts(comparison: Comparison) -> list[TableLayout]:
     """Return layouts from the widest to the narrowest: fewer and fewer details, then intervals below their means."""
     flat = [columns(comparison, details=details) for details in range(MAX_DETAILS, -1, -1)]
-    return [*map(Layout, flat), *(Layout(found, is_stacked=True) for found in flat[-2:])]
+    return [*map(TableLayout, flat), *(TableLayout(found, is_stacked=True) for found in flat[-2:])]
 
 
-def _pair_layouts(pairs: Pairs) -> list[Layout]:
+def _pair_layouts(pairs: Pairs) -> list[TableLayout]:
     found = pair_columns(pairs)
     split = pair_columns(pairs, with_split_names=True)
-    return [Layout(found), Layout(found, is_stacked=True), Layout(split, is_stacked=True)]
+    return [TableLayout(found), TableLayout(found, is_stacked=True), TableLayout(split, is_stacked=True)]
 
 
-def _print_table(console: Console, title: str, layouts: Sequence[Layout], caption: Sequence[str]) -> None:
+def _print_table(console: Console, title: str, layouts: Sequence[TableLayout], caption: Sequence[str]) -> None:
     """Print the first layout that there is room for, otherwise the last, between its title and its caption."""
     layout = next((one for one in layouts if one.width() <= console.width), layouts[-1])
     table = grid()
