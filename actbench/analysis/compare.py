@@ -14,7 +14,7 @@ from typing import Any
 from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.judgements.expectations import judge_expectations
 from actbench.analysis.judgements.gates import judge_gates, parse_gates
-from actbench.analysis.judgements.methods import methods_paragraph
+from actbench.analysis.judgements.methods_text import methods_paragraph
 from actbench.analysis.judgements.verdicts import command_for_more_seeds, verdict_sentences
 from actbench.analysis.judgements.warnings import warnings_about
 from actbench.analysis.table.against import both_sides, is_new, options_with_base
@@ -23,7 +23,7 @@ from actbench.analysis.table.contrasts import against_baseline, interaction
 from actbench.analysis.table.factors import Value, check_keys, context, flat_spec
 from actbench.analysis.table.grouping import Filter, Table, as_run_values, tables
 from actbench.analysis.table.pairs import all_pairs
-from actbench.analysis.table.reach import with_reach
+from actbench.analysis.table.reach import rows_with_reach
 from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family, is_bounded
 from actbench.analysis.table.rows import best_first, rows_of
 from actbench.analysis.table.tuning import check_tune, tune_rows
@@ -56,11 +56,21 @@ class TableRequest:
 
 @dataclass(frozen=True)
 class View:
-    """One table, its comparison, and the warnings that belong to it."""
+    """One table, its comparison, and the warnings that belong to it.
+
+    Args:
+        table: The groups that are compared.
+        comparison: The outcome.
+        warnings: Facts that a reader should know before believing the table.
+        no_baseline: Why the baseline that was asked for is not in this table; empty where it is or none was.
+        not_tuned: Why the factors to tune are not tuned; empty where they are or none were.
+    """
 
     table: Table
     comparison: Comparison
     warnings: Sequence[str]
+    no_baseline: str = ""
+    not_tuned: str = ""
 
 
 def compare(records: Sequence[RunRecord], options: CompareOptions | None = None, **fields: Any) -> Comparisons:
@@ -108,11 +118,11 @@ def compare(records: Sequence[RunRecord], options: CompareOptions | None = None,
             expect=own.get("expect", ()),
         )
         views += _views(table, request, where)
-    # A baseline or tuning that the caller named and no table has is an error, with the first table's warning as reason.
+    # A baseline or tuning that the caller named and no table has is an error, with the first table's reason.
     if options.baseline and all(view.comparison.baseline is None for view in views):
-        raise UsageError(views[0].warnings[0])
+        raise UsageError(views[0].no_baseline)
     if options.tune and not any(view.comparison.tuned for view in views):
-        raise UsageError(views[0].warnings[-1])
+        raise UsageError(views[0].not_tuned)
     titles = [f"{view.comparison.title}: " if len(views) > 1 else "" for view in views]
     warnings = [title + text for title, view in zip(titles, views, strict=True) for text in view.warnings]
     gates = judge_gates(conditions, [(view.table, view.comparison) for view in views], options.alpha)
@@ -128,32 +138,59 @@ def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _views(table: Table, request: TableRequest, where: Filter) -> Iterator[View]:
-    """Compare the table, and behind it the one whose rows are tuned; no warning stands in both."""
+    """Compare the table, then the tuned table; a warning is reported once."""
     tune = request.options.tune
-    comparison, warnings = _compare_table(table, request)
+    common = _view(table, request)
     tuned, notes = tune_rows(table, tune, metric=request.metrics[0], where=where)
-    yield View(table, comparison, warnings if tuned else [*warnings, *notes])
-    if tuned:
-        # A tuned factor has no common value that a baseline could name, and hypotheses are judged once.
-        baseline = {key: value for key, value in request.baseline.items() if key not in tune}
-        is_explicit = request.is_explicit and bool(baseline)
-        tuned_request = replace(request, baseline=baseline, is_explicit=is_explicit, expect=())
-        comparison, own = _compare_table(tuned, tuned_request)
-        yield View(tuned, comparison, [*notes, *(text for text in own if text not in warnings)])
+    if tuned is None:
+        yield replace(common, warnings=[*common.warnings, *notes], not_tuned=notes[-1] if notes else "")
+        return
+    yield common
+    # A tuned factor has no common value that a baseline could name, and hypotheses are judged once.
+    baseline = {key: value for key, value in request.baseline.items() if key not in tune}
+    is_explicit = request.is_explicit and bool(baseline)
+    view = _view(tuned, replace(request, baseline=baseline, is_explicit=is_explicit, expect=()))
+    yield replace(view, warnings=[*notes, *(text for text in view.warnings if text not in common.warnings)])
 
 
-def _compare_table(table: Table, request: TableRequest) -> tuple[Comparison, list[str]]:
-    """Compare the groups of one table; return its warnings as well."""
+def _view(table: Table, request: TableRequest) -> View:
+    """Compare the groups of one table, judge the result, and add what the caller asked for besides."""
     options, leading = request.options, request.metrics[0]
-    baseline, problems = baseline_of(table.groups, request.baseline, explicit=request.is_explicit)
+    records = [record for record, _ in table.runs]
+    comparison, no_baseline = _compare_groups(table, request)
+    delta = options.delta / 100 if METRICS[leading].unit == "fraction" and not is_bounded(leading) else None
+    judged = replace(
+        comparison,
+        verdicts=verdict_sentences(comparison, delta, command_for_more_seeds(records)),
+        rows=comparison.rows if options.reach is None else rows_with_reach(comparison, table, options.reach),
+        pairs=all_pairs(comparison, table) if options.all_pairs else None,
+    )
+    # The prose describes the finished table, so it comes last.
+    finished = replace(judged, methods=methods_paragraph(judged, records)) if options.methods else judged
+    # The baseline's runs affect the differences even if its row is hidden.
+    printed = {id(group) for group in table.shown}
+    behind = [
+        run
+        for group in table.groups
+        if id(group) in printed or comparison.is_baseline(group.factors)
+        for run in group.runs
+    ]
+    problems = [no_baseline] if no_baseline else []
+    return View(table, finished, [*problems, *warnings_about(comparison, behind, repeats=table.repeats)], no_baseline)
+
+
+def _compare_groups(table: Table, request: TableRequest) -> tuple[Comparison, str]:
+    """Return every number of one table and its judged hypotheses; and why there is no baseline, else an empty text."""
+    options, leading = request.options, request.metrics[0]
+    baseline, no_baseline = baseline_of(table.groups, request.baseline, explicit=request.is_explicit)
     contrasts, families = _contrasts(table, baseline, request)
-    # Every number is computed over all groups; those that ``where`` hides are left out only afterwards.
+    # Every number is computed over all groups; hidden rows are removed last.
     rows, best = rows_of(table.groups, contrasts, request.metrics, options.alpha)
     printed = {id(group) for group in table.shown}
     shown = [row for row, group in zip(rows, table.groups, strict=True) if id(group) in printed]
     records = [record for record, _ in table.runs]
     candidates = [group for group in table.groups if is_new(group.factors)]
-    everything, varied = table.everything
+    new_runs = [run for run in table.all_runs if is_new(run[1])]
     comparison = Comparison(
         study=records[0].study,
         context=context(records[0].spec, options.by),
@@ -168,28 +205,9 @@ def _compare_table(table: Table, request: TableRequest) -> tuple[Comparison, lis
         best=best,
         families=families,
         interaction=interaction(candidates, baseline, leading, options.alpha),
-        expectations=tuple(
-            judge_expectations(request.expect, [run for run in everything if is_new(run[1])], varied, options.alpha)
-        ),
+        expectations=tuple(judge_expectations(request.expect, new_runs, table.all_factors, options.alpha)),
     )
-    delta = options.delta / 100 if METRICS[leading].unit == "fraction" and not is_bounded(leading) else None
-    command = command_for_more_seeds(records)
-    comparison = replace(comparison, verdicts=verdict_sentences(comparison, delta, command))
-    # A hidden baseline still stands behind the printed differences, so its runs are warned of too.
-    behind = [
-        run
-        for row, group in zip(rows, table.groups, strict=True)
-        if id(group) in printed or comparison.is_baseline(row)
-        for run in group.runs
-    ]
-    warnings = [*problems, *warnings_about(comparison, behind, repeats=table.repeats)]
-    if options.reach is not None:
-        comparison = with_reach(comparison, table, options.reach)
-    if options.all_pairs:
-        comparison = replace(comparison, pairs=all_pairs(comparison, table))
-    if options.methods:
-        comparison = replace(comparison, methods=methods_paragraph(comparison, records))
-    return comparison, warnings
+    return comparison, no_baseline
 
 
 def _contrasts(

@@ -37,7 +37,7 @@ def test_a_partial_baseline_is_matched_in_the_other_factors():
         contrast = row(found, activation="elu", bias_init=bias).vs_baseline["test.accuracy"].difference
         expected = sum(smooth("elu", bias, s) - smooth("relu", bias, s) for s in range(3)) / 3
         assert contrast.difference == pytest.approx(expected)
-        assert found.is_baseline(row(found, activation="relu", bias_init=bias))
+        assert found.is_baseline(row(found, activation="relu", bias_init=bias).factors)
 
 
 def test_the_studys_own_baseline_and_metric_serve_unless_the_user_says_otherwise():

@@ -38,7 +38,7 @@ def warnings_about(
         for label in dict.fromkeys(unused):
             yield f"{label} never used the run's activation, so rows that differ only in it are the same network"
     yield from _seeds(comparison)
-    alone = [row for row in comparison.rows if not row.vs_baseline and not comparison.is_baseline(row)]
+    alone = [row for row in comparison.rows if not row.vs_baseline and not comparison.is_baseline(row.factors)]
     if alone and comparison.baseline is not None:
         yield f"{len(alone)} of {len(comparison.rows)} rows have no baseline run with the same other settings"
     if comparison.averaged:

@@ -100,7 +100,7 @@ def common_parameters(comparison: Comparison) -> str | None:
 
 def _versus_baseline(comparison: Comparison, metric: str, *, with_wins: bool) -> list[Column]:
     contrasts = [row.vs_baseline.get(metric) for row in comparison.rows]
-    blanks = [Cell("baseline" if comparison.is_baseline(row) else NOTHING) for row in comparison.rows]
+    blanks = [Cell("baseline" if comparison.is_baseline(row.factors) else NOTHING) for row in comparison.rows]
     cells = (difference_cell(metric, one) if one else blank for one, blank in zip(contrasts, blanks, strict=True))
     found = [Column("Δ baseline", tuple(cells), note=unit_of_difference(metric))]
     if with_wins:

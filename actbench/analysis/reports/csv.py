@@ -13,7 +13,7 @@ from actbench.schema.record import OUTCOMES
 
 MEAN = ("mean", "low", "high", "sd", "min", "max", "n")
 VERSUS = ("difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins", "pairing_gain", "significant")
-REACH = ("metric", "level", "epochs", "reached", "n")
+REACH_COLUMNS = ("metric", "level", "epochs", "reached", "n")
 PAIR = ("difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins")
 
 
@@ -41,7 +41,7 @@ class CsvReport:
 
 
 def _row_columns(found: Sequence[Comparison]) -> list[str]:
-    reach = REACH if any(row.reach is not None for comparison in found for row in comparison.rows) else ()
+    reach = REACH_COLUMNS if any(row.reach is not None for comparison in found for row in comparison.rows) else ()
     own = ["baseline", "tied_with_best", "runs", *OUTCOMES, "metric", "unit", *MEAN]
     return [*own, *(f"versus_{name}" for name in VERSUS), *(f"reach_{name}" for name in reach)]
 
@@ -74,7 +74,7 @@ def _lines(comparison: Comparison, row: Row) -> Iterator[dict[str, Any]]:
     shared = {"study": comparison.study, **comparison.context, **row.factors, "runs": row.runs, **row.outcomes}
     if comparison.tuned:
         shared |= {**row.picked, "tuned": " ".join(comparison.tuned.factors)}
-    shared |= {"baseline": comparison.is_baseline(row), "tied_with_best": row.tied}
+    shared |= {"baseline": comparison.is_baseline(row.factors), "tied_with_best": row.tied}
     if row.reach is not None:
         shared |= {f"reach_{key}": value for key, value in row.reach.to_dict().items()}
     for name, interval in row.metrics.items():

@@ -14,8 +14,8 @@ DEFAULT: Mapping[str, Value] = {"activation": "relu", "bias_init": 0.0}
 
 def baseline_of(
     groups: Sequence[Group], wanted: Mapping[str, Any], *, explicit: bool
-) -> tuple[Mapping[str, Value] | None, list[str]]:
-    """Return the baseline in the rows' own values, or None and the reason.
+) -> tuple[Mapping[str, Value] | None, str]:
+    """Return the baseline in the rows' own values and "", or None and the reason why there is none.
 
     Args:
         groups: All groups of the table.
@@ -29,18 +29,18 @@ def baseline_of(
             continue
         values = _values(key, groups)
         if key not in groups[0].factors and len(values) > 1:
-            return None, [f"no baseline: '{key}' is averaged over, so it can't be part of the baseline: add it to --by"]
+            return None, f"no baseline: '{key}' is averaged over, so it can't be part of the baseline: add it to --by"
         try:
             found[key] = matching_value(key, given, values)
         except UsageError as error:
-            return None, [f"no baseline: {error}"]
+            return None, f"no baseline: {error}"
     # A factor with one value in all groups distinguishes none of them.
     found = {key: value for key, value in found.items() if len(_values(key, groups)) > 1}
     if not found and not explicit:
-        return _default(groups), []
+        return _default(groups), ""
     if not any(found.items() <= group.factors.items() for group in groups):
-        return None, [f"no baseline: no run has {show_all(found)}"]
-    return found, []
+        return None, f"no baseline: no run has {show_all(found)}"
+    return found, ""
 
 
 def counterpart(

@@ -49,8 +49,9 @@ class Table:
         groups: All of them, those that ``where`` hides included, so that hiding changes no number.
         shown: The groups that are printed.
         repeats: Runs left out because they repeat a shown one's settings and seed.
-        everything: All runs that the table could be about, whatever this view hides or averages, and the factors that
-            vary in them; hypotheses are judged by these.
+        all_runs: All runs that the table could be about, whatever this view hides or averages; hypotheses are judged by
+            these.
+        all_factors: The factors that vary in them.
         tuned: How each group's value of some factors was picked; None at common values.
     """
 
@@ -59,7 +60,8 @@ class Table:
     groups: tuple[Group, ...]
     shown: tuple[Group, ...]
     repeats: int
-    everything: tuple[Sequence[Run], tuple[str, ...]]
+    all_runs: Sequence[Run]
+    all_factors: tuple[str, ...]
     tuned: Tuned | None = None
 
     @property
@@ -130,7 +132,7 @@ def _table(found: Sequence[Run], by: tuple[str, ...], where: Filter) -> Table:
     repeats = sum(fits(one, where) for _, one in kept) - sum(len(group.runs) for group in shown)
     # Hypotheses are judged by all runs: neither ``where`` nor the averaging of this view may change their verdict.
     varied = (*factors, *_averaged(found, factors))
-    return Table(factors, averaged, tuple(groups), shown, repeats, (distinct(found, varied), varied))
+    return Table(factors, averaged, tuple(groups), shown, repeats, distinct(found, varied), varied)
 
 
 def _is_determined(key: str, factors: tuple[str, ...], runs: Sequence[Run]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isfinite
 
 from actbench.analysis.table.grouping import Group, Table
-from actbench.analysis.table.result import REACH_METRIC, Comparison, Reach
+from actbench.analysis.table.result import REACH_METRIC, Comparison, Reach, Row
 from actbench.errors import UsageError
 from actbench.schema.record import RunRecord
 
@@ -14,8 +14,8 @@ UNFINISHED = ("diverged", "failed")
 """Outcomes of runs that count as never having reached the level, whatever their curves held before."""
 
 
-def with_reach(comparison: Comparison, table: Table, level: float) -> Comparison:
-    """Return the comparison with each row's speed of convergence.
+def rows_with_reach(comparison: Comparison, table: Table, level: float) -> tuple[Row, ...]:
+    """Return the comparison's rows, each with its speed of convergence.
 
     A seed that never reaches the level is counted and stands in no mean: it has no number of epochs, and the number
     that it was given to train would only measure the study's patience. Where rows differ in how many seeds reached it,
@@ -38,8 +38,7 @@ def with_reach(comparison: Comparison, table: Table, level: float) -> Comparison
             "examples (dataset.val_fraction above 0), and in Python read_results(..., curves=True)"
         )
     found = {tuple(group.factors.values()): reach_of(group, level) for group in table.groups}
-    rows = (replace(row, reach=found[tuple(row.factors.values())]) for row in comparison.rows)
-    return replace(comparison, rows=tuple(rows))
+    return tuple(replace(row, reach=found[tuple(row.factors.values())]) for row in comparison.rows)
 
 
 def reach_of(group: Group, level: float) -> Reach:

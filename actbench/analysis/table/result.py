@@ -308,9 +308,9 @@ class Comparison:
         tuned = (f"tuned on validation: {', '.join(self.tuned.factors)}",) if self.tuned else ()
         return " · ".join((self.study, *self.context.values(), *tuned))
 
-    def is_baseline(self, row: Row) -> bool:
-        """Return whether this is (one of) the rows that the others are compared to."""
-        return self.baseline is not None and self.baseline.items() <= row.factors.items()
+    def is_baseline(self, factors: Mapping[str, Value]) -> bool:
+        """Return whether the row with these factors is (one of) those that the others are compared to."""
+        return self.baseline is not None and self.baseline.items() <= factors.items()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as in the JSON."""
