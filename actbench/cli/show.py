@@ -70,13 +70,13 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
 def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, *, json: bool) -> None:
     from actbench.analysis.reports.table import console_for
     from actbench.cli.output import as_json, stdout
-    from actbench.cli.theory import expectations, print_expectations
+    from actbench.cli.theory import forecast_rows, print_forecasts
 
-    found = expectations(config, overrides, data_dir)
+    found = forecast_rows(config, overrides, data_dir)
     if json:
         print(as_json([one.to_json() for one in found]), file=stdout())
     else:
-        print_expectations(console_for(stdout()), found)
+        print_forecasts(console_for(stdout()), found)
 
 
 def _run(results: Path, name: str) -> RunRecord:

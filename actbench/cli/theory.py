@@ -26,8 +26,8 @@ NOTES = (
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """One distinct architecture of a study.
+class ForecastRow:
+    """One distinct architecture of a study, with what theory forecasts for it.
 
     Args:
         spec: Any of its runs.
@@ -43,7 +43,7 @@ class Expectation:
         return {**chosen, "bias_init": self.spec.bias_init.to_json(), **self.forecast.to_json()}
 
 
-def expectations(config: Path, overrides: Sequence[str], data_dir: Path | None) -> list[Expectation]:
+def forecast_rows(config: Path, overrides: Sequence[str], data_dir: Path | None) -> list[ForecastRow]:
     """Forecast each distinct dataset, model, activation, weight_init and bias_init of the study, in its order.
 
     A dataset is read only where the size of its images matters, as it does for xavier weights.
@@ -63,7 +63,7 @@ def expectations(config: Path, overrides: Sequence[str], data_dir: Path | None) 
     found = []
     for spec in distinct.values():
         inputs = image_size(spec.dataset) if depends_on_inputs(spec) else 1
-        found.append(Expectation(spec, forecast(spec, inputs)))
+        found.append(ForecastRow(spec, forecast(spec, inputs)))
     return found
 
 
@@ -75,7 +75,7 @@ def _image_size(dataset: Component, data_dir: Path | None) -> int:
     return prod(datasets.load(dataset, datasets.data_folder(data_dir)).shape)
 
 
-def print_expectations(console: Console, found: Sequence[Expectation]) -> None:
+def print_forecasts(console: Console, found: Sequence[ForecastRow]) -> None:
     """Print a table for each dataset and model, then the meaning and the assumptions of the columns."""
     from actbench.health.units.diagnosis import EXPLODING, VANISHING
 
@@ -95,11 +95,11 @@ def _architecture(spec: RunSpec) -> str:
     return canonical_json({key: value for key, value in spec.to_json().items() if key in own})
 
 
-def _title(one: Expectation) -> str:
+def _title(one: ForecastRow) -> str:
     return f"Expected at initialisation: {one.spec.model.label} on {one.spec.dataset.label}"
 
 
-def _table(rows: Sequence[Expectation]) -> Any:
+def _table(rows: Sequence[ForecastRow]) -> Any:
     from rich.text import Text
 
     from actbench.analysis.reports.table import grid
