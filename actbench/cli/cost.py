@@ -97,19 +97,19 @@ def _table(found: Costs, size: Size, measured: Pass) -> Any:
     from rich.text import Text
 
     from actbench.analysis.reports.table import grid
-    from actbench.diagnostics.cost.result import REFERENCES, estimate, with_interval
+    from actbench.diagnostics.cost.result import REFERENCES, median_interval, with_interval
 
     table = grid()
     table.add_column("activation", overflow="fold")
     for title in ("ns", *(f"× {name}" for name in REFERENCES), "kept"):
         table.add_column(title, justify="right")
     rows = [row for row in found.rows if row.size == size]
-    for row in sorted(rows, key=lambda row: estimate(row.times[measured]).median):
+    for row in sorted(rows, key=lambda row: median_interval(row.times[measured]).median):
         ratios = [
             "1" if row.activation == name else with_interval(found.ratio(row, name, measured))
             for name in REFERENCES.values()
         ]
-        cells = [row.activation, with_interval(estimate(row.times[measured])), *ratios, f"{row.kept_bytes:.3g}"]
+        cells = [row.activation, with_interval(median_interval(row.times[measured])), *ratios, f"{row.kept_bytes:.3g}"]
         table.add_row(*map(Text, cells))
     return table
 

@@ -25,8 +25,8 @@ from actbench.diagnostics.cost.result import (
     Costs,
     Size,
     coverage,
-    estimate,
     interval_rank,
+    median_interval,
     verdicts,
 )
 from actbench.diagnostics.cost.timed_activation import Subject, timed_activations
@@ -80,7 +80,7 @@ def test_the_interval_of_a_median_is_the_narrowest_that_holds_it_with_95_percent
 
 def test_an_estimate_is_the_median_between_the_second_and_the_eighth_of_nine() -> None:
     values = [5.0, 1.0, 9.0, 3.0, 7.0, 2.0, 8.0, 4.0, 6.0]
-    found = estimate(values)
+    found = median_interval(values)
 
     assert (found.median, found.low, found.high) == (np.median(values), 2.0, 8.0)
 
@@ -90,7 +90,7 @@ def test_a_ratio_is_paired_so_that_a_slow_round_leaves_it_alone() -> None:
     ratio = found.ratio(found.rows[-1], RELU, "forward")
 
     assert (ratio.median, ratio.low, ratio.high) == (3, 3, 3)
-    assert estimate(found.rows[-1].times["forward"]).high == 30
+    assert median_interval(found.rows[-1].times["forward"]).high == 30
 
 
 def test_verdicts_tell_dearer_from_cheaper_and_from_neither_dearest_first() -> None:

@@ -19,7 +19,7 @@ from actbench.cli.output import as_json
 from actbench.datasets import _idx, cifar10
 from actbench.diagnostics.installation.datasets import availability
 from actbench.diagnostics.installation.examine import examine
-from actbench.diagnostics.installation.facts import KernelChoice, Trouble
+from actbench.diagnostics.installation.facts import InstallationProblem, KernelChoice
 from actbench.diagnostics.installation.machine import REINSTALL, release, versions
 from actbench.schema import registry
 
@@ -123,7 +123,7 @@ def test_packages_that_are_too_old_are_named_with_what_to_install(
     content = "Metadata-Version: 2.1\nName: torchvision\nVersion: 0.9.1+cpu\n"
     (tmp_path / "torchvision-0.9.1+cpu.dist-info" / "METADATA").write_text(content)
     monkeypatch.syspath_prepend(tmp_path)
-    troubles: list[Trouble] = []
+    troubles: list[InstallationProblem] = []
 
     assert versions(troubles)["torchvision"] == "0.9.1+cpu"
     (trouble,) = troubles

@@ -52,7 +52,7 @@ exceed the caches of all but a few processors."""
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MedianInterval:
     """A median over rounds, and the two of the sorted rounds between which the true one lies with 95 %."""
 
     median: float
@@ -64,14 +64,14 @@ class Estimate:
         return {"median": self.median, "low": self.low, "high": self.high}
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def median_interval(values: Sequence[float]) -> MedianInterval:
     """Return the median with its order-statistic interval, d-th smallest to d-th largest; d as in ``interval_rank``.
 
-    >>> estimate([3.0, 1.0, 2.0, 5.0, 4.0])
-    Estimate(median=3.0, low=1.0, high=5.0)
+    >>> median_interval([3.0, 1.0, 2.0, 5.0, 4.0])
+    MedianInterval(median=3.0, low=1.0, high=5.0)
     """
     ordered, d = sorted(values), interval_rank(len(values))
-    return Estimate(statistics.median(ordered), ordered[d - 1], ordered[-d])
+    return MedianInterval(statistics.median(ordered), ordered[d - 1], ordered[-d])
 
 
 def interval_rank(n: int) -> int:
@@ -134,10 +134,10 @@ class Costs:
         """The sizes of the rows, each once."""
         return tuple(dict.fromkeys(row.size for row in self.rows))
 
-    def ratio(self, row: CostRow, reference: str, measured: Pass) -> Estimate:
+    def ratio(self, row: CostRow, reference: str, measured: Pass) -> MedianInterval:
         """Return a row's time over that of a reference at the same size (a value of ``REFERENCES``), round by round."""
         (other,) = (one for one in self.rows if one.size == row.size and one.activation == reference)
-        return estimate([a / b for a, b in zip(row.times[measured], other.times[measured], strict=True)])
+        return median_interval([a / b for a, b in zip(row.times[measured], other.times[measured], strict=True)])
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it for JSON; times in nanoseconds an element."""
@@ -155,7 +155,7 @@ class Costs:
     def _row(self, row: CostRow) -> dict[str, Any]:
         passes: dict[str, Any] = {
             measured: {
-                **estimate(row.times[measured]).to_json(),
+                **median_interval(row.times[measured]).to_json(),
                 **{f"ratio_to_{key}": self.ratio(row, name, measured).to_json() for key, name in REFERENCES.items()},
                 "values": list(row.times[measured]),
             }
@@ -185,12 +185,12 @@ def _verdict(costs: Costs, measured: Pass, size: Size) -> str:
     return f"{TITLES[measured]} in {size.name}, × relu: {'; '.join(parts)}"
 
 
-def with_interval(found: Estimate) -> str:
+def with_interval(found: MedianInterval) -> str:
     """Return a median with its interval, three digits each.
 
-    >>> with_interval(Estimate(3.1234, 2.9, 3.3))
+    >>> with_interval(MedianInterval(3.1234, 2.9, 3.3))
     '3.12 [2.90, 3.30]'
-    >>> with_interval(Estimate(0.002, 0.001, 1234.0))
+    >>> with_interval(MedianInterval(0.002, 0.001, 1234.0))
     '<0.01 [<0.01, 1,234]'
     """
     return f"{digits(found.median)} [{digits(found.low)}, {digits(found.high)}]"

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from actbench.diagnostics.installation import machine
-from actbench.diagnostics.installation.facts import Availability, FolderState, Installation, Trouble
+from actbench.diagnostics.installation.facts import Availability, FolderState, Installation, InstallationProblem
 from actbench.diagnostics.installation.machine import GIBIBYTE
 from actbench.schema import registry
 from actbench.system import devices
@@ -27,7 +27,7 @@ def examine(data_dir: Path | None, *, results: Path) -> Installation:
         data_dir: The data folder asked for; None for the usual one.
         results: The results folder.
     """
-    troubles: list[Trouble] = []
+    troubles: list[InstallationProblem] = []
     machine.import_all(troubles)
     folder = _data_folder(data_dir, troubles)
     return Installation(
@@ -45,7 +45,7 @@ def examine(data_dir: Path | None, *, results: Path) -> Installation:
     )
 
 
-def _data_folder(given: Path | None, troubles: list[Trouble]) -> Path | None:
+def _data_folder(given: Path | None, troubles: list[InstallationProblem]) -> Path | None:
     datasets = machine.imported("actbench.datasets", troubles)
     asked_for = given or os.environ.get("ACTBENCH_DATA")
     if datasets is None or (not asked_for and machine.imported("platformdirs", troubles) is None):
@@ -54,7 +54,7 @@ def _data_folder(given: Path | None, troubles: list[Trouble]) -> Path | None:
     return folder
 
 
-def _datasets(folder: Path, troubles: list[Trouble]) -> list[Availability]:
+def _datasets(folder: Path, troubles: list[InstallationProblem]) -> list[Availability]:
     """Return the availability of every dataset that `actbench list datasets` knows."""
     if machine.imported("actbench.diagnostics.installation.datasets", troubles) is None:
         return []
@@ -63,11 +63,11 @@ def _datasets(folder: Path, troubles: list[Trouble]) -> list[Availability]:
     found = [availability(name, folder) for name in registry.names("datasets")]
     for one in found:
         if one.state == "broken":
-            troubles.append(Trouble(f"dataset '{one.name}': {one.note}", f"reinstall: {machine.REINSTALL}"))
+            troubles.append(InstallationProblem(f"dataset '{one.name}': {one.note}", f"reinstall: {machine.REINSTALL}"))
     return found
 
 
-def _folder_state(kind: str, folder: Path, option: str, troubles: list[Trouble]) -> FolderState:
+def _folder_state(kind: str, folder: Path, option: str, troubles: list[InstallationProblem]) -> FolderState:
     """Return the state of a folder, taken of the nearest one above it where it does not exist yet."""
     path = folder.expanduser().absolute()
     nearest = next((one for one in (path, *path.parents) if one.exists()), path)
@@ -76,7 +76,7 @@ def _folder_state(kind: str, folder: Path, option: str, troubles: list[Trouble])
     free = shutil.disk_usage(nearest).free if nearest.exists() else None
     trouble = _trouble(kind, path, nearest, writable=writable, free=free)
     if trouble:
-        troubles.append(Trouble(trouble, f"mend that, or name another folder with {option}"))
+        troubles.append(InstallationProblem(trouble, f"mend that, or name another folder with {option}"))
     return FolderState(str(path), path.exists(), writable, free)
 
 

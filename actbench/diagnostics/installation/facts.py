@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Something that is wrong, and the way to mend it."""
+class InstallationProblem:
+    """Something that is wrong with the installation, and how to fix it."""
 
     what: str
     remedy: str
@@ -91,7 +91,7 @@ class Installation:
     data: FolderState | None
     datasets: Sequence[Availability]
     results: FolderState
-    troubles: Sequence[Trouble]
+    troubles: Sequence[InstallationProblem]
 
     def to_json(self) -> dict[str, Any]:
         """Return all facts for JSON."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from actbench._version import __version__
-from actbench.diagnostics.installation.facts import KernelChoice, Trouble
+from actbench.diagnostics.installation.facts import InstallationProblem, KernelChoice
 from actbench.system.devices import processor_name
 
 DISTRIBUTION = "activation-bench"
@@ -24,13 +24,13 @@ MODULES = ("numpy", "scipy", "torch", "torchvision", "yaml", "rich", "platformdi
 """Modules that nearly every command imports. One may be installed and broken: torchvision, made for another torch."""
 
 
-def versions(troubles: list[Trouble]) -> dict[str, str | None]:
+def versions(troubles: list[InstallationProblem]) -> dict[str, str | None]:
     """Return the versions of actbench, Python, and every package that actbench declares to need."""
     found: dict[str, str | None] = {"actbench": __version__, "python": platform.python_version()}
     try:
         needed = [text for text in metadata.requires(DISTRIBUTION) or () if ";" not in text]
     except metadata.PackageNotFoundError:
-        troubles.append(Trouble(f"the distribution {DISTRIBUTION} is not installed", REINSTALL))
+        troubles.append(InstallationProblem(f"the distribution {DISTRIBUTION} is not installed", REINSTALL))
         return found
     for requirement in sorted(needed):
         name, _, least = requirement.partition(">=")
@@ -38,11 +38,11 @@ def versions(troubles: list[Trouble]) -> dict[str, str | None]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = None
-            troubles.append(Trouble(f"{name} is not installed", f"pip install '{requirement}'"))
+            troubles.append(InstallationProblem(f"{name} is not installed", f"pip install '{requirement}'"))
             continue
         if release(found[name] or "") < release(least):
             told = f"{name} {found[name]} is too old: actbench needs {requirement}"
-            troubles.append(Trouble(told, f"pip install --upgrade '{requirement}'"))
+            troubles.append(InstallationProblem(told, f"pip install --upgrade '{requirement}'"))
     return found
 
 
@@ -52,31 +52,31 @@ def release(version: str) -> tuple[int, ...]:
     return tuple(map(int, numbers[0].split("."))) if numbers else ()
 
 
-def imported(name: str, troubles: list[Trouble]) -> Any:
+def imported(name: str, troubles: list[InstallationProblem]) -> Any:
     """Return the module; None, and a trouble, where it can't be imported for whatever reason."""
     try:
         return import_module(name)
     except Exception as error:  # a broken library raises anything: OSError, RuntimeError, AttributeError …
         told = f"{name} can't be imported: {type(error).__name__}: {' '.join(str(error).split())}"
-        trouble = Trouble(told, f"reinstall it: {REINSTALL}")
+        trouble = InstallationProblem(told, f"reinstall it: {REINSTALL}")
         if trouble not in troubles:  # several parts look at torch
             troubles.append(trouble)
         return None
 
 
-def import_all(troubles: list[Trouble]) -> None:
+def import_all(troubles: list[InstallationProblem]) -> None:
     """Import every one of ``MODULES``; those that fail are troubles."""
     for name in MODULES:
         imported(name, troubles)
 
 
-def threads(troubles: list[Trouble]) -> int | None:
+def threads(troubles: list[InstallationProblem]) -> int | None:
     """Return the number of threads that torch starts with; training sets its own number."""
     torch = imported("torch", troubles)
     return torch.get_num_threads() if torch else None
 
 
-def devices(troubles: list[Trouble]) -> dict[str, str]:
+def devices(troubles: list[InstallationProblem]) -> dict[str, str]:
     """Return the devices that torch can compute on; a driver that torch can't use is a trouble."""
     found = {"cpu": processor_name()}
     torch = imported("torch", troubles)
@@ -88,7 +88,9 @@ def devices(troubles: list[Trouble]) -> dict[str, str]:
             found[f"cuda:{index}"] = f"{facts.name}, {facts.total_memory / GIBIBYTE:.0f} GiB"
     elif Path("/dev/nvidiactl").exists():
         told = f"there is an NVIDIA driver, but torch {torch.__version__} finds no GPU that it can use"
-        troubles.append(Trouble(told, "install a build of torch with the CUDA that the driver supports (nvidia-smi)"))
+        troubles.append(
+            InstallationProblem(told, "install a build of torch with the CUDA that the driver supports (nvidia-smi)")
+        )
     if torch.backends.mps.is_available():
         found["mps"] = "Apple GPU"
     return found
@@ -108,7 +110,7 @@ def memory() -> dict[str, int | None]:
     return {name: 1024 * kibibytes[key] if key in kibibytes else None for name, key in wanted.items()}
 
 
-def kernels(troubles: list[Trouble]) -> list[KernelChoice]:
+def kernels(troubles: list[InstallationProblem]) -> list[KernelChoice]:
     """Return the library chosen for dense products; it is measured now if it never was on this machine."""
     chosen = imported("actbench.nn.cpu_library", troubles)
     if chosen is None:
