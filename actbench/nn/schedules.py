@@ -9,8 +9,8 @@ from pydantic import Field
 from actbench.schema.components import Options
 
 
-class Constant(Options):
-    """Keep one learning rate at every step, after the warm-up if there is one.
+class Schedule(Options):
+    """Multiply the learning rate of each step by a factor: a linear warm-up, then what the subclass says.
 
     Attributes:
         warmup_epochs: Epochs over which the rate rises linearly to its full value, which it first has at the last
@@ -37,6 +37,13 @@ class Constant(Options):
 
     def _after_warmup(self, step: int, steps: int, epoch: int) -> float:
         """Return the factor; ``step`` of ``steps`` count from the warm-up's end, ``epoch`` from the run's start."""
+        raise NotImplementedError
+
+
+class Constant(Schedule):
+    """Keep one learning rate at every step, after the warm-up if there is one."""
+
+    def _after_warmup(self, step: int, steps: int, epoch: int) -> float:
         return 1.0
 
 
@@ -46,7 +53,7 @@ class Warmup(Constant):
     warmup_epochs: float = Field(default=1.0, ge=0)
 
 
-class Linear(Constant):
+class Linear(Schedule):
     """Fall in a straight line from the full rate to ``final`` of it, which a step after the last would have.
 
     Attributes:
@@ -59,7 +66,7 @@ class Linear(Constant):
         return 1 + (self.final - 1) * step / steps
 
 
-class Cosine(Constant):
+class Cosine(Schedule):
     """Follow half a cosine from the full rate to ``final`` of it without restarts.
 
     Reference:
@@ -75,7 +82,7 @@ class Cosine(Constant):
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
-class Step(Constant):
+class Step(Schedule):
     """Multiply the rate by ``gamma`` after every ``every`` epochs, counted from the start of the run.
 
     Attributes:
@@ -90,7 +97,7 @@ class Step(Constant):
         return float(self.gamma ** (epoch // self.every))
 
 
-SCHEDULES: dict[str, type[Constant]] = {
+SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant,
     "warmup": Warmup,
     "linear": Linear,

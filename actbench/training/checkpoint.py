@@ -20,8 +20,9 @@ from actbench.training.epoch_log import EpochLog
 from actbench.training.state import TrainState
 
 LOG_KEY = "logbook"
-"""Where the epoch log lies in the bytes. Renaming this key, or one in ``TrainState.state``, would make every existing
-checkpoint unusable: ``schema.checkpoint_header.FORMAT`` would have to be raised."""
+"""Where the epoch log lies in the bytes: an old name, kept for the file format. Renaming this key, or one in
+``TrainState.state``, would make every existing checkpoint unusable: ``schema.checkpoint_header.FORMAT`` would have to
+be raised."""
 
 
 def pack(state: TrainState, epoch_log: EpochLog) -> bytes:

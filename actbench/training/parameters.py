@@ -3,7 +3,7 @@
 A run owns the tensors that its own ``init`` returned. The stack is the union of the names; what a run lacks is zero and
 stays zero, because its gradient is masked. One rule covers biases on or off and learned activation parameters.
 
-All trained numbers lie in two blocks (weights, and the rest) with a row for each run, all gradients in two more. The
+All parameters lie in two blocks (weights, and the rest) with a row for each run, all gradients in two more. The
 optimizer sees blocks or rows: long loops instead of many short ones, and no fresh memory for gradients at every step.
 Each share is padded to whole vector steps, so a number is rounded by the same code whatever stands beside it
 (``nn.alignment``). docs/internals.md draws the blocks.
@@ -39,9 +39,10 @@ class Stack:
 
     Args:
         tensors: Name -> (R, …); leaves that require gradients, but for the buffers.
-        gradients: Name -> the slot of a trained tensor: memory (R, …) for its gradient, a view of a block's ``grad``.
+        gradients: Name -> the slot of a trained tensor, the memory (R, …) set aside for its gradient: a view of a
+            block's ``grad``.
         owners: Name -> (R,) bool, which runs have the tensor; only for those that some run lacks.
-        blocks: ``weights`` and ``others`` -> all the trained numbers of that kind, on a CPU a row a run; their ``grad``
+        blocks: ``weights`` and ``others`` -> all the parameters of that kind, on a CPU one row per run; their ``grad``
             holds the gradients. A kind without tensors has no block.
     """
 
@@ -160,11 +161,11 @@ def stack(runs: Sequence[Mapping[str, Tensor]], device: torch.device) -> Stack:
     for kind in (WEIGHTS, OTHERS):
         members = {name: t for name, t in together.items() if not is_buffer(name) and _kind(t) == kind}
         if members:
-            values, slopes = (_block(list(members.values())) for _ in range(2))
+            values, slots = (_block(list(members.values())) for _ in range(2))
             tensors |= {name: view.copy_(members[name]) for name, view in _views(values, members).items()}
-            gradients |= _views(slopes, members)
+            gradients |= _views(slots, members)
             blocks[kind] = values
-            values.grad = slopes
+            values.grad = slots
     for name in gradients:
         tensors[name].requires_grad_()
     return Stack(tensors, gradients, owners, blocks)
@@ -181,7 +182,7 @@ def _padded(numbers: int, tensor: Tensor) -> int:
 
 
 def _block(tensors: Sequence[Tensor]) -> Tensor:
-    """Return zeros enough for all the tensors: on a CPU a row a run, elsewhere flat."""
+    """Return zeros enough for all the tensors: on a CPU one row per run, elsewhere flat."""
     if tensors[0].device.type == "cpu":
         return tensors[0].new_zeros(len(tensors[0]), sum(_padded(prod(t.shape[1:]), t) for t in tensors))
     return tensors[0].new_zeros(sum(_padded(t.numel(), t) for t in tensors))
