@@ -38,7 +38,7 @@ from actbench.training import numerics
 from actbench.training.evaluation import evaluate
 from actbench.training.loop import run_cohort
 from actbench.training.state import TrainState
-from actbench.training.steps.choice import steps_of
+from actbench.training.steps.choice import choose_stepper
 from benchmarks import machine
 from benchmarks.launch import measure, processors
 from benchmarks.peers import in_memory, tight_loop, vmap_ensemble
@@ -396,11 +396,11 @@ def equality(bench: Bench) -> list[dict[str, Any]]:
 
 def _stepped(bench: Bench, specs: Sequence[RunSpec], steps: int, *, capture: bool) -> TrainState:
     state = TrainState.open(Cohort(tuple(specs)), bench.runtime(capture=capture))
-    take = steps_of(state, capture=capture)
+    stepper = choose_stepper(state, capture=capture)
     state.act.training = True
     with numerics.tf32(allowed=state.cohort.shared.training.precision == "tf32"):
         for batch in islice(state.batches.epoch(), steps):
-            take(state, [batch])
+            stepper(state, [batch])
     state.act.training = False
     return state
 
@@ -474,7 +474,7 @@ def sizes(bench: Bench) -> list[dict[str, Any]]:
 def _size(bench: Bench, specs: Sequence[RunSpec]) -> dict[str, Any]:
     _reset_peak(bench.device)
     state = TrainState.open(Cohort(tuple(specs)), bench.runtime())
-    take = steps_of(state, capture=True)
+    stepper = choose_stepper(state, capture=True)
     state.act.training = True
     repeats = 40 if state.cohort.shared.model.name == "mlp" else 10
     with (
@@ -483,13 +483,13 @@ def _size(bench: Bench, specs: Sequence[RunSpec]) -> dict[str, Any]:
     ):
         batches = state.batches.epoch()
         for batch in islice(batches, 6):
-            take(state, [batch])
+            stepper(state, [batch])
         seconds = []
         for _ in range(3):
             _synchronize(bench.device)
             began = time.perf_counter()
             for batch in islice(batches, repeats):
-                take(state, [batch])
+                stepper(state, [batch])
             _synchronize(bench.device)
             seconds.append((time.perf_counter() - began) / repeats)
     state.act.training = False

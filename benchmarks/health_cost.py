@@ -21,7 +21,7 @@ from actbench.system.devices import processors
 from actbench.training.evaluation import measure_gradients, measure_unit_health
 from actbench.training.loop import train_epoch
 from actbench.training.state import TrainState
-from actbench.training.steps.choice import Steps, steps_of
+from actbench.training.steps.choice import Stepper, choose_stepper
 
 
 def main() -> None:
@@ -38,8 +38,8 @@ def main() -> None:
     fields = {"dataset": arguments.dataset, "model": arguments.model}
     specs = tuple(RunSpec.model_validate(fields | {"activation": name}) for name in activations)
     state = TrainState.open(Cohort(specs), Runtime(device="cpu", data_folder=arguments.data_dir))
-    steps = steps_of(state, capture=True)
-    ratios = [_ratio(state, steps, len(specs)) for _ in range(arguments.rounds + 1)][1:]  # the first one warms up
+    stepper = choose_stepper(state, capture=True)
+    ratios = [_ratio(state, stepper, len(specs)) for _ in range(arguments.rounds + 1)][1:]  # the first one warms up
     spread = f"[{min(ratios):.3f}, {max(ratios):.3f}]"
     print(f"{arguments.dataset} {arguments.model}, {len(specs)} runs, 1 thread of {processors()} processors")
     print(f"health / epoch: median {statistics.median(ratios):.3f} {spread}, n = {len(ratios)}")
@@ -50,9 +50,9 @@ def main() -> None:
         )
 
 
-def _ratio(state: TrainState, steps: Steps, runs: int) -> float:
+def _ratio(state: TrainState, stepper: Stepper, runs: int) -> float:
     began = time.perf_counter()
-    train_epoch(state, steps)
+    train_epoch(state, stepper)
     middle = time.perf_counter()
     _measure(state, runs, state.cohort.shared.health)
     return (time.perf_counter() - middle) / (middle - began)

@@ -1,10 +1,10 @@
-"""Compute dense products on a CPU run by run: y_r = x_r W_rᵀ + b_r and its gradients.
+"""Compute the matrix products of dense layers on a CPU run by run: y_r = x_r W_rᵀ + b_r and its gradients.
 
-Every product of a run is done with the call, and from operands that lie in memory, as if the run were alone: a product
-of many runs is split into other blocks, and last bits move (``nn.alignment`` explains and measures it).
+Every matrix product of a run is done with the call, and from operands that lie in memory, as if the run were alone: a
+product of many runs is split into other blocks, and last bits move (``nn.alignment`` explains and measures it).
 
 Which library computes is the process's choice (``use_library``): torch's default, or oneDNN, which is twice as fast as
-MKL on processors that MKL was not written for. ``nn.cpu_library`` makes that choice once a machine.
+MKL on processors that MKL was not written for. ``nn.cpu_library`` makes that choice once per machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from actbench.nn.alignment import begins_on_lines, runs_on_lines
 
 @dataclass(frozen=True)
 class Library:
-    """Name one library's products; each writes into ``out``, its last argument.
+    """Name one library's matrix products; each writes into ``out``, its last argument.
 
     Args:
         forward: x (B, in), weight (out, in), bias (out,) or None -> (B, out).
@@ -42,7 +42,7 @@ def _default_forward(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> object:
     """Compute x weightᵀ + bias with oneDNN, whose inner product takes float32 alone.
 
-    It reads transposed views at full speed, so the gradients need no copies, but has no form that writes into ``out``.
+    It reads transposed views at full speed, so the gradients need no copies, but has no out variant.
     """
     if x.dtype is not torch.float32:
         return _default_forward(x, weight, bias, out)
@@ -65,7 +65,7 @@ LIBRARIES = {
 
 _library = "default"
 _slots: dict[int, Tensor] = {}
-"""Memory for the gradient of the next use of a leaf, by the leaf's ``id``."""
+"""Slots: memory set aside for the gradient of the next use of a leaf, by the leaf's ``id``."""
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def withdraw_slots() -> None:
 
 
 def slots_offered() -> int:
-    """Return the number of slots that are offered and not used."""
+    """Return the number of slots that are offered and not used; read by tests only."""
     return len(_slots)
 
 
@@ -165,7 +165,7 @@ def _delivered(target: Tensor, leaf: Tensor, slot: Tensor | None) -> Tensor | No
 
 
 def _run_by_run(product: Callable[..., object], targets: Sequence[Tensor], *operands: Sequence[Tensor | None]) -> None:
-    """Compute one product a run, into the run's share of the targets (R_i, …)."""
+    """Compute one product per run, into the run's share of the targets (R_i, …)."""
     rows = zip(*operands, strict=True)
     for target in targets:
         on_lines = begins_on_lines(target)

@@ -1,4 +1,4 @@
-"""Write down a cohort's training: a row an epoch for each run, and at the end each run's record."""
+"""Write down a cohort's training: a row per run and epoch, and at the end a record per run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BORN_DEAD = "health.born_dead_fraction"
 HEALTH = tuple(name.removeprefix("health.") for name in METRICS if name.startswith("health.") and name != BORN_DEAD)
 """The totals of a run's health that are metrics."""
 
-CURVES = ("train.loss", "train.accuracy", "val.loss", "val.accuracy")
+CURVE_METRICS = ("train.loss", "train.accuracy", "val.loss", "val.accuracy")
 
 Row = dict[str, Any]
 
@@ -49,49 +49,55 @@ class EpochLog:
         self._began = self._last = time.perf_counter()
 
     @property
-    def closed(self) -> int:
-        """The number of epochs that have been written down, epoch 0 included."""
+    def epochs_written(self) -> int:
+        """The number of epochs that have been written down, epoch 0 (the untrained network) included."""
         return max(map(len, self._rows))
+
+    @property
+    def epochs_trained(self) -> int:
+        """The number of epochs that have been trained and written down; epoch 0 is not one of them."""
+        return max(0, self.epochs_written - 1)
 
     @property
     def all_diverged(self) -> bool:
         """Whether there is nothing left to train."""
         return len(self._diverged) == self._runs
 
-    def untrained(self) -> list[Row | None]:
+    def close_initial(self) -> list[Row | None]:
         """Write down epoch 0: the network at initialisation, on the first ``MAX_INITIAL_EXAMPLES`` training examples.
 
         Returns:
-            A row a run; None for runs that had diverged before.
+            A row per run; None for runs that had diverged before.
 
         Raises:
-            Stopped: When the training was asked to stop; nothing is written down then. So in ``epoch`` and ``records``.
+            Stopped: When the training was asked to stop; nothing is written down then. So in ``close_epoch`` and
+                ``records``.
         """
         images = self._state.images
         seen = images.train.first(MAX_INITIAL_EXAMPLES)
         return self._close(0, *evaluate(self._forward, images, seen, self._runs))
 
-    def epoch(self, seen: Tally) -> list[Row | None]:
+    def close_epoch(self, seen: Tally) -> list[Row | None]:
         """Write down the epoch just trained; its training loss and accuracy are means over steps, as the weights moved.
 
         Args:
             seen: Sums over the epoch's steps.
 
         Returns:
-            A row a run; None for runs that had diverged before.
+            A row per run; None for runs that had diverged before.
         """
         began = time.perf_counter()
         means = seen.means()  # waits for the device to end the steps
         self._state.seconds += time.perf_counter() - began
-        return self._close(self.closed, *means)
+        return self._close(self.epochs_trained + 1, *means)
 
     def rows_so_far(self) -> Iterator[list[Row | None]]:
-        """Yield all that ``untrained`` and ``epoch`` have returned so far, once more."""
-        for epoch in range(self.closed):
+        """Yield all that ``close_initial`` and ``close_epoch`` have returned so far, once more."""
+        for epoch in range(self.epochs_written):
             yield [rows[epoch] if epoch < len(rows) else None for rows in self._rows]
 
     def records(self) -> list[RunRecord]:
-        """Return one record a run; only here is the test set read."""
+        """Return one record per run; only here is the test set read."""
         images = self._state.images
         losses, accuracies = evaluate(self._forward, images, images.test, self._runs)
         self._note_diverged(losses)
@@ -187,7 +193,7 @@ class EpochLog:
         return found | {"gradient_ratio": first_to_last([layer["gradient_norm"] for layer in found["layers"]])}
 
     def _health_columns(self, run: int) -> Row:
-        """Return health's totals as columns and one entry a layer; a diverged run has no health any more."""
+        """Return health's totals as columns and one entry per layer; a diverged run has no health any more."""
         if run in self._diverged:
             return {f"health.{name}": None for name in HEALTH} | {"layers": []}
         found = self._health[run]
@@ -214,7 +220,7 @@ class EpochLog:
     def _final(self, run: int, tested: Mapping[str, float]) -> dict[str, float | None]:
         """Return the last epoch's metrics; a diverged run has none but its number of parameters."""
         first, last = self._rows[run][0], self._rows[run][-1]
-        final = {**tested, **{name: last[name] for name in CURVES}}
+        final = {**tested, **{name: last[name] for name in CURVE_METRICS}}
         final |= {f"health.{name}": last[f"health.{name}"] for name in HEALTH}
         final[BORN_DEAD] = first["health.dead_fraction"]
         if run in self._diverged:

@@ -21,7 +21,7 @@ from actbench.training.checkpoint import pack, restore
 from actbench.training.epoch_log import EpochLog
 from actbench.training.evaluation import Tally
 from actbench.training.state import TrainState
-from actbench.training.steps.choice import Steps, steps_of
+from actbench.training.steps.choice import Stepper, choose_stepper
 
 
 def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
@@ -53,7 +53,7 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     """Check before any training that the data is at hand, the model fits it, and a user's own parts are in order.
 
     Yields:
-        ``Failed`` for a mistake that the user must mend; any other error will be the failure of the runs it concerns.
+        ``Failed`` for a mistake that the user must fix; any other error will be the failure of the runs it concerns.
     """
     try:
         TrainState.open(cohort, runtime)
@@ -63,11 +63,14 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
         return
 
 
-def train_epoch(state: TrainState, steps: Steps) -> Tally:
-    """Pass once over the training examples and return the losses seen on the way; no step waits for the device."""
-    for _ in _steps_of_epoch(state, steps):
+def train_epoch(state: TrainState, stepper: Stepper) -> Tally:
+    """Pass once over the training examples and return the losses seen on the way; no step waits for the device.
+
+    Tests and benchmarks train with this; ``run_cohort`` also saves checkpoints between the steps of an epoch.
+    """
+    for _ in _steps_of_epoch(state, stepper):
         pass
-    state.begin_epoch()
+    state.advance_epoch()
     return state.tally
 
 
@@ -83,7 +86,7 @@ def _resume_or_begin(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
 
 
 def _train(cohort: Cohort, runtime: Runtime, *, checkpoint: bytes | None = None, unusable: str = "") -> Iterator[Event]:
-    """Train from the beginning, or from a checkpoint; then the rows of the epochs before it are yielded once more.
+    """Train from the beginning, or from a checkpoint. When resuming, first yield the rows of the epochs already done.
 
     Args:
         cohort: The runs.
@@ -96,7 +99,7 @@ def _train(cohort: Cohort, runtime: Runtime, *, checkpoint: bytes | None = None,
     """
     yield Started(cohort, unusable)
     state = TrainState.open(cohort, runtime)
-    steps = steps_of(state, capture=runtime.capture)
+    stepper = choose_stepper(state, capture=runtime.capture)
     cancellation.between_steps(may_stop=False)
     epoch_log, timer = EpochLog(state), _CheckpointTimer(runtime.checkpoint_every)
     if checkpoint is not None:
@@ -105,26 +108,27 @@ def _train(cohort: Cohort, runtime: Runtime, *, checkpoint: bytes | None = None,
             yield EpochDone(cohort, rows)
     epochs = cohort.shared.training.epochs
     try:
-        if not epoch_log.closed:
-            yield EpochDone(cohort, epoch_log.untrained())  # epoch 0: the network as it was initialised
-        while epoch_log.closed <= epochs and not epoch_log.all_diverged:
-            for _ in _steps_of_epoch(state, steps):
+        if not epoch_log.epochs_written:
+            yield EpochDone(cohort, epoch_log.close_initial())  # epoch 0: the network as it was initialised
+        while epoch_log.epochs_trained < epochs and not epoch_log.all_diverged:
+            for _ in _steps_of_epoch(state, stepper):
                 if timer.is_due_by_time():
+                    timer.restart()
                     yield Saved(cohort, pack(state, epoch_log))
-            yield EpochDone(cohort, epoch_log.epoch(state.tally))
-            state.begin_epoch()
-            if timer.is_due_after(epoch_log.closed - 1) and epoch_log.closed <= epochs:
+            yield EpochDone(cohort, epoch_log.close_epoch(state.tally))
+            state.advance_epoch()
+            if timer.is_due_after(epoch_log.epochs_trained) and epoch_log.epochs_trained < epochs:
                 yield Saved(cohort, pack(state, epoch_log))
         records = epoch_log.records()
     except Stopped:  # raised between two steps or two evaluation batches: the state is whole, and can be saved
-        if epoch_log.closed:
+        if epoch_log.epochs_written:
             yield Saved(cohort, pack(state, epoch_log))
         return
     for record in records:
         yield Finished(record)
 
 
-def _steps_of_epoch(state: TrainState, steps: Steps) -> Iterator[None]:
+def _steps_of_epoch(state: TrainState, stepper: Stepper) -> Iterator[None]:
     """Take the steps left of an epoch and yield after each chunk of them; the tally ends with the whole epoch's losses.
 
     Raises:
@@ -138,8 +142,8 @@ def _steps_of_epoch(state: TrainState, steps: Steps) -> Iterator[None]:
         batches = state.batches.epoch(skip=position.steps)
         began = time.perf_counter()
         # Most ways to take steps want one batch at a time; a replay takes several steps of a run before the next run's.
-        while chunk := list(islice(batches, steps.batches_per_call)):
-            steps(state, chunk)
+        while chunk := list(islice(batches, stepper.batches_per_call)):
+            stepper(state, chunk)
             state.seconds += time.perf_counter() - began
             tally.examples += sum(labels.shape[1] for _, labels in chunk)
             position.steps += len(chunk)
@@ -159,11 +163,12 @@ class _CheckpointTimer:
         self._cadence, self._last = cadence, time.monotonic()
 
     def is_due_by_time(self) -> bool:
-        """Return whether the cadence's seconds have passed since the start or since this last returned True."""
-        if self._cadence.seconds is None or time.monotonic() - self._last < self._cadence.seconds:
-            return False
+        """Return whether the cadence's seconds have passed since the start or the last ``restart``."""
+        return self._cadence.seconds is not None and time.monotonic() - self._last >= self._cadence.seconds
+
+    def restart(self) -> None:
+        """Count the cadence's seconds from now."""
         self._last = time.monotonic()
-        return True
 
     def is_due_after(self, epochs: int) -> bool:
         """Return whether the cadence wants a checkpoint after so many trained epochs."""

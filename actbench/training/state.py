@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,7 +18,7 @@ from actbench.nn.initializers import Initializer
 from actbench.nn.models import Model, build
 from actbench.nn.models._module import UserModule
 from actbench.nn.optimizers import make_capturable, set_rate
-from actbench.nn.schedules import Constant
+from actbench.nn.schedules import Schedule
 from actbench.schema.components import Component, resolve
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec, canonical_json
@@ -40,7 +41,7 @@ class TrainState:
         stack: The runs' tensors and gradients; changed by steps.
         act: Each run's activation; its random streams are changed by steps.
         batches: The training batches; their random streams are changed by steps.
-        optimizers: One a run on a CPU, elsewhere one for all runs; changed by steps.
+        optimizers: One per run on a CPU, elsewhere one for all runs; changed by steps.
         schedule: The learning rate over the steps.
         tally: Losses and correct predictions of the epoch so far; changed by steps.
         position: How far the epoch is; kept by the loop.
@@ -56,7 +57,7 @@ class TrainState:
     act: Activations
     batches: Shuffled
     optimizers: Sequence[torch.optim.Optimizer]
-    schedule: Constant
+    schedule: Schedule
     tally: Tally
     position: EpochPosition
     taken: int = 0
@@ -67,7 +68,7 @@ class TrainState:
         """Load the data, initialise every run from its own seed, stack the runs.
 
         Raises:
-            UsageError: The device, the dataset or the model can't be had as asked for.
+            UsageError: The device, the dataset or the model is not available as asked for.
         """
         training, specs = cohort.shared.training, cohort.specs
         device = torch.device(devices.of_this_worker(devices.choose(runtime.device)))
@@ -75,7 +76,7 @@ class TrainState:
             torch.cuda.set_device(device)  # streams, graphs and generators are made on the current device
         _check_precision(training.precision, device)
         images = _images(cohort.shared.dataset, training.dtype_name, device, runtime.data_folder)
-        # Whoever watches for signs of life counts from here: a download may take as long as it likes.
+        # Reset the worker timeout here: a download may take as long as it likes.
         cancellation.between_steps(may_stop=False)
         model = build(cohort.shared.model)
         runs = stack([_initial(spec, model, images) for spec in specs], device)
@@ -98,8 +99,8 @@ class TrainState:
             make_capturable(state.optimizers, device)
         return state
 
-    def begin_epoch(self) -> None:
-        """Move the position to the start of the next epoch."""
+    def advance_epoch(self) -> None:
+        """Move the position to the start of the next epoch, after the last step of this one."""
         self.position = EpochPosition(self.batches.state()["order"])
 
     def state(self) -> dict[str, Any]:
@@ -110,6 +111,7 @@ class TrainState:
         saved = {
             **self.stack.state(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            # "session" and "place" are old names of the train state and the position, kept for the file format.
             "session": {"steps": self.taken, "seconds": self.seconds, "examples": self.tally.examples},
             "tally": {"loss": self.tally.loss, "correct": self.tally.correct},
             "streams": {"augment": self.batches.state()["augment"], **self.act.state()},
@@ -120,7 +122,7 @@ class TrainState:
         return saved
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Put a state that was just opened to where ``state`` found the one it was called on.
+        """Load a checkpoint's content, as ``state`` returned it, into a newly opened state.
 
         Raises:
             UnusableCheckpoint: When the tensors are laid out differently in memory.
@@ -141,7 +143,10 @@ class TrainState:
             self.model.restore(saved["module"])
 
     def part(self, run: int) -> TrainState:
-        """Return one of the runs as a cohort of its own, in the same memory; to compute with, not to take steps."""
+        """Return one of the runs as a cohort of its own, in the same memory.
+
+        For forward and backward only; the optimizers and the tally are still the whole cohort's.
+        """
         spec, own = self.cohort.specs[run], self.stack.only(run)
         act = Activations((spec,), own.tensors)
         act.training = self.act.training
@@ -203,9 +208,11 @@ def _images(component: Component, dtype_name: str, device: torch.device, folder:
 
 @lru_cache(maxsize=2)
 def _load(component: str, folder: Path) -> datasets.Data:
-    """Decode a dataset once in a process: a worker meets the same one many times."""
-    import json
+    """Decode a dataset once per process: a worker meets the same one many times.
 
+    The key is the component's JSON, because components with the options 1, 1.0 and True are equal to Python, and a
+    user's own dataset may not treat them alike.
+    """
     return datasets.load(resolve("datasets", json.loads(component)), folder)
 
 
@@ -218,7 +225,7 @@ def _initial(spec: RunSpec, model: Model, images: Images) -> Mapping[str, Tensor
 
 
 def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[torch.optim.Optimizer]:
-    """Make one optimizer a run on a CPU, so that a run's steps need not wait for others; elsewhere one for all."""
+    """Make one optimizer per run on a CPU, so that a run's steps need not wait for others; elsewhere one for all."""
     training = cohort.shared.training
     choice = training.optimizer.build()
     decayed = list(runs.blocks) if training.decay == "all" else [WEIGHTS]

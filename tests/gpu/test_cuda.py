@@ -24,8 +24,8 @@ from actbench.schema.spec import RunSpec
 from actbench.training import numerics
 from actbench.training.loop import run_cohort, train_epoch
 from actbench.training.state import TrainState
-from actbench.training.steps.choice import Steps, steps_of
-from actbench.training.steps.cuda_graph import GraphSteps
+from actbench.training.steps.choice import Stepper, choose_stepper
+from actbench.training.steps.cuda_graph import GraphStepper
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
 
@@ -55,7 +55,7 @@ class Trained:
     """A cohort after some epochs, and how it took its steps."""
 
     state: TrainState
-    steps: Steps
+    stepper: Stepper
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
@@ -63,15 +63,15 @@ class Trained:
 
     @property
     def was_captured(self) -> bool:
-        return isinstance(self.steps, GraphSteps) and self.steps.is_captured
+        return isinstance(self.stepper, GraphStepper) and self.stepper.is_captured
 
 
 def trained(runs: Sequence[RunSpec], runtime: Runtime, epochs: int = 2) -> Trained:
     state = TrainState.open(Cohort(tuple(runs)), runtime)
-    found = Trained(state, steps_of(state, capture=runtime.capture))
+    found = Trained(state, choose_stepper(state, capture=runtime.capture))
     with numerics.deterministic_numerics("default"):
         for _ in range(epochs):
-            train_epoch(state, found.steps)
+            train_epoch(state, found.stepper)
     return found
 
 
@@ -220,7 +220,7 @@ def test_every_activation_without_random_numbers_can_be_captured() -> None:
 @pytest.mark.parametrize("changes", [{"activation": "rrelu"}, {"model": {**MLP, "dropout": 0.3}}], ids=str)
 def test_steps_that_draw_random_numbers_are_not_captured(changes: dict[str, Any]) -> None:
     captured, ordinary = (trained([spec(**changes)], replace(GPU, capture=capture)) for capture in (True, False))
-    assert isinstance(captured.steps, GraphSteps)
+    assert isinstance(captured.stepper, GraphStepper)
     assert not captured.was_captured
     assert_same(captured, ordinary)
 
@@ -265,7 +265,7 @@ def test_tf32_and_bfloat16_round_the_steps_and_leave_evaluation_exact() -> None:
         with torch.no_grad():
             evaluated = [one.state.forward(x) for one in cohorts.values()]
         for one in cohorts.values():
-            train_epoch(one.state, one.steps)
+            train_epoch(one.state, one.stepper)
     assert all(torch.equal(evaluated[0], one) for one in evaluated)
     exact = cohorts["float32"].tensors["hidden.1.weight"]
     for precision, least in (("tf32", 1e-6), ("bfloat16", 1e-5)):

@@ -20,7 +20,7 @@ from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 from actbench.training.loop import run_cohort, train_epoch
 from actbench.training.state import TrainState
-from actbench.training.steps.choice import steps_of
+from actbench.training.steps.choice import choose_stepper
 
 ODD = {"name": "mlp", "hidden": [7, 5]}
 
@@ -164,7 +164,7 @@ def test_seeds_differ_in_weights_and_order() -> None:
 
 def test_what_a_run_lacks_stays_zero_and_is_not_counted() -> None:
     state = TrainState.open(Cohort((spec(bias_init=None), spec(bias_init=0.01), spec(activation="prelu"))), CPU)
-    train_epoch(state, steps_of(state, capture=True))
+    train_epoch(state, choose_stepper(state, capture=True))
     tensors = state.stack.tensors
     assert tensors["hidden.0.bias"][0].abs().sum() == 0
     assert tensors["hidden.0.bias"][1].abs().sum() > 0

@@ -24,29 +24,29 @@ from actbench.training import numerics
 from actbench.training.loop import train_epoch
 from actbench.training.state import TrainState
 from actbench.training.steps.arena import Arena
-from actbench.training.steps.choice import Steps, steps_of
-from actbench.training.steps.eager import EagerSteps, find_gradients, take
+from actbench.training.steps.choice import Stepper, choose_stepper
+from actbench.training.steps.eager import EagerStepper, compute_gradients, train_step
 from actbench.training.steps.op_trace import OpTracer
-from actbench.training.steps.replayed import ReplayedSteps
+from actbench.training.steps.replayed import ReplayStepper
 
 ODD = {"name": "mlp", "hidden": [7, 5]}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A cohort after some epochs, and the steps that it took."""
+    """A cohort after some epochs, and the stepper that trained it."""
 
     state: TrainState
-    steps: Steps
+    stepper: Stepper
 
 
 def trained(runs: Sequence[RunSpec], epochs: int, *, capture: bool) -> Trained:
     state = TrainState.open(Cohort(tuple(runs)), CPU)
-    steps = steps_of(state, capture=capture)
+    stepper = choose_stepper(state, capture=capture)
     with numerics.deterministic_numerics("default"):
         for _ in range(epochs):
-            train_epoch(state, steps)
-    return Trained(state, steps)
+            train_epoch(state, stepper)
+    return Trained(state, stepper)
 
 
 def assert_same(one: Trained, other: Trained) -> None:
@@ -74,8 +74,8 @@ def test_replayed_steps_give_every_activation_the_numbers_of_eager_ones(precisio
     runs = [RunSpec.model_validate(run.model_dump(mode="json") | changes) for run in REPLAYED]
     replayed, eager = (trained(runs, 10, capture=capture) for capture in (True, False))
     assert_same(replayed, eager)
-    assert isinstance(replayed.steps, ReplayedSteps)
-    assert replayed.steps.traced_sizes == {32, len(replayed.state.images.train) % 32}
+    assert isinstance(replayed.stepper, ReplayStepper)
+    assert replayed.stepper.traced_sizes == {32, len(replayed.state.images.train) % 32}
     for index in range(0, len(runs), 7):
         alone = trained(runs[index : index + 1], 10, capture=True)
         for name, tensor in alone.state.stack.tensors.items():
@@ -105,28 +105,29 @@ def test_replayed_steps_give_a_mixed_cohort_the_numbers_of_eager_ones(changes: d
     ]
     replayed, eager = (trained(runs, 4, capture=capture) for capture in (True, False))
     assert_same(replayed, eager)
-    assert isinstance(replayed.steps, ReplayedSteps)
-    assert replayed.steps.traced_sizes == {32}
+    assert isinstance(replayed.stepper, ReplayStepper)
+    assert replayed.stepper.traced_sizes == {32}
 
 
 @pytest.mark.parametrize("changes", [{"activation": "rrelu"}, {"model": {**ODD, "dropout": 0.3}}], ids=str)
 def test_steps_that_draw_random_numbers_are_never_replayed(changes: dict[str, Any]) -> None:
-    steps = trained([spec(**changes), spec()] if "model" not in changes else [spec(**changes)], 3, capture=True).steps
-    assert isinstance(steps, ReplayedSteps)
-    assert not steps.traced_sizes
-    assert steps.batches_per_call == 1
+    runs = [spec(**changes), spec()] if "model" not in changes else [spec(**changes)]
+    stepper = trained(runs, 3, capture=True).stepper
+    assert isinstance(stepper, ReplayStepper)
+    assert not stepper.traced_sizes
+    assert stepper.batches_per_call == 1
 
 
 def test_several_steps_are_taken_together_only_where_they_stay_in_the_cache() -> None:
     runs = [spec(activation=name, training={"precision": "float32"}) for name in ("relu", "tanh")]
     wide = [spec(activation=name, model={"name": "mlp", "hidden": [2000, 2000]}) for name in ("relu", "tanh")]
-    assert trained(runs, 2, capture=True).steps.batches_per_call == 8
-    assert trained(runs[:1], 2, capture=True).steps.batches_per_call == 1
-    assert trained(wide, 0, capture=True).steps.batches_per_call == 1
+    assert trained(runs, 2, capture=True).stepper.batches_per_call == 8
+    assert trained(runs[:1], 2, capture=True).stepper.batches_per_call == 1
+    assert trained(wide, 0, capture=True).stepper.batches_per_call == 1
     large = trained(wide, 2, capture=True)
-    assert large.steps.batches_per_call == 1
-    assert isinstance(large.steps, ReplayedSteps)
-    assert large.steps.traced_sizes == {32}
+    assert large.stepper.batches_per_call == 1
+    assert isinstance(large.stepper, ReplayStepper)
+    assert large.stepper.traced_sizes == {32}
 
 
 def test_a_diverged_run_leaves_replayed_neighbours_alone() -> None:
@@ -134,8 +135,8 @@ def test_a_diverged_run_leaves_replayed_neighbours_alone() -> None:
     calm = spec(activation="relu")
     replayed, eager = (trained([wild, calm], 3, capture=capture) for capture in (True, False))
     assert_same(replayed, eager)
-    assert isinstance(replayed.steps, ReplayedSteps)
-    assert replayed.steps.traced_sizes
+    assert isinstance(replayed.stepper, ReplayStepper)
+    assert replayed.stepper.traced_sizes
     assert replayed.state.stack.is_finite().tolist() == [False, True]
 
 
@@ -153,12 +154,12 @@ class Counted(TorchDispatchMode):
 
 def test_replayed_steps_allocate_only_their_results_and_make_few_calls() -> None:
     done = trained([spec(training={"batch_size": 20})], 2, capture=True)
-    state, steps = done.state, done.steps
+    state, stepper = done.state, done.stepper
     x, labels = next(state.batches.epoch())
     with Counted() as eager:
-        take(state, x, labels)
+        train_step(state, x, labels)
     with Counted() as replayed:
-        steps(state, [(x, labels)] * 8)
+        stepper(state, [(x, labels)] * 8)
     assert replayed.names.count("aten.new_empty") == 2  # the losses and the logits of all eight
     assert not [name for name in replayed.names if "empty" in name and name != "aten.new_empty"]
     assert [name for name in eager.names if "empty" in name]
@@ -168,50 +169,50 @@ def test_replayed_steps_allocate_only_their_results_and_make_few_calls() -> None
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
-        ({}, ReplayedSteps),
-        ({"activation": {"name": "own", "path": "user_parts:shifted_relu"}}, EagerSteps),
-        ({"model": {"name": "own", "path": "user_parts:plain_mlp"}}, EagerSteps),
+        ({}, ReplayStepper),
+        ({"activation": {"name": "own", "path": "user_parts:shifted_relu"}}, EagerStepper),
+        ({"model": {"name": "own", "path": "user_parts:plain_mlp"}}, EagerStepper),
     ],
     ids=str,
 )
 def test_what_a_user_wrote_is_never_replayed(changes: dict[str, Any], kind: type) -> None:
-    assert isinstance(trained([spec(**changes)], 0, capture=True).steps, kind)
+    assert isinstance(trained([spec(**changes)], 0, capture=True).stepper, kind)
 
 
 def test_no_capture_means_eager_steps() -> None:
-    assert isinstance(trained([spec()], 0, capture=False).steps, EagerSteps)
+    assert isinstance(trained([spec()], 0, capture=False).stepper, EagerStepper)
 
 
 @pytest.mark.parametrize(
     "function",
     [lambda x: x * torch.rand_like(x), lambda x: x * x.sum().item(), lambda x: torch.bernoulli(x.sigmoid())],
 )
-def test_what_a_replay_would_get_wrong_is_refused(function: Any) -> None:
+def test_what_a_replay_would_get_wrong_is_untraceable(function: Any) -> None:
     with OpTracer() as tracer:
         function(torch.ones(3))
-    assert tracer.refusal
-    assert tracer.replay(Arena()) == []
+    assert tracer.untraceable
+    assert tracer.build_replay(Arena()) == []
 
 
-def test_large_results_that_would_have_to_be_copied_are_refused() -> None:
+def test_large_results_that_would_have_to_be_copied_are_untraceable() -> None:
     images, kernels = torch.ones(64, 3, 32, 32), torch.ones(32, 3, 3, 3)
     with OpTracer() as tracer:
         torch.nn.functional.conv2d(images, kernels)
-    assert tracer.replay(Arena()) == []
-    assert "copying" in tracer.refusal
-    assert not tracer.calls, "what it kept is let go"
+    assert tracer.build_replay(Arena()) == []
+    assert "copying" in tracer.untraceable
+    assert not tracer.calls, "the trace is discarded"
 
 
-def test_an_operation_that_changes_and_makes_at_once_is_refused() -> None:
+def test_an_operation_that_changes_and_makes_at_once_is_untraceable() -> None:
     """A replay would not know where to put what it makes."""
     x, mean, variance = torch.randn(4, 3), torch.zeros(3), torch.ones(3)
     with OpTracer() as tracer:
         torch.ops.aten._native_batch_norm_legit(x, None, None, mean, variance, True, 0.1, 1e-5)
-    assert "fresh memory" in tracer.refusal
+    assert "returns new memory" in tracer.untraceable
 
 
 def computation(x: Tensor, weight: Tensor, result: Tensor) -> None:
-    """Views, kernels with and without a form for given memory, a change in place, a constant, several results."""
+    """Views, kernels with and without an out variant, a change in place, a constant, several results."""
     y = torch.relu(x @ weight.t()) + torch.ones_like(weight[:, 0])
     largest, where = y.max(dim=1)
     y[:, 0].mul_(2)
@@ -222,7 +223,7 @@ def test_a_replay_follows_its_inputs() -> None:
     x, weight, result = torch.randn(6, 5), torch.randn(4, 5), torch.empty(6, 4)
     with OpTracer() as tracer:
         computation(x, weight, result)
-    calls = tracer.replay(Arena())
+    calls = tracer.build_replay(Arena())
     for _ in range(3):
         x.normal_()
         weight.normal_()
@@ -239,7 +240,7 @@ def test_computations_that_share_an_arena_do_not_disturb_each_other() -> None:
         x, weight, result = torch.randn(size, 5), torch.randn(4, 5), torch.empty(size, 4)
         with OpTracer() as tracer:
             computation(x, weight, result)
-        both.append((tracer.replay(arena), result.clone(), result))
+        both.append((tracer.build_replay(arena), result.clone(), result))
     for calls, expected, result in (*both, *both):
         result.zero_()
         for call in calls:
@@ -276,11 +277,11 @@ def test_the_trace_that_the_internals_show_is_the_real_one() -> None:
     x, labels = (tensor.clone() for tensor in next(state.batches.epoch()))
     loss, logits = torch.empty(1), torch.empty(1, 32, 10)
     with OpTracer() as tracer:
-        found = find_gradients(state, x, labels)
+        found = compute_gradients(state, x, labels)
         loss.copy_(found[0])
         logits.copy_(found[1])
     arena = Arena()
-    replayed = tracer.replay(arena)
+    replayed = tracer.build_replay(arena)
     assert [str(call.operation).removeprefix("aten.").removesuffix(".default") for call in tracer.calls] == shown
     assert f"makes the {len(replayed)} calls" in text
     assert f"{len(arena.memory):,} bytes in all" in text

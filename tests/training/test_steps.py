@@ -18,9 +18,9 @@ from actbench.system.devices import WORKER, of_this_worker
 from actbench.training import numerics
 from actbench.training.loop import train_epoch
 from actbench.training.state import TrainState
-from actbench.training.steps.choice import steps_of
-from actbench.training.steps.eager import take
-from actbench.training.steps.replayed import ReplayedSteps
+from actbench.training.steps.choice import choose_stepper
+from actbench.training.steps.eager import train_step
+from actbench.training.steps.replayed import ReplayStepper
 
 
 def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -> None:
@@ -50,10 +50,10 @@ def test_the_momentum_of_a_unit_that_died_becomes_zero_rather_than_denormal() ->
 def test_a_step_allocates_no_new_gradients(model: dict[str, Any]) -> None:
     runs = (spec(model=model), spec(model=model, activation="prelu", bias_init=None))
     state = TrainState.open(Cohort(runs), CPU)
-    steps = steps_of(state, capture=True)
-    train_epoch(state, steps)
+    stepper = choose_stepper(state, capture=True)
+    train_epoch(state, stepper)
     before = {name: tensor.grad for name, tensor in state.stack.trained.items()}
-    train_epoch(state, steps)
+    train_epoch(state, stepper)
     for name, tensor in state.stack.trained.items():
         assert tensor.grad is before[name]
         assert tensor.grad is state.stack.gradients[name]
@@ -65,7 +65,7 @@ def test_the_gradients_of_dense_layers_are_written_where_they_belong() -> None:
     handed_over = []
     for name, tensor in state.stack.trained.items():
         tensor.register_hook(lambda gradient, name=name: handed_over.append(name) if gradient is not None else None)
-    take(state, *next(state.batches.epoch()))
+    train_step(state, *next(state.batches.epoch()))
     assert {name.rpartition(".")[2] for name in handed_over} == {"slope"}
 
 
@@ -88,7 +88,7 @@ def test_bfloat16_trains_on_float32_parameters_and_is_evaluated_in_float32() -> 
     state = TrainState.open(Cohort((spec(training={"precision": "bfloat16"}),)), CPU)
     seen: list[torch.dtype] = []
     with state.act.observed(lambda layer, z: seen.append(z.dtype)):
-        train_epoch(state, steps_of(state, capture=True))
+        train_epoch(state, choose_stepper(state, capture=True))
         state.forward(torch.zeros(1, 2, 1, 8, 8))
     assert {tensor.dtype for tensor in state.stack.tensors.values()} == {torch.float32}
     assert seen[0] == torch.bfloat16
@@ -140,7 +140,7 @@ def test_a_step_that_fails_leaves_no_place_for_gradients_behind() -> None:
     state = TrainState.open(Cohort((spec(),)), CPU)
     labels = torch.zeros(1, 3, dtype=torch.long)
     with pytest.raises(RuntimeError):
-        take(state, torch.zeros(1, 3, 1, 9, 9, dtype=torch.float64), labels)
+        train_step(state, torch.zeros(1, 3, 1, 9, 9, dtype=torch.float64), labels)
     assert not cpu_linear.slots_offered()
 
 
@@ -149,11 +149,11 @@ def test_a_train_state_is_freed_as_soon_as_nobody_holds_it() -> None:
     gc.disable()
     try:
         state = TrainState.open(Cohort((spec(), spec(activation="tanh"))), CPU)
-        steps = steps_of(state, capture=True)
+        stepper = choose_stepper(state, capture=True)
         for _ in range(3):
-            train_epoch(state, steps)
-        assert isinstance(steps, ReplayedSteps)
-        assert steps.traced_sizes
+            train_epoch(state, stepper)
+        assert isinstance(stepper, ReplayStepper)
+        assert stepper.traced_sizes
         seen = weakref.ref(state)
         del state
         assert seen() is None

@@ -1,4 +1,4 @@
-"""Memory for what a replayed computation makes on its way: planned once, used by one computation after another."""
+"""Plan the memory for a replayed computation's intermediate results once, for one computation after another."""
 
 from __future__ import annotations
 

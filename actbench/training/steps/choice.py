@@ -1,4 +1,8 @@
-"""Choose how a cohort takes its training steps; the numbers are the same to the last bit, whichever way it is."""
+"""Choose how a cohort takes its training steps; on one device, all the ways give the same bits.
+
+The CPU has two ways, eager and replayed from a trace, and CUDA has two, eager and captured in a graph. The numbers of
+different devices differ in their last bits.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,13 @@ from typing import Protocol
 
 from actbench.training.batches import Batch
 from actbench.training.state import TrainState
-from actbench.training.steps.cuda_graph import GraphSteps
-from actbench.training.steps.eager import EagerSteps
-from actbench.training.steps.replayed import ReplayedSteps
+from actbench.training.steps.cuda_graph import GraphStepper
+from actbench.training.steps.eager import EagerStepper
+from actbench.training.steps.replayed import ReplayStepper
 
 
-class Steps(Protocol):
-    """Take training steps in one of the ways.
+class Stepper(Protocol):
+    """Take training steps: eager, replayed from a trace on a CPU, or from a CUDA graph.
 
     The state is handed over at every call rather than kept: references in both directions would keep the memory of both
     until a garbage collection, and after an error the halves of a cohort need it at once.
@@ -29,8 +33,8 @@ class Steps(Protocol):
         ...
 
 
-def steps_of(state: TrainState, *, capture: bool) -> Steps:
-    """Return the fastest way to take steps that the cohort allows.
+def choose_stepper(state: TrainState, *, capture: bool) -> Stepper:
+    """Return the fastest stepper that the cohort allows.
 
     A user's own module or activation is never replayed: it may decide by numbers, count its calls, or wait for a
     result. docs/internals.md draws this choice, and what each way does besides.
@@ -42,7 +46,7 @@ def steps_of(state: TrainState, *, capture: bool) -> Steps:
     specs = state.cohort.specs
     own = specs[0].model.path is not None or any(spec.activation.path is not None for spec in specs)
     if capture and not own and state.device.type == "cpu":
-        return ReplayedSteps(state)
+        return ReplayStepper(state)
     if capture and not own and state.capturable:
-        return GraphSteps(state.device)
-    return EagerSteps()
+        return GraphStepper(state.device)
+    return EagerStepper()

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from actbench.training.batches import Batch
 from actbench.training.state import TrainState
-from actbench.training.steps.eager import take
+from actbench.training.steps.eager import train_step
 
 WARM_UP = 3
 """Eager steps before the capture: libraries set up and choose kernels in their first calls, on a side stream."""
 
 
-class GraphSteps:
+class GraphStepper:
     """Take steps of the full batch size, replayed from a CUDA graph after a few eager ones.
 
     Batches of another size (an epoch's last) and cohorts that draw random numbers in their steps, which happens on the
@@ -41,7 +41,7 @@ class GraphSteps:
 
     @property
     def is_captured(self) -> bool:
-        """Whether the graph has been captured."""
+        """Whether the graph has been captured; read by tests only."""
         return self._graph is not None
 
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
@@ -53,7 +53,7 @@ class GraphSteps:
     def _take(self, state: TrainState, x: Tensor, labels: Tensor) -> None:
         full = x.shape[1] == state.cohort.shared.training.batch_size
         if not full or state.act.draws:
-            take(state, x, labels)
+            train_step(state, x, labels)
         elif self._taken < WARM_UP:
             self._taken += 1
             self._warm_up(state, x, labels)
@@ -65,7 +65,7 @@ class GraphSteps:
         current = torch.cuda.current_stream(state.device)
         self._side.wait_stream(current)
         with torch.cuda.stream(self._side):
-            take(state, x, labels)
+            train_step(state, x, labels)
         current.wait_stream(self._side)
 
     def _replay(self, state: TrainState, x: Tensor, labels: Tensor) -> None:
@@ -74,7 +74,7 @@ class GraphSteps:
             self._x, self._labels = torch.empty_like(x), torch.empty_like(labels)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, stream=self._side):
-                take(state, self._x, self._labels)
+                train_step(state, self._x, self._labels)
             self._graph = graph
         self._x.copy_(x)
         self._labels.copy_(labels)
@@ -83,5 +83,5 @@ class GraphSteps:
 
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """Return one stream a process: cuBLAS keeps a workspace, tens of megabytes, for each that it was ever used on."""
+    """Return one stream per process: cuBLAS keeps a workspace, tens of megabytes, for each that it was ever used on."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""A training step, one operation after another."""
+"""Take training steps one operation after another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from actbench.training.evaluation import cross_entropy
 from actbench.training.state import TrainState
 
 
-class EagerSteps:
+class EagerStepper:
     """Take steps by calling each operation, as a plain PyTorch loop does."""
 
     batches_per_call: ClassVar[int] = 1
@@ -24,10 +24,10 @@ class EagerSteps:
         """Take a step with each of the batches."""
         for x, labels in batches:
             state.set_rate(state.next_rate())
-            take(state, x, labels)
+            train_step(state, x, labels)
 
 
-def take(state: TrainState, x: Tensor, labels: Tensor) -> None:
+def train_step(state: TrainState, x: Tensor, labels: Tensor) -> None:
     """Take one step at the rate that is set: forward, backward, clip, update, tally. Nothing waits for the device.
 
     Args:
@@ -35,17 +35,17 @@ def take(state: TrainState, x: Tensor, labels: Tensor) -> None:
         x: (R, B, C, H, W).
         labels: (R, B).
     """
-    update(state, *find_gradients(state, x, labels), labels)
+    update(state, *compute_gradients(state, x, labels), labels)
 
 
 def update(state: TrainState, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-    """Take every optimizer's step, and add what ``find_gradients`` returned to the tally."""
+    """Take every optimizer's step, and add what ``compute_gradients`` returned to the tally."""
     for optimizer in state.optimizers:
         optimizer.step()
     state.tally.add(losses, logits, labels)
 
 
-def find_gradients(state: TrainState, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def compute_gradients(state: TrainState, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Pass forward and backward and clip: return every run's loss (R,) and logits (R, B, classes).
 
     The losses are summed over the runs, never averaged: each run's gradient is its own, whatever the cohort's size.
@@ -60,7 +60,7 @@ def find_gradients(state: TrainState, x: Tensor, labels: Tensor) -> tuple[Tensor
     try:
         logits = state.forward_in_training(x)
         losses = cross_entropy(logits, labels)
-        # The slope of their sum. A run that is NaN makes NaN of its own gradients alone: no operation mixes two runs.
+        # Gradient of the summed losses; a NaN run affects only its own gradients, since no operation mixes two runs.
         torch.autograd.backward(losses, torch.ones_like(losses))
     finally:
         cpu_linear.withdraw_slots()  # a failed step leaves some, which another tensor of the same id would use

@@ -5,7 +5,8 @@ their time on top. A replay calls the same kernels with the same arguments in th
 memory set aside for it, so its numbers are those of the traced computation, to the last bit.
 
 The trace holds what reaches torch's kernels, below autograd. Python's own decisions are baked in: trace only what
-decides by shapes and settings. Random numbers and numbers read back into Python are noticed, and refused.
+decides by shapes and settings. Random numbers and numbers read back into Python are noticed: such a computation can't
+be traced.
 docs/internals.md shows a trace, before and after.
 """
 
@@ -29,7 +30,8 @@ ALLOCATIONS = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "n
 """Operations that leave open what their result holds: a replay has the memory already, and need not call them."""
 
 MAX_COPIED_BYTES = 4 * 2**20
-"""Results that a replay may have to copy, where an operation has no form that writes into given memory.
+"""Results that a replay may have to copy, where an operation has no out variant (PyTorch's word for the overload that
+writes into memory given as ``out``).
 
 Saved are some 400 µs of Python and autograd; a copy of so much takes as long. A convolution of 128 CIFAR images into 32
 channels gives 16 MiB, and replays of such networks were 2 to 3 % slower than eager steps."""
@@ -38,9 +40,8 @@ FILLS = frozenset({"full", "full_like", "ones", "ones_like", "zeros", "zeros_lik
 """Operations whose result is the same every time; it need not be made again unless something writes into it."""
 
 aten = torch.ops.aten
-OUT_FORMS: Mapping[Any, tuple[OpOverload, tuple[Any, ...]]] = {aten.relu.default: (aten.clamp_min.out, (0,))}
-"""Operations without a form that writes into given memory -> the one that they call, which has, and its further
-arguments."""
+OUT_VARIANTS: Mapping[Any, tuple[OpOverload, tuple[Any, ...]]] = {aten.relu.default: (aten.clamp_min.out, (0,))}
+"""Operations without an out variant -> that of the operation they call, and its further arguments."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +76,20 @@ class Call:
 
 
 class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Write down which operations are called while the context lasts.
+    """Record the operations that are called while the context lasts; ``build_replay`` makes a replay of them.
 
-    After a refusal the tracer lets go of all that it kept and writes down nothing more; the computation goes on.
+    At the first operation that can't be replayed the tracer discards the trace and records nothing more; the
+    computation goes on.
 
     Attributes:
-        calls: What a replay has to do.
-        refusal: Why there can't be a replay; empty if there can.
+        calls: The operations that a replay has to call.
+        untraceable: Why the computation can't be replayed; empty if it can.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
-        self.refusal = ""
+        self.untraceable = ""
         # Piece of memory -> a tensor in it, for all that the computation made for itself. A piece is known by its
         # address; holding on to a tensor keeps torch from giving the same address to a later result.
         self._made: dict[int, Tensor] = {}
@@ -100,19 +102,19 @@ class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call the operation and write it down."""
+        """Call the operation and record it."""
         options = kwargs or {}
         result = operation(*args, **options)
-        if not self.refusal:
+        if not self.untraceable:
             results = tuple(result) if isinstance(result, (tuple, list)) else (result,)
-            self.refusal = self._note(Call(operation, args, options, results))
-            if self.refusal:
+            self.untraceable = self._record(Call(operation, args, options, results))
+            if self.untraceable:
                 self.calls.clear()
                 self._made.clear()
         return result
 
-    def _note(self, call: Call) -> str:
-        """Write a call down, unless it only looks at memory or allocates; return why it can't be replayed, or ""."""
+    def _record(self, call: Call) -> str:
+        """Record a call, unless it only views memory or allocates; return why it can't be replayed, or ""."""
         operation = call.operation
         # A number (``item``) went to Python, which may decide by it; a random operation would draw something else.
         only_tensors = all(one is None or isinstance(one, Tensor) for one in call.results)
@@ -122,9 +124,9 @@ class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # an argument, or an argument itself that was changed in place.
         given = {memory_of(one) for one in _tensors((call.arguments, call.options))}
         made = {memory_of(one): one for one in call.results if one is not None and memory_of(one) not in given}
-        # Such an operation has no form that takes memory for the one and leaves the other alone; none is needed so far.
+        # No out variant takes memory for the one and leaves the other alone; no such operation is needed so far.
         if made and (call.mutates or operation.is_view):
-            return f"{operation} gives fresh memory beside what it changes or shows"
+            return f"{operation} returns new memory as well as mutating or viewing an argument"
         self._made |= made
         if not call.mutates and (not made or operation.overloadpacket.__name__ in ALLOCATIONS):
             return ""  # a view, which is computed once and for all, or memory yet to be filled
@@ -134,8 +136,8 @@ class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._copied += _copied_bytes(call)
         return "copying results takes longer than what a replay saves" if self._copied > MAX_COPIED_BYTES else ""
 
-    def replay(self, arena: Arena) -> list[Callable[[], object]]:
-        """Return the calls to make one after another; none after a refusal.
+    def build_replay(self, arena: Arena) -> list[Callable[[], object]]:
+        """Return the calls to make one after another; none where the computation can't be replayed.
 
         Tensors that existed before (parameters, gradients, the batch) are read and written where they are. Memory that
         the traced computation made for itself lies in the ``arena`` instead.
@@ -197,8 +199,8 @@ def _moved(value: Any, move: Callable[[Tensor], Tensor]) -> Any:
 def _without_copies(calls: Sequence[Call]) -> Iterator[Call]:
     """Yield the calls, but let a result that is made only to be copied be made where it is copied to.
 
-    A product of oneDNN, which has no form for given memory, is always made and copied (``nn.cpu_linear``): replayed as
-    it was traced it would be copied twice, first to the arena.
+    A matrix product of oneDNN, which has no out variant, is always made and copied (``nn.cpu_linear``): replayed as it
+    was traced it would be copied twice, first to the arena.
     """
     rest = deque(calls)
     while rest:
@@ -233,7 +235,7 @@ def _is_copy_of(following: Call, call: Call) -> bool:
 
 def _copied_bytes(call: Call) -> int:
     """Return the bytes that a replay of this call has to copy, as ``_bound`` does it."""
-    if call.mutates or call.operation in OUT_FORMS or _form_with_out(call.operation):
+    if call.mutates or call.operation in OUT_VARIANTS or _out_variant(call.operation):
         return 0
     return sum(one.numel() * one.element_size() for one in call.results if one is not None)
 
@@ -243,18 +245,18 @@ def _bound(call: Call) -> Callable[[], object]:
     operation, arguments, options = call.operation, call.arguments, call.options
     if call.mutates:
         return partial(operation, *arguments, **options)
-    if operation in OUT_FORMS:
-        other, more = OUT_FORMS[operation]
+    if operation in OUT_VARIANTS:
+        other, more = OUT_VARIANTS[operation]
         return partial(other, *arguments, *more, out=call.results[0])
-    form = _form_with_out(operation)
-    if form is None:
+    variant = _out_variant(operation)
+    if variant is None:
         return partial(_copied, partial(operation, *arguments, **options), call.results)
-    other, names = form
+    other, names = variant
     return partial(other, *arguments, **options, **dict(zip(names, call.results, strict=True)))
 
 
 def _copied(operation: Callable[[], Any], targets: Sequence[Tensor | None]) -> None:
-    """Call an operation that has no form for given memory, and copy its results to the targets."""
+    """Call an operation that has no out variant, and copy its results to the targets."""
     made = operation()
     for target, result in zip(targets, made if isinstance(made, (tuple, list)) else (made,), strict=True):
         if target is not None:
@@ -262,10 +264,10 @@ def _copied(operation: Callable[[], Any], targets: Sequence[Tensor | None]) -> N
 
 
 @cache
-def _form_with_out(operation: OpOverload) -> tuple[OpOverload, tuple[str, ...]] | None:
-    """Return the operation's form that writes into given memory, and the names of those arguments; None without one.
+def _out_variant(operation: OpOverload) -> tuple[OpOverload, tuple[str, ...]] | None:
+    """Return the operation's out variant and the names of its out arguments; None without one.
 
-    ``aten.mm`` has ``aten.mm.out(self, mat2, *, out)``. A form that torch's build has generated gains nothing: it
+    ``aten.mm`` has ``aten.mm.out(self, mat2, *, out)``. A variant that torch's build has generated gains nothing: it
     computes as always, allocates, and then copies.
     """
     packet, wanted = operation.overloadpacket, [(one.name, str(one.type)) for one in operation._schema.arguments]

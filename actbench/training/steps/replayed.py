@@ -20,7 +20,7 @@ from actbench.system import cancellation
 from actbench.training.batches import Batch
 from actbench.training.state import TrainState
 from actbench.training.steps.arena import Arena
-from actbench.training.steps.eager import find_gradients, take, update
+from actbench.training.steps.eager import compute_gradients, train_step, update
 from actbench.training.steps.op_trace import OpTracer
 
 EAGER_STEPS = 8
@@ -36,10 +36,11 @@ MAX_CACHED_BYTES = 16 * 2**20
 every step, which also bounds the memory for batches and the time until a stop."""
 
 
-class ReplayedSteps:
+class ReplayStepper:
     """Take steps by replaying a trace, one for each size of batch, made while a step is taken.
 
-    The first steps are eager: they show whether random numbers are drawn, which only eager steps can do.
+    The first steps are eager: they show whether random numbers are drawn, which only eager steps can do. A step that
+    can't be traced leaves all later ones eager.
 
     Args:
         state: The one whose steps are taken; it is not kept.
@@ -54,46 +55,47 @@ class ReplayedSteps:
         self._untraceable = False
         self._taken: Counter[int] = Counter()
         self._arena = Arena()
-        self._replays: dict[int, _Replay] = {}
+        self._traced: dict[int, _TracedStep] = {}
 
     @property
     def traced_sizes(self) -> frozenset[int]:
-        """The sizes of batch whose steps have been traced."""
-        return frozenset(self._replays)
+        """The sizes of batch whose steps have been traced; read by tests only."""
+        return frozenset(self._traced)
 
     @property
     def batches_per_call(self) -> int:
         """The number of batches to hand over at a time: several as soon as there is a trace."""
-        return self._steps_per_run if self._replays else 1
+        return self._steps_per_run if self._traced else 1
 
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
         """Take a step with each of the batches; only an epoch's last may have another size."""
         for size, alike in groupby(batches, lambda batch: batch[1].shape[1]):
             left = list(alike)
-            while left and (self._taken[size] < EAGER_STEPS or self._untraceable or state.act.draws):
-                self._taken[size] += 1
-                state.set_rate(state.next_rate())
-                take(state, *left.pop(0))
-            if left and size not in self._replays:
-                self._trace(state, left.pop(0))
-            if size in self._replays:
-                self._replays[size](state, left)
-            elif left:  # the trace has just been refused: all that follows is eager
-                self(state, left)
+            # One batch at a time until there is a trace: eager steps first, then one that is traced while it is taken.
+            while left and (size not in self._traced or state.act.draws):
+                if self._taken[size] < EAGER_STEPS or self._untraceable or state.act.draws:
+                    self._taken[size] += 1
+                    state.set_rate(state.next_rate())
+                    train_step(state, *left.pop(0))
+                else:
+                    self._trace(state, left.pop(0))
+            if left:
+                self._traced[size](state, left)
 
     def _trace(self, state: TrainState, batch: Batch) -> None:
         """Take a step and trace it."""
         state.set_rate(state.next_rate())
-        replay = _Replay(state, batch)
-        self._untraceable = not replay.trace(state, batch, self._arena)
-        self._replays[batch[1].shape[1]] = replay
-        if self._untraceable:
-            self._replays, self._arena = {}, Arena()
-        update(state, replay.losses, replay.logits, batch[1])
+        step = _TracedStep(state, batch)
+        if step.trace(state, batch, self._arena):
+            self._traced[batch[1].shape[1]] = step
+        else:  # tracing failed: run the rest eagerly
+            self._untraceable = True
+            self._traced, self._arena = {}, Arena()
+        update(state, step.losses, step.logits, batch[1])
 
 
-class _Replay:
-    """Take steps with batches of one size.
+class _TracedStep:
+    """Trace the step with batches of one size while it is taken, then replay it for every run and batch.
 
     The calls of a trace know tensors by their memory. So every step of every run reads its batch from the same two
     tensors and leaves its loss and logits in the same two; they are copied in and out.
@@ -111,19 +113,19 @@ class _Replay:
         self.losses, self.logits = _results(self._logits, 1, len(labels))[0]
 
     def trace(self, state: TrainState, batch: Batch, arena: Arena) -> bool:
-        """Find the gradients of the batch, run by run, and trace that; return whether it can be replayed."""
-        able = True
+        """Compute the gradients of the batch, run by run, and trace that; return whether it can be replayed."""
+        traceable = True
         for run in range(len(self.losses)):
             self._copy_in(batch, run)
             part, tracer = state.part(run), OpTracer()
-            with tracer if able else nullcontext():  # after one run's refusal the others take this step untraced
-                loss, logits = find_gradients(part, self._x, self._labels)
+            with tracer if traceable else nullcontext():  # after one run that isn't, the others need no trace
+                loss, logits = compute_gradients(part, self._x, self._labels)
                 self._loss.copy_(loss)
                 self._logits.copy_(logits)
             self._copy_out(self.losses, self.logits, run)
-            self._runs.append(tracer.replay(arena))
-            able = able and not tracer.refusal
-        return able
+            self._runs.append(tracer.build_replay(arena))
+            traceable = traceable and not tracer.untraceable
+        return traceable
 
     @torch.no_grad()
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
