@@ -3,7 +3,7 @@
     python -m benchmarks.endurance [--runs N] [--repeats N] [--engine NAME]
 
 Overhead a run: from the first file of the first run to the last result, less the seconds that the cohorts say they
-trained (``timing.cohort_seconds``), divided by the runs. Opening a cohort, its claims, its files and the display are
+trained (``timing.cohort_seconds``), divided by the runs. Opening a cohort, its locks, its files and the display are
 all in it. Memory is the resident set of the process that was started, read four times a second: of ``pool`` that is
 the parent alone, of ``inline`` the training too. Afterwards ``status`` and ``run --dry-run`` are timed on the result,
 from the start of the interpreter to its end.

@@ -24,7 +24,8 @@ from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.leftovers import remove_leftovers
-from actbench.storage.locks import Locks, holder, somebody_is_at_work
+from actbench.storage.lock_files import holder, somebody_is_at_work
+from actbench.storage.locks import Locks
 from actbench.storage.reading import read_results
 from actbench.storage.store import Store
 from actbench.system import devices, environment
@@ -152,7 +153,7 @@ class Runner:
             found = holder(folder)
         except OSError as error:
             raise ResultsError(f"can't read {folder}: {error.strerror}") from error
-        return found is not None and found[1]
+        return found is not None and found.is_alive
 
     def _clear(self) -> None:
         """Remove what dead processes have left in the study's folder, and checkpoints that nobody will take up.
@@ -226,14 +227,14 @@ class Runner:
         elif isinstance(event, Finished):
             complete = {**environment.describe_command(), **event.record.environment}
             event = Finished(replace(event.record, study=self.study.name, environment=complete))
-            with locks.ending(self.store.run_folder(event.record.spec)) as held:
+            with locks.releasing(self.store.run_folder(event.record.spec)) as held:
                 if held:
                     self.store.finish(event.record)
             ended.add(event.record.spec.digest)
             self.checkpoints.end(ended)
         else:
             for spec in (spec for spec in event.cohort.specs if spec.digest not in ended):
-                with locks.ending(self.store.run_folder(spec)) as held:
+                with locks.releasing(self.store.run_folder(spec)) as held:
                     if held:
                         self.store.fail(spec, event.message, event.traceback)
             ended |= {spec.digest for spec in event.cohort.specs}

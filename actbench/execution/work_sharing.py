@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
-from actbench.storage.locks import Lock, Locks
+from actbench.storage.lock_files import Lock
+from actbench.storage.locks import Locks
 from actbench.storage.store import Store
 
 _log = logging.getLogger("actbench.execution.work_sharing")
@@ -33,7 +34,9 @@ class WorkSharing:
         self.elsewhere: dict[str, Lock] = {}
 
     def rounds(self, locks: Locks, cohorts: Sequence[Cohort]) -> Iterator[Iterator[Cohort]]:
-        """Yield the cohorts, in rounds; each is narrowed, when its turn comes, to its free runs, which it locks.
+        """Yield the cohorts, in rounds.
+
+        Just before a cohort is handed out, its unlocked runs are locked and the others dropped.
 
         The second round asks again for the runs that others had in the first, since a process may have died meanwhile,
         and so on until a round hands out nothing. This process does not wait for living ones; a warning names them.
@@ -62,11 +65,11 @@ class WorkSharing:
                 yield Cohort(specs)
 
     def _lock(self, locks: Locks, spec: RunSpec) -> bool:
-        """Lock a run that no living process has; False when there is nothing left to do for it."""
+        """Lock a run; return False when another process computes it or has ended it."""
         folder = self._store.run_folder(spec)
-        other = locks.take(folder)
-        if other is not None:
-            self.elsewhere[spec.digest] = other
+        attempt = locks.take(folder)
+        if attempt.held_by is not None:
+            self.elsewhere[spec.digest] = attempt.held_by
             return False
         # Only now, with the lock: the other process could have ended the run between a look and the lock.
         ending = self._store.ending(spec)

@@ -4,9 +4,9 @@
     .<cohort>.pt.<hex>                               among its checkpoints
     claim.json, claim.json.<token>, .<file>.<hex>    in the folder of a run, finished or not, still in the study or not
 
-Nothing is taken from a living process: a lock is removed when its process has ended (``locks``), a file in a run's
-folder when nobody has the run, and a file elsewhere when nobody else is at work on the study. Files are listed before
-anybody asks for their writers: since no such name comes again, a process that begins meanwhile has none of them.
+Nothing is taken from a living process: a lock is removed when its process has exited (``locks``), a file in a run's
+folder when no process holds the run, and a file elsewhere when no other is at work on the study. Files are listed
+before their writers are looked for: since no such name comes again, a process that begins meanwhile has none of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actbench.errors import ResultsError
-from actbench.storage.locks import LOCK_FILE, Locks, dead_heartbeats, holder, is_dead
+from actbench.storage.lock_files import LOCK_FILE, dead_heartbeats, holder, is_dead
+from actbench.storage.locks import Locks
 from actbench.system.files import writing
 
 _HALF_WRITTEN = re.compile(r"\.(study\.yaml|spec\.json|metrics\.jsonl|result\.json|error\.txt|.+\.pt)\.[0-9a-f]+")
@@ -57,10 +58,10 @@ def remove_leftovers(study: Path) -> None:
 
 
 def _is_being_written(path: Path, study: Path, mine: Locks) -> bool:
-    """Whether a living process may be writing a file: whoever has its run, or else anybody at work on the study."""
+    """Return whether a living process may be writing a file: the holder of its run, or else any on the study."""
     if path.parent.parent == study / "runs":
         found = holder(path.parent)
-        return found is not None and found[1]
+        return found is not None and found.is_alive
     return not mine.is_alone()
 
 

@@ -1,4 +1,4 @@
-"""The first two entries of a ``result.json``, for who has thousands of them to look at and needs no more."""
+"""The first two entries of a ``result.json``, for commands that scan thousands of results."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _WHOLE = re.compile(rb'\{\s*"schema": (\d{1,9}),\s*"outcome": "([a-z]+)",\n(?s:.
 
 
 def schema_and_outcome(path: Path) -> tuple[Any, Any]:
-    """What a result says of its own version and of how the run ended, not checked yet.
+    """Return the schema version and the outcome that a result holds, not checked yet.
 
     A file as actbench writes it is not parsed, which would take six times as long as reading it; any other one is.
 
     Raises:
         OSError: When there is no such file, or it can't be read.
-        ValueError: When it holds something else than a JSON mapping, or only a part.
+        ValueError: When it does not hold a whole JSON mapping.
     """
     content = path.read_bytes()
     found = _WHOLE.fullmatch(content)

@@ -1,4 +1,4 @@
-"""How far the runs of a study are: done, running, failed, stale, or still to do."""
+"""Look how far the runs of a study are: done, running, failed, stale, or still to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from actbench.errors import ActbenchError, ResultsError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome
-from actbench.storage.locks import LOCK_FILE, holder
+from actbench.storage.lock_files import LOCK_FILE, holder
 from actbench.storage.result_header import schema_and_outcome
 from actbench.system.files import read_json
 
@@ -27,7 +27,7 @@ class Running:
 
     Args:
         run: Its id.
-        host: The machine; empty while the claim is being written.
+        host: The machine; empty while the lock is being written.
         pid: The process there; None likewise.
         since: When the process took it, ISO 8601.
         epoch: The last epoch that ended, 0 for the untrained network; None before.
@@ -59,11 +59,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Stale:
-    """A run that was begun and that nobody works on.
+    """A run that was begun and that no process works on.
 
     Args:
         run: Its id.
-        why: What became of it.
+        why: The reason why it has no result.
     """
 
     run: str
@@ -111,15 +111,15 @@ class StudyStatus:
     warnings: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``actbench status --json`` prints it."""
+        """Return the status as ``actbench status --json`` prints it."""
         failed = [{**asdict(one), "log": str(one.log)} for one in self.failed]
         return {**asdict(self), "folder": str(self.folder), "failed": failed}
 
 
 def study_statuses(path: Path) -> tuple[StudyStatus, ...]:
-    """How far every study is that lies at or directly below a path, in the order of their names.
+    """Return the status of every study that lies at or directly below a path, in the order of their names.
 
-    Nothing is read of a run but whether it has ended, and how.
+    Of a run only its outcome is read, or, without one, its progress.
 
     Raises:
         ResultsError: When there is no study, or a folder can't be read.
@@ -144,7 +144,7 @@ def _studies(path: Path) -> Iterator[Path]:
 
 
 def _study_status(folder: Path) -> StudyStatus:
-    """One look at every run's folder."""
+    """Look once at every run's folder."""
     status = StudyStatus(folder.resolve().name, folder)
     with os.scandir(folder / "runs") as entries:
         names = sorted(entry.name for entry in entries if entry.is_dir())
@@ -172,9 +172,9 @@ def _add(status: StudyStatus, found: Found) -> None:
 
 
 def _look_at(run: Path) -> Found | None:
-    """Where one run stands; None for a folder that is foreign or empty.
+    """Return one run's state; None for a folder that is foreign or empty.
 
-    The run may go on while one looks at one file after the other, so what seems to be stale is looked at again.
+    The run may go on while its files are read one after the other, so one that seems to be stale is looked at again.
     """
     for _ in range(LOOKS):
         if not run.is_dir():
@@ -190,9 +190,10 @@ def _look_at(run: Path) -> Found | None:
 
 
 def _judge(run: Path, files: set[str]) -> Found | None:
-    """What a run's files say, first of all its end: a process killed while giving a run back leaves its claim there.
+    """Return a run's state by its files; None for a folder that is foreign or empty.
 
-    Whoever runs it again removes the end before anything else.
+    The result comes first: a process killed while it released a finished run has left its lock beside the result. A
+    process that computes the run again removes the old result before anything else.
     """
     ended = _ended(run) if "result.json" in files else None
     if ended is not None and not isinstance(ended, Stale):
@@ -200,16 +201,16 @@ def _judge(run: Path, files: set[str]) -> Found | None:
     if "error.txt" in files:
         with (run / "error.txt").open(encoding="utf-8", errors="replace") as log:
             return Failure(run.name, log.readline().strip(), run / "error.txt")
-    claimed = holder(run) if LOCK_FILE in files else None
-    if claimed is not None and claimed[1]:
-        process, (epoch, epochs) = claimed[0].process, _progress(run)
+    found = holder(run) if LOCK_FILE in files else None
+    if found is not None and found.is_alive:
+        process, (epoch, epochs) = found.lock.process, _progress(run)
         host, pid = ("", None) if process is None else (process.host, process.pid)
-        return Running(run.name, host, pid, claimed[0].since, epoch, epochs)
+        return Running(run.name, host, pid, found.lock.since, epoch, epochs)
     if ended is not None:
         return ended
-    if claimed is not None:
-        return Stale(run.name, f"{claimed[0].who} had it and has ended")
-    return Stale(run.name, "begun, and nobody has it") if "spec.json" in files else None
+    if found is not None:
+        return Stale(run.name, f"{found.lock.who} was computing it and has exited")
+    return Stale(run.name, "begun, and no process is computing it") if "spec.json" in files else None
 
 
 def _ended(run: Path) -> Found:
@@ -224,7 +225,7 @@ def _ended(run: Path) -> Found:
 
 
 def _progress(run: Path) -> tuple[int | None, int | None]:
-    """The last epoch in a run's curve, and how many there will be; None for what is not written yet."""
+    """Return the last epoch in a run's curve, and how many there will be; None for each that is not written yet."""
     epochs = None
     try:
         epochs = read_json(run / "spec.json")["training"]["epochs"]
@@ -235,7 +236,7 @@ def _progress(run: Path) -> tuple[int | None, int | None]:
 
 
 def _ask_config(status: StudyStatus, begun: set[str]) -> None:
-    """How many runs of the study have no folder yet, and how it is resumed."""
+    """Add to a status how many runs of the study have no folder yet, and the command that resumes it."""
     from actbench.config import Study
 
     folder = status.folder

@@ -1,4 +1,4 @@
-"""``results/`` in and out: atomic, resumable, and tolerant of what an interrupted run leaves behind.
+"""Write and read one study's results: atomically, so that an interrupted run can be begun anew.
 
     results/<study>/study.yaml               the config; with overrides put in, if there were any
     results/<study>/runs/<run id>/
@@ -6,9 +6,9 @@
         metrics.jsonl    a line an epoch
         result.json      written last: its presence means finished
         error.txt        message and traceback, only when failed
-        claim.json       which process computes it, as long as one does (``locks``)
+        claim.json       the lock of the process that computes it, as long as one does (``lock_files``)
 
-Nothing in it depends on where the folder lies, so it can be copied and archived as it is.
+Nothing in a study's folder depends on where it lies, so it can be copied and archived as it is.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ class Store:
     """
 
     def __init__(self, root: Path, study: str) -> None:
-        """Name the folders; nothing is read or written yet."""
         self.folder = Path(root) / study
 
     def create(self, text: str) -> None:
@@ -48,11 +47,11 @@ class Store:
         write_atomically(self.folder / "study.yaml", text)
 
     def run_folder(self, spec: RunSpec) -> Path:
-        """Where one run's files lie."""
+        """Return the folder of one run's files."""
         return self.folder / "runs" / spec.run_id
 
     def begun(self) -> frozenset[str]:
-        """Ids of the runs that have a folder: one look at a study, where asking for each run would be thousands.
+        """Return the ids of the runs that have a folder: one look at a study, where asking for each would be thousands.
 
         Raises:
             ResultsError: When the study's folder can't be read.
@@ -65,10 +64,10 @@ class Store:
             raise ResultsError(f"can't read {self.folder}: {error.strerror}") from error
 
     def outcome(self, spec: RunSpec) -> Outcome | None:
-        """How the run ended; None when it never did, or left nothing that can be read.
+        """Return the outcome of a run; None when it has none, or none that can be read.
 
         Raises:
-            ResultsError: When its result was written by a newer actbench, which running again would overwrite, or the
+            ResultsError: When the result was written by a newer actbench, which running again would overwrite, or the
                 folder can't be read.
         """
         folder = self.run_folder(spec)
@@ -85,9 +84,10 @@ class Store:
         return outcome if schema == SCHEMA and outcome in OUTCOMES else None
 
     def ending(self, spec: RunSpec) -> tuple[str, int] | None:
-        """What tells one end of a run from another: the file that holds it, and when that was written.
+        """Return a stamp that tells one end of a run from another: the file that holds its end, and its time.
 
-        None while the run has neither finished nor failed.
+        Returns:
+            None while the run has neither finished nor failed.
 
         Raises:
             ResultsError: When the folder can't be read.
@@ -126,7 +126,7 @@ class Store:
         write_atomically(folder / "result.json", json_text(record.to_json(), indent=2))
 
     def fail(self, spec: RunSpec, message: str, traceback: str) -> None:
-        """Keep why the run failed; without a result it will be run again."""
+        """Write why the run failed; without a result it will be run again."""
         folder = self.run_folder(spec)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ sweep:
 RUNS = 12
 
 WAITING = '''\
-"""tanh, which waits in a process that has claimed a run until as many processes as WAIT_FOR says have claimed one."""
+"""tanh, which waits in a process that has locked a run until as many processes as WAIT_FOR says have locked one."""
 import json
 import os
 import time
@@ -53,7 +53,7 @@ from pathlib import Path
 import torch
 
 
-def claiming():
+def locking():
     found = set()
     for path in Path("results/shared/runs").glob("*/claim.json"):
         try:
@@ -65,7 +65,7 @@ def claiming():
 
 def gate(z):
     while "WAIT_FOR" in os.environ and not Path("go").exists():
-        pids = claiming()
+        pids = locking()
         if not pids & {os.getpid(), os.getppid()}:
             break
         if len(pids) >= int(os.environ["WAIT_FOR"]):
@@ -131,14 +131,14 @@ def left_over(folder: Path) -> list[str]:
     return [str(path) for path in shared.rglob("*") if path.is_file() and path.name not in usual]
 
 
-def wait_until_claimed(folder: Path, process: subprocess.Popen[str]) -> set[str]:
+def wait_until_locked(folder: Path, process: subprocess.Popen[str]) -> set[str]:
     """The ids of the runs that the process holds once it trains."""
 
-    def claimed() -> set[str]:
+    def locked() -> set[str]:
         runs = {path.parent.name for path in folder.glob("results/shared/runs/*/spec.json")}
         return runs if len(runs) == 2 else set()
 
-    found: set[str] = wait_until(claimed, process)
+    found: set[str] = wait_until(locked, process)
     return found
 
 
@@ -163,7 +163,7 @@ def test_the_runs_of_the_living_are_left_alone_and_those_of_the_dead_taken_over(
     folder: Path, data_folder: Path, undisturbed: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     with started(data_folder, WAIT_FOR="9") as other:
-        theirs = wait_until_claimed(folder, other)
+        theirs = wait_until_locked(folder, other)
         mine = {spec.run_id for spec in finished(runner(folder, data_folder).run())}
         assert len(mine) == RUNS - 2
         assert not mine & theirs
@@ -190,7 +190,7 @@ def test_who_dies_while_others_work_is_replaced_before_they_end(
     folder: Path, data_folder: Path, undisturbed: dict[str, Any]
 ) -> None:
     with started(data_folder, WAIT_FOR="9") as other:
-        theirs = wait_until_claimed(folder, other)
+        theirs = wait_until_locked(folder, other)
         done = []
         for spec in finished(runner(folder, data_folder).run()):
             done.append(spec.run_id)
@@ -220,7 +220,7 @@ def test_a_run_that_was_begun_again_and_left_is_not_taken_for_one_that_ended(fol
     assert len(list(finished(again.run()))) == RUNS
 
 
-def test_an_end_that_is_orderly_leaves_nothing_claimed(folder: Path, data_folder: Path) -> None:
+def test_an_end_that_is_orderly_leaves_nothing_locked(folder: Path, data_folder: Path) -> None:
     events = runner(folder, data_folder).run()
     assert isinstance(next(events), Started)
     assert len(left_over(folder)) == 2
@@ -273,12 +273,12 @@ def test_an_engine_takes_a_cohort_only_when_it_can_work_on_it(name: str) -> None
     assert len(taken) == 6
 
 
-def test_a_claim_is_made_for_the_cohort_at_work_and_no_other(folder: Path, data_folder: Path) -> None:
+def test_a_lock_is_made_for_the_cohort_at_work_and_no_other(folder: Path, data_folder: Path) -> None:
     mine = runner(folder, data_folder)
     for event in mine.run():
         if isinstance(event, Started):
-            claimed = [path.parent.name for path in folder.glob("results/shared/runs/*/claim.json")]
-            assert claimed == [event.cohort.shared.run_id]
+            locked = [path.parent.name for path in folder.glob("results/shared/runs/*/claim.json")]
+            assert locked == [event.cohort.shared.run_id]
 
 
 def test_a_cohort_is_narrowed_to_what_is_free(folder: Path, data_folder: Path) -> None:

@@ -214,9 +214,10 @@ def at(event, arguments):
     path = str(arguments[0])
     if "claim.json" not in path or len(list(Path("results").glob("*/runs/*/result.json"))) < %(finished)d:
         return
-    is_right, creates = not path.endswith("claim.json"), event == "open" and arguments[1] == "x"
-    step = "create" if creates else "read" if event == "open" else "remove right" if is_right else "remove claim"
-    if (step, is_right) == (%(step)r.replace("write", "create"), %(step)r != "remove claim"):
+    is_removal_lock, creates = not path.endswith("claim.json"), event == "open" and arguments[1] == "x"
+    removes = "remove removal lock" if is_removal_lock else "remove lock"
+    step = "create" if creates else "read" if event == "open" else removes
+    if (step, is_removal_lock) == (%(step)r.replace("write", "create"), %(step)r != "remove lock"):
         %(strike)s
 
 
@@ -236,10 +237,10 @@ def fill_disk(path):
 _, ROOM = resource.getrlimit(resource.RLIMIT_FSIZE)
 sys.addaudithook(at)
 """
-"""Strikes at one of the four operations that give a run back once so many runs are finished: creating the right to
-remove its claim, writing it, removing the claim, removing the right."""
+"""Strikes at one of the four operations that give a run back once so many runs are finished: creating the removal
+lock, writing it, removing the lock, removing the removal lock."""
 
-OPERATIONS = ["create", "write", "remove claim", "remove right"]
+OPERATIONS = ["create", "write", "remove lock", "remove removal lock"]
 
 
 @pytest.mark.parametrize("finished", [1, RUNS])

@@ -143,7 +143,7 @@ def check_saved(folder: Path, process: Process, said: str) -> None:
     assert "stopping after this step; once more to stop at once" in said
     assert re.search("stopped: no run finished, [24] saved in training. To go on:", said)
     assert "Traceback" not in said
-    assert {path.suffix for path in left_over(folder)} == {".pt"}, "claims are given back"
+    assert {path.suffix for path in left_over(folder)} == {".pt"}, "locks are released"
     epochs = [path.read_text().count("\n") for path in folder.glob("results/*/runs/*/metrics.jsonl")]
     assert 1 <= max(epochs) < 4
 

@@ -1,4 +1,4 @@
-"""One run, one process: whoever claims it first has it, for as long as that process lives."""
+"""One run, one process: the one that locks it first has it, for as long as that process lives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from left_locks import DEAD, leave
 from processes import signal_process, wait_until
 
 from actbench.storage import locks
-from actbench.storage.locks import Locks, holder
+from actbench.storage.lock_files import holder
+from actbench.storage.locks import Locks
 from actbench.system.processes import Process
 
 HOLDING = """\
@@ -26,7 +27,7 @@ import sys, time
 from pathlib import Path
 from actbench.storage.locks import Locks
 with Locks(Path(sys.argv[1])) as mine:
-    print(mine.take(Path(sys.argv[2])), flush=True)
+    print(mine.take(Path(sys.argv[2])).succeeded, flush=True)
     time.sleep(600)
 """
 
@@ -44,11 +45,11 @@ def run(study: Path) -> Path:
 
 @pytest.fixture
 def other(study: Path, run: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process, which has claimed the run."""
+    """Another process, which has locked the run."""
     command = [sys.executable, "-c", HOLDING, str(study), str(run)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "None\n"
+        assert process.stdout.readline() == "True\n"
         yield process
         process.kill()
 
@@ -65,21 +66,21 @@ def age(study: Path, seconds: float = 61) -> None:
 
 def test_a_run_that_one_has_another_does_not_get(study: Path, run: Path) -> None:
     with Locks(study) as mine, Locks(study) as others:
-        assert mine.take(run) is None
-        found = others.take(run)
+        assert mine.take(run).succeeded
+        found = others.take(run).held_by
         assert found is not None
         assert found.who == f"pid {os.getpid()} on {Process.this().host}"
         assert (mine.holds(run), others.holds(run)) == (True, False)
         others.release(run)
         assert mine.holds(run), "only who has it can give it back"
         mine.release(run)
-        assert others.take(run) is None
+        assert others.take(run).succeeded
 
 
 def test_taking_a_run_twice_is_taking_it_once(study: Path, run: Path) -> None:
     with Locks(study) as mine:
-        assert mine.take(run) is None
-        assert mine.take(run) is None
+        assert mine.take(run).succeeded
+        assert mine.take(run).succeeded
         mine.release(run)
         assert holder(run) is None
 
@@ -102,7 +103,7 @@ def test_a_living_process_keeps_its_run_and_a_stopped_one_too(
     with Locks(study) as mine:
         signal_process(other, signal.SIGSTOP)
         age(study)
-        found = mine.take(run)
+        found = mine.take(run).held_by
         assert found is not None
         assert found.process is not None
         assert found.process.pid == other.pid
@@ -111,7 +112,7 @@ def test_a_living_process_keeps_its_run_and_a_stopped_one_too(
 def test_the_run_of_a_killed_process_is_free_at_once(study: Path, run: Path, other: subprocess.Popen[str]) -> None:
     other.kill()
     with Locks(study) as mine:  # not waited for: it is listed still
-        wait_until(lambda: mine.take(run) is None)
+        wait_until(lambda: mine.take(run).succeeded)
         assert mine.holds(run)
         other.wait()
     assert files(study) == []
@@ -125,17 +126,17 @@ def test_of_another_machine_only_the_heartbeat_is_seen(study: Path, run: Path, e
     heartbeat = study / f"heartbeat-{'a' * 16}"
     with Locks(study) as mine:
         heartbeat.touch()
-        assert mine.take(run) is not None
+        assert not mine.take(run).succeeded
         os.utime(heartbeat, (time.time() - 50,) * 2)
-        assert mine.take(run) is not None
+        assert not mine.take(run).succeeded
         os.utime(heartbeat, (time.time() - 61,) * 2)
-        assert mine.take(run) is None
+        assert mine.take(run).succeeded
 
 
-def test_a_claim_without_a_heartbeat_is_dead(study: Path, run: Path) -> None:
+def test_a_lock_without_a_heartbeat_is_dead(study: Path, run: Path) -> None:
     leave(run, replace(Process.this(), host="elsewhere"))
     with Locks(study) as mine:
-        assert mine.take(run) is None
+        assert mine.take(run).succeeded
 
 
 def test_the_name_of_the_machine_can_be_given(study: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,9 +144,9 @@ def test_the_name_of_the_machine_can_be_given(study: Path, run: Path, monkeypatc
         mine.take(run)
         monkeypatch.setenv("ACTBENCH_HOST", "ada")
         with Locks(study) as others:
-            assert others.take(run) is not None
+            assert not others.take(run).succeeded
             age(study)
-            assert others.take(run) is None, "this process lives, but ada can't know"
+            assert others.take(run).succeeded, "this process lives, but ada can't know"
         assert not mine.holds(run)
 
 
@@ -153,7 +154,7 @@ def test_a_process_with_an_id_that_was_used_before_is_not_taken_for_the_one_befo
     leave(run, DEAD)
     (study / f"heartbeat-{'0' * 16}").touch()
     with Locks(study) as mine:
-        assert mine.take(run) is None
+        assert mine.take(run).succeeded
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_a_process_with_an_id_that_was_used_before_is_not_taken_for_the_one_befo
         '{"token": "x", "since": "2026-01-01", "process": {"host": "a", "pid": 1e9, "started": null, "system": null}}',
     ],
 )
-def test_a_claim_that_is_none_counts_for_a_minute_if_anybody_else_is_at_work(
+def test_a_lock_without_content_counts_for_a_minute_if_anybody_else_is_at_work(
     study: Path, run: Path, content: str
 ) -> None:
     run.mkdir()
@@ -178,14 +179,14 @@ def test_a_claim_that_is_none_counts_for_a_minute_if_anybody_else_is_at_work(
     path.write_text(content)
     with Locks(study) as mine:
         with Locks(study):
-            found = mine.take(run)
+            found = mine.take(run).held_by
             assert found is not None
             assert found.who == "an unknown process"
             os.utime(path, (time.time() - 61,) * 2)
-            assert mine.take(run) is None
+            assert mine.take(run).succeeded
             assert mine.holds(run)
         path.write_text(content)
-        assert mine.take(run) is None, "nobody is about to write it"
+        assert mine.take(run).succeeded, "nobody is about to write it"
         assert mine.holds(run)
     assert files(study) == []
 
@@ -198,7 +199,7 @@ def test_a_machine_with_a_wrong_clock_judges_the_same(study: Path, run: Path, mo
             patch.setattr(time, "time", lambda wrong=wrong: wrong)
             found = holder(run)
             assert found is not None
-            assert found[1]
+            assert found.is_alive
 
 
 @pytest.fixture
@@ -221,7 +222,7 @@ def test_of_many_that_take_a_dead_processes_run_one_has_it_at_a_time(study: Path
         with Locks(study) as mine:
             together.wait()
             for run in runs:
-                if mine.take(run) is not None:
+                if not mine.take(run).succeeded:
                     continue
                 try:
                     (run / "inside").open("x").close()  # fails when another is inside
@@ -245,7 +246,7 @@ def test_who_dies_while_taking_over_stops_nobody(study: Path, run: Path) -> None
     leave(run, DEAD, token="a" * 16)
     leave(run, DEAD, token="b" * 16, name=f"claim.json.{'a' * 16}")
     with Locks(study) as mine:
-        assert mine.take(run) is None
+        assert mine.take(run).succeeded
         assert files(study)[-1:] == ["runs/relu-0/claim.json"]
         assert mine.holds(run)
 
@@ -254,7 +255,7 @@ def test_who_is_taking_over_counts_as_who_has_it(study: Path, run: Path) -> None
     leave(run, DEAD, token="a" * 16)
     leave(run, Process.this(), token="b" * 16, name=f"claim.json.{'a' * 16}")
     with Locks(study) as mine:
-        found = mine.take(run)
+        found = mine.take(run).held_by
         assert found is not None
         assert found.token == "b" * 16
 
@@ -265,7 +266,7 @@ def test_who_lost_a_run_neither_writes_nor_gives_it_back(
     with Locks(study) as mine:
         mine.take(run)
         kept = leave(run, replace(Process.this(), host="elsewhere"))
-        with mine.ending(run) as held:
+        with mine.releasing(run) as held:
             assert not held
         assert caplog.messages == ["relu-0 was taken over by another process: what this one found is not kept"]
     assert json.loads(kept.read_text())["token"] == "0" * 16

@@ -61,8 +61,8 @@ def test_every_run_is_in_one_place(results: Path) -> None:
     assert [(one.run, one.message) for one in demo.failed] == [(RunSpec(seed=3).run_id, "it failed")]
     assert demo.failed[0].log.read_text().startswith("it failed\n\nTraceback")
     assert {one.run: one.why for one in demo.stale} == {
-        RunSpec(seed=4).run_id: "begun, and nobody has it",
-        RunSpec(seed=5).run_id: f"{DEAD} had it and has ended",
+        RunSpec(seed=4).run_id: "begun, and no process is computing it",
+        RunSpec(seed=5).run_id: f"{DEAD} was computing it and has exited",
     }
     assert (demo.running, demo.to_do, demo.warnings) == ([], 4, [])
 

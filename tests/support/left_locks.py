@@ -13,8 +13,8 @@ DEAD = replace(Process.this(), started="1")
 
 
 def leave(run: Path, process: Process, token: str = "0" * 16, name: str = "claim.json") -> Path:
-    """A claim as this process would have left it."""
+    """Write a lock as this process would have left it."""
     run.mkdir(exist_ok=True)
-    claim = {"token": token, "since": "2026-01-01T00:00:00+00:00", "process": vars(process)}
-    (run / name).write_text(json.dumps(claim))
+    lock = {"token": token, "since": "2026-01-01T00:00:00+00:00", "process": vars(process)}
+    (run / name).write_text(json.dumps(lock))
     return run / name
