@@ -6,6 +6,6 @@
   (``paired``), adjusted p with Holm and sign-flip max-T (``multiplicity``), interaction, power.
 - ``table/``: runs -> groups -> rows, each against the baseline (``grouping``, ``rows``, ``contrasts``, ``result``).
 - ``judgements/``: a table in words (``verdicts``, ``expectations``, ``gates``, ``warnings``, ``methods``).
-- ``reports/``: one file a format; cells and columns are built once (``_cells``, ``_columns``).
+- ``reports/``: one file per format; cells and columns are built once (``_cells``, ``_columns``).
 - ``sequential.py`` adds seeds until intervals are narrow; ``run_diff.py`` sets two runs side by side.
 """

@@ -28,7 +28,7 @@ from actbench.schema.spec import canonical_json
 FOLDER = "actbench-cache"
 MANIFEST = "manifest.json"
 FORMAT = 1
-"""Part of every key. Raised when decoding, the fixed order or the layout of an entry changes."""
+"""Part of every key. Increment it when decoding, the fixed order or the layout of an entry changes."""
 
 _log = logging.getLogger("actbench.datasets")
 

@@ -33,7 +33,7 @@ class Evidence:
 
 
 def evidence_of(values: Sequence[float], bound: float, metric: str, alpha: float) -> Evidence:
-    """Return on which side of a number the mean of one value a seed lies.
+    """Return on which side of a number the mean of one value per seed lies.
 
     Decided by the Student-t interval, which has to lie on one side as a whole; for bounded health shares by the
     sign-flip test of value − number. Constant values are a point. Below three values nothing is decided.

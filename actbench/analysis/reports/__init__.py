@@ -1,4 +1,4 @@
-"""Comparisons as text: one file a format, each with a ``plugin`` that follows the ``Report`` protocol.
+"""Comparisons as text: one file per format, each with a ``plugin`` that follows the ``Report`` protocol.
 
 ``_cells`` makes a cell of each number, ``_columns`` the columns of a table, ``_sentences`` captions and lists; the
 formats that people read render these. CSV and JSON write the result's own numbers.

@@ -24,7 +24,7 @@ class CsvReport:
     """
 
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
-        """Write the header and one line a row and metric, or a pair; warnings and methods have no place here."""
+        """Write the header and one line per row and metric, or per pair; warnings and methods have no place here."""
         found = comparisons.comparisons
         factors = tuple(dict.fromkeys(key for comparison in found for key in _factors(comparison)))
         tuned = ["tuned"] if any(comparison.tuned for comparison in found) else []

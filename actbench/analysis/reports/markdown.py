@@ -12,10 +12,10 @@ from actbench.analysis.table.result import Comparisons
 
 
 class MarkdownReport:
-    """One section a comparison, with everything that the terminal's widest table has."""
+    """One section per comparison, with everything that the terminal's widest table has."""
 
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
-        """Write a heading, a table and a caption a comparison, then the warnings as a list."""
+        """Write a heading, a table and a caption per comparison, then the warnings as a list."""
         for comparison in comparisons.comparisons:
             lines = _section(f"### {comparison.title}", columns(comparison), _sentences.caption(comparison))
             for sentences in _sentences.lists(comparison, comparisons):

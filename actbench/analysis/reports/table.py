@@ -54,7 +54,7 @@ class TableReport:
     """Tables drawn with rich; colours and the terminal's width only when the target is one."""
 
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
-        """Write one table a comparison, each followed by what its figures mean, then the warnings."""
+        """Write one table per comparison, each followed by what its figures mean, then the warnings."""
         console = console_for(target)
         for comparison in comparisons.comparisons:
             _print_table(console, comparison.title, _layouts(comparison), _sentences.caption(comparison))
@@ -101,7 +101,7 @@ def _print_table(console: Console, title: str, layouts: Sequence[TableLayout], c
 
 
 def _print_list(console: Console, sentences: Sequence[str]) -> None:
-    """Print one sentence a line, its further lines indented, and an empty line behind them."""
+    """Print one sentence per line, its further lines indented, and an empty line behind them."""
     if not sentences:
         return
     for sentence in sentences:

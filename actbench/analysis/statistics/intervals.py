@@ -40,7 +40,7 @@ def mean_interval(values: Sequence[float], alpha: float = 0.05) -> Interval:
     runs collapse deeply no interval of the mean survives, this one holds it in .52 to .85: count such runs beside it.
 
     Args:
-        values: Finite numbers, one a seed.
+        values: Finite numbers, one per seed.
         alpha: One minus the coverage.
 
     Raises:

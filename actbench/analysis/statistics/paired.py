@@ -98,7 +98,7 @@ def t_p(differences: Sequence[float] | Floats) -> float | None:
     For differences that are roughly normal; with fewer than eight pairs only a test that assumes so can reach small p.
 
     Args:
-        differences: Finite numbers, one a seed.
+        differences: Finite numbers, one per seed.
 
     Returns:
         p; None for fewer than three differences and for constant ones.

@@ -45,7 +45,7 @@ def sign_flip_p(differences: Sequence[float] | Floats) -> float:
     pairs; beyond, by 10,000 patterns from a fixed seed, the observed one counted among them.
 
     Args:
-        differences: Finite numbers, one a seed.
+        differences: Finite numbers, one per seed.
 
     Returns:
         p; 1 when every difference is 0.

@@ -1,4 +1,4 @@
-"""Runs -> tables of groups: one group a combination of the factors' values, one table a study, dataset and model."""
+"""Runs -> tables of groups: one group per combination of the factors' values, one table per study, dataset, model."""
 
 from __future__ import annotations
 

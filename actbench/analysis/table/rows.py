@@ -25,7 +25,7 @@ CONTEXT_METRICS = (DEAD_FRACTION, "parameters", "seconds")
 def rows_of(
     groups: Sequence[Group], contrasts: Sequence[Mapping[str, Contrast]], metrics: Sequence[str], alpha: float
 ) -> tuple[list[Row], Mapping[str, Value] | None]:
-    """Return one row a group, with its tie to the best in the leading metric, and the factors of the best row.
+    """Return one row per group, with its tie to the best in the leading metric, and the factors of the best row.
 
     Args:
         groups: All of a table, those that are not printed included.

@@ -1,4 +1,4 @@
-"""Measure the cost of activations: time and memory an element, forward and with the way back.
+"""Measure the cost of activations: time and memory per element, forward and with the way back.
 
 ``timed_activation`` is the code under the clock, ``measure`` runs it in rounds, ``result`` holds the figures.
 """

@@ -103,8 +103,8 @@ class CostRow:
     Args:
         activation: Its label.
         size: The tensors.
-        times: Nanoseconds an element, one a round.
-        saved_bytes: Bytes an element that autograd keeps for the way back; learned parameters don't count.
+        times: Nanoseconds per element, one per round.
+        saved_bytes: Bytes per element that autograd keeps for the way back; learned parameters don't count.
         kept_bytes: The same and the output, which the next layer keeps: each storage once.
     """
 
@@ -140,7 +140,7 @@ class Costs:
         return median_interval([a / b for a, b in zip(row.times[measured], other.times[measured], strict=True)])
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it for JSON; times in nanoseconds an element."""
+        """Return all of it for JSON; times in nanoseconds per element."""
         return {
             "schema": 1,
             "machine": dict(self.machine),

@@ -80,7 +80,7 @@ class TimedActivation:
             torch.autograd.grad(outputs, wanted, self.gradients, allow_unused=True)
 
     def memory(self) -> tuple[float, float]:
-        """Return the bytes an element that one layer's graph keeps for the way back, and the same with the output.
+        """Return the bytes per element that one layer's graph keeps for the way back, and the same with the output.
 
         Every storage counts once, and whole; learned tensors don't count. Tensors that a user's own
         ``autograd.Function`` keeps other than by ``save_for_backward`` are not seen.

@@ -1,6 +1,6 @@
 """Reproduce published numbers and closed forms: the expected number, the measured one, and the tolerance.
 
-One file a group of checks, named as the group, with a function ``checks(folders)`` that yields ``Check``s; a file is
+One file per group of checks, named as the group, with a function ``checks(folders)`` that yields ``Check``s; a file is
 imported only when its group is asked for. To add a group, add the file and its name to ``GROUPS``.
 """
 
