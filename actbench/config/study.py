@@ -109,9 +109,9 @@ class Study(Design, RunSettings):
         return self._checkpoint_every
 
     def specs(self) -> tuple[RunSpec, ...]:
-        """Return every run, each once: seeds outermost, then the sweep with its first key slowest.
+        """Return every run, each once: seeds vary slowest, so a partly finished study covers the whole sweep.
 
-        So a half-finished study is already balanced over the sweep.
+        Within a seed the sweep's first key varies slowest.
         """
         return tuple(cell.with_seed(seed) for seed in self.seeds for cell in self._cells)
 
