@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from actbench.schema.runtime import Cohort, Runtime
-from actbench.schema.spec import Health, RunSpec
+from actbench.schema.spec import HealthSettings, RunSpec
 from actbench.system.devices import processors
 from actbench.training.evaluation import measure_gradients, measure_unit_health
 from actbench.training.loop import train_epoch
@@ -44,7 +44,7 @@ def main() -> None:
     print(f"{arguments.dataset} {arguments.model}, {len(specs)} runs, 1 thread of {processors()} processors")
     print(f"health / epoch: median {statistics.median(ratios):.3f} {spread}, n = {len(ratios)}")
     for size in (2000, 8000, 32000):
-        _measure(state, len(specs), Health(probe_size=size))
+        _measure(state, len(specs), HealthSettings(probe_size=size))
         print(
             f"peak memory after a probe of {size:6}: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB"
         )
@@ -58,7 +58,7 @@ def _ratio(state: TrainState, stepper: Stepper, runs: int) -> float:
     return (time.perf_counter() - middle) / (middle - began)
 
 
-def _measure(state: TrainState, runs: int, health: Health) -> None:
+def _measure(state: TrainState, runs: int, health: HealthSettings) -> None:
     measure_unit_health(state.forward, state.act, state.images, health, runs)
     measure_gradients(state.forward, state.act, state.images, runs)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, SIGNALS
+from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LAYER_TABLES = {
     "Health of the hidden layers": ("units", *HEALTH_MEASURES),
     "Dead units over time": DYNAMICS,
-    "Signal and gradient": SIGNALS,
+    "Signal and gradient": LAYER_SIGNALS,
 }
 """Title -> the fields of a layer that fit beside each other; `--json` has every field."""
 

@@ -29,7 +29,7 @@ FORMS = (
     "'test.accuracy > 0.95 where activation=relu' or "
     "'health.dead_fraction: bias_init=0.01 < bias_init=0.0 where activation=relu'"
 )
-GATES = "'expect', 'test.accuracy drop > 0.5pp' or 'health.dead_fraction > 0.05'"
+GATE_EXAMPLES = "'expect', 'test.accuracy drop > 0.5pp' or 'health.dead_fraction > 0.05'"
 
 _WHERE = re.compile(r"\s+where\s+")
 _ORDERING = re.compile(r"(?P<metric>[\w.]+)\s*:\s*(?P<sides>.+)", re.DOTALL)
@@ -119,7 +119,7 @@ def parse_gate(text: str) -> Bound | Change:
         return Change(text, metric, direction, _number(metric, found), where)
     if found := _BOUND.match(claim):
         return _bound(text, found, where)
-    raise UsageError(f"--fail-if: '{text}' is not a gate; write {GATES}")
+    raise UsageError(f"--fail-if: '{text}' is not a gate; write {GATE_EXAMPLES}")
 
 
 def _split_where(text: str) -> tuple[str, Settings]:

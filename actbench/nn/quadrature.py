@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-REACH = 12.0
+INTEGRATION_LIMIT = 12.0
 """Standard deviations covered on either side; a mass of 4e-33 lies beyond."""
 
 NODES = 8
@@ -17,7 +17,7 @@ NODES = 8
 
 
 def panels(count: int, cuts: Iterable[float]) -> tuple[Floats, Floats]:
-    """Return nodes z and weights w of a Gauss–Legendre quadrature over |z| ≤ ``REACH``: ∫ g(z) dz ≈ Σ w·g(z).
+    """Return nodes z and weights w of a Gauss–Legendre quadrature: ∫ g(z) dz ≈ Σ w·g(z), |z| ≤ ``INTEGRATION_LIMIT``.
 
     Args:
         count: Panels of equal width. A jump in the slope of g that lies within a panel of width h costs h²/100 of
@@ -32,7 +32,8 @@ def panels(count: int, cuts: Iterable[float]) -> tuple[Floats, Floats]:
     >>> round(float((weights * density * z**2).sum()), 12)
     1.0
     """
-    edges = np.unique(np.concatenate([np.linspace(-REACH, REACH, count + 1), np.fromiter(cuts, dtype=float)]))
+    even = np.linspace(-INTEGRATION_LIMIT, INTEGRATION_LIMIT, count + 1)
+    edges = np.unique(np.concatenate([even, np.fromiter(cuts, dtype=float)]))
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     half = np.diff(edges)[:, None] / 2
     return edges[:-1, None] + half * (nodes + 1), half * weights

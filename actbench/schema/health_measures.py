@@ -1,8 +1,11 @@
 """HEALTH_MEASURES: the one table of the rules by which hidden units are judged; all names, columns and metrics follow.
 
-To add a measure, add a row here and, under the same name, a function to ``health/units/measures.py``. Nothing else:
-``METRICS``, the entries of ``metrics.jsonl`` and ``result.json``, the tables of ``show`` and ``diff`` and the report of
-``measure_health`` are made from the rows, in their order. (docs/results.md has to say it too; a test reminds you.)
+To add a measure, add a row here and, under the same name, a function to ``health/units/measures.py``. The layers'
+entries in ``metrics.jsonl`` and ``result.json``, the tables of ``show`` and ``diff`` and the report of
+``measure_health`` are made from the rows, in their order. Two things may be needed besides: ``metric="…"`` in the
+row, without which the measure is not in ``METRICS`` and does not reach ``compare``; and a row of ``STATISTICS`` in
+``health/units/accumulators.py``, if the function has to see something of the probe that none keeps yet.
+(docs/results.md has to name the measure too; a test reminds you.)
 
 The table lies here, and not beside the functions, because ``compare``, ``show`` and ``list`` work without torch.
 """
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class HealthMeasure:
-    """A rule by which each hidden unit is judged.
+    """Describe a rule by which each hidden unit is judged.
 
     Args:
         rule: The definition, with its formula: z enters the activation f, over the probe's inputs and all positions.
@@ -74,5 +77,5 @@ DYNAMIC_COUNTS = ("born_dead", "died", "revived", "lost")
 DYNAMICS = (*DYNAMIC_COUNTS, "first_death", "persistence")
 """Of a layer's units since epoch 0, as ``health.units.dynamics`` computes them; the counts are summed over layers."""
 
-SIGNALS = ("z_mean", "z_std", "a_mean", "a_std", "a_max", "gradient_norm")
+LAYER_SIGNALS = ("z_mean", "z_std", "a_mean", "a_std", "a_max", "gradient_norm")
 """Of a layer as a whole: its pre-activations z, its outputs a, and the gradient of the loss with respect to z."""

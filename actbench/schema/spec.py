@@ -34,19 +34,19 @@ class Augment(Options):
 
 
 class Training(Options):
-    """How the weights are found.
+    """Training settings.
 
     Attributes:
         epochs: Passes over the training examples; 0 only measures the network at initialisation.
-        batch_size: Examples a step; the last batch of an epoch may be smaller.
+        batch_size: Examples per step; the last batch of an epoch may be smaller.
         optimizer: A row of ``OPTIMIZERS`` with its options.
         schedule: A row of ``SCHEDULES``: the factor on the learning rate over the steps.
         decay: Weight decay reaches ``all`` parameters (as torch does) or the ``weights`` alone, sparing biases,
             normalisation and activation parameters.
         clip_norm: Largest L2 norm of one run's whole gradient; None leaves it alone.
         augment: Random crops and flips; None for none.
-        precision: The floating-point type of parameters, activations and gradients. ``tf32``: float32 with products
-            from inputs of ten bits (CUDA only). ``bfloat16``: training steps computed in bfloat16 on float32
+        precision: The floating-point type of parameters, activations and gradients. ``tf32``: float32 with matrix
+            products from inputs of ten bits (CUDA only). ``bfloat16``: training steps computed in bfloat16 on float32
             parameters; evaluation and health stay in float32.
     """
 
@@ -67,14 +67,17 @@ class Training(Options):
         return "float64" if self.precision == "float64" else "float32"
 
 
-class Health(Options):
-    """How the units' health is judged.
+class HealthSettings(Options):
+    """Thresholds by which the units' health is judged, and the size of the probe.
 
     Attributes:
-        probe_size: Training examples that the probe holds, drawn once per dataset.
+        probe_size: Examples in the probe: the first N training examples, in the dataset's fixed order. These are
+            the examples after the validation cut, normalised by the training part: so ``val_fraction`` and
+            ``train_size`` change the probe.
         dead_slope: A unit is dead when |f'(z)| stays at or below this on the whole probe.
         constant_std: A unit is constant when its output's standard deviation over the probe is at or below this.
-        collapse_at: A run is collapsed when more than this share of its hidden units is inert (dead or constant).
+        collapse_at: A run is collapsed when more than this share of its hidden units is inert (dead or constant), or
+            every unit of one layer.
     """
 
     probe_size: int = Field(default=2000, ge=1)
@@ -94,7 +97,7 @@ class RunSettings(Options):
         activation: The function between its layers.
         weight_init: How hidden weights are drawn.
         bias_init: How biases start; written as a number (where every hidden bias starts), ``pytorch`` or null.
-        training: How the weights are found.
+        training: Training settings.
         health: How the units' health is judged.
     """
 
@@ -108,7 +111,7 @@ class RunSettings(Options):
     )
     bias_init: BiasInit = BiasInit()
     training: Training = Field(default_factory=Training)
-    health: Health = Field(default_factory=Health)
+    health: HealthSettings = Field(default_factory=HealthSettings)
 
 
 class RunSpec(RunSettings):
@@ -137,11 +140,11 @@ class RunSpec(RunSettings):
         # is the slow part, and a study may hold 100,000 seeds of one cell.
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         copy = RunSpec.model_construct(**{**fields, "seed": seed})
-        copy.__dict__["settings"] = self.settings
+        copy.__dict__["non_default_settings"] = self.non_default_settings
         return copy
 
     @cached_property
-    def settings(self) -> Mapping[str, Any]:
+    def non_default_settings(self) -> Mapping[str, Any]:
         """The settings that differ from the defaults: the minimal JSON that digest and cohort key are made of."""
         return {key: value for key, value in _minimal(self).items() if key != "seed"}
 
@@ -152,7 +155,7 @@ class RunSpec(RunSettings):
         Defaults are left out, so that a new field with a default changes no digest of a run that does not set it, and
         results on disk stay found. The price: whoever changes a default must raise ``SEMANTICS_VERSION``.
         """
-        content = {"semantics_version": SEMANTICS_VERSION, **self.settings}
+        content = {"semantics_version": SEMANTICS_VERSION, **self.non_default_settings}
         if self.seed:  # 0 is the default
             content["seed"] = self.seed
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
@@ -168,7 +171,7 @@ class RunSpec(RunSettings):
     def cohort_key(self) -> str:
         """Equal for runs that may train together: for those equal but for activation, biases, weight init and seed."""
         own = {"activation", "bias_init", "weight_init"}
-        return canonical_json({key: value for key, value in self.settings.items() if key not in own})
+        return canonical_json({key: value for key, value in self.non_default_settings.items() if key not in own})
 
     def to_json(self) -> dict[str, Any]:
         """Return every field with its value, defaults included: the content of ``spec.json``."""

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from actbench.health.units import gradients
-from actbench.health.units.probe import Probe, UnitHealth, slope_by_autograd
+from actbench.health.units.probe import UnitHealth, UnitObserver, slope_by_autograd
 from actbench.nn.parts import cut
-from actbench.schema.spec import Health
+from actbench.schema.spec import HealthSettings
 from actbench.system.devices import accumulator
 from actbench.training.batches import Examples, Images
 from actbench.training.run_activations import Activations
@@ -88,14 +88,16 @@ def evaluate(forward: Forward, images: Images, examples: Examples, runs: int) ->
 
 
 @torch.no_grad()
-def measure_unit_health(forward: Forward, act: Activations, images: Images, health: Health, runs: int) -> UnitHealth:
+def measure_unit_health(
+    forward: Forward, act: Activations, images: Images, health: HealthSettings, runs: int
+) -> UnitHealth:
     """Measure every hidden unit's health on the first ``probe_size`` training examples."""
-    probe = Probe(slope_by_autograd(act.apply), health)
+    observer = UnitObserver(slope_by_autograd(act.apply), health)
     chosen = images.train.first(health.probe_size)
-    with act.observed(probe.observe):
+    with act.observed(observer.observe):
         for x, _ in images.in_order(chosen, BATCH):
             forward(x.expand(runs, *x.shape[1:]))
-    return probe.finish(len(chosen))
+    return observer.finish(len(chosen))
 
 
 def measure_gradients(forward: Forward, act: Activations, images: Images, runs: int) -> dict[str, Tensor]:

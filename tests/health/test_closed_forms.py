@@ -206,6 +206,6 @@ def test_mean_zero_and_variance_one_is_selus_fixed_point() -> None:
 def test_three_over_n_bounds_the_exact_confidence_limit(inputs: int) -> None:
     exact = 1 - 0.05 ** (1 / inputs)
 
-    assert exact <= closed_forms.firing_rate_bound(inputs) <= 1
+    assert exact <= closed_forms.max_unseen_firing_rate(inputs) <= 1
     with pytest.raises(UsageError, match="at least one input"):
-        closed_forms.firing_rate_bound(0)
+        closed_forms.max_unseen_firing_rate(0)

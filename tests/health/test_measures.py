@@ -16,7 +16,7 @@ from actbench.analysis.run_diff import LAYER_FIELDS
 from actbench.cli.show import LAYER_TABLES
 from actbench.health.modules.report import NOT_PRINTED
 from actbench.health.units.measures import MEASURES
-from actbench.schema.health_measures import COUNTED, DYNAMIC_COUNTS, DYNAMICS, HEALTH_MEASURES, SHARES, SIGNALS
+from actbench.schema.health_measures import COUNTED, DYNAMIC_COUNTS, DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS, SHARES
 from actbench.schema.metrics import METRICS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -36,7 +36,7 @@ def test_every_declared_measure_is_computed_and_no_other() -> None:
 def test_a_record_has_every_measure_of_each_layer_and_in_total_in_the_tables_order() -> None:
     (record,) = records(spec(training={"epochs": 1}))
     for row in (record.health["layers"][0], record.curves[-1]["layers"][0]):
-        fields = ["name", "units", *HEALTH_MEASURES, *sorted(set(SIGNALS) - {"gradient_norm"})]
+        fields = ["name", "units", *HEALTH_MEASURES, *sorted(set(LAYER_SIGNALS) - {"gradient_norm"})]
         assert list(row) == [*fields, *DYNAMICS, "gradient_norm"]
     totals = [key for name, measure in HEALTH_MEASURES.items() for key in dict.fromkeys((name, measure.total(name)))]
     assert list(record.health)[2 : 2 + len(totals)] == totals
@@ -88,12 +88,12 @@ def test_show_has_a_column_for_every_field_of_a_layer() -> None:
         "units",
         *HEALTH_MEASURES,
         *DYNAMICS,
-        *SIGNALS,
+        *LAYER_SIGNALS,
     ]
 
 
 def test_the_documents_list_every_field_of_a_layer_and_every_measure() -> None:
-    fields = {"name", "units", "learned", *HEALTH_MEASURES, *DYNAMICS, *SIGNALS}
+    fields = {"name", "units", "learned", *HEALTH_MEASURES, *DYNAMICS, *LAYER_SIGNALS}
     assert documented("results.md", "An entry of `layers`:") == fields
     assert documented("health.md", "## What the words mean") == set(HEALTH_MEASURES)
     (health,) = re.findall(r"^\| `health` \| (.*) \|$", (DOCS / "results.md").read_text("utf-8"), re.MULTILINE)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from actbench.health.units.diagnosis import is_collapsed
 from actbench.schema.registry import names
-from actbench.schema.spec import Health
+from actbench.schema.spec import HealthSettings
 
 FLAT_AT_ZERO = ("relu", "relu6", "squared_relu", "hardswish", "hardsigmoid", "hardtanh")
 
@@ -54,7 +54,7 @@ def test_a_sigmoid_layer_that_does_not_move_is_constant_though_not_dead() -> Non
     z = torch.full((50, 4), 0.3, dtype=torch.float64)
     found = measured(z, one_activation("sigmoid"), [50])
     assert (found["dead"], found["constant"], found["inert_fraction"]) == (0, 4, 1.0)
-    assert is_collapsed(found, Health())
+    assert is_collapsed(found, HealthSettings())
 
 
 def test_a_channel_is_alive_if_it_lives_at_one_position_of_one_image() -> None:
@@ -72,11 +72,11 @@ def test_one_dead_layer_collapses_a_run_that_is_alive_elsewhere() -> None:
         "inert_fraction": 0.1,
         "layers": [{"name": "a", "units": 90, "inert": 0}, {"name": "b", "units": 10, "inert": 10}],
     }
-    assert is_collapsed(row, Health())
+    assert is_collapsed(row, HealthSettings())
     row["layers"][1]["inert"] = 9
-    assert not is_collapsed(row, Health())
-    assert is_collapsed(row | {"inert_fraction": 0.51}, Health())
-    assert not is_collapsed({"units": 0, "layers": [], "inert_fraction": None}, Health())
+    assert not is_collapsed(row, HealthSettings())
+    assert is_collapsed(row | {"inert_fraction": 0.51}, HealthSettings())
+    assert not is_collapsed({"units": 0, "layers": [], "inert_fraction": None}, HealthSettings())
 
 
 @settings(max_examples=40, deadline=None)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from probed import measured, one_activation
 from torch import Tensor
 
-from actbench.health.units.probe import Probe, UnitHealth, slope_by_autograd
+from actbench.health.units.probe import UnitHealth, UnitObserver, slope_by_autograd
 from actbench.schema.health_measures import COUNTED
 from actbench.schema.registry import names
-from actbench.schema.spec import Health
+from actbench.schema.spec import HealthSettings
 
 ACTIVATION = st.sampled_from([name for name in names("activations") if name != "expression"])
 SEED = st.integers(0, 10**6)
@@ -26,9 +26,9 @@ def pre_activations(seed: int, examples: int = 24, units: int = 8) -> Tensor:
 
 
 def masks(z: Tensor, name: str) -> UnitHealth:
-    probe = Probe(slope_by_autograd(one_activation(name)), Health())
-    probe.observe("hidden", z.unsqueeze(0))
-    return probe.finish(len(z))
+    observer = UnitObserver(slope_by_autograd(one_activation(name)), HealthSettings())
+    observer.observe("hidden", z.unsqueeze(0))
+    return observer.finish(len(z))
 
 
 @settings(max_examples=60, deadline=None)

@@ -125,13 +125,13 @@ def test_every_field_of_a_result_is_documented() -> None:
 
 
 def test_every_key_of_a_run_is_documented() -> None:
-    from actbench.schema.spec import Augment, Health, Training
+    from actbench.schema.spec import Augment, HealthSettings, Training
 
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     keys = [
         *(f"training.{name}" for name in Training.model_fields),
         *(f"training.augment.{name}" for name in Augment.model_fields),
-        *(f"health.{name}" for name in Health.model_fields),
+        *(f"health.{name}" for name in HealthSettings.model_fields),
         *(name for name in Study.model_fields if name not in ("training", "health", "compare")),
     ]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from actbench.health.units.probe import Probe, slope_by_autograd
+from actbench.health.units.probe import UnitObserver, slope_by_autograd
 from actbench.nn.activations import function_of, learned_parameters
 from actbench.schema.components import resolve
-from actbench.schema.spec import Health
+from actbench.schema.spec import HealthSettings
 
 
 def one_activation(name: str, **options: object) -> Callable[[str, Tensor], Tensor]:
@@ -24,7 +24,7 @@ def one_activation(name: str, **options: object) -> Callable[[str, Tensor], Tens
 
 def measured(z: Tensor, apply: Callable[[str, Tensor], Tensor], batches: list[int], **thresholds: float) -> dict:
     """Health of one run with one layer whose pre-activations are z (N, U, …), seen in batches of these sizes."""
-    probe = Probe(slope_by_autograd(apply), Health(**thresholds))
+    observer = UnitObserver(slope_by_autograd(apply), HealthSettings(**thresholds))
     for part in z.split(batches):
-        probe.observe("hidden", part.unsqueeze(0))
-    return probe.finish(len(z)).of_run(0)
+        observer.observe("hidden", part.unsqueeze(0))
+    return observer.finish(len(z)).of_run(0)

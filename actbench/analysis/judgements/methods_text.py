@@ -71,7 +71,7 @@ def _seeds(records: Sequence[RunRecord]) -> str:
     seeds = sorted({record.spec.seed for record in records})
     is_range = len(seeds) > 1 and seeds == list(range(seeds[0], seeds[-1] + 1))
     text = f"{seeds[0]}–{seeds[-1]}" if is_range else ", ".join(map(str, seeds))
-    per_setting = Counter(canonical_json(record.spec.settings) for record in records)
+    per_setting = Counter(canonical_json(record.spec.non_default_settings) for record in records)
     each = " each" if set(per_setting.values()) == {len(seeds)} else " in all, not every configuration with each"
     return f"{_count(len(seeds), 'seed')}{each} ({text})"
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from actbench.datasets import _idx
 from actbench.diagnostics.verification import Check, Folders
 from actbench.errors import DatasetError
-from actbench.health.units.probe import Probe, slope_by_autograd
-from actbench.schema.spec import Health
+from actbench.health.units.probe import UnitObserver, slope_by_autograd
+from actbench.schema.spec import HealthSettings
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the four files."""
@@ -55,16 +55,16 @@ def _training_images(folder: Path) -> Tensor:
 def _dead_units(images: Tensor) -> list[float]:
     """Return the dead units of each hidden layer on the tutorial's training split, scaled to [−1, 1]."""
     split = torch.randperm(IMAGES, generator=torch.Generator().manual_seed(SEED))[:TRAINED_ON]
-    probe = Probe(slope_by_autograd(lambda layer, z: torch.relu(z)), Health())
+    observer = UnitObserver(slope_by_autograd(lambda layer, z: torch.relu(z)), HealthSettings())
     layers = _hidden_layers()
     with torch.no_grad():
         for index in torch.split(split, 1000):
             signal = images[index].flatten(1).float() / 255 * 2 - 1
             for number, layer in enumerate(layers):
                 z = layer(signal)
-                probe.observe(f"hidden.{number}", z.unsqueeze(0))
+                observer.observe(f"hidden.{number}", z.unsqueeze(0))
                 signal = torch.relu(z)
-    return [float(row["dead"]) for row in probe.finish(TRAINED_ON).of_run(0)["layers"]]
+    return [float(row["dead"]) for row in observer.finish(TRAINED_ON).of_run(0)["layers"]]
 
 
 def _hidden_layers() -> list[nn.Linear]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from actbench.diagnostics.verification import Check, Folders
-from actbench.health.units.probe import Probe, slope_by_autograd
+from actbench.health.units.probe import UnitObserver, slope_by_autograd
 from actbench.nn.activations import function_of
 from actbench.schema.components import resolve
-from actbench.schema.spec import Health
+from actbench.schema.spec import HealthSettings
 
 DEFINITION = "max |f′(z)| ≤ 1e-3"
 SLOPES: dict[str, Callable[[float], float]] = {
@@ -44,14 +44,14 @@ def _inputs(positions: tuple[int, ...]) -> Tensor:
 
 def _by_hand(z: Tensor, slope: Callable[[float], float]) -> int:
     units = z.transpose(0, 1).flatten(1).tolist()
-    return sum(all(abs(slope(value)) <= Health().dead_slope for value in unit) for unit in units)
+    return sum(all(abs(slope(value)) <= HealthSettings().dead_slope for value in unit) for unit in units)
 
 
 def _by_probe(activation: str, z: Tensor) -> int:
     """Count with the probe, in batches of unequal sizes, as a cohort of one."""
     function = function_of(resolve("activations", activation))
-    probe = Probe(slope_by_autograd(lambda layer, values: function(values)), Health())
+    observer = UnitObserver(slope_by_autograd(lambda layer, values: function(values)), HealthSettings())
     for batch in torch.split(z, [7, 30, 13]):
-        probe.observe("hidden", batch.unsqueeze(0))
-    count: int = probe.finish(len(z)).of_run(0)["layers"][0]["dead"]
+        observer.observe("hidden", batch.unsqueeze(0))
+    count: int = observer.finish(len(z)).of_run(0)["layers"][0]["dead"]
     return count

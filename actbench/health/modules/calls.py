@@ -26,7 +26,7 @@ ACTIVATIONS = _names(
 CLAMPS = frozenset({"clamp", "clamp_min", "clip"})
 """Activations when their lower bound is 0 (ReLU, ReLU6); with another bound they count as unknown."""
 
-GATES = frozenset({"expit", "hardsigmoid", "sigmoid"})
+GATING = frozenset({"expit", "hardsigmoid", "sigmoid"})
 """Functions that, multiplied by another signal, are a gate on that signal rather than a unit's activation."""
 
 CHANNELS_FIRST = _names("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d")

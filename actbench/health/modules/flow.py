@@ -13,7 +13,7 @@ from functools import reduce
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from actbench.health.modules.calls import GATES
+from actbench.health.modules.calls import GATING
 
 Names = frozenset[str]
 
@@ -120,7 +120,7 @@ class Flow:
         fed_by = partner.weights.union(*(self._ancestry[activation] for activation in partner.activations))
         if self._ancestry[name] & fed_by:
             self._own_gates.add(name)
-        elif self._kinds[name] not in GATES:
+        elif self._kinds[name] not in GATING:
             return
         self.gates.add(name)
 

@@ -16,7 +16,7 @@ from actbench.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Layout:
+class UnitLayout:
     """The shape in which an activation sees its input, and the way there and back.
 
     Args:
@@ -40,7 +40,7 @@ class Layout:
         return moved.reshape(self.shape) if len(self.shape) < 2 else moved.movedim(1, self.axis)
 
 
-def layout_of(z: Tensor, known: tuple[int, int] | None, chosen: int | None) -> Layout:
+def unit_layout(z: Tensor, known: tuple[int, int] | None, chosen: int | None) -> UnitLayout:
     """Return the layout of an activation's input.
 
     Args:
@@ -54,7 +54,7 @@ def layout_of(z: Tensor, known: tuple[int, int] | None, chosen: int | None) -> L
     if chosen is not None and not (1 <= chosen < z.ndim or -z.ndim < chosen < 0):
         raise UsageError(f"unit_axis {chosen} is none of the dimensions 1 … {z.ndim - 1} of z {tuple(z.shape)}")
     axis = chosen if chosen is not None else _axis(z, known)
-    return Layout(z.shape, axis, z.dtype)
+    return UnitLayout(z.shape, axis, z.dtype)
 
 
 def _axis(z: Tensor, known: tuple[int, int] | None) -> int:

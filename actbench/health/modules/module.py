@@ -14,8 +14,8 @@ from actbench.health.modules.isolation import check_ready, device_of, in_evaluat
 from actbench.health.modules.report import HealthReport, LayerHealth
 from actbench.health.modules.watch import UnitAxis, Watch
 from actbench.health.units.probe import UnitHealth
-from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, SIGNALS
-from actbench.schema.spec import Health
+from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, LAYER_SIGNALS
+from actbench.schema.spec import HealthSettings
 
 
 def measure_health(
@@ -81,19 +81,19 @@ def measure_health(
     return _report(watch, settings, examples, exclude_last=exclude_last)
 
 
-def _settings(**thresholds: float) -> Health:
+def _settings(**thresholds: float) -> HealthSettings:
     try:
-        return Health.parse(thresholds)
+        return HealthSettings.parse(thresholds)
     except ConfigError as error:
         raise UsageError(error.messages) from error
 
 
-def _report(watch: Watch, settings: Health, examples: int, *, exclude_last: bool) -> HealthReport:
+def _report(watch: Watch, settings: HealthSettings, examples: int, *, exclude_last: bool) -> HealthReport:
     """Return the measures of the activations that belong to hidden units: not of gates nor, if excluded, of outputs."""
     flow = watch.flow
     found = [name for name in watch.seen if name not in flow.gates]
     outputs = [name for name in found if name not in flow.hidden] if exclude_last else []
-    measured = watch.probe.finish(examples)
+    measured = watch.observer.finish(examples)
     kept = [name for name in found if name not in outputs]
     health = UnitHealth(
         {name: measured.units[name] for name in kept}, {name: measured.signals[name] for name in kept}, examples
@@ -121,6 +121,6 @@ def _layer_health(watch: Watch, row: Mapping[str, Any], verdicts: Mapping[str, t
         examples=watch.seen[name].examples,
         units=row["units"],
         measures={measure: row[measure] for measure in HEALTH_MEASURES},
-        signals={key: value for key, value in row.items() if key in SIGNALS},
+        signals={key: value for key, value in row.items() if key in LAYER_SIGNALS},
         masks={measure: verdicts[measure][0] for measure in COUNTED},
     )

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from actbench.health.theory.closed_forms import firing_rate_bound
+from actbench.health.theory.closed_forms import max_unseen_firing_rate
 from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, SHARES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from actbench.schema.spec import Health
+    from actbench.schema.spec import HealthSettings
 
 NOT_PRINTED = ("spatially_silent",)
 """Measures left out of the printed table: it means something for channels only, and the table is wide."""
@@ -102,7 +102,7 @@ class HealthReport:
     layers: tuple[LayerHealth, ...]
     totals: Mapping[str, Any]
     examples: int
-    settings: Health
+    settings: HealthSettings
     unseen: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
     gating: tuple[str, ...] = ()
@@ -142,7 +142,7 @@ class HealthReport:
     @property
     def firing_rate_bound(self) -> float:
         """The share of inputs on which a unit silent on all of these fires at most, at 95 % (rule of three)."""
-        return firing_rate_bound(self.examples)
+        return max_unseen_firing_rate(self.examples)
 
     def layer(self, name: str) -> LayerHealth:
         """Return the layer of this name.

@@ -25,9 +25,9 @@ from torch.overrides import TorchFunctionMode
 from actbench.errors import UsageError
 from actbench.health.modules import calls
 from actbench.health.modules.flow import CONSTANT, INPUT, Flow, Origin
-from actbench.health.modules.layout import layout_of
-from actbench.health.units.probe import Probe, slope_by_autograd
-from actbench.schema.spec import Health
+from actbench.health.modules.layout import unit_layout
+from actbench.health.units.probe import UnitObserver, slope_by_autograd
+from actbench.schema.spec import HealthSettings
 
 UnitAxis = int | Mapping[str, int] | None
 
@@ -77,12 +77,16 @@ class Watch(TorchFunctionMode):
     """
 
     def __init__(
-        self, module: nn.Module, health: Health, activations: Sequence[type[nn.Module]] = (), unit_axis: UnitAxis = None
+        self,
+        module: nn.Module,
+        health: HealthSettings,
+        activations: Sequence[type[nn.Module]] = (),
+        unit_axis: UnitAxis = None,
     ) -> None:
         super().__init__()
         self.flow = Flow()
         self.seen: dict[str, Sighting] = {}
-        self.probe = Probe(slope_by_autograd(lambda layer, z: self._function(z)), health)
+        self.observer = UnitObserver(slope_by_autograd(lambda layer, z: self._function(z)), health)
         self._module, self._own, self._unit_axis = module, tuple(activations), unit_axis
         self._names = {part: _plain(name) for name, part in module.named_modules()}
         self._layers: dict[str, str] = {}
@@ -160,7 +164,7 @@ class Watch(TorchFunctionMode):
         origin = self.flow.of([z])
         if z.numel():
             chosen = self._unit_axis.get(layer) if isinstance(self._unit_axis, Mapping) else self._unit_axis
-            layout = layout_of(z, origin.units, chosen)
+            layout = unit_layout(z, origin.units, chosen)
             # The probe takes f' of this function: the activation itself with its arguments, on units in their place.
             self._function = lambda values: layout.to_units(_same_shape(function, layout.from_units(values), layer))
             with torch.inference_mode(False), torch.no_grad():
@@ -174,7 +178,7 @@ class Watch(TorchFunctionMode):
                         f"name the dimension of its units: unit_axis={{'{layer}': …}}"
                     )
                 sighting.examples += self._pass.examples
-                self.probe.observe(layer, units)
+                self.observer.observe(layer, units)
         return self.flow.activate(layer, kind, origin)
 
     def _label(self, function: str, of: str = "activations") -> str:

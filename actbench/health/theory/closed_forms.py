@@ -103,7 +103,7 @@ def probability_of_a_silent_second_layer_neuron(inputs: int, first_layer: int) -
     return (2.0**-inputs + 4.0**-inputs) / 4
 
 
-def firing_rate_bound(inputs: int) -> float:
+def max_unseen_firing_rate(inputs: int) -> float:
     """Return 3/N: a unit silent on N independent inputs fires on less of such inputs, with 95 % confidence.
 
     3/N is above 1 − 0.05^(1/N), the exact bound, for every N; never more than 1.
@@ -111,7 +111,7 @@ def firing_rate_bound(inputs: int) -> float:
     Reference:
         Hanley, Lippman-Hand 1983, JAMA 249.
 
-    >>> firing_rate_bound(2000)
+    >>> max_unseen_firing_rate(2000)
     0.0015
     """
     if inputs < 1:

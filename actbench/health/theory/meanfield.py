@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actbench.errors import UsageError
-from actbench.nn.quadrature import REACH, panels
+from actbench.nn.quadrature import INTEGRATION_LIMIT, panels
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -41,7 +41,7 @@ def gaussian_mean(function: Function, mean: float, variance: float, kinks: Itera
     if variance == 0:
         return float(function(np.array([mean]))[0])
     deviation = math.sqrt(variance)
-    cuts = np.clip([(kink - mean) / deviation for kink in kinks], -REACH, REACH)
+    cuts = np.clip([(kink - mean) / deviation for kink in kinks], -INTEGRATION_LIMIT, INTEGRATION_LIMIT)
     z, weights = panels(PANELS, cuts)  # (panels, nodes)
     with np.errstate(over="ignore", invalid="ignore"):  # an infinite mean is an answer, told by the return value
         integrand = weights * function(mean + deviation * z) * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)

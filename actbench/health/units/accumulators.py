@@ -2,7 +2,7 @@
 
 Each row of ``STATISTICS`` observes one batch on the device where it lies and merges with what came before; how the
 probe is cut into batches does not matter (maxima and counts exactly, means and variances up to rounding). Memory is a
-few numbers a unit, whatever the size of the probe.
+few numbers per unit, whatever the size of the probe.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-State = tuple[Tensor, ...]
+Summary = tuple[Tensor, ...]
+"""One statistic of one layer over the inputs so far: (R, U) tensors, such as a count, a mean and squared deviations."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One batch of one hidden layer.
+    """Hold one batch of one hidden layer.
 
     Args:
         z: Pre-activations, which enter f, (R, B, U, …positions).
@@ -40,22 +41,22 @@ class Observation:
         """
         return (1, *range(3, self.z.ndim))
 
-    def count(self, mask: Tensor) -> State:
+    def count(self, mask: Tensor) -> Summary:
         """Count the elements of each unit at which a mask is true, and all elements."""
         # Bytes summed as int32 take a tenth of the time of summing bools.
         return mask.view(torch.uint8).sum(self.reduced, dtype=torch.int32), self._full(mask[0, :, 0].numel())
 
-    def count_inputs(self, mask: Tensor) -> State:
+    def count_inputs(self, mask: Tensor) -> Summary:
         """Count the inputs at which a mask is true at one position or more, and all inputs."""
         positions = tuple(range(3, mask.ndim))
         somewhere = mask.view(torch.uint8).amax(positions) if positions else mask.view(torch.uint8)
         return somewhere.sum(1, dtype=torch.int32), self._full(mask.shape[1])
 
-    def mean(self, values: Tensor) -> State:
+    def mean(self, values: Tensor) -> Summary:
         """Return count and mean of each unit's values."""
         return self._full(values[0, :, 0].numel()), values.mean(self.reduced)
 
-    def moments(self, values: Tensor) -> State:
+    def moments(self, values: Tensor) -> Summary:
         """Return count, mean and sum of squared deviations of each unit's values."""
         # Two passes, since a sum of squares minus a squared sum cancels; eight times faster than ``torch.var_mean``.
         count, mean = self.mean(values)
@@ -68,37 +69,37 @@ class Observation:
 
 @dataclass(frozen=True)
 class Statistic:
-    """How a batch is summed up, and how two summaries become one.
+    """Sum up a batch, and make one summary of two.
 
     Args:
-        observe: A batch -> its state.
-        merge: Two states (float64) -> the state of both.
+        observe: A batch -> its summary.
+        merge: Two summaries (float64) -> the summary of both.
     """
 
-    observe: Callable[[Observation], State]
-    merge: Callable[[State, State], State]
+    observe: Callable[[Observation], Summary]
+    merge: Callable[[Summary, Summary], Summary]
 
 
-def merge_maxima(one: State, other: State) -> State:
+def merge_maxima(one: Summary, other: Summary) -> Summary:
     """Return the elementwise maxima."""
     return tuple(map(torch.maximum, one, other))
 
 
-def merge_maxima_at(one: State, other: State) -> State:
+def merge_maxima_at(one: Summary, other: Summary) -> Summary:
     """Return the maxima at each position (R, …positions, U), none of them negative.
 
-    Sequences of another batch may be shorter or longer: a position that one state lacks is 0 there.
+    Sequences of another batch may be shorter or longer: a position that one summary lacks is 0 there.
     """
     shape = torch.Size(map(max, one[0].shape, other[0].shape))
-    return (torch.maximum(*(_padded(state[0], shape) for state in (one, other))),)
+    return (torch.maximum(*(_padded(summary[0], shape) for summary in (one, other))),)
 
 
-def merge_sums(one: State, other: State) -> State:
+def merge_sums(one: Summary, other: Summary) -> Summary:
     """Return the elementwise sums."""
     return tuple(map(torch.add, one, other))
 
 
-def merge_moments(one: State, other: State) -> State:
+def merge_moments(one: Summary, other: Summary) -> Summary:
     """Return count, mean and squared deviations of both.
 
     The pairwise update of Chan, Golub and LeVeque 1979: exact where a plain sum of squares would cancel.
@@ -108,7 +109,7 @@ def merge_moments(one: State, other: State) -> State:
     return total, mean + apart * more / total, squares + their_squares + apart.square() * count * more / total
 
 
-def merge_means(one: State, other: State) -> State:
+def merge_means(one: Summary, other: Summary) -> Summary:
     """Return count and mean of both."""
     (count, mean), (more, theirs) = one, other
     return count + more, mean + (theirs - mean) * more / (count + more)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from actbench.schema.spec import Health, RunSpec
+from actbench.schema.spec import HealthSettings, RunSpec
 
 Row = Mapping[str, Any]
 
@@ -22,7 +22,7 @@ SATURATING = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid")
 """Activations that are flat on both sides, to which advice about the flat side of ReLU does not apply."""
 
 
-def is_collapsed(health: Row, settings: Health) -> bool:
+def is_collapsed(health: Row, settings: HealthSettings) -> bool:
     """Return whether more than ``collapse_at`` of the hidden units are inert, or every unit of one layer is.
 
     Args:

@@ -1,6 +1,7 @@
 """Measure every hidden unit of a cohort while a fixed probe of training inputs passes through.
 
-``Probe`` observes batch after batch and returns a ``UnitHealth``; ``UnitHealth.of_run`` makes one run's rows of it.
+The probe is these inputs. ``UnitObserver`` observes them batch after batch and returns a ``UnitHealth``;
+``UnitHealth.of_run`` makes one run's rows of it.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actbench.health.units.accumulators import STATISTICS, Observation, State
+from actbench.health.units.accumulators import STATISTICS, Observation, Summary
 from actbench.health.units.measures import MEASURES
 from actbench.schema.health_measures import HEALTH_MEASURES
-from actbench.schema.spec import Health
+from actbench.schema.spec import HealthSettings
 
 Derivative = Callable[[str, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class UnitHealth:
-    """Every measure of every unit of a cohort.
+    """Hold every measure of every unit of a cohort.
 
     Args:
         units: Layer -> measure -> (R, U): a mask or a share.
@@ -63,17 +64,17 @@ def _totals(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return totals
 
 
-class Probe:
-    """Collects observations from forward passes in evaluation mode.
+class UnitObserver:
+    """Collect a few numbers per unit from forward passes in evaluation mode, and measure the units by them.
 
     Args:
         derivative: (layer, z) -> (f(z), |f'(z)|), each run with its own f.
         health: Thresholds.
     """
 
-    def __init__(self, derivative: Derivative, health: Health) -> None:
+    def __init__(self, derivative: Derivative, health: HealthSettings) -> None:
         self._derivative, self._health = derivative, health
-        self._seen: dict[str, dict[str, State]] = {}
+        self._seen: dict[str, dict[str, Summary]] = {}
 
     def observe(self, layer: str, z: Tensor) -> None:
         """Add one batch of a layer's pre-activations (R, B, U, …positions)."""
@@ -81,8 +82,8 @@ class Probe:
         batch = Observation(z.detach(), a, slope, self._health.dead_slope)
         seen = self._seen.setdefault(layer, {})
         for name, statistic in STATISTICS.items():
-            state = tuple(map(_widened, statistic.observe(batch)))
-            seen[name] = statistic.merge(seen[name], state) if name in seen else state
+            summary = tuple(map(_widened, statistic.observe(batch)))
+            seen[name] = statistic.merge(seen[name], summary) if name in seen else summary
 
     def finish(self, examples: int) -> UnitHealth:
         """Return the measures of all that was observed, on the CPU.
@@ -121,12 +122,12 @@ def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
     return derivative
 
 
-def _widened(state: Tensor) -> Tensor:
-    """Return float64 where the device has it; MPS has not, so there the few numbers a unit go to the CPU."""
-    return (state.cpu() if state.device.type == "mps" else state).double()
+def _widened(part: Tensor) -> Tensor:
+    """Return float64 where the device has it; MPS has not, so there the few numbers per unit go to the CPU."""
+    return (part.cpu() if part.device.type == "mps" else part).double()
 
 
-def _signals(seen: Mapping[str, State]) -> dict[str, Tensor]:
+def _signals(seen: Mapping[str, Summary]) -> dict[str, Tensor]:
     """Return mean and deviation of the layer's z and a over units, inputs and positions; largest |a|: (R,) each."""
     figures = {"a_max": seen["max_output"][0].amax(1).cpu()}
     for letter, name in (("z", "inputs"), ("a", "outputs")):
