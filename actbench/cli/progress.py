@@ -108,7 +108,7 @@ class StudyProgress:
         return "" if self._left is None else rough_duration(max(0.0, self._left - (time.monotonic() - self._at)))
 
     def with_time_left(self, text: str) -> str:
-        """Return the text with the time left behind it, if that is known."""
+        """Return the text with followed by the time left, if that is known."""
         return text if self._left is None else f"{text}, {self} left"
 
 

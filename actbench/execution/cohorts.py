@@ -1,7 +1,7 @@
 """Group runs into cohorts that train together, and order the cohorts so that no worker is idle at the end.
 
 Cohorts hold runs that are equal but for activation, biases, weight init and seed. A run's numbers never depend on the
-cohort it is in (on a GPU but for rounding), so cutting is free to serve the clock alone: as large as they may be,
+cohort it is in (on a GPU but for rounding), so cohort size affects only speed: cohorts are as large as they may be,
 because runs of one cohort share their batches, and smaller only where the last workers would otherwise wait for one of
 them.
 """

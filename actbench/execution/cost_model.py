@@ -1,6 +1,6 @@
 """The time of a cohort by its settings alone, before anything like it has been measured.
 
-The constants below fit one machine, so the seconds are not told to a user. Their ratios serve: to put cohorts in order,
+The constants below fit one machine, so the seconds are not shown to users. Their ratios serve: to put cohorts in order,
 and to carry a measured time over to another number of runs, epochs or units. Nothing is loaded: a dataset whose size is
 not fixed counts as MNIST, and a network of the user's own as 784-256-256-10.
 """

@@ -14,10 +14,13 @@ from actbench.schema.runtime import Cohort
 class Started:
     """A worker took up a cohort.
 
+    It comes twice when the cohort's checkpoint can't be used: at first without a reason, since that is not known
+    before the cohort has been opened, and again with the reason when the runs start from the beginning.
+
     Args:
         cohort: The runs.
-        refused: Why the checkpoint in ``cohort.state`` can't be used, so that the runs start from the beginning; empty
-            when it is used, and when there is none.
+        refused: Why the cohort's checkpoint can't be used; empty when there is none, when it is used, and when it has
+            not been tried yet.
     """
 
     cohort: Cohort
@@ -65,7 +68,7 @@ class Failed:
         cohort: The runs that have no result.
         message: One line for the reader.
         traceback: The traceback, for ``error.txt``.
-        usage: Whether the user can mend the cause; the command then ends with exit code 2.
+        usage: Whether the user can fix the cause; the command then ends with exit code 2.
     """
 
     cohort: Cohort
