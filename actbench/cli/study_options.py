@@ -94,13 +94,13 @@ def prepared(context: typer.Context, options: StudyOptions) -> Runner:
     Raises:
         UsageError: When the config, an option or the results folder has to be mended first.
     """
-    from actbench.cli.without_effect import refuse_what_has_no_effect
+    from actbench.cli.unused_options import reject_unused_options
     from actbench.execution.runner import Runner
     from actbench.schema.registry import load
 
     load("engines", options.runtime.engine)  # before the config, since a wrong name is quickly mended
     runner = Runner(options.study(), options.results, options.runtime, retry=options.retry, force=options.force)
-    refuse_what_has_no_effect(context, runner)
+    reject_unused_options(context, runner)
     return runner
 
 

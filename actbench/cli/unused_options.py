@@ -1,4 +1,4 @@
-"""Refuse options of ``run`` and ``plan`` that would be ignored: a user who gives one relies on it."""
+"""Reject options of ``run`` and ``plan`` that would be ignored: a user who gives one relies on it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from actbench.execution.runner import Runner
 
 
-def refuse_what_has_no_effect(context: typer.Context, runner: Runner) -> None:
-    """Refuse the options that were given, not left at their defaults, and change nothing for this engine and device.
+def reject_unused_options(context: typer.Context, runner: Runner) -> None:
+    """Reject options that were given, not left at their defaults, and that change nothing for this engine and device.
 
     Args:
         context: Knows whether an option comes from the command line, from the environment or from its default.
@@ -23,7 +23,7 @@ def refuse_what_has_no_effect(context: typer.Context, runner: Runner) -> None:
     Raises:
         UsageError: For the first of them, with the remedy.
     """
-    for option, reason in _without_effect(runner):
+    for option, reason in _unused(runner):
         source = context.get_parameter_source(option)
         if source is not None and source.name == "ENVIRONMENT":
             raise UsageError(f"{context.auto_envvar_prefix}_{option.upper()} has no effect: {reason}, or unset it")
@@ -33,7 +33,7 @@ def refuse_what_has_no_effect(context: typer.Context, runner: Runner) -> None:
             raise UsageError(f"{spelled} has no effect: {reason}, or leave it out")
 
 
-def _without_effect(runner: Runner) -> Iterator[tuple[str, str]]:
+def _unused(runner: Runner) -> Iterator[tuple[str, str]]:
     """Yield each option that would be ignored, and why; one that asks for nothing (no limit, one worker) is fine."""
     runtime = runner.runtime
     if not runner.engine.parallel:
