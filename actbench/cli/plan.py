@@ -42,9 +42,17 @@ def plan(
     from actbench.cli.until import design_of
     from actbench.schema.runtime import Runtime
 
-    runtime = Runtime(device, engine, study_options.workers(jobs), cohort_size)
+    runtime = Runtime(device, engine, jobs=study_options.workers(jobs), cohort_size=cohort_size)
     options = study_options.StudyOptions(
-        config, overrides or (), results, runtime, smoke, retry, force, until, max_seeds
+        config,
+        overrides or (),
+        results=results,
+        runtime=runtime,
+        smoke=smoke,
+        retry=retry,
+        force=force,
+        until=until,
+        max_seeds=max_seeds,
     )
     runner = study_options.prepared(context, options)
     design = design_of(options, runner.study)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -74,18 +73,36 @@ def run(
     from actbench.cli.until import design_of, run_until
     from actbench.schema.runtime import Runtime
 
-    runtime = Runtime(device, engine, workers(jobs), cohort_size, data_dir, products, capture, timeout)
-    options = StudyOptions(config, overrides or (), results, runtime, smoke, retry, force, until, max_seeds)
+    runtime = Runtime(
+        device,
+        engine,
+        jobs=workers(jobs),
+        cohort_size=cohort_size,
+        data_folder=data_dir,
+        products=products,
+        capture=capture,
+        timeout=timeout,
+    )
+    options = StudyOptions(
+        config,
+        overrides or (),
+        results=results,
+        runtime=runtime,
+        smoke=smoke,
+        retry=retry,
+        force=force,
+        until=until,
+        max_seeds=max_seeds,
+    )
     runner = prepared(context, options)
     design = design_of(options, runner.study)
-    runner.growing = design is not None
     if dry_run:
         typer.echo(plan_text(runner, design))
         return
     with interruption() as interrupted:
         train = partial(_train, interrupted=interrupted, fail_fast=fail_fast)
         if design is not None:
-            run_until(design, runner, lambda seeds: replace(runner, study=options.study(seeds)), train)
+            run_until(design, runner, lambda seeds: runner.with_study(options.study(seeds)), train)
             return
         began = time.perf_counter()
         outcomes = train(runner)

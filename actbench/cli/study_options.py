@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from actbench.execution.retry import RetryChoice
 
 if TYPE_CHECKING:
     from actbench.config import Study
@@ -37,9 +39,7 @@ DataDir = Annotated[
 
 Smoke = Annotated[bool, typer.Option("--smoke", help="The study cut to seconds: 1 epoch, 2 seeds, 512 examples.")]
 
-Retry = Annotated[
-    Literal["failed", "none", "all"], typer.Option(help="Earlier runs to run again; all: collapsed, diverged too.")
-]
+Retry = Annotated[RetryChoice, typer.Option(help="Earlier runs to run again; all: collapsed, diverged too.")]
 
 Until = Annotated[
     str | None,
@@ -51,7 +51,7 @@ MaxSeeds = Annotated[int | None, typer.Option(min=1, help="Where --until ends. [
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """The study that a command is about, and how much of it to train.
+    """The study that a command is about, and the part of it to train.
 
     Args:
         config: The study's YAML file.
@@ -59,7 +59,7 @@ class StudyOptions:
         results: The results folder.
         runtime: How to compute.
         smoke: Whether the study is cut to seconds.
-        retry: Which of the earlier runs without an ``ok`` to run again.
+        retry: Which of the earlier runs that did not end with outcome ``ok`` to run again.
         force: Whether to run finished runs again too.
         until: Condition of ``--until``; None for the seeds of the config.
         max_seeds: Where ``--until`` ends; None when not given.
@@ -67,10 +67,11 @@ class StudyOptions:
 
     config: Path
     overrides: Sequence[str]
+    _: KW_ONLY
     results: Path
     runtime: Runtime
     smoke: bool
-    retry: Literal["failed", "none", "all"]
+    retry: RetryChoice
     force: bool
     until: str | None
     max_seeds: int | None
@@ -79,7 +80,7 @@ class StudyOptions:
         """Read the config, with other seeds if they are given.
 
         Raises:
-            UsageError: When the config or an override has to be mended.
+            UsageError: When the config or an override has to be fixed.
         """
         from actbench.config import Study
 
@@ -92,14 +93,21 @@ def prepared(context: typer.Context, options: StudyOptions) -> Runner:
     """Plan the study; nothing is written.
 
     Raises:
-        UsageError: When the config, an option or the results folder has to be mended first.
+        UsageError: When the config, an option or the results folder has to be fixed first.
     """
     from actbench.cli.unused_options import reject_unused_options
     from actbench.execution.runner import Runner
     from actbench.schema.registry import load
 
-    load("engines", options.runtime.engine)  # before the config, since a wrong name is quickly mended
-    runner = Runner(options.study(), options.results, options.runtime, retry=options.retry, force=options.force)
+    load("engines", options.runtime.engine)  # before the config is read: report a wrong name first
+    runner = Runner(
+        options.study(),
+        options.results,
+        options.runtime,
+        retry=options.retry,
+        force=options.force,
+        more_seeds_may_follow=options.until is not None,
+    )
     reject_unused_options(context, runner)
     return runner
 

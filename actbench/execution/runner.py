@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +16,11 @@ from actbench.errors import ResultsError, UsageError
 from actbench.execution.cohorts import plan_cohorts
 from actbench.execution.engines import Engine, Work
 from actbench.execution.estimates import Estimates, Stopwatch, read_estimates
+from actbench.execution.event_storage import EventStorage
+from actbench.execution.retry import RETRIED, RetryChoice
 from actbench.execution.work_sharing import WorkSharing
 from actbench.schema import registry
-from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.events import Event, Failed
 from actbench.schema.record import RunRecord
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
@@ -28,59 +30,87 @@ from actbench.storage.lock_files import holder, somebody_is_at_work
 from actbench.storage.locks import Locks
 from actbench.storage.reading import read_results
 from actbench.storage.store import Store
-from actbench.system import devices, environment
+from actbench.system import devices
 
 _log = logging.getLogger("actbench.execution.runner")
-
-Retry = Literal["failed", "none", "all"]
-
-_AGAIN: dict[Retry, tuple[str, ...]] = {"failed": ("failed",), "none": (), "all": ("failed", "collapsed", "diverged")}
 
 TRAIN, CHECK = "actbench.training.loop:run_cohort", "actbench.training.loop:check_cohort"
 
 
-@dataclass
 class Runner:
-    """Takes one study through an engine into a results folder.
+    """Run one study on an engine and store its results.
+
+    A new runner is planned: it has asked for the device and read how earlier runs ended, and nothing is written.
 
     Args:
         study: The study.
         results: The results folder; the study has its own folder below it.
-        runtime: How to compute.
-        retry: Which of the earlier runs without an ``ok`` to run again: ``failed`` ones, ``none``, or ``all`` (also
-            the collapsed and the diverged).
+        runtime: How to compute; None for the defaults.
+        retry: Which of the earlier runs that did not end with outcome ``ok`` to run again: ``failed`` ones, ``none``,
+            or ``all`` (also the collapsed and the diverged).
         force: Run all runs again, finished or not.
-        growing: More seeds may follow, so checkpoints of runs that the study does not have yet are kept.
+        more_seeds_may_follow: Keep checkpoints of runs that the study does not have yet.
+
+    Attributes:
+        runtime: How to compute, with the device that ``auto`` stands for.
+        specs: The runs of the study.
+        waiting: Those to compute.
+        failed_before: Number of failed runs that are not run again.
+        jobs: Number of workers.
+        cohorts: The waiting runs in the order in which to compute them.
+        estimates: Times of runs like these, as stored in the results folder.
+
+    Raises:
+        UsageError: When the device is not there, or the engine is unknown.
+        ResultsError: When the results folder can't be read.
     """
 
-    study: Study
-    results: Path
-    runtime: Runtime = field(default_factory=Runtime)
-    retry: Retry = "failed"
-    force: bool = False
-    growing: bool = False
-
-    def __post_init__(self) -> None:
-        """Resolve the device, read how earlier runs ended, and plan; nothing is written."""
-        device = devices.choose(self.runtime.device)
-        self.runtime = replace(self.runtime, device=device, checkpoint_every=self.study.checkpoint_every)
-        self.engine: type[Engine] = registry.load("engines", self.runtime.engine)
-        self._working: Engine | None = None
+    def __init__(
+        self,
+        study: Study,
+        results: Path,
+        runtime: Runtime | None = None,
+        *,
+        retry: RetryChoice = "failed",
+        force: bool = False,
+        more_seeds_may_follow: bool = False,
+    ) -> None:
+        self.study, self.results, self.retry, self.force = study, results, retry, force
+        self.more_seeds_may_follow = more_seeds_may_follow
         self.stopping = False
-        self.store = Store(self.results, self.study.name)
-        self.specs = self.study.specs()
+        self._working: Engine | None = None
+
+        asked = runtime or Runtime()
+        device = devices.choose(asked.device)
+        self.runtime = replace(asked, device=device, checkpoint_every=study.checkpoint_every)
+        self.engine: type[Engine] = registry.load("engines", self.runtime.engine)
+        self.jobs = self._jobs()
+
+        self.store = Store(results, study.name)
+        self.specs = study.specs()
         begun = self.store.begun()
         self.sharing = WorkSharing(self.store, (spec for spec in self.specs if spec.run_id in begun))
-        # Only of runs with a folder, since each is asked for its file; with force, no earlier outcome counts.
-        known = frozenset[str]() if self.force else begun
+        # Read outcomes only of runs that have a folder: each costs a file access. With force, none counts.
+        known = frozenset[str]() if force else begun
         earlier = [self.store.outcome(spec) if spec.run_id in known else None for spec in self.specs]
-        again = (None, *_AGAIN[self.retry])
+        again = (None, *RETRIED[retry])
         self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
         self.failed_before = 0 if "failed" in again else earlier.count("failed")
-        self.jobs = self._jobs()
-        self.estimates = read_estimates(self.results, device) if self.waiting else Estimates()
+
+        self.estimates = read_estimates(results, device) if self.waiting else Estimates()
         self.checkpoints = Checkpoints(self.store.folder)
         self.cohorts = self._plan()
+
+    def with_study(self, study: Study) -> Runner:
+        """Return a runner of another study with the same options, planned anew from the results folder as it is now."""
+        return Runner(
+            study,
+            self.results,
+            self.runtime,
+            retry=self.retry,
+            force=self.force,
+            more_seeds_may_follow=self.more_seeds_may_follow,
+        )
 
     def stop(self) -> None:
         """Let ``run`` come to its end: cohorts in training are saved, no other is begun. Safe in signal handlers."""
@@ -95,30 +125,33 @@ class Runner:
         generator ends when all runs that are left are locked by others.
 
         Raises:
-            UsageError: The data, the model or the device can't be had; nothing that is finished is lost.
-            ResultsError: A result can't be written.
+            UsageError: When the data, the model or the device can't be had; nothing that is finished is lost.
+            ResultsError: When a result can't be written.
         """
         self._clear()
         if not self.cohorts:
             return
         clock = Stopwatch()
         with self.engine(min(self.jobs, len(self.cohorts))) as self._working:
-            if self.stopping:  # asked before there was an engine to be told
+            if self.stopping:  # stop() was called before the engine started
                 return
             for event in self._working.execute(Work(CHECK, self.runtime), self._samples()):
-                # Other failures do not end the command: if a sample kills its worker, only the runs like it will fail.
+                # Other failures do not end the command: if a sample kills its worker, only runs with the same settings
+                # will fail later.
                 if isinstance(event, Failed) and event.usage:
                     raise UsageError(event.message)
             with Locks(self.store.folder) as locks:
                 self.store.create(self.study.text)
-                ended = self._ended()
+                storage = EventStorage(
+                    self.study.name, self.store, checkpoints=self.checkpoints, locks=locks, ended=self._ended()
+                )
                 for event in self._train(self._working, locks):
-                    yield self._stored(clock.timed(event), ended, locks)
+                    yield storage.add(clock.timed(event))
 
     def _train(self, working: Engine, locks: Locks) -> Iterator[Event]:
         """Yield the events of the cohorts, round by round, until none is left or ``stop`` is called."""
         for cohorts in self.sharing.rounds(locks, self.cohorts):
-            restored = cohorts if self.force else map(self.checkpoints.of, cohorts)
+            restored = cohorts if self.force else map(self.checkpoints.attach_checkpoint, cohorts)
             yield from working.execute(Work(TRAIN, self.runtime), restored)
             if self.stopping:
                 return
@@ -142,12 +175,12 @@ class Runner:
         )
         return [*resumed, *rest]
 
-    def _ended(self) -> set[str]:
+    def _ended(self) -> frozenset[str]:
         """Return the digests of the runs that need no computing."""
-        return {spec.digest for spec in self.specs} - {spec.digest for spec in self.waiting}
+        return frozenset(spec.digest for spec in self.specs) - {spec.digest for spec in self.waiting}
 
     def _is_taken(self, spec: RunSpec) -> bool:
-        """Whether a living process computes this run."""
+        """Return whether a living process computes this run."""
         folder = self.store.run_folder(spec)
         try:
             found = holder(folder)
@@ -156,9 +189,9 @@ class Runner:
         return found is not None and found.is_alive
 
     def _clear(self) -> None:
-        """Remove what dead processes have left in the study's folder, and checkpoints that nobody will take up.
+        """Remove what dead processes have left in the study's folder, and checkpoints that no run will resume from.
 
-        A failure to do so is no reason not to train: what is left harms nobody, and the next command tries again.
+        A failure to do so does not stop the training: what is left does no harm, and the next command tries again.
         """
         try:
             remove_leftovers(self.store.folder)
@@ -167,21 +200,21 @@ class Runner:
             _log.warning("%s", error)
 
     def _clear_checkpoints(self) -> None:
-        """Name those that can't be read; remove those that nobody can use, or that are to be ignored.
+        """Warn about unreadable checkpoints; remove those that are of no use, or that ``force`` ignores.
 
-        Nobody can use one whose runs have all ended or are not the study's any more. One that a living process may
-        have written stays, whatever is in it: that process holds the run, or is at least at work on the study.
+        A checkpoint is of no use when all its runs have ended or are not the study's any more. One that a living
+        process may have written stays, whatever is in it: that process holds the run, or is at work on the study.
         """
         if not (self.checkpoints.found or self.checkpoints.refused):
             return
         alone = not somebody_is_at_work(self.store.folder)
         study = {spec.digest: spec for spec in self.specs}
-        ended = set(study) if self.force else self._ended()
+        ended = frozenset(study) if self.force else self._ended()
 
         def is_of_no_use(digest: str) -> bool:
             spec = study.get(digest)
             if spec is None:
-                return alone and not self.growing
+                return alone and not self.more_seeds_may_follow
             return digest in ended and not self._is_taken(spec)
 
         for path, runs in tuple(self.checkpoints.found.items()):
@@ -194,7 +227,7 @@ class Runner:
                 self.checkpoints.remove(path)
 
     def _jobs(self) -> int:
-        """Return the number of workers: as asked; else one a processor, or one a GPU."""
+        """Return the number of workers: the one given; else one a processor, or one a GPU."""
         if not self.engine.parallel:
             return 1
         if self.runtime.jobs is not None:
@@ -202,44 +235,9 @@ class Runner:
         return devices.processors() if self.runtime.device == "cpu" else devices.count(self.runtime.device)
 
     def _samples(self) -> list[Cohort]:
-        """Return one run of each setting, whatever its seed: what can't be opened is found before any training."""
+        """Return one run of each setting, whatever its seed, to find before any training what can't be opened."""
         kinds = {spec.with_seed(0).digest: spec for cohort in self.cohorts for spec in cohort.specs}
         return plan_cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
-
-    def _stored(self, event: Event, ended: set[str], locks: Locks) -> Event:
-        """Store an event, but for runs that another process has taken over; unlock a run when it has ended.
-
-        The record of a finished run is completed with its study and with the environment of this command.
-        """
-        if isinstance(event, Started):
-            if event.refused:
-                self.checkpoints.refuse(event.cohort, event.refused)
-            for spec in event.cohort.specs:
-                if locks.holds(self.store.run_folder(spec)):
-                    self.store.begin(spec)
-        elif isinstance(event, EpochDone):
-            for spec, row in zip(event.cohort.specs, event.rows, strict=True):
-                if row is not None and locks.holds(self.store.run_folder(spec)):
-                    self.store.append(spec, row)
-        elif isinstance(event, Saved):
-            if all(locks.holds(self.store.run_folder(spec)) for spec in event.cohort.specs):
-                self.checkpoints.write(event.cohort, event.state)
-        elif isinstance(event, Finished):
-            complete = {**environment.describe_command(), **event.record.environment}
-            event = Finished(replace(event.record, study=self.study.name, environment=complete))
-            with locks.releasing(self.store.run_folder(event.record.spec)) as held:
-                if held:
-                    self.store.finish(event.record)
-            ended.add(event.record.spec.digest)
-            self.checkpoints.end(ended)
-        else:
-            for spec in (spec for spec in event.cohort.specs if spec.digest not in ended):
-                with locks.releasing(self.store.run_folder(spec)) as held:
-                    if held:
-                        self.store.fail(spec, event.message, event.traceback)
-            ended |= {spec.digest for spec in event.cohort.specs}
-            self.checkpoints.end(ended)
-        return event
 
 
 def run(
@@ -256,17 +254,17 @@ def run(
     Args:
         study: What to run.
         results: The results folder.
-        jobs: Worker processes; ``auto`` for one a processor.
+        jobs: Worker processes; ``auto`` for one a processor, or one a GPU.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         engine: ``pool``, or ``inline`` to compute in this process.
         data_folder: Where datasets lie; None for ``ACTBENCH_DATA`` or the platform's cache folder.
 
     Returns:
-        The records of all the study's runs, those that were finished before included. Runs that another process is
+        The records of all the study's runs, including those that were finished before. Runs that another process is
         computing are left out; a logged warning counts them and names the process.
 
     Raises:
-        UsageError: The caller has to mend something: a dataset that is absent, a device that is not there.
+        UsageError: When the caller has to fix something: a dataset that is absent, a device that is not there.
     """
     folder = None if data_folder is None else Path(data_folder)
     runtime = Runtime(device, engine, None if jobs == "auto" else jobs, data_folder=folder)

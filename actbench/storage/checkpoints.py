@@ -49,7 +49,7 @@ class Checkpoints:
             raise ResultsError(f"can't read {self._folder}: {error.strerror}") from error
 
     def write(self, cohort: Cohort, state: bytes) -> None:
-        """Keep a cohort's state, at once or not at all; earlier ones with any of its runs go.
+        """Write a cohort's state, at once or not at all, and remove earlier checkpoints with any of its runs.
 
         Raises:
             ResultsError: When it can't be written.
@@ -65,8 +65,8 @@ class Checkpoints:
                 self.remove(other)
         self.found[path] = tuple(spec.digest for spec in cohort.specs)
 
-    def of(self, cohort: Cohort) -> Cohort:
-        """The cohort with its state, if there is one that can be read; otherwise a warning says why not."""
+    def attach_checkpoint(self, cohort: Cohort) -> Cohort:
+        """Return the cohort with its checkpoint's state; without it, and with a warning, when it can't be read."""
         path = self._path(cohort.specs)
         try:
             state = path.read_bytes()
@@ -84,7 +84,7 @@ class Checkpoints:
         return Cohort(cohort.specs, state)
 
     def refuse(self, cohort: Cohort, reason: str) -> None:
-        """Say that a cohort's checkpoint is not used, once; it goes when the runs have ended."""
+        """Warn once that a cohort's checkpoint is not used, and note it for removal when the runs have ended."""
         path = self._path(cohort.specs)
         self.found[path] = tuple(spec.digest for spec in cohort.specs)
         if self.refused.get(path) != reason:
@@ -92,10 +92,10 @@ class Checkpoints:
             self.warn(path)
 
     def warn(self, path: Path) -> None:
-        """Name a checkpoint that is not used, and why."""
+        """Log a warning that names a checkpoint that is not used, and the reason."""
         _log.warning("%s is not used, its runs start from the beginning: %s", path, self.refused[path])
 
-    def end(self, ended: set[str]) -> None:
+    def remove_finished(self, ended: set[str]) -> None:
         """Remove the checkpoints whose runs have all ended.
 
         Args:
@@ -109,7 +109,7 @@ class Checkpoints:
                 self.remove(path)
 
     def remove(self, path: Path) -> None:
-        """Remove one.
+        """Remove a checkpoint.
 
         Raises:
             ResultsError: When it can't be removed.

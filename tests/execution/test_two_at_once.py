@@ -284,7 +284,7 @@ def test_a_lock_is_made_for_the_cohort_at_work_and_no_other(folder: Path, data_f
 def test_a_cohort_is_narrowed_to_what_is_free(folder: Path, data_folder: Path) -> None:
     mine = runner(folder, data_folder)
     taken = mine.cohorts[0].specs[0]
-    whole = replace(mine, runtime=replace(mine.runtime, cohort_size=12))
+    whole = Runner(mine.study, mine.results, replace(mine.runtime, cohort_size=12))
     mine.store.create(STUDY)
     with Locks(mine.store.folder) as others:
         others.take(mine.store.run_folder(taken))

@@ -201,8 +201,8 @@ def test_a_checkpoint_of_runs_that_have_left_the_study_goes(tmp_path: Path) -> N
     with Locks(tmp_path / "long"):
         list(runner(tmp_path, text=smaller).run())
         assert len(files(tmp_path)) == 1, "a living process may have written it by another config"
-    growing = runner(tmp_path, text=smaller)
-    growing.growing = True
+    runtime = Runtime(device="cpu", engine="inline")
+    growing = Runner(Study.from_text(smaller), tmp_path, runtime, more_seeds_may_follow=True)
     assert list(growing.run()) == []
     assert len(files(tmp_path)) == 1, "more seeds may follow"
     assert list(runner(tmp_path, text=smaller).run()) == []
