@@ -79,7 +79,7 @@ class LeakyReluOptions(Options):
 
 
 class PReluOptions(Options):
-    """Attributes: slope: where it starts; learned: whether it is trained; per: one a layer, or one a unit."""
+    """Attributes: slope: where it starts; learned: whether it is trained; per: one per layer or per unit."""
 
     slope: float = 0.25
     learned: bool = True
@@ -106,7 +106,7 @@ class EluOptions(Options):
 
 
 class SwishOptions(Options):
-    """Attributes: beta: sharpness, or its start; learned: whether it is trained; per: one a layer, or one a unit."""
+    """Attributes: beta: sharpness, or its start; learned: whether it is trained; per: one per layer or per unit."""
 
     beta: float = 1.0
     learned: bool = False

@@ -32,7 +32,7 @@ The rules that follow, and where each is kept:
   otherwise each run by itself, with the remainder that the run has alone.
 - ``training.steps.arena``: every piece of memory begins on a step, as if torch had allocated it.
 
-Padding to whole steps costs at most 124 bytes a tensor. One batched product for all runs would not do: of 120 shapes
+Padding to whole steps costs at most 124 bytes per tensor. One batched product for all runs would not do: of 120 shapes
 (2 to 12 runs, 5 to 784 inputs) 17 differed from the products of the runs alone. On other devices there is no such
 remainder, and no promise beyond what was measured.
 """
@@ -66,7 +66,7 @@ def fills_steps(x: Tensor) -> bool:
 
 def begins_on_lines(x: Tensor) -> bool:
     """Return whether each run's share of x (R, …) begins on a cache line."""
-    # The stride of a single run is anything: torch makes it up. (Asked last: this is called a dozen times a step.)
+    # The stride of a single run is anything: torch makes it up. (Asked last: this is called a dozen times per step.)
     return x.data_ptr() % CACHE_LINE == 0 and (x.stride(0) * x.element_size() % CACHE_LINE == 0 or x.shape[0] == 1)
 
 

@@ -1,4 +1,4 @@
-"""Choose the library that computes dense products fastest on this processor: measured once, then kept.
+"""Choose the library that computes matrix products fastest on this processor: measured once, then kept.
 
 oneDNN is twice as fast as MKL on AMD processors and a fifth slower on Intel's. The two round differently, so all
 processes of a machine have to choose alike: the choice is made by one of them, under a lock, and kept in the user's
@@ -28,7 +28,7 @@ MARGIN = 1.15
 """How many times as fast as torch's default another library must be to replace it; below that, noise might decide."""
 
 SHAPE = (128, 784, 256)
-"""Batch, inputs and outputs of the products that are timed: the first layer of a small network on MNIST."""
+"""Batch, inputs and outputs of the matrix products that are timed: the first layer of a small network on MNIST."""
 
 ROUNDS, REPEATS = 8, 5
 """The libraries take turns in 8 rounds of 5 calls each, and the best round counts: a busy machine only adds time."""

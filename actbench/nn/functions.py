@@ -40,7 +40,7 @@ def prelu(z: Tensor, *, slope: float | Tensor) -> Tensor:
     """
     if isinstance(slope, (int, float)):
         return functional.leaky_relu(z, slope)
-    if 1 < z.ndim == slope.ndim and slope.numel() == len(slope) == len(z):  # one a run, where the kernel has channels
+    if 1 < z.ndim == slope.ndim and slope.numel() == len(slope) == len(z):  # one per run, where the kernel has channels
         return functional.prelu(z.unsqueeze(0), slope.flatten()).squeeze(0)
     # torch.where would do, at five times the cost: its kernel is not vectorised
     positive = torch.relu(z)

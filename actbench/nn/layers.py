@@ -83,7 +83,7 @@ def linear(x: Hidden, weight: Tensor, bias: Tensor | None, *, sizes: Sequence[in
 
 
 def linear_batched(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute ``linear`` as one batched product."""
+    """Compute ``linear`` as one batched matrix product."""
     product: Tensor = _Batched.apply(x, weight)
     return product if bias is None else product + bias.unsqueeze(1)
 

@@ -2,7 +2,7 @@
 
 Runs of one activation stand beside each other. An activation is applied to such a group of runs at a time, and a dense
 layer on a CPU computes run by run anyway. So between two of them a hidden layer's tensor need not exist in one piece:
-joining it and cutting it again would cost two copies a layer, forward and backward. ``Hidden`` is either form::
+joining it and cutting it again would cost two copies per layer, forward and backward. ``Hidden`` is either form::
 
     linear          group of relu          group of tanh         linear
     x (R, B, in) ─▶ Parts((R₁, B, U), ───────(R₂, B, U)) ──────▶ …    R₁ + R₂ = R, sizes = (R₁, R₂)

@@ -30,10 +30,10 @@ class RunRecord:
         spec: The run.
         outcome: ``ok``; ``collapsed`` (more inert units than ``health.collapse_at``); ``diverged`` (the loss is NaN or
             infinite); ``failed`` (an error, whose traceback lies in ``error.txt``).
-        curves: One row an epoch, as in ``metrics.jsonl``; row 0 is the network at initialisation.
+        curves: One row per epoch, as in ``metrics.jsonl``; row 0 is the network at initialisation.
         final: Name of a metric -> value at the last epoch, in the unit that ``METRICS`` gives; None where there is
             none (a diverged loss).
-        health: Totals and one row a layer, at the last epoch; units are counted.
+        health: Totals and one row per layer, at the last epoch; units are counted.
         environment: Versions, device, threads, command line, git commit.
         timing: ``cohort_runs``, ``cohort_seconds`` (wall clock), ``seconds`` (their quotient), ``training_seconds``
             (the part of ``seconds`` that training steps took).

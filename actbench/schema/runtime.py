@@ -36,7 +36,7 @@ class Runtime:
         cohort_size: Most runs that train together; None chooses by device and model.
         data_folder: Folder in which datasets lie and are cached; None for the platform's user cache folder.
         products: The one of ``cpu_linear.LIBRARIES`` that computes matrix products on a CPU; ``auto`` for the fastest,
-            measured once a machine.
+            measured once per machine.
         capture: Whether whole steps are launched at once: from a CUDA graph, or replayed from an op trace on a CPU.
         timeout: Seconds after which a worker process that finishes no step is ended; 0 for never. An engine without
             workers can't end a run that hangs.

@@ -1,7 +1,7 @@
 """Keep images on the device as uint8, and give batches of them as normalised floats: shuffled, augmented, scaled.
 
-Normalising each batch costs little more than gathering floats would, and a byte a pixel instead of four keeps full
-MNIST at 47 MB a worker.
+Normalising each batch costs little more than gathering floats would, and one byte per pixel instead of four keeps
+full MNIST at 47 MB per worker.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ class Shuffled:
 
     Args:
         images: The dataset.
-        seeds: One a run.
-        size: Examples a batch; an epoch's last one may be smaller.
+        seeds: One per run.
+        size: Examples per batch; an epoch's last one may be smaller.
         augment: Random crops and flips, or None.
     """
 
@@ -180,7 +180,8 @@ def crop_and_flip(pixels: Tensor, augment: Augment, *generators: torch.Generator
     Args:
         pixels: uint8 (S·B, C, H, W), B images for each generator.
         augment: How far, and whether to mirror.
-        generators: CPU generators; one crop offset a dimension and one coin an image are drawn, used or not.
+        generators: CPU generators; per image, one crop offset for each of H and W and one coin for the flip are
+            drawn, used or not.
 
     Returns:
         uint8 (S·B, C, H, W).

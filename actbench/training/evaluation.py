@@ -18,14 +18,14 @@ from actbench.training.batches import Examples, Images
 from actbench.training.run_activations import Activations
 
 BATCH = 250
-"""Examples a forward pass in evaluation: fixed, because the size of a product moves the last bits of its result."""
+"""Examples per forward pass in evaluation: fixed, because a matrix product's size moves the last bits of its result."""
 
 Forward = Callable[[Tensor], Tensor]
 
 
 @dataclass
 class Tally:
-    """Sum losses and correct predictions over examples, one sum a run.
+    """Sum losses and correct predictions over examples, one sum per run.
 
     Args:
         loss: (R,) summed cross-entropy.
@@ -67,7 +67,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Return each run's mean cross-entropy over its own batch: logits (R, B, classes), labels (R, B) -> (R,)."""
     runs, size, classes = logits.shape
     if logits.device.type == "cpu":
-        # Run by run: four kernels a run, forward and backward, where all runs together take nine.
+        # Run by run: four kernels per run, forward and backward, where all runs together take nine.
         alone = zip(cut(logits, [1] * runs), labels, strict=True)
         means = [F.cross_entropy(own.squeeze(0), targets).unsqueeze(0) for own, targets in alone]
         return torch.cat(means) if runs > 1 else means[0]

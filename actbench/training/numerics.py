@@ -1,4 +1,4 @@
-"""Set how a process computes while it trains: threads, denormal numbers, TF32, and the library of dense products.
+"""Set how a process computes while it trains: threads, denormal numbers, TF32, and the library of matrix products.
 
 All of it is torch's global state; the contexts here set it and put it back.
 """
@@ -21,7 +21,7 @@ def deterministic_numerics(products: str) -> Iterator[None]:
     One thread, no TF32, denormal numbers flushed to 0, deterministic convolutions.
 
     Args:
-        products: The one of ``cpu_linear.LIBRARIES`` that computes dense products on a CPU.
+        products: The one of ``cpu_linear.LIBRARIES`` that computes matrix products on a CPU.
     """
     threads, flushed = torch.get_num_threads(), _flushes_denormals()
     deterministic = torch.backends.cudnn.deterministic
@@ -44,7 +44,7 @@ def deterministic_numerics(products: str) -> Iterator[None]:
 
 @contextmanager
 def tf32(*, allowed: bool) -> Iterator[None]:
-    """Let CUDA's float32 products and convolutions round their inputs to TF32 (ten bits), or forbid it, meanwhile."""
+    """Let CUDA's float32 matrix products and convolutions round their inputs to TF32 (ten bits), or forbid that."""
     backends: Any = torch.backends
     settings = backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn
     before = [one.fp32_precision for one in settings]

@@ -50,7 +50,7 @@ def diagnose(spec: RunSpec, curves: Sequence[Row], diverged_at: int | None = Non
 
     Args:
         spec: The run's settings; learning rate and activation enter the advice.
-        curves: One row an epoch, as in ``metrics.jsonl``.
+        curves: One row per epoch, as in ``metrics.jsonl``.
         diverged_at: The epoch in which a loss or a parameter ceased to be a finite number.
     """
     found = [] if diverged_at is None else [_divergence(spec, diverged_at)]

@@ -24,8 +24,8 @@ from actbench.training.steps.eager import compute_gradients, train_step, update
 from actbench.training.steps.op_trace import OpTracer
 
 EAGER_STEPS = 8
-"""Eager steps before the trace of one, for each size of batch. A trace takes 2 ms a run, which is what 30 replays save
-in the smallest networks: runs of a few steps had better not begin it."""
+"""Eager steps before the trace of one, for each size of batch. A trace takes 2 ms per run, as much as 30 replays save
+in the smallest networks: not worth beginning in runs of a few steps."""
 
 STEPS_PER_RUN = 8
 """Steps of one run before the next run's: the first of them finds the run's memory outside the cache (180 µs of 2.1 ms
