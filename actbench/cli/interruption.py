@@ -54,7 +54,7 @@ class Interruption:
             KeyboardInterrupt: For the second signal, or while nothing is in training: all ends at once.
         """
         if self.asked and time.monotonic() - self._at < GRACE:
-            return
+            return  # the same signal by its second way
         if self.asked or self._stop is None:
             raise KeyboardInterrupt
         self.asked, self._at = True, time.monotonic()

@@ -96,6 +96,7 @@ class StudyProgress:
         else:
             for spec in event.cohort.specs:
                 if isinstance(event, EpochDone):
+                    # Set, not added: a resumed cohort's earlier epochs come again.
                     self._epochs[spec.digest] = _epoch_of(event) + 1
                 else:
                     self._epochs[spec.digest] = spec.training.epochs + 1 if isinstance(event, Failed) else 0
@@ -154,7 +155,7 @@ class LiveRows:
         note = f"{self._study.finished}/{self._study.runs} runs, {done / total:.0%}"
         self._bars.update(self._all, completed=done, note=note)
         if isinstance(event, Started):
-            self._drop(event.cohort)
+            self._drop(event.cohort)  # begun a second time: without its checkpoint, or in halves for lack of memory
             epochs = event.cohort.shared.training.epochs
             row = self._bars.add_task(cohort_label(event.cohort), total=epochs, note="", left="")
             self._rows |= {spec.digest: row for spec in event.cohort.specs}
@@ -174,6 +175,7 @@ class LiveRows:
     def _drop(self, cohort: Cohort) -> None:
         for spec in cohort.specs:
             row = self._rows.pop(spec.digest, None)
+            # Runs of a cohort share one row, which goes with the last of them.
             if row is not None and row not in self._rows.values():
                 self._bars.remove_task(row)
 

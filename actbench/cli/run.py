@@ -121,6 +121,7 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Cou
     from actbench.schema.events import Failed, Finished, Saved
 
     outcomes, saved = Counter[str](), set[str]()
+    # Saved runs are counted for the message of an interruption: each leaves the set when it ends.
     with progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):
         for event in runner.run():
             shown.update(event)
@@ -131,7 +132,7 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Cou
                 outcomes["failed"] += len(event.cohort.specs)
                 saved -= {spec.digest for spec in event.cohort.specs}
                 if fail_fast:
-                    break
+                    break  # the runner's generator is closed: workers end, locks are released
             elif isinstance(event, Saved):
                 saved |= {spec.digest for spec in event.cohort.specs}
     if interrupted.asked:

@@ -97,7 +97,7 @@ def print_run(console: Console, record: RunRecord) -> None:
     style = "green" if record.outcome == "ok" else "red"
     console.print(record.outcome + (f": {record.message}" if record.message else ""), style=style)
     for sentence in record.health.get("diagnosis", ()):
-        if sentence != record.message:
+        if sentence != record.message:  # a diverged run's message is one of these sentences
             console.print(f"- {sentence}", soft_wrap=True)
     _print_pairs(console, "Settings", _chosen_settings(record))
     _print_pairs(console, "Final metrics", _final(record))
@@ -124,7 +124,7 @@ def _chosen_settings(record: RunRecord) -> dict[str, str]:
 
 
 def _is_option(key: str, cell: dict[str, Any]) -> bool:
-    """Whether a key is an option of a component: the component's label shows it already."""
+    """Return whether a key is an option of a component: the component's label shows it already."""
     return key.rpartition(".")[0] in cell
 
 
@@ -141,6 +141,7 @@ def _print_layers(console: Console, record: RunRecord) -> None:
     layers = record.health.get("layers") or ()
     if not layers:
         return
+    # Learned parameters are marked, since they get a table of their own.
     rows = [
         {**layer, **{f"{key} (learned)": value for key, value in layer.get("learned", {}).items()}} for layer in layers
     ]

@@ -93,6 +93,7 @@ def run_until(
     began, outcomes = time.perf_counter(), Counter[str]()
 
     def trained(seeds: tuple[int, ...]) -> Records:
+        # The first look trains the runner that was planned already; each later one has to be planned with its seeds.
         current = runner if seeds == runner.study.seeds else larger(seeds)
         outcomes.update(train(current))
         if outcomes["failed"]:
@@ -109,7 +110,7 @@ def run_until(
 
 
 def _records(runner: Runner) -> Records:
-    """Read the study's own runs, without others in its folder, and its settings for comparing."""
+    """Read the study's own runs, without others in its folder, and the settings by which to compare them."""
     from actbench.storage.reading import read_results
 
     wanted = {spec.digest for spec in runner.specs}

@@ -144,7 +144,7 @@ def _without_idle_tail(parts: list[_Part], jobs: int, weigh: Weigh) -> list[_Par
 def _tails(parts: int, jobs: int) -> list[int]:
     """Return the numbers of last parts whose cut is tried: a few, and up to two rounds of all workers."""
     if jobs == 1:
-        return []  # there is nobody to wait
+        return []  # a single worker is never idle at the end
     tried = (1, 2, 3, jobs // 2, jobs - 1, jobs, jobs + 1, 3 * jobs // 2, 2 * jobs)
     return sorted({min(count, parts) for count in tried} - {0})
 

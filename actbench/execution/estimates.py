@@ -113,7 +113,7 @@ class Estimates:
 
     @cached_property
     def _alike(self) -> Mapping[str, Sequence[MeasuredCohort]]:
-        """The latest cohorts of each group."""
+        """Return the latest cohorts of each group."""
         groups: dict[str, list[MeasuredCohort]] = {}
         for one in self.measured:
             for group in _groups(one.spec):

@@ -22,7 +22,7 @@ _log = logging.getLogger("actbench.storage.checkpoints")
 
 
 class Checkpoints:
-    """A study's checkpoints.
+    """Keeps a study's checkpoints.
 
     Args:
         study: The study's folder.

@@ -72,7 +72,7 @@ class Attempt:
 
     @property
     def succeeded(self) -> bool:
-        """Whether no other process was in the way."""
+        """Return whether no other process was in the way."""
         return self.held_by is None
 
 

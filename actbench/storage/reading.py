@@ -83,7 +83,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
 
 
 def find_run(root: Path | str, text: str) -> RunRecord:
-    """The one run, with its curve, that a user's words point to; a torn curve is logged as a warning.
+    """Find the run that a user's text names, and read it with its curve; a torn curve is logged as a warning.
 
     Args:
         root: The results folder to search.
@@ -110,7 +110,7 @@ def _study_of(run: Path) -> str:
 
 
 def _run_folders(path: Path) -> Iterator[Path]:
-    """The run folders at or below a path; files and folders that are no run are passed by."""
+    """Yield the run folders at or below a path; other files and folders are passed by."""
     if not path.is_dir():
         raise ResultsError(f"no results at {path}: {'not a folder' if path.exists() else 'it does not exist'}")
     path = path.resolve()
@@ -130,7 +130,7 @@ def _subfolders(path: Path) -> Iterable[Path]:
 
 
 def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord | None:
-    """One run's record; None while it is under way."""
+    """Return one run's record; None when it has neither finished nor failed."""
     rows = _read_curve(folder, warnings) if curves else []
     try:
         content = read_json(folder / "result.json")
@@ -145,7 +145,7 @@ def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord |
 
 
 def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:
-    """The rows of ``metrics.jsonl`` up to the first that is torn: the process may have died while writing it."""
+    """Return the rows of ``metrics.jsonl`` up to the first that is torn: a process may have died while writing it."""
     try:
         lines = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -164,6 +164,7 @@ def _pointed_to(root: Path, text: str) -> Path:
     if (Path(text) / "spec.json").is_file():
         return Path(text).resolve()
     runs = list(_run_folders(root))
+    # The strictest reading first; the first that fits any run counts.
     for fits in (text.__eq__, lambda name: name.endswith(f"-{text}"), lambda name: name.startswith(text)):
         found = [run for run in runs if fits(run.name)]
         if len(found) == 1:

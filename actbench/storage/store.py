@@ -26,7 +26,7 @@ from actbench.system.files import clear_unfinished, json_text, write_atomically,
 
 
 class Store:
-    """Where one study's runs are kept.
+    """Keeps one study's runs.
 
     Args:
         root: The results folder, made when needed.

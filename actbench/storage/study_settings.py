@@ -1,4 +1,4 @@
-"""What a study's own config, kept beside its runs, says about comparing them."""
+"""Read how a study's runs are to be compared from its config, which is kept beside them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from actbench.errors import ConfigError, Problem, UsageError
 
 
 def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
-    """``baseline``, ``metric``, ``tune`` and ``expect`` of the study's config, as far as it has them.
+    """Return ``baseline``, ``metric``, ``tune`` and ``expect`` of the study's config, as far as it has them.
 
     What can't be used is left out with a warning: the runs can be compared without it.
 
     Args:
         study: The study's folder.
-        warnings: Where to say what is left out.
+        warnings: A warning is added for each part that is left out.
     """
     try:
         content = read(SourceText("study.yaml", (study / "study.yaml").read_text(encoding="utf-8"))).content
@@ -42,7 +42,7 @@ def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
 
 
 def reason(error: Exception) -> str:
-    """One line for a reader, without the machine's own paths, so that copied results give equal warnings."""
+    """Spell an error in one line, without the machine's own paths, so that copied results give equal warnings."""
     if isinstance(error, json.JSONDecodeError):
         return "its JSON is incomplete or malformed"
     if isinstance(error, ValidationError):

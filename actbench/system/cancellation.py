@@ -28,7 +28,7 @@ def request_stop() -> None:
 
 
 def stop_requested() -> bool:
-    """Whether the training of this process was requested to stop."""
+    """Return whether the training of this process was requested to stop."""
     return _requested
 
 

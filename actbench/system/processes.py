@@ -44,11 +44,11 @@ class Process:
         return cls(_host(), os.getpid(), _started(os.getpid()), _system())
 
     def is_alive(self) -> bool | None:
-        """Whether the process lives; None when that can't be known, as of a process on another machine."""
+        """Return whether the process lives; None when that can't be known, as of a process on another machine."""
         if self.host != _host() or self.system != _system() or os.name != "posix":
             return None
         try:
-            os.kill(self.pid, 0)  # sends nothing, and fails when there is nobody to send it to
+            os.kill(self.pid, 0)  # signal 0 is not delivered; sending it fails when there is no such process
         except ProcessLookupError:
             return False
         except PermissionError:  # another user's: it is there

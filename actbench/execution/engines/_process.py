@@ -89,12 +89,12 @@ class Worker:
 
     @property
     def unfinished(self) -> tuple[RunSpec, ...]:
-        """The runs of its cohort that have not ended."""
+        """Return the runs of the process's cohort that have not ended."""
         return () if self.cohort is None else tuple(s for s in self.cohort.specs if s.digest not in self._ended)
 
     @property
     def hangs(self) -> bool:
-        """Whether it has been silent for longer than it may."""
+        """Return whether the process has been silent for longer than the limit."""
         return bool(self.limit) and self.silent is not None and self.silent > self.limit
 
     def kill_with_traceback(self) -> None:

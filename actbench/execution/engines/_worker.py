@@ -27,7 +27,7 @@ Tasks = queue.SimpleQueue[tuple[Work, Cohort]]
 
 
 def main() -> None:
-    """Compute cohorts until there is no more input, or nobody reads the output any more."""
+    """Compute cohorts until there is no more input, or no process reads the output any more."""
     for number in PARENT_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENT_SIGNALS)  # blocked since birth, see _process.start
@@ -47,7 +47,7 @@ def main() -> None:
                 send(event)
             send(DONE)
     except BrokenPipeError:
-        os._exit(0)  # the parent is gone: there is nobody to report to, and nothing to flush
+        os._exit(0)  # the parent is gone: no process reads reports, and there is nothing to flush
     except BaseException:
         traceback.print_exc()
         os._exit(1)  # an ordinary exit would wait for the lock on the input, which the other thread holds
