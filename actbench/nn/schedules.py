@@ -41,20 +41,20 @@ class Schedule(Options):
 
 
 class Constant(Schedule):
-    """Keep one learning rate at every step, after the warm-up if there is one."""
+    """The same learning rate at every step, after the warm-up if there is one."""
 
     def _after_warmup(self, step: int, steps: int, epoch: int) -> float:
         return 1.0
 
 
 class Warmup(Constant):
-    """Rise linearly over one epoch (or ``warmup_epochs``), then stay constant."""
+    """A linear rise over one epoch (or ``warmup_epochs``), then constant."""
 
     warmup_epochs: float = Field(default=1.0, ge=0)
 
 
 class Linear(Schedule):
-    """Fall in a straight line from the full rate to ``final`` of it, which a step after the last would have.
+    """A straight line from the full rate to ``final`` of it, which a step after the last would have.
 
     Attributes:
         final: Share of the learning rate at the end.
@@ -67,10 +67,7 @@ class Linear(Schedule):
 
 
 class Cosine(Schedule):
-    """Follow half a cosine from the full rate to ``final`` of it without restarts.
-
-    Reference:
-        Loshchilov, Hutter 2016, arXiv:1608.03983.
+    """Half a cosine from the full rate to ``final`` of it, no restarts (Loshchilov, Hutter 2016, arXiv:1608.03983).
 
     Attributes:
         final: Share of the learning rate that a step after the last would have.
@@ -83,7 +80,7 @@ class Cosine(Schedule):
 
 
 class Step(Schedule):
-    """Multiply the rate by ``gamma`` after every ``every`` epochs, counted from the start of the run.
+    """Multiplied by ``gamma`` after every ``every`` epochs, counted from the start of the run.
 
     Attributes:
         every: Epochs between two drops.
