@@ -106,7 +106,6 @@ def prepared(context: typer.Context, options: StudyOptions) -> Runner:
         options.runtime,
         retry=options.retry,
         force=options.force,
-        more_seeds_may_follow=options.until is not None,
     )
     reject_unused_options(context, runner)
     return runner

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -49,7 +50,6 @@ class Runner:
         retry: Which of the earlier runs that did not end with outcome ``ok`` to run again: ``failed`` ones, ``none``,
             or ``all`` (also the collapsed and the diverged).
         force: Run all runs again, finished or not.
-        more_seeds_may_follow: Keep checkpoints of runs that the study does not have yet.
 
     Attributes:
         runtime: How to compute, with the device that ``auto`` stands for.
@@ -73,10 +73,8 @@ class Runner:
         *,
         retry: RetryChoice = "failed",
         force: bool = False,
-        more_seeds_may_follow: bool = False,
     ) -> None:
         self.study, self.results, self.retry, self.force = study, results, retry, force
-        self.more_seeds_may_follow = more_seeds_may_follow
         self.stopping = False
         self._working: Engine | None = None
 
@@ -109,7 +107,6 @@ class Runner:
             self.runtime,
             retry=self.retry,
             force=self.force,
-            more_seeds_may_follow=self.more_seeds_may_follow,
         )
 
     def stop(self) -> None:
@@ -193,32 +190,34 @@ class Runner:
 
         A failure to do so does not stop the training: what is left does no harm, and the next command tries again.
         """
-        try:
-            remove_leftovers(self.store.folder)
-            self._clear_checkpoints()
-        except ResultsError as error:
-            _log.warning("%s", error)
+        for clear in (partial(remove_leftovers, self.store.folder), self._clear_checkpoints):
+            try:
+                clear()
+            except ResultsError as error:
+                _log.warning("%s", error)
 
     def _clear_checkpoints(self) -> None:
         """Warn about unreadable checkpoints; remove those that are of no use, or that ``force`` ignores.
 
-        A checkpoint is of no use when all its runs have ended or are not the study's any more. One that a living
-        process may have written stays, whatever is in it: that process holds the run, or is at work on the study.
+        A checkpoint is of no use when all its runs have ended. Runs that the study does not have now may be taken up
+        by the same study with more seeds, or a larger sweep: they have ended only if their result is there.
         """
         if not (self.checkpoints.found or self.checkpoints.refused):
             return
-        alone = not somebody_is_at_work(self.store.folder)
+        try:
+            alone = not somebody_is_at_work(self.store.folder)
+        except OSError as error:
+            raise ResultsError(f"can't read {self.store.folder}: {error.strerror}") from error
         study = {spec.digest: spec for spec in self.specs}
         ended = frozenset(study) if self.force else self._ended()
+        finished = self.store.finished(digest for runs in self.checkpoints.found.values() for digest in runs)
 
-        def is_of_no_use(digest: str) -> bool:
+        def has_ended(digest: str) -> bool:
             spec = study.get(digest)
-            if spec is None:
-                return alone and not self.more_seeds_may_follow
-            return digest in ended and not self._is_taken(spec)
+            return digest in finished if spec is None else digest in ended and not self._is_taken(spec)
 
         for path, runs in tuple(self.checkpoints.found.items()):
-            if all(map(is_of_no_use, runs)):
+            if all(map(has_ended, runs)):
                 self.checkpoints.remove(path)
         for path in tuple(self.checkpoints.refused):
             if self.waiting and not self.force:

@@ -74,6 +74,8 @@ class Checkpoints:
             if header.runs != tuple(spec.digest for spec in cohort.specs):
                 raise UnusableCheckpoint("it is of other runs")
         except FileNotFoundError:
+            if path in self.found:  # since this process looked
+                self.refuse(cohort, "another process has removed it")
             return cohort
         except OSError as error:
             self.refuse(cohort, error.strerror or str(error))

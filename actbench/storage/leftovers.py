@@ -7,6 +7,7 @@
 Nothing is taken from a living process: a lock is removed when its process has exited (``locks``), a file in a run's
 folder when no process holds the run, and a file elsewhere when no other is at work on the study. Files are listed
 before their writers are looked for: since no such name comes again, a process that begins meanwhile has none of them.
+Two commands that clear at the same moment take each other for writers, and leave half-written files to the next one.
 """
 
 from __future__ import annotations
@@ -21,40 +22,51 @@ from actbench.storage.lock_files import LOCK_FILE, dead_heartbeats, holder, is_d
 from actbench.storage.locks import Locks
 from actbench.system.files import writing
 
-_HALF_WRITTEN = re.compile(r"\.(study\.yaml|spec\.json|metrics\.jsonl|result\.json|error\.txt|.+\.pt)\.[0-9a-f]+")
+_HALF_WRITTEN = re.compile(
+    r"\.(study\.yaml|spec\.json|metrics\.jsonl|result\.json|error\.txt|.+\.pt|heartbeat-[0-9a-f]{16})\.[0-9a-f]{16}"
+)
 """Names under which ``write_atomically`` begins the files of a study."""
 
 
 def remove_leftovers(study: Path) -> None:
     """Remove from a study's folder what dead processes have left there; write nothing when there is nothing.
 
+    A folder that can't be read, such as another user's, does not keep the others from being cleared.
+
     Args:
         study: The study's folder, which need not exist.
 
     Raises:
-        ResultsError: When a folder can't be read, or a file can't be removed.
+        ResultsError: When a folder can't be read, or a file can't be removed; after all else has been removed.
     """
     locks: list[Path] = []
     half_written: list[Path] = []
-    try:
-        for folder in (study, study / "checkpoints", *_run_folders(study)):
+    failures: list[ResultsError] = []
+    for folder in (study, study / "checkpoints", *_run_folders(study)):
+        try:
             for path in _files(folder):
                 if _HALF_WRITTEN.fullmatch(path.name):
                     half_written.append(path)
-                elif path.name.startswith(LOCK_FILE) and is_dead(path):
+                elif folder.parent.name == "runs" and path.name.startswith(LOCK_FILE) and is_dead(path, study):
                     locks.append(path)
-        heartbeats = dead_heartbeats(study)
-    except OSError as error:
-        raise ResultsError(f"can't read {error.filename or study}: {error.strerror}") from error
-    if not (locks or half_written or heartbeats):
-        return
-    with Locks(study) as mine:  # which removes the heartbeats
-        for lock in locks:
-            mine.clear(lock)
-        for path in half_written:
-            with writing(path):
-                if not _is_being_written(path, study, mine):
-                    path.unlink(missing_ok=True)
+        except OSError as error:
+            failures.append(ResultsError(f"can't read {error.filename or folder}: {error.strerror}"))
+    if locks or half_written or dead_heartbeats(study):
+        with Locks(study) as mine:  # which removes the heartbeats
+            for lock in locks:
+                try:
+                    mine.clear(lock)
+                except ResultsError as failure:
+                    failures.append(failure)
+            for path in half_written:
+                try:
+                    with writing(path):
+                        if not _is_being_written(path, study, mine):
+                            path.unlink(missing_ok=True)
+                except ResultsError as failure:
+                    failures.append(failure)
+    if failures:
+        raise failures[0]
 
 
 def _is_being_written(path: Path, study: Path, mine: Locks) -> bool:
@@ -66,17 +78,24 @@ def _is_being_written(path: Path, study: Path, mine: Locks) -> bool:
 
 
 def _run_folders(study: Path) -> Iterator[Path]:
+    """Yield the folders of runs, links to folders included.
+
+    Raises:
+        ResultsError: When the study's folder can't be read.
+    """
     try:
         with os.scandir(study / "runs") as entries:
-            yield from (Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
-    except FileNotFoundError:
+            yield from (Path(entry.path) for entry in entries if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise ResultsError(f"can't read {study / 'runs'}: {error.strerror}") from error
 
 
 def _files(folder: Path) -> list[Path]:
     """List the files of a folder that may be leftovers; of thousands of others not even a path is made."""
     try:
         names = os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return [folder / name for name in names if name.startswith((".", LOCK_FILE))]

@@ -2,7 +2,7 @@
 
     results/<study>/heartbeat-<token>                    one a process at work, touched every ten seconds
     results/<study>/runs/<run id>/claim.json             the run's lock: the process that computes this run
-    results/<study>/runs/<run id>/claim.json.<token>     a removal lock: the process that removes the that token's lock
+    results/<study>/runs/<run id>/claim.json.<token>     a removal lock: the process that removes that token's lock
 
 A lock counts for as long as its process lives. On the same machine the process table decides: a process that was
 killed frees its runs at once, one that is merely stopped keeps them. Of another machine only the heartbeat is seen: it
@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from actbench.system.files import parse_json
+from actbench.system.files import parse_json, write_atomically
 from actbench.system.processes import Process
 
 LOCK_FILE = "claim.json"
@@ -109,25 +109,22 @@ def holder_of_file(path: Path, study: Path, *, except_token: str = "") -> Holder
     return Holder(lock, _is_alive(lock, heartbeat_file(study, lock.token)))
 
 
-def is_dead(path: Path) -> bool:
+def is_dead(path: Path, study: Path) -> bool:
     """Return whether a lock is there and its process has exited.
 
     Args:
-        path: A run's lock, or a removal lock, in a run's folder.
+        path: A run's lock, or a removal lock.
+        study: The study's folder.
 
     Raises:
         OSError: When the file can't be read.
     """
-    found = holder_of_file(path, path.parents[2])
+    found = holder_of_file(path, study)
     return found is not None and not found.is_alive
 
 
 def dead_heartbeats(study: Path) -> list[Path]:
-    """Return the heartbeats in a study's folder whose processes have exited.
-
-    Raises:
-        OSError: When the folder can't be read.
-    """
+    """Return the heartbeats in a study's folder whose processes have exited."""
     return [path for path in study.glob(f"{HEARTBEAT}*") if not _beats(path)]
 
 
@@ -148,6 +145,17 @@ def somebody_is_at_work(study: Path, *, except_token: str = "") -> bool:
 def heartbeat_file(study: Path, token: str) -> Path:
     """Return the path of a process's heartbeat."""
     return study / f"{HEARTBEAT}{token}"
+
+
+def write_heartbeat(study: Path, lock: Lock) -> Path:
+    """Start a process's heartbeat; whole or not at all, since an empty one counts as living until it is a minute old.
+
+    Raises:
+        ResultsError: When the file can't be written.
+    """
+    path = heartbeat_file(study, lock.token)
+    write_atomically(path, json.dumps(asdict(lock)))
+    return path
 
 
 def create_lock(path: Path, lock: Lock) -> bool:
@@ -197,9 +205,13 @@ def close_token(token: str) -> None:
 def _beats(heartbeat: Path) -> bool:
     """Return whether the process of a heartbeat lives.
 
-    An empty heartbeat, as earlier versions made, is judged by its age alone.
+    An empty heartbeat, as earlier versions made, is judged by its age alone. One that can't be read, such as another
+    user's, may be that of a living process.
     """
-    lock = read_lock(heartbeat)
+    try:
+        lock = read_lock(heartbeat)
+    except OSError:
+        return True
     return lock is not None and _is_alive(lock, heartbeat)
 
 

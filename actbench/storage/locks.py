@@ -50,6 +50,7 @@ from actbench.storage.lock_files import (
     holder_of_file,
     read_lock,
     somebody_is_at_work,
+    write_heartbeat,
 )
 from actbench.system.files import writing
 from actbench.system.processes import Process
@@ -101,7 +102,7 @@ class Locks:
             self._study.mkdir(parents=True, exist_ok=True)
             for other in dead_heartbeats(self._study):
                 other.unlink(missing_ok=True)
-            create_lock(self._heartbeat, self._own_lock())
+            write_heartbeat(self._study, self._own_lock())
         self._beating.start()
         return self
 

@@ -14,7 +14,7 @@ Nothing in a study's folder depends on where it lies, so it can be copied and ar
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,18 @@ class Store:
             return frozenset()
         except OSError as error:
             raise ResultsError(f"can't read {self.folder}: {error.strerror}") from error
+
+    def finished(self, digests: Iterable[str]) -> frozenset[str]:
+        """Return those of some runs that have a result, whatever their settings: by the digest in the folders' names.
+
+        Raises:
+            ResultsError: When the study's folder can't be read.
+        """
+        folders = {name.rpartition("-")[2]: name for name in self.begun()}
+        found = ((digest, folders.get(digest[:8])) for digest in digests)
+        return frozenset(
+            digest for digest, name in found if name and (self.folder / "runs" / name / "result.json").exists()
+        )
 
     def outcome(self, spec: RunSpec) -> Outcome | None:
         """Return the outcome of a run; None when it has none, or none that can be read.

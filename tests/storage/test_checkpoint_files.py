@@ -195,18 +195,32 @@ def test_a_checkpoint_of_finished_runs_goes(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-def test_a_checkpoint_of_runs_that_have_left_the_study_goes(tmp_path: Path) -> None:
+def test_a_checkpoint_of_runs_that_the_study_lacks_now_stays_until_they_have_ended(tmp_path: Path) -> None:
+    """A smaller sweep, or the same one without ``--until``, must not cost what a larger one has trained."""
     leave(tmp_path)
     smaller = STUDY.replace("[0.0, 0.01, 0.1]", "[0.3]")
-    with Locks(tmp_path / "long"):
-        list(runner(tmp_path, text=smaller).run())
-        assert len(files(tmp_path)) == 1, "a living process may have written it by another config"
-    runtime = Runtime(device="cpu", engine="inline")
-    growing = Runner(Study.from_text(smaller), tmp_path, runtime, more_seeds_may_follow=True)
-    assert list(growing.run()) == []
-    assert len(files(tmp_path)) == 1, "more seeds may follow"
+    assert list(runner(tmp_path, text=smaller).run())
+    assert len(files(tmp_path)) == 1
     assert list(runner(tmp_path, text=smaller).run()) == []
+    assert len(files(tmp_path)) == 1
+    (checkpoint,) = files(tmp_path)
+    content = checkpoint.read_bytes()
+    assert list(runner(tmp_path).run())
     assert files(tmp_path) == []
+    checkpoint.write_bytes(content)
+    assert list(runner(tmp_path, text=smaller).run()) == []
+    assert files(tmp_path) == [], "all its runs have ended"
+
+
+def test_a_checkpoint_that_vanishes_before_its_runs_begin_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave(tmp_path)
+    late = runner(tmp_path)
+    for path in files(tmp_path):
+        path.unlink()
+    list(late.run())
+    assert "another process has removed it" in caplog.text
 
 
 def test_a_checkpoint_that_is_half_written_is_never_seen(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from left_locks import DEAD, leave
 
+from actbench.errors import ResultsError
 from actbench.storage.leftovers import remove_leftovers
 from actbench.storage.locks import Locks
 from actbench.system.processes import Process
@@ -59,12 +60,48 @@ def test_everything_that_the_dead_have_left_goes(study: Path, run: Path) -> None
 def test_what_is_not_left_over_stays(study: Path, run: Path) -> None:
     kept = [study / "study.yaml", study / f".notes.txt.{HALF}", run / "result.json", run / ".DS_Store"]
     kept += [study / "checkpoints" / f"{'0' * 64}.pt", study / "runs" / "notes.txt"]
+    kept += [
+        study / ".study.yaml.bad",
+        run / ".result.json.0",
+        study / "claim.json",
+        study / "checkpoints" / "claim.json",
+    ]
     for path in kept:
         path.write_text("kept")
     (study / "runs" / "nowhere").symlink_to(study / "absent")
     leave(run, DEAD)
     remove_leftovers(study)
     assert files(study) == {str(path.relative_to(study)) for path in kept}
+
+
+def test_a_heartbeat_that_was_being_written_goes(study: Path) -> None:
+    (study / f".heartbeat-{TOKEN}.{HALF}").write_text("")
+    remove_leftovers(study)
+    assert files(study) == set()
+
+
+def test_a_run_that_is_a_link_to_a_folder_is_cleared_too(study: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    leave(elsewhere, DEAD)
+    (study / "runs" / "linked").symlink_to(elsewhere)
+    remove_leftovers(study)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_what_can_not_be_read_keeps_nothing_else_from_being_cleared(study: Path, run: Path) -> None:
+    (study / "runs" / "foreign" / "claim.json").mkdir(parents=True)
+    leave(run, DEAD)
+    with pytest.raises(ResultsError, match="foreign"):
+        remove_leftovers(study)
+    assert files(study) == set()
+
+
+def test_a_study_in_the_root_of_a_short_path_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ck").mkdir()
+    (tmp_path / "ck" / "claim.json").write_text("")
+    monkeypatch.chdir(tmp_path)
+    remove_leftovers(Path("ck"))
+    assert files(tmp_path) == {"ck/claim.json"}
 
 
 @pytest.mark.parametrize("process", [Process.this(), ELSEWHERE], ids=["here", "elsewhere"])
