@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property, partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -142,6 +142,21 @@ class RunSpec(RunSettings):
         copy = RunSpec.model_construct(**{**fields, "seed": seed})
         copy.__dict__["non_default_settings"] = self.non_default_settings
         return copy
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields replaced, by values or by their written forms.
+
+        pydantic's own would take them unchecked, and the cached digest and folder name of the original with them.
+
+        Raises:
+            ValidationError: For a field that does not exist, or a value that it can't have.
+
+        >>> RunSpec(seed=3).model_copy(update={"bias_init": 0.1}).run_id
+        'relu-bias-0.1-seed-3-61ade379'
+        """
+        original = super().model_copy(deep=deep)
+        fields = {name: getattr(original, name) for name in type(self).model_fields}
+        return type(self).model_validate({**fields, **(update or {})})
 
     @cached_property
     def non_default_settings(self) -> Mapping[str, Any]:

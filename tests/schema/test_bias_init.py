@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import record
 
 from actbench.analysis.table.factors import flat_spec
 from actbench.config import Study
+from actbench.errors import ConfigError
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.spec import RunSpec
+from actbench.storage.reading import read_results
 
 WRITTEN = [
     (0, 0.0, BiasInit("constant", 0.0), "relu-bias-0.0-seed-0-cb0c2df4"),
@@ -43,12 +47,66 @@ def test_a_study_writes_it_as_a_config_spells_it(written: Any, text: str) -> Non
     assert Study(study="s", bias_init=study.bias_init, sweep={"bias_init": [study.bias_init, 5.0]}).text == study.text
 
 
-@pytest.mark.parametrize("written", [True, "none", "0.1", [0.1], {}, float("nan"), float("inf")])
+@pytest.mark.parametrize("written", [True, "none", "0.1", [0.1], {}, float("nan"), float("inf"), 10**400])
 def test_anything_else_is_refused(written: Any) -> None:
-    with pytest.raises(ValueError, match="'bias_init' should be a number, 'pytorch' or null, not "):
+    with pytest.raises(ConfigError, match=r"^'bias_init' should be a number, 'pytorch' or null, not "):
         BiasInit.parse(written)
     with pytest.raises(ValueError, match="'bias_init' should be a number, 'pytorch' or null, not "):
         RunSpec.model_validate({"bias_init": written})
+
+
+@pytest.mark.parametrize("written", ["NaN", "Infinity", "true"])
+def test_a_stored_one_that_is_refused_is_reported_in_one_plain_sentence(written: str, tmp_path: Path) -> None:
+    run = tmp_path / "s" / "runs" / "r"
+    run.mkdir(parents=True)
+    (run / "spec.json").write_text(f'{{"bias_init": {written}}}')
+    (run / "error.txt").write_text("it failed")
+
+    (warning,) = read_results(tmp_path).warnings
+
+    assert warning == f"s/runs/r: skipped, bias_init: 'bias_init' should be a number, 'pytorch' or null, not {written}"
+
+
+@pytest.mark.parametrize(("written", "kept", "decoded", "run_id"), WRITTEN)
+def test_one_equals_its_written_form_in_every_order_and_hashes_alike(
+    written: Any, kept: Any, decoded: BiasInit, run_id: str
+) -> None:
+    del run_id
+    for form in (written, kept, BiasInit.parse(written)):
+        assert decoded == form
+        assert form == decoded
+        assert hash(decoded) == hash(form)
+        assert len({decoded, form}) == 1
+        assert {form: "found"}[decoded] == {decoded: "found"}[form] == "found"
+
+
+def test_one_differs_from_every_other_written_form_and_from_truth_values() -> None:
+    forms = [0, 0.01, -1e-7, 1, "pytorch", None]
+    for form in forms:
+        others = [other for other in forms if other is not form]
+        assert all(BiasInit.parse(form) != other for other in (*others, *map(BiasInit.parse, others)))
+        assert all(BiasInit.parse(form) != other for other in (False, True, "none", "0.01", [form], object()))
+
+
+def test_records_are_filtered_and_grouped_by_the_written_form() -> None:
+    records = [record(bias_init=form) for form in (0.0, 0.1, "pytorch", None, 0)]
+
+    assert [one for one in records if one.spec.bias_init == 0.0] == [records[0], records[4]]
+    assert [one for one in records if one.spec.bias_init in ("pytorch", None)] == records[2:4]
+    assert {one.spec.bias_init for one in records} == {0.0, 0.1, "pytorch", None}
+
+
+def test_a_copy_of_a_spec_takes_the_written_form_and_has_a_digest_of_its_own() -> None:
+    spec = RunSpec()
+    assert spec.run_id  # cached from here on
+
+    for deep in (False, True):
+        for form in (0.1, "pytorch", None):
+            copy = spec.model_copy(update={"bias_init": form}, deep=deep)
+            assert copy == RunSpec.model_validate({"bias_init": form})
+            assert copy.run_id == RunSpec.model_validate({"bias_init": form}).run_id
+    with pytest.raises(ValueError, match="bias"):
+        spec.model_copy(update={"bias": 0.1})
 
 
 def test_runs_of_every_bias_init_may_train_together() -> None:
