@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from actbench.analysis.compare_options import CompareOptions
+from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA, CompareOptions
 from actbench.analysis.judgements.expectations import judge_expectations
 from actbench.analysis.judgements.gates import judge_gates, parse_gates
 from actbench.analysis.judgements.methods_text import methods_paragraph
@@ -73,7 +73,22 @@ class View:
     not_tuned: str = ""
 
 
-def compare(records: Sequence[RunRecord], options: CompareOptions | None = None, **fields: Any) -> Comparisons:
+def compare(
+    records: Sequence[RunRecord],
+    *,
+    by: Sequence[str] = (),
+    baseline: Mapping[str, Any] | None = None,
+    metric: str | Sequence[str] = (),
+    where: Mapping[str, Any] | None = None,
+    alpha: float = DEFAULT_ALPHA,
+    delta: float = DEFAULT_DELTA,
+    fail_if: Sequence[str] = (),
+    against: Sequence[RunRecord] | None = None,
+    tune: Sequence[str] = (),
+    methods: bool = False,
+    reach: float | None = None,
+    all_pairs: bool = False,
+) -> Comparisons:
     """Compare runs within each study, dataset and model.
 
     Runs that share every setting but the seed are one row. A mean carries its Student-t interval, a difference to the
@@ -82,16 +97,49 @@ def compare(records: Sequence[RunRecord], options: CompareOptions | None = None,
 
     Args:
         records: Records as ``read_results`` returns them, or any others.
-        options: All options in one object; None for the defaults.
-        **fields: Single fields of ``CompareOptions``, as in ``compare(records, baseline={"activation": "relu"})``; they
-            win over those of ``options``.
+        by: Keep only these factors (dotted keys) and average over the others: per seed first, and only over seeds that
+            have a value in every combination, so that no row gains by a missing combination. Empty keeps all that vary.
+        baseline: Factor -> value. A factor left out is matched: each row is compared to the baseline with the same
+            value there. None means the study's own ``compare.baseline``, else relu with bias_init 0, else the first.
+        metric: Names of METRICS, the leading one first. Empty means the study's own ``compare.metric``, else
+            ``test.accuracy``.
+        where: Factor -> value; show only the rows that have it. Hiding rows changes no number of those that stay:
+            baseline, best row and adjusted p are those of the whole table. A factor that is averaged over is
+            restricted before the averaging instead.
+        alpha: One minus the intervals' coverage, and the bound for ``significant``.
+        delta: Percentage points within which two rows are practically the same, for metrics that are fractions.
+        fail_if: Gates: ``expect``, ``test.accuracy drop > 0.5pp``, ``health.dead_fraction > 0.05``.
+        against: Other records, such as those of an earlier version: each row is compared to the same cell among them.
+        tune: Factors of which each row gets its own best value by the mean validation metric, in a further table behind
+            the one at common values. Empty means the study's own ``tune``.
+        methods: Whether to add a paragraph on how the numbers came about.
+        reach: Add how many epochs the runs need to this validation accuracy, 0 … 1; needs records with curves.
+        all_pairs: Whether to add the difference of every two rows in the leading metric.
 
     Raises:
         UnknownNameError: For a metric or a factor that does not exist.
         UsageError: For a baseline, a filter or a gate that no run fits, or an alpha or delta out of range.
         ResultsError: When there are no records.
     """
-    options = replace(options or CompareOptions(), **fields)
+    options = CompareOptions(
+        by=by,
+        baseline=baseline,
+        metric=metric,
+        where=where,
+        alpha=alpha,
+        delta=delta,
+        fail_if=fail_if,
+        against=against,
+        tune=tune,
+        methods=methods,
+        reach=reach,
+        all_pairs=all_pairs,
+    )
+    return _compare(records, options)
+
+
+def _compare(records: Sequence[RunRecord], options: CompareOptions) -> Comparisons:
+    """Cut the records into tables, compare the rows of each, and judge the gates."""
     conditions = parse_gates(options.fail_if)
     settings, reading_warnings = (records.settings, records.warnings) if isinstance(records, Records) else ({}, ())
     if not records:

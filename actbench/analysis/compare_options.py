@@ -1,4 +1,4 @@
-"""The options of ``compare``: each option of ``actbench compare`` that changes the result is a field."""
+"""The options of ``compare``, which describes them: each option of ``actbench compare`` that changes the result."""
 
 from __future__ import annotations
 
@@ -19,27 +19,7 @@ DEFAULT_DELTA = 0.1
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """All that a caller may choose: the table's rows, its baseline, its statistics, and additions to it.
-
-    Args:
-        by: Keep only these factors (dotted keys) and average over the others: per seed first, and only over seeds that
-            have a value in every combination, so that no row gains by a missing combination. Empty keeps all that vary.
-        baseline: Factor -> value. A factor left out is matched: each row is compared to the baseline with the same
-            value there. None means the study's own ``compare.baseline``, else relu with bias_init 0, else the first.
-        metric: Names of METRICS, the leading one first. Empty means the study's own ``compare.metric``, else
-            ``test.accuracy``.
-        where: Factor -> value; show only the rows that have it. Hiding rows changes no number of those that stay:
-            baseline, best row and adjusted p are those of the whole table. A factor that is averaged over is
-            restricted before the averaging instead.
-        alpha: One minus the intervals' coverage, and the bound for ``significant``.
-        delta: Percentage points within which two rows are practically the same, for metrics that are fractions.
-        tune: Factors of which each row gets its own best value by the mean validation metric, in a further table behind
-            the one at common values. Empty means the study's own ``tune``.
-        against: Other records, such as those of an earlier version: each row is compared to the same cell among them.
-        fail_if: Gates: ``expect``, ``test.accuracy drop > 0.5pp``, ``health.dead_fraction > 0.05``.
-        methods: Whether to add a paragraph on how the numbers came about.
-        reach: Add how many epochs the runs need to this validation accuracy, 0 … 1; needs records with curves.
-        all_pairs: Whether to add the difference of every two rows in the leading metric.
+    """Hold the keywords of ``compare``, each with its default and described there.
 
     Raises:
         UsageError: For an alpha or a delta out of range.
@@ -51,9 +31,9 @@ class CompareOptions:
     where: Mapping[str, Any] | None = None
     alpha: float = DEFAULT_ALPHA
     delta: float = DEFAULT_DELTA
-    tune: Sequence[str] = ()
-    against: Sequence[RunRecord] | None = None
     fail_if: Sequence[str] = ()
+    against: Sequence[RunRecord] | None = None
+    tune: Sequence[str] = ()
     methods: bool = False
     reach: float | None = None
     all_pairs: bool = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA, CompareOptions
+from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA
 from actbench.cli.output import listed, pairs, stdout
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def compare(
     chosen = "json" if as_json else form
     new, base = _records(paths or [Path("results")], against or [], curves=reach is not None)
     report, max_verdicts = load("reports", chosen), _max_verdicts(verdicts)
-    options = CompareOptions(
+    found = compare_records(
+        new,
         by=listed(by),
         baseline=pairs("--baseline", baseline),
         metric=listed(metric),
@@ -105,11 +106,10 @@ def compare(
         reach=reach,
         all_pairs=all_pairs,
     )
-    found = replace(compare_records(new, options), max_verdicts=max_verdicts)
     if chosen == "csv":  # a table of numbers alone, in which sentences have no place
         for warning in found.warnings:
             typer.echo(f"warning: {warning}", err=True)
-    _write(report, found, output)
+    _write(report, replace(found, max_verdicts=max_verdicts), output)
     if _report_gates(found):
         raise typer.Exit(1)
 

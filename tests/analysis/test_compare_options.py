@@ -1,9 +1,10 @@
 """What ``compare`` adds when asked: the methods in prose, speed of convergence, all pairs of rows."""
 
 import csv
+import inspect
 import io
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import combinations
 
 import pytest
@@ -77,9 +78,9 @@ def reach_of(records, level=0.9, **options):
     return {tuple(one.factors.values()): (one.reach.epochs, one.reach.reached, one.reach.n) for one in rows}
 
 
-def rendered(name, records, options):
+def rendered(name, records, **options):
     target = io.StringIO()
-    registry.load("reports", name).render(compare(records, options), target)
+    registry.load("reports", name).render(compare(records, **options), target)
     return target.getvalue()
 
 
@@ -161,19 +162,19 @@ def test_a_level_that_is_no_accuracy_is_refused(level):
 
 def test_every_format_has_the_speed_of_convergence():
     records = [*learning(1, 2, None), *learning(3, 3, 3, activation="elu")]
-    options = CompareOptions(reach=0.9)
+    options = {"reach": 0.9}
     for name in ("table", "markdown", "latex"):
-        text = rendered(name, records, options)
+        text = rendered(name, records, **options)
         assert "epochs (to 90" in text
         assert "(2 of 3)" in text
     assert "epochs to val.accuracy ≥ 90 %, mean over the seeds that reached it" in flat(
-        rendered("table", records, options)
+        rendered("table", records, **options)
     )
-    lines = list(csv.DictReader(io.StringIO(rendered("csv", records, options))))
+    lines = list(csv.DictReader(io.StringIO(rendered("csv", records, **options))))
     (relu,) = [one for one in lines if (one["activation"], one["metric"]) == ("relu", "test.accuracy")]
     found = [relu[f"reach_{key}"] for key in ("metric", "level", "epochs", "reached", "n")]
     assert found == ["val.accuracy", "0.9", "1.5", "2", "3"]
-    rows = json.loads(rendered("json", records, options))["comparisons"][0]["rows"]
+    rows = json.loads(rendered("json", records, **options))["comparisons"][0]["rows"]
     (relu,) = [one["reach"] for one in rows if one["factors"] == {"activation": "relu"}]
     assert relu == {"metric": "val.accuracy", "level": 0.9, "epochs": 1.5, "reached": 2, "n": 3}
 
@@ -218,19 +219,19 @@ def test_pairs_are_of_the_new_side_only():
 @pytest.mark.parametrize("name", ["table", "markdown", "latex"])
 def test_a_reader_sees_twenty_pairs_and_that_they_are_exploratory(name):
     records = [record(0.9 + b / 1e3 + s * b / 1e5, bias_init=b / 100, seed=s) for b in range(8) for s in range(3)]
-    text = flat(rendered(name, records, CompareOptions(all_pairs=True)))
+    text = flat(rendered(name, records, all_pairs=True))
     assert "All pairs in test.accuracy (exploratory)" in text
     assert "and 8 more (--format csv or json for all)" in text
     assert "over all pairs of the table (28)" in text
 
 
 def test_programs_get_every_pair_flagged_as_exploratory():
-    options = CompareOptions(all_pairs=True)
-    found = json.loads(rendered("json", cells(FIVE), options))["comparisons"][0]["all_pairs"]
+    options = {"all_pairs": True}
+    found = json.loads(rendered("json", cells(FIVE), **options))["comparisons"][0]["all_pairs"]
     assert (found["exploratory"], found["metric"], found["family"]) == (True, "test.accuracy", 10)
     first = found["pairs"][0]
     assert first.keys() == {"left", "right", "difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins"}
-    lines = list(csv.DictReader(io.StringIO(rendered("csv", cells(FIVE), options))))
+    lines = list(csv.DictReader(io.StringIO(rendered("csv", cells(FIVE), **options))))
     assert len(lines) == 10
     assert {one["exploratory"] for one in lines} == {"True"}
     assert (lines[0]["left_activation"], float(lines[0]["p"])) == (first["left"]["activation"], first["p"])
@@ -254,7 +255,7 @@ def test_more_pairs_than_anyone_reads_are_refused_with_the_remedy():
     ids=["all failed", "one run", "one row", "two studies"],
 )  # fmt: skip
 def test_every_format_gets_through_degenerate_runs(name, records):
-    text = rendered(name, records, CompareOptions(methods=True, reach=0.9, all_pairs=True))
+    text = rendered(name, records, methods=True, reach=0.9, all_pairs=True)
     assert text.endswith("\n")
     assert "nan" not in text.lower()
 
@@ -263,7 +264,7 @@ def test_every_format_gets_through_degenerate_runs(name, records):
 def test_the_table_keeps_to_the_width(monkeypatch, width):
     monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
     records = [*learning(1, 2, None), *learning(3, 3, 3, activation={"name": "elu", "alpha": 0.2}, bias_init=0.01)]
-    text = rendered("table", records, CompareOptions(methods=True, reach=0.9, all_pairs=True))
+    text = rendered("table", records, methods=True, reach=0.9, all_pairs=True)
     assert max(map(len, text.splitlines())) <= width
     assert "(2 of 3)" in text
 
@@ -274,12 +275,14 @@ def test_nothing_is_added_unless_it_is_asked_for():
     assert "reach" not in found["rows"][0]
 
 
-def test_options_may_be_given_as_one_object_as_single_fields_or_both():
-    options = CompareOptions(methods=True, alpha=0.1)
-    both = compare(cells(FIVE), options, alpha=0.2).comparisons[0]
-    assert (bool(both.methods), both.alpha) == (True, 0.2)
-    assert compare(cells(FIVE), options).to_dict() == compare(cells(FIVE), methods=True, alpha=0.1).to_dict()
-    with pytest.raises(TypeError, match="metrics"):
+def test_compare_names_each_keyword_with_the_default_of_its_option():
+    keywords = list(inspect.signature(compare).parameters.values())[1:]
+    assert {one.kind for one in keywords} == {inspect.Parameter.KEYWORD_ONLY}
+    assert [(one.name, one.default) for one in keywords] == [(one.name, one.default) for one in fields(CompareOptions)]
+
+
+def test_a_misspelt_keyword_is_reported_as_one_of_compare():
+    with pytest.raises(TypeError, match=r"^compare\(\) got an unexpected keyword argument 'metrics'"):
         compare(cells(FIVE), metrics="test.loss")
 
 

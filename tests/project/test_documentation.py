@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -122,6 +123,16 @@ def test_every_field_of_a_result_is_documented() -> None:
     names = [*METRICS, *(f"health.{name}" for name in HEALTH)]
 
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_the_signature_of_compare_is_the_documented_one() -> None:
+    from actbench.analysis.compare import compare
+
+    own = inspect.signature(compare)
+    plain = [one.replace(annotation=inspect.Parameter.empty) for one in own.parameters.values()]
+    signature = str(inspect.Signature(plain))
+
+    assert f"`compare{signature}`" in (ROOT / "docs" / "results.md").read_text("utf-8")
 
 
 def test_every_key_of_a_run_is_documented() -> None:
