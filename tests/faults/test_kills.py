@@ -36,6 +36,7 @@ from pathlib import Path
 
 count = 0
 seen = Path("events").open("w", buffering=1)
+kills = Path("kills").open("w", buffering=1)
 
 
 def at(event, arguments):
@@ -61,6 +62,7 @@ def end_worker():
     for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         if b"_worker" in Path(f"/proc/{child}/cmdline").read_bytes():
             os.kill(int(child), signal.SIGKILL)
+            kills.write(f"{count}\\n")
 
 
 MOMENTS, strike = {%(moments)s}, %(strike)s
@@ -178,6 +180,7 @@ def test_workers_are_killed_again_and_again_and_the_study_is_finished(
     code = server.do(folder, *command("pool"), prelude=striking("end_worker", *moments), SLOW="0.005")
     said = (folder / "stderr").read_text()
     assert "Traceback" not in said
+    assert list(map(int, (folder / "kills").read_text().split())) == moments, f"a worker dies at each\n{said}"
     assert code == ("failed:" in said), said  # a run is lost only when its worker was killed while it was alone
     check(server, folder, undisturbed, stored(folder))
 
