@@ -7,7 +7,7 @@ from actbench.schema.metrics import METRICS
 MINUS = "−"
 
 NOTHING = "–"
-"""Stands where there is no number."""
+"""Printed in place of a number that is missing."""
 
 POINTS = {"fraction": "points"}
 """Differences of percentages are percentage points; other units keep their name."""

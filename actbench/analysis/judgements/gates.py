@@ -112,7 +112,7 @@ def _judge_bound(condition: Bound, group: Group, alpha: float) -> RowJudgement:
     evidence = evidence_of(values, condition.number, condition.metric, alpha)
     wanted = "above" if condition.operator == ">" else "below"
     beyond = [value for value in values if (value > condition.number) == (wanted == "above")]
-    # Few seeds of a bounded share decide nothing by a test; where none of them is beyond, that is no cause for alarm.
+    # With few seeds no test of a bounded share can decide. If no seed is beyond the limit, the gate is not called open.
     suspect = bool(beyond) or not (is_bounded(condition.metric) and values)
     name, is_open = row_name(group.factors), evidence.side is None and suspect
     return RowJudgement(name, evidence, trips=evidence.side == wanted, is_open=is_open)
