@@ -39,6 +39,30 @@ def test_the_better_side_comes_first_also_when_it_is_the_baseline():
     assert " in test.loss (10 paired seeds" in loss
 
 
+def differing(differences):
+    """The verdict on two rows with these differences, elu − relu, and their summary."""
+    base = [0.5 + NOISE[seed % 10] for seed in range(len(differences))]
+    text = verdict([one + by for one, by in zip(base, differences, strict=True)], base)
+    return text, paired_difference(dict(enumerate(differences)), dict.fromkeys(range(len(differences)), 0.0))
+
+
+@pytest.mark.parametrize(("sign", "names"), [(1, "elu beats relu"), (-1, "relu beats elu")])
+def test_an_interval_that_crosses_0_keeps_its_signs_whichever_side_is_named_first(sign, names):
+    # Sign flips find 10 of 10 alike; Student's interval is wide, since one of them is far out.
+    text, found = differing([sign * one for one in (*[0.001] * 9, 0.4)])
+    low, high = sorted(sign * 100 * end for end in (found.low, found.high))
+    assert low < 0 < high
+    assert text.startswith(f"{names} by 4.09 points [−{-low:.2f}, +{high:.2f}] (10 paired seeds, adjusted p = .002")
+    assert "better in 10 of 10" in text
+
+
+@pytest.mark.parametrize(("sign", "names"), [(1, "elu beats relu"), (-1, "relu beats elu")])
+def test_the_wins_are_those_of_the_side_named_first_also_when_they_are_the_fewer(sign, names):
+    text, _ = differing([sign * one for one in (*[-0.0001] * 7, 0.1, 0.11, 0.1, 0.09, 0.1, 0.11)])
+    assert text.startswith(names)
+    assert "better in 6 of 13" in text
+
+
 def test_what_lies_within_delta_is_practically_the_same():
     text = verdict(shifted(0.0, 0.3))
     assert text.startswith("elu and relu are practically the same: the difference [")

@@ -128,17 +128,27 @@ def command_for_more_seeds(records: Sequence[RunRecord]) -> str:
 
 
 def _found(case: Case) -> str:
-    """``gelu beats relu by 0.21 points [0.09, 0.33] (10 paired seeds, adjusted p = .004, better in 9 of 10)``."""
+    """``gelu beats relu by 0.21 points [0.09, 0.33] (10 paired seeds, adjusted p = .004, better in 9 of 10)``.
+
+    Everything is counted from the side that is named first. Where that is the baseline, the table's difference and its
+    interval change sign, and the wins are the row's losses.
+    """
     found, metric = case.contrast.difference, case.metric
     has_direction = METRICS[metric].higher_is_better is not None
-    winner, loser = (case.row, case.base) if case.is_won else (case.base, case.row)
-    # The sentence names the winner first, so size and interval lose their sign.
-    ends = _interval(metric, sorted(abs(end) for end in (found.low, found.high) if end is not None))
+    # Whichever mean is the larger one, the sentence states a positive distance; the ends turn with the difference.
+    low, high = (found.low, found.high) if case.size > 0 else (found.high, found.low)
+    ends = [] if low is None or high is None else [math.copysign(1, case.size) * end for end in (low, high)]
+    if case.is_won:
+        winner, loser, wins = case.row, case.base, found.wins
+    else:
+        winner, loser, wins = case.base, case.row, found.losses
+    # Ends on either side of 0 need their signs; two of one side are read as the distance is.
+    interval = _interval(metric, ends, with_sign=any(end < 0 for end in ends))
     text = (
         f"{winner} {'beats' if has_direction else 'exceeds'} {loser} by {number(metric, abs(case.size))} "
-        f"{unit_of_difference(metric)}{ends}{_of(metric)} "
+        f"{unit_of_difference(metric)}{interval}{_of(metric)} "
         f"({found.n_pairs} paired seeds, adjusted p {p_value(case.contrast.p_adjusted or 0.0)}, "
-        f"{'better' if has_direction else 'higher'} in {max(found.wins, found.losses)} of {found.n_pairs})"
+        f"{'better' if has_direction else 'higher'} in {wins} of {found.n_pairs})"
     )
     return f"{text}, a difference within ±{short(metric, case.delta or 0.0)}" if case.is_within_delta else text
 
