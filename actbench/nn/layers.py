@@ -49,6 +49,18 @@ class Activate(Protocol):
         """Return each run's own activation of ``z`` (R, B, …), for the hidden layer of that name."""
         ...
 
+    @property
+    def watches_norms(self) -> bool:
+        """Whether ``before_norm`` is to be called."""
+        ...
+
+    def before_norm(self, name: str, x: Tensor, mean: Tensor, variance: Tensor) -> None:
+        """Show the input (R, B, U, …) of a batch normalisation, and its running statistics (R, U), to be set in place.
+
+        May raise to end the pass.
+        """
+        ...
+
     def uniform(self, x: Tensor) -> Tensor:
         """Draw numbers in [0, 1) shaped like ``x`` (R, B, …), equal for runs with equal seeds, for dropout."""
         ...
@@ -142,7 +154,7 @@ def avg_pool2d(x: Tensor, size: int) -> Tensor:
     return split_runs(F.avg_pool2d(x.flatten(0, 1), size), x.shape[1])
 
 
-def batch_norm(x: Hidden, params: Params, name: str, *, training: bool) -> Tensor:
+def batch_norm(x: Hidden, params: Params, name: str, act: Activate) -> Tensor:
     """Normalise every channel of every run over its own batch (and positions); running statistics in evaluation.
 
     Args:
@@ -150,15 +162,17 @@ def batch_norm(x: Hidden, params: Params, name: str, *, training: bool) -> Tenso
         params: Holds ``{name}.weight``, ``.bias``, ``.running_mean``, ``.running_var``, each (R, U); the running
             ones are updated in place while training.
         name: The layer's.
-        training: Whether to use the batch's statistics.
+        act: Decides by its ``training`` whether to use the batch's statistics.
 
     Reference:
         Ioffe and Szegedy, arXiv 1502.03167.
     """
     x, tensors = whole(x), [params[f"{name}.{part}"] for part in ("weight", "bias", *BUFFERS)]
+    if act.watches_norms:
+        act.before_norm(name, x, *tensors[2:])
     if x.device.type == "cpu":
-        return per_run(partial(_normalise, training=training), x, *tensors)
-    return batch_norm_folded(x, *tensors, training=training)
+        return per_run(partial(_normalise, training=act.training), x, *tensors)
+    return batch_norm_folded(x, *tensors, training=act.training)
 
 
 def batch_norm_folded(

@@ -17,7 +17,7 @@ from actbench.schema.health_measures import DYNAMIC_COUNTS
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import MAX_INITIAL_EXAMPLES, Outcome, RunRecord
 from actbench.system import cancellation, devices
-from actbench.training.evaluation import Tally, evaluate, measure_gradients, measure_unit_health
+from actbench.training.evaluation import Tally, evaluate, initial_statistics, measure_gradients, measure_unit_health
 from actbench.training.state import TrainState
 
 BORN_DEAD = "health.born_dead_fraction"
@@ -66,6 +66,8 @@ class EpochLog:
     def close_initial(self) -> list[Row | None]:
         """Write down epoch 0: the network at initialisation, on the first ``MAX_INITIAL_EXAMPLES`` training examples.
 
+        Batch norm uses the statistics of the health probe, since its running ones hold no data yet.
+
         Returns:
             A row per run; None for runs that had diverged before.
 
@@ -73,9 +75,10 @@ class EpochLog:
             Stopped: When the training was asked to stop; nothing is written down then. So in ``close_epoch`` and
                 ``records``.
         """
-        images = self._state.images
+        state, images = self._state, self._state.images
         seen = images.train.first(MAX_INITIAL_EXAMPLES)
-        return self._close(0, *evaluate(self._forward, images, seen, self._runs))
+        with initial_statistics(self._forward, state.act, images, state.cohort.shared.health, self._runs):
+            return self._close(0, *evaluate(self._forward, images, seen, self._runs))
 
     def close_epoch(self, seen: Tally) -> list[Row | None]:
         """Write down the epoch just trained; its training loss and accuracy are means over steps, as the weights moved.

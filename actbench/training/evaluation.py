@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from actbench.health.probe_statistics import LayerReached, ObserveNorm, probe_statistics
 from actbench.health.units import gradients
 from actbench.health.units.probe import UnitHealth, UnitObserver, slope_by_autograd
 from actbench.nn.parts import cut
@@ -98,6 +100,27 @@ def measure_unit_health(
         for x, _ in images.in_order(chosen, BATCH):
             forward(x.expand(runs, *x.shape[1:]))
     return observer.finish(len(chosen))
+
+
+@contextmanager
+def initial_statistics(
+    forward: Forward, act: Activations, images: Images, health: HealthSettings, runs: int
+) -> Iterator[None]:
+    """Let batch norm use the statistics of the probe, the first ``probe_size`` training examples, for a while.
+
+    For the network at initialisation, whose running statistics stand for no data yet.
+    """
+    chosen = images.train.first(health.probe_size)
+
+    @torch.no_grad()
+    def pass_probe(observe: ObserveNorm) -> None:
+        with act.norms_observed(observe):
+            for x, _ in images.in_order(chosen, BATCH):
+                with suppress(LayerReached):
+                    forward(x.expand(runs, *x.shape[1:]))
+
+    with probe_statistics(pass_probe):
+        yield
 
 
 def measure_gradients(forward: Forward, act: Activations, images: Images, runs: int) -> dict[str, Tensor]:

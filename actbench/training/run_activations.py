@@ -11,6 +11,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from actbench.health.probe_statistics import ObserveNorm
 from actbench.nn import activations
 from actbench.nn.alignment import fills_steps
 from actbench.nn.parts import Hidden, Parts, cut, join, whole
@@ -75,6 +76,7 @@ class Activations:
     def __init__(self, specs: Sequence[RunSpec], params: Mapping[str, Tensor]) -> None:
         self.training = self.draws = False
         self._observe: Callable[[str, Tensor], None] | None = None
+        self._observe_norm: ObserveNorm | None = None
         self._params, self._specs = params, specs
         self._groups = _groups(specs)
         self.sizes = [group.stop - group.start for group in self._groups]
@@ -111,6 +113,25 @@ class Activations:
             yield
         finally:
             self._observe = None
+
+    @property
+    def watches_norms(self) -> bool:
+        """Whether the inputs of batch normalisations are observed."""
+        return self._observe_norm is not None
+
+    @contextmanager
+    def norms_observed(self, observe: ObserveNorm) -> Iterator[None]:
+        """Show every batch normalisation's inputs and running statistics to ``observe`` while the context lasts."""
+        self._observe_norm = observe
+        try:
+            yield
+        finally:
+            self._observe_norm = None
+
+    def before_norm(self, name: str, x: Tensor, mean: Tensor, variance: Tensor) -> None:
+        """Show the input of a normalisation to the observer, if there is one."""
+        if self._observe_norm is not None:
+            self._observe_norm(name, x, mean, variance)
 
     def apply(self, layer: str, z: Tensor) -> Tensor:
         """Return each run's f(z), unseen by the observer: z (R, B, U, …) -> the same shape."""

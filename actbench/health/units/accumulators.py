@@ -33,38 +33,48 @@ class Observation:
     slope: Tensor
     dead_slope: float
 
-    @property
-    def reduced(self) -> tuple[int, ...]:
-        """The dimensions that are neither run nor unit: examples and positions.
 
-        A channel is one unit at all of its positions, so they are reduced together with the examples.
-        """
-        return (1, *range(3, self.z.ndim))
+def reduced(values: Tensor) -> tuple[int, ...]:
+    """Return the dimensions of (R, B, U, …positions) that are neither run nor unit: examples and positions.
 
-    def count(self, mask: Tensor) -> Summary:
-        """Count the elements of each unit at which a mask is true, and all elements."""
-        # Bytes summed as int32 take a tenth of the time of summing bools.
-        return mask.view(torch.uint8).sum(self.reduced, dtype=torch.int32), self._full(mask[0, :, 0].numel())
+    A channel is one unit at all of its positions, so they are reduced together with the examples.
+    """
+    return (1, *range(3, values.ndim))
 
-    def count_inputs(self, mask: Tensor) -> Summary:
-        """Count the inputs at which a mask is true at one position or more, and all inputs."""
-        positions = tuple(range(3, mask.ndim))
-        somewhere = mask.view(torch.uint8).amax(positions) if positions else mask.view(torch.uint8)
-        return somewhere.sum(1, dtype=torch.int32), self._full(mask.shape[1])
 
-    def mean(self, values: Tensor) -> Summary:
-        """Return count and mean of each unit's values."""
-        return self._full(values[0, :, 0].numel()), values.mean(self.reduced)
+def count(mask: Tensor) -> Summary:
+    """Count the elements of each unit at which a mask (R, B, U, …positions) is true, and all elements."""
+    # Bytes summed as int32 take a tenth of the time of summing bools.
+    return mask.view(torch.uint8).sum(reduced(mask), dtype=torch.int32), _full(mask, mask[0, :, 0].numel())
 
-    def moments(self, values: Tensor) -> Summary:
-        """Return count, mean and sum of squared deviations of each unit's values."""
-        # Two passes, since a sum of squares minus a squared sum cancels; eight times faster than ``torch.var_mean``.
-        count, mean = self.mean(values)
-        shape = (mean.shape[0], 1, mean.shape[1], *(1 for _ in values.shape[3:]))
-        return count, mean, (values - mean.view(shape)).square_().sum(self.reduced)
 
-    def _full(self, number: int) -> Tensor:
-        return torch.full((self.z.shape[0], self.z.shape[2]), float(number), device=self.z.device)
+def count_inputs(mask: Tensor) -> Summary:
+    """Count the inputs at which a mask is true at one position or more, and all inputs."""
+    positions = tuple(range(3, mask.ndim))
+    somewhere = mask.view(torch.uint8).amax(positions) if positions else mask.view(torch.uint8)
+    return somewhere.sum(1, dtype=torch.int32), _full(mask, mask.shape[1])
+
+
+def means(values: Tensor) -> Summary:
+    """Return count and mean of each unit's values (R, B, U, …positions)."""
+    return _full(values, values[0, :, 0].numel()), values.mean(reduced(values))
+
+
+def moments(values: Tensor) -> Summary:
+    """Return count, mean and sum of squared deviations of each unit's values (R, B, U, …positions)."""
+    # Two passes, since a sum of squares minus a squared sum cancels; eight times faster than ``torch.var_mean``.
+    count, mean = means(values)
+    shape = (mean.shape[0], 1, mean.shape[1], *(1 for _ in values.shape[3:]))
+    return count, mean, (values - mean.view(shape)).square_().sum(reduced(values))
+
+
+def widened(part: Tensor) -> Tensor:
+    """Return float64 where the device has it; MPS has not, so there the few numbers per unit go to the CPU."""
+    return (part.cpu() if part.device.type == "mps" else part).double()
+
+
+def _full(values: Tensor, number: int) -> Tensor:
+    return torch.full((values.shape[0], values.shape[2]), float(number), device=values.device)
 
 
 @dataclass(frozen=True)
@@ -124,16 +134,16 @@ def _padded(values: Tensor, shape: torch.Size) -> Tensor:
 
 
 STATISTICS: dict[str, Statistic] = {
-    "max_slope": Statistic(lambda seen: (seen.slope.amax(seen.reduced),), merge_maxima),
+    "max_slope": Statistic(lambda seen: (seen.slope.amax(reduced(seen.slope)),), merge_maxima),
     "max_slope_at": Statistic(lambda seen: (seen.slope.movedim(2, -1).amax(1),), merge_maxima_at),
-    "max_output": Statistic(lambda seen: (seen.a.abs().amax(seen.reduced),), merge_maxima),
-    "outputs": Statistic(lambda seen: seen.moments(seen.a), merge_moments),
-    "inputs": Statistic(lambda seen: seen.moments(seen.z), merge_moments),
-    "magnitude": Statistic(lambda seen: seen.mean(seen.a.abs()), merge_means),
-    "zeros": Statistic(lambda seen: seen.count(seen.a == 0), merge_sums),
-    "flat": Statistic(lambda seen: seen.count(seen.slope <= seen.dead_slope), merge_sums),
-    "positive": Statistic(lambda seen: seen.count(seen.z > 0), merge_sums),
-    "fired": Statistic(lambda seen: seen.count_inputs(seen.z > 0), merge_sums),
+    "max_output": Statistic(lambda seen: (seen.a.abs().amax(reduced(seen.a)),), merge_maxima),
+    "outputs": Statistic(lambda seen: moments(seen.a), merge_moments),
+    "inputs": Statistic(lambda seen: moments(seen.z), merge_moments),
+    "magnitude": Statistic(lambda seen: means(seen.a.abs()), merge_means),
+    "zeros": Statistic(lambda seen: count(seen.a == 0), merge_sums),
+    "flat": Statistic(lambda seen: count(seen.slope <= seen.dead_slope), merge_sums),
+    "positive": Statistic(lambda seen: count(seen.z > 0), merge_sums),
+    "fired": Statistic(lambda seen: count_inputs(seen.z > 0), merge_sums),
 }
 """Name -> statistic. ``max_…`` are maxima over inputs (and positions, unless ``_at``); ``inputs`` and ``outputs`` the
 moments of z and f(z); ``magnitude`` the mean |f(z)|; the others counts of elements, ``fired`` of inputs."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actbench.health.units.accumulators import STATISTICS, Observation, Summary
+from actbench.health.units.accumulators import STATISTICS, Observation, Summary, widened
 from actbench.health.units.measures import MEASURES
 from actbench.schema.health_measures import HEALTH_MEASURES
 from actbench.schema.spec import HealthSettings
@@ -82,7 +82,7 @@ class UnitObserver:
         batch = Observation(z.detach(), a, slope, self._health.dead_slope)
         seen = self._seen.setdefault(layer, {})
         for name, statistic in STATISTICS.items():
-            summary = tuple(map(_widened, statistic.observe(batch)))
+            summary = tuple(map(widened, statistic.observe(batch)))
             seen[name] = statistic.merge(seen[name], summary) if name in seen else summary
 
     def finish(self, examples: int) -> UnitHealth:
@@ -120,11 +120,6 @@ def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
         return a.detach(), slope.abs()
 
     return derivative
-
-
-def _widened(part: Tensor) -> Tensor:
-    """Return float64 where the device has it; MPS has not, so there the few numbers per unit go to the CPU."""
-    return (part.cpu() if part.device.type == "mps" else part).double()
 
 
 def _signals(seen: Mapping[str, Summary]) -> dict[str, Tensor]:

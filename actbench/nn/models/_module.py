@@ -11,10 +11,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from actbench.errors import ModelError
 from actbench.nn.initializers import Initializer
@@ -22,6 +24,8 @@ from actbench.nn.layers import Activate
 from actbench.nn.rng import stream
 from actbench.schema import registry
 from actbench.schema.components import Component
+
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
 LINEAR = (nn.Linear, nn.Conv2d)
 """Layers whose weights and biases start as the run's ``weight_init`` and ``bias_init`` say; others as they are made."""
@@ -48,7 +52,7 @@ class RunActivation(nn.Module):
 class _LayerList:
     """List the layers that a module activates, with their units, and pass z through: an ``Activate`` for one image."""
 
-    training = False
+    training = watches_norms = False
     sizes = (1,)
 
     def __init__(self) -> None:
@@ -57,6 +61,9 @@ class _LayerList:
     def __call__(self, layer: str, z: Any) -> Any:
         self.layers[layer] = z.shape[2]
         return z
+
+    def before_norm(self, name: str, x: Tensor, mean: Tensor, variance: Tensor) -> None:
+        raise NotImplementedError("a pass for the shapes alone watches no normalisation")
 
     def uniform(self, x: Tensor) -> Tensor:
         raise NotImplementedError("a pass for the shapes alone draws nothing")
@@ -78,7 +85,7 @@ class UserModule:
     def batch_norm(self) -> bool:
         """Whether the module that was last made has a layer that normalises over the batch."""
         layers = () if self._module is None else self._module.modules()
-        return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers)
+        return any(isinstance(layer, BATCH_NORM) for layer in layers)
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
         """Return each ``RunActivation`` that a pass of one zero image meets, by its name in the module, with its units.
@@ -122,7 +129,8 @@ class UserModule:
             raise ModelError(f"{self._path}: a user's module trains as a cohort of one")
         module.to(x.device)
         own = {name: params[name].squeeze(0) for name, _ in module.named_parameters()}
-        with _lent(numbers, x.device), _bound(module, act):
+        # A pass that only prepares a measurement leaves the stream where it stands.
+        with _lent(numbers.clone_state() if act.watches_norms else numbers, x.device), _bound(module, act):
             logits: Tensor = torch.func.functional_call(module, own, (x.squeeze(0),))
         return logits.unsqueeze(0)
 
@@ -175,11 +183,30 @@ def _bound(module: nn.Module, act: Activate) -> Iterator[None]:
     module.train(act.training)
     for layer in found:
         layer.act, layer.calls = act, 0
+    hooks = _watch_norms(module, act) if act.watches_norms else []
     try:
         yield
     finally:
         for layer in found:
             layer.act = None
+        for hook in hooks:
+            hook.remove()
+
+
+def _watch_norms(module: nn.Module, act: Activate) -> list[RemovableHandle]:
+    """Show ``act`` the inputs of the layers that keep running statistics, before each call; return the hooks."""
+
+    def show(name: str, running: tuple[Tensor, Tensor], layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        act.before_norm(name, inputs[0].unsqueeze(0), *running)
+
+    return [
+        # Views with a dimension of one run: what is written to them is written to the layer's own.
+        layer.register_forward_pre_hook(
+            partial(show, name, (layer.running_mean.unsqueeze(0), layer.running_var.unsqueeze(0)))
+        )
+        for name, layer in module.named_modules()
+        if isinstance(layer, BATCH_NORM) and layer.running_mean is not None and layer.running_var is not None
+    ]
 
 
 @contextmanager

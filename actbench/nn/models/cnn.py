@@ -113,7 +113,7 @@ class CNN(Options):
         from actbench.nn import layers
 
         if self.batch_norm:
-            z = layers.batch_norm(z, params, f"{name}.norm", training=act.training)
+            z = layers.batch_norm(z, params, f"{name}.norm", act)
         return act(name, z)
 
     def _flat_size(self, shape: tuple[int, int, int]) -> int:

@@ -61,7 +61,7 @@ class MLP(Options):
             name = f"hidden.{index}"
             z = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), sizes=act.sizes)
             if self.batch_norm:
-                z = layers.batch_norm(z, params, f"{name}.norm", training=act.training)
+                z = layers.batch_norm(z, params, f"{name}.norm", act)
             hidden = layers.dropout(act(name, z), self.dropout, act)
         return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
 
