@@ -109,7 +109,7 @@ def test_an_infinite_expectation_is_valid_json(show: Show) -> None:
     code, out, _ = show("--theory", "study.yaml", "activation=x * exp(x**2)", "--json")
 
     assert code == 0
-    assert "no finite number" in json.loads(out)[0]["note"]
+    assert "not a finite number" in json.loads(out)[0]["note"]
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,11 @@
-"""Units over time, gradients over depth, and the words for both."""
+"""Units over time and gradients over depth."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 import torch
 from small_runs import CPU, records, spec
 
-from actbench.health.units.diagnosis import diagnose
 from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
 from actbench.schema.runtime import Cohort
@@ -70,32 +67,3 @@ def test_gradients_vanish_in_a_deep_sigmoid_network_and_the_record_says_so() -> 
     assert any("gradients vanish" in text for text in record.health["diagnosis"])
     assert first_to_last([]) is None
     assert first_to_last([1.0, 0.0]) is None
-
-
-def row(epoch: int, **layer: Any) -> dict[str, Any]:
-    usual = {"name": "hidden.0", "units": 100, "dead": 0, "constant": 0, "inert": 0, "born_dead": 0}
-    return {"epoch": epoch, "health.gradient_ratio": 1.0, "layers": [usual | layer]}
-
-
-def test_a_healthy_run_needs_no_words() -> None:
-    assert diagnose(spec(), [row(0), row(1, dead=3, constant=3, inert=3)]) == ()
-
-
-def test_a_death_is_told_with_its_place_its_time_and_a_remedy() -> None:
-    (text,) = diagnose(spec(), [row(0), row(1, dead=20, inert=20), row(2, dead=25, inert=25)])
-    assert text.startswith("hidden.0: 25% dead since epoch 1; at lr 0.1; a lower learning rate")
-
-
-def test_units_that_were_born_dead_are_told_from_those_that_died() -> None:
-    (text,) = diagnose(spec(), [row(epoch, dead=25, inert=25, born_dead=25) for epoch in (0, 1)])
-    assert "25% dead since initialisation, 25% from birth; another weight_init" in text
-
-
-def test_a_layer_that_does_not_move_is_told_though_nothing_in_it_is_dead() -> None:
-    (text,) = diagnose(spec(activation="sigmoid"), [row(0), row(1, constant=100, inert=100)])
-    assert "the whole layer constant though not dead since epoch 1" in text
-
-
-def test_a_divergence_names_epoch_and_learning_rate() -> None:
-    (text,) = diagnose(spec(), [row(0) | {"layers": []}], diverged_at=1)
-    assert "since epoch 1, at lr 0.1" in text

@@ -126,7 +126,7 @@ def test_gradients_are_told_in_a_word(changes: dict[str, Any], word: str) -> Non
     [
         ({"model": {"name": "mlp", "batch_norm": True}}, "no closed form with batch_norm"),
         ({"hidden": []}, "no hidden layer"),
-        ({"activation": "x * exp(x**2)"}, "beyond hidden.0 the variance or the gradient factor is no finite number"),
+        ({"activation": "x * exp(x**2)"}, "beyond hidden.0 the variance or the gradient factor is not a finite number"),
     ],
 )
 def test_what_theory_does_not_cover_is_said(changes: dict[str, Any], note: str) -> None:

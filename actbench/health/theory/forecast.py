@@ -168,7 +168,7 @@ def _signal(network: _Network) -> Forecast:
             function, variances[-1], gain=gain, bias=bias, bias_variance=bias_variance, kinks=kinks
         )
         if not (math.isfinite(factor) and math.isfinite(variance)):
-            note = f"beyond hidden.{len(factors)} the variance or the gradient factor is no finite number"
+            note = f"beyond hidden.{len(factors)} the variance or the gradient factor is not a finite number"
             return Forecast(tuple(variances), tuple(factors), note=note)
         factors.append(factor)
         variances.append(variance)

@@ -6,6 +6,7 @@ Pure functions on rows that are already measured (``metrics.jsonl``, ``result.js
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from actbench.schema.spec import HealthSettings, RunSpec
@@ -18,8 +19,14 @@ NOTEWORTHY = 0.1
 VANISHING, EXPLODING = 1e-3, 1e3
 """First-to-last gradient ratios beyond which the first layers learn on another time scale than the last."""
 
+LASTING = 0.9
+"""Share of the final count that every epoch of a stretch must reach, so that the final state dates from its start."""
+
 SATURATING = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid")
 """Activations that are flat on both sides, to which advice about the flat side of ReLU does not apply."""
+
+SLOPED = ("leaky_relu", "prelu", "rrelu")
+"""Activations with a slope on either side: they need no advice to take one of them."""
 
 
 def is_collapsed(health: Row, settings: HealthSettings) -> bool:
@@ -58,63 +65,110 @@ def diagnose(spec: RunSpec, curves: Sequence[Row], diverged_at: int | None = Non
     if measured:
         layers = len(measured[-1]["layers"])
         found += [text for index in range(layers) for text in _layer_sentences(spec, measured, index)]
-        found += _gradient_sentences(measured[-1])
+        found += _gradient_sentences(spec, measured[-1])
     return tuple(found)
 
 
 def _divergence(spec: RunSpec, epoch: int) -> str:
-    rate = spec.training.optimizer.options.get("lr")
-    return (
-        f"a loss or a parameter is no finite number since epoch {epoch}, at lr {rate:g}; "
-        "a lower learning rate, training.clip_norm, a warm-up or batch_norm usually helps"
-    )
+    what = "a loss or a parameter is not a finite number"
+    if epoch == 0:  # no step was taken yet: the learning rate is not to blame
+        return _advised(f"{what} at initialisation", "smaller initial weights", _batch_norm(spec), "fewer layers")
+    clipping = "" if spec.training.clip_norm else "training.clip_norm"
+    warmup = "" if spec.training.schedule.options.get("warmup_epochs") else "a warm-up"
+    found = f"{what} since epoch {epoch}, at lr {_rate(spec):g}"
+    return _advised(found, "a lower learning rate", clipping, warmup, _batch_norm(spec))
 
 
 def _layer_sentences(spec: RunSpec, rows: Sequence[Row], index: int) -> Iterator[str]:
     last = rows[-1]["layers"][index]
     name, units = last["name"], last["units"]
     if last["dead"] >= NOTEWORTHY * units:
-        since = _since(rows, index, "dead")
-        born = f", {last['born_dead'] / units:.0%} from birth" if last.get("born_dead") else ""
-        yield f"{name}: {last['dead'] / units:.0%} dead {since}{born}; {_advice(spec, since)}"
-    constant_only = last["inert"] - last["dead"]
-    if constant_only >= NOTEWORTHY * units:
-        share = "the whole layer" if last["inert"] == units else f"{constant_only / units:.0%}"
-        yield (
-            f"{name}: {share} constant though not dead {_since(rows, index, 'constant')}: the signal does not pass; "
-            "weight_init matched, batch_norm, fewer layers or an activation that is not bounded usually helps"
+        course = _Course.of(rows, [row["layers"][index]["dead"] for row in rows])
+        # Of those dead now; a unit that was born dead and came to life is not among them.
+        born = last["dead"] - last["lost"] if course.began else 0
+        at_birth = f", {born / units:.0%} already at initialisation" if born else ""
+        yield _advised(
+            f"{name}: {course.in_words(units, 'dead')}{at_birth}", *_remedies_for_death(spec, trained=course.began > 0)
+        )
+    silent = [row["layers"][index]["inert"] - row["layers"][index]["dead"] for row in rows]
+    if silent[-1] >= NOTEWORTHY * units:
+        bounded = spec.activation.name in SATURATING
+        yield _advised(
+            f"{name}: {_Course.of(rows, silent).in_words(units, 'constant though not dead')}: the signal does not pass",
+            "" if spec.weight_init.name == "matched" else "weight_init matched",
+            _batch_norm(spec),
+            "fewer layers",
+            "an activation that is not bounded" if bounded else "",
         )
 
 
-def _since(rows: Sequence[Row], index: int, measure: str) -> str:
-    """Return the first epoch of the final stretch in which at least half of the final count was reached, in words.
+@dataclass(frozen=True)
+class _Course:
+    """The final stretch of epochs in which a count has about been at its last value.
 
-    Walked backwards, so that units which were dead early and came back do not date the sentence.
+    Args:
+        final: The last count.
+        least: The smallest count of the stretch.
+        began: The epoch at which the stretch begins.
     """
-    final = rows[-1]["layers"][index][measure]
-    epoch = rows[-1]["epoch"]
-    for row in reversed(rows):
-        if row["layers"][index][measure] * 2 < final:
-            break
-        epoch = row["epoch"]
-    return "since initialisation" if epoch == 0 else f"since epoch {epoch}"
+
+    final: int
+    least: int
+    began: int
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], counts: Sequence[int]) -> _Course:
+        """Return the stretch, found backwards: units that were dead early and came back do not date it."""
+        final = least = counts[-1]
+        began = rows[-1]["epoch"]
+        for row, count in zip(reversed(rows), reversed(counts), strict=True):
+            if count < LASTING * final:
+                break
+            began, least = row["epoch"], min(least, count)
+        return cls(final, least, began)
+
+    def in_words(self, units: int, state: str) -> str:
+        """Return, for example, ``61% dead since epoch 3``, or ``61% dead, at least 56% since epoch 3``."""
+        now, before = f"{self.final / units:.0%}", f"{self.least / units:.0%}"
+        since = f"since epoch {self.began}" if self.began else "since initialisation"
+        share = "all units" if self.final == units else now
+        return f"{share} {state} {since}" if before == now else f"{share} {state}, at least {before} {since}"
 
 
-def _advice(spec: RunSpec, since: str) -> str:
-    rate = spec.training.optimizer.options.get("lr")
-    if since == "since initialisation":  # no step was taken yet: the learning rate is not to blame
-        return "another weight_init or bias_init, or batch_norm, usually helps"
+def _remedies_for_death(spec: RunSpec, *, trained: bool) -> tuple[str, ...]:
+    if not trained:  # it was so before the first step: the learning rate is not to blame
+        return "another weight_init", "another bias_init", _batch_norm(spec)
     if spec.activation.name in SATURATING:
-        return f"at lr {rate:g}; a lower learning rate, weight_init xavier_normal or batch_norm usually helps"
-    return f"at lr {rate:g}; a lower learning rate, leaky_relu or elu (no flat side), or batch_norm usually helps"
+        scheme = "" if spec.weight_init.name == "xavier_normal" else "weight_init xavier_normal"
+        return f"a lower learning rate (here {_rate(spec):g})", scheme, _batch_norm(spec)
+    another = "" if spec.activation.name in SLOPED else "leaky_relu (it has a slope on both sides)"
+    return f"a lower learning rate (here {_rate(spec):g})", another, _batch_norm(spec)
 
 
-def _gradient_sentences(row: Row) -> Iterator[str]:
+def _gradient_sentences(spec: RunSpec, row: Row) -> Iterator[str]:
     ratio = row.get("health.gradient_ratio")
     if ratio is None or VANISHING <= ratio <= EXPLODING:
         return
-    verb, cure = ("vanish", "he or matched") if ratio < VANISHING else ("explode", "smaller")
-    yield (
-        f"gradients {verb}: the first hidden layer's is {ratio:.1g} of the last one's; {cure} initial weights, "
-        "batch_norm or fewer layers usually help"
-    )
+    found = f"the first hidden layer's is {ratio:.1g} of the last one's"
+    if ratio < VANISHING:
+        scheme = "" if spec.weight_init.name == "matched" else "weight_init matched"
+        yield _advised(f"gradients vanish: {found}", scheme, _batch_norm(spec), "fewer layers")
+    else:
+        yield _advised(f"gradients explode: {found}", "smaller initial weights", _batch_norm(spec), "fewer layers")
+
+
+def _advised(finding: str, *remedies: str) -> str:
+    """Return a finding and the remedies that usually help; those that the run already has are given as ""."""
+    left = [remedy for remedy in remedies if remedy]
+    if not left:
+        return finding
+    listed = left[0] if len(left) == 1 else f"{', '.join(left[:-1])} or {left[-1]}"
+    return f"{finding}; {listed} usually helps"
+
+
+def _rate(spec: RunSpec) -> float:
+    return float(spec.training.optimizer.options["lr"])
+
+
+def _batch_norm(spec: RunSpec) -> str:
+    return "" if spec.model.options.get("batch_norm") else "batch_norm"

@@ -1,0 +1,155 @@
+"""The sentences on a run that went wrong: held to its rows, with advice that it can take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_runs import spec
+
+from actbench.health.units.diagnosis import diagnose
+
+BATCH_NORM = {"name": "mlp", "hidden": [24, 16], "batch_norm": True}
+
+
+def row(epoch: int, **layer: Any) -> dict[str, Any]:
+    usual = {"name": "hidden.0", "units": 100, "dead": 0, "constant": 0, "inert": 0, "born_dead": 0, "lost": 0}
+    return {"epoch": epoch, "health.gradient_ratio": 1.0, "layers": [usual | layer]}
+
+
+def dead(*counts: int, born: int = 0, lost: int | None = None) -> list[dict[str, Any]]:
+    """Rows of one layer of 100 units with these dead counts."""
+    return [
+        row(epoch, dead=count, inert=count, born_dead=born, lost=count - born if lost is None else lost)
+        for epoch, count in enumerate(counts)
+    ]
+
+
+def ratio(value: float) -> list[dict[str, Any]]:
+    return [row(0) | {"health.gradient_ratio": value}]
+
+
+def test_a_healthy_run_needs_no_words() -> None:
+    assert diagnose(spec(), [row(0), row(1, dead=3, constant=3, inert=3)]) == ()
+
+
+@pytest.mark.parametrize(("count", "sentences"), [(9, 0), (10, 1)])
+def test_a_tenth_of_a_layer_is_worth_a_sentence(count: int, sentences: int) -> None:
+    assert len(diagnose(spec(), dead(0, count))) == sentences
+    assert len(diagnose(spec(), [row(0), row(1, constant=count, inert=count)])) == sentences
+
+
+def test_a_share_dates_from_the_epoch_since_which_it_has_been_about_as_large() -> None:
+    (text,) = diagnose(spec(), dead(0, 25, 25))
+    assert text.startswith("hidden.0: 25% dead since epoch 1; ")
+    (text,) = diagnose(spec(), dead(0, 0, 0, 48, 35, 60))
+    assert text.startswith("hidden.0: 60% dead since epoch 5; "), "not since epoch 3: it came back in between"
+    (text,) = diagnose(spec(), dead(0, 58, 56, 61))
+    assert text.startswith("hidden.0: 61% dead, at least 56% since epoch 1; ")
+    (text,) = diagnose(spec(), dead(95, 100, 100))
+    assert text.startswith("hidden.0: all units dead, at least 95% since initialisation; ")
+
+
+@given(counts=st.lists(st.integers(0, 100), min_size=1, max_size=8))
+def test_every_dated_share_is_true_of_every_epoch_that_it_names(counts: list[int]) -> None:
+    for text in diagnose(spec(), dead(*counts)):
+        found = re.match(
+            r"hidden.0: (?:(\d+)%|(all) units) dead(?:, at least (\d+)%)? since (?:epoch (\d+)|initialisation)", text
+        )
+        assert found, text
+        share, whole, least, epoch = found.groups()
+        began, now = int(epoch or 0), 100 if whole else int(share)
+        assert counts[-1] == now
+        assert min(counts[began:]) == (now if least is None else int(least)), text
+        assert min(counts[began:]) >= 0.9 * now
+        assert began == 0 or counts[began - 1] < 0.9 * now, "no longer stretch would be true"
+
+
+def test_only_units_that_are_dead_still_count_as_dead_since_initialisation() -> None:
+    (text,) = diagnose(spec(), dead(30, 0, 40, born=30, lost=37))
+    assert "hidden.0: 40% dead since epoch 2, 3% already at initialisation; " in text
+    (text,) = diagnose(spec(), dead(30, 0, 40, born=30, lost=40))
+    assert "initialisation" not in text
+
+
+def remedies(text: str) -> str:
+    return text.partition("; ")[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "expected"),
+    [
+        (
+            {},
+            dead(0, 30),
+            "a lower learning rate (here 0.1), leaky_relu (it has a slope on both sides) or batch_norm usually helps",
+        ),
+        ({"activation": "leaky_relu"}, dead(0, 30), "a lower learning rate (here 0.1) or batch_norm usually helps"),
+        ({"activation": "prelu", "model": BATCH_NORM}, dead(0, 30), "a lower learning rate (here 0.1) usually helps"),
+        (
+            {"activation": "tanh"},
+            dead(0, 30),
+            "a lower learning rate (here 0.1), weight_init xavier_normal or batch_norm usually helps",
+        ),
+        (
+            {"activation": "sigmoid", "weight_init": "xavier_normal"},
+            dead(0, 30),
+            "a lower learning rate (here 0.1) or batch_norm usually helps",
+        ),
+        ({}, dead(30), "another weight_init, another bias_init or batch_norm usually helps"),
+        ({"model": BATCH_NORM}, dead(30, 30), "another weight_init or another bias_init usually helps"),
+        (
+            {"activation": "sigmoid"},
+            [row(0), row(1, constant=30, inert=30)],
+            "weight_init matched, batch_norm, fewer layers or an activation that is not bounded usually helps",
+        ),
+        (
+            {"activation": "elu", "weight_init": "matched", "model": BATCH_NORM},
+            [row(0), row(1, constant=30, inert=30)],
+            "fewer layers usually helps",
+        ),
+        ({}, ratio(9e-4), "weight_init matched, batch_norm or fewer layers usually helps"),
+        ({"weight_init": "matched"}, ratio(9e-4), "batch_norm or fewer layers usually helps"),
+        ({"model": BATCH_NORM}, ratio(1.1e3), "smaller initial weights or fewer layers usually helps"),
+    ],
+)
+def test_advice_leaves_out_whatever_the_run_already_has(
+    changes: dict[str, Any], rows: Sequence[dict[str, Any]], expected: str
+) -> None:
+    (text,) = diagnose(spec(**changes), rows)
+    assert remedies(text) == expected
+
+
+@pytest.mark.parametrize(("value", "verb"), [(9.9e-4, "vanish"), (1e-3, ""), (1.0, ""), (1e3, ""), (1.01e3, "explode")])
+def test_gradients_vanish_below_a_thousandth_and_explode_above_a_thousand(value: float, verb: str) -> None:
+    found = diagnose(spec(), ratio(value))
+    assert [text.split(":")[0] for text in found] == ([f"gradients {verb}"] if verb else [])
+
+
+def test_units_that_are_constant_though_not_dead_are_dated_by_their_own_count() -> None:
+    rows = [row(0, constant=50, inert=50, dead=50), row(1, constant=50, inert=50, dead=0)]
+    (text,) = diagnose(spec(activation="sigmoid"), rows)
+    assert text.startswith("hidden.0: 50% constant though not dead since epoch 1: the signal does not pass; ")
+    (text,) = diagnose(spec(activation="sigmoid"), [row(0), row(1, constant=100, inert=100)])
+    assert text.startswith("hidden.0: all units constant though not dead since epoch 1: the signal does not pass; ")
+
+
+def test_a_divergence_names_epoch_and_learning_rate() -> None:
+    (text,) = diagnose(spec(), [row(0) | {"layers": []}], diverged_at=1)
+    assert text == (
+        "a loss or a parameter is not a finite number since epoch 1, at lr 0.1; "
+        "a lower learning rate, training.clip_norm, a warm-up or batch_norm usually helps"
+    )
+    training = {"clip_norm": 1.0, "schedule": {"name": "constant", "warmup_epochs": 1}}
+    (text,) = diagnose(spec(training=training, model=BATCH_NORM), [row(0) | {"layers": []}], diverged_at=1)
+    assert remedies(text) == "a lower learning rate usually helps"
+
+
+def test_a_divergence_before_the_first_step_is_not_the_learning_rates() -> None:
+    (text,) = diagnose(spec(), [row(0) | {"layers": []}], diverged_at=0)
+    assert "lr" not in text
+    assert text.startswith("a loss or a parameter is not a finite number at initialisation; smaller initial weights")
