@@ -14,6 +14,7 @@ from typing import Any
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA, CompareOptions
 from actbench.analysis.judgements.expectations import judge_expectations
 from actbench.analysis.judgements.gates import judge_gates, parse_gates
+from actbench.analysis.judgements.lost_runs import lost_in_words
 from actbench.analysis.judgements.methods_text import methods_paragraph
 from actbench.analysis.judgements.verdicts import command_for_more_seeds, verdict_sentences
 from actbench.analysis.judgements.warnings import warnings_about
@@ -25,7 +26,7 @@ from actbench.analysis.table.grouping import Filter, Table, as_run_values, table
 from actbench.analysis.table.pairs import all_pairs
 from actbench.analysis.table.reach import rows_with_reach
 from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family, is_bounded
-from actbench.analysis.table.rows import best_first, rows_of
+from actbench.analysis.table.rows import rows_of, sort_rows
 from actbench.analysis.table.tuning import check_tune, tune_rows
 from actbench.errors import ResultsError, UnknownNameError, UsageError
 from actbench.schema.metrics import METRICS
@@ -207,24 +208,17 @@ def _view(table: Table, request: TableRequest) -> View:
     records = [record for record, _ in table.runs]
     comparison, no_baseline = _compare_groups(table, request)
     delta = options.delta / 100 if METRICS[leading].unit == "fraction" and not is_bounded(leading) else None
+    lost = lost_in_words(table.groups, leading)
     judged = replace(
         comparison,
-        verdicts=verdict_sentences(comparison, delta, command_for_more_seeds(records)),
+        verdicts=verdict_sentences(comparison, delta, command_for_more_seeds(records), lost=lost),
         rows=comparison.rows if options.reach is None else rows_with_reach(comparison, table, options.reach),
         pairs=all_pairs(comparison, table) if options.all_pairs else None,
     )
     # The prose describes the finished table, so it comes last.
     finished = replace(judged, methods=methods_paragraph(judged, records)) if options.methods else judged
-    # The baseline's runs affect the differences even if its row is hidden.
-    printed = {id(group) for group in table.shown}
-    behind = [
-        run
-        for group in table.groups
-        if id(group) in printed or comparison.is_baseline(group.factors)
-        for run in group.runs
-    ]
     problems = [no_baseline] if no_baseline else []
-    return View(table, finished, [*problems, *warnings_about(comparison, behind, repeats=table.repeats)], no_baseline)
+    return View(table, finished, [*problems, *warnings_about(comparison, table, lost=lost)], no_baseline)
 
 
 def _compare_groups(table: Table, request: TableRequest) -> tuple[Comparison, str]:
@@ -244,7 +238,7 @@ def _compare_groups(table: Table, request: TableRequest) -> tuple[Comparison, st
         context=context(records[0].spec, options.by),
         factors=table.factors,
         baseline=baseline,
-        rows=tuple(best_first(shown, lambda row: row.metrics[leading].mean, leading)),
+        rows=tuple(sort_rows(shown, leading)),
         metrics=request.metrics,
         averaged=table.averaged,
         tuned=table.tuned,
@@ -275,9 +269,14 @@ def _contrasts(
 
 def _definition(records: Sequence[RunRecord]) -> str:
     """Return the definition of a dead unit in these runs, which is printed wherever a dead fraction is."""
-    definitions = {
-        f"slope ≤ {record.spec.health.dead_slope:g} on "
-        f"{record.health.get('probe_size', record.spec.health.probe_size):,} training images"
+    # The settings' probe_size is a limit, which a small dataset does not reach; a run that was measured has the number.
+    measured = {
+        f"slope ≤ {record.spec.health.dead_slope:g} on {probe:,} training images"
+        for record in records
+        if (probe := record.health.get("probe_size")) is not None
+    }
+    planned = {
+        f"slope ≤ {record.spec.health.dead_slope:g} on up to {record.spec.health.probe_size:,} training images"
         for record in records
     }
-    return " or ".join(sorted(definitions))
+    return " or ".join(sorted(measured or planned))

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import pytest
 import typer
+from comparisons import rendered
 from factories import cells, grid, only, record, save, smooth
 from scipy import stats
 from typer.testing import CliRunner
@@ -76,12 +77,6 @@ def reach_of(records, level=0.9, **options):
     """Factors -> (epochs, reached, n)."""
     rows = only(records, reach=level, **options).rows
     return {tuple(one.factors.values()): (one.reach.epochs, one.reach.reached, one.reach.n) for one in rows}
-
-
-def rendered(name, records, **options):
-    target = io.StringIO()
-    registry.load("reports", name).render(compare(records, **options), target)
-    return target.getvalue()
 
 
 def flat(text):

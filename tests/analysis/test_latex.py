@@ -1,18 +1,16 @@
 """The LaTeX report: what a paper needs, and that LaTeX takes it."""
 
-import io
 import re
 import shutil
 import subprocess
 
 import pytest
-from comparisons import DEGENERATE, varied
+from comparisons import DEGENERATE, rendered, varied
 from factories import cells, record
 
 from actbench.analysis.compare import compare
 from actbench.analysis.reports._columns import columns
 from actbench.analysis.reports.latex import SPELLED, escaped
-from actbench.schema import registry
 
 HOSTILE = record(0.95, activation={"name": '\\a{b}~^#$%&_<>|"* β', "path": "my_parts:f"})
 TABLES = {
@@ -23,15 +21,9 @@ TABLES = {
 }
 
 
-def rendered(records, **options):
-    target = io.StringIO()
-    registry.load("reports", "latex").render(compare(records, **options), target)
-    return target.getvalue()
-
-
 def text_of(name):
     several = ["test.accuracy", "health.dead_fraction", "test.loss"]
-    return rendered(TABLES[name], metric=several if name == "several metrics" else ())
+    return rendered("latex", TABLES[name], metric=several if name == "several metrics" else ())
 
 
 def body(text):
@@ -40,7 +32,7 @@ def body(text):
 
 
 def test_the_table_reads_as_designed():
-    lines = rendered(cells({"relu": [0.90, 0.91, 0.92], "elu": [0.912, 0.918, 0.933]})).splitlines()
+    lines = rendered("latex", cells({"relu": [0.90, 0.91, 0.92], "elu": [0.912, 0.918, 0.933]})).splitlines()
     start = next(number for number, line in enumerate(lines) if "tabular" in line)
     assert [line.strip() for line in lines[start:]] == [
         r"\begin{tabular}{@{}l r@{}l r@{}l r@{}l r@{}l@{}}",
@@ -97,19 +89,19 @@ RELU, NEAR, FAR = [0.90, 0.91, 0.92, 0.93], [0.91, 0.92, 0.90, 0.935], [0.6, 0.6
     ],
 )
 def test_the_best_mean_is_bold_and_so_is_what_is_tied_with_it(metric, best):
-    lines = body(rendered(cells({"relu": RELU, "elu": NEAR, "tanh": FAR}), metric=metric))
+    lines = body(rendered("latex", cells({"relu": RELU, "elu": NEAR, "tanh": FAR}), metric=metric))
     assert sorted(line.split(" &")[0] for line in lines if r"\textbf" in line) == best
 
 
 def test_ties_are_told_by_bold_print_alone():
-    text = rendered(cells({"relu": RELU, "elu": NEAR, "tanh": FAR}))
+    text = rendered("latex", cells({"relu": RELU, "elu": NEAR, "tanh": FAR}))
     assert "also bold in test.accuracy: not distinguishable from the best; " in text
     assert "= not distinguishable" not in text
     assert [line for line in body(text) if line.endswith(r"& = \\") or " & = & " in line] == []
 
 
 def test_nothing_is_bold_where_the_best_row_is_hidden():
-    shown = rendered(cells({"relu": RELU, "elu": NEAR, "tanh": FAR}), where={"activation": "tanh"})
+    shown = rendered("latex", cells({"relu": RELU, "elu": NEAR, "tanh": FAR}), where={"activation": "tanh"})
     assert "tanh & " in shown
     assert r"\textbf" not in shown
 

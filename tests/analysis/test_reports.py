@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from comparisons import DEGENERATE, ELU, RELU, varied
+from comparisons import DEGENERATE, ELU, RELU, rendered, varied
 from factories import cells, record
 
 from actbench.analysis.compare import compare
@@ -16,12 +16,6 @@ from actbench.analysis.reports._columns import short_names
 from actbench.analysis.statistics import Interval
 from actbench.schema import registry
 from actbench.storage.reading import Records
-
-
-def rendered(name, records, **options):
-    target = io.StringIO()
-    registry.load("reports", name).render(compare(records, **options), target)
-    return target.getvalue()
 
 
 def squeezed(text):

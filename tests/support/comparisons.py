@@ -1,11 +1,22 @@
 """Comparisons that every report format must render."""
 
+import io
 from dataclasses import replace
 
 from factories import cells, record
 
+from actbench.analysis.compare import compare
+from actbench.schema import registry
+
 RELU = [0.90, 0.91, 0.92]
 ELU = [0.912, 0.918, 0.933]
+
+
+def rendered(name, records, **options):
+    """The comparison of these records in one format."""
+    target = io.StringIO()
+    registry.load("reports", name).render(compare(records, **options), target)
+    return target.getvalue()
 
 
 def varied():

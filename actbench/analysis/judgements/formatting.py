@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actbench.schema.metrics import METRICS
 
 MINUS = "−"
@@ -80,6 +82,16 @@ def short(metric: str, value: float) -> str:
     """
     scaled = 100 * value if METRICS[metric].unit == "fraction" else value
     return f"{scaled:.3g} {unit_of_difference(metric)}"
+
+
+def some_of(texts: Sequence[str], most: int = 3) -> str:
+    """Return the first texts in brackets, with a space before them, and the number of the others; empty without any.
+
+    >>> some_of(["a", "b", "c", "d"], most=2)
+    ' (a; b; and 2 more)'
+    """
+    more = [f"and {len(texts) - most} more"] if len(texts) > most else []
+    return f" ({'; '.join((*texts[:most], *more))})" if texts else ""
 
 
 def p_value(p: float) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from actbench.analysis.judgements.formatting import number, p_value, short, signed, unit_of_difference
+from actbench.analysis.judgements.formatting import number, p_value, short, signed, some_of, unit_of_difference
+from actbench.analysis.judgements.lost_runs import lost_among
 from actbench.analysis.statistics import MIN_VALUES, is_equivalent, seeds_needed
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.result import Comparison, Contrast, Interaction
@@ -36,6 +37,7 @@ class Case:
         alpha: Level of the family.
         family: Number of differences adjusted together.
         command: The command that trains more seeds, less their number.
+        lost: Which runs of the two have no value, one text for each side that lost any: the pairs leave them out.
     """
 
     row: str
@@ -46,6 +48,7 @@ class Case:
     alpha: float
     family: int
     command: str
+    lost: Sequence[str]
 
     @property
     def size(self) -> float:
@@ -63,45 +66,58 @@ class Case:
         return self.delta is not None and is_equivalent(self.contrast.difference, self.delta)
 
     @property
+    def seeds(self) -> str:
+        """Return ``10 paired seeds``, and which runs are missing among them."""
+        return "; ".join((f"{self.contrast.difference.n_pairs} paired seeds", *self.lost))
+
+    @property
     def is_same(self) -> bool:
         """Return whether the two sides are practically the same."""
         return self.contrast.difference.note == "identical" or self.is_within_delta
 
 
-def verdict_sentences(comparison: Comparison, delta: float | None, command: str) -> tuple[str, ...]:
+def verdict_sentences(
+    comparison: Comparison, delta: float | None, command: str, *, lost: Mapping[str, str]
+) -> tuple[str, ...]:
     """Return the verdicts of one table: differences found, the interaction, rows that are the same, open differences.
 
     Args:
         comparison: The table.
         delta: Differences within ±delta do not matter, in the unit of the leading metric; None for no such bound.
         command: The command that trains more seeds, as ``command_for_more_seeds`` returns it.
+        lost: Row -> how many of its runs have no value, as ``lost_in_words`` returns it.
 
     Returns:
-        The most useful sentence first; with fewer than three paired seeds only one that says so.
+        The most useful sentence first, what rests on survivors behind what rests on all runs; with fewer than three
+        paired seeds only one that says so.
     """
     metric, baseline = comparison.metrics[0], comparison.baseline or {}
+    rows = [row for row in comparison.rows if metric in row.vs_baseline]
+    names = [(row_name(row.factors), row_name({**row.factors, **baseline})) for row in rows]
     cases = [
         Case(
-            row=row_name(row.factors),
-            base=row_name({**row.factors, **baseline}),
+            row=name,
+            base=base,
             metric=metric,
             contrast=row.vs_baseline[metric],
             delta=delta,
             alpha=comparison.alpha,
             family=comparison.families[metric].size,
             command=command,
+            lost=lost_among((name, base), lost),
         )
-        for row in comparison.rows
-        if metric in row.vs_baseline
+        for row, (name, base) in zip(rows, names, strict=True)
     ]
     judged = [case for case in cases if case.contrast.difference.n_pairs >= MIN_VALUES]
     if cases and not judged:
-        return (f"no verdict: fewer than {MIN_VALUES} paired seeds",)
+        reasons = lost_among([name for pair in names for name in pair], lost)
+        return (f"no verdict: fewer than {MIN_VALUES} paired seeds{some_of(reasons)}",)
     # A quotable order: what the row wins, what it loses, the interaction, what is settled as equal, what is open.
-    largest_first = sorted(judged, key=lambda case: -abs(case.size))
+    # A difference between survivors comes behind: runs that diverged might have told another story.
+    found = [case for case in judged if case.contrast.significant]
+    found.sort(key=lambda case: (bool(case.lost), not case.is_won, -abs(case.size)))
     return (
-        *(_found(case) for case in largest_first if case.contrast.significant and case.is_won),
-        *(_found(case) for case in largest_first if case.contrast.significant and not case.is_won),
+        *map(_found, found),
         *([] if comparison.interaction is None else _interaction(comparison.interaction, comparison.alpha)),
         *(_same(case) for case in judged if not case.contrast.significant and case.is_same),
         *_open([case for case in judged if not case.contrast.significant and not case.is_same]),
@@ -134,7 +150,7 @@ def _found(case: Case) -> str:
     interval change sign, and the wins are the row's losses.
     """
     found, metric = case.contrast.difference, case.metric
-    has_direction = METRICS[metric].higher_is_better is not None
+    verb, better = ("exceeds", "higher") if METRICS[metric].higher_is_better is None else ("beats", "better")
     # Whichever mean is the larger one, the sentence states a positive distance; the ends turn with the difference.
     low, high = (found.low, found.high) if case.size > 0 else (found.high, found.low)
     ends = [] if low is None or high is None else [math.copysign(1, case.size) * end for end in (low, high)]
@@ -145,10 +161,10 @@ def _found(case: Case) -> str:
     # Ends on either side of 0 need their signs; two of one side are read as the distance is.
     interval = _interval(metric, ends, with_sign=any(end < 0 for end in ends))
     text = (
-        f"{winner} {'beats' if has_direction else 'exceeds'} {loser} by {number(metric, abs(case.size))} "
+        f"{winner} {verb} {loser} by {number(metric, abs(case.size))} "
         f"{unit_of_difference(metric)}{interval}{_of(metric)} "
         f"({found.n_pairs} paired seeds, adjusted p {p_value(case.contrast.p_adjusted or 0.0)}, "
-        f"{'better' if has_direction else 'higher'} in {wins} of {found.n_pairs})"
+        f"{'; '.join((f'{better} in {wins} of {found.n_pairs}', *case.lost))})"
     )
     return f"{text}, a difference within ±{short(metric, case.delta or 0.0)}" if case.is_within_delta else text
 
@@ -156,12 +172,13 @@ def _found(case: Case) -> str:
 def _same(case: Case) -> str:
     found = case.contrast.difference
     if found.note == "identical":
-        return f"{case.row} and {case.base} are identical in each of {found.n_pairs} paired seeds{_of(case.metric)}"
+        text = f"{case.row} and {case.base} are identical in each of {found.n_pairs} paired seeds{_of(case.metric)}"
+        return f"{text} ({'; '.join(case.lost)})" if case.lost else text
     ends = [end for end in (found.low, found.high) if end is not None]
     interval = _interval(case.metric, ends, with_sign=True)
     return (
         f"{case.row} and {case.base} are practically the same{_of(case.metric)}: the difference{interval} lies within "
-        f"±{short(case.metric, case.delta or 0.0)} ({found.n_pairs} paired seeds)"
+        f"±{short(case.metric, case.delta or 0.0)} ({case.seeds})"
     )
 
 
@@ -170,7 +187,7 @@ def _open(cases: Sequence[Case]) -> list[str]:
     texts: list[tuple[float, str]] = []
     for case in cases:
         pairs, sd = case.contrast.difference.n_pairs, case.contrast.sd
-        text = f"{case.row} and {case.base} are not distinguishable{_of(case.metric)} ({pairs} paired seeds)"
+        text = f"{case.row} and {case.base} are not distinguishable{_of(case.metric)} ({case.seeds})"
         # Seeds to tell delta apart, or the difference that was seen where the metric has no delta.
         wanted = case.delta if case.delta is not None else abs(case.size)
         seeds = seeds_needed(wanted, sd, alpha=case.alpha, comparisons=case.family) if sd else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from actbench.analysis.judgements.formatting import NOTHING, p_value, unit_of_difference
+from actbench.analysis.judgements.formatting import NOTHING, number, p_value, unit_of_difference
 from actbench.analysis.reports._cells import (
     Cell,
     Column,
@@ -93,9 +93,9 @@ def has_ties(rows: Sequence[Row]) -> bool:
 
 
 def common_parameters(comparison: Comparison) -> str | None:
-    """Return the number of parameters when all rows agree on it, otherwise None."""
-    found = {_parameters(row).value for row in comparison.rows if row.metrics["parameters"].n}
-    return found.pop() if len(found) == 1 else None
+    """Return the number of parameters when all runs of all rows agree on it, otherwise None."""
+    found = {count for row in comparison.rows for count in row.parameters or ()}
+    return number("parameters", found.pop()) if len(found) == 1 else None
 
 
 def _versus_baseline(comparison: Comparison, metric: str, *, with_wins: bool) -> list[Column]:
@@ -117,8 +117,8 @@ def _best(comparison: Comparison, metric: str) -> set[int]:
         return set()
     if metric == comparison.metrics[0]:
         return {index for index, row in enumerate(comparison.rows) if row.tied}
-    means = {index: row.metrics[metric].mean for index, row in enumerate(comparison.rows)}
-    known = {index: mean for index, mean in means.items() if mean is not None}
+    rows = [(index, row) for index, row in enumerate(comparison.rows) if not row.lost[metric]]
+    known = {index: mean for index, row in rows if (mean := row.metrics[metric].mean) is not None}
     return {index for index, mean in known.items() if mean == (max if higher else min)(known.values())}
 
 
@@ -144,7 +144,11 @@ def _p_cell(p: float | None) -> Cell:
 
 
 def _parameters(row: Row) -> Cell:
-    return quantity_cell("parameters", row.metrics["parameters"].mean)
+    """Return the number of parameters, or a range where a row is an average over networks of different size."""
+    if row.parameters is None:
+        return Cell(NOTHING)
+    least, most = (number("parameters", count) for count in row.parameters)
+    return Cell(least if least == most else f"{least}–{most}", is_number=True)
 
 
 def short_names(keys: Iterable[str]) -> Mapping[str, str]:

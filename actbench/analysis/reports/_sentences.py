@@ -9,6 +9,7 @@ from actbench.analysis.reports._columns import MAX_PAIRS_SHOWN, common_parameter
 from actbench.analysis.table.factors import show_all
 from actbench.analysis.table.result import REACH_METRIC, Comparison, Comparisons, Expectation, Pairs, is_bounded
 from actbench.config import hypotheses
+from actbench.schema.metrics import METRICS
 
 VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 
@@ -22,7 +23,7 @@ def caption(comparison: Comparison, *, tie_mark: str = "=") -> list[str]:
     """
     any_interval = any(row.metrics[metric].low is not None for row in comparison.rows for metric in comparison.metrics)
     interval = f" [{100 * (1 - comparison.alpha):g} % Student-t interval]" if any_interval else ""
-    lines = [f"mean{interval} over n seeds, best first"]
+    lines = [f"mean{interval} over n seeds, {_order(comparison)}"]
     if has_ties(comparison.rows):
         is_hidden = comparison.best is not None and comparison.rows[0].factors != comparison.best
         hidden = f" ({show_all(comparison.best or {})}, not shown)" if is_hidden else ""
@@ -86,6 +87,16 @@ def pairs_caption(pairs: Pairs) -> list[str]:
         "exploratory, to be confirmed with new seeds: Δ = row − against, paired by seed; adjusted p: Benjamini–Hochberg"
         f" over all pairs of the table ({pairs.family:,}), which bounds the share of false findings, not their chance",
     ]
+
+
+def _order(comparison: Comparison) -> str:
+    """Return the order of the rows in words."""
+    leading = comparison.metrics[0]
+    order = "highest first" if METRICS[leading].higher_is_better is None else "best first"
+    partial = [row.lost[leading] > 0 for row in comparison.rows]
+    if all(partial) and order == "best first":
+        return f"{order}, none marked as best since each row has runs without a value"
+    return f"{order}, rows that have runs without a value last" if any(partial) and not all(partial) else order
 
 
 def one_sentence(statements: Sequence[str]) -> str:

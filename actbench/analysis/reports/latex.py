@@ -34,7 +34,8 @@ class LatexReport:
             # As few columns as there are, since a page is narrower than a terminal; ties are bold instead of marked.
             found = columns(comparison, details=0, with_ties=False)
             statements = _sentences.caption(comparison, tie_mark=f"also bold in {comparison.metrics[0]}:")
-            text = _sentences.one_sentence((*statements, "bold: the best mean"))
+            is_bold = any(cell.is_best for column in found for cell in column.cells)
+            text = _sentences.one_sentence((*statements, *(["bold: the best mean"] if is_bold else [])))
             target.write("\n".join(_float(found, f"{comparison.title}: {text}")) + "\n")
             if (pairs := comparison.pairs) is not None:
                 text = _sentences.one_sentence((_sentences.pairs_title(pairs), *_sentences.pairs_caption(pairs)))

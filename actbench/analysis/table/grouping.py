@@ -38,6 +38,10 @@ class Group:
         """Return seed -> mean over the combinations of ``averaged``, for seeds that have a value in each of them."""
         return by_seed(self.runs, self.averaged, metric)
 
+    def lost(self, metric: str) -> list[RunRecord]:
+        """Return the runs without a finite value in a metric, such as those that diverged."""
+        return [record for record, _ in self.runs if _value(record, metric) is None]
+
 
 @dataclass(frozen=True)
 class Table:
@@ -105,9 +109,9 @@ def by_seed(runs: Sequence[Run], averaged: tuple[str, ...], metric: str) -> dict
     parts: dict[tuple[Value, ...], dict[int, float]] = {}
     for record, one in runs:
         part = parts.setdefault(tuple(one.get(key) for key in averaged), {})
-        value = record.final.get(metric)
-        if value is not None and isfinite(value):
-            part.setdefault(record.spec.seed, float(value))
+        value = _value(record, metric)
+        if value is not None:
+            part.setdefault(record.spec.seed, value)
     if not parts:
         return {}
     # A seed without a value in one combination would be averaged over fewer of them than the others.
@@ -118,6 +122,11 @@ def by_seed(runs: Sequence[Run], averaged: tuple[str, ...], metric: str) -> dict
 def fits(one: FlatSpec, where: Filter) -> bool:
     """Return whether a run has all of these values."""
     return all(one.get(key) == value for key, value in where.items())
+
+
+def _value(record: RunRecord, metric: str) -> float | None:
+    value = record.final.get(metric)
+    return float(value) if value is not None and isfinite(value) else None
 
 
 def _table(found: Sequence[Run], by: tuple[str, ...], where: Filter) -> Table:

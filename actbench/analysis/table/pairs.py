@@ -30,7 +30,9 @@ def all_pairs(comparison: Comparison, table: Table) -> Pairs:
     values = {id(group): group.values(metric) for group in table.groups}
     means = {key: mean_interval(list(own.values())).mean for key, own in values.items()}
     candidates = [group for group in table.groups if is_new(group.factors)]
-    groups = best_first(candidates, lambda group: means[id(group)], metric)
+    groups = best_first(
+        candidates, lambda group: means[id(group)], metric, is_partial=lambda group: bool(group.lost(metric))
+    )
     count = len(groups) * (len(groups) - 1) // 2
     if count > MAX_PAIRS:
         raise UsageError(

@@ -177,7 +177,7 @@ class RowPair:
     """One pair of rows.
 
     Args:
-        left: Factors of the row with the better mean.
+        left: Factors of the row that stands higher in the table.
         right: Factors of the other one.
         difference: left − right, paired by seed.
         p_adjusted: Benjamini and Hochberg's, over all pairs of the table, those of hidden rows included; None where
@@ -229,10 +229,13 @@ class Row:
         outcomes: Outcome -> number of runs.
         metrics: Metric -> its mean over seeds; runs without a value are counted in ``outcomes`` alone.
         vs_baseline: Metric -> contrast; empty for a baseline row.
-        tied: Whether the row can't be told from the best one in the leading metric; None where nothing can be said.
+        tied: Whether the row can't be told from the best one in the leading metric; None where nothing can be said,
+            where neither direction is better, and for a row that lost runs.
         failure_rate: Wilson interval of the share of runs that are not ``ok``; None when all are.
         reach: Speed of convergence; None unless asked for.
         picked: Tuned factor -> its value for this row; empty in a table at common values.
+        lost: Metric -> number of runs without a value in it, such as those that diverged.
+        parameters: Smallest and largest number of trained parameters among the runs; None where no run has recorded it.
     """
 
     factors: Mapping[str, Value]
@@ -244,6 +247,8 @@ class Row:
     failure_rate: tuple[float, float] | None = None
     reach: Reach | None = None
     picked: Mapping[str, Value] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
+    parameters: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as in the JSON; fractions stay fractions."""
@@ -269,12 +274,14 @@ class Comparison:
         factors: Factors in which the rows differ, in the columns' order.
         baseline: Factor -> value of the row that others are compared to; a factor that it leaves out is matched (each
             row against the baseline with the same value there). None when there is nothing to compare to.
-        rows: Best mean of the first metric first.
+        rows: Best mean of the first metric first, the highest where neither direction is better; rows that lost runs
+            come last.
         metrics: The metrics asked for, the leading one first; rows carry a few more for context.
         averaged: Factors that were averaged over, seed by seed.
         alpha: One minus the intervals' coverage.
         dead: The definition of a dead unit in these runs: the slope and the probe.
-        best: Factor -> value of the best row, which may be hidden; None when no row has a mean.
+        best: Factor -> value of the best row, which may be hidden; None when neither direction is better, and when no
+            row has a value from each of its runs.
         families: Metric -> the differences that are adjusted together, those of hidden rows included.
         interaction: Of the two factors that vary; None where more or fewer do, or nothing can be said.
         verdicts: The differences of the leading metric in sentences, the most useful one first.

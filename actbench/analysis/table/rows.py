@@ -11,7 +11,7 @@ from actbench.analysis.statistics import mean_interval, wilson_interval
 from actbench.analysis.table.against import is_new
 from actbench.analysis.table.contrasts import tied_with_best
 from actbench.analysis.table.factors import Value
-from actbench.analysis.table.grouping import Group
+from actbench.analysis.table.grouping import Group, Run
 from actbench.analysis.table.result import DEAD_FRACTION, Contrast, Row, is_bounded
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import OUTCOMES
@@ -34,28 +34,52 @@ def rows_of(
         alpha: One minus the intervals' coverage.
 
     Returns:
-        The rows in the groups' order; the best one's factors are None where no row has a mean.
+        The rows in the groups' order; the best one's factors are None where neither direction is better and where no
+        row has a value from each of its runs. The mean of those that survived is no match for a complete row's.
     """
     names, leading = tuple(dict.fromkeys((*metrics, *CONTEXT_METRICS))), metrics[0]
     rows = [_row(group, contrast, names, alpha) for group, contrast in zip(groups, contrasts, strict=True)]
     # Rows are kept by identity, since they hold mappings, which have no hash. Rows of the base (``--against``) are no
     # candidates for the best.
-    candidates = {id(row): group for row, group in zip(rows, groups, strict=True) if is_new(row.factors)}
-    best = best_first([row for row in rows if id(row) in candidates], lambda row: row.metrics[leading].mean, leading)[0]
-    if best.metrics[leading].mean is None:
+    candidates = {
+        id(row): group
+        for row, group in zip(rows, groups, strict=True)
+        if is_new(row.factors) and row.metrics[leading].mean is not None and not row.lost[leading]
+    }
+    if not candidates or METRICS[leading].higher_is_better is None:
         return rows, None
+    best = sort_rows([row for row in rows if id(row) in candidates], leading)[0]
     tied = tied_with_best(list(candidates.values()), candidates[id(best)], leading, alpha)
     marks = dict(zip(candidates, tied, strict=True))
     return [replace(row, tied=marks.get(id(row))) for row in rows], best.factors
 
 
-def best_first(items: Iterable[Item], mean: Callable[[Item], float | None], metric: str) -> list[Item]:
-    """Sort rows or groups by their mean in a metric, the best first; those without a mean come last, equals stay."""
+def sort_rows(rows: Iterable[Row], metric: str) -> list[Row]:
+    """Sort rows as ``best_first`` does, those that lost runs behind the complete ones."""
+    return best_first(rows, lambda row: row.metrics[metric].mean, metric, is_partial=lambda row: row.lost[metric] > 0)
+
+
+def best_first(
+    items: Iterable[Item],
+    mean: Callable[[Item], float | None],
+    metric: str,
+    *,
+    is_partial: Callable[[Item], bool] = lambda _: False,
+) -> list[Item]:
+    """Sort rows or groups by their mean in a metric, the best first, or the highest where neither direction is better.
+
+    Args:
+        items: The rows or groups; equals keep their order.
+        mean: Returns an item's mean; items without one come last.
+        metric: Decides the direction.
+        is_partial: Returns whether runs of an item have no value. Its mean is that of the survivors, which flatters it,
+            so it comes behind all complete ones.
+    """
     sign = 1 if METRICS[metric].higher_is_better is False else -1
 
-    def key(item: Item) -> tuple[bool, float]:
+    def key(item: Item) -> tuple[bool, bool, float]:
         found = mean(item)
-        return found is None, sign * (found or 0.0)
+        return found is None, is_partial(item), sign * (found or 0.0)
 
     return sorted(items, key=key)
 
@@ -74,4 +98,12 @@ def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], 
         vs_baseline=contrasts,
         failure_rate=wilson_interval(bad, len(group.runs), alpha) if bad else None,
         picked=group.picked,
+        lost={name: len(group.lost(name)) for name in names},
+        parameters=_parameters(group.runs),
     )
+
+
+def _parameters(runs: Sequence[Run]) -> tuple[float, float] | None:
+    """Return the smallest and the largest number of parameters, of single runs: a mean may be that of no network."""
+    found = [count for record, _ in runs if (count := record.final.get("parameters")) is not None]
+    return (min(found), max(found)) if found else None

@@ -1,0 +1,98 @@
+"""Warnings: each is true of the table beneath it."""
+
+from dataclasses import replace
+
+import pytest
+from comparisons import rendered
+from factories import ELU, RELU, cells, only, record, row
+
+from actbench.analysis.compare import compare
+
+CANNOT_BE_TRUSTED = "no interval of such a mean or of its difference can be trusted"
+
+
+def collapsed(records, *seeds, activation="relu"):
+    """The same records, with these runs of one activation called collapsed."""
+    return [
+        replace(one, outcome="collapsed") if one.spec.seed in seeds and one.spec.activation.label == activation else one
+        for one in records
+    ]
+
+
+def text_of(records, report="table", **options):
+    return " ".join(rendered(report, records, **options).split())
+
+
+@pytest.mark.parametrize(
+    ("values", "seeds"),
+    [
+        ([0.919, 0.925, 0.931, 0.941], (0, 1, 2, 3)),  # every run, at the accuracy of any other study
+        ([0.919, 0.925, 0.931, 0.941], (1,)),  # one of them, in the midst of the others
+        ([0.10, 0.11, 0.10, 0.12], (0, 1, 2, 3)),  # all alike at chance level
+        ([0.1, 0.9], (0,)),  # no interval is printed
+    ],
+    ids=["all healthy", "one amid the others", "all at chance", "two seeds"],
+)
+def test_collapsed_runs_are_counted_and_nothing_else_is_said_where_the_interval_holds(values, seeds):
+    found = compare(collapsed(cells({"relu": values, "elu": ELU}), *seeds)).warnings
+    assert f"{len(seeds)} of {len(values) + 4} runs collapsed: counted beside the means, averaged in" in found
+    assert not any("trusted" in text or "narrow" in text for text in found)
+
+
+@pytest.mark.parametrize("bad", [0.1, 0.3, 1.0])
+def test_a_row_of_which_some_runs_fell_out_of_line_is_named(bad):
+    found = compare(collapsed(cells({"relu": [*RELU, bad], "elu": ELU}), 4)).warnings
+    assert f"collapsed runs lie far from the row's other runs in test.accuracy: {CANNOT_BE_TRUSTED} (relu)" in found
+
+
+def test_a_share_without_an_interval_has_none_to_distrust():
+    records = [replace(one, final=one.final | {"health.dead_fraction": 0.9 * (one.outcome != "ok")})
+               for one in collapsed(cells({"relu": RELU, "elu": ELU}), 1)]  # fmt: skip
+    assert not any("trusted" in text for text in compare(records, metric="health.dead_fraction").warnings)
+
+
+def test_lost_runs_are_averaged_in_where_they_have_a_value():
+    records = [*cells({"relu": RELU}), record(None, outcome="diverged", activation="relu", seed=4)]
+    count = "1 of 5 runs diverged: counted beside the means, "
+    for metric, text in {
+        "test.accuracy": "not averaged in",
+        "seconds": "averaged in",
+        ("test.accuracy", "seconds"): "averaged in only in seconds",
+    }.items():
+        assert count + text in compare(records, metric=metric).warnings
+
+
+@pytest.mark.parametrize("metric", ["seconds", "parameters", "health.gradient_ratio"])
+def test_a_metric_without_a_direction_has_no_best(metric):
+    records = [
+        replace(one, final=one.final | {metric: 1.5 + one.final["test.accuracy"]})
+        for one in cells({"relu": RELU, "elu": ELU})
+    ]
+    found = only(records, metric=metric)
+    assert [one.factors["activation"] for one in found.rows] == ["elu", "relu"]
+    assert (found.best, [one.tied for one in found.rows]) == (None, [None, None])
+    for report in ("table", "markdown", "latex"):
+        text = text_of(records, report, metric=metric)
+        assert "highest first" in text
+        assert "best" not in text
+        assert r"\textbf" not in text
+
+
+def test_each_is_said_of_parameters_only_where_all_runs_have_as_many():
+    records = cells({"relu": RELU, "elu": ELU})
+    assert "199,210 parameters each" in text_of(records)
+    # Averaged over two sizes, a row's mean is the number of parameters of no network.
+    mixed = [replace(one, final=one.final | {"parameters": 50890.0}) if one.spec.bias_init.value else one
+             for bias in (0.0, 0.01) for one in cells({"relu": RELU, "elu": ELU}, bias_init=bias)]  # fmt: skip
+    text = text_of(mixed, by=["activation"])
+    assert "parameters each" not in text
+    assert text.count("50,890–199,210") == 2
+    assert row(compare(mixed, by=["activation"]).comparisons[0], activation="relu").parameters == (50890.0, 199210.0)
+
+
+def test_the_probe_is_that_of_the_records():
+    measured = [replace(one, health=one.health | {"probe_size": 1000}) for one in cells({"relu": RELU})]
+    lost = [record(None, outcome=outcome, seed=4 + i) for i, outcome in enumerate(("failed", "diverged"))]
+    lost = [replace(one, health={}) for one in lost]
+    assert only([*measured, *lost]).dead == "slope ≤ 0.001 on 1,000 training images"
+    assert only(lost).dead == "slope ≤ 0.001 on up to 2,000 training images"
