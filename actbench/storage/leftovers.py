@@ -3,11 +3,13 @@
     heartbeat-<token>, .study.yaml.<hex>             in the study's folder
     .<cohort>.pt.<hex>                               among its checkpoints
     claim.json, claim.json.<token>, .<file>.<hex>    in the folder of a run, finished or not, still in the study or not
+    .claim.json.<token>                              there too: a lock that has not got its name yet
 
 Nothing is taken from a living process: a lock is removed when its process has exited (``locks``), a file in a run's
-folder when no process holds the run, and a file elsewhere when no other is at work on the study. Files are listed
-before their writers are looked for: since no such name comes again, a process that begins meanwhile has none of them.
-Two commands that clear at the same moment take each other for writers, and leave half-written files to the next one.
+folder when no process holds the run, and a file elsewhere when none is at work on the study. Files are listed before
+their writers are looked for: since no such name comes again, a process that begins meanwhile has none of them. Writers
+are looked for before this process has a heartbeat itself, so that of several that clear at the same moment the first
+takes none of the others for a writer, and removes what all of them have listed.
 """
 
 from __future__ import annotations
@@ -18,14 +20,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actbench.errors import ResultsError
-from actbench.storage.lock_files import LOCK_FILE, dead_heartbeats, holder, is_dead
+from actbench.storage.lock_files import (
+    LOCK_FILE,
+    dead_heartbeats,
+    holder,
+    is_at_work,
+    is_dead,
+    somebody_is_at_work,
+)
 from actbench.storage.locks import Locks
 from actbench.system.files import writing
 
 _HALF_WRITTEN = re.compile(
-    r"\.(study\.yaml|spec\.json|metrics\.jsonl|result\.json|error\.txt|.+\.pt|heartbeat-[0-9a-f]{16})\.[0-9a-f]{16}"
+    r"\.(study\.yaml|spec\.json|metrics\.jsonl|result\.json|error\.txt|claim\.json|.+\.pt|heartbeat-[0-9a-f]{16})"
+    r"\.([0-9a-f]{16})"
 )
-"""Names under which ``write_atomically`` begins the files of a study."""
+"""Names under which ``write_atomically`` begins the files of a study, and ``create_lock`` a lock."""
 
 
 def remove_leftovers(study: Path) -> None:
@@ -52,6 +62,7 @@ def remove_leftovers(study: Path) -> None:
         except OSError as error:
             failures.append(ResultsError(f"can't read {error.filename or folder}: {error.strerror}"))
     if locks or half_written or dead_heartbeats(study):
+        alone = _is_alone(study)
         with Locks(study) as mine:  # which removes the heartbeats
             for lock in locks:
                 try:
@@ -61,7 +72,7 @@ def remove_leftovers(study: Path) -> None:
             for path in half_written:
                 try:
                     with writing(path):
-                        if not _is_being_written(path, study, mine):
+                        if not _is_being_written(path, study, alone=alone):
                             path.unlink(missing_ok=True)
                 except ResultsError as failure:
                     failures.append(failure)
@@ -69,12 +80,31 @@ def remove_leftovers(study: Path) -> None:
         raise failures[0]
 
 
-def _is_being_written(path: Path, study: Path, mine: Locks) -> bool:
-    """Return whether a living process may be writing a file: the holder of its run, or else any on the study."""
+def _is_alone(study: Path) -> bool:
+    try:
+        return not somebody_is_at_work(study)
+    except OSError as error:
+        raise ResultsError(f"can't read {study}: {error.strerror}") from error
+
+
+def _is_being_written(path: Path, study: Path, *, alone: bool) -> bool:
+    """Return whether a living process may be writing a file.
+
+    That is the process which a lock's name gives, the holder of the run for any other file of a run, and else any that
+    is at work on the study.
+
+    Args:
+        path: The file.
+        study: The study's folder.
+        alone: Whether no other process was at work on the study.
+    """
+    found = _HALF_WRITTEN.fullmatch(path.name)
+    if found and found[1] == LOCK_FILE:
+        return is_at_work(study, found[2])
     if path.parent.parent == study / "runs":
-        found = holder(path.parent)
-        return found is not None and found.is_alive
-    return not mine.is_alone()
+        holding = holder(path.parent)
+        return holding is not None and holding.is_alive
+    return not alone
 
 
 def _run_folders(study: Path) -> Iterator[Path]:

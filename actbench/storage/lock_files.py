@@ -4,15 +4,18 @@
     results/<study>/runs/<run id>/claim.json             the run's lock: the process that computes this run
     results/<study>/runs/<run id>/claim.json.<token>     a removal lock: the process that removes that token's lock
 
-A lock counts for as long as its process lives. On the same machine the process table decides: a process that was
-killed frees its runs at once, one that is merely stopped keeps them. Of another machine only the heartbeat is seen: it
-must not be older than a minute, by the clock of the file system, so that the machines' own clocks do not matter.
+A lock counts for as long as its process lives and has a heartbeat, which is the last file that it removes. On the same
+machine the process table decides: a process that was killed frees its runs at once, one that is merely stopped keeps
+them. Of another machine only the heartbeat is seen: it must have been touched within a minute. Both times are those of
+the file system, so that the machines' own clocks do not matter. A heartbeat from the future does not count either: its
+clock was put back, and nobody can wait until it has caught up. A living process touches its own again within seconds.
 
 Here files are read and judged; ``locks`` takes and releases them.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -34,7 +37,10 @@ HEARTBEAT = "heartbeat-"
 """How the names of heartbeats begin."""
 
 TORN = "torn"
-"""The token of a lock whose file is not written yet."""
+"""The token of a lock whose file holds none: not written yet, on a file system without hard links, or damaged."""
+
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Why a file can't get a second name on FAT and some network file systems."""
 
 _closed: set[str] = set()
 """Tokens that this process uses no more. A file that it could not remove under one of them, on a full disk, say, would
@@ -48,7 +54,7 @@ class Lock:
     Args:
         token: Drawn once for each process and study; names its heartbeat.
         since: When it took the run, by its own clock, ISO 8601.
-        process: The process; None while the file is not written yet.
+        process: The process; None when the file holds none.
     """
 
     token: str
@@ -89,9 +95,9 @@ def holder(run: Path) -> Holder | None:
 def holder_of_file(path: Path, study: Path, *, except_token: str = "") -> Holder | None:
     """Return the holder of the lock in a file; None when there is no such file.
 
-    The process of a lock without content is unknown: it was killed between creating and writing the file, or is just
-    about to write. If no heartbeat is fresh, no process can be about to write, because each starts one before it locks
-    anything.
+    The process of a lock without content is unknown: on a file system without hard links it was killed between creating
+    and writing the file, or is just about to write. If no heartbeat is fresh, no process can be about to write, because
+    each starts one before it locks anything.
 
     Args:
         path: A run's lock, or a removal lock.
@@ -128,6 +134,11 @@ def dead_heartbeats(study: Path) -> list[Path]:
     return [path for path in study.glob(f"{HEARTBEAT}*") if not _beats(path)]
 
 
+def is_at_work(study: Path, token: str) -> bool:
+    """Return whether the process that drew a token still works on the study."""
+    return _beats(heartbeat_file(study, token))
+
+
 def somebody_is_at_work(study: Path, *, except_token: str = "") -> bool:
     """Return whether a living process has a heartbeat in a study's folder: only such a process writes there.
 
@@ -159,18 +170,44 @@ def write_heartbeat(study: Path, lock: Lock) -> Path:
 
 
 def create_lock(path: Path, lock: Lock) -> bool:
-    """Write the lock to a new file; return False when there is a file already.
+    """Let a lock appear together with its content; return False when there is a file already.
+
+    The content is written to a file beside it, which then gets the lock's name as a second one (a hard link). That is
+    atomic, and fails when the name is taken, on local disks and on NFS alike. So no reader, and no kill, ever finds a
+    lock whose process is unknown, which would have to count as locked for a minute. Where there are no hard links, the
+    file is created first and written then.
+
+    Args:
+        path: A run's lock, or a removal lock.
+        lock: Its content.
 
     Raises:
         OSError: When the file can't be written.
     """
+    aside = path.with_name(f".{LOCK_FILE}.{lock.token}")
+    content = json.dumps(asdict(lock))
+    try:
+        aside.write_text(content, encoding="utf-8")
+        os.link(aside, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        return _create_and_write(path, content)
+    finally:
+        aside.unlink(missing_ok=True)
+    return True
+
+
+def _create_and_write(path: Path, content: str) -> bool:
     try:
         file = path.open("x", encoding="utf-8")
     except FileExistsError:
         return False
     try:
         with file:
-            file.write(json.dumps(asdict(lock)))
+            file.write(content)
     except OSError:
         path.unlink()
         raise
@@ -180,8 +217,7 @@ def create_lock(path: Path, lock: Lock) -> bool:
 def read_lock(path: Path) -> Lock | None:
     """Return the lock in a file; None when there is no such file.
 
-    A file without a whole lock has been created but not written yet, or its process was killed between the two; its
-    lock has the token ``TORN``.
+    The lock of a file that does not hold a whole one has the token ``TORN``.
 
     Raises:
         OSError: When the file can't be read.
@@ -216,16 +252,22 @@ def _beats(heartbeat: Path) -> bool:
 
 
 def _is_alive(lock: Lock, heartbeat: Path) -> bool:
-    """Return whether a process lives: by the process table of this machine, or by its heartbeat."""
+    """Return whether a process lives and works on the study: by the process table of this machine, and its heartbeat.
+
+    A process outlives its work, as a notebook does, and may have failed to remove a lock: on a full disk, say. It has
+    removed its heartbeat then.
+    """
     if lock.token in _closed:
         return False
     alive = None if lock.process is None else lock.process.is_alive()
-    return _is_young(heartbeat) if alive is None else alive
+    return _is_young(heartbeat) if alive is None else alive and heartbeat.exists()
 
 
 def _is_young(file: Path) -> bool:
     """Return whether a file was touched within the limit, by the clock of the file system that it lies on.
 
+    Neither long ago nor in the future: when a clock was put back by a year, a file of a dead process would count for a
+    year. A file system's clock that jumps makes the heartbeats of the living look dead until they touch them again.
     It is opened, not only asked for its times: a network file system may answer those from memory for a minute.
     """
     try:
@@ -233,7 +275,7 @@ def _is_young(file: Path) -> bool:
             touched = os.fstat(opened.fileno()).st_mtime
     except FileNotFoundError:
         return False
-    return _clock(file.parent) - touched <= LIMIT
+    return abs(_clock(file.parent) - touched) <= LIMIT
 
 
 def _clock(folder: Path) -> float:

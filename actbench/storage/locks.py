@@ -1,7 +1,7 @@
 """Locks: which process works on which run, so that several may work on one study at once.
 
-All of it rests on one operation, the creation of a file that must not exist yet, which is atomic on local disks and on
-network file systems alike (NFS since version 3). ``lock_files`` names the files and judges which processes live.
+All of it rests on one operation: a file gets a name that must not exist yet (``lock_files.create_lock``), which is
+atomic on local disks and on NFS alike. ``lock_files`` names the files and judges which processes live.
 
 D is dead and has left a lock; A and B want the run. Removing D's lock and creating one's own is not enough: B, which
 read D's lock before A removed it, would remove A's (docs/internals.md draws this race). So a lock is removed only by
@@ -19,15 +19,16 @@ named after D's token, so that no other lock may be removed under it:
     A's                                             removes claim.json.<D's token>
     A's                                             can't create its own: A, which lives, has the run
 
-A process that releases its own run takes the same four steps (create the removal lock, write it, remove the lock,
-remove the removal lock), because others may think it dead meanwhile. A kill between two of them leaves one or both
-files, each with its dead owner in it: they are removed as any dead process's lock is, by the process that wants the
-run, or else by the next command on the study (``storage.leftovers``).
+A process that releases its own run takes the same steps (create the removal lock, remove the lock, remove the removal
+lock), because others may think it dead meanwhile. A kill between two of them leaves one or both files, each with its
+dead owner in it: they are removed as any dead process's lock is, by the process that wants the run, or else by the next
+command on the study (``storage.leftovers``).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
 from collections.abc import Iterator
@@ -49,7 +50,6 @@ from actbench.storage.lock_files import (
     heartbeat_file,
     holder_of_file,
     read_lock,
-    somebody_is_at_work,
     write_heartbeat,
 )
 from actbench.system.files import writing
@@ -143,6 +143,8 @@ class Locks:
         """
         with writing(run):
             run.mkdir(parents=True, exist_ok=True)
+            if not self._heartbeat.exists():  # without it the lock would count for nothing
+                write_heartbeat(self._study, self._own_lock())
             attempt = self._acquire(run / LOCK_FILE)
         if attempt.succeeded:
             self._held.add(run)
@@ -192,10 +194,6 @@ class Locks:
             if found is not None and self._is_dead(path):
                 self._remove(path, found.token)
 
-    def is_alone(self) -> bool:
-        """Return whether no other living process works on the study."""
-        return not somebody_is_at_work(self._study, except_token=self._token)
-
     def _own_lock(self) -> Lock:
         return Lock(self._token, datetime.now(UTC).isoformat(timespec="seconds"), self._process)
 
@@ -234,7 +232,7 @@ class Locks:
             return attempt
         try:
             found = read_lock(path)
-            # No token comes twice; but TORN is the token of every lock not written yet, so its death is judged again.
+            # No token comes twice; but TORN is the token of every lock without one, so its death is judged again.
             if found is not None and found.token == token and (token != TORN or self._is_dead(path)):
                 path.unlink()
         finally:
@@ -242,9 +240,23 @@ class Locks:
         return Attempt()
 
     def _beat(self) -> None:
-        """Touch the heartbeat until the end; a file system that is away for a moment comes back."""
+        """Touch the heartbeat until the end; a file system that is away for a moment comes back.
+
+        One warning is enough. None is given when the folder is gone: the command will report that.
+        """
+        reachable = True
         while not self._ended.wait(BEAT):
             try:
-                self._heartbeat.touch()
-            except OSError as error:
-                _log.warning("can't touch %s: %s; other machines may take its runs over", self._heartbeat, error)
+                self._touch_heartbeat()
+            except (OSError, ResultsError) as error:
+                if reachable and self._study.is_dir():
+                    _log.warning("can't touch %s: %s; other machines may take its runs over", self._heartbeat, error)
+                reachable = False
+            else:
+                reachable = True
+
+    def _touch_heartbeat(self) -> None:
+        try:
+            os.utime(self._heartbeat)  # to the time of the file system, which on a network is not this machine's
+        except FileNotFoundError:  # another process took this one for dead, or the folder was cleared
+            write_heartbeat(self._study, self._own_lock())

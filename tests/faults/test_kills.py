@@ -211,16 +211,19 @@ from pathlib import Path
 
 
 def at(event, arguments):
-    if event not in ("open", "os.remove"):
+    if event not in ("open", "os.link", "os.remove"):
         return
     resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, ROOM))
-    path = str(arguments[0])
-    if "claim.json" not in path or len(list(Path("results").glob("*/runs/*/result.json"))) < %(finished)d:
+    path = str(arguments[1 if event == "os.link" else 0])
+    name, run = Path(path).name, Path(path).parent
+    if "claim.json" not in name or not (run / "result.json").exists():
         return
-    is_removal_lock, creates = not path.endswith("claim.json"), event == "open" and arguments[1] == "x"
-    removes = "remove removal lock" if is_removal_lock else "remove lock"
-    step = "create" if creates else "read" if event == "open" else removes
-    if (step, is_removal_lock) == (%(step)r.replace("write", "create"), %(step)r != "remove lock"):
+    if len(list(Path("results").glob("*/runs/*/result.json"))) < %(finished)d:
+        return
+    step = {"open": "write" if arguments[1] == "w" else "read", "os.link": "link", "os.remove": "remove"}[event]
+    if step == "remove":
+        step += " what was linked" if name[0] == "." else " lock" if name == "claim.json" else " removal lock"
+    if step == %(step)r:
         %(strike)s
 
 
@@ -240,10 +243,10 @@ def fill_disk(path):
 _, ROOM = resource.getrlimit(resource.RLIMIT_FSIZE)
 sys.addaudithook(at)
 """
-"""Strikes at one of the four operations that give a run back once so many runs are finished: creating the removal
-lock, writing it, removing the lock, removing the removal lock."""
+"""Strikes at one of the operations that give a run back once so many runs are finished: writing the removal lock aside,
+linking it to its name, removing what was linked, removing the lock, removing the removal lock."""
 
-OPERATIONS = ["create", "write", "remove lock", "remove removal lock"]
+OPERATIONS = ["write", "link", "remove what was linked", "remove lock", "remove removal lock"]
 
 
 @pytest.mark.parametrize("finished", [1, RUNS])

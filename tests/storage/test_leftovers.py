@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +50,7 @@ def half_written(study: Path, run: Path) -> list[Path]:
 
 def test_everything_that_the_dead_have_left_goes(study: Path, run: Path) -> None:
     half_written(study, run)
+    (run / f".claim.json.{TOKEN}").write_text("half of it")
     leave(run, DEAD, TOKEN)
     leave(run, DEAD, "b" * 16, f"claim.json.{TOKEN}")
     leave(study / "runs" / "of-an-earlier-config", DEAD, "c" * 16, f"claim.json.{'d' * 16}")
@@ -157,3 +160,46 @@ def test_what_this_process_could_not_remove_does_not_count_as_its_own_for_ever(s
     with Locks(study) as later:
         assert later.take(run).succeeded
     assert files(study) == set()
+
+
+CLEARING = """\
+import sys
+from pathlib import Path
+from actbench.storage.leftovers import remove_leftovers
+
+
+def pause(event, arguments):
+    if event == "os.remove" and str(arguments[0]).endswith("/claim.json"):
+        print("clearing", flush=True)
+        sys.stdin.readline()
+
+
+sys.addaudithook(pause)
+remove_leftovers(Path(sys.argv[1]))
+"""
+"""Waits for a line before it removes a dead process's lock."""
+
+
+def test_who_begins_while_others_clear_keeps_them_from_nothing(study: Path, run: Path) -> None:
+    """Two that cleared at the same moment took each other for writers, and left half-written files behind."""
+    half_written(study, run)
+    leave(run, DEAD, TOKEN)
+    command = [sys.executable, "-c", CLEARING, str(study)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "clearing\n"
+        with Locks(study):
+            process.communicate("\n")
+            assert {Path(name).name.partition("-")[0] for name in files(study)} == {"heartbeat"}
+    assert process.returncode == 0
+    assert files(study) == set()
+
+
+def test_a_lock_that_a_living_process_is_about_to_make_stays(study: Path, run: Path) -> None:
+    with Locks(study):
+        (heartbeat,) = study.glob("heartbeat-*")
+        token = heartbeat.name.partition("-")[2]
+        (run / f".claim.json.{token}").write_text("half of it")
+        (run / f".claim.json.{HALF}").write_text("half of it")
+        remove_leftovers(study)
+        assert {path.name for path in run.iterdir()} == {f".claim.json.{token}"}

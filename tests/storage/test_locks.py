@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from left_locks import DEAD, leave
 from processes import signal_process, wait_until
 
 from actbench.storage import locks
+from actbench.storage.leftovers import remove_leftovers
 from actbench.storage.lock_files import holder
 from actbench.storage.locks import Locks
 from actbench.system.processes import Process
@@ -202,6 +204,115 @@ def test_a_machine_with_a_wrong_clock_judges_the_same(study: Path, run: Path, mo
             assert found.is_alive
 
 
+@pytest.mark.parametrize("seconds", [3600, 365 * 24 * 3600])
+def test_a_heartbeat_from_the_future_holds_no_run_until_the_clock_has_caught_up(
+    study: Path, run: Path, seconds: float
+) -> None:
+    """As after a clock was put back: the restarted machine, or the network's server, had been ahead."""
+    leave(run, replace(Process.this(), host="elsewhere"), token="a" * 16)
+    heartbeat = leave(study, replace(Process.this(), host="elsewhere"), "a" * 16, f"heartbeat-{'a' * 16}")
+    os.utime(heartbeat, (time.time() + 30,) * 2)
+    with Locks(study) as mine:
+        assert not mine.take(run).succeeded
+        os.utime(heartbeat, (time.time() + seconds,) * 2)
+        assert mine.take(run).succeeded
+    assert files(study) == []
+
+
+WITHOUT_SPACE = """\
+import resource, signal, sys
+from pathlib import Path
+from actbench.errors import ResultsError
+from actbench.storage.locks import Locks
+study, run, how = sys.argv[1:]
+try:
+    with Locks(Path(study)) as mine:
+        if how == "killed":
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        else:
+            mine.take(Path(run))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 1000))
+        mine.take(Path(run))
+        mine.release(Path(run))
+except ResultsError as error:
+    print(error, flush=True)
+sys.stdin.read()
+"""
+"""A process that can't write a byte any more: ``killed`` when it tries to write a lock, or it can't give a run back and
+lives on."""
+
+
+def test_a_kill_while_a_lock_is_written_leaves_no_run_locked(study: Path, run: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_SPACE, str(study), str(run), "killed"]
+    with Locks(study), Locks(study) as mine:  # the other could be about to write a lock
+        assert subprocess.run(command, check=False).returncode == -signal.SIGXFSZ
+        assert mine.take(run).succeeded
+        mine.release(run)
+    remove_leftovers(study)
+    assert files(study) == []
+
+
+def test_a_process_that_outlives_its_work_holds_no_run_that_it_could_not_give_back(study: Path, run: Path) -> None:
+    """A notebook, say, whose disk was full."""
+    command = [sys.executable, "-c", WITHOUT_SPACE, str(study), str(run), "lives"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as notebook:
+        assert notebook.stdout is not None
+        assert "can't write" in notebook.stdout.readline()
+        assert files(study) == ["runs/relu-0/claim.json"]
+        with Locks(study) as mine:
+            assert mine.take(run).succeeded
+        notebook.communicate()
+    assert files(study) == []
+
+
+WITHOUT_HARD_LINKS = """\
+import errno, os, sys
+
+
+def refuse(event, arguments):
+    if event == "os.link":
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), *arguments[:1])
+
+
+sys.addaudithook(refuse)
+"""
+"""As FAT answers."""
+
+
+def test_a_file_system_without_hard_links_has_locks_too(study: Path, run: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_HARD_LINKS + HOLDING, str(study), str(run)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, Locks(study) as mine:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        found = mine.take(run).held_by
+        assert found is not None
+        assert found.who == f"pid {process.pid} on {Process.this().host}"
+        assert [name for name in files(study) if "claim" in name] == ["runs/relu-0/claim.json"]
+        process.kill()
+        process.wait()
+        assert mine.take(run).succeeded
+
+
+@pytest.mark.parametrize("how", ["removed", "with its folder"])
+def test_a_heartbeat_that_somebody_removed_comes_back(
+    study: Path, run: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "BEAT", 0.01 if how == "removed" else 3600)
+    with Locks(study) as mine:
+        (heartbeat,) = study.glob("heartbeat-*")
+        content = heartbeat.read_text()
+        heartbeat.unlink()
+        if how == "removed":
+            wait_until(heartbeat.exists)
+        else:
+            shutil.rmtree(study)
+            assert mine.take(run).succeeded
+        assert json.loads(heartbeat.read_text())["token"] == json.loads(content)["token"]
+        with Locks(study) as others:
+            assert others.take(run).succeeded == (how == "removed")
+    assert files(study) == []
+
+
 @pytest.fixture
 def restless() -> Iterator[None]:
     """Threads that change places all the time, so that they meet at every step."""
@@ -254,6 +365,7 @@ def test_who_dies_while_taking_over_stops_nobody(study: Path, run: Path) -> None
 def test_who_is_taking_over_counts_as_who_has_it(study: Path, run: Path) -> None:
     leave(run, DEAD, token="a" * 16)
     leave(run, Process.this(), token="b" * 16, name=f"claim.json.{'a' * 16}")
+    leave(study, Process.this(), token="b" * 16, name=f"heartbeat-{'b' * 16}")
     with Locks(study) as mine:
         found = mine.take(run).held_by
         assert found is not None
