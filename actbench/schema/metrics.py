@@ -42,7 +42,7 @@ METRICS: dict[str, Metric] = {
     "health.worst_layer_dead_fraction": Metric("fraction", False, "dead units in the layer that has most of them"),
     "health.gradient_ratio": Metric("ratio", None, "gradient norm at the first hidden layer's z over the last one's"),
     "health.born_dead_fraction": Metric("fraction", False, "hidden units dead at initialisation"),
-    "parameters": Metric("count", None, "trained numbers that this run owns"),
+    "parameters": Metric("count", None, "trainable parameters of the run"),
     "seconds": Metric("seconds", None, "wall clock of the run's cohort, divided by its runs"),
 }
 """Name -> metric, for every number in a record's ``final``: the names that ``compare --metric`` and ``expect`` take.

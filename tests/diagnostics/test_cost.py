@@ -5,6 +5,7 @@ No test looks at how long anything took.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import torch
 from scipy.stats import binom
 
 from actbench import cli
-from actbench.diagnostics.cost.measure import measure_costs
+from actbench.diagnostics.cost.measure import Clock, _Trial, measure_costs
 from actbench.diagnostics.cost.result import (
     RELU,
     WRITTEN,
@@ -153,7 +154,19 @@ def test_every_activation_has_its_turn_once_in_every_round() -> None:
 
     assert done == [1, 2, 3, 4, 5]
     assert [sorted(one) for one in rounds] == [["first", "second"]] * 4
-    assert ["second", "first"] in rounds, "none is always the first"
+    assert {tuple(one) for one in rounds} == {("first", "second"), ("second", "first")}, "the order is drawn anew"
+
+
+def test_as_many_untimed_calls_come_before_a_sample_as_it_has() -> None:
+    """A clock that moves by one second a look: every sample is one call, and one untimed call goes before it."""
+    looks = itertools.count()
+    clock = Clock("counter", lambda: float(next(looks)), lambda: None)
+    (work,) = timed_activations([Subject("first", cost_parts.first)], TINY, CPU)
+    trial = _Trial(TINY, work, clock)
+    cost_parts.calls.clear()
+    trial.measure()
+
+    assert len(cost_parts.calls) == 2 * 2 * TINY.layers, "two passes, each a call before the sample and one in it"
 
 
 def test_noise_is_drawn_in_training_and_not_in_evaluation() -> None:

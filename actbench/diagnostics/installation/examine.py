@@ -76,7 +76,7 @@ def _folder_state(kind: str, folder: Path, option: str, troubles: list[Installat
     free = shutil.disk_usage(nearest).free if nearest.exists() else None
     trouble = _trouble(kind, path, nearest, writable=writable, free=free)
     if trouble:
-        troubles.append(InstallationProblem(trouble, f"mend that, or name another folder with {option}"))
+        troubles.append(InstallationProblem(trouble, f"fix that, or name another folder with {option}"))
     return FolderState(str(path), path.exists(), writable, free)
 
 
