@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from actbench.schema.health_measures import HEALTH_MEASURES
@@ -21,6 +22,35 @@ class Metric:
     unit: str
     higher_is_better: bool | None
     text: str
+
+    def scale(self, *, differences: int = 0) -> tuple[float, float]:
+        """Return the smallest and the largest number that there can be: 0 … 1 for a fraction, else 0 … ∞.
+
+        Args:
+            differences: 0 for the metric itself, 1 for the difference of two values, 2 for the difference of two
+                differences; these lie between −2ᵏ⁻¹ and 2ᵏ⁻¹ for a fraction and have no bound otherwise.
+        """
+        if differences == 0:
+            return 0.0, 1.0 if self.unit == "fraction" else inf
+        most = 2.0 ** (differences - 1) if self.unit == "fraction" else inf
+        return -most, most
+
+    def beyond_scale(self, low: float | None, high: float | None, *, differences: int = 0) -> list[str]:
+        """Return which ends of an interval lie where the metric can't be: ``low``, ``high``, both or none.
+
+        Student's interval knows no scale: of few or very different values it goes below 0 or beyond 100 %.
+
+        Args:
+            low: Lower end; None where there is no interval.
+            high: Upper end.
+            differences: As in ``scale``.
+
+        >>> METRICS["test.accuracy"].beyond_scale(0.0872, 1.1628), METRICS["test.loss"].beyond_scale(0.1, 0.3)
+        (['high'], [])
+        """
+        least, most = self.scale(differences=differences)
+        ends = {"low": low is not None and low < least, "high": high is not None and high > most}
+        return [name for name, is_beyond in ends.items() if is_beyond]
 
     def to_json(self) -> dict[str, Any]:
         """Return the part that ``result.json`` repeats, so that the file can be read without actbench."""

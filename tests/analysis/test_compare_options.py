@@ -225,7 +225,9 @@ def test_programs_get_every_pair_flagged_as_exploratory():
     found = json.loads(rendered("json", cells(FIVE), **options))["comparisons"][0]["all_pairs"]
     assert (found["exploratory"], found["metric"], found["family"]) == (True, "test.accuracy", 10)
     first = found["pairs"][0]
-    assert first.keys() == {"left", "right", "difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins"}
+    assert first.keys() == {
+        "left", "right", "difference", "low", "high", "beyond_scale", "p", "p_adjusted", "n_pairs", "wins",
+    }  # fmt: skip
     lines = list(csv.DictReader(io.StringIO(rendered("csv", cells(FIVE), **options))))
     assert len(lines) == 10
     assert {one["exploratory"] for one in lines} == {"True"}

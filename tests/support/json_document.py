@@ -19,12 +19,14 @@ class Metric(Strict):
     min: float | None
     max: float | None
     n: int
+    beyond_scale: list[str]
 
 
 class Contrast(Strict):
     difference: float | None
     low: float | None
     high: float | None
+    beyond_scale: list[str]
     p: float | None
     p_adjusted: float | None
     n_pairs: int
@@ -56,6 +58,7 @@ class Effect(Strict):
     difference: float
     low: float | None
     high: float | None
+    beyond_scale: list[str]
     n_pairs: int
 
     model_config = ConfigDict(extra="forbid", strict=True, alias_generator=lambda name: name.rstrip("_"))

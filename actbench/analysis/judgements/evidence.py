@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from actbench.analysis.judgements.formatting import number, p_value, signed, unit_of_difference
+from actbench.analysis.judgements.formatting import interval_to_quote, p_value, unit_of_difference
 from actbench.analysis.statistics import MIN_VALUES, mean_interval, sign_flip_p, smallest_p
 from actbench.analysis.table.result import is_bounded
 
@@ -59,5 +59,5 @@ def evidence_of(values: Sequence[float], bound: float, metric: str, alpha: float
 def interval_in_words(metric: str, interval: tuple[float, float], *, of_difference: bool) -> str:
     """Return ``[92.80, 93.44]``, or ``[+0.20, +0.37] points`` for the interval of a difference."""
     if not of_difference:
-        return f"[{number(metric, interval[0])}, {number(metric, interval[1])}]"
-    return f"[{signed(metric, interval[0])}, {signed(metric, interval[1])}] {unit_of_difference(metric)}"
+        return interval_to_quote(metric, interval)
+    return interval_to_quote(metric, interval, differences=1, unit=unit_of_difference(metric))

@@ -68,6 +68,45 @@ def signed(metric: str, value: float) -> str:
     return sign + digits
 
 
+def interval(metric: str, ends: tuple[float, float], *, differences: int = 0, with_sign: bool | None = None) -> str:
+    """Return an interval that ends where the metric's scale ends; the caller says so where that happens.
+
+    Nothing is lost: the true value does not lie beyond, so the shorter interval holds it exactly as often.
+
+    Args:
+        metric: Decides digits and scale.
+        ends: Lower and upper end, in the metric's unit.
+        differences: As in ``Metric.scale``: 0 for a mean, 1 for a difference.
+        with_sign: Whether positive ends have a sign, too; None means for differences only.
+
+    >>> interval("test.accuracy", (0.0872, 1.1628)), interval("test.loss", (-0.5, 1.5), differences=1)
+    ('[8.72, 100.00]', '[−0.5000, +1.5000]')
+    """
+    least, most = METRICS[metric].scale(differences=differences)
+    write = signed if (differences > 0 if with_sign is None else with_sign) else number
+    low, high = (write(metric, min(max(end, least), most)) for end in ends)
+    return f"[{low}, {high}]"
+
+
+def interval_to_quote(
+    metric: str,
+    ends: tuple[float, float],
+    *,
+    differences: int = 0,
+    with_sign: bool | None = None,
+    unit: str = "",
+) -> str:
+    """Return an interval with its unit for a sentence, which has no caption to explain an end that was moved.
+
+    >>> interval_to_quote("test.accuracy", (0.0872, 1.1628))
+    '[8.72, 100.00], cut at the end of the scale'
+    """
+    text = interval(metric, ends, differences=differences, with_sign=with_sign)
+    text = f"{text} {unit}" if unit else text
+    is_cut = METRICS[metric].beyond_scale(*ends, differences=differences)
+    return f"{text}, cut at the end of the scale" if is_cut else text
+
+
 def unit_of_difference(metric: str) -> str:
     """Return the unit in which differences of a metric are written."""
     unit = METRICS[metric].unit

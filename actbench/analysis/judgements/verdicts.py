@@ -9,9 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from actbench.analysis.judgements.formatting import number, p_value, short, signed, some_of, unit_of_difference
+from actbench.analysis.judgements.formatting import (
+    interval_to_quote,
+    number,
+    p_value,
+    short,
+    signed,
+    some_of,
+    unit_of_difference,
+)
 from actbench.analysis.judgements.lost_runs import lost_among
-from actbench.analysis.statistics import MIN_VALUES, is_equivalent, seeds_needed
+from actbench.analysis.statistics import MIN_VALUES, Difference, is_equivalent, seeds_needed
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.result import Comparison, Contrast, Interaction
 from actbench.schema.metrics import METRICS
@@ -152,20 +160,23 @@ def _found(case: Case) -> str:
     found, metric = case.contrast.difference, case.metric
     verb, better = ("exceeds", "higher") if METRICS[metric].higher_is_better is None else ("beats", "better")
     # Whichever mean is the larger one, the sentence states a positive distance; the ends turn with the difference.
-    low, high = (found.low, found.high) if case.size > 0 else (found.high, found.low)
-    ends = [] if low is None or high is None else [math.copysign(1, case.size) * end for end in (low, high)]
+    ends = _ends(found)
+    if ends and case.size < 0:
+        ends = (-ends[1], -ends[0])
     if case.is_won:
         winner, loser, wins = case.row, case.base, found.wins
     else:
         winner, loser, wins = case.base, case.row, found.losses
     # Ends on either side of 0 need their signs; two of one side are read as the distance is.
-    interval = _interval(metric, ends, with_sign=any(end < 0 for end in ends))
+    interval = _interval(metric, ends, with_sign=ends is not None and ends[0] < 0)
     text = (
         f"{winner} {verb} {loser} by {number(metric, abs(case.size))} "
         f"{unit_of_difference(metric)}{interval}{_of(metric)} "
         f"({found.n_pairs} paired seeds, adjusted p {p_value(case.contrast.p_adjusted or 0.0)}, "
         f"{'; '.join((f'{better} in {wins} of {found.n_pairs}', *case.lost))})"
     )
+    if ends is not None and ends[0] <= 0:
+        text += ", though its interval includes 0: its p is from sign flips, the interval is Student's"
     return f"{text}, a difference within ±{short(metric, case.delta or 0.0)}" if case.is_within_delta else text
 
 
@@ -174,10 +185,9 @@ def _same(case: Case) -> str:
     if found.note == "identical":
         text = f"{case.row} and {case.base} are identical in each of {found.n_pairs} paired seeds{_of(case.metric)}"
         return f"{text} ({'; '.join(case.lost)})" if case.lost else text
-    ends = [end for end in (found.low, found.high) if end is not None]
-    interval = _interval(case.metric, ends, with_sign=True)
     return (
-        f"{case.row} and {case.base} are practically the same{_of(case.metric)}: the difference{interval} lies within "
+        f"{case.row} and {case.base} are practically the same{_of(case.metric)}: the difference"
+        f"{_interval(case.metric, _ends(found), with_sign=True)} lies within "
         f"±{short(case.metric, case.delta or 0.0)} ({case.seeds})"
     )
 
@@ -204,20 +214,25 @@ def _open(cases: Sequence[Case]) -> list[str]:
 def _interaction(found: Interaction, alpha: float) -> list[str]:
     if found.p >= alpha:
         return []
-    (first, second), effect = found.factors, found.effect
-    ends = [end for end in (effect.low, effect.high) if end is not None]
+    (first, second), effect, metric = found.factors, found.effect, found.metric
+    interval = _interval(metric, _ends(effect), with_sign=True, differences=2)
     return [
         f"the effect of {first} depends on {second} (p {p_value(found.p)}, {effect.n_pairs} seeds): between "
         f"{second}={show(found.origin[second])} and {show(found.at[second])}, {show(found.at[first])} − "
-        f"{show(found.origin[first])} changes by {signed(found.metric, effect.difference or 0.0)} "
-        f"{unit_of_difference(found.metric)}{_interval(found.metric, ends, with_sign=True)}{_of(found.metric)}"
+        f"{show(found.origin[first])} changes by {signed(metric, effect.difference or 0.0)} "
+        f"{unit_of_difference(metric)}{interval}{_of(metric)}"
     ]
 
 
-def _interval(metric: str, ends: Sequence[float], *, with_sign: bool = False) -> str:
+def _ends(found: Difference) -> tuple[float, float] | None:
+    return None if found.low is None or found.high is None else (found.low, found.high)
+
+
+def _interval(metric: str, ends: tuple[float, float] | None, *, with_sign: bool, differences: int = 1) -> str:
     """Return `` [0.09, 0.33]`` with a space before it; empty without ends."""
-    write = signed if with_sign else number
-    return f" [{', '.join(write(metric, end) for end in ends)}]" if ends else ""
+    if ends is None:
+        return ""
+    return f" {interval_to_quote(metric, ends, differences=differences, with_sign=with_sign)}"
 
 
 def _of(metric: str) -> str:

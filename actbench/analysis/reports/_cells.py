@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from actbench.analysis.judgements.formatting import NOTHING, number, signed, with_unit
+from actbench.analysis.judgements.formatting import NOTHING, interval, number, signed, with_unit
 from actbench.analysis.statistics import Interval
 from actbench.analysis.table.result import Contrast, Reach, Row, is_bounded
 from actbench.schema.metrics import METRICS
@@ -77,7 +77,7 @@ def quantity_cell(metric: str, value: float | None) -> Cell:
     return Cell(digits, unit, is_number=True)
 
 
-def mean_cell(metric: str, interval: Interval, *, is_best: bool = False) -> Cell:
+def mean_cell(metric: str, found: Interval, *, is_best: bool = False) -> Cell:
     """Return a mean with its interval; a bounded share has its range instead.
 
     >>> mean_cell("test.accuracy", Interval(0.9, 0.88, 0.92, 0.01, 0.89, 0.91, 5)).text()
@@ -85,12 +85,13 @@ def mean_cell(metric: str, interval: Interval, *, is_best: bool = False) -> Cell
     >>> mean_cell("health.dead_fraction", Interval(0.02, None, None, 0.01, 0.01, 0.03, 5)).text()
     '2.00 % (1.00–3.00)'
     """
-    cell = replace(quantity_cell(metric, interval.mean), is_best=is_best)
-    low, high = (interval.min, interval.max) if is_bounded(metric) else (interval.low, interval.high)
+    cell = replace(quantity_cell(metric, found.mean), is_best=is_best)
+    low, high = (found.min, found.max) if is_bounded(metric) else (found.low, found.high)
     if low is None or high is None or low == high:  # constant values are a point
         return cell
-    ends = number(metric, low), number(metric, high)
-    return replace(cell, below=(f"({ends[0]}–{ends[1]})" if is_bounded(metric) else f"[{ends[0]}, {ends[1]}]",))
+    if is_bounded(metric):
+        return replace(cell, below=(f"({number(metric, low)}–{number(metric, high)})",))
+    return replace(cell, below=(interval(metric, (low, high)),))
 
 
 def difference_cell(metric: str, contrast: Contrast) -> Cell:
@@ -108,7 +109,7 @@ def difference_cell(metric: str, contrast: Contrast) -> Cell:
         return Cell("identical", tone=tone)
     below: tuple[str, ...] = ()
     if found.low is not None and found.high is not None and found.low != found.high:
-        below = (f"[{signed(metric, found.low)}, {signed(metric, found.high)}]",)
+        below = (interval(metric, (found.low, found.high), differences=1),)
     mark = "*" if contrast.significant else ""
     return Cell(signed(metric, found.difference), below=below, mark=mark, is_number=True, tone=tone)
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from actbench.analysis.judgements.evidence import interval_in_words
 from actbench.analysis.reports._columns import MAX_PAIRS_SHOWN, common_parameters, has_ties
 from actbench.analysis.table.factors import show_all
-from actbench.analysis.table.result import REACH_METRIC, Comparison, Comparisons, Expectation, Pairs, is_bounded
+from actbench.analysis.table.result import (
+    REACH_METRIC,
+    Comparison,
+    Comparisons,
+    Contrast,
+    Expectation,
+    Pairs,
+    is_bounded,
+)
 from actbench.config import hypotheses
 from actbench.schema.metrics import METRICS
 
@@ -24,6 +32,8 @@ def caption(comparison: Comparison, *, tie_mark: str = "=") -> list[str]:
     any_interval = any(row.metrics[metric].low is not None for row in comparison.rows for metric in comparison.metrics)
     interval = f" [{100 * (1 - comparison.alpha):g} % Student-t interval]" if any_interval else ""
     lines = [f"mean{interval} over n seeds, {_order(comparison)}"]
+    if any(_intervals_beyond_scale(comparison)):
+        lines.append("an interval that would pass the end of its metric's scale is cut there")
     if has_ties(comparison.rows):
         is_hidden = comparison.best is not None and comparison.rows[0].factors != comparison.best
         hidden = f" ({show_all(comparison.best or {})}, not shown)" if is_hidden else ""
@@ -34,6 +44,7 @@ def caption(comparison: Comparison, *, tie_mark: str = "=") -> list[str]:
         lines += [
             f"Δ = row − baseline ({show_all(comparison.baseline)}{equal}), paired by seed",
             f"* p < {comparison.alpha:g}, {_adjustment(comparison)}",
+            *_mismatches(comparison),
         ]
     if any(is_bounded(metric) for metric in comparison.metrics):
         lines.append("health shares: mean (range), p by sign-flip")
@@ -87,6 +98,34 @@ def pairs_caption(pairs: Pairs) -> list[str]:
         "exploratory, to be confirmed with new seeds: Δ = row − against, paired by seed; adjusted p: Benjamini–Hochberg"
         f" over all pairs of the table ({pairs.family:,}), which bounds the share of false findings, not their chance",
     ]
+
+
+def _intervals_beyond_scale(comparison: Comparison) -> Iterator[bool]:
+    for row in comparison.rows:
+        for name in comparison.metrics:
+            found = row.metrics[name]
+            yield bool(METRICS[name].beyond_scale(found.low, found.high))
+        for name, contrast in row.vs_baseline.items():
+            difference = contrast.difference
+            yield bool(METRICS[name].beyond_scale(difference.low, difference.high, differences=1))
+
+
+def _mismatches(comparison: Comparison) -> Iterator[str]:
+    """Yield why a star and the interval beside it seem to disagree, where they do."""
+    contrasts = [contrast for row in comparison.rows for contrast in row.vs_baseline.values()]
+    shown = [one for one in contrasts if one.difference.low != one.difference.high and one.p_adjusted is not None]
+    without = [one for one in shown if not one.significant and not _includes_0(one)]
+    if any(one.significant and _includes_0(one) for one in shown):
+        yield "a * beside an interval that includes 0: p is from sign flips, the interval is Student's"
+    if any((one.difference.p or 0.0) < comparison.alpha for one in without):
+        yield "an interval that excludes 0 without a *: it is that of one difference alone, p is adjusted for all"
+    if any((one.difference.p or 0.0) >= comparison.alpha for one in without):
+        yield "an interval that excludes 0 without a *: it is Student's, p is from sign flips"
+
+
+def _includes_0(contrast: Contrast) -> bool:
+    low, high = contrast.difference.low, contrast.difference.high
+    return low is not None and high is not None and low <= 0 <= high
 
 
 def _order(comparison: Comparison) -> str:

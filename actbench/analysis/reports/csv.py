@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, TextIO
 
-from actbench.analysis.table.result import Comparison, Comparisons, Row
+from actbench.analysis.table.result import Comparison, Comparisons, Row, mean_numbers
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import OUTCOMES
 
-MEAN = ("mean", "low", "high", "sd", "min", "max", "n")
-VERSUS = ("difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins", "pairing_gain", "significant")
+MEAN = ("mean", "low", "high", "sd", "min", "max", "n", "beyond_scale")
+PAIR = ("difference", "low", "high", "beyond_scale", "p", "p_adjusted", "n_pairs", "wins")
+VERSUS = (*PAIR, "pairing_gain", "significant")
 REACH_COLUMNS = ("metric", "level", "epochs", "reached", "n")
-PAIR = ("difference", "low", "high", "p", "p_adjusted", "n_pairs", "wins")
 
 
 class CsvReport:
@@ -37,7 +36,12 @@ class CsvReport:
             lines = [line for comparison in found for row in comparison.rows for line in _lines(comparison, row)]
         writer = csv.DictWriter(target, header, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(lines)
+        writer.writerows({key: _field(value) for key, value in line.items()} for line in lines)
+
+
+def _field(value: Any) -> Any:
+    """Return a list as words in one field."""
+    return " ".join(value) if isinstance(value, list) else value
 
 
 def _row_columns(found: Sequence[Comparison]) -> list[str]:
@@ -62,7 +66,7 @@ def _pair_lines(comparison: Comparison) -> Iterator[dict[str, Any]]:
     for one in comparison.pairs.pairs:
         sides = {f"left_{key}": value for key, value in one.left.items()}
         sides |= {f"right_{key}": value for key, value in one.right.items()}
-        yield {**shared, **sides, "metric": metric, "unit": METRICS[metric].unit, **one.numbers()}
+        yield {**shared, **sides, "metric": metric, "unit": METRICS[metric].unit, **one.numbers(metric)}
 
 
 def _factors(comparison: Comparison) -> tuple[str, ...]:
@@ -78,9 +82,9 @@ def _lines(comparison: Comparison, row: Row) -> Iterator[dict[str, Any]]:
     if row.reach is not None:
         shared |= {f"reach_{key}": value for key, value in row.reach.to_dict().items()}
     for name, interval in row.metrics.items():
-        line = {**shared, "metric": name, "unit": METRICS[name].unit, **asdict(interval)}
+        line = {**shared, "metric": name, "unit": METRICS[name].unit, **mean_numbers(name, interval)}
         if name in row.vs_baseline:
-            line |= {f"versus_{key}": value for key, value in row.vs_baseline[name].to_dict().items()}
+            line |= {f"versus_{key}": value for key, value in row.vs_baseline[name].to_dict(name).items()}
         yield line
 
 

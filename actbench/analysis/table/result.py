@@ -22,17 +22,23 @@ MAX_VERDICTS = 5
 """More sentences than these are not read."""
 
 
-def difference_numbers(found: Difference, p_adjusted: float | None) -> dict[str, Any]:
+def difference_numbers(metric: str, found: Difference, p_adjusted: float | None) -> dict[str, Any]:
     """Return the numbers of a paired difference, as the JSON has them."""
     return {
         "difference": found.difference,
         "low": found.low,
         "high": found.high,
+        "beyond_scale": METRICS[metric].beyond_scale(found.low, found.high, differences=1),
         "p": found.p,
         "p_adjusted": p_adjusted,
         "n_pairs": found.n_pairs,
         "wins": found.wins,
     }
+
+
+def mean_numbers(metric: str, found: Interval) -> dict[str, Any]:
+    """Return a mean with its interval, as the JSON has it."""
+    return {**asdict(found), "beyond_scale": METRICS[metric].beyond_scale(found.low, found.high)}
 
 
 @dataclass(frozen=True)
@@ -51,10 +57,10 @@ class Contrast:
     significant: bool
     sd: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, metric: str) -> dict[str, Any]:
         """Return the contrast as in the JSON, without losses, note and sd, which only tables need."""
         gain = {"pairing_gain": self.difference.pairing_gain, "significant": self.significant}
-        return difference_numbers(self.difference, self.p_adjusted) | gain
+        return difference_numbers(metric, self.difference, self.p_adjusted) | gain
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class Interaction:
             "difference": self.effect.difference,
             "low": self.effect.low,
             "high": self.effect.high,
+            "beyond_scale": METRICS[self.metric].beyond_scale(self.effect.low, self.effect.high, differences=2),
             "n_pairs": self.effect.n_pairs,
         }
         return {"metric": self.metric, "factors": list(self.factors), "p": self.p, "largest": largest}
@@ -189,9 +196,9 @@ class RowPair:
     difference: Difference
     p_adjusted: float | None
 
-    def numbers(self) -> dict[str, Any]:
+    def numbers(self, metric: str) -> dict[str, Any]:
         """Return all but the factors, as in the JSON."""
-        return difference_numbers(self.difference, self.p_adjusted)
+        return difference_numbers(metric, self.difference, self.p_adjusted)
 
 
 @dataclass(frozen=True)
@@ -215,7 +222,9 @@ class Pairs:
             "metric": self.metric,
             "adjustment": "Benjamini-Hochberg",
             "family": self.family,
-            "pairs": [{"left": dict(one.left), "right": dict(one.right), **one.numbers()} for one in self.pairs],
+            "pairs": [
+                {"left": dict(one.left), "right": dict(one.right), **one.numbers(self.metric)} for one in self.pairs
+            ],
         }
 
 
@@ -256,8 +265,8 @@ class Row:
             "factors": dict(self.factors),
             "runs": self.runs,
             "outcomes": dict(self.outcomes),
-            "metrics": {name: asdict(interval) for name, interval in self.metrics.items()},
-            "vs_baseline": {name: contrast.to_dict() for name, contrast in self.vs_baseline.items()},
+            "metrics": {name: mean_numbers(name, interval) for name, interval in self.metrics.items()},
+            "vs_baseline": {name: contrast.to_dict(name) for name, contrast in self.vs_baseline.items()},
             "tied_with_best": self.tied,
             "failure_rate": None if self.failure_rate is None else list(self.failure_rate),
             **({} if self.reach is None else {"reach": self.reach.to_dict()}),
