@@ -10,7 +10,7 @@ from factories import cells, record
 
 from actbench.analysis.compare import compare
 from actbench.analysis.reports._columns import columns
-from actbench.analysis.reports.latex import SPELLED, escaped
+from actbench.analysis.reports.latex import SPELLED, escaped, unwritable
 
 HOSTILE = record(0.95, activation={"name": '\\a{b}~^#$%&_<>|"* β', "path": "my_parts:f"})
 TABLES = {
@@ -115,6 +115,40 @@ def test_warnings_are_comments():
 def test_no_special_character_reaches_latex_as_it_is(letter):
     assert escaped(f"a{letter}b") == f"a{SPELLED[letter]}b"
     assert letter in '\\{}~^#$%&_<>|"*' or not letter.isascii()
+    assert SPELLED[letter].isascii()
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("λ·x²", r"$\lambda$$\cdot$x$^{2}$"),
+        ("σ₁ → ∞", r"$\sigma$$_{1}$ $\rightarrow$ $\infty$"),
+        ("café", "café"),
+        ("“½”", r"``$\frac{1}{2}$''"),
+    ],
+)
+def test_common_symbols_are_written_for_pdflatex(name, written):
+    text = rendered("latex", [*cells({"relu": [0.9, 0.91]}), record(activation={"name": name, "path": "my_parts:f"})])
+    assert written in text
+    assert "% warning: pdfLaTeX" not in text
+
+
+def test_letters_that_pdflatex_can_not_write_are_named_in_a_comment():
+    cat = record(activation={"name": "猫 λ", "path": "my_parts:f"})
+    text = rendered("latex", [*cells({"relu": [0.9, 0.91]}), cat])
+    (comment,) = [line for line in text.splitlines() if "pdfLaTeX" in line]
+    assert comment.startswith("% warning: pdfLaTeX can't write 猫 (U+732B): compile with XeLaTeX or LuaLaTeX")
+    assert r"猫 $\lambda$ & " in text
+
+
+def test_a_row_that_begins_with_a_bracket_is_no_option_of_the_row_above():
+    named = record(activation={"name": "[2ex] x", "path": "my_parts:f"})
+    assert any(line.startswith("{}[2ex] x &") for line in body(rendered("latex", [*cells({"relu": [0.9]}), named])))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_letter_of_a_table_is_one_that_pdflatex_writes(name):
+    assert unwritable("".join(line for line in text_of(name).splitlines() if not line.startswith("%"))) == ""
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")

@@ -144,6 +144,20 @@ def test_csv_puts_studies_with_different_factors_under_one_header():
     assert {line["bias_init"] for line in lines if line["study"] == "other"} == {"0.0", "0.1"}
 
 
+def test_csv_writes_none_for_a_factor_that_is_null_and_nothing_for_one_that_is_not_there():
+    records = [
+        *(record(0.9 + s / 100, bias_init=bias, seed=s) for bias in (None, 0.0) for s in range(3)),
+        *cells({"relu": RELU, "elu": ELU}, study="other"),
+    ]
+    lines = list(csv.DictReader(io.StringIO(rendered("csv", records))))
+    found = {study: {line["bias_init"] for line in lines if line["study"] == study} for study in ("demo", "other")}
+    assert found == {"demo": {"none", "0.0"}, "other": {""}}
+    pairs = list(csv.DictReader(io.StringIO(rendered("csv", records, all_pairs=True))))
+    assert {line["left_bias_init"] for line in pairs} | {line["right_bias_init"] for line in pairs} == {
+        "none", "0.0", "",
+    }  # fmt: skip
+
+
 def test_json_is_the_comparison_itself_the_same_bytes_each_time():
     text = rendered("json", varied())
     assert text == rendered("json", varied())

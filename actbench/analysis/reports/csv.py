@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
+from actbench.analysis.table.factors import Value, show
 from actbench.analysis.table.result import Comparison, Comparisons, Row, mean_numbers
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import OUTCOMES
@@ -44,6 +45,11 @@ def _field(value: Any) -> Any:
     return " ".join(value) if isinstance(value, list) else value
 
 
+def _factor_fields(factors: Mapping[str, Value], prefix: str = "") -> dict[str, Any]:
+    """Return factor -> value, with ``none`` for null: an empty field is a factor that the study does not have."""
+    return {f"{prefix}{key}": show(None) if value is None else value for key, value in factors.items()}
+
+
 def _row_columns(found: Sequence[Comparison]) -> list[str]:
     reach = REACH_COLUMNS if any(row.reach is not None for comparison in found for row in comparison.rows) else ()
     own = ["baseline", "tied_with_best", "runs", *OUTCOMES, "metric", "unit", *MEAN]
@@ -64,8 +70,7 @@ def _pair_lines(comparison: Comparison) -> Iterator[dict[str, Any]]:
     if comparison.tuned:
         shared["tuned"] = " ".join(comparison.tuned.factors)
     for one in comparison.pairs.pairs:
-        sides = {f"left_{key}": value for key, value in one.left.items()}
-        sides |= {f"right_{key}": value for key, value in one.right.items()}
+        sides = _factor_fields(one.left, "left_") | _factor_fields(one.right, "right_")
         yield {**shared, **sides, "metric": metric, "unit": METRICS[metric].unit, **one.numbers(metric)}
 
 
@@ -75,9 +80,10 @@ def _factors(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _lines(comparison: Comparison, row: Row) -> Iterator[dict[str, Any]]:
-    shared = {"study": comparison.study, **comparison.context, **row.factors, "runs": row.runs, **row.outcomes}
+    shared = {"study": comparison.study, **comparison.context, **_factor_fields(row.factors)}
+    shared |= {"runs": row.runs, **row.outcomes}
     if comparison.tuned:
-        shared |= {**row.picked, "tuned": " ".join(comparison.tuned.factors)}
+        shared |= {**_factor_fields(row.picked), "tuned": " ".join(comparison.tuned.factors)}
     shared |= {"baseline": comparison.is_baseline(row.factors), "tied_with_best": row.tied}
     if row.reach is not None:
         shared |= {f"reach_{key}": value for key, value in row.reach.to_dict().items()}

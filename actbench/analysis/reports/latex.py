@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TextIO
@@ -11,25 +12,59 @@ from actbench.analysis.reports._cells import Cell, Column
 from actbench.analysis.reports._columns import columns, pair_columns
 from actbench.analysis.table.result import Comparisons
 
+GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
+    "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "µ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho",
+    "σ": "sigma", "ς": "varsigma", "τ": "tau", "υ": "upsilon", "φ": "varphi", "χ": "chi", "ψ": "psi", "ω": "omega",
+    "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Υ": "Upsilon",
+    "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega", "ϕ": "phi", "ϵ": "epsilon",
+}  # fmt: skip
+"""Greek letter -> its command; both micro sign and mu are one letter to LaTeX."""
+
+SYMBOLS = {
+    "≤": "le", "≥": "ge", "≠": "ne", "≈": "approx", "≡": "equiv", "±": "pm", "×": "times", "÷": "div", "·": "cdot",
+    "∞": "infty", "√": "surd", "∂": "partial", "∇": "nabla", "∑": "sum", "∏": "prod", "∫": "int", "∈": "in",
+    "→": "rightarrow", "←": "leftarrow", "↑": "uparrow", "↓": "downarrow", "′": "prime", "¬": "neg",
+}  # fmt: skip
+"""Symbol -> its command."""
+
+RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
+LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
+
 SPELLED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "#": r"\#", "$": r"\$", "%": r"\%", "&": r"\&", "_": r"\_", "<": "$<$", ">": "$>$", "|": "$|$", '"': "''",
-    "−": "$-$", "–": "--", "Δ": r"$\Delta$", "·": r"$\cdot$", "≤": r"$\le$", "≥": r"$\ge$", "±": r"$\pm$",
-    "×": r"$\times$", "*": r"$\ast$", "…": r"\dots{}", "α": r"$\alpha$", "β": r"$\beta$", "δ": r"$\delta$",
+    "−": "$-$", "–": "--", "—": "---", "*": r"$\ast$", "…": r"\dots{}", "‘": "`", "’": "'", "“": "``", "”": "''",
+    "½": r"$\frac{1}{2}$", "¼": r"$\frac{1}{4}$", "¾": r"$\frac{3}{4}$", "°": r"$^\circ$",
+    **{letter: f"$\\{command}$" for letter, command in {**GREEK, **SYMBOLS}.items()},
+    **{letter: f"$^{{{plain}}}$" for letter, plain in RAISED.items()},
+    **{letter: f"$_{{{plain}}}$" for letter, plain in LOWERED.items()},
 }  # fmt: skip
 """Letter that LaTeX takes for a command or that its standard fonts lack -> how to write it."""
+
+ACCENTED = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
+"""Letters beyond ASCII that pdfLaTeX writes as they are, with its standard fonts and encoding."""
 
 
 class LatexReport:
     r"""One ``table`` a comparison; warnings stand above them as LaTeX comments.
 
-    The preamble needs ``\usepackage{booktabs}``, nothing else.
+    The preamble needs ``\usepackage{booktabs}``, nothing else. Letters that pdfLaTeX can't write, such as Chinese ones
+    in a name, are kept, and a comment names them.
     """
 
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
         r"""Write the tables, to be put into a paper with ``\input``."""
         for warning in comparisons.warnings:
             target.write(f"% warning: {' '.join(warning.split())}\n")
+        text = io.StringIO()
+        self._write_tables(comparisons, text)
+        if foreign := unwritable(text.getvalue()):
+            remedy = "compile with XeLaTeX or LuaLaTeX and a font that has them, or use other names"
+            target.write(f"% warning: pdfLaTeX can't write {foreign}: {remedy}\n")
+        target.write(text.getvalue())
+
+    def _write_tables(self, comparisons: Comparisons, target: TextIO) -> None:
         for comparison in comparisons.comparisons:
             # As few columns as there are, since a page is narrower than a terminal; ties are bold instead of marked.
             found = columns(comparison, details=0, with_ties=False)
@@ -63,7 +98,9 @@ def _float(found: Sequence[Column], caption: str) -> Iterator[str]:
 
 
 def _line(cells: Iterable[str]) -> str:
-    return f"    {' & '.join(cells)} \\\\"
+    line = " & ".join(cells)
+    # A bracket behind the row above would be taken for an option of its \\.
+    return f"    {'{}' if line.startswith('[') else ''}{line} \\\\"
 
 
 def _column(column: Column) -> list[str]:
@@ -97,6 +134,12 @@ def escaped(text: str) -> str:
     bias\_init $\le$ 5 \%
     """
     return "".join(SPELLED.get(letter, letter) for letter in text)
+
+
+def unwritable(text: str) -> str:
+    """Return the letters of a LaTeX text that pdfLaTeX rejects, each once: ``猫 (U+732B)``."""
+    found = dict.fromkeys(letter for letter in text if not letter.isascii() and letter not in ACCENTED)
+    return ", ".join(f"{letter} (U+{ord(letter):04X})" for letter in found)
 
 
 plugin = LatexReport()
