@@ -147,9 +147,10 @@ def _print_layers(console: Console, record: RunRecord) -> None:
     ]
     there = dict.fromkeys(key for row in rows for key in row)
     learned = [key for key in there if key.endswith(" (learned)")]
+    when = "last epoch with finite numbers" if record.outcome == "diverged" else "last epoch"
     for title, keys in {**LAYER_TABLES, "Learned by the activation": learned}.items():
         if shown := [key for key in keys if key in there]:
-            _print_rows(console, f"{title}, last epoch", ["name", *shown], rows)
+            _print_rows(console, f"{title}, {when}", ["name", *shown], rows)
     health = record.spec.health
     probe = record.health.get("probe_size", health.probe_size)
     console.print(

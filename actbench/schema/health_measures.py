@@ -42,6 +42,9 @@ class HealthMeasure:
         return f"{name}_fraction" if self.counts else name
 
 
+NOT_FINITE = "not_finite"
+"""The measure that comes before all others: of a unit whose numbers are not finite nothing else is known."""
+
 HEALTH_MEASURES: dict[str, HealthMeasure] = {
     "dead": HealthMeasure(
         "max |f'(z)| over the probe ≤ dead_slope: no gradient reaches the unit",
@@ -67,6 +70,9 @@ HEALTH_MEASURES: dict[str, HealthMeasure] = {
     ),
     "spatially_silent": HealthMeasure(
         "share of positions of a channel that are dead over the probe; a dense unit has one position", counts=False
+    ),
+    NOT_FINITE: HealthMeasure(
+        "z, f(z) or f'(z) is NaN or infinite somewhere on the probe: counted here alone, and in no other share"
     ),
 }
 

@@ -13,7 +13,7 @@ from actbench.health.units.diagnosis import collapse_in_words, diagnose, is_coll
 from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
 from actbench.nn import cpu_linear
-from actbench.schema.health_measures import DYNAMIC_COUNTS
+from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import MAX_INITIAL_EXAMPLES, Outcome, RunRecord
 from actbench.system import cancellation, devices
@@ -23,6 +23,8 @@ from actbench.training.state import TrainState
 BORN_DEAD = "health.born_dead_fraction"
 HEALTH = tuple(name.removeprefix("health.") for name in METRICS if name.startswith("health.") and name != BORN_DEAD)
 """The totals of a run's health that are metrics."""
+
+NOT_FINITE_TOTAL = HEALTH_MEASURES[NOT_FINITE].total(NOT_FINITE)
 
 CURVE_METRICS = ("train.loss", "train.accuracy", "val.loss", "val.accuracy")
 
@@ -170,7 +172,7 @@ class EpochLog:
         norms = measure_gradients(self._forward, state.act, state.images, runs)
 
         self._epoch = epoch
-        self._dynamics.note(epoch, {layer: measured["dead"] for layer, measured in units.units.items()})
+        self._dynamics.note(epoch, units.masks("dead"), units.masks(NOT_FINITE))
         health = [self._of_run(run, units.of_run(run), norms) for run in range(runs)]
         # A run that diverges now still gets this row, without health; from the next epoch on it gets none.
         writing = [run for run in range(runs) if run not in self._diverged]
@@ -180,7 +182,7 @@ class EpochLog:
         seconds, self._last = (now - self._last) / runs, now
         for run in writing:
             row: Row = {"epoch": epoch} | {name: _finite_or_none(values[run]) for name, values in columns.items()}
-            self._rows[run].append(row | self._health_columns(run) | {"seconds": seconds})
+            self._rows[run].append(row | self._health_columns(run, health[run]) | {"seconds": seconds})
         return [self._rows[run][-1] if run in writing else None for run in range(runs)]
 
     def _of_run(self, run: int, found: dict[str, Any], norms: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -195,12 +197,15 @@ class EpochLog:
             found[count] = sum(layer[count] for layer in found["layers"])
         return found | {"gradient_ratio": first_to_last([layer["gradient_norm"] for layer in found["layers"]])}
 
-    def _health_columns(self, run: int) -> Row:
-        """Return health's totals as columns and one entry per layer; a diverged run has no health any more."""
+    def _health_columns(self, run: int, found: Mapping[str, Any]) -> Row:
+        """Return health's totals as columns and one entry per layer; a diverged run has no health any more.
+
+        The share of units with numbers that are not finite has a column where there are any, also when diverged.
+        """
+        lost = {f"health.{NOT_FINITE_TOTAL}": found[NOT_FINITE_TOTAL]} if found[NOT_FINITE] else {}
         if run in self._diverged:
-            return {f"health.{name}": None for name in HEALTH} | {"layers": []}
-        found = self._health[run]
-        return {f"health.{name}": found[name] for name in HEALTH} | {"layers": found["layers"]}
+            return {f"health.{name}": None for name in HEALTH} | lost | {"layers": []}
+        return {f"health.{name}": found[name] for name in HEALTH} | lost | {"layers": found["layers"]}
 
     def _note_diverged(self, *losses: Sequence[float | None]) -> None:
         """Mark the runs of which a loss or a parameter has ceased to be a finite number in this epoch."""

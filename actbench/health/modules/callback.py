@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from actbench.errors import UsageError
 from actbench.health.units.dynamics import Dynamics
+from actbench.schema.health_measures import NOT_FINITE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,7 +53,11 @@ class HealthCallback:
         from actbench.health.modules.module import measure_health
 
         self.report = measure_health(module, self._inputs, **self._options)
-        self._dynamics.note(epoch, {layer.name: layer.dead_mask.unsqueeze(0) for layer in self.report.layers})
+        dead, not_finite = (
+            {layer.name: layer.masks[measure].unsqueeze(0) for layer in self.report.layers}
+            for measure in ("dead", NOT_FINITE)
+        )
+        self._dynamics.note(epoch, dead, not_finite)
         row = {"epoch": epoch, **self.report.to_dict()}
         for layer in row["layers"]:
             layer |= self._dynamics.of_run(layer["name"], 0)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from actbench.health.theory.closed_forms import max_unseen_firing_rate
-from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, SHARES
+from actbench.health.units.probe import dead_share
+from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, NOT_FINITE, SHARES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,8 +39,8 @@ class LayerHealth:
         after: The weight layers that feed it.
         examples: Inputs on which it was seen.
         units: Units (channels) that it has.
-        measures: Measure -> how many units fulfil it, or the mean share over units.
-        signals: ``z_mean``, ``z_std``, ``a_mean``, ``a_std``, ``a_max`` over units, inputs and positions.
+        measures: Measure -> how many units fulfil it, or the mean share over the units with finite numbers.
+        signals: ``z_mean``, ``z_std``, ``a_mean``, ``a_std``, ``a_max`` over those units, inputs and positions.
         masks: Measure -> (U,) bool, for each that counts units.
     """
 
@@ -48,8 +49,8 @@ class LayerHealth:
     after: tuple[str, ...]
     examples: int
     units: int
-    measures: Mapping[str, int | float]
-    signals: Mapping[str, float]
+    measures: Mapping[str, int | float | None]
+    signals: Mapping[str, float | None]
     masks: Mapping[str, Tensor] = field(repr=False, compare=False)
 
     def __getattr__(self, name: str) -> Any:
@@ -66,9 +67,9 @@ class LayerHealth:
         return [*super().__dir__(), *HEALTH_MEASURES, *(f"{name}_mask" for name in COUNTED)]
 
     @property
-    def dead_fraction(self) -> float:
-        """The share of the units that are dead."""
-        return self.measures["dead"] / self.units
+    def dead_fraction(self) -> float | None:
+        """The share of the units with finite numbers that are dead; None when there are none."""
+        return dead_share({"units": self.units, **self.measures})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and names; the dead units by index, the other masks left out."""
@@ -119,18 +120,23 @@ class HealthReport:
         return int(self.totals["dead"])
 
     @property
+    def not_finite(self) -> int:
+        """The number of units with a NaN or an infinite number; they are in no other count or share."""
+        return int(self.totals[NOT_FINITE])
+
+    @property
     def dead_fraction(self) -> float | None:
-        """The share of the units that are dead; None when no activation was seen."""
+        """The share of the units with finite numbers that are dead; None when there are none."""
         return self._fraction("dead")
 
     @property
     def constant_fraction(self) -> float | None:
-        """The share of the units with an output that does not vary; None when no activation was seen."""
+        """The share of those units with an output that does not vary; None when there are none."""
         return self._fraction("constant")
 
     @property
     def inert_fraction(self) -> float | None:
-        """The share of the units that are dead or constant; None when no activation was seen."""
+        """The share of those units that are dead or constant; None when there are none."""
         return self._fraction("inert")
 
     @property
@@ -185,10 +191,15 @@ class HealthReport:
             "constant": f"std ≤ {_threshold(self.settings.constant_std)}",
             "inert": "dead or constant",
         }
+        lost = self.not_finite
+        known = self.units - lost
+        apart = f"; {lost} of {self.units} units not finite" if lost else ""
         lines = [
-            f"{name} {_percent(self.totals[f'{name}_fraction'])} ({self.totals[name]}/{self.units}, {rule} {probe})"
+            f"{name} {_percent(self.totals[f'{name}_fraction'])} ({self.totals[name]}/{known}, {rule} {probe}{apart})"
             for name, rule in rules.items()
         ]
+        if lost:
+            lines.append(f"not finite: z, f(z) or its slope is NaN or infinite {probe}; in no other count or share")
         return [*lines, f"silence {probe} bounds a unit's firing rate below {_percent(bound)} (3/N) at 95 %"]
 
     def _fraction(self, name: str) -> float | None:
@@ -221,8 +232,10 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:MAX_NAMES]) + more
 
 
-def _percent(share: float) -> str:
-    """Return percent, with two significant digits below one so that no small share reads as none."""
+def _percent(share: float | None) -> str:
+    """Return percent, with two significant digits below one so that no small share reads as none; – for None."""
+    if share is None:
+        return "–"
     return f"{100 * share:.2g} %" if 0 < share < 0.01 else f"{100 * share:.1f} %"
 
 

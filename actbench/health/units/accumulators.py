@@ -136,6 +136,7 @@ def _padded(values: Tensor, shape: torch.Size) -> Tensor:
 STATISTICS: dict[str, Statistic] = {
     "max_slope": Statistic(lambda seen: (seen.slope.amax(reduced(seen.slope)),), merge_maxima),
     "max_slope_at": Statistic(lambda seen: (seen.slope.movedim(2, -1).amax(1),), merge_maxima_at),
+    "max_input": Statistic(lambda seen: (seen.z.abs().amax(reduced(seen.z)),), merge_maxima),
     "max_output": Statistic(lambda seen: (seen.a.abs().amax(reduced(seen.a)),), merge_maxima),
     "outputs": Statistic(lambda seen: moments(seen.a), merge_moments),
     "inputs": Statistic(lambda seen: moments(seen.z), merge_moments),

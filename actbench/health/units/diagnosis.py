@@ -38,7 +38,8 @@ def is_collapsed(health: Row, settings: HealthSettings) -> bool:
     """
     if not health["units"]:
         return False
-    return bool(_inert_layers(health)) or bool(health["inert_fraction"] > settings.collapse_at)
+    share = health["inert_fraction"]  # None where no unit has finite numbers
+    return bool(_inert_layers(health)) or (share is not None and bool(share > settings.collapse_at))
 
 
 def collapse_in_words(health: Row) -> str:

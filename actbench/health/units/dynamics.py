@@ -36,21 +36,24 @@ class Dynamics:
     def __init__(self) -> None:
         self._layers: dict[str, _UnitHistory] = {}
 
-    def note(self, epoch: int, dead: Mapping[str, Tensor]) -> None:
+    def note(self, epoch: int, dead: Mapping[str, Tensor], not_finite: Mapping[str, Tensor] | None = None) -> None:
         """Add one measurement.
 
         Args:
             epoch: When it was made.
             dead: Layer -> (R, U) bool. The first measurement of a layer decides which units were born dead.
+            not_finite: Layer -> (R, U) bool: units that are neither dead nor alive, and so count as at the measurement
+                before.
         """
         for name, mask in dead.items():
             known = self._layers.get(name)
             if known is None:
                 self._layers[name] = _UnitHistory(mask, mask, mask, torch.full(mask.shape, ALIVE))
                 continue
-            known.before, known.dead = known.dead, mask
+            now = torch.where(not_finite[name], known.dead, mask) if not_finite else mask
+            known.before, known.dead = known.dead, now
             # Only the first death counts: a unit that came back and dies again keeps its earlier epoch.
-            new = mask & ~known.born_dead & (known.died_at == ALIVE)
+            new = now & ~known.born_dead & (known.died_at == ALIVE)
             known.died_at = torch.where(new, epoch, known.died_at)
 
     def state(self) -> dict[str, dict[str, Tensor]]:

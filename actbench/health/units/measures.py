@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
 from actbench.health.units.accumulators import Summary
+from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.spec import HealthSettings
 
 Seen = Mapping[str, Summary]
@@ -40,11 +42,7 @@ def measure(function: Callable[[Seen, HealthSettings], Tensor]) -> Callable[[See
 
 @measure
 def dead(seen: Seen, health: HealthSettings) -> Tensor:
-    """Return the mask of units with a slope that never exceeds ``dead_slope``.
-
-    A unit that is NaN is not counted: NaN compares as False, and torch's slope of relu is 1 there. In a run the loss is
-    NaN then too, and the outcome is ``diverged``.
-    """
+    """Return the mask of units with a slope that never exceeds ``dead_slope``."""
     return seen["max_slope"][0] <= health.dead_slope
 
 
@@ -73,7 +71,7 @@ def dormant(seen: Seen, health: HealthSettings) -> Tensor:
     # Needs the layer mean, known only after the whole probe: so each unit's mean is kept, and compared here. All units
     # have seen equally many values, so the mean of their means is the layer's.
     magnitude = seen["magnitude"][1]
-    return magnitude <= DORMANT * magnitude.mean(1, keepdim=True)
+    return magnitude <= DORMANT * mean_over_units(magnitude, not_finite(seen, health)).unsqueeze(1)
 
 
 @measure
@@ -100,6 +98,35 @@ def spatially_silent(seen: Seen, health: HealthSettings) -> Tensor:
     (max_slope_at,) = seen["max_slope_at"]  # (R, …positions, U)
     silent = (max_slope_at <= health.dead_slope).double()
     return silent.reshape(silent.shape[0], -1, silent.shape[-1]).mean(1)
+
+
+@measure
+def not_finite(seen: Seen, health: HealthSettings) -> Tensor:
+    """Return the mask of units with a pre-activation, output or slope that is NaN or infinite."""
+    # A maximum of absolute values is finite if and only if all of them are: ``amax`` passes NaN on.
+    return ~torch.stack([seen[name][0].isfinite() for name in ("max_input", "max_output", "max_slope")]).all(0)
+
+
+def judged(seen: Seen, health: HealthSettings) -> dict[str, Tensor]:
+    """Return every measure of one layer; a unit with numbers that are not finite fulfils no rule but that one."""
+    unknown = not_finite(seen, health)
+    found = {name: MEASURES[name](seen, health) for name in HEALTH_MEASURES}
+    return {
+        name: values & ~unknown if HEALTH_MEASURES[name].counts and name != NOT_FINITE else values
+        for name, values in found.items()
+    }
+
+
+def mean_over_units(values: Tensor, unknown: Tensor) -> Tensor:
+    """Return each run's mean over its units with finite numbers: values (R, U) and a mask (R, U) -> (R,).
+
+    NaN where a run has no such unit. A run whose units are all finite gets the bits of a plain mean.
+    """
+    plain = values.mean(1)
+    if not unknown.any():
+        return plain
+    known = torch.where(unknown, 0, values).sum(1) / (~unknown).sum(1)
+    return torch.where(unknown.any(1), known, plain)
 
 
 def share(statistic: str, seen: Seen) -> Tensor:

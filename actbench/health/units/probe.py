@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from actbench.health.units.accumulators import STATISTICS, Observation, Summary, widened
-from actbench.health.units.measures import MEASURES
-from actbench.schema.health_measures import HEALTH_MEASURES
+from actbench.health.units.measures import judged, mean_over_units
+from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.spec import HealthSettings
 
 Derivative = Callable[[str, Tensor], tuple[Tensor, Tensor]]
@@ -40,28 +41,54 @@ class UnitHealth:
         rows = [self._layer_row(name, run) for name in self.units]
         return {"probe_size": self.examples, **_totals(rows), "layers": rows}
 
+    def masks(self, measure: str) -> dict[str, Tensor]:
+        """Return layer -> (R, U) of one measure."""
+        return {layer: measured[measure] for layer, measured in self.units.items()}
+
     def _layer_row(self, layer: str, run: int) -> dict[str, Any]:
         measured = {name: values[run] for name, values in self.units[layer].items()}
         row: dict[str, Any] = {"name": layer, "units": len(measured["dead"])}
+        unknown = measured[NOT_FINITE]
         for name, values in measured.items():
-            row[name] = int(values.sum()) if HEALTH_MEASURES[name].counts else float(values.mean())
-        return row | {name: float(values[run]) for name, values in sorted(self.signals[layer].items())}
+            if HEALTH_MEASURES[name].counts:
+                row[name] = int(values.sum())
+            else:
+                known = values[~unknown] if unknown.any() else values
+                row[name] = float(known.mean()) if len(known) else None
+        return row | {name: _finite_or_none(float(values[run])) for name, values in sorted(self.signals[layer].items())}
+
+
+def known_units(row: Mapping[str, Any]) -> int:
+    """Return how many units of a layer, or of a run, have finite numbers: those that shares are taken of."""
+    return int(row["units"] - row[NOT_FINITE])
+
+
+def dead_share(row: Mapping[str, Any]) -> float | None:
+    """Return the share of a layer's units that are dead, of those with finite numbers; None if it has none of them."""
+    known = known_units(row)
+    return row["dead"] / known if known else None
 
 
 def _totals(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return totals weighted by units, and the worst layer; None for a network without hidden units."""
-    units = sum(row["units"] for row in rows)
+    """Return totals weighted by units, and the worst layer; None for a network without finite hidden units."""
+    units, known = sum(row["units"] for row in rows), sum(map(known_units, rows))
     totals: dict[str, Any] = {"units": units}
     for name, measure in HEALTH_MEASURES.items():
         if measure.counts:
             totals[name] = sum(row[name] for row in rows)
-            totals[measure.total(name)] = totals[name] / units if units else None
+            of = units if name == NOT_FINITE else known
+            totals[measure.total(name)] = totals[name] / of if of else None
         else:
-            totals[measure.total(name)] = sum(row[name] * row["units"] for row in rows) / units if units else None
-    worst = max(rows, key=lambda row: row["dead"] / row["units"], default=None)
-    totals["worst_layer"] = worst["name"] if worst else None
-    totals["worst_layer_dead_fraction"] = worst["dead"] / worst["units"] if worst else None
+            weighted = [row[name] * known_units(row) for row in rows if row[name] is not None]
+            totals[measure.total(name)] = sum(weighted) / known if known else None
+    shares = {row["name"]: share for row in rows if (share := dead_share(row)) is not None}
+    worst = max(shares, key=shares.__getitem__, default=None)
+    totals["worst_layer"], totals["worst_layer_dead_fraction"] = worst, shares.get(worst)
     return totals
+
+
+def _finite_or_none(value: float) -> float | None:
+    return value if isfinite(value) else None
 
 
 class UnitObserver:
@@ -93,10 +120,11 @@ class UnitObserver:
         """
         units = {
             # In the order of HEALTH_MEASURES, which is that of the keys in metrics.jsonl and result.json.
-            layer: {name: MEASURES[name](seen, self._health).cpu() for name in HEALTH_MEASURES}
+            layer: {name: values.cpu() for name, values in judged(seen, self._health).items()}
             for layer, seen in self._seen.items()
         }
-        return UnitHealth(units, {layer: _signals(seen) for layer, seen in self._seen.items()}, examples)
+        signals = {layer: _signals(seen, units[layer][NOT_FINITE]) for layer, seen in self._seen.items()}
+        return UnitHealth(units, signals, examples)
 
 
 def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
@@ -122,13 +150,17 @@ def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
     return derivative
 
 
-def _signals(seen: Mapping[str, Summary]) -> dict[str, Tensor]:
-    """Return mean and deviation of the layer's z and a over units, inputs and positions; largest |a|: (R,) each."""
-    figures = {"a_max": seen["max_output"][0].amax(1).cpu()}
+def _signals(seen: Mapping[str, Summary], unknown: Tensor) -> dict[str, Tensor]:
+    """Return mean and deviation of the layer's z and a over units, inputs and positions; largest |a|: (R,) each.
+
+    Units with numbers that are not finite are left out; NaN where a run has no other.
+    """
+    largest = torch.where(unknown, -torch.inf, seen["max_output"][0].cpu()).amax(1)
+    figures = {"a_max": torch.where(unknown.all(1), torch.nan, largest)}
     for letter, name in (("z", "inputs"), ("a", "outputs")):
         count, mean, squares = (part.cpu() for part in seen[name])
-        overall = mean.mean(1, keepdim=True)
+        overall = mean_over_units(mean, unknown)
         # The law of total variance: within the units, and of the units' means around the layer's.
-        variance = (squares / count + (mean - overall).square()).mean(1)
-        figures |= {f"{letter}_mean": overall.squeeze(1), f"{letter}_std": variance.sqrt()}
+        variance = mean_over_units(squares / count + (mean - overall.unsqueeze(1)).square(), unknown)
+        figures |= {f"{letter}_mean": overall, f"{letter}_std": variance.sqrt()}
     return figures
