@@ -13,6 +13,7 @@ from functools import reduce
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from actbench.health.modules.aliases import overlay, version
 from actbench.health.modules.calls import GATING
 
 Names = frozenset[str]
@@ -51,6 +52,13 @@ UNKNOWN = Origin(opaque=True)
 """The origin of a tensor that no observed function returned."""
 
 
+def _merged(one: Origin | None, other: Origin) -> Origin:
+    """Return the origin of memory that was written in part; a part of a constant that holds a signal makes it one."""
+    if one is None or one is CONSTANT:
+        return other
+    return one if other is CONSTANT else one | other
+
+
 class Flow:
     """Records the origins of tensors over all forward passes of one measurement.
 
@@ -75,28 +83,67 @@ class Flow:
         # Of the present pass: weight layers called so far, and those that may have fed a tensor made out of sight.
         self._called: set[str] = set()
         self._suspects: set[str] = set()
-        # Weak, so that following a tensor does not keep it in memory.
-        self._origins: MutableMapping[Tensor, Origin] = WeakTensorKeyDictionary()
+        self._has_left = False
+        # Tensor -> its origin and its version when that was recorded. Weak, so that following a tensor does not keep it
+        # in memory.
+        self._origins: MutableMapping[Tensor, tuple[Origin, int]] = WeakTensorKeyDictionary()
 
     def begin(self, constants: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
         """Start a forward pass."""
         self._origins = WeakTensorKeyDictionary()
-        self._called, self._suspects = set(), set()
+        self._called, self._suspects, self._has_left = set(), set(), False
         self.assign(constants, CONSTANT)
         self.assign(inputs, INPUT)
 
     def assign(self, tensors: Iterable[Tensor], origin: Origin) -> None:
         """Record the origin of tensors."""
         for tensor in tensors:
-            self._origins[tensor] = origin
+            self._origins[tensor] = origin, version(tensor)
+
+    def write(self, target: Tensor, origin: Origin) -> None:
+        """Record that numbers of this origin were written into a tensor's memory, which other tensors may share."""
+        for other in self._sharing(target):
+            whole = overlay(target, other) == "whole"
+            self.assign([other], origin if whole else _merged(self._known(other), origin))
+        self.assign([target], origin)
+
+    def count_write(self, written: Tensor, before: int) -> None:
+        """Record that an observed call has raised the version of a tensor and its views; origins are as before it."""
+        for tensor in self._sharing(written):
+            origin, then = self._origins[tensor]
+            if then == before:
+                self.assign([tensor], origin)
+
+    def _sharing(self, tensor: Tensor) -> list[Tensor]:
+        """Return the recorded tensors that share a tensor's memory, itself included."""
+        return [other for other in list(self._origins) if other is tensor or overlay(tensor, other)]
+
+    def leave(self, tensors: Iterable[Tensor]) -> None:
+        """Record that tensors are read by code that is not torch's, which may write into their memory too."""
+        self._has_left = True
+        for tensor in tensors:
+            if not self.is_constant(tensor):
+                self.write(tensor, replace(self.of([tensor]), opaque=True))
+
+    @property
+    def enters_unseen(self) -> bool:
+        """Whether a tensor made of no other may hold a signal: one left torch in this pass, and may come back."""
+        return self._has_left
 
     def is_constant(self, tensor: Tensor) -> bool:
         """Return whether a tensor is made of parameters and constants alone."""
-        return self._origins.get(tensor) is CONSTANT
+        return self._known(tensor) is CONSTANT
+
+    def _known(self, tensor: Tensor) -> Origin | None:
+        """Return a tensor's recorded origin; one that was written out of sight since has lost what it was made of."""
+        origin, then = self._origins.get(tensor, (None, 0))
+        if origin is None or origin is CONSTANT or then == version(tensor):
+            return origin
+        return replace(origin, opaque=True)
 
     def of(self, tensors: Iterable[Tensor]) -> Origin:
         """Return the origin of a result made of these tensors; a tensor made out of sight is ``UNKNOWN``."""
-        found = [self._origins.get(tensor) for tensor in tensors]
+        found = [self._known(tensor) for tensor in tensors]
         if any(origin is None for origin in found):
             # Scripted code or a C++ extension made it, of a signal that left sight after any of these layers.
             self._suspects |= self._called - self._linear
@@ -109,7 +156,7 @@ class Flow:
         A sigmoid always is one; another function is one if it and its partner stem from one weight layer, as in
         ``x * tanh(softplus(x))``. The square of an activation is not.
         """
-        origins = [self._origins.get(factor) or UNKNOWN for factor in factors]
+        origins = [self._known(factor) or UNKNOWN for factor in factors]
         for one in origins:
             for other in origins:
                 for name in one.activations - other.activations:
@@ -157,6 +204,11 @@ class Flow:
     def unseen(self) -> tuple[str, ...]:
         """Weight layers, in order of their calls, followed by a step that is not a known activation."""
         return self._ordered((self._concealed | self._fed(self._own_gates)) - self._activated)
+
+    @property
+    def last(self) -> tuple[str, ...]:
+        """Weight layers that no other follows: the network's heads, and layers with a result that goes nowhere."""
+        return self._ordered(set(self._layers) - self._activated.union(self.unseen, self.gating, self.linear))
 
     @property
     def gating(self) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from actbench.errors import UsageError
 from actbench.health.modules import calls
+from actbench.health.modules.aliases import version
 from actbench.health.modules.flow import CONSTANT, INPUT, Flow, Origin
 from actbench.health.modules.layout import unit_layout
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
@@ -123,28 +124,57 @@ class Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._pass.inside is not None:
             return function(*args, **kwargs)
-        name, given = calls.name_of(function), [*calls.tensors(args), *calls.tensors(kwargs)]
-        if calls.is_activation(name, args, kwargs) and self._is_signal(given[:1]):
-            origin = self._activate(name, given[0], self._label(name), _of_first(function, args, kwargs))
-            result = function(*args, **kwargs)
-            self.flow.assign(calls.tensors(result), origin)
-            return result
+        name, targets = calls.name_of(function), [*calls.tensors(kwargs.get("out"))]
+        own = {key: value for key, value in kwargs.items() if key != "out"}
+        given = [*calls.tensors(args), *calls.tensors(own)]
+        origin = None
+        if given and calls.is_activation(name, args, own) and self._is_observable(given[:1]):
+            origin = self._activate(name, given[0], self._label(name), _of_first(function, args, own))
+        versions = [version(tensor) for tensor in given]
         result = function(*args, **kwargs)
-        self._trace(name, given, [*calls.tensors(result)] or (given[:1] if name == "setitem" else []))
+        made = [*calls.tensors(result)]
+        written = list(targets)
+        for one, before in zip(given, versions, strict=True):
+            if version(one) != before:
+                self.flow.count_write(one, before)
+            if _is_written(one, before, made):
+                written.append(one)
+        if name == "setitem" or getattr(function, "__self__", None) is Tensor.data:  # both return nothing
+            written = given[:1]
+        if origin is None:
+            self._trace(name, given, made, written)
+        else:
+            self._record(made, written, origin)
         return result
 
-    def _is_signal(self, given: Sequence[Tensor]) -> bool:
-        """Return whether the tensors hold numbers that depend on the input."""
-        return all(tensor.is_floating_point() and not self.flow.is_constant(tensor) for tensor in given)
+    def _is_observable(self, given: Sequence[Tensor]) -> bool:
+        """Return whether the tensors hold numbers that depend on the input, and can be looked at."""
+        return all(calls.is_plain(tensor) and not self.flow.is_constant(tensor) for tensor in given)
 
-    def _trace(self, name: str, given: Sequence[Tensor], made: Sequence[Tensor]) -> None:
-        """Record the origin of the result of a function that is not an activation."""
-        if not made or (not given and "rand" in name):
+    def _record(self, made: Iterable[Tensor], written: Iterable[Tensor], origin: Origin) -> None:
+        """Record the origin of an activation's result, and of what shares its memory if it works in place."""
+        self.flow.assign(made, origin)
+        for tensor in written:
+            self.flow.write(tensor, origin)
+
+    def _trace(self, name: str, given: Sequence[Tensor], made: Sequence[Tensor], written: Sequence[Tensor]) -> None:
+        """Record the origin of the result of a function that is not an activation, and of tensors it has written."""
+        if name in calls.LEAVING:
+            self.flow.leave(given)
+        if not (made or written) or (not given and self._may_be_signal(name)):
             return  # no origin for random numbers: they may be the input of a generator network
+        if name in ("copy", "set") and len(given) > 1:
+            name, given = "copy", given[1:]  # nothing is left of the first one's numbers
         origin = CONSTANT if name in calls.CONSTANTS else self._result(name, given)
         axis = calls.unit_axis(name)
         for tensor in made:
             self.flow.assign([tensor], origin if origin is CONSTANT else _carried(origin, tensor, axis))
+        for tensor in written:
+            self.flow.write(tensor, origin if origin is CONSTANT else _carried(origin, tensor, axis))
+
+    def _may_be_signal(self, name: str) -> bool:
+        """Return whether a tensor that is made of no other may depend on the input all the same."""
+        return "rand" in name or (name in calls.ENTERING and self.flow.enters_unseen)
 
     def _result(self, name: str, given: Sequence[Tensor]) -> Origin:
         """Return the origin of a function's result."""
@@ -152,8 +182,8 @@ class Watch(TorchFunctionMode):
         if origin is CONSTANT:
             return origin
         signals = [tensor for tensor in given if not self.flow.is_constant(tensor)]
-        if name in calls.WEIGHTED | calls.RECURRENT or (name in calls.PRODUCTS and len(signals) < len(given)):
-            return self.flow.enter_weights(self._label(name, of="weights"), origin, recurrent=name in calls.RECURRENT)
+        if name in calls.WEIGHTED | calls.FUSED or (name in calls.PRODUCTS and len(signals) < len(given)):
+            return self.flow.enter_weights(self._label(name, of="weights"), origin, recurrent=name in calls.FUSED)
         if name in calls.SCALINGS and len(signals) > 1:
             self.flow.multiply(signals)
             return replace(origin, opaque=True)
@@ -239,12 +269,19 @@ def _plain(name: str) -> str:
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
+def _is_written(tensor: Tensor, before: int, made: Sequence[Tensor]) -> bool:
+    """Return whether a call wrote into an argument; one that counts no writes is taken for written if returned."""
+    if tensor.is_inference():
+        return any(tensor is result for result in made)
+    return version(tensor) != before
+
+
 def _carried(origin: Origin, tensor: Tensor, axis: int | None) -> Origin:
     """Return the origin of one result, with its dimension of units if the function decides it.
 
     A comparison or an index ends a signal; if it began at a weight layer, a result made of it is a step function.
     """
-    if not tensor.is_floating_point():
+    if not (tensor.is_floating_point() or tensor.is_complex()):
         return Origin(weights=origin.weights, opaque=bool(origin.weights))
     if axis is None or tensor.ndim < 2:
         return origin
