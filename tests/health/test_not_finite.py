@@ -16,7 +16,7 @@ from small_runs import records, spec
 from torch import Tensor, nn
 
 from actbench import HealthCallback, measure_health
-from actbench.health.units.diagnosis import is_collapsed
+from actbench.health.units.diagnosis import diagnose, is_collapsed
 from actbench.health.units.measures import mean_over_units
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
 from actbench.schema.health_measures import COUNTED, SHARES
@@ -114,6 +114,14 @@ def test_a_diverged_run_of_a_study_says_how_many_units_are_not_finite() -> None:
     assert last["health.not_finite_fraction"] == 5 / 11, "the first layer's z is finite, the second one's overflows"
     assert all("health.not_finite_fraction" not in row for row in healthy.curves)
     assert [layer["not_finite"] for layer in healthy.health["layers"]] == [0, 0]
+
+
+def test_a_diagnosis_counts_the_units_of_a_layer_that_are_not_finite() -> None:
+    layer = {"name": "conv.0.1", "units": 8, "dead": 0, "constant": 0, "inert": 0, "lost": 0}
+    rows = [{"epoch": 0, "layers": [layer | more]} for more in ({}, {"not_finite": 0}, {"not_finite": 3})]
+    assert [diagnose(spec(), [row]) for row in rows] == [
+        (), (), ("conv.0.1: 3 of 8 units are NaN or infinite on the probe; they count neither as dead nor as alive",)
+    ]  # fmt: skip
 
 
 def test_a_diverged_runs_page_says_that_its_layers_are_those_of_an_earlier_epoch(tmp_path: Path) -> None:
