@@ -84,7 +84,8 @@ def _layer_sentences(spec: RunSpec, rows: Sequence[Row], index: int) -> Iterator
     last = rows[-1]["layers"][index]
     name, units = last["name"], last["units"]
     if lost := last.get("not_finite"):  # records of earlier versions have no such count
-        yield f"{name}: {lost} of {units} units are NaN or infinite on the probe; they count neither as dead nor as alive"
+        share = f"{lost} of {units} units are NaN or infinite on the probe"
+        yield f"{name}: {share}; they count neither as dead nor as alive"
     if last["dead"] >= NOTEWORTHY * units:
         course = _Course.of(rows, [row["layers"][index]["dead"] for row in rows])
         # Of those dead now; a unit that was born dead and came to life is not among them.
