@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA, CompareOptions
-from actbench.analysis.judgements.expectations import judge_expectations
+from actbench.analysis.judgements.expectations import Data, TableBeside, judge_expectations
 from actbench.analysis.judgements.gates import judge_gates, parse_gates
 from actbench.analysis.judgements.lost_runs import lost_in_words
 from actbench.analysis.judgements.methods_text import methods_paragraph
@@ -46,6 +46,7 @@ class TableRequest:
         is_explicit: Whether the caller named that baseline.
         metrics: The leading one first.
         expect: The study's hypotheses.
+        own_table: The table that the study's config asks for, which may be another one.
     """
 
     options: CompareOptions
@@ -53,6 +54,14 @@ class TableRequest:
     is_explicit: bool
     metrics: tuple[str, ...]
     expect: Sequence[str]
+    own_table: TableBeside
+
+    def hypotheses_data(self, table: Table) -> Data:
+        """Return the runs by which the hypotheses are judged, and how: those of the new side, whatever is hidden."""
+        shown = TableBeside(self.baseline, self.metrics, table.factors, is_explicit=self.is_explicit)
+        runs = [run for run in table.all_runs if is_new(run[1])]
+        options = self.options
+        return Data(runs, table.all_factors, options.alpha, options.delta / 100, beside=(self.own_table, shown))
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,7 @@ def _compare(records: Sequence[RunRecord], options: CompareOptions) -> Compariso
             is_explicit=bool(options.baseline),
             metrics=_metrics(options.metric or own.get("metric") or DEFAULT_METRIC),
             expect=own.get("expect", ()),
+            own_table=TableBeside(own.get("baseline") or {}, _metrics(own.get("metric") or DEFAULT_METRIC)),
         )
         views += _views(table, request, where)
     # A baseline or tuning that the caller named and no table has is an error, with the first table's reason.
@@ -232,7 +242,6 @@ def _compare_groups(table: Table, request: TableRequest) -> tuple[Comparison, st
     shown = [row for row, group in zip(rows, table.groups, strict=True) if id(group) in printed]
     records = [record for record, _ in table.runs]
     candidates = [group for group in table.groups if is_new(group.factors)]
-    new_runs = [run for run in table.all_runs if is_new(run[1])]
     comparison = Comparison(
         study=records[0].study,
         context=context(records[0].spec, options.by),
@@ -247,7 +256,7 @@ def _compare_groups(table: Table, request: TableRequest) -> tuple[Comparison, st
         best=best,
         families=families,
         interaction=interaction(candidates, baseline, leading, options.alpha),
-        expectations=tuple(judge_expectations(request.expect, new_runs, table.all_factors, options.alpha)),
+        expectations=tuple(judge_expectations(request.expect, request.hypotheses_data(table))),
     )
     return comparison, no_baseline
 

@@ -20,12 +20,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
 
 from actbench.analysis.compare import compare
 from actbench.analysis.statistics import MIN_VALUES, Difference
 from actbench.analysis.table.factors import show_all
 from actbench.analysis.table.result import Comparisons, is_bounded
+from actbench.config import amounts
 from actbench.errors import UnknownNameError, UsageError
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
@@ -35,7 +35,7 @@ DEFAULT_MAX_SEEDS = 30
 
 FORM = "METRIC ci < NUMBER, such as 'test.accuracy ci < 0.2pp'"
 
-_CONDITION = re.compile(r"\s*(?P<metric>\S+)\s+ci\s*<\s*(?P<number>[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>pp)?\s*")
+_CONDITION = re.compile(r"\s*(?P<metric>\S+)\s+ci\s*<\s*(?P<bound>[0-9.].*)")
 
 
 @dataclass(frozen=True)
@@ -80,28 +80,25 @@ def parse_rule(text: str) -> StoppingRule:
     (0.002, 0.01)
 
     Raises:
-        UsageError: For another form, a bound that is not above 0, percentage points of a metric that is not a
-            fraction, or a metric that has no interval.
+        UsageError: For another form, a bound that is not above 0 or that ``amounts.difference`` refuses, or a metric
+            that has no interval.
         UnknownNameError: For a metric that does not exist.
     """
     found = _CONDITION.fullmatch(text)
     if found is None:
         raise UsageError(f"--until: expected {FORM}, not '{text}'")
-    metric, unit = found["metric"], found["unit"]
+    metric = found["metric"]
     if metric not in METRICS:
         raise UnknownNameError("metric", metric, METRICS)
     if is_bounded(metric):
         raise UsageError(f"--until: '{metric}' is mostly 0, so its differences have no interval: choose another metric")
-    if unit and METRICS[metric].unit != "fraction":
-        raise UsageError(f"--until: pp (percentage points) is for fractions; '{metric}' is in {METRICS[metric].unit}")
-    number = found["number"]
     try:
-        bound = float(number)
-    except ValueError as error:  # such as 1.2.3, which the pattern lets through
-        raise UsageError(f"--until: '{number}' in '{text}' is not a number") from error
-    if not (isfinite(bound) and bound > 0):
-        raise UsageError(f"--until: the bound should be above 0, not {number}")
-    return StoppingRule(metric, bound / (100 if unit else 1), text.strip())
+        bound = amounts.difference(metric, found["bound"])
+    except UsageError as error:
+        raise UsageError(f"--until: {error}") from error
+    if not bound > 0:
+        raise UsageError(f"--until: the bound should be above 0, not {found['bound'].strip()}")
+    return StoppingRule(metric, bound, text.strip())
 
 
 def grow(

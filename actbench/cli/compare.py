@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -40,14 +41,17 @@ Form = Annotated[
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")]
 Alpha = Annotated[float, typer.Option(help="One minus the intervals' coverage.")]
-Delta = Annotated[float, typer.Option(help="Percentage points that make no practical difference.")]
+Delta = Annotated[
+    str, typer.Option(help="Percentage points that make no practical difference, such as 0.2pp.", metavar="POINTS")
+]
 Tune = Annotated[
     list[str] | None, typer.Option(help="Add a table with each row's best of these on validation.", metavar="FACTOR,…")
 ]
 FailIf = Annotated[
     list[str] | None,
     typer.Option(
-        help=f"Exit with 1 when this is shown: expect, 'test.accuracy drop > 0.5pp', … [env var: {GATES_VARIABLE}]",
+        help="Exit with 1 when this is shown, or a row that it is about has lost runs: expect, 'test.accuracy drop > "
+        f"0.5pp', 'test.accuracy < 90%', 'diverged > 0', … [env var: {GATES_VARIABLE}]",
         metavar="EXPR",
         allow_from_autoenv=False,
     ),
@@ -58,8 +62,8 @@ Against = Annotated[
 Verdicts = Annotated[str, typer.Option(help="How many sentences stand below a table.", metavar="N|all")]
 Methods = Annotated[bool, typer.Option("--methods", help="Add a paragraph on the methods, ready for a paper.")]
 Reach = Annotated[
-    float | None,
-    typer.Option(help="Add how many epochs it took to this validation accuracy, such as 0.9.", metavar="ACCURACY"),
+    str | None,
+    typer.Option(help="Add how many epochs it took to this validation accuracy, such as 90%.", metavar="ACCURACY"),
 ]
 AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Add every pair of rows (exploratory).")]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
@@ -74,7 +78,7 @@ def compare(
     form: Form = "table",
     output: Output = None,
     alpha: Alpha = DEFAULT_ALPHA,
-    delta: Delta = DEFAULT_DELTA,
+    delta: Delta = f"{DEFAULT_DELTA:g}pp",
     tune: Tune = None,
     fail_if: FailIf = None,
     against: Against = None,
@@ -86,6 +90,7 @@ def compare(
 ) -> None:
     """Compare finished runs: means with intervals, paired differences to a baseline, outcomes, dead units."""
     from actbench.analysis.compare import compare as compare_records
+    from actbench.config import amounts
     from actbench.schema.registry import load
 
     chosen = "json" if as_json else form
@@ -98,12 +103,12 @@ def compare(
         metric=listed(metric),
         where=pairs("--where", where),
         alpha=alpha,
-        delta=delta,
+        delta=100 * _amount("--delta", amounts.difference, "test.accuracy", delta),
         tune=listed(tune),
         against=base,
         fail_if=fail_if or _gates_of_environment(),
         methods=methods,
-        reach=reach,
+        reach=None if reach is None else _amount("--reach", amounts.level, "val.accuracy", reach),
         all_pairs=all_pairs,
     )
     if chosen == "csv":  # a table of numbers alone, in which sentences have no place
@@ -128,6 +133,16 @@ def _records(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[R
         if any((record.study, record.spec.digest) in earlier for record in new):
             return new, base
     return read_results(*paths, curves=curves), read_results(*against, curves=curves) if against else None
+
+
+def _amount(option: str, read: Callable[[str, str], float], metric: str, text: str) -> float:
+    """Read an option's number as an amount of a metric, a refusal of which names the option."""
+    from actbench.errors import UsageError
+
+    try:
+        return read(metric, text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def _gates_of_environment() -> list[str]:

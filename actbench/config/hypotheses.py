@@ -1,55 +1,76 @@
 """Sentences that runs can support or contradict: the lines of ``expect``, and the gates of ``compare --fail-if``.
 
-    METRIC: KEY=VALUE,… < KEY=VALUE,… [where KEY=VALUE,…]      one cell against another, paired by seed
-    METRIC > NUMBER [where KEY=VALUE,…]                        a bound that each cell keeps
-    METRIC drop > NUMBER [where KEY=VALUE,…]                   a change from the baseline (gates only); or ``rise``
+    METRIC: CELL < CELL [where CELL]         one cell against another, paired by seed
+    METRIC: CELL = CELL [± NUMBER]           both are the same, but for ``--delta`` or that number
+    METRIC > NUMBER [where CELL]             a bound that each cell keeps; or METRIC: CELL > NUMBER
+    METRIC = NUMBER [± NUMBER]               each cell's mean is that number, but for ``--delta`` or the second one
+    METRIC drop > NUMBER [where CELL]        a change from the baseline (gates only); or ``rise``
+    OUTCOME > NUMBER [where CELL]            how many runs of a row ended so, or their share with ``%`` (gates only)
 
-``<`` and ``>`` go both ways; a number may end in ``%`` or ``pp`` (percentage points) where the metric is a fraction.
+A cell is ``KEY=VALUE,…``. ``<``, ``>``, ``<=`` and ``>=`` may stand in each place where one of them does. How numbers
+are written is up to ``amounts``: ``95%`` or ``0.95`` for a level of a fraction, ``0.5pp`` for a difference.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from actbench.config import amounts
 from actbench.config.keys import refusal
 from actbench.config.overrides import parse_settings
-from actbench.errors import UsageError
+from actbench.errors import UnknownNameError, UsageError
 from actbench.schema import registry
 from actbench.schema.metrics import METRICS
+from actbench.schema.record import OUTCOMES, Outcome
 
-Operator = Literal["<", ">"]
+Operator = Literal["<", ">", "<=", ">=", "="]
 Direction = Literal["drop", "rise"]
 Settings = Mapping[str, Any]
 
 FORMS = (
-    "'test.accuracy > 0.95 where activation=relu' or "
+    "'test.accuracy > 95% where activation=relu', 'test.accuracy = 88.6% ± 1.5pp' or "
     "'health.dead_fraction: bias_init=0.01 < bias_init=0.0 where activation=relu'"
 )
-GATE_EXAMPLES = "'expect', 'test.accuracy drop > 0.5pp' or 'health.dead_fraction > 0.05'"
+GATE_EXAMPLES = "'expect', 'test.accuracy drop > 0.5pp', 'health.dead_fraction > 5%' or 'diverged > 0'"
 
+_SPELLINGS: Mapping[str, Operator] = {
+    "<": "<", ">": ">", "<=": "<=", ">=": ">=", "≤": "<=", "≥": ">=", "=": "=", "==": "=",
+}  # fmt: skip
+_OPERATOR = r"<=|>=|==|[<>=≤≥]"
+_PLUS_MINUS = r"±|\+/?-"
+_AMOUNT = rf"{amounts.NUMBER}\s*(?:{amounts.UNIT})?"
 _WHERE = re.compile(r"\s+where\s+")
-_ORDERING = re.compile(r"(?P<metric>[\w.]+)\s*:\s*(?P<sides>.+)", re.DOTALL)
-_OPERATOR = re.compile(r"\s+([<>])\s+")
-_NUMBER = r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?P<unit>pp|%)?"
-_BOUND = re.compile(rf"(?P<metric>[\w.]+)\s*(?P<operator>[<>])\s*{_NUMBER}\Z")
-_CHANGE = re.compile(rf"(?P<metric>[\w.]+)\s+(?P<direction>drop|rise)\s*>\s*{_NUMBER}\Z")
+_CLAIM_ABOUT_CELLS = re.compile(r"(?P<metric>[\w.]+)\s*:\s*(?P<claim>.+)", re.DOTALL)
+_BOUND = re.compile(
+    rf"(?P<metric>[\w.]+)\s*(?P<operator>{_OPERATOR})\s*(?P<number>{_AMOUNT})"
+    rf"(?:\s*(?:{_PLUS_MINUS})\s*(?P<tolerance>{_AMOUNT}))?"
+)
+_CHANGE = re.compile(rf"(?P<metric>[\w.]+)\s+(?P<direction>drop|rise)\s*(?P<operator>>=?|≥)\s*(?P<number>{_AMOUNT})")
+_RIGHT_NUMBER = re.compile(rf"(?P<number>{_AMOUNT})(?:\s*(?:{_PLUS_MINUS})\s*(?P<tolerance>{_AMOUNT}))?")
+_RIGHT_TOLERANCE = re.compile(rf"(?P<cell>.*\S)\s*(?:{_PLUS_MINUS})\s*(?P<tolerance>{_AMOUNT})", re.DOTALL)
+_RESULT = re.compile(rf"(?P<metric>[\w.]+)\s*(?:{_OPERATOR})")
+# A formula holds operators too, as in where(x > 0, x, 0), so those within brackets and quotes separate nothing.
+_PIECE = re.compile(
+    rf"""(?P<quoted>"[^"]*"|'[^']*')|(?P<open>[\[{{(])|(?P<close>[\]}})])|\s(?P<operator>{_OPERATOR})\s|.""", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
 class Ordering:
-    """One cell has less (``<``) or more (``>``) of a metric than another.
+    """One cell has less (``<``), more (``>``) or the same (``=``) of a metric as another.
 
     Args:
         text: The line as it was written.
         metric: A name of METRICS.
         left: Factor -> value of the one cell.
-        operator: ``<`` or ``>``.
+        operator: As in the line.
         right: Factor -> value of the other.
         where: Factor -> value that both have in common.
+        tolerance: For ``=`` the largest difference that counts as the same, in the metric's stored unit; None for
+            the comparison's own delta.
     """
 
     text: str
@@ -58,28 +79,55 @@ class Ordering:
     operator: Operator
     right: Settings
     where: Settings = field(default_factory=dict)
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
 class Bound:
-    """Each cell's mean lies on one side of a number, in the metric's own unit (a fraction is 0 … 1)."""
+    """Each cell's mean lies on one side of a number, in the metric's own unit (a fraction is 0 … 1), or ``=`` at it."""
 
     text: str
     metric: str
     operator: Operator
     number: float
     where: Settings = field(default_factory=dict)
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
 class Change:
-    """A cell lies more than a number below (``drop``) or above (``rise``) the baseline."""
+    """A cell lies more than a number (``>=``: at least so much) below (``drop``) or above (``rise``) the baseline."""
 
     text: str
     metric: str
     direction: Direction
     number: float
     where: Settings = field(default_factory=dict)
+    operator: Operator = ">"
+
+
+@dataclass(frozen=True)
+class OutcomeCount:
+    """More or fewer than so many runs of a row ended with an outcome.
+
+    Args:
+        text: The gate as it was written.
+        outcome: One of OUTCOMES.
+        operator: ``<``, ``>``, ``<=`` or ``>=``.
+        number: A number of runs, or a share of them, 0 … 1.
+        is_share: Whether the number is a share.
+        where: Factor -> value of the rows that the gate is about.
+    """
+
+    text: str
+    outcome: Outcome
+    operator: Operator
+    number: float
+    is_share: bool
+    where: Settings = field(default_factory=dict)
+
+
+Gate = Bound | Change | OutcomeCount
 
 
 def parse_expectation(text: str) -> Ordering | Bound:
@@ -90,35 +138,40 @@ def parse_expectation(text: str) -> Ordering | Bound:
 
     >>> parse_expectation("test.accuracy > 95% where activation=relu").number
     0.95
+    >>> parse_expectation("test.accuracy: activation=elu = activation=relu ± 0.2pp").tolerance
+    0.002
     """
     claim, where = _split_where(text)
-    if found := _ORDERING.match(claim):
-        sides = _OPERATOR.split(found["sides"])
-        if len(sides) != 3:
-            raise UsageError(f"'{text}' should have one ' < ' or ' > ' between its two sides, as in {FORMS}")
-        metric, (left, operator, right) = _metric(found["metric"]), sides
-        return Ordering(text, metric, _settings(left), _operator(operator), _settings(right), where)
-    if found := _BOUND.match(claim):
-        return _bound(text, found, where)
+    if found := _CLAIM_ABOUT_CELLS.fullmatch(claim):
+        return _about_cells(text, _metric(found["metric"]), found["claim"], where)
+    if found := _BOUND.fullmatch(claim):
+        return _bound(text, _metric(found["metric"]), _SPELLINGS[found["operator"]], found, where)
     raise UsageError(f"'{text}' is not an expectation; write {FORMS}")
 
 
-def parse_gate(text: str) -> Bound | Change:
+def parse_gate(text: str) -> Gate:
     """Read an expression of ``--fail-if`` other than ``expect``.
 
     Raises:
-        UsageError: As for ``parse_expectation``.
+        UsageError: As for ``parse_expectation``, and for a condition that no result can fulfil, or every one does.
 
     >>> parse_gate("test.accuracy drop > 0.5pp").number
     0.005
     """
     claim, where = _split_where(text)
-    if found := _CHANGE.match(claim):
-        metric = _metric(found["metric"])
+    if found := _CHANGE.fullmatch(claim):
+        metric = _metric(found["metric"], outcomes=True)
+        if metric in OUTCOMES:
+            raise UsageError(f"--fail-if: runs are counted by outcome, not compared: write '{metric} > 0'")
         direction: Direction = "drop" if found["direction"] == "drop" else "rise"
-        return Change(text, metric, direction, _number(metric, found), where)
-    if found := _BOUND.match(claim):
-        return _bound(text, found, where)
+        number = amounts.difference(metric, found["number"])
+        return Change(text, metric, direction, number, where, _SPELLINGS[found["operator"]])
+    if (found := _BOUND.fullmatch(claim)) and found["tolerance"] is None and found["operator"] not in ("=", "=="):
+        metric, operator = _metric(found["metric"], outcomes=True), _SPELLINGS[found["operator"]]
+        outcome = next((one for one in OUTCOMES if one == metric), None)
+        if outcome is not None:
+            return _count(text, outcome, operator, found["number"], where)
+        return _bound(text, metric, operator, found, where)
     raise UsageError(f"--fail-if: '{text}' is not a gate; write {GATE_EXAMPLES}")
 
 
@@ -127,31 +180,119 @@ def _split_where(text: str) -> tuple[str, Settings]:
     claim, *rest = _WHERE.split(text.strip())
     if len(rest) > 1:
         raise UsageError(f"'{text}' has more than one 'where': separate settings by commas")
+    if rest and (found := _RESULT.match(rest[0])) and found["metric"] in METRICS:
+        # Runs that are chosen by what came out of them would prove whatever they were chosen for.
+        raise UsageError(
+            f"'{text}': 'where' takes settings (KEY=VALUE), not results such as {found['metric']}: make it an "
+            "expectation or a gate of its own"
+        )
     return claim.strip(), _settings(rest[0]) if rest else {}
 
 
-def _bound(text: str, found: re.Match[str], where: Settings) -> Bound:
-    metric = _metric(found["metric"])
-    return Bound(text, metric, _operator(found["operator"]), _number(metric, found), where)
+def _about_cells(text: str, metric: str, claim: str, where: Settings) -> Ordering | Bound:
+    """Read what stands behind ``METRIC:``, a cell against another one or against a number."""
+    left, operator, right = _sides(text, claim)
+    if found := _RIGHT_NUMBER.fullmatch(right):
+        cell = _settings(left)
+        if twice := cell.keys() & where.keys():
+            raise UsageError(f"'{min(twice)}' is given twice in '{text}'")
+        return _bound(text, metric, operator, found, {**where, **cell})
+    tolerance = None
+    if found := _RIGHT_TOLERANCE.fullmatch(right):
+        if operator != "=":
+            raise UsageError(f"'{text}': ± goes with '=' alone")
+        right, tolerance = found["cell"], _tolerance(metric, found["tolerance"])
+    if operator == "=" and tolerance is None:
+        _refuse_without_delta(text, metric)
+    return Ordering(text, metric, _settings(left), operator, _settings(right), where, tolerance)
 
 
-def _operator(text: str) -> Operator:
-    return "<" if text == "<" else ">"
+def _sides(text: str, claim: str) -> tuple[str, Operator, str]:
+    """Split a claim at its operator: the only one between spaces that is not ``=``, else the only ``=`` there."""
+    found = list(_operators(claim))
+    # "activation = elu > activation = relu" may have its settings spaced out, too.
+    orders = [one for one in found if one[1] != "="] or found
+    if len(orders) != 1:
+        raise UsageError(f"'{text}' should have one operator such as ' < ' between its two sides, as in {FORMS}")
+    ((start, operator, end),) = orders
+    return claim[:start].strip(), _SPELLINGS[operator], claim[end:].strip()
 
 
-def _metric(name: str) -> str:
+def _operators(claim: str) -> Iterator[tuple[int, str, int]]:
+    """Yield the operators that stand between spaces and outside brackets, each between its start and its end."""
+    depth = 0
+    for found in _PIECE.finditer(claim):
+        depth = max(0, depth + (found["open"] is not None) - (found["close"] is not None))
+        if found["operator"] and not depth:
+            yield found.start(), found["operator"], found.end()
+
+
+def _bound(text: str, metric: str, operator: Operator, found: re.Match[str], where: Settings) -> Bound:
+    number = amounts.level(metric, found["number"])
+    if operator != "=":
+        if found["tolerance"] is not None:
+            raise UsageError(f"'{text}': ± goes with '=' alone")
+        _refuse_idle(text, metric, operator, number, highest=1.0 if METRICS[metric].unit == "fraction" else None)
+        return Bound(text, metric, operator, number, where)
+    if found["tolerance"] is None:
+        _refuse_without_delta(text, metric)
+        return Bound(text, metric, operator, number, where)
+    # 0.886 ± 0.015: where the number is a bare fraction, so is what stands behind it.
+    is_bare = not found["number"].endswith(("%", "pp"))
+    return Bound(text, metric, operator, number, where, _tolerance(metric, found["tolerance"], is_bare=is_bare))
+
+
+def _tolerance(metric: str, text: str, *, is_bare: bool = False) -> float:
+    """Return the number behind ±; ``is_bare`` where a fraction without unit stands before it."""
+    is_level = is_bare and not text.endswith(("%", "pp"))
+    tolerance = amounts.level(metric, text) if is_level else amounts.difference(metric, text)
+    if tolerance <= 0:
+        raise UsageError(f"± {text} leaves no room around {metric}: write a number above 0")
+    return tolerance
+
+
+def _refuse_without_delta(text: str, metric: str) -> None:
+    """Refuse a ``=`` without ± for a metric that has no delta: ``--delta`` is in percentage points."""
+    if METRICS[metric].unit != "fraction":
+        raise UsageError(f"'{text}': two means of {metric} are never quite the same: write how near, as in '± 0.01'")
+
+
+def _refuse_idle(text: str, name: str, operator: Operator, number: float, *, highest: float | None) -> None:
+    """Refuse a condition that nothing fulfils, or everything: no value lies below 0, nor beyond ``highest``."""
+    impossible = {(0.0, "<"): "below", (highest, ">"): "above"}.get((number, operator))
+    if impossible:
+        raise UsageError(f"'{text}' never holds: {name} is never {impossible} that")
+    if (number, operator) in {(0.0, ">="), (highest, "<=")}:
+        raise UsageError(f"'{text}' always holds: {name} is never beyond that")
+
+
+def _count(text: str, outcome: Outcome, operator: Operator, number: str, where: Settings) -> OutcomeCount:
+    """Read the number of runs, or the percentage of them, in a gate on an outcome."""
+    if number.endswith("pp"):
+        raise UsageError(f"--fail-if: '{text}': write a number of runs such as {outcome} > 0, or a share such as 10%")
+    is_share = number.endswith("%")
+    value = float(number.rstrip("% "))
+    if not is_share and not value.is_integer():
+        raise UsageError(f"--fail-if: '{text}': runs are counted in whole numbers; for a share write {100 * value:g}%")
+    if value < 0 or (is_share and value > 100):
+        raise UsageError(f"--fail-if: '{text}': {number} is neither a number of runs nor a share of them")
+    value = value / 100 if is_share else value
+    _refuse_idle(text, f"the number of {outcome} runs", operator, value, highest=1.0 if is_share else None)
+    return OutcomeCount(text, outcome, operator, value, is_share, where)
+
+
+def _metric(name: str, *, outcomes: bool = False) -> str:
+    """Return the name if there is such a metric, or, where they count too, such an outcome."""
+    if outcomes:
+        if name not in METRICS and name not in OUTCOMES:
+            raise UnknownNameError("metric or outcome", name, (*METRICS, *OUTCOMES))
+        return name
+    if name in OUTCOMES:
+        raise UsageError(
+            f"'{name}' is an outcome, which --fail-if counts ('{name} > 0'); an expectation needs a metric"
+        )
     registry.load("metrics", name)  # raises when there is none
     return name
-
-
-def _number(metric: str, found: re.Match[str]) -> float:
-    """Return the number in the metric's own unit: ``0.5pp`` of a fraction is 0.005."""
-    number, unit = float(found["number"]), found["unit"]
-    if not math.isfinite(number):
-        raise UsageError(f"{found['number']} is too large a number for {metric}")
-    if unit and METRICS[metric].unit != "fraction":
-        raise UsageError(f"{metric} is in {METRICS[metric].unit}, not a fraction: leave out '{unit}'")
-    return number / 100 if unit else number
 
 
 def _settings(text: str) -> Settings:

@@ -1,15 +1,21 @@
-"""``expect`` and ``--fail-if``: the grammar, and what runs decide."""
+"""``expect``: the grammar, what runs decide, and how several hypotheses and the table go together."""
 
 import math
+from dataclasses import replace
+from itertools import product
 
 import pytest
-from factories import ELU, RELU, cells, grid, record, smooth
+import scipy.stats
+from factories import cells, grid, record, row, smooth
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from actbench.analysis.compare import compare
 from actbench.analysis.judgements.evidence import evidence_of
+from actbench.analysis.judgements.formatting import p_value
 from actbench.analysis.statistics import mean_interval
 from actbench.config import Study
-from actbench.config.hypotheses import Bound, Change, Ordering, parse_expectation, parse_gate
+from actbench.config.hypotheses import Bound, Ordering, parse_expectation
 from actbench.errors import ConfigError, UsageError
 from actbench.storage.reading import Records
 
@@ -33,10 +39,23 @@ def test_the_forms_are_read_as_documented():
         found.text, "health.dead_fraction", {"bias_init": 0.01}, "<", {"bias_init": 0.0}, {"activation": "relu"}
     )
     assert parse_expectation("test.accuracy > 95 %") == Bound("test.accuracy > 95 %", "test.accuracy", ">", 0.95)
-    assert parse_gate("test.loss<0.3").number == 0.3
-    assert parse_gate("test.accuracy drop > 0.5pp where activation=elu") == Change(
-        "test.accuracy drop > 0.5pp where activation=elu", "test.accuracy", "drop", 0.005, {"activation": "elu"}
+    for text, operator in (("<=", "<="), ("≤", "<="), (">=", ">="), ("≥", ">="), ("==", "=")):
+        found = parse_expectation(f"test.accuracy: activation = where(x > 0, x, 0) {text} activation=elu")
+        assert (found.left, found.operator) == ({"activation": "where(x > 0, x, 0)"}, operator)
+    same = "test.accuracy: activation=elu = activation=relu ± 0.2pp"
+    assert parse_expectation(same).tolerance == pytest.approx(0.002)
+    dead = "health.dead_fraction: activation=relu > 0.05 where bias_init=0"
+    assert parse_expectation(dead) == Bound(
+        dead, "health.dead_fraction", ">", 0.05, {"bias_init": 0, "activation": "relu"}
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["= 0.886 ± 0.015", "= 88.6% ± 1.5pp", "= 88.6 % +- 1.5 %", "= 0.886 +/- 1.5pp", "== 88.6%±1.5%"]
+)
+def test_a_number_with_its_tolerance_is_read_in_each_spelling(text):
+    found = parse_expectation(f"test.accuracy {text}")
+    assert (found.operator, found.number, found.tolerance) == ("=", pytest.approx(0.886), pytest.approx(0.015))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +63,24 @@ def test_the_forms_are_read_as_documented():
     [
         ("test.acuracy > 1", "unknown metric 'test.acuracy' — did you mean 'test.accuracy'?"),
         ("test.accuracy: activaton=relu > activation=elu", "did you mean 'activation'?"),
-        ("test.accuracy: activation=relu", "should have one ' < ' or ' > '"),
+        ("test.accuracy: activation=relu", "should have one operator such as ' < ' between its two sides"),
+        ("test.accuracy: activation=relu < activation=elu > activation=selu", "should have one operator"),
+        ("test.accuracy: activation=relu ~ activation=elu", "should have one operator"),
+        ("test.accuracy > 95", "test.accuracy is a fraction, from 0 to 1: write 95%, or 0.95"),
+        ("test.accuracy < 1", "a bare 1 may be all or a percent: write 100% or 1%"),
+        ("test.accuracy > 195%", "lies between 0% and 100%, not at 195%"),
+        ("test.accuracy > 100%", "never holds: test.accuracy is never above that"),
+        ("health.dead_fraction >= 0", "always holds"),
+        ("test.loss > -1", "test.loss is never below 0"),
+        ("test.loss = 0.3", "write how near, as in '± 0.01'"),
+        ("test.loss: activation=relu = activation=elu", "write how near"),
+        ("test.accuracy = 88.6% ± 1.5", "needs its unit, pp for percentage points: write 1.5pp"),
+        ("test.accuracy = 0.886 ± 0", "leaves no room"),
+        ("test.accuracy > 88.6% ± 1pp", "± goes with '=' alone"),
+        ("test.accuracy: activation=relu < activation=elu ± 1pp", "± goes with '=' alone"),
+        ("test.accuracy: activation=relu > 95% where activation=elu", "'activation' is given twice"),
+        ("test.accuracy > 95% where health.dead_fraction > 10%", "takes settings (KEY=VALUE), not results such as"),
+        ("diverged > 0", "is an outcome, which --fail-if counts"),
         ("test.accuracy > 0.5 where bias=0", "unknown key 'bias'"),
         ("test.accuracy > 0.5 where activation", "expected KEY=VALUE"),
         ("test.accuracy > 0.5 where activation=relu,activation=elu", "'activation' is given twice"),
@@ -92,7 +128,9 @@ def test_the_interval_that_decides_is_shown():
     assert (ordering.interval, ordering.n) == (pytest.approx((expected.low, expected.high)), 4)
     worst = mean_interval(ACCURACY["relu"])
     assert bound.interval == pytest.approx((worst.low, worst.high))
-    assert bound.note == "of 2 cells relu decides"
+    p = scipy.stats.ttest_1samp(ACCURACY["relu"], 0.95).pvalue
+    assert (bound.p, bound.p_adjusted) == (pytest.approx(p), pytest.approx(p))
+    assert bound.note == f"adjusted p {p_value(p)} over 2 expectations, of 2 cells relu decides"
     assert bound.to_dict()["interval"] == list(bound.interval)
 
 
@@ -129,7 +167,7 @@ def test_a_dead_fraction_is_judged_by_sign_flips_and_told_how_many_seeds_that_ta
     uneven += [record(0.9, dead=0.3, bias_init=0.0, seed=seed) for seed in range(5)]
     (found,) = judged(uneven, text)
     assert (found.verdict, found.interval) == ("undecided", None)
-    assert found.note == "sign-flip p = .062, and 6 seeds are the fewest that can decide"
+    assert found.note == "p = .062, 5 seeds can't decide: smallest possible p .0625, 6 are the fewest that can"
     more = [*uneven, record(0.9, dead=0.29, bias_init=0.01, seed=5), record(0.9, dead=0.3, seed=5)]
     assert verdict(more, text) == "supported"
 
@@ -153,69 +191,209 @@ def test_evidence_is_a_side_of_the_bound_or_none(values, bound, side, metric):
     assert evidence_of(values, bound, metric, 0.05).side == side
 
 
-def tripped(records, text, **options):
-    (found,) = compare(records, fail_if=[text], **options).gates
-    return bool(found.tripped_reason), bool(found.undecided_reason)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("test.accuracy rise > 0.5pp", (True, False)),
-        ("test.accuracy rise > 0.8pp", (False, True)),
-        ("test.accuracy rise > 1pp", (False, False)),
-        ("test.accuracy drop > 0pp", (False, False)),
-        ("test.accuracy > 0.957", (False, True)),
-        ("test.accuracy > 0.955", (True, False)),
-        ("test.accuracy < 0.9", (False, False)),
-        ("test.accuracy < 0.97 where activation=relu", (True, False)),
-        ("health.dead_fraction > 0.05", (False, False)),
-        ("health.dead_fraction > 0.005", (True, False)),
-    ],
-)
-def test_a_gate_trips_only_when_the_interval_says_so_and_warns_when_it_is_open(text, found):
-    assert tripped(cells(ACCURACY), text) == found
-
-
-def test_a_gate_tells_the_worst_row_and_how_many_more():
-    values = {**ACCURACY, "selu": [one - 0.02 for one in ELU], "silu": [one - 0.03 for one in RELU]}
-    (found,) = compare(cells(values), fail_if=["test.accuracy < 0.945"]).gates
-    assert found.tripped_reason.startswith("silu: test.accuracy 88.75 [")
-    assert found.tripped_reason.endswith("] (4 seeds), and 1 more")
-
-
-def test_a_gate_without_a_baseline_or_values_stays_open():
-    assert tripped(cells({"relu": RELU}), "test.accuracy drop > 1pp") == (False, True)
-    failed = [record(None, outcome="failed", seed=seed) for seed in range(3)]
-    assert tripped(failed, "test.accuracy < 0.5") == (False, True)
-
-
-def test_the_expect_gate_trips_on_a_contradiction_and_warns_of_the_undecided():
-    texts = ["test.accuracy > 0.97", "test.accuracy > 0.9505 where activation=relu"]
-    records = Records(tuple(cells(ACCURACY)), (), {"demo": {"expect": texts}})
-    (found,) = compare(records, fail_if=["expect"]).gates
-    assert (found.tripped_reason, found.undecided_reason) == (f"contradicted: {texts[0]}", f"undecided: {texts[1]}")
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("acc > 1", "unknown metric 'acc'"),
-        ("nonsense", "--fail-if: 'nonsense' is not a gate; write 'expect'"),
-        ("expect", "has no 'expect' entries"),
-        ("test.accuracy > 0.5 where activation=tanh", "no row to hold to it"),
-    ],
-)
-def test_a_gate_that_can_not_be_judged_is_a_usage_error(text, told):
-    with pytest.raises(UsageError, match=told):
-        compare(cells(ACCURACY), fail_if=[text])
-
-
-def test_a_gate_does_not_look_inside_an_average():
-    with pytest.raises(UsageError, match="averaged over: add it to --by"):
-        compare(grid(smooth), by=["activation"], fail_if=["test.accuracy > 0.5 where bias_init=0"])
-
-
 def test_a_value_that_is_no_number_never_decides():
     records = [record(math.nan, seed=seed) for seed in range(4)]
     assert verdict(records, "test.accuracy > 0.5") == "undecided"
+
+
+def oracle_p(metric, values):
+    """The two-sided p of mean 0: Student's t from scipy, sign flips by counting every pattern."""
+    varies = max(values) - min(values) > 1e-12
+    if metric == "test.accuracy" and varies:
+        return float(scipy.stats.ttest_1samp(values, 0).pvalue)
+    sums = [abs(sum(sign * one for sign, one in zip(signs, values, strict=True))) for signs in product(
+        (-1, 1), repeat=len(values))]  # fmt: skip
+    return sum(one >= abs(sum(values)) - 1e-12 for one in sums) / len(sums)
+
+
+def oracle_holm(ps):
+    ranked, largest = sorted(range(len(ps)), key=lambda index: ps[index]), 0.0
+    found = [0.0] * len(ps)
+    for rank, index in enumerate(ranked):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[index]))
+        found[index] = largest
+    return found
+
+
+NAMES = ("elu", "gelu", "selu")
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_hypothesis_is_at_odds_with_the_table_beside_it(data):
+    seeds = data.draw(st.integers(3, 9))
+    shift = {name: data.draw(st.sampled_from([-0.02, -0.004, 0.0, 0.002, 0.005, 0.03])) for name in NAMES}
+    noise = st.integers(-20, 20).map(lambda one: one / 4000)
+    records = [
+        record(0.9 + shift.get(name, 0.0) + data.draw(noise), dead=0.3 - 5 * shift.get(name, 0.0) + data.draw(noise),
+               activation=name, seed=seed)
+        for name in ("relu", *NAMES) for seed in range(seeds)
+    ]  # fmt: skip
+    claims = data.draw(st.lists(
+        st.tuples(st.sampled_from(["test.accuracy", "health.dead_fraction"]), st.sampled_from(NAMES),
+                  st.sampled_from("<>"), st.booleans()),
+        min_size=1, max_size=6,
+    ))  # fmt: skip
+    texts = [
+        f"{metric}: activation={'relu' if swapped else name} {operator} activation={name if swapped else 'relu'}"
+        for metric, name, operator, swapped in claims
+    ]
+    own = {"expect": texts, "metric": ["test.accuracy", "health.dead_fraction"]}
+    (table,) = compare(Records(tuple(records), (), {"demo": own})).comparisons
+    value = {(one.spec.activation.name, one.spec.seed): one.final for one in records}
+    ps = [
+        oracle_p(metric, [value[name, s][metric] - value["relu", s][metric] for s in range(seeds)])
+        for metric, name, _, _ in claims
+    ]
+    for (metric, name, operator, swapped), found, holm_p in zip(
+        claims, table.expectations, oracle_holm(ps), strict=True
+    ):
+        contrast = row(table, activation=name).vs_baseline[metric]
+        size = contrast.difference.difference
+        if contrast.p_adjusted is None:  # identical in every seed, or the same difference
+            assert found.verdict == "undecided"
+            continue
+        assert found.p_adjusted == pytest.approx(max(holm_p, contrast.p_adjusted))
+        agrees = (size > 0) == ((operator == ">") != swapped)
+        if found.verdict != "undecided":
+            assert contrast.significant, "a finding that the table calls open"
+            assert found.verdict == ("supported" if agrees else "contradicted")
+        elif contrast.significant:
+            assert f"adjusted p {p_value(holm_p)} over {len(texts)} expectations" in found.note
+        if contrast.p_adjusted > holm_p + 1e-9:
+            assert f"adjusted p {p_value(contrast.p_adjusted)} over the table's 3 differences" in found.note
+
+
+def paired(left, right, **common):
+    """Runs of elu and relu with these accuracies."""
+    return cells({"elu": left, "relu": right}, **common)
+
+
+FLAT = [0.9500, 0.9510, 0.9490, 0.9520, 0.9505]
+
+
+@pytest.mark.parametrize(
+    ("shift", "operator", "verdict_of"),
+    [
+        (0.0003, "=", "supported"), (0.003, "=", "contradicted"), (-0.003, "=", "contradicted"),
+        (0.001, "=", "undecided"), (0.0, "=", "supported"), (0.0, "<=", "supported"), (0.0, "<", "undecided"),
+        (0.0003, "<=", "supported"), (0.0003, "<", "contradicted"), (0.003, "<=", "contradicted"),
+        (-0.003, ">=", "contradicted"), (-0.0003, ">=", "supported"), (0.003, ">=", "supported"),
+        (0.003, "= ± 0.5pp", "supported"), (0.0003, "= ± 0.02pp", "contradicted"),
+    ],
+)  # fmt: skip
+def test_nearly_equal_is_judged_by_delta(shift, operator, verdict_of):
+    wobble = [0.00005, -0.00004, 0.00002, -0.00003, 0.0] if shift else [0.0] * 5
+    records = paired([one + shift + w for one, w in zip(FLAT, wobble, strict=True)], FLAT)
+    operator, _, tolerance = operator.partition(" ")
+    text = f"test.accuracy: activation=elu {operator} activation=relu {tolerance}"
+    assert verdict(records, text) == verdict_of
+
+
+def test_the_same_within_delta_is_the_verdict_of_two_one_sided_tests():
+    records = paired([one + 0.0004 * (-1) ** i for i, one in enumerate(FLAT)], FLAT)
+    (found,) = judged(records, "test.accuracy: activation=elu = activation=relu")
+    differences = [
+        a.final["test.accuracy"] - b.final["test.accuracy"] for a, b in zip(records[:5], records[5:], strict=True)
+    ]
+    expected = max(scipy.stats.ttest_1samp(differences, bound).pvalue for bound in (-0.001, 0.001))
+    assert found.p == pytest.approx(expected)
+    assert "within ±0.1 points" in found.note
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict_of"),
+    [
+        ("test.accuracy = 0.9505 ± 0.015 where activation=relu", "supported"),
+        ("test.accuracy = 95% ± 0.1pp where activation=relu", "undecided"),
+        ("test.accuracy = 97% ± 1pp where activation=relu", "contradicted"),
+        ("test.accuracy: activation=relu = 95% ± 1.5pp", "supported"),
+        ("test.accuracy <= 96% where activation=relu", "supported"),
+        ("health.dead_fraction: activation=relu > 0.05", "contradicted"),
+        ("health.dead_fraction: activation=relu <= 1%", "supported"),
+        ("health.dead_fraction: activation=relu < 1%", "contradicted"),
+        ("test.loss = 0.05 ± 0.01", "undecided"),
+    ],
+)
+def test_a_number_is_expected_with_each_operator(text, verdict_of):
+    assert verdict(cells(ACCURACY), text) == verdict_of
+
+
+def test_a_hypothesis_says_what_it_averages_over():
+    records = grid(smooth, seeds=range(4))
+    (found,) = judged(records, "test.accuracy: activation=elu > activation=relu")
+    assert found.averaged == ("bias_init",)
+    assert found.note.endswith("averaged over bias_init")
+    (fixed,) = judged(records, "test.accuracy: activation=elu > activation=relu where bias_init=0")
+    assert (fixed.averaged, "averaged" in fixed.note) == ((), False)
+    lonely = [one for one in records if not (one.spec.activation.name == "elu" and one.spec.bias_init.value == 0.01)]
+    (found,) = judged(lonely, "test.accuracy: activation=elu > activation=relu")
+    assert found.averaged == ()
+
+
+@pytest.mark.parametrize(("outcomes", "told"), [
+    (["diverged", "diverged"], "2 of 12 runs left out: diverged"),
+    (["diverged", "failed"], "2 of 12 runs left out: diverged or failed"),
+])  # fmt: skip
+def test_runs_that_are_left_out_are_counted_in_the_sentence(outcomes, told):
+    values = [0.950, 0.951, 0.949, 0.952, 0.9505, 0.9512]
+    gone = [record(None, outcome=outcome, activation="elu", seed=seed) for seed, outcome in enumerate(outcomes)]
+    rest = [record(0.96 + seed / 1000, activation="elu", seed=seed) for seed in range(2, 6)]
+    records = [*cells({"relu": values}), *gone, *rest]
+    (ordering, bound) = judged(
+        records, "test.accuracy: activation=elu > activation=relu", "test.accuracy > 90% where activation=elu"
+    )
+    assert (ordering.left_out, bound.left_out) == (told, told.replace("12", "6"))
+    assert ordering.note.endswith(told)
+
+
+def test_a_hypothesis_of_which_every_run_diverged_is_undecided_and_says_so():
+    records = [*cells({"relu": FLAT}), *(record(None, outcome="diverged", activation="elu", seed=s) for s in range(5))]
+    (found,) = judged(records, "test.accuracy: activation=elu > activation=relu")
+    assert found.verdict == "undecided"
+    assert found.note == "fewer than 3 seeds, 5 of 10 runs left out: diverged"
+
+
+def test_seeds_that_can_not_decide_among_several_hypotheses_are_named_with_those_that_could():
+    records = [
+        record(0.9, dead=(0.3 + 0.01 * seed) * (name == "relu"), activation=name, seed=seed)
+        for name in ("relu", "elu", "gelu") for seed in range(6)
+    ]  # fmt: skip
+    texts = [f"health.dead_fraction: activation={name} < activation=relu" for name in ("elu", "gelu")]
+    for found in judged(records, *texts):
+        assert (found.verdict, found.p, found.p_adjusted) == ("undecided", 1 / 32, 1 / 16)
+        assert "6 seeds can't decide among 2 expectations: smallest possible adjusted p .0625, 7 are" in found.note
+    assert verdict(records, texts[0]) == "supported"
+
+
+def test_a_hypothesis_about_seconds_carries_its_caution():
+    (found,) = judged(cells(ACCURACY), "seconds < 2")
+    assert found.note.endswith("so they are no activation's own: see `actbench cost`")
+
+
+def test_the_verdict_is_the_same_in_every_view_but_for_a_baseline_of_the_callers_own():
+    wide = {"relu": [0.95, 0.951, 0.949, 0.952], "elu": [0.9523, 0.9528, 0.9519, 0.9545]}
+    wide |= {name: [0.94 + s / 1000 + i / 500 for s in range(4)] for i, name in enumerate(("gelu", "selu", "silu"))}
+    text = "test.accuracy: activation=elu > activation=relu"
+    records = Records(tuple(cells(wide)), (), {"demo": {"expect": [text]}})
+    views = [{}, {"metric": "test.loss"}, {"where": {"activation": "gelu"}}]
+    found = {compare(records, **view).comparisons[0].expectations for view in views}
+    assert len(found) == 1
+    (only_one,) = found.pop()
+    assert only_one.p_adjusted == row(compare(records).comparisons[0], activation="elu").vs_baseline[
+        "test.accuracy"].p_adjusted  # fmt: skip
+
+
+@pytest.mark.parametrize(("seeds", "verdict_of"), [(5, "undecided"), (8, "supported")])
+def test_a_difference_that_is_the_same_in_every_seed_is_judged_by_sign_flips(seeds, verdict_of):
+    (found,) = judged(paired([0.93] * seeds, [0.95] * seeds), "test.accuracy: activation=elu < activation=relu")
+    assert (found.verdict, found.p, found.interval) == (verdict_of, 2.0 ** (1 - seeds), None)
+    assert "the same difference in every seed" in found.note
+
+
+def test_a_difference_in_counts_that_is_the_same_in_every_seed_is_certain():
+    records = cells({"relu": [0.90, 0.91, 0.92], "prelu": [0.90, 0.91, 0.92]})
+    larger = [replace(one, final={**one.final, "parameters": 199214.0}) for one in records[3:]]
+    records = [*records[:3], *larger]
+    (found,) = judged(records, "parameters: activation=prelu > activation=relu")
+    assert (found.verdict, found.interval, found.p) == ("supported", (4.0, 4.0), None)

@@ -122,7 +122,7 @@ def test_markdown_lists_verdicts_and_expectations_below_the_table():
     (expected,) = [
         line for line in lines if line.startswith("- ✓ supported: test.accuracy: activation=elu > activation")
     ]
-    assert expected.endswith("points, 3 seeds)")
+    assert expected.endswith("points, 3 seeds, p \\< .001)")
 
 
 def test_csv_has_one_line_a_row_and_metric_with_raw_numbers():

@@ -34,7 +34,7 @@ def half_width(n):
     [
         ("test.accuracy ci < 0.2pp", "test.accuracy", 0.002),
         ("  test.accuracy  ci<.5 pp ", "test.accuracy", 0.005),
-        ("test.accuracy ci < 0.002", "test.accuracy", 0.002),
+        ("test.accuracy ci < 0.2 %", "test.accuracy", 0.002),
         ("test.loss ci < 1e-2", "test.loss", 0.01),
     ],
 )
@@ -50,10 +50,12 @@ def test_a_condition_is_read_in_the_metrics_own_unit(text, metric, bound):
         ("test.accuracy p < 0.05", UsageError, "expected METRIC ci < NUMBER"),
         ("test.accuracy ci > 0.2pp", UsageError, "expected METRIC ci < NUMBER"),
         ("test.acuracy ci < 0.2pp", UnknownNameError, "did you mean 'test.accuracy'?"),
-        ("test.accuracy ci < 1.2.3", UsageError, "'1.2.3' in"),
+        ("test.accuracy ci < 1.2.3", UsageError, "--until: '1.2.3' is not an amount of test.accuracy: write 0.5pp"),
+        ("test.accuracy ci < 0.2", UsageError, "--until: test.accuracy is a fraction, so a difference in it needs"),
+        ("test.accuracy ci < 0.002", UsageError, "write 0.002pp (or 0.2pp), not 0.002"),
         ("test.accuracy ci < 0pp", UsageError, "above 0"),
-        ("test.accuracy ci < 1e999", UsageError, "above 0"),
-        ("test.loss ci < 0.2pp", UsageError, "'test.loss' is in nats"),
+        ("test.accuracy ci < 1e999", UsageError, "too large a number"),
+        ("test.loss ci < 0.2pp", UsageError, "test.loss is in nats, not a fraction: leave out 'pp'"),
         ("health.dead_fraction ci < 1pp", UsageError, "no interval"),
     ],
 )
@@ -66,7 +68,7 @@ def test_another_condition_is_refused_with_a_remedy(text, kind, told):
 @pytest.mark.parametrize("bound", [half_width(n) * 1.001 for n in (5, 12, 24)])
 def test_seeds_are_added_until_the_interval_is_narrow_enough_and_no_further(bound):
     wanted = LOOKS[: next(i for i, n in enumerate(LOOKS) if half_width(n) < bound) + 1]
-    looks = list(grow((0, 1, 2), parse_rule(f"test.accuracy ci < {bound!r}"), trained))
+    looks = list(grow((0, 1, 2), parse_rule(f"test.accuracy ci < {100 * bound!r}pp"), trained))
 
     assert [len(one.seeds) for one in looks] == wanted
     assert [one.widest[0] for one in looks] == pytest.approx([half_width(n) for n in wanted])

@@ -64,6 +64,10 @@ def test_the_warnings_of_a_csv_go_to_standard_error(results):
         (["--where", "bias_init=0,bias_init=0.01"], UsageError, "--where: 'bias_init' is given twice"),
         (["--baseline", "bias_init=0", "--baseline", "bias_init=0"], UsageError, "--baseline: 'bias_init' is given tw"),
         (["--by", "activation,activation"], UsageError, "factor 'activation' is given twice"),
+        (["--delta", "0.2"], UsageError, "--delta: test.accuracy is a fraction, so a difference in it needs its unit"),
+        (["--delta", "much"], UsageError, "--delta: 'much' is not an amount of test.accuracy: write 0.5pp"),
+        (["--reach", "90"], UsageError, "--reach: val.accuracy is a fraction, from 0 to 1: write 90%, or 0.9"),
+        (["--fail-if", "test.accuracy drop > 0.5"], UsageError, "write 0.5pp (or 50pp), not 0.5"),
         (["-o", "no/such/folder/x.md"], ResultsError, "can't write no/such/folder/x.md"),
     ],
 )
@@ -77,7 +81,9 @@ def test_a_mistake_is_told_with_its_remedy(results, arguments, kind, text):
 GATES = [
     (["test.accuracy drop > 0.5pp"], 0, ""),
     (["test.accuracy rise > 0.4pp"], 1, "actbench: --fail-if 'test.accuracy rise > 0.4pp' tripped: elu: test.accuracy"),
-    (["test.accuracy rise > 1pp"], 0, "warning: --fail-if 'test.accuracy rise > 1pp': underpowered: elu: "),
+    (["test.accuracy rise > 1pp"], 0, "warning: --fail-if 'test.accuracy rise > 1pp': not decided: elu: "),
+    (["failed > 0"], 0, ""),
+    (["ok < 4"], 1, "actbench: --fail-if 'ok < 4' tripped: "),
     (["test.accuracy drop > 5pp", "expect"], 1, "actbench: --fail-if 'expect' tripped: contradicted: test.accuracy >"),
 ]
 
@@ -136,7 +142,7 @@ def test_a_gate_that_can_not_be_read_ends_with_two(expecting):
 
 def test_expectations_are_shown_and_a_broken_one_is_told(expecting):
     text = " ".join(call("compare", expecting).split())
-    assert "· ✗ contradicted: test.accuracy > 0.99 ([88.52, 93.48], 3 seeds, of 2 cells relu decides)" in text
+    assert "· ✗ contradicted: test.accuracy > 0.99 ([88.52, 93.48], 3 seeds, p = .01, of 2 cells relu decides)" in text
     assert "demo/study.yaml: an expectation is ignored, unknown metric 'test.acuracy'" in text
     (found,) = json.loads(call("compare", expecting, "--json"))["comparisons"][0]["expectations"]
     assert (found["text"], found["verdict"], found["n"]) == ("test.accuracy > 0.99", "contradicted", 3)

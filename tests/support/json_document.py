@@ -76,6 +76,10 @@ class Expectation(Strict):
     verdict: Literal["supported", "contradicted", "undecided"]
     interval: list[float] | None
     n: int
+    p: float | None
+    p_adjusted: float | None
+    averaged: list[str]
+    left_out: str
     note: str
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from actbench.analysis.judgements.formatting import interval_to_quote, p_value, unit_of_difference
-from actbench.analysis.statistics import MIN_VALUES, mean_interval, sign_flip_p, smallest_p
+from actbench.analysis.statistics import MIN_VALUES, mean_interval, sign_flip_p, smallest_p, t_p
 from actbench.analysis.table.result import is_bounded
+from actbench.schema.metrics import METRICS
 
 Side = Literal["above", "below", "at"]
 
@@ -18,10 +19,15 @@ class Evidence:
     """On which side of a number the mean of a sample lies, and by which interval or test.
 
     Args:
-        side: Where the true mean lies; ``at`` only for constant values that equal the number; None when it is open.
+        side: Where the true mean lies, by this sample alone; ``at`` only for constant values that equal the number;
+            None when it is open.
         mean: The mean of the sample; None without values.
         interval: Student's, or a point for constant values; None below three values and for bounded shares.
         n: Number of values.
+        p: Two-sided, of a true mean that equals the number: the t test's, for bounded shares the sign-flip test's; 0
+            for constant values, which are a point; None below three values.
+        observed: Where the sample's own mean lies; None without values.
+        can_decide: Whether any values of so many seeds could have decided.
         note: The test that decided in the interval's place, or the reason why nothing could.
     """
 
@@ -29,31 +35,66 @@ class Evidence:
     mean: float | None
     interval: tuple[float, float] | None
     n: int
+    p: float | None = None
+    observed: Side | None = None
+    can_decide: bool = False
     note: str = ""
 
+    @property
+    def is_point(self) -> bool:
+        """Return whether all values are the same, so that no test is needed."""
+        return self.interval is not None and self.interval[0] == self.interval[1]
 
-def evidence_of(values: Sequence[float], bound: float, metric: str, alpha: float) -> Evidence:
+
+def evidence_of(
+    values: Sequence[float], bound: float, metric: str, alpha: float, *, of_differences: bool = False
+) -> Evidence:
     """Return on which side of a number the mean of one value per seed lies.
 
     Decided by the Student-t interval, which has to lie on one side as a whole; for bounded health shares by the
     sign-flip test of value − number. Constant values are a point. Below three values nothing is decided.
+
+    Args:
+        values: One per seed.
+        bound: The number.
+        metric: A name of METRICS.
+        alpha: Level of the test, one minus the coverage of the interval.
+        of_differences: Whether the values are paired differences. One that is the same in each seed but not 0 is a
+            point only where the metric is a count: accuracies and shares are multiples of one image or one unit, so
+            that few seeds may agree by chance. The sign-flip test judges it, since there is no spread for a t test.
     """
     found = mean_interval(values, alpha)
     if found.mean is None or found.n < MIN_VALUES or found.low is None or found.high is None:
-        return Evidence(None, found.mean, None, found.n, f"fewer than {MIN_VALUES} seeds")
+        observed = None if found.mean is None else _side_of(found.mean, bound)
+        return Evidence(None, found.mean, None, found.n, None, observed, note=f"fewer than {MIN_VALUES} seeds")
+    observed, interval = _side_of(found.mean, bound), (found.low, found.high)
     constant = found.min == found.max
-    if not is_bounded(metric) or constant:
+    by_chance = of_differences and found.mean != 0 and METRICS[metric].unit != "count"
+    if constant and not by_chance:
+        return Evidence(observed, found.mean, interval, found.n, 0.0, observed, can_decide=True)
+    if not is_bounded(metric) and not constant:
+        p = t_p([value - bound for value in values])
         side: Side | None = "above" if found.low > bound else "below" if found.high < bound else None
-        if constant and found.low == bound:
-            side = "at"
-        return Evidence(side, found.mean, (found.low, found.high), found.n)
+        # Values that vary by rounding alone once so far a bound is taken off are a point beside it.
+        return Evidence(side, found.mean, interval, found.n, 0.0 if p is None else p, observed, can_decide=True)
     p = sign_flip_p([value - bound for value in values])
-    side = None if p >= alpha else "above" if found.mean > bound else "below"
     note = f"sign-flip p {p_value(p)}"
-    if smallest_p(found.n) > alpha:  # no data with so few seeds could have decided
-        enough = next(count for count in range(found.n, 10**6) if smallest_p(count) <= alpha)
-        note += f", and {enough} seeds are the fewest that can decide"
-    return Evidence(side, found.mean, None, found.n, note)
+    can_decide = smallest_p(found.n) < alpha
+    if not can_decide:
+        note += f"; {too_few(found.n, alpha)}"
+    side = observed if p < alpha else None
+    return Evidence(side, found.mean, None, found.n, p, observed, can_decide, note)
+
+
+def too_few(n: int, alpha: float) -> str:
+    """Return that so many seeds can't decide by sign flips, and how many could.
+
+    >>> too_few(5, 0.05)
+    "5 seeds can't decide: smallest possible p .0625, 6 are the fewest that can"
+    """
+    enough = next(count for count in range(n, 10**6) if smallest_p(count) < alpha)
+    smallest = f"{smallest_p(n):.3g}".removeprefix("0")
+    return f"{n} seeds can't decide: smallest possible p {smallest}, {enough} are the fewest that can"
 
 
 def interval_in_words(metric: str, interval: tuple[float, float], *, of_difference: bool) -> str:
@@ -61,3 +102,7 @@ def interval_in_words(metric: str, interval: tuple[float, float], *, of_differen
     if not of_difference:
         return interval_to_quote(metric, interval)
     return interval_to_quote(metric, interval, differences=1, unit=unit_of_difference(metric))
+
+
+def _side_of(mean: float, bound: float) -> Side:
+    return "above" if mean > bound else "below" if mean < bound else "at"

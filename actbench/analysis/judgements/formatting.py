@@ -14,6 +14,12 @@ NOTHING = "–"
 POINTS = {"fraction": "points"}
 """Differences of percentages are percentage points; other units keep their name."""
 
+CAUTIONS = {
+    "seconds": "seconds are shared out among the runs that train together, so they are no activation's own: see "
+    "`actbench cost`"
+}
+"""Metric -> the caution that goes with every judgement on it."""
+
 
 def number(metric: str, value: float) -> str:
     """Return a value without its unit; fractions as percent.

@@ -1,7 +1,16 @@
 """Gates: ``compare --fail-if`` turns conditions on a comparison into a check with an exit code.
 
-A gate trips only on evidence: an interval or a test that lies beyond the bound as a whole. A row that may lie beyond
-it, but has too few seeds to show so, leaves the gate open, with a warning.
+A gate trips only on evidence: an interval or a test that lies beyond the bound as a whole, or values that are missing.
+A run without a value is never a pass: where it diverged or failed, a row has lost what the gate is about.
+
+    a run of the row has no value, and the baseline's has one (for a bound: whatever the baseline has)   trips
+    a run of the row collapsed where the baseline's did not, and the gate is on an accuracy or a loss    trips
+    the baseline's run has no value (whether or not the row's has one)                                   open
+    every value is there, and the interval lies beyond the number                                        trips
+    every value is there, and the interval holds the number, or there are too few seeds                  open
+    no row is decided by so many seeds as it has, so that the gate could not have tripped                trips
+
+An open row is warned of; more seeds decide it.
 
 From text to exit code: ``parse_gates`` reads each condition (``config.hypotheses.parse_gate`` has the grammar), and
 ``judge_gates`` holds the rows of every table to it by ``evidence.evidence_of``. The outcome is a ``Gate`` with a
@@ -10,22 +19,31 @@ From text to exit code: ``parse_gates`` reads each condition (``config.hypothese
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from actbench.analysis.judgements.evidence import Evidence, evidence_of, interval_in_words
 from actbench.analysis.judgements.expectations import CONTRADICTED, UNDECIDED
 from actbench.analysis.judgements.formatting import number, signed
+from actbench.analysis.judgements.lost_runs import collapsed_alone, lost_of
 from actbench.analysis.table.baselines import counterpart
 from actbench.analysis.table.contrasts import seed_differences
-from actbench.analysis.table.factors import matching_value, row_name
+from actbench.analysis.table.factors import Value, matching_value, row_name
 from actbench.analysis.table.grouping import Group, Table
 from actbench.analysis.table.result import Comparison, Gate, is_bounded
-from actbench.config.hypotheses import Bound, Change, parse_gate
+from actbench.config.hypotheses import Bound, Change, OutcomeCount, parse_gate
+from actbench.config.hypotheses import Gate as Condition
 from actbench.errors import UsageError
 
 EXPECT = "expect"
-Condition = Bound | Change
+
+HOLDS: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
+}  # fmt: skip
+WANTED = {"<": ("below",), ">": ("above",), "<=": ("below", "at"), ">=": ("above", "at")}
+"""Operator -> the sides of the number on which a row fulfils the condition."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +52,17 @@ class RowJudgement:
 
     Args:
         row: Its name.
-        evidence: On which side of the condition's number it lies; for a change, how far it lies from the baseline.
-        trips: Whether the evidence shows that the condition holds.
-        is_open: Whether the condition may hold without the evidence to show it.
+        finding: Whether the condition is shown to hold (``trips``), may hold (``open``) or is shown not to.
+        text: What was seen of the row, for a sentence.
+        excess: How far it lies beyond the condition's number; infinite where a value is missing.
+        is_judged: Whether any values of its seeds could have made it trip.
     """
 
     row: str
-    evidence: Evidence
-    trips: bool
-    is_open: bool
+    finding: Literal["trips", "open", "passes"]
+    text: str
+    excess: float = float("inf")
+    is_judged: bool = True
 
 
 def parse_gates(texts: Sequence[str]) -> dict[str, Condition | None]:
@@ -65,7 +85,7 @@ def judge_gates(
     return tuple(
         _expect_gate(text, [comparison for _, comparison in found])
         if condition is None
-        else _row_gate(text, condition, [one for pair in found for one in _judge_rows(condition, *pair, alpha)])
+        else _row_gate(text, [one for pair in found for one in _judge_rows(condition, *pair, alpha)])
         for text, condition in conditions.items()
     )
 
@@ -75,63 +95,126 @@ def _expect_gate(text: str, comparisons: Iterable[Comparison]) -> Gate:
     if not found:
         raise UsageError("--fail-if expect: the study's config has no 'expect' entries")
     contradicted = [one.text for one in found if one.verdict == CONTRADICTED]
+    survivors = [f"{one.text} ({one.left_out})" for one in found if one.verdict != CONTRADICTED and one.is_of_survivors]
     undecided = [one.text for one in found if one.verdict == UNDECIDED]
+    reasons = [f"contradicted: {'; '.join(contradicted)}"] if contradicted else []
+    if survivors:
+        reasons.append(f"judged without the runs that would speak against it: {'; '.join(survivors)}")
+    if not reasons and not any(one.is_judged for one in found):
+        reasons.append(f"nothing can be judged: {'; '.join(undecided)}")
     return Gate(
         text,
-        tripped_reason=f"contradicted: {'; '.join(contradicted)}" if contradicted else "",
+        tripped_reason="; ".join(reasons),
         undecided_reason=f"undecided: {'; '.join(undecided)}" if undecided else "",
     )
 
 
-def _row_gate(text: str, condition: Condition, found: Sequence[RowJudgement]) -> Gate:
+def _row_gate(text: str, found: Sequence[RowJudgement]) -> Gate:
     if not found:
         raise UsageError(f"--fail-if '{text}': no row to hold to it")
-    tripped = [one for one in found if one.trips]
-    left_open = [one for one in found if one.is_open]
+    tripped = [one for one in found if one.finding == "trips"]
+    left_open = [one for one in found if one.finding == "open"]
+    if not tripped and not any(one.is_judged for one in found):
+        return Gate(text, tripped_reason=f"no row can be judged: {_worst(left_open)}")
     return Gate(
         text,
-        tripped_reason=_worst(condition, tripped) if tripped else "",
-        undecided_reason=f"underpowered: {_worst(condition, left_open)}" if left_open else "",
+        tripped_reason=_worst(tripped) if tripped else "",
+        undecided_reason=f"not decided: {_worst(left_open)}" if left_open else "",
     )
 
 
 def _judge_rows(condition: Condition, table: Table, comparison: Comparison, alpha: float) -> list[RowJudgement]:
-    groups = [group for group in table.shown if _fits(group, condition)]
-    if isinstance(condition, Bound):
-        return [_judge_bound(condition, group, alpha) for group in groups]
-    if comparison.baseline is None:
-        nothing = Evidence(None, None, None, 0, "no baseline")
-        return [RowJudgement(row_name(group.factors), nothing, trips=False, is_open=True) for group in groups]
     by_factors = {tuple(group.factors.values()): group for group in table.groups}
-    pairs = ((group, counterpart(group, comparison.baseline, by_factors)) for group in groups)
-    return [_judge_change(condition, group, base, alpha) for group, base in pairs if base is not None]
+    found: list[RowJudgement] = []
+    for group in table.shown:
+        if not _fits(group, condition):
+            continue
+        base = None if comparison.baseline is None else counterpart(group, comparison.baseline, by_factors)
+        if isinstance(condition, OutcomeCount):
+            found.append(_judge_count(condition, group))
+        elif isinstance(condition, Bound):
+            found.append(_judge_bound(condition, group, base, alpha))
+        elif base is not None:
+            found.append(_judge_change(condition, group, base, alpha))
+        elif comparison.baseline is None or not comparison.is_baseline(group.factors):
+            why = "no baseline" if comparison.baseline is None else "no baseline run with the same other settings"
+            found.append(RowJudgement(row_name(group.factors), "open", why, is_judged=False))
+    return found
 
 
-def _judge_bound(condition: Bound, group: Group, alpha: float) -> RowJudgement:
-    values = list(group.values(condition.metric).values())
-    evidence = evidence_of(values, condition.number, condition.metric, alpha)
-    wanted = "above" if condition.operator == ">" else "below"
-    beyond = [value for value in values if (value > condition.number) == (wanted == "above")]
-    # With few seeds no test of a bounded share can decide. If no seed is beyond the limit, the gate is not called open.
-    suspect = bool(beyond) or not (is_bounded(condition.metric) and values)
-    name, is_open = row_name(group.factors), evidence.side is None and suspect
-    return RowJudgement(name, evidence, trips=evidence.side == wanted, is_open=is_open)
+def _judge_count(condition: OutcomeCount, group: Group) -> RowJudgement:
+    count = sum(record.outcome == condition.outcome for record, _ in group.runs)
+    size = count / len(group.runs) if condition.is_share else count
+    trips = HOLDS[condition.operator](size, condition.number)
+    text = f"{count} of {len(group.runs)} runs {'are ok' if condition.outcome == 'ok' else condition.outcome}"
+    sign = -1 if condition.operator.startswith("<") else 1
+    return RowJudgement(row_name(group.factors), "trips" if trips else "passes", text, sign * size)
+
+
+def _judge_bound(condition: Bound, group: Group, base: Group | None, alpha: float) -> RowJudgement:
+    metric, name = condition.metric, row_name(group.factors)
+    values = list(group.values(metric).values())
+    evidence = evidence_of(values, condition.number, metric, alpha)
+    text = _seen(metric, metric, evidence, of_difference=False)
+    if lost := group.lost(metric):
+        return RowJudgement(name, "trips", f"{lost_of(lost, len(group.runs))}{_and_rest(text, evidence)}")
+    if base is not None and (text_of_collapse := collapsed_alone(group, base, metric)):
+        return RowJudgement(name, "trips", f"{text_of_collapse}; {text}")
+    sign = -1 if condition.operator.startswith("<") else 1
+    excess = sign * ((evidence.mean or 0.0) - condition.number)
+    if evidence.side in WANTED[condition.operator]:
+        return RowJudgement(name, "trips", text, excess)
+    # With few seeds no test of a bounded share can decide. If no seed is beyond the limit, the row is not called open.
+    beyond = any(HOLDS[condition.operator](value, condition.number) for value in values)
+    if evidence.side is not None or (is_bounded(metric) and len(values) and not beyond):
+        return RowJudgement(name, "passes", text, excess)
+    return RowJudgement(name, "open", text, excess, evidence.can_decide)
 
 
 def _judge_change(condition: Change, group: Group, base: Group, alpha: float) -> RowJudgement:
     """Judge by how much the row lies below (``drop``) or above (``rise``) the baseline, paired by seed."""
+    metric, name = condition.metric, row_name(group.factors)
     sides = (base, group) if condition.direction == "drop" else (group, base)
-    left, right = (side.values(condition.metric) for side in sides)
-    found = seed_differences(left, right, condition.metric, alpha)
-    evidence = evidence_of(list(found.by_seed.values()), condition.number, condition.metric, alpha)
-    name = row_name(group.factors)
-    return RowJudgement(name, evidence, trips=evidence.side == "above", is_open=evidence.side is None)
+    left, right = (side.values(metric) for side in sides)
+    found = seed_differences(left, right, metric, alpha)
+    evidence = evidence_of(list(found.by_seed.values()), condition.number, metric, alpha)
+    text = _seen(metric, f"{metric} {condition.direction}", evidence, of_difference=True)
+    there = base.values(metric)
+    lost, lost_by_base = [one for one in group.lost(metric) if one.spec.seed in there], base.lost(metric)
+    if lost:
+        missing = f"{lost_of(lost, len(group.runs))} where the baseline's did not"
+        return RowJudgement(name, "trips", f"{missing}{_and_rest(text, evidence)}")
+    if text_of_collapse := collapsed_alone(group, base, metric):
+        return RowJudgement(name, "trips", f"{text_of_collapse}; {text}")
+    excess = (evidence.mean or 0.0) - condition.number
+    if evidence.side in WANTED[condition.operator]:
+        return RowJudgement(name, "trips", text, excess)
+    if lost_by_base:
+        missing = f"of the baseline's, {lost_of(lost_by_base, len(base.runs))}{_and_rest(text, evidence)}"
+        return RowJudgement(name, "open", missing, excess, evidence.can_decide)
+    return RowJudgement(name, "passes" if evidence.side else "open", text, excess, evidence.can_decide)
+
+
+def _seen(metric: str, name: str, evidence: Evidence, *, of_difference: bool) -> str:
+    """Return what a row shows: ``test.accuracy drop +0.81 [+0.62, +1.00] points (10 seeds)``."""
+    if evidence.mean is None:
+        return f"{name} has no value"
+    text = signed(metric, evidence.mean) if of_difference else number(metric, evidence.mean)
+    if evidence.interval:
+        text += f" {interval_in_words(metric, evidence.interval, of_difference=of_difference)}"
+    note = f", {evidence.note}" if evidence.note else ""
+    return f"{name} {text} ({evidence.n} seed{'' if evidence.n == 1 else 's'}{note})"
+
+
+def _and_rest(text: str, evidence: Evidence) -> str:
+    """Return what the runs that have a value show, to stand behind those that have none; empty without any."""
+    return "" if evidence.mean is None else f"; the others: {text}"
 
 
 def _fits(group: Group, condition: Condition) -> bool:
     """Return whether a row has the values of the condition's ``where``."""
     for key, given in condition.where.items():
-        values = {one.get(key) for _, one in group.runs}
+        values: set[Value] = {one.get(key) for _, one in group.runs}
         try:
             matching_value(key, given, values)
         except UsageError:
@@ -141,21 +224,10 @@ def _fits(group: Group, condition: Condition) -> bool:
     return True
 
 
-def _worst(condition: Condition, found: Sequence[RowJudgement]) -> str:
+def _worst(found: Sequence[RowJudgement]) -> str:
     """Return the row with the largest excess in full, and the number of the others.
 
     For example ``elu: test.accuracy drop +0.81 [+0.62, +1.00] points (10 seeds), and 2 more``.
     """
-    sign = -1 if isinstance(condition, Bound) and condition.operator == "<" else 1
-    worst = max(found, key=lambda one: sign * (one.evidence.mean or 0.0))
-    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-    metric, evidence = condition.metric, worst.evidence
-    if evidence.mean is None:
-        return f"{worst.row}: {metric} has no value ({evidence.note}){more}"
-    is_change = isinstance(condition, Change)
-    name = f"{metric} {condition.direction}" if isinstance(condition, Change) else metric
-    text = signed(metric, evidence.mean) if is_change else number(metric, evidence.mean)
-    if evidence.interval:
-        text += f" {interval_in_words(metric, evidence.interval, of_difference=is_change)}"
-    note = f", {evidence.note}" if evidence.note else ""
-    return f"{worst.row}: {name} {text} ({evidence.n} seeds{note}){more}"
+    worst = max(found, key=lambda one: one.excess)
+    return f"{worst.row}: {worst.text}" + (f", and {len(found) - 1} more" if len(found) > 1 else "")

@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from actbench.analysis.table.factors import row_name
 from actbench.analysis.table.grouping import Group
+from actbench.schema.record import RunRecord
 
 NO_VALUE = "have no value"
 """Said of runs that ended well, such as those of a network without hidden units in a health metric."""
+
+PERFORMANCE = ("accuracy", "loss")
+"""The ends of the names of the metrics that a collapse spoils."""
 
 
 def lost_in_words(groups: Sequence[Group], metric: str) -> dict[str, str]:
@@ -21,11 +25,43 @@ def lost_in_words(groups: Sequence[Group], metric: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for group in groups:
         if lost := group.lost(metric):
-            verbs = dict.fromkeys(NO_VALUE if one.outcome in ("ok", "collapsed") else one.outcome for one in lost)
-            found[row_name(group.factors)] = f"{len(lost)} of {len(group.runs)} runs {' or '.join(verbs)}"
+            found[row_name(group.factors)] = lost_of(lost, len(group.runs))
     return found
+
+
+def lost_of(lost: Sequence[RunRecord], total: int) -> str:
+    """Return ``2 of 6 runs diverged`` for the runs without a value among so many.
+
+    >>> from actbench.schema.spec import RunSpec
+    >>> lost_of([RunRecord(RunSpec(), "diverged")] * 2, 6)
+    '2 of 6 runs diverged'
+    """
+    return f"{len(lost)} of {total} runs {_reasons(lost)}"
+
+
+def left_out_of(lost: Sequence[RunRecord], total: int) -> str:
+    """Return ``2 of 6 runs left out: diverged`` where a judgement does without them; empty for none."""
+    return f"{len(lost)} of {total} runs left out: {_reasons(lost)}" if lost else ""
+
+
+def collapsed_alone(group: Group, base: Group, metric: str) -> str:
+    """Return how many of a row's runs collapsed where the baseline's of the same seed did not; empty for none.
+
+    A collapsed run has values, but its accuracy and its loss are those of a network that has largely died, so a gate on
+    such a metric does not pass over it. Health metrics measure the collapse itself.
+    """
+    if not metric.endswith(PERFORMANCE):
+        return ""
+    spoilt = {record.spec.seed for record, _ in base.runs if record.outcome != "ok"}
+    fine = {record.spec.seed for record, _ in base.runs} - spoilt
+    count = sum(record.outcome == "collapsed" and record.spec.seed in fine for record, _ in group.runs)
+    return f"{count} of {len(group.runs)} runs collapsed where the baseline's did not" if count else ""
 
 
 def lost_among(names: Sequence[str], lost: Mapping[str, str]) -> list[str]:
     """Return ``elu: 2 of 6 runs diverged`` for those of the named rows that lost runs."""
     return [f"{name}: {lost[name]}" for name in dict.fromkeys(names) if name in lost]
+
+
+def _reasons(lost: Sequence[RunRecord]) -> str:
+    return " or ".join(dict.fromkeys(NO_VALUE if one.outcome in ("ok", "collapsed") else one.outcome for one in lost))

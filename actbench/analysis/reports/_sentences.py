@@ -78,7 +78,10 @@ def expectation(found: Expectation) -> str:
     """Return a hypothesis with the interval that decides: ``✓ supported: … ([0.96, 0.97], 5 seeds)``."""
     claim = hypotheses.parse_expectation(found.text)
     is_difference = isinstance(claim, hypotheses.Ordering)
-    parts = [interval_in_words(claim.metric, found.interval, of_difference=is_difference)] if found.interval else []
+    parts: list[str] = []
+    if found.interval:
+        interval = interval_in_words(claim.metric, found.interval, of_difference=is_difference)
+        parts.append(f"difference {interval}" if is_difference else interval)
     parts += [f"{found.n} seeds"] if found.n else []
     parts += [found.note] if found.note else []
     return f"{VERDICT_MARKS[found.verdict]} {found.verdict}: {found.text} ({', '.join(parts)})"

@@ -120,7 +120,14 @@ class Expectation:
         interval: The one that decides: of the difference between the two sides, or of the mean that is held to a bound;
             None where there is none.
         n: Seeds behind it.
-        note: Further facts, such as the p where no interval decides.
+        note: The facts behind the verdict in words: the p that decides, the average, the runs left out.
+        p: Two-sided, of this hypothesis alone; None below three seeds, and for values that do not vary.
+        p_adjusted: By which it is judged: Holm's over the study's hypotheses, or the table's for the same difference if
+            that is larger.
+        averaged: Factors over which each seed's values are averaged.
+        left_out: How many runs have no value and stand in no mean, in words; empty for none.
+        is_of_survivors: Whether those are runs that would speak against the hypothesis.
+        is_judged: Whether any values of so many seeds could have decided.
     """
 
     text: str
@@ -128,11 +135,26 @@ class Expectation:
     interval: tuple[float, float] | None
     n: int
     note: str = ""
+    p: float | None = None
+    p_adjusted: float | None = None
+    averaged: tuple[str, ...] = ()
+    left_out: str = ""
+    is_of_survivors: bool = False
+    is_judged: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the judged hypothesis as in the JSON."""
-        interval = None if self.interval is None else list(self.interval)
-        return {"text": self.text, "verdict": self.verdict, "interval": interval, "n": self.n, "note": self.note}
+        return {
+            "text": self.text,
+            "verdict": self.verdict,
+            "interval": None if self.interval is None else list(self.interval),
+            "n": self.n,
+            "p": self.p,
+            "p_adjusted": self.p_adjusted,
+            "averaged": list(self.averaged),
+            "left_out": self.left_out,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True)
