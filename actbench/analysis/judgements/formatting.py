@@ -11,8 +11,12 @@ MINUS = "−"
 NOTHING = "–"
 """Printed in place of a number that is missing."""
 
-POINTS = {"fraction": "points"}
-"""Differences of percentages are percentage points; other units keep their name."""
+UNITS_OF_DIFFERENCES = {"fraction": "points", "ratio": "", "count": ""}
+"""Differences of percentages are percentage points, ratios and counts plain numbers; other units keep their name."""
+
+
+ROUNDING = 1e-12
+"""A smaller number is the rest of a subtraction that should have been 0."""
 
 CAUTIONS = {
     "seconds": "seconds are shared out among the runs that train together, so they are no activation's own: see "
@@ -22,19 +26,27 @@ CAUTIONS = {
 
 
 def number(metric: str, value: float) -> str:
-    """Return a value without its unit; fractions as percent.
+    """Return a value without its unit; fractions as percent. Only what is 0 but for rounding is printed as 0.
 
     >>> number("test.accuracy", 0.93124), number("parameters", 199210.0), number("test.loss", 0.23456)
     ('93.12', '199,210', '0.2346')
+    >>> number("test.accuracy", 0.00003), number("test.accuracy", 1e-17), number("train.loss", 2.4e-6)
+    ('0.003', '0.00', '2e-06')
     """
     unit = METRICS[metric].unit
     if unit == "fraction":
-        return f"{100 * value:.2f}"
+        return _fixed(100 * value, 2)
     if unit == "count":
         return f"{value:,.0f}"
     if unit == "ratio":
         return f"{value:#.3g}".rstrip(".")
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+    return _fixed(value, 4) if abs(value) < 1000 else f"{value:.4g}"
+
+
+def _fixed(value: float, decimals: int) -> str:
+    """Return a number with these decimals, or its first digit where these would make it 0."""
+    is_small = ROUNDING < abs(value) < 0.5 * 10.0**-decimals
+    return f"{value:.1g}" if is_small else f"{value:.{decimals}f}"
 
 
 def with_unit(metric: str, value: float) -> tuple[str, str]:
@@ -66,8 +78,8 @@ def quantity(metric: str, value: float | None) -> str:
 def signed(metric: str, value: float) -> str:
     """Return a difference without its unit; 0 has no sign.
 
-    >>> signed("test.accuracy", -0.0042), signed("test.accuracy", 0.00001)
-    ('−0.42', '0.00')
+    >>> signed("test.accuracy", -0.0042), signed("test.accuracy", 0.00001), signed("test.accuracy", -1e-17)
+    ('−0.42', '+0.001', '0.00')
     """
     digits = number(metric, abs(value))
     sign = "" if float(digits.replace(",", "")) == 0 else MINUS if value < 0 else "+"
@@ -114,9 +126,19 @@ def interval_to_quote(
 
 
 def unit_of_difference(metric: str) -> str:
-    """Return the unit in which differences of a metric are written."""
+    """Return the unit in which differences of a metric are written; empty for plain numbers."""
     unit = METRICS[metric].unit
-    return POINTS.get(unit, unit)
+    return UNITS_OF_DIFFERENCES.get(unit, unit)
+
+
+def in_units(metric: str, digits: str) -> str:
+    """Return the digits of a difference with their unit, if there is one.
+
+    >>> in_units("test.accuracy", "10.76"), in_units("health.gradient_ratio", "0.752")
+    ('10.76 points', '0.752')
+    """
+    unit = unit_of_difference(metric)
+    return f"{digits} {unit}" if unit else digits
 
 
 def short(metric: str, value: float) -> str:
@@ -126,7 +148,7 @@ def short(metric: str, value: float) -> str:
     ('0.1 points', '0.02 nats')
     """
     scaled = 100 * value if METRICS[metric].unit == "fraction" else value
-    return f"{scaled:.3g} {unit_of_difference(metric)}"
+    return in_units(metric, f"{scaled:.3g}")
 
 
 def some_of(texts: Sequence[str], most: int = 3) -> str:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from actbench.analysis.judgements.formatting import (
+    in_units,
     interval_to_quote,
     number,
     p_value,
     short,
     signed,
     some_of,
-    unit_of_difference,
 )
 from actbench.analysis.judgements.lost_runs import lost_among
 from actbench.analysis.statistics import MIN_VALUES, Difference, is_equivalent, seeds_needed
@@ -170,8 +170,7 @@ def _found(case: Case) -> str:
     # Ends on either side of 0 need their signs; two of one side are read as the distance is.
     interval = _interval(metric, ends, with_sign=ends is not None and ends[0] < 0)
     text = (
-        f"{winner} {verb} {loser} by {number(metric, abs(case.size))} "
-        f"{unit_of_difference(metric)}{interval}{_of(metric)} "
+        f"{winner} {verb} {loser} by {in_units(metric, number(metric, abs(case.size)))}{interval}{_of(metric)} "
         f"({found.n_pairs} paired seeds, adjusted p {p_value(case.contrast.p_adjusted or 0.0)}, "
         f"{'; '.join((f'{better} in {wins} of {found.n_pairs}', *case.lost))})"
     )
@@ -219,8 +218,8 @@ def _interaction(found: Interaction, alpha: float) -> list[str]:
     return [
         f"the effect of {first} depends on {second} (p {p_value(found.p)}, {effect.n_pairs} seeds): between "
         f"{second}={show(found.origin[second])} and {show(found.at[second])}, {show(found.at[first])} − "
-        f"{show(found.origin[first])} changes by {signed(metric, effect.difference or 0.0)} "
-        f"{unit_of_difference(metric)}{interval}{_of(metric)}"
+        f"{show(found.origin[first])} changes by "
+        f"{in_units(metric, signed(metric, effect.difference or 0.0))}{interval}{_of(metric)}"
     ]
 
 

@@ -1,0 +1,418 @@
+"""Read the sentences around a comparison, and hold every number and word in them to the JSON and to the runs."""
+
+import re
+from decimal import Decimal
+from statistics import fmean
+
+from actbench.schema.metrics import METRICS
+
+NUMBER = r"[+−]?[\d,]+(?:\.\d+)?(?:e[+-]\d+)?"
+INTERVAL = rf" \[(?P<low>{NUMBER}), (?P<high>{NUMBER})\](?P<cut>, cut at the end of the scale)?"
+OF = r"(?: in (?P<metric>[a-z]+(?:\.[a-z_]+)?))?"
+LOST = r"(?P<lost>(?:; .+: \d+ of \d+ runs [a-z ]+)*)"
+FOUND = re.compile(
+    rf"(?P<first>.+) (?P<verb>beats|exceeds) (?P<second>.+) by (?P<size>{NUMBER})(?: (?P<unit>(?!in )[a-z]+))?"
+    rf"(?:{INTERVAL})?{OF}"
+    rf" \((?P<n>\d+) paired seeds, adjusted p (?P<p>= [\d.]+|< \.001), (?P<word>better|higher) in (?P<wins>\d+) of "
+    rf"(?P<of>\d+){LOST}\)"
+    r"(?P<across>, though its interval includes 0: its p is from sign flips, the interval is Student's)?"
+    rf"(?:, a difference within ±(?P<delta>{NUMBER}) [a-z]+)?"
+)
+IDENTICAL = re.compile(
+    rf"(?P<first>.+) and (?P<second>.+) are identical in each of (?P<n>\d+) paired seeds{OF}(?: \((?P<lost>.+)\))?"
+)
+SAME = re.compile(
+    rf"(?P<first>.+) and (?P<second>.+) are practically the same{OF}: the difference(?:{INTERVAL})? lies within "
+    rf"±(?P<delta>{NUMBER}) [a-z]+ \((?P<n>\d+) paired seeds{LOST}\)"
+)
+OPEN = re.compile(
+    rf"(?P<first>.+) and (?P<second>.+) are not distinguishable{OF} \((?P<n>\d+) paired seeds{LOST}\)(?P<rest>.*)"
+)
+NO_VERDICT = re.compile(r"no verdict: fewer than 3 paired seeds(?: \((?P<lost>.+)\))?")
+INTERACTION = re.compile(
+    rf"the effect of (?P<one>\S+) depends on (?P<other>\S+) \(p (?P<p>= [\d.]+|< \.001), (?P<n>\d+) seeds\): between "
+    rf"\S+=(?P<from_other>\S+) and (?P<at_other>\S+), (?P<at_one>.+) − (?P<from_one>.+) changes by (?P<size>{NUMBER})"
+    rf"(?: (?P<unit>(?!in )[a-z]+))?(?:{INTERVAL})?{OF}"
+)
+
+
+class Runs:
+    """The runs behind a comparison, by the factors of its rows: the oracle that shares no code with the product."""
+
+    def __init__(self, records, comparison):
+        self.factors = comparison["factors"]
+        self.baseline = comparison["baseline"] or {}
+        self.members = {}
+        for one in records:
+            settings = {"activation": one.spec.activation.label, "bias_init": one.spec.bias_init.to_json()}
+            key = tuple(settings[name] for name in self.factors)
+            self.members.setdefault(key, []).append((settings["bias_init"], one))
+        self.names = {self.name(dict(zip(self.factors, key, strict=True))): key for key in self.members}
+
+    @staticmethod
+    def word(value):
+        return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+    def name(self, factors):
+        words = {key: self.word(value) for key, value in factors.items()}
+        activation = words.pop("activation")
+        rest = ", ".join(f"{key}={word}" for key, word in words.items())
+        return f"{activation} ({rest})" if rest else activation
+
+    def counterpart(self, factors):
+        return self.name({**factors, **self.baseline})
+
+    def values(self, name, metric):
+        """Seed -> value, averaged over what is no factor, for seeds with a value in each part."""
+        parts = {}
+        for bias, one in self.members.get(self.names.get(name), []):
+            key = "all" if "bias_init" in self.factors else bias
+            part = parts.setdefault(key, {})
+            if (value := one.final.get(metric)) is not None:
+                part[one.spec.seed] = value
+        seeds = set.intersection(*map(set, parts.values())) if parts else set()
+        return {seed: fmean(part[seed] for part in parts.values()) for seed in seeds}
+
+    def pairs(self, first, second, metric):
+        """The two values of each common seed."""
+        one, other = self.values(first, metric), self.values(second, metric)
+        return [(one[seed], other[seed]) for seed in sorted(one.keys() & other.keys())]
+
+    def lost(self, name, metric):
+        """How many runs of a row have no value, out of how many, and how they ended."""
+        own = [one for _, one in self.members[self.names[name]]]
+        missing = [one for one in own if one.final.get(metric) is None]
+        return len(missing), len(own), {one.outcome for one in missing}
+
+
+def scaled(metric):
+    return 100.0 if METRICS[metric].unit == "fraction" else 1.0
+
+
+def assert_printed(text, value, metric=None):
+    """The printed number is the value, rounded to the digits that it has."""
+    digits = Decimal(text.replace(",", "").replace("−", "-"))
+    wanted = value * (scaled(metric) if metric else 1.0)
+    half = 0.5001 * 10.0 ** digits.as_tuple().exponent
+    assert abs(float(digits) - wanted) <= half + 1e-9 * abs(wanted), (text, wanted)
+
+
+def assert_p(text, p):
+    if text == "< .001":
+        assert p < 0.001
+    else:
+        printed = float(text.removeprefix("= "))
+        assert abs(printed - p) <= (0.00051 if p < 0.0995 else 0.0051), (text, p)
+
+
+def assert_interval(match, low, high, metric, differences):
+    """The printed ends are those of the JSON, cut where the scale ends, which the sentence then says."""
+    if low is None or high is None:
+        assert match["low"] is None
+        return
+    bounds = {0: (0.0, 1.0), 1: (-1.0, 1.0), 2: (-2.0, 2.0)}[differences]
+    if METRICS[metric].unit != "fraction":
+        bounds = (0.0, float("inf")) if differences == 0 else (float("-inf"), float("inf"))
+    assert (match["cut"] is not None) == (low < bounds[0] or high > bounds[1])
+    assert_printed(match["low"], max(low, bounds[0]), metric)
+    assert_printed(match["high"], min(high, bounds[1]), metric)
+
+
+def assert_lost(text, runs, names, metric):
+    """The sentence counts the missing runs of exactly those of its rows that have any."""
+    wanted = {}
+    for name in dict.fromkeys(names):
+        count, of, outcomes = runs.lost(name, metric)
+        if count:
+            wanted[name] = (count, of, outcomes)
+    found = {}
+    for part in filter(None, (text or "").split("; ")):
+        match = re.fullmatch(r"(?P<name>.+): (?P<count>\d+) of (?P<of>\d+) runs (?P<how>.+)", part)
+        found[match["name"]] = (int(match["count"]), int(match["of"]), set(match["how"].split(" or ")))
+    assert found == wanted
+
+
+def units(metric):
+    return {"fraction": "points", "nats": "nats", "seconds": "seconds"}.get(METRICS[metric].unit)
+
+
+def check_verdicts(comparison, runs, metric, options):
+    """Hold each verdict to the table, and each row with three pairs to one verdict."""
+    rows = {}
+    for row in comparison["rows"]:
+        if metric in row["vs_baseline"]:
+            rows[runs.name(row["factors"])] = row
+    judged = {name for name, row in rows.items() if row["vs_baseline"][metric]["n_pairs"] >= 3}
+    seen, found = [], []
+    for text in comparison["verdicts"]:
+        if match := NO_VERDICT.fullmatch(text):
+            assert rows
+            assert not judged
+            assert comparison["verdicts"] == [text]
+            continue
+        if match := INTERACTION.fullmatch(text):
+            check_interaction(match, comparison, runs, metric, options["alpha"])
+            continue
+        match = next((m for kind in (FOUND, IDENTICAL, SAME, OPEN) if (m := kind.fullmatch(text))), None)
+        assert match, f"no known sentence: {text}"
+        name = check_verdict(match, rows, runs, metric, options)
+        seen.append(name)
+        if match.re is FOUND:
+            size = abs(rows[name]["vs_baseline"][metric]["difference"])
+            found.append((bool(match["lost"]), match["first"] != name, -size))
+    assert sorted(seen) == sorted(judged)
+    assert found == sorted(found)  # what rests on all runs first, the row's wins before its losses, large ones first
+
+
+def check_verdict(match, rows, runs, metric, options):
+    """Return the row that a verdict is about, after holding it to the table."""
+    first, second = match["first"], match["second"]
+    is_row_first = first in rows and runs.counterpart(rows[first]["factors"]) == second
+    name, base = (first, second) if is_row_first else (second, first)
+    assert runs.counterpart(rows[name]["factors"]) == base
+    contrast = rows[name]["vs_baseline"][metric]
+    assert (match["metric"] or "test.accuracy") == metric
+    pairs = runs.pairs(name, base, metric)
+    assert int(match["n"]) == contrast["n_pairs"] == len(pairs)
+    assert_lost((match["lost"] or "").removeprefix("; "), runs, (name, base), metric)
+    difference = fmean(a - b for a, b in pairs)
+    spread = max(abs(value) for pair in pairs for value in pair)
+    assert abs(difference - contrast["difference"]) <= 1e-9 * spread
+    if match.re is FOUND:
+        check_found(match, contrast, runs.pairs(first, second, metric), metric, turned=first == base)
+    else:
+        assert not contrast["significant"]
+        assert first == name
+    if match.re is IDENTICAL:
+        assert all(a == b for a, b in pairs)
+    if match.re is SAME:
+        assert_interval(match, contrast["low"], contrast["high"], metric, 1)
+        delta = options.get("delta", 0.1) / 100
+        assert -delta < contrast["low"] <= contrast["high"] < delta
+        assert_printed(match["delta"], delta, metric)
+    return name
+
+
+def check_found(match, contrast, pairs, metric, *, turned):
+    """Hold a sentence on a found difference to the table: everything is counted from the side named first."""
+    assert contrast["significant"]
+    assert_p(match["p"], contrast["p_adjusted"])
+    direction = METRICS[metric].higher_is_better
+    assert (match["verb"], match["word"]) == (("exceeds", "higher") if direction is None else ("beats", "better"))
+    sign = -1 if direction is False else 1
+    ahead = sign * fmean(a - b for a, b in pairs)
+    assert ahead > 0  # the side named first is the better, or the higher one
+    assert_printed(match["size"], abs(contrast["difference"]), metric)
+    assert match["unit"] == units(metric)
+    assert int(match["wins"]) == sum(sign * (a - b) > 0 for a, b in pairs)
+    assert int(match["of"]) == len(pairs)
+    low, high = contrast["low"], contrast["high"]
+    # The table has row − baseline; the sentence says by how much the first is ahead, so that the distance is positive.
+    assert (contrast["difference"] > 0) == (turned == (sign < 0))
+    if low is not None and contrast["difference"] < 0:
+        low, high = -high, -low
+    assert_interval(match, low, high, metric, 1)
+    includes_0 = low is not None and low <= 0
+    assert (match["across"] is not None) == includes_0
+    if low is not None:
+        assert match["high"].startswith("+") == (low < 0)
+
+
+def check_interaction(match, comparison, runs, metric, alpha):
+    found = comparison["interaction"]
+    assert_p(match["p"], found["p"])
+    assert found["p"] < alpha
+    largest = found["largest"]
+    one, other = found["factors"]
+    assert (match["one"], match["other"]) == (one, other)
+    words = [runs.word(largest[side][factor]) for side in ("from", "at") for factor in (other, one)]
+    assert [match["from_other"], match["from_one"], match["at_other"], match["at_one"]] == words
+    assert int(match["n"]) == largest["n_pairs"]
+    cells = {
+        (a, b): runs.values(runs.name({one: largest[a][one], other: largest[b][other]}), metric)
+        for a in ("at", "from")
+        for b in ("at", "from")
+    }
+    seeds = set.intersection(*(set(runs.values(name, metric)) for name in runs.names))
+    effect = fmean(
+        cells["at", "at"][s] - cells["from", "at"][s] - cells["at", "from"][s] + cells["from", "from"][s] for s in seeds
+    )
+    assert len(seeds) == largest["n_pairs"]
+    spread = max(abs(value) for cell in cells.values() for value in cell.values())
+    assert abs(effect - largest["difference"]) <= 1e-9 * spread
+    assert_printed(match["size"], largest["difference"], metric)
+    assert_interval(match, largest["low"], largest["high"], metric, 2)
+    assert match["unit"] == units(metric)
+
+
+WARNINGS = {
+    "outcome": r"(?P<count>\d+) of (?P<of>\d+) runs (?P<outcome>diverged|failed|collapsed): counted beside the means, "
+    r"(?P<how>averaged in|not averaged in|averaged in only in (?P<metrics>.+))",
+    "mixture": r"collapsed runs lie far from the row's other runs in (?P<metric>\S+): no interval of such a mean or "
+    r"of its difference can be trusted \((?P<names>.+)\)",
+    "seeds": r"rows have (?P<least>\d+) to (?P<most>\d+) (?P<noun>seeds|seeds with a value): a difference uses only "
+    r"those that both sides have",
+    "few": r"fewer than 3 (?P<noun>seeds|seeds with a value)(?: in (?P<few>\d+) of (?P<of>\d+) rows)?: no interval and "
+    r"no test(?: \((?P<lost>.+)\))?",
+    "exact": r"with (?P<n>\d+) paired seeds no exact test can reach p < (?P<alpha>[\d.]+) \(smallest possible "
+    r"(?P<smallest>[\d.]+)\): a smaller p rests on normally distributed differences",
+    "alone": r"(?P<count>\d+) of (?P<of>\d+) rows have no baseline run with the same other settings",
+    "averaged": r"averaged over (?P<factors>.+), per seed; seeds that lack a combination are left out",
+    "no baseline": r"no baseline: .+",
+}
+
+
+def check_warnings(report, comparison, runs, records, metrics, options):
+    """Hold each warning to the runs behind the table, and each fact that needs one to a warning."""
+    shown = {runs.name(row["factors"]) for row in comparison["rows"]}
+    bases = {name for name in runs.names if is_baseline(comparison, runs, name)}
+    behind = [one for name in shown | bases for _, one in runs.members[runs.names[name]]]
+    said = []
+    for text in report["warnings"]:
+        found = {kind: m for kind, pattern in WARNINGS.items() if (m := re.fullmatch(pattern, text))}
+        assert found, f"no known warning: {text}"
+        ((kind, match),) = found.items()
+        said.append(kind if kind != "outcome" else match["outcome"])
+        if kind == "outcome":
+            own = [one for one in behind if one.outcome == match["outcome"]]
+            assert (int(match["count"]), int(match["of"])) == (len(own), len(behind))
+            valued = [name for name in metrics if any(one.final.get(name) is not None for one in own)]
+            assert match["how"] == (
+                "averaged in" if valued == metrics
+                else f"averaged in only in {', '.join(valued)}" if valued else "not averaged in"
+            )  # fmt: skip
+        elif kind == "mixture":
+            check_mixture(match, shown | bases, runs)
+        elif kind == "seeds":
+            counts = [row["metrics"][metrics[0]]["n"] for row in comparison["rows"]]
+            assert (int(match["least"]), int(match["most"])) == (min(counts), max(counts))
+            assert min(counts) < max(counts)
+        elif kind == "few":
+            few = [name for name in shown if len(runs.values(name, metrics[0])) < 3]
+            assert few
+            assert (int(match["few"] or len(shown)), int(match["of"] or len(shown))) == (len(few), len(shown))
+            named = [part for part in (match["lost"] or "").split("; ") if part and not part.startswith("and ")]
+            for part in named:
+                name = part.rpartition(": ")[0]
+                assert name in few
+                assert_lost(part, runs, [name], metrics[0])
+        elif kind == "exact":
+            assert float(match["alpha"]) == options["alpha"]
+            assert abs(float(match["smallest"]) - 2.0 ** (1 - int(match["n"]))) < 5e-4
+            assert float(match["smallest"]) > options["alpha"]
+            pairs = {c["n_pairs"] for row in comparison["rows"] for c in row["vs_baseline"].values()}
+            assert int(match["n"]) in pairs
+        elif kind == "alone":
+            alone = [name for name in shown - bases if runs.counterpart(factors_of(runs, name)) not in runs.names]
+            assert (int(match["count"]), int(match["of"])) == (len(alone), len(shown))
+    for outcome in ("diverged", "failed", "collapsed"):
+        assert (outcome in said) == any(one.outcome == outcome for one in behind)
+    assert ("few" in said) == any(len(runs.values(name, metrics[0])) < 3 for name in shown)
+
+
+def factors_of(runs, name):
+    return dict(zip(runs.factors, runs.names[name], strict=True))
+
+
+def is_baseline(comparison, runs, name):
+    return comparison["baseline"] is not None and runs.baseline.items() <= factors_of(runs, name).items()
+
+
+def check_mixture(match, names, runs):
+    """A warning on collapsed runs names rows in which one of them lies beyond the others by more than their range."""
+    metric = match["metric"]
+    assert METRICS[metric].unit != "fraction" or not metric.startswith("health.")
+    far = set()
+    for name in names:
+        collapsed = {one.spec.seed for _, one in runs.members[runs.names[name]] if one.outcome == "collapsed"}
+        values = runs.values(name, metric)
+        own = [value for seed, value in values.items() if seed in collapsed]
+        others = [value for seed, value in values.items() if seed not in collapsed]
+        if own and others and len(values) >= 3:
+            reach = max(others) - min(others)
+            if any(value < min(others) - reach or value > max(others) + reach for value in own):
+                far.add(name)
+    assert far
+    listed = [part for part in match["names"].split("; ") if not re.fullmatch(r"and \d+ more", part)]
+    assert set(listed) <= far
+    assert len(listed) == min(3, len(far))
+
+
+CAPTION = {
+    "mean": r"mean(?P<interval> \[(?P<level>[\d.]+) % Student-t interval\])? over n seeds, (?P<order>best first|"
+    r"highest first)(?P<partial>, rows that have runs without a value last|, none marked as best since each row has "
+    r"runs without a value)?",
+    "cut": r"an interval that would pass the end of its metric's scale is cut there",
+    "ties": r"= not distinguishable from the best(?: \((?P<hidden>.+), not shown\))?",
+    "delta": r"Δ = row − baseline \((?P<baseline>.+?)(?: with equal (?P<equal>.+))?\), paired by seed",
+    "star": r"\* p < (?P<alpha>[\d.]+), (?P<method>.+) over all differences of a column \((?P<sizes>[\d or]+)\)",
+    "star across": r"a \* beside an interval that includes 0: p is from sign flips, the interval is Student's",
+    "adjusted": r"an interval that excludes 0 without a \*: it is that of one difference alone, p is adjusted for all",
+    "other test": r"an interval that excludes 0 without a \*: it is Student's, p is from sign flips",
+    "shares": r"health shares: mean \(range\), p by sign-flip",
+    "dead": r"dead: mean share \(range\) of hidden units with (?P<dead>.+)",
+    "outcomes": r"outcomes: Wilson interval of the share that went wrong",
+    "averaged": r"averaged over (?P<factors>.+)",
+    "parameters": r"(?P<count>[\d,]+) parameters each",
+}
+
+
+def check_caption(statements, comparison, runs, metrics, options):
+    """Hold each statement below a table to the JSON, and each fact that needs one to a statement."""
+    found = {}
+    for text in statements:
+        kinds = {kind: m for kind, pattern in CAPTION.items() if (m := re.fullmatch(pattern, text))}
+        assert kinds, f"no known statement: {text}"
+        found |= kinds
+    rows, leading = comparison["rows"], metrics[0]
+    names = [runs.name(row["factors"]) for row in rows]
+    check_order(found["mean"], rows, names, runs, leading)
+    level = found["mean"]["level"]
+    assert (level is not None) == any(row["metrics"][name]["low"] is not None for row in rows for name in metrics)
+    assert level is None or abs(float(level) - 100 * (1 - options["alpha"])) < 1e-9
+    intervals = [row["metrics"][name] for row in rows for name in metrics]
+    intervals += [contrast for row in rows for contrast in row["vs_baseline"].values()]
+    assert ("cut" in found) == any(one["beyond_scale"] for one in intervals)
+    assert ("ties" in found) == (sum(row["tied_with_best"] is True for row in rows) > 1)
+    contrasts = [contrast for row in rows for contrast in row["vs_baseline"].values()]
+    assert ("star" in found) == ("delta" in found) == bool(contrasts)
+    if contrasts:
+        assert float(found["star"]["alpha"]) == options["alpha"]
+        check_stars(found, contrasts, options["alpha"])
+    runs_behind = [one for name in names for _, one in runs.members[runs.names[name]]]
+    probes = {one.health["probe_size"] for one in runs_behind if one.health}
+    if probes:
+        assert found["dead"]["dead"] == " or ".join(f"slope ≤ 0.001 on {n:,} training images" for n in sorted(probes))
+    assert ("outcomes" in found) == any(one.outcome != "ok" for one in runs_behind)
+    counts = {one.final["parameters"] for one in runs_behind if one.final.get("parameters") is not None}
+    assert ("parameters" in found) == (len(counts) == 1)
+    if len(counts) == 1:
+        assert found["parameters"]["count"] == f"{counts.pop():,.0f}"
+
+
+def check_order(match, rows, names, runs, metric):
+    """Complete rows come first, each part by its means; only these have a best, if the metric has a direction."""
+    direction = METRICS[metric].higher_is_better
+    sign = 1 if direction is False else -1
+    partial = {name: runs.lost(name, metric)[0] > 0 for name in names}
+    means = {name: row["metrics"][metric]["mean"] for name, row in zip(names, rows, strict=True)}
+    keys = [(means[name] is None, partial[name], sign * (means[name] or 0.0)) for name in names]
+    assert keys == sorted(keys)
+    assert match["order"] == ("highest first" if direction is None else "best first")
+    assert ("last" in (match["partial"] or "")) == (any(partial.values()) and not all(partial.values()))
+    for name, row in zip(names, rows, strict=True):
+        assert row["tied_with_best"] is None or not (partial[name] or direction is None or means[name] is None)
+
+
+def check_stars(found, contrasts, alpha):
+    """Each disagreement of a star and an interval is explained, and nothing else is."""
+    kinds = set()
+    for one in contrasts:
+        if one["low"] is None or one["low"] == one["high"] or one["p_adjusted"] is None:
+            continue
+        includes_0 = one["low"] <= 0 <= one["high"]
+        if one["significant"] and includes_0:
+            kinds.add("star across")
+        if not one["significant"] and not includes_0:
+            kinds.add("adjusted" if one["p"] < alpha else "other test")
+    assert {"star across", "adjusted", "other test"} & found.keys() == kinds
