@@ -8,7 +8,8 @@
     │   ├── ModelError            a model that does not fit its data or its options
     │   ├── DeviceError           a device that this machine does not have
     │   └── ResultsError          a results folder that is absent, empty or unwritable
-    └── WorkerLostError           a worker process ended before its work did
+    ├── WorkerLostError           a worker process ended before its work did
+    └── LostResultsError          results that were computed are not in the results folder
 
 Any other exception that escapes is a defect of actbench, and keeps its traceback.
 """
@@ -133,6 +134,19 @@ class ResultsError(UsageError):
 
 class WorkerLostError(ActbenchError):
     """A worker process ended (killed, out of memory) before it had finished its cohort."""
+
+
+class LostResultsError(ActbenchError):
+    """Runs were computed whose results are not in the results folder.
+
+    Args:
+        message: What has become of them, and what to do.
+        runs: Their ids.
+    """
+
+    def __init__(self, message: str, runs: Iterable[str]) -> None:
+        self.runs = tuple(runs)
+        super().__init__(message)
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:

@@ -170,11 +170,11 @@ def _report_gates(found: Comparisons) -> bool:
 
 
 def _write(report: Report, found: Comparisons, output: Path | None) -> None:
-    from actbench.system.files import write_atomically
+    from actbench.system.files import write_output
 
     if output is None:
         report.render(found, stdout())
         return
     text = StringIO()
     report.render(found, text)
-    write_atomically(output, text.getvalue())
+    write_output(output, text.getvalue())

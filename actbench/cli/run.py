@@ -30,6 +30,7 @@ from actbench.cli.study_options import (
 )
 
 if TYPE_CHECKING:
+    from actbench.cli.until import Trained
     from actbench.execution.runner import Runner
 
 Products = Annotated[
@@ -105,49 +106,62 @@ def run(
             run_until(design, runner, lambda seeds: runner.with_study(options.study(seeds)), train)
             return
         began = time.perf_counter()
-        outcomes = train(runner)
-        typer.echo(_summary(runner, outcomes, time.perf_counter() - began), err=True)
-        if outcomes["failed"]:
+        trained = train(runner)
+        typer.echo(_summary(runner, trained, time.perf_counter() - began), err=True)
+        if trained.loss is not None:
+            raise trained.loss
+        if trained.outcomes["failed"]:
             raise typer.Exit(1)
 
 
-def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Counter[str]:
-    """Train the waiting runs, show the events, and count the outcomes.
+def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Trained:
+    """Train the waiting runs, show the events, and count the outcomes of the runs that are in the results folder then.
 
     Raises:
         typer.Exit: With code 130 when interrupted, after printing what is saved and the command that goes on.
     """
     from actbench.cli.progress import progress
+    from actbench.cli.until import Trained
     from actbench.schema.events import Failed, Finished, Saved
 
-    outcomes, saved = Counter[str](), set[str]()
+    ended, failed, saved = dict[str, str](), 0, set[str]()
     # Saved runs are counted for the message of an interruption: each leaves the set when it ends.
     with progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):
         for event in runner.run():
             shown.update(event)
             if isinstance(event, Finished):
-                outcomes[event.record.outcome] += 1
+                ended[event.record.spec.run_id] = event.record.outcome
                 saved.discard(event.record.spec.digest)
             elif isinstance(event, Failed):
-                outcomes["failed"] += len(event.cohort.specs)
+                failed += len(event.cohort.specs)
                 saved -= {spec.digest for spec in event.cohort.specs}
                 if fail_fast:
                     break  # the runner's generator is closed: workers end, locks are released
             elif isinstance(event, Saved):
                 saved |= {spec.digest for spec in event.cohort.specs}
+    loss = runner.loss()
+    for run in loss.runs if loss is not None else ():
+        ended.pop(run, None)  # it may have been finished by an earlier command
+    outcomes = Counter(ended.values())
+    if failed:
+        outcomes["failed"] = failed
     if interrupted.asked:
-        typer.echo(f"stopped: {_counts(outcomes)}, {len(saved)} saved in training. {how_to_go_on()}", err=True)
+        if loss is not None:
+            typer.echo(f"actbench: {loss}", err=True)
+        kept = len(saved & runner.saved())
+        typer.echo(f"stopped: {_counts(outcomes)}, {kept} saved in training. {how_to_go_on()}", err=True)
         raise typer.Exit(130)
-    return outcomes
+    return Trained(outcomes, loss)
 
 
 def _counts(outcomes: Counter[str]) -> str:
     return ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) or "no run finished"
 
 
-def _summary(runner: Runner, outcomes: Counter[str], seconds: float) -> str:
-    folder = runner.store.folder
-    skipped = len(runner.specs) - len(runner.waiting)
+def _summary(runner: Runner, trained: Trained, seconds: float) -> str:
+    folder, outcomes = runner.store.folder, trained.outcomes
+    lost = trained.loss.runs if trained.loss is not None else ()
+    skipped = runner.failed_before + sum(spec.run_id not in lost for spec in runner.finished_before)
     if not runner.waiting:
         failed = f", {runner.failed_before} of them failed" if runner.failed_before else ""
         done = f"{runner.study.name}: nothing to do, all {skipped} runs are finished{failed}"

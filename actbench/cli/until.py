@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from actbench.errors import UsageError
+from actbench.errors import LostResultsError, UsageError
 
 if TYPE_CHECKING:
     from actbench.analysis.sequential import InterimLook, StoppingRule
@@ -19,8 +19,22 @@ if TYPE_CHECKING:
     from actbench.execution.runner import Runner
     from actbench.storage.reading import Records
 
-Train = Callable[["Runner"], Counter[str]]
-"""Trains the waiting runs of a runner and counts the outcomes."""
+
+@dataclass(frozen=True)
+class Trained:
+    """The end of a training.
+
+    Args:
+        outcomes: How many runs ended how: those whose results are in the results folder, and the failed ones.
+        loss: The error for results that are not there any more; None when all are.
+    """
+
+    outcomes: Counter[str]
+    loss: LostResultsError | None
+
+
+Train = Callable[["Runner"], Trained]
+"""Trains the waiting runs of a runner."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +97,11 @@ def run_until(
         design: When to stop.
         runner: The study with the seeds of its config.
         larger: Plans the same study with these seeds.
-        train: Trains the waiting runs of a runner and counts the outcomes.
+        train: Trains the waiting runs of a runner.
 
     Raises:
         typer.Exit: When a run fails; with more seeds more would.
+        LostResultsError: When results are not in the results folder any more.
     """
     from actbench.analysis.sequential import grow
 
@@ -95,7 +110,10 @@ def run_until(
     def trained(seeds: tuple[int, ...]) -> Records:
         # The first look trains the runner that was planned already; each later one has to be planned with its seeds.
         current = runner if seeds == runner.study.seeds else larger(seeds)
-        outcomes.update(train(current))
+        found = train(current)
+        outcomes.update(found.outcomes)
+        if found.loss is not None:
+            raise found.loss
         if outcomes["failed"]:
             typer.echo(f"failed: {outcomes['failed']}; why: {runner.store.folder}/runs/*/error.txt", err=True)
             raise typer.Exit(1)

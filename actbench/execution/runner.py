@@ -6,14 +6,14 @@ The command line and the Python API both call ``Runner``. This module never impo
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from actbench.config import Study
-from actbench.errors import ResultsError, UsageError
+from actbench.errors import LostResultsError, ResultsError, UsageError
 from actbench.execution.cohorts import plan_cohorts
 from actbench.execution.engines import Engine, Work
 from actbench.execution.estimates import Estimates, Stopwatch, read_estimates
@@ -55,6 +55,7 @@ class Runner:
         runtime: How to compute, with the device that ``auto`` stands for.
         specs: The runs of the study.
         waiting: Those to compute.
+        finished_before: Those that have a result and are not run again.
         failed_before: Number of failed runs that are not run again.
         jobs: Number of workers.
         cohorts: The waiting runs in the order in which to compute them.
@@ -77,6 +78,7 @@ class Runner:
         self.study, self.results, self.retry, self.force = study, results, retry, force
         self.stopping = False
         self._working: Engine | None = None
+        self._storage: EventStorage | None = None
 
         asked = runtime or Runtime()
         device = devices.choose(asked.device)
@@ -93,6 +95,9 @@ class Runner:
         earlier = [self.store.outcome(spec) if spec.run_id in known else None for spec in self.specs]
         again = (None, *RETRIED[retry])
         self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
+        self.finished_before = [
+            spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome not in (*again, "failed")
+        ]
         self.failed_before = 0 if "failed" in again else earlier.count("failed")
 
         self.estimates = read_estimates(results, device) if self.waiting else Estimates()
@@ -127,6 +132,7 @@ class Runner:
         """
         self._clear()
         if not self.cohorts:
+            self._warn_of_failure(self._keep_config)
             return
         clock = Stopwatch()
         with self.engine(min(self.jobs, len(self.cohorts))) as self._working:
@@ -139,11 +145,32 @@ class Runner:
                     raise UsageError(event.message)
             with Locks(self.store.folder) as locks:
                 self.store.create(self.study.text)
-                storage = EventStorage(
-                    self.study.name, self.store, checkpoints=self.checkpoints, locks=locks, ended=self._ended()
+                self._storage = EventStorage(
+                    self.study.name,
+                    self.store,
+                    checkpoints=self.checkpoints,
+                    locks=locks,
+                    ended=self._ended(),
+                    finished=self.finished_before,
                 )
                 for event in self._train(self._working, locks):
-                    yield storage.add(clock.timed(event))
+                    yield self._storage.add(clock.timed(event))
+                self._keep_config()  # which somebody may have moved away meanwhile
+
+    def loss(self) -> LostResultsError | None:
+        """Look for the results of all runs that have finished, now or before; return the error for those that are gone.
+
+        Returns:
+            None when all are there, and when nothing was to do.
+
+        Raises:
+            ResultsError: When the results folder can't be read.
+        """
+        return None if self._storage is None else self._storage.loss()
+
+    def saved(self) -> frozenset[str]:
+        """Return the digests of the runs whose checkpoints lie in the results folder."""
+        return frozenset(digest for path, runs in self.checkpoints.found.items() if path.exists() for digest in runs)
 
     def _train(self, working: Engine, locks: Locks) -> Iterator[Event]:
         """Yield the events of the cohorts, round by round, until none is left or ``stop`` is called."""
@@ -172,9 +199,26 @@ class Runner:
         )
         return [*resumed, *rest]
 
-    def _ended(self) -> frozenset[str]:
-        """Return the digests of the runs that need no computing."""
-        return frozenset(spec.digest for spec in self.specs) - {spec.digest for spec in self.waiting}
+    def _keep_config(self) -> None:
+        """Write the study's config, unless the one that is kept is the same or describes more runs.
+
+        So one that is damaged or missing comes back, also when nothing is to do; and a part of a study that is asked
+        for once more, say with fewer seeds, does not replace the whole.
+
+        Raises:
+            ResultsError: When it can't be written.
+        """
+        try:
+            kept = self.store.config_text()
+            if kept == self.study.text or set(Study.from_text(kept).specs()) > set(self.specs):
+                return
+        except (OSError, ValueError):  # a ConfigError is one
+            pass
+        self.store.create(self.study.text)
+
+    def _ended(self) -> frozenset[RunSpec]:
+        """Return the runs that need no computing."""
+        return frozenset(self.specs).difference(self.waiting)
 
     def _is_taken(self, spec: RunSpec) -> bool:
         """Return whether a living process computes this run."""
@@ -191,10 +235,14 @@ class Runner:
         A failure to do so does not stop the training: what is left does no harm, and the next command tries again.
         """
         for clear in (partial(remove_leftovers, self.store.folder), self._clear_checkpoints):
-            try:
-                clear()
-            except ResultsError as error:
-                _log.warning("%s", error)
+            self._warn_of_failure(clear)
+
+    @staticmethod
+    def _warn_of_failure(tidy: Callable[[], None]) -> None:
+        try:
+            tidy()
+        except ResultsError as error:
+            _log.warning("%s", error)
 
     def _clear_checkpoints(self) -> None:
         """Warn about unreadable checkpoints; remove those that are of no use, or that ``force`` ignores.
@@ -209,7 +257,7 @@ class Runner:
         except OSError as error:
             raise ResultsError(f"can't read {self.store.folder}: {error.strerror}") from error
         study = {spec.digest: spec for spec in self.specs}
-        ended = frozenset(study) if self.force else self._ended()
+        ended = frozenset(study) if self.force else {spec.digest for spec in self._ended()}
         finished = self.store.finished(digest for runs in self.checkpoints.found.values() for digest in runs)
 
         def has_ended(digest: str) -> bool:
@@ -264,12 +312,15 @@ def run(
 
     Raises:
         UsageError: When the caller has to fix something: a dataset that is absent, a device that is not there.
+        LostResultsError: When results were stored and are not there any more; what was kept stays.
     """
     folder = None if data_folder is None else Path(data_folder)
     runtime = Runtime(device, engine, None if jobs == "auto" else jobs, data_folder=folder)
     runner = Runner(study, Path(results), runtime)
     for _ in runner.run():
         pass
+    if (loss := runner.loss()) is not None:
+        raise loss
     wanted = {spec.digest for spec in runner.specs}
     found = read_results(runner.store.folder, curves=True)
     return tuple(record for record in found if record.spec.digest in wanted)

@@ -31,8 +31,6 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,15 +157,6 @@ class Locks:
         with writing(run):
             found = read_lock(run / LOCK_FILE)
         return found is not None and found.token == self._token
-
-    @contextmanager
-    def releasing(self, run: Path) -> Iterator[bool]:
-        """Yield whether this process still holds the run, so that its result may be written; release it afterwards."""
-        held = self.holds(run)
-        if not held:
-            _log.warning("%s was taken over by another process: what this one found is not kept", run.name)
-        yield held
-        self.release(run)
 
     def release(self, run: Path) -> None:
         """Release a run, if this process still holds it.

@@ -22,7 +22,7 @@ from actbench.errors import ResultsError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.result_header import schema_and_outcome
-from actbench.system.files import clear_unfinished, json_text, write_atomically, writing
+from actbench.system.files import clear_unfinished, json_text, read_file, write_atomically, writing
 
 
 class Store:
@@ -45,6 +45,15 @@ class Store:
         with writing(self.folder):
             (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "study.yaml", text)
+
+    def config_text(self) -> str:
+        """Return the config that is kept.
+
+        Raises:
+            OSError: When there is none, or it can't be read.
+            ValueError: When it is not UTF-8 text.
+        """
+        return read_file(self.folder / "study.yaml").decode()
 
     def run_folder(self, spec: RunSpec) -> Path:
         """Return the folder of one run's files."""

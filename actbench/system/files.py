@@ -7,11 +7,12 @@ import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from actbench.errors import ResultsError
 
@@ -23,19 +24,27 @@ _REMEDIES = {
 """Cause of a failure to write -> what to do about it."""
 
 
+def write_output(path: Path, content: str) -> None:
+    """Write a text where a user wants it: into a device or a named pipe, or else as a whole file or nothing.
+
+    Raises:
+        ResultsError: When it can't be written, naming the file.
+    """
+    with writing(path):
+        is_stream = path.exists() and not path.is_file()
+        if is_stream:
+            path.write_bytes(content.encode())
+    if not is_stream:
+        write_atomically(path, content)
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing: readers never see half of it; text in UTF-8, with its line ends as they are.
-
-    A path that is not a regular file (``/dev/stdout``, a named pipe) is written to, not replaced.
 
     Raises:
         ResultsError: When it can't be written, naming the file.
     """
     written = content.encode() if isinstance(content, str) else content
-    if path.exists() and not path.is_file():
-        with writing(path), path.open("wb") as stream:
-            stream.write(written)
-        return
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # process ids repeat on other machines
     with writing(path):
         try:
@@ -79,15 +88,43 @@ def json_text(content: Any, indent: int | None = None) -> str:
     return json.dumps(_finite(content), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
+def open_file(path: Path) -> BinaryIO:
+    """Open a regular file for reading. A pipe or a device in its place could be waited for for ever.
+
+    Raises:
+        OSError: When it can't be opened, or is no regular file.
+    """
+    file: BinaryIO = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, f"{path.name} is not a regular file", str(path))
+    return file
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: When it can't be read, or is no regular file.
+    """
+    with open_file(path) as file:
+        return file.read()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a pipe; for a regular file that makes no difference."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the mapping that a JSON file holds.
 
     Raises:
         FileNotFoundError: When there is no such file.
+        OSError: When it can't be read, or is no regular file.
         ValueError: When it holds something else, or only a part of a mapping.
     """
-    with open(path, "rb") as file:
-        content = parse_json(file.read())
+    content = parse_json(read_file(path))
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds no mapping")
     return content
@@ -97,12 +134,16 @@ def parse_json(text: str | bytes) -> Any:
     """Return the content of JSON text.
 
     Raises:
-        ValueError: When it is not JSON, or nested so deeply that the parser gives up.
+        ValueError: When it is not JSON (NaN and Infinity are not), or nested so deeply that the parser gives up.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(content: Any) -> Any:

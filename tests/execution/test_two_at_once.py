@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import signal
@@ -236,9 +235,7 @@ def test_failures_are_given_back(folder: Path, data_folder: Path) -> None:
     assert {Path(path).name for path in left_over(folder)} == {"error.txt"}
 
 
-def test_who_was_taken_for_dead_spoils_nothing(
-    folder: Path, data_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_who_was_taken_for_dead_spoils_nothing_and_reports_it(folder: Path, data_folder: Path) -> None:
     """As when a machine slept for long: another took the run over and has written to it."""
     mine = runner(folder, data_folder)
     events = mine.run()
@@ -250,10 +247,12 @@ def test_who_was_taken_for_dead_spoils_nothing(
     (mine.store.folder / f"heartbeat-{'a' * 16}").touch()
     (run / "metrics.jsonl").write_text("theirs\n")
     before = {path.name: path.read_text() for path in run.iterdir()}
-    with caplog.at_level(logging.WARNING):
-        assert len(list(finished(events))) == RUNS
+    assert len(list(finished(events))) == RUNS
     assert {path.name: path.read_text() for path in run.iterdir()} == before
-    assert f"{run.name} was taken over by another process: what this one found is not kept" in caplog.messages
+    loss = mine.loss()
+    assert loss is not None
+    assert loss.runs == (run.name,)
+    assert f"1 run was taken over by pid {os.getpid()} on elsewhere and has no result yet ({run.name})" in str(loss)
 
 
 @pytest.mark.parametrize("name", names("engines"))
