@@ -21,7 +21,7 @@ from actbench.analysis.judgements.warnings import warnings_about
 from actbench.analysis.table.against import both_sides, is_new, options_with_base
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
-from actbench.analysis.table.factors import Value, check_keys, context, flat_spec
+from actbench.analysis.table.factors import Value, check_keys, context, flat_specs
 from actbench.analysis.table.grouping import Filter, Table, as_run_values, tables
 from actbench.analysis.table.pairs import all_pairs
 from actbench.analysis.table.reach import rows_with_reach
@@ -155,7 +155,7 @@ def _compare(records: Sequence[RunRecord], options: CompareOptions) -> Compariso
     if not records:
         raise ResultsError("\n".join(("no finished run to compare", *reading_warnings)))
     if options.against is None:
-        runs = [(record, flat_spec(record.spec)) for record in records]
+        runs = list(zip(records, flat_specs([record.spec for record in records]), strict=True))
     else:
         runs = both_sides(records, options.against)
         options = options_with_base(options)
@@ -244,7 +244,7 @@ def _compare_groups(table: Table, request: TableRequest) -> tuple[Comparison, st
     candidates = [group for group in table.groups if is_new(group.factors)]
     comparison = Comparison(
         study=records[0].study,
-        context=context(records[0].spec, options.by),
+        context=context(records[0].spec, table.runs[0][1], options.by),
         factors=table.factors,
         baseline=baseline,
         rows=tuple(sort_rows(shown, leading)),

@@ -274,3 +274,36 @@ def test_comparing_leaves_torch_and_scipy_alone_until_a_p_value_is_needed(tmp_pa
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def of_path(path, values, key="activation", **spec):
+    """Runs of a component called mine, from this path."""
+    return [record(value, **{key: {"name": "mine", "path": path}}, seed=s, **spec) for s, value in enumerate(values)]
+
+
+def test_two_functions_of_one_name_are_two_rows():
+    found = compare([*cells({"relu": RELU}), *of_path("a:f", ELU), *of_path("b:f", SELU)])
+    (table,) = found.comparisons
+    means = {one.factors["activation"]: one.metrics["test.accuracy"].mean for one in table.rows}
+    assert means == {
+        "relu": pytest.approx(sum(RELU) / 4),
+        "mine from a:f": pytest.approx(sum(ELU) / 4),
+        "mine from b:f": pytest.approx(sum(SELU) / 4),
+    }
+    assert not any("repeat" in text for text in found.warnings)
+
+
+@pytest.mark.parametrize("key", ["dataset", "model"])
+def test_two_datasets_or_models_of_one_name_are_two_tables(key):
+    found = compare([*of_path("a:f", ELU, key), *of_path("b:f", SELU, key)])
+    assert [one.context[key] for one in found.comparisons] == ["mine from a:f", "mine from b:f"]
+
+
+def test_one_function_of_a_name_needs_no_path_in_its_label():
+    (table,) = compare([*cells({"relu": RELU}), *of_path("a:f", ELU)]).comparisons
+    assert {one.factors["activation"] for one in table.rows} == {"relu", "mine"}
+
+
+def test_a_function_that_has_moved_is_compared_to_its_former_self():
+    (table,) = compare(of_path("b:f", ELU), against=of_path("a:f", SELU)).comparisons
+    assert table.rows[0].vs_baseline["test.accuracy"].difference.n_pairs == 4

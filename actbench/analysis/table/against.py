@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from actbench.analysis.compare_options import CompareOptions
-from actbench.analysis.table.factors import flat_spec
+from actbench.analysis.table.factors import flat_specs
 from actbench.analysis.table.grouping import Run
 from actbench.errors import ResultsError, UsageError
 from actbench.schema.record import RunRecord
@@ -39,8 +39,9 @@ def both_sides(new: Sequence[RunRecord], base: Sequence[RunRecord]) -> list[Run]
     elif not names & earlier:
         raise UsageError(f"no study is on both sides: {', '.join(sorted(earlier))} against {', '.join(sorted(names))}")
     return [
-        *((record, {**flat_spec(record.spec), SIDE: NEW}) for record in new),
-        *((record, {**flat_spec(record.spec), SIDE: BASE}) for record in base if record.study in names),
+        (record, {**one, SIDE: side})
+        for side, records in ((NEW, new), (BASE, [record for record in base if record.study in names]))
+        for record, one in zip(records, flat_specs([record.spec for record in records]), strict=True)
     ]
 
 

@@ -38,14 +38,45 @@ def flat_spec(spec: RunSpec) -> FlatSpec:
     return flat
 
 
-def context(spec: RunSpec, by: Sequence[str]) -> dict[str, str]:
-    """Return dataset and model without what ``by`` makes a factor, as a whole or by option (``model.hidden``)."""
+def flat_specs(specs: Sequence[RunSpec]) -> list[FlatSpec]:
+    """Return ``flat_spec`` of each, with labels that tell all components apart.
+
+    A user's own name stands for its path, so two functions of one name have one label. As one row they would count as
+    runs that repeat each other; here each is labelled ``mine from my_parts:bump``.
+    """
+    cells = [flat_spec(spec) for spec in specs]
+    paths: dict[tuple[str, Value], set[Value]] = {}
+    for one in cells:
+        for key in _with_path(one):
+            paths.setdefault((key, one[key]), set()).add(one.get(f"{key}.path"))
+    for one in cells:
+        for key in _with_path(one):
+            path = one.get(f"{key}.path")
+            if path is not None and len(paths[key, one[key]]) > 1:
+                one[key] = f"{one[key]} from {path}"
+    return cells
+
+
+def _with_path(one: FlatSpec) -> list[str]:
+    """Return the keys of a run that may hold a component of the user's own, by name and path."""
+    return [key for key in ("activation", *CONTEXT) if key in one]
+
+
+def context(spec: RunSpec, one: FlatSpec, by: Sequence[str]) -> dict[str, str]:
+    """Return dataset and model without what ``by`` makes a factor, as a whole or by option (``model.hidden``).
+
+    Args:
+        spec: The run.
+        one: Its flat keys, of ``flat_specs``.
+        by: Factors that the caller named.
+    """
     found = {}
     for key in CONTEXT:
         if key not in by:
             component: Component = getattr(spec, key)
             kept = {option: value for option, value in component.changed.items() if f"{key}.{option}" not in by}
-            found[key] = Component(component.kind, component.name, component.options, kept).label
+            origin = str(one[key]).removeprefix(component.label)  # where it comes from, if its name alone is no label
+            found[key] = Component(component.kind, component.name, component.options, kept).label + origin
     return found
 
 

@@ -91,7 +91,7 @@ def tables(runs: Sequence[Run], by: Sequence[str], where: Filter) -> list[Table]
     """Return the tables of which any group is shown, sorted by study, dataset and model."""
     members: dict[tuple[str, ...], list[Run]] = {}
     for record, one in runs:
-        members.setdefault((record.study, *context(record.spec, by).values()), []).append((record, one))
+        members.setdefault((record.study, *context(record.spec, one, by).values()), []).append((record, one))
     found = [_table(own, tuple(by), where) for _, own in sorted(members.items(), key=lambda item: item[0])]
     return [table for table in found if table.shown]
 
