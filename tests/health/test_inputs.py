@@ -181,5 +181,7 @@ def test_what_cannot_be_measured_is_refused_with_the_reason(
 
 def test_units_that_change_in_number_between_batches_are_refused() -> None:
     made = net(nn.Conv1d(1, 2, 1), nn.Flatten(), nn.ReLU(), nn.Unflatten(1, (2, -1)), nn.Conv1d(2, 1, 1))
+    batches = [torch.ones(2, 1, 3), torch.ones(2, 1, 4)]
     with pytest.raises(UsageError, match="6 units in one batch and 8 in another"):
-        measure_health(made, [torch.ones(2, 1, 3), torch.ones(2, 1, 4)])
+        measure_health(made, batches, unit_axis=1)
+    assert measure_health(made, batches).units == 2, "channels, whatever the number of their positions"

@@ -7,12 +7,14 @@ never as alive. So a function that is missing here costs a figure, but never mak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload, OpOverloadPacket
+
+from actbench.nn.unit_axes.torch_calls import name_of as name_of
+from actbench.nn.unit_axes.torch_calls import tensors as tensors
 
 
 def _names(text: str) -> frozenset[str]:
@@ -31,12 +33,11 @@ CLAMPS = frozenset({"clamp", "clamp_min", "clip"})
 GATING = frozenset({"expit", "hardsigmoid", "sigmoid"})
 """Functions that, multiplied by another signal, are a gate on that signal rather than a unit's activation."""
 
-LIBRARIES = frozenset({"aten", "onednn", "quantized"})
-"""Torch's own libraries of operators."""
-
-CHANNELS_FIRST = _names("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution")
-WEIGHTED = CHANNELS_FIRST | _names("linear bilinear multi_head_attention_forward linear_dynamic linear_dynamic_fp16")
-"""Functions that are weight layers; of the first, units are dimension 1, of the others the last."""
+WEIGHTED = _names(
+    """bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution linear
+    linear_dynamic linear_dynamic_fp16 multi_head_attention_forward"""
+)
+"""Functions that are weight layers."""
 
 FUSED = _names(
     """gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
@@ -46,10 +47,6 @@ FUSED = _names(
 
 PRODUCTS = _names("addbmm addmm addmv baddbmm bmm einsum matmul mm mv rmatmul tensordot")
 """Weight layers when one factor is made of parameters alone; attention and the like when both are signals."""
-
-CHANNEL_NORMS = _names("batch_norm group_norm instance_norm native_batch_norm_legit_no_training native_group_norm")
-UNIT_NORMS = _names("layer_norm native_layer_norm rms_norm")
-"""Normalisations: of the former, units are dimension 1, of the latter the last."""
 
 SCALINGS = _names("div divide imul mul multiply rmul rdiv rtruediv true_divide truediv")
 """Linear when all factors but one are constants; otherwise one signal gates another."""
@@ -65,11 +62,11 @@ CONSTANTS = _names("empty_like full_like new_empty new_full new_ones new_tensor 
 
 PASSAGES = (
     PRODUCTS
-    | CHANNEL_NORMS
-    | UNIT_NORMS
     | SCALINGS
     | _names(
-        """add iadd radd isub rsub sub subtract neg negative sum mean cumsum
+        """batch_norm group_norm instance_norm native_batch_norm_legit_no_training native_group_norm
+        layer_norm native_layer_norm rms_norm
+        add iadd radd isub rsub sub subtract neg negative sum mean cumsum
         alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout feature_dropout
         local_response_norm normalize softmax softmin log_softmax scaled_dot_product_attention masked_fill
         adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
@@ -89,31 +86,12 @@ PASSAGES = (
 """Functions that are not activations of units: linear maps, pooling, normalisation, attention's softmax, layouts."""
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """Return a function's name in the tables: ``relu`` for ``F.relu``, ``torch.relu_`` and ``Tensor.relu`` alike.
-
-    Operators that exported and quantised programs call go by the same names. Those of a library that is not torch's go
-    by their full name: they count as unknown, whatever they are called.
-    """
-    if isinstance(function, (OpOverload, OpOverloadPacket)):
-        library, name = str(function).split(".")[:2]
-        return name.strip("_") if library in LIBRARIES else str(function)
-    return str(getattr(function, "__name__", "")).strip("_")
-
-
 def is_activation(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     """Return whether a call with these arguments is an activation of its first argument."""
     if name in CLAMPS:
         lower = args[1] if len(args) > 1 else kwargs.get("min")
         return isinstance(lower, (int, float)) and lower == 0
     return name in ACTIVATIONS
-
-
-def unit_axis(name: str) -> int | None:
-    """Return the dimension of units in the result of a weight layer or normalisation; None for other functions."""
-    if name in CHANNELS_FIRST | CHANNEL_NORMS:
-        return 1
-    return -1 if name in WEIGHTED | FUSED | PRODUCTS | UNIT_NORMS else None
 
 
 def is_plain(tensor: Tensor) -> bool:
@@ -123,15 +101,3 @@ def is_plain(tensor: Tensor) -> bool:
     """
     plain = tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
     return plain and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
-
-
-def tensors(content: Any) -> Iterator[Tensor]:
-    """Yield every tensor in nested tuples, lists and mappings."""
-    if isinstance(content, Tensor):
-        yield content
-    elif isinstance(content, Mapping):
-        for value in content.values():
-            yield from tensors(value)
-    elif isinstance(content, (tuple, list)):
-        for value in content:
-            yield from tensors(value)

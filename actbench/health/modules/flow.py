@@ -27,13 +27,11 @@ class Origin:
         weights: Weight layers that it is an output of, if no activation was seen in between.
         activations: Activations since the last weight layer.
         opaque: Whether a function in between was not known to be linear.
-        units: (dimension, size) of the units where they were last certain.
     """
 
     weights: Names = frozenset()
     activations: Names = frozenset()
     opaque: bool = False
-    units: tuple[int, int] | None = None
 
     def __or__(self, other: Origin) -> Origin:
         """Return the origin of a tensor made from two."""
@@ -41,7 +39,6 @@ class Origin:
             self.weights | other.weights,
             self.activations | other.activations,
             self.opaque or other.opaque,
-            self.units or other.units,
         )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from actbench.errors import UsageError
-from actbench.health.modules.calls import tensors
+from actbench.nn.unit_axes.torch_calls import tensors
 
 BATCH = 250
 """Examples a forward pass when the inputs are one tensor: the trainer's own, so that results agree to the last bit."""

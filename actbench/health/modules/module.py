@@ -34,8 +34,11 @@ def measure_health(
     """Measure which hidden units of a network are dead, constant, dormant … on these inputs, by layer and in total.
 
     A unit is dead when max |f'(z)| over the inputs ≤ ``dead_slope``, f' by autograd of the activation itself at the z
-    that it saw. A unit is a channel (dimension 1) after a convolution or batch norm, else the last dimension; other
-    dimensions but the first are positions. The module runs in evaluation mode and is left as it was found.
+    that it saw. A unit is a channel of a convolution, or a number in the last dimension of a linear layer's output;
+    from there it is followed to the activation, through reshaping, indexing, pooling and arithmetic. All else of the
+    input that belongs to it are positions. A layer to which the units could not be followed is listed in
+    ``uncertain``: its counts are a guess, and in no total. The module runs in evaluation mode and is left as it was
+    found.
 
     Args:
         module: Any network; of a compiled one its original is measured.
@@ -47,7 +50,8 @@ def measure_health(
         max_examples: A tensor is cut there; an iterable is followed, in whole batches, until it has given that many.
         forward: How the module is run on a batch, ``(module, batch) -> anything``.
         activations: Your own elementwise activation classes; torch's modules and functions are known.
-        unit_axis: The dimension of units where the rule above is wrong: for all layers, or by layer name.
+        unit_axis: The dimension of units where a layer is uncertain or you mean others: for all layers, or by layer
+            name.
         exclude_last: Leave out activations that no weight layer follows, as they shape the network's output.
 
     Returns:
@@ -95,13 +99,12 @@ def _report(watch: Watch, settings: HealthSettings, examples: int, *, exclude_la
     outputs = [name for name in found if name not in flow.hidden] if exclude_last else []
     measured = watch.observer.finish(examples)
     kept = [name for name in found if name not in outputs]
-    health = UnitHealth(
-        {name: measured.units[name] for name in kept}, {name: measured.signals[name] for name in kept}, examples
-    )
-    totals = health.of_run(0)
-    rows = totals.pop("layers")
+    uncertain = [name for name in kept if not watch.seen[name].certain]
+    totals = _of_layers(measured, [name for name in kept if name not in uncertain]).of_run(0)
+    del totals["layers"]
+    rows = _of_layers(measured, kept).of_run(0)["layers"]
     return HealthReport(
-        layers=tuple(_layer_health(watch, row, health.units[row["name"]]) for row in rows),
+        layers=tuple(_layer_health(watch, row, measured.units[row["name"]]) for row in rows),
         totals={key: value for key, value in totals.items() if key != "probe_size"},
         examples=examples,
         settings=settings,
@@ -109,7 +112,14 @@ def _report(watch: Watch, settings: HealthSettings, examples: int, *, exclude_la
         linear=watch.layers_of(flow.linear),
         gating=watch.layers_of(flow.gating),
         outputs=tuple(outputs),
+        uncertain=tuple(uncertain),
     )
+
+
+def _of_layers(health: UnitHealth, names: Sequence[str]) -> UnitHealth:
+    """Return the measures of some layers."""
+    units, signals = ({name: values[name] for name in names} for values in (health.units, health.signals))
+    return UnitHealth(units, signals, health.examples)
 
 
 def _layer_health(watch: Watch, row: Mapping[str, Any], verdicts: Mapping[str, torch.Tensor]) -> LayerHealth:
@@ -123,4 +133,5 @@ def _layer_health(watch: Watch, row: Mapping[str, Any], verdicts: Mapping[str, t
         measures={measure: row[measure] for measure in HEALTH_MEASURES},
         signals={key: value for key, value in row.items() if key in LAYER_SIGNALS},
         masks={measure: verdicts[measure][0] for measure in COUNTED},
+        uncertain=not watch.seen[name].certain,
     )

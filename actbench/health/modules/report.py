@@ -42,6 +42,7 @@ class LayerHealth:
         measures: Measure -> how many units fulfil it, or the mean share over the units with finite numbers.
         signals: ``z_mean``, ``z_std``, ``a_mean``, ``a_std``, ``a_max`` over those units, inputs and positions.
         masks: Measure -> (U,) bool, for each that counts units.
+        uncertain: Whether the units could not be followed to here, so that their dimension is a guess.
     """
 
     name: str
@@ -52,6 +53,7 @@ class LayerHealth:
     measures: Mapping[str, int | float | None]
     signals: Mapping[str, float | None]
     masks: Mapping[str, Tensor] = field(repr=False, compare=False)
+    uncertain: bool = False
 
     def __getattr__(self, name: str) -> Any:
         """Return a measure or the mask of one that counts units; see the class."""
@@ -79,6 +81,7 @@ class LayerHealth:
             "after": list(self.after),
             "examples": self.examples,
             "units": self.units,
+            "uncertain": self.uncertain,
             **self.measures,
             "signals": dict(self.signals),
             "dead_units": self.masks["dead"].nonzero().flatten().tolist(),
@@ -91,13 +94,14 @@ class HealthReport:
 
     Args:
         layers: The hidden activations, in the order in which they were first called.
-        totals: Unit-weighted over the layers: a count and a fraction of each definition, and the shares.
+        totals: Unit-weighted over the certain layers: a count and a fraction of each definition, and the shares.
         examples: Inputs that were seen.
         settings: The thresholds.
         unseen: Weight layers followed by something non-linear that is not an activation that can be measured.
         linear: Weight layers from which linear functions lead to the next: they have no activation.
         gating: Weight layers whose output, through a sigmoid, only scales the signal of others.
         outputs: Activations left out because no weight layer follows: they shape the network's output.
+        uncertain: Layers with a guessed dimension of units: they stand in ``layers``, but in no total.
     """
 
     layers: tuple[LayerHealth, ...]
@@ -108,6 +112,7 @@ class HealthReport:
     linear: tuple[str, ...] = ()
     gating: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    uncertain: tuple[str, ...] = ()
 
     @property
     def units(self) -> int:
@@ -170,17 +175,20 @@ class HealthReport:
             "linear": list(self.linear),
             "gating": list(self.gating),
             "outputs": list(self.outputs),
+            "uncertain": list(self.uncertain),
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
     def __str__(self) -> str:
         """Return a table of the layers, the totals with their definitions and the probe, and the layers not seen."""
-        parts = [_table(self.layers), *self._definitions()] if self.layers else ["no hidden activation was seen"]
+        parts = [_table(self.layers)] if self.layers else ["no hidden activation was seen"]
+        parts += self._definitions() if self.units else []
         lists = {
             "activation not seen after": self.unseen,
             "no activation after": self.linear,
             "gate for others": self.gating,
             "left out as output": self.outputs,
+            "units uncertain, in no total (choose unit_axis)": self.uncertain,
         }
         return "\n".join([*parts, *(f"{text}: {_listed(names)}" for text, names in lists.items() if names)])
 
@@ -214,7 +222,7 @@ def _table(layers: tuple[LayerHealth, ...]) -> str:
     rows = [heads]
     for layer in layers:
         names = [layer.name, layer.activation, ", ".join(layer.after)]
-        numbers = [f"{layer.units:,}", *(f"{layer.measures[name]:,}" for name in counts)]
+        numbers = [f"{layer.units:,}{'?' * layer.uncertain}", *(f"{layer.measures[name]:,}" for name in counts)]
         rows.append([*names, *numbers, *(_percent(layer.measures[name]) for name in shares)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []

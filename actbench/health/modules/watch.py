@@ -26,8 +26,10 @@ from actbench.errors import UsageError
 from actbench.health.modules import calls
 from actbench.health.modules.aliases import version
 from actbench.health.modules.flow import CONSTANT, INPUT, Flow, Origin
-from actbench.health.modules.layout import unit_layout
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
+from actbench.nn.unit_axes.labels import Labels, Status
+from actbench.nn.unit_axes.layout import unit_layout
+from actbench.nn.unit_axes.tracker import UnitTracker
 from actbench.schema.spec import HealthSettings
 
 UnitAxis = int | Mapping[str, int] | None
@@ -41,11 +43,13 @@ class Sighting:
         kind: Name of the function or of the user's class.
         units: The number of its units.
         examples: Inputs on which it was observed.
+        certain: Whether its units were followed from a weight layer; else their dimension is a guess.
     """
 
     kind: str
     units: int
     examples: int = 0
+    certain: bool = True
 
 
 @dataclass
@@ -58,6 +62,7 @@ class _Pass:
         calls: How often each label was used.
         inside: The user's own activation at work; the functions that it calls inside are not looked at.
         result: The origin of the result of ``inside``.
+        labels: The labels of the result of ``inside``.
     """
 
     examples: int = 0
@@ -65,6 +70,7 @@ class _Pass:
     calls: Counter[str] = field(default_factory=Counter)
     inside: nn.Module | None = None
     result: Origin = INPUT
+    labels: Labels = Status.INPUT
 
 
 class Watch(TorchFunctionMode):
@@ -86,11 +92,13 @@ class Watch(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.flow = Flow()
+        self._units = UnitTracker()
         self.seen: dict[str, Sighting] = {}
         self.observer = UnitObserver(slope_by_autograd(lambda layer, z: self._function(z)), health)
         self._module, self._own, self._unit_axis = module, tuple(activations), unit_axis
         self._names = {part: _plain(name) for name, part in module.named_modules()}
         self._layers: dict[str, str] = {}
+        self._constants = [*module.buffers(), *_plain_tensors(module)]
         self._function: Callable[[Tensor], Tensor] = torch.relu
         self._pass = _Pass()
         self._hooks = ExitStack()
@@ -113,7 +121,9 @@ class Watch(TorchFunctionMode):
     def begin(self, batch: Any, examples: int) -> None:
         """Prepare for a forward pass on a batch of so many examples."""
         self._pass = _Pass(examples)
-        self.flow.begin([*self._module.parameters(), *self._module.buffers()], calls.tensors(batch))
+        weights, inputs = list(self._module.parameters()), list(calls.tensors(batch))
+        self.flow.begin([*weights, *self._constants], inputs)
+        self._units.begin(weights, self._constants, inputs)
         for part in _scripted(self._module):
             self.flow.conceal(self._names[part])
 
@@ -142,8 +152,10 @@ class Watch(TorchFunctionMode):
         if name == "setitem" or getattr(function, "__self__", None) is Tensor.data:  # both return nothing
             written = given[:1]
         if origin is None:
+            self._units.record(function, args, kwargs, made or written)
             self._trace(name, given, made, written)
         else:
+            self._units.assign(made, self._units.of(given[0]))
             self._record(made, written, origin)
         return result
 
@@ -166,11 +178,10 @@ class Watch(TorchFunctionMode):
         if name in ("copy", "set") and len(given) > 1:
             name, given = "copy", given[1:]  # nothing is left of the first one's numbers
         origin = CONSTANT if name in calls.CONSTANTS else self._result(name, given)
-        axis = calls.unit_axis(name)
         for tensor in made:
-            self.flow.assign([tensor], origin if origin is CONSTANT else _carried(origin, tensor, axis))
+            self.flow.assign([tensor], origin if origin is CONSTANT else _carried(origin, tensor))
         for tensor in written:
-            self.flow.write(tensor, origin if origin is CONSTANT else _carried(origin, tensor, axis))
+            self.flow.write(tensor, origin if origin is CONSTANT else _carried(origin, tensor))
 
     def _may_be_signal(self, name: str) -> bool:
         """Return whether a tensor that is made of no other may depend on the input all the same."""
@@ -194,21 +205,20 @@ class Watch(TorchFunctionMode):
         origin = self.flow.of([z])
         if z.numel():
             chosen = self._unit_axis.get(layer) if isinstance(self._unit_axis, Mapping) else self._unit_axis
-            layout = unit_layout(z, origin.units, chosen)
-            # The probe takes f' of this function: the activation itself with its arguments, on units in their place.
-            self._function = lambda values: layout.to_units(_same_shape(function, layout.from_units(values), layer))
             with torch.inference_mode(False), torch.no_grad():
-                # A copy: an activation that works in place is about to overwrite z.
-                units = layout.to_units(z.detach().clone())
-                count = units.shape[2]
-                sighting = self.seen.setdefault(layer, Sighting(kind, count))
-                if sighting.units != count:
+                layout = unit_layout(z.shape, self._units.of(z), chosen=chosen, examples=self._pass.examples)
+                # The probe takes f' of this function: the activation itself with its arguments, where it sees z.
+                self._function = lambda values: _same_shape(function, values, layer)
+                sighting = self.seen.setdefault(layer, Sighting(kind, layout.units))
+                if sighting.units != layout.units:
                     raise UsageError(
-                        f"{layer} has {sighting.units} units in one batch and {count} in another; "
+                        f"{layer} has {sighting.units} units in one batch and {layout.units} in another; "
                         f"name the dimension of its units: unit_axis={{'{layer}': …}}"
                     )
                 sighting.examples += self._pass.examples
-                self.observer.observe(layer, units)
+                sighting.certain &= layout.certain
+                # A copy: an activation that works in place is about to overwrite z.
+                self.observer.observe(layer, z.detach().clone(), layout.to_units, layout.order)
         return self.flow.activate(layer, kind, origin)
 
     def _label(self, function: str, of: str = "activations") -> str:
@@ -234,6 +244,7 @@ class Watch(TorchFunctionMode):
             if z is None:
                 raise UsageError(f"{self._names[part]} ({kind}) was called without a tensor: it is not an activation")
             forward = _of_first(part.forward, args, kwargs)
+            self._pass.labels = self._units.of(z)
             self._pass.result = self._activate(kind, z, self._label(kind), forward)
 
     def _leave_module(self, part: nn.Module, args: tuple[Any, ...], result: Any) -> None:
@@ -241,6 +252,7 @@ class Watch(TorchFunctionMode):
         if self._pass.inside is part:
             self._pass.inside = None
             self.flow.assign(calls.tensors(result), self._pass.result)
+            self._units.assign(calls.tensors(result), self._pass.labels)
 
 
 def _is_one_layer(part: nn.Module) -> bool:
@@ -276,16 +288,19 @@ def _is_written(tensor: Tensor, before: int, made: Sequence[Tensor]) -> bool:
     return version(tensor) != before
 
 
-def _carried(origin: Origin, tensor: Tensor, axis: int | None) -> Origin:
-    """Return the origin of one result, with its dimension of units if the function decides it.
+def _plain_tensors(module: nn.Module) -> Iterable[Tensor]:
+    """Return tensors held as plain attributes, such as an adjacency matrix that was not registered as a buffer."""
+    return [tensor for part in module.modules() for tensor in calls.tensors(vars(part).copy())]
+
+
+def _carried(origin: Origin, tensor: Tensor) -> Origin:
+    """Return the origin of one result.
 
     A comparison or an index ends a signal; if it began at a weight layer, a result made of it is a step function.
     """
-    if not (tensor.is_floating_point() or tensor.is_complex()):
-        return Origin(weights=origin.weights, opaque=bool(origin.weights))
-    if axis is None or tensor.ndim < 2:
+    if tensor.is_floating_point() or tensor.is_complex():
         return origin
-    return replace(origin, units=(axis, tensor.shape[axis]))
+    return Origin(weights=origin.weights, opaque=bool(origin.weights))
 
 
 def _of_first(

@@ -7,7 +7,7 @@ few numbers per unit, whatever the size of the probe.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,6 +71,26 @@ def moments(values: Tensor) -> Summary:
 def widened(part: Tensor) -> Tensor:
     """Return float64 where the device has it; MPS has not, so there the few numbers per unit go to the CPU."""
     return (part.cpu() if part.device.type == "mps" else part).double()
+
+
+def joined(summaries: Sequence[Summary], order: Tensor | None = None) -> Summary:
+    """Return one statistic of several groups of units as that of all of them.
+
+    Positions of groups that differ in how many they have can't be compared: the largest over them stands for them.
+
+    Args:
+        summaries: The statistic of each group.
+        order: The places of the units among those of the groups; None for one after another.
+    """
+    parts = summaries[0]
+    if len(summaries) > 1:
+        groups = ([_at_one_position(part) for part in same] for same in zip(*summaries, strict=True))
+        parts = tuple(torch.cat(group, -1) for group in groups)
+    return parts if order is None else tuple(part[..., order.to(part.device)] for part in parts)
+
+
+def _at_one_position(part: Tensor) -> Tensor:
+    return part.amax(tuple(range(1, part.ndim - 1))).unsqueeze(1) if part.ndim > 2 else part
 
 
 def _full(values: Tensor, number: int) -> Tensor:

@@ -6,7 +6,7 @@ The probe is these inputs. ``UnitObserver`` observes them batch after batch and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actbench.health.units.accumulators import STATISTICS, Observation, Summary, widened
+from actbench.health.units.accumulators import STATISTICS, Observation, Summary, joined, widened
 from actbench.health.units.measures import judged, mean_over_units
 from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.spec import HealthSettings
 
 Derivative = Callable[[str, Tensor], tuple[Tensor, Tensor]]
+Arrange = Callable[[Tensor], Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,24 @@ class UnitObserver:
         self._derivative, self._health = derivative, health
         self._seen: dict[str, dict[str, Summary]] = {}
 
-    def observe(self, layer: str, z: Tensor) -> None:
-        """Add one batch of a layer's pre-activations (R, B, U, …positions)."""
+    def observe(
+        self, layer: str, z: Tensor, arrange: Arrange = lambda values: (values,), order: Tensor | None = None
+    ) -> None:
+        """Add one batch of a layer's pre-activations.
+
+        Args:
+            layer: The layer's name.
+            z: The pre-activations, in the shape in which the activation sees them.
+            arrange: Makes (R, B, U, …positions) of values of that shape; several such tensors, one after another along
+                the units, where some units have more numbers than others.
+            order: The places of the units among those; None for one after another.
+        """
         a, slope = self._derivative(layer, z.detach())
-        batch = Observation(z.detach(), a, slope, self._health.dead_slope)
+        arranged = zip(arrange(z.detach()), arrange(a), arrange(slope), strict=True)
+        batches = [Observation(*values, self._health.dead_slope) for values in arranged]
         seen = self._seen.setdefault(layer, {})
         for name, statistic in STATISTICS.items():
-            summary = tuple(map(widened, statistic.observe(batch)))
+            summary = tuple(map(widened, joined([statistic.observe(batch) for batch in batches], order)))
             seen[name] = statistic.merge(seen[name], summary) if name in seen else summary
 
     def finish(self, examples: int) -> UnitHealth:

@@ -1,0 +1,100 @@
+"""Keep the labels of every tensor of a forward pass: which unit made each of its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from actbench.nn.unit_axes import rules
+from actbench.nn.unit_axes.labels import Labels, Status, Weight
+from actbench.nn.unit_axes.torch_calls import name_of
+
+
+class UnitTracker:
+    """Labels the tensors of one forward pass after another.
+
+    Call ``begin`` before a pass and ``record`` after each call of a torch function in it. Units made by one parameter
+    have the same labels in every call, so a layer used twice has its units once.
+    """
+
+    def __init__(self) -> None:
+        # Weak, so that following a tensor does not keep it in memory; with the shape, which a call may change in place.
+        self._labels: MutableMapping[Tensor, tuple[Labels, torch.Size]] = WeakTensorKeyDictionary()
+        self._made: dict[object, Tensor] = {}
+        self._next = 1
+
+    def begin(self, weights: Iterable[Tensor], constants: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
+        """Start a forward pass.
+
+        Args:
+            weights: The network's parameters.
+            constants: Its buffers and other tensors that do not depend on the input.
+            inputs: The batch.
+        """
+        self._labels = WeakTensorKeyDictionary()
+        self._made, self._next = {}, 1
+        self.assign(constants, Status.CONSTANT)
+        for weight in weights:
+            self.assign([weight], Weight(id(weight)))
+        self.assign(inputs, Status.INPUT)
+
+    def assign(self, tensors: Iterable[Tensor], labels: Labels) -> None:
+        """Record the labels of tensors."""
+        for tensor in tensors:
+            self._labels[tensor] = (labels, tensor.shape)
+
+    def of(self, tensor: Tensor) -> Labels:
+        """Return a tensor's labels; those of a tensor made out of sight, by compiled or scripted code, are ``LOST``."""
+        return self._labels.get(tensor, (Status.LOST, None))[0]
+
+    def record(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        made: Sequence[Tensor],
+    ) -> None:
+        """Record the labels of the tensors that a call returned, or wrote to."""
+        if not made:
+            return
+        name = name_of(function).removeprefix("linalg_")
+        if name == "get":  # a property, such as x.T
+            name = str(getattr(getattr(function, "__self__", None), "__name__", name))
+        call = rules.Call(function, name, args, kwargs, self.of, self._shape, made)
+        with torch.inference_mode(False), torch.no_grad():
+            try:
+                found = rules.results(call, self._fresh)
+            except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError):
+                # A form of the call that its rule does not know: its units are reported as uncertain.
+                found = [Status.LOST for _ in made]
+        for tensor, labels in zip(made, found, strict=True):
+            before = self._labels.get(tensor)
+            self._labels[tensor] = (labels, tensor.shape)
+            if before is not None and before[0] is not labels and tensor._is_view():
+                self._lose_base(tensor)
+
+    def _lose_base(self, view: Tensor) -> None:
+        """Forget the labels of the tensor that a view belongs to: other units' numbers were written into a part."""
+        base = view._base
+        if base is not None and base in self._labels:
+            self._labels[base] = (Status.LOST, base.shape)
+
+    def _shape(self, tensor: Tensor) -> torch.Size:
+        found = self._labels.get(tensor)
+        return tensor.shape if found is None else found[1]
+
+    def _fresh(self, shape: Sequence[int], key: object) -> Tensor:
+        """Return labels of new units, or those of the same weight made before."""
+        size = prod(shape)
+        if key is not None and (key, size) in self._made:
+            return self._made[key, size].reshape(list(shape))
+        labels = torch.arange(self._next, self._next + size, dtype=torch.int32)
+        self._next += size
+        if key is not None:
+            self._made[key, size] = labels
+        return labels.reshape(list(shape))
