@@ -13,39 +13,48 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-CONVOLUTIONS = _names("""conv1d conv1d_relu conv2d conv2d_add_relu conv2d_relu conv3d conv3d_relu conv_transpose1d conv_transpose2d
-    conv_transpose3d convolution""")
+CONVOLUTIONS = _names(
+    """conv1d conv1d_relu conv2d conv2d_add_relu conv2d_relu conv3d conv3d_relu conv_transpose1d conv_transpose2d
+    conv_transpose3d convolution"""
+)
 """Weight layers with their units in dimension 1, before the positions."""
 
-LAST = _names("""bilinear embedding embedding_bag gru gru_cell linear linear_dynamic linear_dynamic_fp16 linear_leaky_relu
+LAST = _names(
+    """bilinear embedding embedding_bag gru gru_cell linear linear_dynamic linear_dynamic_fp16 linear_leaky_relu
     linear_relu linear_relu_dynamic linear_tanh lstm lstm_cell multi_head_attention_forward rnn_relu
-    rnn_relu_cell rnn_tanh rnn_tanh_cell""")
+    rnn_relu_cell rnn_tanh rnn_tanh_cell"""
+)
 """Weight layers with their units in the last dimension of each result."""
 RECURRENT = _names("gru lstm rnn_relu rnn_tanh")
 """Weight layers with a second result, the last states (layers and directions, …, units)."""
 
 PRODUCTS = _names("addbmm addmm addmv baddbmm bmm einsum matmul mm mv rmatmul sparse_mm tensordot")
 
-NORMS = _names("""batch_norm group_norm instance_norm layer_norm native_batch_norm_legit_no_training native_group_norm
-    native_layer_norm rms_norm""")
+NORMS = _names(
+    """batch_norm group_norm instance_norm layer_norm native_batch_norm_legit_no_training native_group_norm
+    native_layer_norm rms_norm"""
+)
 """Normalisations, after which units are what they were; without a layer before, each feature is one."""
 
 RESHAPES = _names("flatten ravel reshape reshape_as squeeze unflatten unsafe_view unsqueeze view view_as")
 """Functions that keep the order of the numbers, in C's order of the dimensions."""
 
-MOVES = _names("""H T adjoint atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors broadcast_to cat chunk
+MOVES = _names(
+    """H T adjoint atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors broadcast_to cat chunk
     column_stack concat concatenate diag diag_embed diagonal diagonal_scatter dsplit dstack expand expand_as
     flip fliplr flipud gather get getitem hsplit hstack index_copy index_put index_select mH mT masked_scatter
     masked_select meshgrid moveaxis movedim narrow narrow_copy permute repeat repeat_interleave roll rot90
     row_stack scatter select select_scatter setitem slice slice_scatter split split_with_sizes stack swapaxes
     swapdims t take take_along_dim tensor_split tile transpose unbind unfold unsafe_chunk unsafe_split vsplit
-    vstack""")
+    vstack"""
+)
 """Functions that only move numbers; indices are taken as they are."""
 
 BLOCKWISE = _names("channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle")
 """Moves that treat each example alike, so that labels equal for all examples need only one."""
 
-ELEMENTWISE = _names("""abs absolute acos acosh add addcdiv addcmul alias alpha_dropout angle arccos arccosh arcsin arcsinh arctan
+ELEMENTWISE = _names(
+    """abs absolute acos acosh add addcdiv addcmul alias alpha_dropout angle arccos arccosh arcsin arcsinh arctan
     arctan2 arctanh as_subclass asin asinh atan atan2 atanh bernoulli bfloat16 celu clamp clamp_max clamp_min
     clip clone complex conj conj_physical contiguous copy copysign cos cosh cpu cuda cummax cummin cumprod
     cumsum data deg2rad detach digamma div divide double dropout dropout1d dropout2d dropout3d elu erf erfc
@@ -58,7 +67,8 @@ ELEMENTWISE = _names("""abs absolute acos acosh add addcdiv addcmul alias alpha_
     relu6 remainder requires_grad resolve_conj resolve_neg rmul round rpow rrelu rsqrt rsub rtruediv selu set
     sgn sigmoid sign silu sin sinc sinh softmax softmin softplus softshrink softsign sqrt square sub subtract
     tan tanh tanhshrink threshold to to_copy tril triu true_divide truediv trunc type type_as uniform where
-    xlogy zero""")
+    xlogy zero"""
+)
 """Functions whose result at a place comes from its arguments at that place; those that compute along a dimension
 (``softmax``, ``cumsum``) but put a result beside each number are among them."""
 
@@ -67,8 +77,10 @@ REPLACED = _names("bernoulli copy exponential fill normal random set uniform zer
 
 REDUCTIONS: Mapping[str, int] = {
     **dict.fromkeys(
-        _names("""amax amin aminmax logsumexp max mean median min mode nanmean nanmedian nansum prod std std_mean sum var
-    var_mean"""),
+        _names(
+            """amax amin aminmax logsumexp max mean median min mode nanmean nanmedian nansum prod std std_mean sum var
+    var_mean"""
+        ),
         1,
     ),
     **dict.fromkeys(_names("kthvalue nanquantile norm quantile vector_norm"), 2),
@@ -78,17 +90,21 @@ REDUCTIONS: Mapping[str, int] = {
 ORDERINGS = _names("msort sort topk")
 """Functions that order the numbers along a dimension."""
 
-POOLS = _names("""adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d
+POOLS = _names(
+    """adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d
     adaptive_max_pool1d_with_indices adaptive_max_pool2d adaptive_max_pool2d_with_indices adaptive_max_pool3d
     adaptive_max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d fractional_max_pool2d
     fractional_max_pool3d grid_sample interpolate lp_pool1d lp_pool2d lp_pool3d max_pool1d
     max_pool1d_with_indices max_pool2d max_pool2d_with_indices max_pool3d max_pool3d_with_indices max_unpool1d
-    max_unpool2d max_unpool3d upsample upsample_bilinear upsample_nearest""")
+    max_unpool2d max_unpool3d upsample upsample_bilinear upsample_nearest"""
+)
 """Functions that treat each channel (dimension 1) for itself and mix only neighbouring positions."""
 
 SUMS = _names("fold index_add index_reduce scatter_add scatter_reduce segment_reduce")
 """Functions that sum (or reduce) numbers of several places into one."""
 
-MADE_ALIKE = _names("""empty_like full_like new_empty new_full new_ones new_tensor new_zeros ones_like rand_like randint_like
-    randn_like zeros_like""")
+MADE_ALIKE = _names(
+    """empty_like full_like new_empty new_full new_ones new_tensor new_zeros ones_like rand_like randint_like
+    randn_like zeros_like"""
+)
 """Functions that take shape and type from their argument but no numbers."""
