@@ -104,16 +104,18 @@ class UnknownNameError(UsageError):
         kind: The kind of thing, in the singular, such as ``activation``.
         name: The name asked for.
         valid: Every name that exists.
+        synonyms: Other names that would be accepted, offered where one of them comes nearest.
     """
 
-    def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
-        self.kind, self.name, self.valid = kind, name, tuple(valid)
-        hint = suggestion(name, self.valid, otherwise=f"choose from: {', '.join(self.valid)}")
+    def __init__(self, kind: str, name: str, valid: Iterable[str], synonyms: Iterable[str] = ()) -> None:
+        self.kind, self.name, self.valid, self.synonyms = kind, name, tuple(valid), tuple(synonyms)
+        near = (*self.valid, *self.synonyms)
+        hint = suggestion(name, near, otherwise=f"choose from: {', '.join(self.valid)}")
         super().__init__(f"unknown {kind} '{name}' — {hint}")
 
-    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
         """Survive the way from a worker process to its parent."""
-        return type(self), (self.kind, self.name, self.valid)
+        return type(self), (self.kind, self.name, self.valid, self.synonyms)
 
 
 class DatasetError(UsageError):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from actbench.config import cadence
 from actbench.config.design import MAX_RUNS, Design, baseline_problems, sweep_problems, tune_problems
-from actbench.config.keys import path_of, put, section_of
+from actbench.config.keys import path_of, put, refusal, section_of
 from actbench.errors import ConfigError, KeyPath, Problem
 from actbench.schema.components import Component, Options, problems_of, shown, unknown_key
 from actbench.schema.runtime import Cadence
@@ -156,7 +156,26 @@ def _spec(run: Mapping[str, Any], choices: Choices, picked: Mapping[str, int]) -
     for key in sorted(picked, key=lambda key: key.count(".")):  # outer keys first: model may not undo model.hidden
         content = put(content, path_of(key), choices[key][picked[key]])
     spec, problems = _validated(RunSpec, content)
-    return spec, [replace(problem, path=_written_at(problem.path, picked)) for problem in problems]
+    found = []
+    for problem in problems:
+        path = _written_at(problem.path, picked)
+        # A list within a swept value is a slip in that value: a sweep in a sweep does not exist.
+        found.append(replace(problem if path[0] == "sweep" else _with_sweep_hint(problem, content), path=path))
+    return spec, found
+
+
+def _with_sweep_hint(problem: Problem, content: Mapping[str, Any]) -> Problem:
+    """Add, where several values stand in place of one, that they belong under ``sweep``."""
+    value: Any = content
+    for name in problem.path:
+        value = value[name] if isinstance(value, Mapping) and name in value else None
+    if isinstance(value, Mapping) and len(value) == 1:  # {values: [...]}, as sweeps are written elsewhere
+        value = value.get("values")
+    key = ".".join(map(str, problem.path)).removesuffix(".name")
+    if not isinstance(value, (list, tuple)) or len(value) < 2 or refusal(key):
+        return problem
+    listed = shown(list(value)).replace('"', "")
+    return replace(problem, message=f"several values for one run: to try each, write sweep: {{{key}: {listed}}}")
 
 
 def _written_at(path: KeyPath, picked: Mapping[str, int]) -> KeyPath:

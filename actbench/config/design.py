@@ -62,6 +62,10 @@ def sweep_problems(key: str, values: Any) -> list[Problem]:
         return [Problem(cadence.NOT_SWEPT, (key,))]
     if text := refusal(key):
         return [Problem(text, (key,), at_key=True)]
+    if isinstance(values, Mapping) and values.keys() == {"values"} and isinstance(values["values"], (list, tuple)):
+        return [
+            Problem(f"'sweep.{key}' is the list of values itself, without 'values:': {shown(values['values'])}", (key,))
+        ]
     if not isinstance(values, (list, tuple)):
         return [Problem(f"'sweep.{key}' should be a list of values: [{shown(values)}]", (key,))]
     if not values:

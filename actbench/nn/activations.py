@@ -266,6 +266,49 @@ def learned_parameters(component: Component, units: int) -> dict[str, tuple[tupl
     return {name: (shape, options[name]) for name in row.learnable} if options["learned"] else {}
 
 
+def check_slope(component: Component) -> None:
+    """Make sure that gradients get through a user's own function: layers below it could not learn otherwise.
+
+    A formula that is a step passes: it says so itself, and its units are dead by definition.
+
+    Raises:
+        UsageError: When the result of the function does not depend differentiably on z.
+    """
+    if component.path is None:
+        return
+    import torch
+
+    z = torch.linspace(-3, 3, 13).requires_grad_()
+    with torch.enable_grad():
+        starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
+        a = function_of(component)(z, **starts)
+    if not a.requires_grad:
+        raise UsageError(
+            f"no gradient reaches z through '{component.path}', so no layer below it "
+            "could learn: its result is a step, or cut off from z by .detach(), .data, .item() or numpy"
+        )
+
+
+@lru_cache(maxsize=512)
+def overflow(component: Component) -> float | None:
+    """Return the z nearest to 0, of 0 and two hundred up to ±10,000, at which f(z) or f′(z) is not finite in float32.
+
+    >>> from actbench.schema.components import resolve
+    >>> overflow(resolve("activations", "mish")), overflow(resolve("activations", "x * tanh(log(1 + exp(x)))"))
+    (None, 91.2)
+    """
+    import torch
+
+    sizes = torch.logspace(0, 4, 101).round(decimals=1)
+    z = torch.cat([torch.zeros(1), torch.stack([sizes, -sizes], dim=1).flatten()]).requires_grad_()
+    with torch.enable_grad():
+        starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
+        a = function_of(component)(z, **starts)
+        (slope,) = torch.autograd.grad(a.sum(), z) if a.requires_grad else (torch.zeros_like(a),)
+    broken = (~(a.isfinite() & slope.isfinite())).nonzero()
+    return round(float(z.detach()[broken[0, 0]]), 1) if len(broken) else None
+
+
 @lru_cache(maxsize=512)
 def second_moment(component: Component) -> float:
     """Return E[f(Z)²] for Z ~ N(0, 1), with learned options at their start and the mean over a random one's noise.

@@ -116,7 +116,9 @@ def _parse(text: str) -> ast.expr:
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
-        raise ValueError(f"not a formula: {error.msg} at character {error.offset}") from error
+        cut = text.count("(") != text.count(")")
+        hint = "; in [ ] or { } of YAML, put a formula with commas in quotes: 'max(x, 0)'" if cut else ""
+        raise ValueError(f"not a formula: {error.msg} at character {error.offset}{hint}") from error
     except (ValueError, MemoryError, RecursionError) as error:  # null characters; the parser's own stack
         raise ValueError(f"not a formula: {error or 'nested too deeply'}") from error
     _check_depth(tree)
@@ -192,8 +194,7 @@ def _literal(node: ast.expr) -> int | float | None:
 def _check_call(node: ast.Call) -> None:
     name = ast.unparse(node.func)
     if name not in FUNCTIONS:
-        hint = suggestion(name, FUNCTIONS, otherwise=f"choose from: {', '.join(FUNCTIONS)}")
-        raise ValueError(f"unknown function '{name}' — {hint}")
+        raise ValueError(_unknown_function(name, with_options=bool(node.keywords)))
     if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
         raise ValueError(f"{name} takes plain arguments only")
     arity = FUNCTIONS[name][0]
@@ -204,6 +205,20 @@ def _check_call(node: ast.Call) -> None:
         arguments = [*_sides(node.args[0]), *node.args[1:]]
     for argument in arguments:
         _check(argument)
+
+
+def _unknown_function(name: str, *, with_options: bool) -> str:
+    """Name the nearest function; or the nearest activation, which whoever gives options has in mind."""
+    activations = [other for other in registry.names("activations") if other not in (*FUNCTIONS, "expression")]
+    if name in activations:
+        return f"'{name}' is an activation, not a function of formulas: write {name}, or {name}(option=value)"
+    if with_options:
+        return (
+            f"unknown activation '{name}' — {suggestion(name, activations, otherwise='see: actbench list activations')}"
+        )
+    return (
+        f"unknown function '{name}' — {suggestion(name, FUNCTIONS, otherwise='choose from: ' + ', '.join(FUNCTIONS))}"
+    )
 
 
 def _sides(condition: ast.expr) -> tuple[ast.expr, ast.expr]:

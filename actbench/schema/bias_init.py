@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic_core import core_schema
 
 from actbench.errors import ConfigError
-from actbench.schema.components import shown
+from actbench.schema.components import beyond_torch, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,8 @@ class BiasInit:
         if written == "pytorch":
             return cls("pytorch")
         if isinstance(written, (int, float)) and not isinstance(written, bool) and abs(written) <= sys.float_info.max:
+            if text := beyond_torch(float(written)):
+                raise ConfigError(f"'bias_init': {text}")
             return cls("constant", float(written))
         raise ConfigError(f"'bias_init' should be a number, 'pytorch' or null, not {shown(written)}")
 

@@ -6,6 +6,7 @@ for an activation also an expression such as ``x * sigmoid(1.702 * x)``. ``resol
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -13,13 +14,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import core_schema
 
-from actbench.errors import ConfigError, KeyPath, Problem, UnknownNameError, suggestion
-from actbench.schema import registry
+from actbench.errors import ConfigError, KeyPath, Problem, UsageError, suggestion
+from actbench.schema import registry, synonyms
 
 EXPRESSION = "expression"
+
+FLOAT32_MAX, FLOAT32_TINY = (2 - 2**-23) * 2.0**127, 2.0**-126
+"""The largest float32, and the smallest above 0 that is not subnormal: actbench flushes subnormal numbers to 0."""
 
 _MAX_SHOWN = 60
 _SUBJECT = re.compile(r"(Input|List|Tuple|Dictionary|String|Value) should ")
@@ -40,9 +44,20 @@ _EXPECTED = {
 
 
 class Options(BaseModel):
-    """Base of every component's options: frozen, strict about types, no unknown keys, no NaN or infinity."""
+    """Base of every component's options: frozen, strict about types, no unknown keys, no NaN or infinity.
+
+    Numbers have to fit what torch computes with: float32, and whole numbers of 64 bits.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _fits_torch(cls, value: Any) -> Any:
+        for number in value if isinstance(value, tuple) else (value,):
+            if text := beyond_torch(number):
+                raise ValueError(text)
+        return value
 
     @classmethod
     def parse(cls, written: Mapping[str, Any], where: str = "here") -> Self:
@@ -130,11 +145,17 @@ def resolve(kind: str, value: Any) -> Component:
     name = given.pop("name", None)
     if not isinstance(name, str):
         raise ConfigError([Problem("needs a 'name' (a string)", ("name",) if name is not None else ())])
-    if kind == "activations" and _is_expression(name):  # x * sigmoid(x), where relu is a name
-        name, given = EXPRESSION, {"formula": name, **given}
     if "path" in given:
         return _users_own(kind, name, given)
-    return _built_in(kind, name, given)
+    valid = registry.names(kind)
+    known = synonyms.canonical(kind, name, valid)
+    if known not in valid:
+        if labelled := _read_label(kind, name, valid):
+            known, written = labelled
+            given = {**written, **given}
+        elif kind == "activations" and _is_expression(name):  # x * sigmoid(x), where relu is a name
+            known, given = EXPRESSION, {"formula": name, **given}
+    return _built_in(kind, known, given)
 
 
 @dataclass(frozen=True)
@@ -151,17 +172,43 @@ class OfKind:
         )
 
 
+def beyond_torch(value: Any) -> str | None:
+    """Explain why torch could not hold a number; None where it can, and for anything that is not a number.
+
+    >>> beyond_torch(0.1), beyond_torch(1e39)
+    (None, '1e+39 is beyond float32: at most 3.4e+38')
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value == 0:
+        return None
+    if isinstance(value, int):
+        return None if abs(value) < 2**63 else f"{_short(value)} is beyond 64 bits: at most 9.2e+18"
+    if abs(value) > FLOAT32_MAX:
+        return f"{value!r} is beyond float32: at most {FLOAT32_MAX:.2g}"
+    return (
+        None if abs(value) >= FLOAT32_TINY else f"{value!r} is lost in float32: write 0, or at least {FLOAT32_TINY:.2g}"
+    )
+
+
+def _short(value: int) -> str:
+    text = str(value) if value.bit_length() < 128 else ""
+    return text or f"a whole number of {value.bit_length()} bits"
+
+
 def _users_own(kind: str, name: str, options: dict[str, Any]) -> Component:
     path = options["path"]
     if not isinstance(path, str) or ":" not in path:
         raise ConfigError([Problem("expected package.module:attribute", ("path",))])
+    valid = registry.names(kind)
+    if (known := synonyms.canonical(kind, name, valid)) in valid:
+        text = f"'{known}' is built in, and tables could not tell '{path}' from it: give it a name of its own"
+        raise ConfigError([Problem(text, ("name",))])
     return Component(kind, name, options, options)
 
 
 def _built_in(kind: str, name: str, given: dict[str, Any]) -> Component:
     try:
         schema = _schema(kind, name)
-    except UnknownNameError as error:
+    except UsageError as error:
         raise ConfigError([Problem(str(error), ("name",))]) from error
     checked = schema.parse(given, f"for '{name}'")
     return Component(
@@ -225,6 +272,36 @@ def _schema(kind: str, name: str) -> type[Options]:
     found = registry.load(kind, name)
     schema: type[Options] = found if isinstance(found, type) else found.schema
     return schema
+
+
+def _read_label(kind: str, text: str, valid: tuple[str, ...]) -> tuple[str, dict[str, Any]] | None:
+    """Read a name with options as tables print it, ``elu(alpha=0.2)``; None for anything else, a formula for one.
+
+    Raises:
+        ConfigError: When the name is known and the options can't be read.
+    """
+    found = re.fullmatch(r"([^()]+)\((.*\w\s*=(?!=).*)\)", text.strip(), re.DOTALL)
+    known = synonyms.canonical(kind, found[1].strip(), valid) if found else ""
+    if not found or known not in valid:
+        return None
+    try:
+        call = ast.parse(f"_({found[2]})", mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise ConfigError(f"'{text}' can't be read: write {known}(option=value), or {{name: {known}, …}}") from error
+    if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
+        return None
+    return known, {str(keyword.arg): _label_value(keyword.value) for keyword in call.keywords}
+
+
+def _label_value(node: ast.expr) -> Any:
+    """Return an option's value as a label has it: a literal of Python or of JSON, or a bare word, which is a string."""
+    if isinstance(node, ast.Name):
+        return {"true": True, "false": False, "null": None}.get(node.id, node.id)
+    try:
+        value = ast.literal_eval(node)
+    except ValueError as error:
+        raise ConfigError(f"'{ast.unparse(node)}' is not a value: write a number, a word or a list") from error
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_expression(text: str) -> bool:

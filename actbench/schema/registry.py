@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from actbench.errors import UnknownNameError, UsageError
+from actbench.schema import synonyms
 
 PACKAGE = Path(__file__).parents[1]
 FOLDERS = {
@@ -58,10 +59,13 @@ def load(kind: str, name: str) -> Any:
 
     Raises:
         UnknownNameError: With the nearest valid name.
+        UsageError: With the reason, for a name well known elsewhere that is not available.
     """
     if name not in names(kind):
         singular = kind.removesuffix("s").replace("_", " ")
-        raise UnknownNameError(singular, name, names(kind))
+        if text := synonyms.explanation(kind, name):
+            raise UsageError(f"unknown {singular} '{name}' — {text}")
+        raise UnknownNameError(singular, name, names(kind), synonyms.SYNONYMS.get(kind, ()))
     if kind in TABLES:
         return _table(kind)[name]
     return importlib.import_module(f"{FOLDERS[kind]}.{name.replace('-', '_')}").plugin

@@ -13,6 +13,7 @@ from actbench.health.units.diagnosis import collapse_in_words, diagnose, is_coll
 from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
 from actbench.nn import cpu_linear
+from actbench.nn.activations import overflow
 from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import MAX_INITIAL_EXAMPLES, Outcome, RunRecord
@@ -223,7 +224,9 @@ class EpochLog:
         return "ok", ""
 
     def _diagnosis(self, run: int) -> list[str]:
-        return list(diagnose(self._state.cohort.specs[run], self._rows[run], self._diverged.get(run)))
+        spec, diverged_at = self._state.cohort.specs[run], self._diverged.get(run)
+        broken_at = None if diverged_at is None else overflow(spec.activation)
+        return list(diagnose(spec, self._rows[run], diverged_at, overflow=broken_at))
 
     def _final(self, run: int, tested: Mapping[str, float]) -> dict[str, float | None]:
         """Return the last epoch's metrics; a diverged run has none but its number of parameters."""

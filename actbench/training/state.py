@@ -14,6 +14,7 @@ from torch import Tensor
 
 from actbench import datasets
 from actbench.errors import DeviceError, ModelError
+from actbench.nn.activations import check_slope
 from actbench.nn.initializers import Initializer
 from actbench.nn.models import Model, build
 from actbench.nn.models._module import UserModule
@@ -78,6 +79,8 @@ class TrainState:
         images = _images(cohort.shared.dataset, training.dtype_name, device, runtime.data_folder)
         # Reset the worker timeout here: a download may take as long as it likes.
         cancellation.between_steps(may_stop=False)
+        for activation in dict.fromkeys(spec.activation for spec in specs):
+            check_slope(activation)
         model = build(cohort.shared.model)
         runs = stack([_initial(spec, model, images) for spec in specs], device)
         _check_batches(cohort.shared, model, images)

@@ -109,6 +109,38 @@ SINGLE = [
         "2:33",
         "2.0 is none of the swept values of 'bias_init': 0.0, 1.0",
     ),
+    (
+        "activation: [relu, gelu]",
+        "1:13",
+        "several values for one run: to try each, write sweep: {activation: [relu, gelu]}",
+    ),
+    ("activation: {name: [relu, gelu]}", "1:20", "several values for one run: to try each, write sweep: {activation: "),
+    (
+        "activation: {values: [relu, gelu]}",
+        "1:13",
+        "several values for one run: to try each, write sweep: {activation: ",
+    ),
+    ("bias_init: [0, 0.01]", "1:12", "several values for one run: to try each, write sweep: {bias_init: [0, 0.01]}"),
+    (
+        "training: {epochs: [1, 2]}",
+        "1:20",
+        "several values for one run: to try each, write sweep: {training.epochs: [1, 2]}",
+    ),
+    (
+        "model: {name: mlp, dropout: [0, 0.1]}",
+        "1:29",
+        "several values for one run: to try each, write sweep: {model.dropout:",
+    ),
+    ("sweep: {activation: {values: [relu, gelu]}}", "1:21", "'sweep.activation' is the list of values itself, without"),
+    ("activation: {name: relu, path: 'torch:tanh'}", "1:20", "'relu' is built in, and tables could not tell"),
+    (
+        "training: {optimizer: {name: sgd, lr: 1e-320}}",
+        "1:39",
+        "1e-320 is lost in float32: write 0, or at least 1.2e-38",
+    ),
+    ("activation: elu(alpha=-1)", "1:13", "'alpha' should be greater than 0, not -1"),
+    ("bias_init: 1e39", "1:12", "'bias_init': 1e+39 is beyond float32: at most 3.4e+38"),
+    ("training: {clip_norm: 1e300}", "1:23", "1e+300 is beyond float32: at most 3.4e+38"),
     ("expect: one", "1:9", "'expect' should be a list of strings"),
     ("study: ..", "1:8", "'..' can't name a study and its folder"),
     ("study: a/b", "1:8", "'a/b' can't name a study and its folder"),
@@ -223,3 +255,11 @@ def test_a_file_over_a_megabyte_is_refused_unread(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="larger than 1,000,000 bytes"):
         Study.from_yaml(path)
+
+
+def test_a_formula_that_yaml_cut_at_its_comma_is_told_about_quotes() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Study.from_text("sweep: {activation: [relu, max(x, 0.1*x)]}", "x.yaml")
+
+    assert [problem.where for problem in caught.value.problems] == ["x.yaml:1:28", "x.yaml:1:35"]
+    assert all("put a formula with commas in quotes: 'max(x, 0)'" in one.message for one in caught.value.problems)

@@ -60,11 +60,6 @@ NAMESAKES = [
         """{"path": "a:f"} and {"path": "b:f"} would both be called 'mine' in tables; give them different names""",
     ),
     (
-        "sweep:\n  dataset: [digits, {name: digits, path: a:f}]",
-        "3:42",
-        """{} and {"path": "a:f"} would both be called 'digits' in tables; give them different names""",
-    ),
-    (
         "sweep: {activation.kind: [yes, true, 'True']}",
         "2:38",
         """{"kind": true} and {"kind": "True"} would both be called 'mine(kind=True)' in tables; give them""",

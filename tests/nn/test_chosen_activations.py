@@ -13,8 +13,10 @@ from actbench.nn.activations import (
     ACTIVATIONS,
     Activation,
     PReluOptions,
+    check_slope,
     function_of,
     learned_parameters,
+    overflow,
     row_of,
     second_moment,
 )
@@ -165,3 +167,36 @@ def test_what_is_no_activation_is_refused_by_its_path(users_module: types.Module
 def test_a_learnable_row_needs_the_switch() -> None:
     with pytest.raises(ValueError, match="lack one of: learned, per, slope"):
         Activation("mine", "m:f", "z", "1", learnable=("slope",))
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - {"expression"}))
+def test_no_built_in_activation_cuts_the_gradient_off_or_overflows(name: str) -> None:
+    component = resolve("activations", name)
+    check_slope(component)
+    assert overflow(component) is None
+
+
+def test_a_function_that_cuts_the_gradient_off_is_refused_with_its_path(users_module: types.ModuleType) -> None:
+    users_module.cut = lambda z: torch.relu(z.detach())
+    users_module.partly = lambda z: torch.relu(z) + z.detach()
+    users_module.step = lambda z: (z > 0).to(z.dtype)
+    path = users_module.__name__
+    check_slope(resolve("activations", {"name": "mine", "path": f"{path}:partly"}))
+    for name in ("cut", "step"):
+        with pytest.raises(UsageError, match=f"no gradient reaches z through '{path}:{name}'"):
+            check_slope(resolve("activations", {"name": "mine", "path": f"{path}:{name}"}))
+
+
+@pytest.mark.parametrize(
+    ("formula", "at"),
+    [
+        ("x * tanh(log(1 + exp(x)))", 91.2),  # exp overflows float32 above 88.7; the grid's next point
+        ("x**16", 275.4),  # 256^16 = 2^128
+        ("exp(-x)", -91.2),
+        ("sqrt(abs(x))", 0.0),  # f' is not finite at 0
+        ("x * sigmoid(x)", None),
+        ("sign(x)", None),
+    ],
+)
+def test_the_place_where_a_formula_overflows_is_found(formula: str, at: float | None) -> None:
+    assert overflow(resolve("activations", formula)) == at

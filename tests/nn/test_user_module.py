@@ -67,6 +67,7 @@ def test_a_module_that_never_calls_the_activation_has_no_health_to_report() -> N
     ("run", "message"),
     [
         (own("wrong_size"), "should return logits of shape"),
+        (own("probabilities"), "forward returns probabilities (they sum to 1); leave out the softmax"),
         (own("no_module"), "returned str, not an nn.Module"),
         (own("raises"), "the factory fails: ValueError: no such network"),
         (own("needs_more", width=3), "the factory fails"),
@@ -82,6 +83,25 @@ def test_a_wrong_module_is_refused_before_training(run: RunSpec, message: str) -
     assert isinstance(failure, Failed)
     assert failure.usage
     assert message in failure.message
+
+
+def test_log_probabilities_are_logits_too() -> None:
+    assert list(check_cohort(Cohort((own("log_probabilities"),)), CPU)) == []
+
+
+def test_an_activation_that_cuts_off_the_gradient_is_refused_before_training() -> None:
+    cut = spec(activation={"name": "cut", "path": "user_parts:cut_off"})
+    (failed,) = check_cohort(Cohort((cut,)), CPU)
+    assert isinstance(failed, Failed)
+    assert failed.usage
+    assert "no gradient reaches z through 'user_parts:cut_off'" in failed.message
+
+
+def test_a_run_that_diverges_by_an_overflow_of_its_formula_says_where() -> None:
+    wild = {"precision": "float32", "optimizer": {"name": "sgd", "lr": 30.0}}
+    (record,) = records(spec(activation="x * tanh(log(1 + exp(x)))", training=wild))
+    assert record.outcome == "diverged"
+    assert "the activation or its slope overflows at z = 91.2: write it so that no part overflows" in record.message
 
 
 def test_a_users_own_activation_is_measured_like_any_other() -> None:

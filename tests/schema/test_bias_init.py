@@ -47,6 +47,12 @@ def test_a_study_writes_it_as_a_config_spells_it(written: Any, text: str) -> Non
     assert Study(study="s", bias_init=study.bias_init, sweep={"bias_init": [study.bias_init, 5.0]}).text == study.text
 
 
+@pytest.mark.parametrize(("written", "message"), [(1e39, "beyond"), (-(10**50), "beyond"), (1e-320, "lost in")])
+def test_a_number_that_float32_can_not_hold_is_refused(written: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^'bias_init': .* {message}"):
+        BiasInit.parse(written)
+
+
 @pytest.mark.parametrize("written", [True, "none", "0.1", [0.1], {}, float("nan"), float("inf"), 10**400])
 def test_anything_else_is_refused(written: Any) -> None:
     with pytest.raises(ConfigError, match=r"^'bias_init' should be a number, 'pytorch' or null, not "):

@@ -128,6 +128,8 @@ def matching_value(key: str, given: Any, values: Iterable[Value]) -> Value:
     for value in values:
         if _same(wanted, value):
             return value
+    if isinstance(given, str) and (label := _known_label(key, given)) in values:  # a synonym, or options in any order
+        return label
     choices = ", ".join(map(show, values))
     raise UsageError(f"no run has {key}={show(wanted)}; there are: {choices}")
 
@@ -214,6 +216,14 @@ def _label(key: str, given: Mapping[str, Any]) -> str:
         return resolve(kind, given).label
     except ConfigError as error:
         raise UsageError(f"{key}: {error.messages}") from error
+
+
+def _known_label(key: str, given: str) -> str | None:
+    """Return the label of a component that a user wrote another way than tables do; None where it is not known."""
+    try:
+        return _label(key, {"name": given})
+    except UsageError:
+        return None
 
 
 def _same(given: Any, value: Value) -> bool:

@@ -53,15 +53,18 @@ def _inert_layers(health: Row) -> list[str]:
     return [layer["name"] for layer in health["layers"] if layer["inert"] == layer["units"]]
 
 
-def diagnose(spec: RunSpec, curves: Sequence[Row], diverged_at: int | None = None) -> tuple[str, ...]:
+def diagnose(
+    spec: RunSpec, curves: Sequence[Row], diverged_at: int | None = None, *, overflow: float | None = None
+) -> tuple[str, ...]:
     """Return a sentence for everything that went wrong; none for a healthy run.
 
     Args:
         spec: The run's settings; learning rate and activation enter the advice.
         curves: One row per epoch, as in ``metrics.jsonl``.
         diverged_at: The epoch in which a loss or a parameter ceased to be a finite number.
+        overflow: A z at which the activation or its slope is not finite; None where there is none.
     """
-    found = [] if diverged_at is None else [_divergence(spec, diverged_at)]
+    found = [] if diverged_at is None else [_divergence(spec, diverged_at, overflow)]
     measured = [row for row in curves if row["layers"]]  # rows of a diverged run have none
     if measured:
         layers = len(measured[-1]["layers"])
@@ -70,8 +73,14 @@ def diagnose(spec: RunSpec, curves: Sequence[Row], diverged_at: int | None = Non
     return tuple(found)
 
 
-def _divergence(spec: RunSpec, epoch: int) -> str:
+def _divergence(spec: RunSpec, epoch: int, overflow: float | None) -> str:
     what = "a loss or a parameter is not a finite number"
+    if overflow is not None:
+        when = f"since epoch {epoch}" if epoch else "at initialisation"
+        return (
+            f"{what} {when}, and the activation or its slope overflows at z = {overflow:g}: write it so that no part "
+            "overflows, such as exp(min(x, 0)) for exp(x), or take a built-in one"
+        )
     if epoch == 0:  # no step was taken yet: the learning rate is not to blame
         return _advised(f"{what} at initialisation", "smaller initial weights", _batch_norm(spec), "fewer layers")
     clipping = "" if spec.training.clip_norm else "training.clip_norm"

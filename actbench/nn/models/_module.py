@@ -103,6 +103,11 @@ class UserModule:
                 raise ModelError(f"{self._path}: forward fails on an image of shape {shape}: {error}") from error
         if not isinstance(logits, Tensor) or logits.shape != (1, classes):
             raise ModelError(f"{self._path}: forward should return logits of shape (examples, {classes})")
+        if classes > 1 and bool((logits >= 0).all()) and abs(float(logits.sum()) - 1) < 1e-4:
+            raise ModelError(
+                f"{self._path}: forward returns probabilities (they sum to 1); leave out the softmax and return "
+                "logits, since the loss applies it"
+            )
         return found.layers
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:

@@ -1,0 +1,104 @@
+"""Names that papers and other tools use: synonyms that are accepted, and explanations of what is not here.
+
+A synonym stands for exactly the same thing, so a config may use it; tables, labels and digests have the name of
+``registry``. A name that comes close to one of ours but means something else is explained instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+SYNONYMS: Mapping[str, Mapping[str, str]] = {
+    "activations": {
+        "linear": "identity",
+        "lrelu": "leaky_relu",
+        "parametric_relu": "prelu",
+        "randomized_relu": "rrelu",
+        "rectifier": "relu",
+        "logistic": "sigmoid",
+        "hard_tanh": "hardtanh",
+        "hard_sigmoid": "hardsigmoid",
+        "hard_swish": "hardswish",
+        "hard_silu": "hardswish",
+        "hswish": "hardswish",
+        "soft_sign": "softsign",
+        "soft_plus": "softplus",
+        "gelu_new": "gelu_tanh",
+        "gelu_approximate": "gelu_tanh",
+        "gelu_pytorch_tanh": "gelu_tanh",
+        "relu_squared": "squared_relu",
+        "relu2": "squared_relu",
+    },
+    "weight_inits": {
+        "kaiming_normal": "he_normal",
+        "kaiming_uniform": "he_uniform",
+        "msra": "he_normal",
+        "glorot_normal": "xavier_normal",
+        "glorot_uniform": "xavier_uniform",
+    },
+    "schedules": {"cosine_annealing": "cosine"},
+    "datasets": {"fmnist": "fashion_mnist"},
+}
+"""Kind -> synonym -> name."""
+
+_HALVES = (
+    "it multiplies two halves of its input, so that a layer has half as many outputs, and an activation here keeps"
+)
+_WIDTH = "the number of units"
+
+EXPLAINED: Mapping[str, Mapping[str, str]] = {
+    "activations": {
+        "glu": f"{_HALVES} {_WIDTH}; build it into a model of your own",
+        "swiglu": f"{_HALVES} {_WIDTH}; its gate alone is silu",
+        "geglu": f"{_HALVES} {_WIDTH}; its gate alone is gelu",
+        "reglu": f"{_HALVES} {_WIDTH}; its gate alone is relu",
+        "crelu": f"it joins relu(z) and relu(−z), which doubles {_WIDTH}; build it into a model of your own",
+        "maxout": f"it takes the maximum over groups of units, which divides {_WIDTH}; build it into your model",
+        "softmax": "its outputs depend on each other, and an activation here is elementwise",
+        "log_softmax": "its outputs depend on each other, and an activation here is elementwise",
+        "softmin": "its outputs depend on each other, and an activation here is elementwise",
+        "dropout": "it is an option of the models: model.dropout",
+        "batch_norm": "it is an option of the models: model.batch_norm",
+    },
+    "weight_inits": {
+        "kaiming": "write kaiming_normal (he_normal) or kaiming_uniform (he_uniform)",
+        "he": "write he_normal or he_uniform",
+        "glorot": "write glorot_normal (xavier_normal) or glorot_uniform (xavier_uniform)",
+        "xavier": "write xavier_normal or xavier_uniform",
+        "lecun": "write lecun_normal or lecun_uniform",
+        "zeros": "equal weights stay equal, so that no unit would differ from another",
+        "ones": "equal weights stay equal, so that no unit would differ from another",
+    },
+}
+"""Kind -> name known elsewhere -> the reason that it is not here, or the names to choose from."""
+
+
+def canonical(kind: str, name: str, valid: tuple[str, ...]) -> str:
+    """Return the name that a config's spelling stands for; the spelling itself where it stands for none.
+
+    Capitals, spaces, hyphens and underscores make no difference: ``LeakyReLU`` and ``leaky relu`` are ``leaky_relu``.
+
+    >>> canonical("activations", "LReLU", ("relu", "leaky_relu")), canonical("weight_inits", "glorot_normal", ())
+    ('leaky_relu', 'xavier_normal')
+    """
+    if name in valid:
+        return name
+    spelled = folded(name)
+    known = {folded(one): one for one in valid}
+    known |= {folded(one): target for one, target in SYNONYMS.get(kind, {}).items() if folded(one) not in known}
+    return known.get(spelled, name)
+
+
+def explanation(kind: str, name: str) -> str | None:
+    """Return the reason why a well-known name is not available; None for a name that is not known either."""
+    return {folded(one): text for one, text in EXPLAINED.get(kind, {}).items()}.get(folded(name))
+
+
+def folded(name: str) -> str:
+    """Return a name without what its spellings differ in.
+
+    >>> folded("Leaky-ReLU")
+    'leakyrelu'
+    """
+    return re.sub(r"[\s_-]+", "", name).casefold()
