@@ -5,8 +5,9 @@ To add a dataset, add a file named as configs name it, with a class whose fields
 
 Every dataset goes one way:
 
-- decoded by its own file: with ``_idx`` (MNIST's file format) or ``_torchvision`` (download, CIFAR) where they fit;
-- checked as a ``Source``, the whole dataset before anything is cut from it (``_source``);
+- decoded by its own file: with ``_idx`` (MNIST's file format), ``_torchvision`` (download, CIFAR), or ``_listing`` and
+  ``_decoding`` (image files) where they fit; labels without names become indices in ``_labels``;
+- checked as a ``Source``, the whole dataset before anything is cut from it (``_checks``, ``_oddities``);
 - put in one fixed random order and cut (``_split``). The order does not depend on the run's seed, so that runs with
   different seeds are validated and tested on the same examples;
 - kept decoded on disk between the two (``_cache``), memory-mapped by every process.

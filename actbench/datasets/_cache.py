@@ -21,13 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actbench.datasets import _split
-from actbench.datasets._source import ARRAYS, Source, checked
+from actbench.datasets._checks import checked
+from actbench.datasets._source import ARRAYS, Source
 from actbench.schema.components import Options
 from actbench.schema.spec import canonical_json
+from actbench.system.files import path_text
 
 FOLDER = "actbench-cache"
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 """Part of every key. Increment it when decoding, the fixed order or the layout of an entry changes."""
 
 _log = logging.getLogger("actbench.datasets")
@@ -39,10 +41,12 @@ class Manifest(Options):
     Attributes:
         classes: The classes' names.
         fingerprint: sha256 of the arrays beside it.
+        notes: As in ``Source``.
     """
 
     classes: tuple[str, ...]
     fingerprint: str
+    notes: tuple[str, ...]
 
 
 def cached(name: str, key: Any, decode: Callable[[], Source], folder: Path) -> Source:
@@ -73,7 +77,7 @@ def cached(name: str, key: Any, decode: Callable[[], Source], folder: Path) -> S
 
 def stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:
     """Return path, size and modification time of each file: a key that changes when one of them does."""
-    return [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return [(path_text(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
 def _roots(folder: Path) -> list[Path]:
@@ -96,7 +100,8 @@ def _opened(entry: Path) -> Source | None:
 
 def _read(entry: Path) -> Source:
     manifest = Manifest.model_validate_json((entry / MANIFEST).read_bytes())
-    source = Source(**{name: _mapped(entry / f"{name}.npy") for name in ARRAYS}, classes=manifest.classes)
+    arrays = {name: _mapped(entry / f"{name}.npy") for name in ARRAYS}
+    source = Source(**arrays, classes=manifest.classes, notes=manifest.notes)
     if source.fingerprint != manifest.fingerprint:
         raise ValueError("the arrays do not match the fingerprint")
     return source
@@ -134,7 +139,7 @@ def _refuse_read_only(*folders: Path) -> None:
 def _write(content: Source, folder: Path) -> None:
     for name in ARRAYS:
         np.save(folder / f"{name}.npy", getattr(content, name), allow_pickle=False)
-    manifest = Manifest(classes=content.classes, fingerprint=content.fingerprint)
+    manifest = Manifest(classes=content.classes, fingerprint=content.fingerprint, notes=content.notes)
     (folder / MANIFEST).write_text(manifest.model_dump_json())
 
 

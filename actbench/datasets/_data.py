@@ -37,6 +37,7 @@ class Data:
         std: The same for the standard deviation; at least one grey level (1/255), so that a constant channel
             can be divided by it.
         fingerprint: sha256 of the full dataset's arrays, before anything is split off or cut.
+        notes: Sentences about the data that its user should read, such as files that were skipped.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Data:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from actbench.datasets._source import Source, numbered_classes
+from actbench.datasets._labels import NumberedLabels, numbered
+from actbench.datasets._source import Source, channels_first
 from actbench.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -47,8 +48,12 @@ def files(root: Path) -> list[Path]:
     return [_spellings(root, name)[0] for name in FILES]
 
 
-def decode(paths: list[Path]) -> Source:
+def decode(paths: list[Path], classes: tuple[str, ...] | None = None) -> Source:
     """Read the four files that ``files`` found.
+
+    Args:
+        paths: The files.
+        classes: The classes' names; None to name them after their labels, which are then numbered from 0.
 
     Raises:
         DatasetError: Naming the file that is malformed or does not fit its partner.
@@ -58,13 +63,11 @@ def decode(paths: list[Path]) -> Source:
     for images, labels, at in ((train_images, train_labels, 0), (test_images, test_labels, 2)):
         if labels.shape != images.shape[:1]:
             raise DatasetError(f"{paths[at + 1]} holds labels of shape {labels.shape} for {len(images)} images")
-    return Source(
-        train_images,
-        train_labels.astype(np.int64),
-        test_images,
-        test_labels.astype(np.int64),
-        numbered_classes(train_labels, test_labels),
-    )
+    if classes is None:
+        found = numbered(str(paths[0].parent), train_labels, test_labels)
+    else:
+        found = NumberedLabels(train_labels.astype(np.int64), test_labels.astype(np.int64), classes)
+    return Source(train_images, found.train, test_images, found.test, found.classes, found.notes)
 
 
 def _spellings(root: Path, name: str) -> list[Path]:
@@ -77,13 +80,9 @@ def _spellings(root: Path, name: str) -> list[Path]:
 def _read_images(path: Path) -> Images:
     """Return (N, C, H, W) from grey (N, H, W), or from colour with the channels first or last."""
     array = _read_array(path)
-    if array.ndim == 3:
-        return array[:, None]
-    # Asked first: (N, 3, H, 3), which fits both, is read as channels last.
-    if array.ndim == 4 and array.shape[3] in COLOUR_CHANNELS:
-        return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
-    if array.ndim == 4 and array.shape[1] in COLOUR_CHANNELS:
-        return array
+    images = channels_first(array, COLOUR_CHANNELS)
+    if images.ndim == 4 and images.shape[1] in COLOUR_CHANNELS:
+        return images
     raise DatasetError(
         f"{path} has the sizes {array.shape}; expected (N, H, W), or (N, H, W, C) or (N, C, H, W) with C = 1 or 3"
     )

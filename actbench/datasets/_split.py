@@ -47,13 +47,13 @@ def shuffled(source: Source) -> Source:
     )
 
 
-def hold_out(images: Images, labels: Labels, classes: tuple[str, ...]) -> Source:
-    """Make a test set for a source that has none: the same fifth of every class, chosen by the fixed order."""
+def hold_out(images: Images, labels: Labels, classes: tuple[str, ...], fraction: float = HELD_OUT) -> Source:
+    """Make a test set for a source that has none: the same part of every class, chosen by the fixed order."""
     test = np.zeros(len(labels), dtype=bool)
     order = random_order(len(labels))
     for label in range(len(classes)):
         members = order[labels[order] == label]
-        test[members[: round(HELD_OUT * len(members))]] = True
+        test[members[: round(fraction * len(members))]] = True
     return Source(images[~test], labels[~test], images[test], labels[test], classes)
 
 
@@ -80,6 +80,7 @@ def split(name: str, ordered: Source, options: DatasetOptions) -> Data:
         mean=mean,
         std=std,
         fingerprint=ordered.fingerprint,
+        notes=ordered.notes,
     )
 
 

@@ -13,7 +13,6 @@ import socket
 import sys
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +47,7 @@ def mnist_family(name: str, class_name: str, folder: Path) -> Source:
     if absent := _idx.missing(raw):
         _download(name, class_name, folder, raw, absent)
     paths = _idx.files(raw)
-    return cached(name, stamps(paths), lambda: replace(_idx.decode(paths), classes=_classes(class_name)), folder)
+    return cached(name, stamps(paths), lambda: _idx.decode(paths, _classes(class_name)), folder)
 
 
 def cifar_family(name: str, class_name: str, files: Iterable[str], folder: Path) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actbench.datasets import _split
+from actbench.datasets._checks import check_part, check_same_shape, checked
 from actbench.datasets._data import Data, DatasetOptions
-from actbench.datasets._source import ARRAYS, Source, check_part, check_same_shape, checked, numbered_classes
+from actbench.datasets._labels import NumberedLabels, numbered, whole_numbers
+from actbench.datasets._source import ARRAYS, Source, channels_first
 from actbench.errors import ConfigError, DatasetError
 from actbench.schema import registry
 from actbench.schema.components import Component
 
 if TYPE_CHECKING:
     from actbench.datasets._data import Labels
+
+CHANNELS = range(1, 5)
+"""Numbers of channels by which images with the channels last are known: grey, with alpha, RGB, with alpha."""
 
 
 def load(component: Component, folder: Path) -> Data:
@@ -58,21 +64,47 @@ def _finished(name: str, data: Data, options: DatasetOptions) -> Data:
     """Check a ``Data`` that the user made, with a split and normalisation of its own, and cut it."""
     if "val_fraction" in options.model_fields_set:
         raise DatasetError(f"dataset '{name}' returns Data with its own validation examples; leave 'val_fraction' out")
-    data = replace(data, name=name)
-    checked(name, Source(**{key: getattr(data, key) for key in ARRAYS}, classes=data.classes))
+    train, val, test = (
+        channels_first(_array(name, f"{part}_images", getattr(data, f"{part}_images")), CHANNELS)
+        for part in ("train", "val", "test")
+    )
+    data = replace(data, name=name, train_images=train, val_images=val, test_images=test)
+    source = Source(**{key: getattr(data, key) for key in ARRAYS}, classes=data.classes, notes=data.notes)
+    data = replace(data, notes=checked(name, source).notes)
     if len(data.val_labels):
         check_part(name, "val", data.val_images, data.val_labels, data.classes)
     check_same_shape(name, data.train_images, "val_images", data.val_images)
+    _check_normalisation(name, data)
     return _split.cut(data, options)
+
+
+def _check_normalisation(name: str, data: Data) -> None:
+    """Refuse a mean and standard deviation that would make every pixel NaN or infinite."""
+    channels = data.shape[0]
+    for key in ("mean", "std"):
+        values = getattr(data, key)
+        is_right = (
+            len(values) in (1, channels) and all(map(math.isfinite, values)) and (key == "mean" or min(values) > 0)
+        )
+        if not is_right:
+            raise DatasetError(
+                f"dataset '{name}': {key} is {values}; expected {channels} finite "
+                f"number{'s' if channels > 1 else ''}{' above 0' if key == 'std' else ''}, one a channel"
+            )
 
 
 def _source(name: str, returned: Any) -> Source:
     """Return arrays that the user returned by name or in order as a ``Source``."""
     given = _mapping(name, returned)
-    train_labels, test_labels = (_whole_numbers(name, key, given[key]) for key in ("train_labels", "test_labels"))
-    train_images, test_images = (_with_channel(name, key, given[key]) for key in ("train_images", "test_images"))
-    classes = given["classes"] if "classes" in given else numbered_classes(train_labels, test_labels)
-    return Source(train_images, train_labels, test_images, test_labels, tuple(map(str, classes)))
+    train, test = (_labels(name, key, given[key]) for key in ("train_labels", "test_labels"))
+    train_images, test_images = (
+        channels_first(_array(name, key, given[key]), CHANNELS) for key in ("train_images", "test_images")
+    )
+    if "classes" in given:
+        found = NumberedLabels(train, test, tuple(map(str, given["classes"])))
+    else:
+        found = numbered(f"dataset '{name}'", train, test)
+    return Source(train_images, found.train, test_images, found.test, found.classes, found.notes)
 
 
 def _mapping(name: str, returned: Any) -> Mapping[str, Any]:
@@ -87,21 +119,15 @@ def _mapping(name: str, returned: Any) -> Mapping[str, Any]:
     )
 
 
-def _with_channel(name: str, key: str, given: Any) -> NDArray[Any]:
-    """Return images with a channel: grey ones may leave it out, (N, H, W) -> (N, 1, H, W)."""
-    array = _array(name, key, given)
-    return array[:, None] if array.ndim == 3 else array
-
-
-def _whole_numbers(name: str, key: str, given: Any) -> Labels:
-    array = _array(name, key, given)
-    if not np.issubdtype(array.dtype, np.integer):
-        raise DatasetError(f"dataset '{name}': {key} are {array.dtype}; expected whole numbers, each a class's index")
-    return array.astype(np.int64)
+def _labels(name: str, key: str, given: Any) -> Labels:
+    try:
+        return whole_numbers(_array(name, key, given))
+    except ValueError as error:
+        raise DatasetError(f"dataset '{name}': {key} {error}") from error
 
 
 def _array(name: str, key: str, given: Any) -> NDArray[Any]:
     try:
         return np.asarray(given)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a user's object converts itself, and may raise anything
         raise DatasetError(f"dataset '{name}': {key} can't become a NumPy array: {error}") from error

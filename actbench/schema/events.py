@@ -77,4 +77,17 @@ class Failed:
     usage: bool = False
 
 
-Event = Started | EpochDone | Saved | Finished | Failed
+@dataclass(frozen=True)
+class Noted:
+    """The user should read something about a cohort's data, such as which files were skipped.
+
+    Args:
+        cohort: The runs.
+        message: One sentence, equal for all cohorts that it concerns.
+    """
+
+    cohort: Cohort
+    message: str
+
+
+Event = Started | EpochDone | Saved | Finished | Failed | Noted

@@ -59,6 +59,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             beside.unlink(missing_ok=True)
 
 
+def path_text(path: Path | str) -> str:
+    r"""Return a path as text that UTF-8 can hold: bytes of a name that are no UTF-8 become ``\xe4``.
+
+    >>> path_text("K\udce4fer")
+    'K\\xe4fer'
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def clear_unfinished(path: Path) -> None:
     """Remove the files that a process left beside a path when it was killed within ``write_atomically``.
 

@@ -60,6 +60,7 @@ class Images:
         shift: (C, 1, 1), -μ / σ of the training part.
         classes: Number of classes.
         fingerprint: sha256 of the source's images and labels, to tell data apart that have one name.
+        notes: Sentences about the data that its user should read.
     """
 
     train: Examples
@@ -69,6 +70,7 @@ class Images:
     shift: Tensor
     classes: int
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -102,6 +104,7 @@ def to_device(data: Data, device: torch.device, dtype: torch.dtype) -> Images:
         shift=(-mean / std).to(device=device, dtype=dtype),
         classes=len(data.classes),
         fingerprint=data.fingerprint,
+        notes=data.notes,
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from actbench.errors import ActbenchError, UsageError
 from actbench.nn import cpu_library
 from actbench.schema.checkpoint_header import UnusableCheckpoint
-from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.events import EpochDone, Event, Failed, Finished, Noted, Saved, Started
 from actbench.schema.runtime import Cadence, Cohort, Runtime
 from actbench.system import cancellation
 from actbench.system.cancellation import Stopped
@@ -53,10 +53,13 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     """Check before any training that the data is at hand, the model fits it, and a user's own parts are in order.
 
     Yields:
-        ``Failed`` for a mistake that the user must fix; any other error will be the failure of the runs it concerns.
+        ``Noted`` for each note of the dataset; ``Failed`` for a mistake that the user must fix. Any other error will
+        be the failure of the runs it concerns.
     """
     try:
-        TrainState.open(cohort, runtime)
+        state = TrainState.open(cohort, runtime)
+        for note in state.images.notes:
+            yield Noted(cohort, f"dataset '{cohort.shared.dataset.name}': {note}")
     except UsageError as error:
         yield _failure(cohort, error)
     except Exception:

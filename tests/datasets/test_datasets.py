@@ -224,7 +224,10 @@ def test_a_users_arrays_are_split_like_any_dataset(own):
 def test_a_users_options_reach_the_attribute_and_the_common_ones_do_not(own):
     def make(folder, shade):
         assert folder == Path("nowhere")
-        return np.full_like(SMALL, shade), LABELS, SMALL, LABELS
+        images = np.full_like(SMALL, shade)
+        images[::2] += 5
+        images[1::2] -= 5
+        return images, LABELS, SMALL, LABELS
 
     assert own(make, shade=51, val_fraction=0.0).mean == pytest.approx([0.2])
 
@@ -240,24 +243,156 @@ def test_a_users_own_data_keeps_its_split_and_normalisation(own):
         own(given, val_fraction=0.2)
 
 
+TEXTS = np.array(["cat", "dog", "eel", "fox"])[LABELS]
+WIDE = SMALL.astype(np.int64)
+FLOATS = "train_images are float64 from"
+
+
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
         (None, "returned NoneType; expected Data"),
         ({"train_images": SMALL}, "returned a mapping of train_images; expected"),
-        ((SMALL / 255, LABELS, SMALL, LABELS), "train_images are float64; expected uint8"),
+        ((SMALL / 255, LABELS, SMALL, LABELS), f"{FLOATS} 0 to 0.309804; expected uint8.*np.rint.255 . x"),
+        ((SMALL / 79, LABELS, SMALL, LABELS), f"{FLOATS} 0 to 1; .*: return np.rint.255 . x..astype.np.uint8.$"),
+        ((SMALL / 39.5 - 1, LABELS, SMALL, LABELS), f"{FLOATS} -1 to 1; .*: return np.rint.127.5 . .x . 1..."),
+        ((SMALL * 1.0, LABELS, SMALL, LABELS), f"{FLOATS} 0 to 79; .*: return np.rint.x..astype.np.uint8.$"),
+        ((SMALL * 9.0, LABELS, SMALL, LABELS), f"{FLOATS} 0 to 711; .*: scale them yourself, all parts alike"),
+        ((SMALL * np.nan, LABELS, SMALL, LABELS), f"{FLOATS} nan to nan; .*: scale them yourself"),
+        ((WIDE, LABELS, SMALL, LABELS), "train_images are int64 from 0 to 79; .*: return x.astype.np.uint8.$"),
+        ((SMALL > 9, LABELS, SMALL, LABELS), "train_images are bool; .*: return 255 . x.astype.np.uint8.$"),
         ((SMALL, LABELS, SMALL[:, 0, 0], LABELS), "test_images have the shape"),
         ((SMALL, LABELS, SMALL[:, :, :1], LABELS), "train_images are 1×2×2 each, test_images are 1×1×2"),
         ((SMALL, LABELS[1:], SMALL, LABELS), "train_labels are 19, but there are 20 images"),
-        ((SMALL, LABELS - 1, SMALL, LABELS), "train_labels run from -1 to 2; expected 0 … 3"),
-        ((SMALL, LABELS / 2, SMALL, LABELS), "train_labels are float64; expected whole numbers"),
+        ((SMALL, LABELS - 1, SMALL, LABELS), "train_labels run from -1 to 2; expected 0 … K-1 for K classes: number"),
+        ((SMALL, LABELS / 2, SMALL, LABELS), "train_labels are float64; expected whole numbers, each a class's index$"),
+        ((SMALL, LABELS / 1, SMALL, LABELS), "train_labels are float64; .*: return .astype.np.int64.$"),
+        ((SMALL, LABELS > 1, SMALL, LABELS), "train_labels are bool; .*: return .astype.np.int64.$"),
+        ((SMALL, LABELS, SMALL, np.eye(4)[LABELS]), r"test_labels have the shape .20, 4., as one-hot rows do.*argmax"),
+        ((SMALL, LABELS[:, None], SMALL, LABELS), r"train_labels have the shape .20, 1.; .*: return .ravel"),
+        ((SMALL, LABELS, SMALL, TEXTS), "test_labels are texts; .*np.unique.labels, return_inverse=True"),
+        (
+            (SMALL, np.uint64(2**63) + LABELS.astype(np.uint64), SMALL, LABELS),
+            "train_labels go up to 92233720368547758",
+        ),
         ((SMALL, LABELS, SMALL[:0], LABELS[:0]), "test_images are empty"),
         ((SMALL, [[1], [1, 2]], SMALL, LABELS), "train_labels can't become a NumPy array"),
+        ((SMALL, 0 * LABELS, SMALL, LABELS), "all 20 training images are of one class, '0', so that any network is"),
+        ((0 * SMALL, LABELS, SMALL, LABELS), "all 20 training images are equal .every pixel is 0., so that nothing"),
+        (
+            (SMALL[[1] * 20], LABELS, SMALL, LABELS),
+            "all 20 training images are equal .pixel by pixel., so that",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_users_arrays_is_named(returned, message, own):
     with pytest.raises(DatasetError, match=message):
         own(returned)
+
+
+def test_a_users_object_that_can_not_become_an_array_is_named(own):
+    class Odd:
+        def __array__(self, *_, **__):
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad")
+
+    with pytest.raises(DatasetError, match="train_images can't become a NumPy array: Can't call numpy"):
+        own((Odd(), LABELS, SMALL, LABELS))
+
+
+COLOUR = np.random.default_rng(0).integers(0, 256, (20, 6, 5, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("shape", "shift"),
+    [
+        ((20, 6, 5, 3), True),
+        ((20, 6, 5, 4), True),
+        ((20, 6, 5, 1), True),
+        ((20, 3, 6, 5), False),
+        ((20, 3, 6, 3), False),
+        ((20, 3, 6, 1), False),
+        ((20, 1, 6, 1), False),
+        ((20, 64, 1, 1), False),
+        ((20, 64, 2, 2), False),
+        ((20, 7, 6, 5), False),
+    ],
+)
+def test_a_users_images_may_have_their_channels_last(shape, shift, own):
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    expected = np.moveaxis(images, 3, 1) if shift else images
+    data = own((images, LABELS, images[:8], LABELS[:8]), val_fraction=0.0)
+    assert data.shape == expected.shape[1:]
+    assert images_as_set(data.train_images) == images_as_set(expected)
+    assert data.mean == pytest.approx((expected / 255).mean(axis=(0, 2, 3)))
+
+
+def test_the_parts_of_a_users_data_may_have_their_channels_last(own):
+    parts = (COLOUR, LABELS, COLOUR[:2], LABELS[:2], COLOUR[:9], LABELS[:9])
+    given = Data("other", *parts, classes=tuple("abcd"), mean=(0.5,) * 3, std=(0.25,) * 3, fingerprint="f")
+    data = own(given)
+    for part, count in (("train", 20), ("val", 2), ("test", 9)):
+        assert np.array_equal(getattr(data, f"{part}_images"), np.moveaxis(COLOUR[:count], 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("mean", (0.5, 0.5)),
+        ("std", (0.0, 0.1, 0.1)),
+        ("std", (-1.0,)),
+        ("mean", (float("nan"),) * 3),
+        ("std", (float("inf"),) * 3),
+    ],
+)
+def test_a_normalisation_that_makes_no_numbers_is_refused(field, values, own):
+    parts = (COLOUR, LABELS, COLOUR[:2], LABELS[:2], COLOUR[:9], LABELS[:9])
+    moments = {"mean": (0.5,) * 3, "std": (0.25,) * 3, field: values}
+    with pytest.raises(DatasetError, match=f"'mine': {field} is .*; expected 3 finite numbers"):
+        own(Data("other", *parts, classes=tuple("abcd"), **moments, fingerprint="f"))
+
+
+def test_labels_from_one_or_with_gaps_become_classes_named_after_them(own):
+    values = np.array([3, 17, 20, 40])
+    data = own((SMALL, values[LABELS], SMALL[:8], values[LABELS[:8]]), val_fraction=0.0)
+    assert data.classes == ("3", "17", "20", "40")
+    assert data.notes[:1] == ("the labels are 4 numbers from 3 to 40: read as 4 classes",)
+    of = {image.tobytes(): label for image, label in zip(SMALL, LABELS, strict=True)}
+    assert [of[image.tobytes()] for image in data.train_images] == data.train_labels.tolist()
+    assert [of[image.tobytes()] for image in data.test_images] == data.test_labels.tolist()
+
+
+def test_labels_that_only_the_test_images_have_count_too(own):
+    data = own((SMALL, LABELS % 2, SMALL, LABELS))
+    assert data.classes == ("0", "1", "2", "3")
+    assert "no training image is of the classes 2, 3, which the test images hold" in data.notes
+
+
+def test_ids_are_refused_before_a_class_is_named(own):
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 2, 2), dtype=np.uint8)
+    with pytest.raises(DatasetError, match="40 training images have 40 different labels, from 0 to 3900000; expected"):
+        own((images, np.arange(40) * 100_000, images, np.arange(40) * 100_000))
+    # The same numbers are classes where each has many images.
+    assert len(own((images, np.arange(40) % 8 * 100_000, images, np.arange(40) % 8 * 100_000)).classes) == 8
+
+
+def test_what_makes_results_odd_is_noted(own):
+    other = 255 - SMALL
+    clean = own((SMALL, LABELS, other, LABELS))
+    assert clean.notes == ()
+    blank = SMALL.copy()
+    blank[:3] = np.array([1, 2, 3]).reshape(3, 1, 1, 1)
+    assert own((blank, LABELS, other, LABELS)).notes == ("3 of 20 training images are blank, all their pixels alike",)
+    assert own((SMALL, LABELS, other[[4] * 20], LABELS)).notes == ("all 20 test images are equal",)
+    assert own((SMALL, LABELS, np.concatenate([other, SMALL[:5]]), np.arange(25) % 4)).notes == (
+        "5 of 25 test images are training images too",
+    )
+    assert own((SMALL[[*range(18), 0, 1]], LABELS, other, LABELS)).notes == (
+        "4 of 20 training images equal one of another class, so that both can't be learned",
+    )
+    arrays = {"train_images": SMALL, "train_labels": LABELS, "test_images": other, "test_labels": LABELS}
+    assert own({**arrays, "classes": range(41)}).notes == (
+        "no image is of the classes 4, 5, 6, 7, 8, …: 37 of 41 classes",
+    )
 
 
 def test_a_misspelt_option_of_a_users_dataset_is_named(own):

@@ -123,6 +123,51 @@ def test_labels_that_do_not_fit_the_images_are_named(tmp_path):
         load("idx", tmp_path, root=str(root))
 
 
+def test_labels_from_one_become_classes_named_after_them(tmp_path):
+    """As those of EMNIST's letters, 1 … 26."""
+    root = write_idx(tmp_path / "set", train_labels=LABELS + 1, test_labels=LABELS[:4] + 1)
+    data = load("idx", tmp_path, root=str(root), val_fraction=0.0)
+    assert data.classes == ("1", "2", "3")
+    assert data.notes[:1] == ("the labels are 3 numbers from 1 to 3: read as 3 classes",)
+    expected = {bytes(image.ravel()): int(label) for image, label in zip(GREY, LABELS, strict=True)}
+    assert [expected[image.tobytes()] for image in data.train_images] == data.train_labels.tolist()
+    assert load("idx", tmp_path, root=str(root)).notes == data.notes  # from the cache, too
+
+
+def test_labels_of_a_named_set_are_never_numbered_anew(tmp_path):
+    write_idx(tmp_path / "MNIST" / "raw", train_labels=LABELS * 2, test_labels=LABELS[:4] * 2)
+    data = load("mnist", tmp_path, val_fraction=0.0)
+    assert len(data.classes) == 10
+    assert set(data.train_labels.tolist()) == {0, 2, 4}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"train": GREY * 0}, "all 10 training images are equal .every pixel is 0."),
+        ({"train_labels": LABELS * 0 + 1}, "all 10 training images are of one class, '1'"),
+        (
+            {
+                "train": np.arange(40 * 12, dtype=np.uint8).reshape(40, 3, 4),
+                "train_labels": np.arange(40, dtype=np.uint8),
+            },
+            "40 training images have 40 different labels, from 0 to 39",
+        ),
+    ],
+)
+def test_idx_files_from_which_nothing_can_be_learned_are_refused(arrays, message, tmp_path):
+    root = write_idx(tmp_path / "set", **arrays)
+    with pytest.raises(DatasetError, match=message):
+        load("idx", tmp_path, root=str(root))
+
+
+@pytest.mark.parametrize("shape", [(10, 3, 6, 3), (10, 3, 6, 1), (10, 1, 6, 3)])
+def test_where_both_axes_of_an_idx_file_could_be_the_channels_the_first_is(shape, tmp_path):
+    stored = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    root = write_idx(tmp_path / "set", train=stored, test=stored[:4])
+    assert load("idx", tmp_path, root=str(root)).shape == shape[1:]
+
+
 def test_an_absent_idx_file_or_folder_is_named(tmp_path):
     root = write_idx(tmp_path / "set")
     (root / FILES[1]).unlink()
