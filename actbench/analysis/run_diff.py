@@ -34,6 +34,8 @@ class Divergence:
         epoch: The first at which one differs by more than rounding; None when none does.
         losses: Curve -> the two values at ``epoch``; empty without one.
         layers: Layer -> field -> the two values at ``epoch``; empty without one.
+        curves: Those of ``COMPARED_CURVES`` of which either run has a number there; one without validation has no
+            ``val.loss``.
     """
 
     compared: tuple[int, ...]
@@ -41,6 +43,7 @@ class Divergence:
     epoch: int | None
     losses: Mapping[str, ValuePair]
     layers: Mapping[str, Mapping[str, ValuePair]]
+    curves: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Differences:
             },
             "curves": {
                 "epochs_compared": list(divergence.compared),
+                "curves_compared": list(divergence.curves),
                 "first_epoch_with_other_bits": divergence.bits,
                 "parting_epoch": divergence.epoch,
                 "relative_rounding": RELATIVE_ROUNDING,
@@ -129,9 +133,10 @@ def find_divergence(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping
 
     bits = next((epoch for epoch in both if any(a != b for a, b in at(epoch).values())), None)
     epoch = next((epoch for epoch in both if any(_beyond_rounding(*pair) for pair in at(epoch).values())), None)
+    there = tuple(name for name in COMPARED_CURVES if any(at(epoch)[name] != (None, None) for epoch in both))
     if epoch is None:
-        return Divergence(both, bits, None, {}, {})
-    return Divergence(both, bits, epoch, at(epoch), _layers(rows[epoch], others[epoch]))
+        return Divergence(both, bits, None, {}, {}, there)
+    return Divergence(both, bits, epoch, at(epoch), _layers(rows[epoch], others[epoch]), there)
 
 
 def _beyond_rounding(a: float | None, b: float | None) -> bool:

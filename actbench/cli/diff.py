@@ -102,13 +102,18 @@ def _sentences(divergence: Divergence) -> Iterable[str]:
     if not divergence.compared:
         yield "There is no epoch that both runs have."
         return
-    until = f"epochs {divergence.compared[0]} to {divergence.compared[-1]}"
+    first, last = divergence.compared[0], divergence.compared[-1]
+    until = f"epochs {first} to {last}" if first < last else f"epoch {first}"
+    if not divergence.curves:
+        yield f"Neither run has a loss in {until}."
+        return
     if divergence.bits is None:
-        yield f"Train and validation loss are equal to the last bit over {until}."
+        are = "are" if len(divergence.curves) > 1 else "is"
+        yield f"{' and '.join(divergence.curves)} {are} equal to the last bit over {until}."
         return
     yield f"The last bits first differ at epoch {divergence.bits}."
     if divergence.epoch is None:
-        yield f"The losses differ by no more than {rounding} over {until}."
+        yield f"{' and '.join(divergence.curves)} differ by no more than {rounding} over {until}."
         return
     values = "; ".join(f"{name} {_loss(pair)}" for name, pair in divergence.losses.items())
     yield f"The curves part at epoch {divergence.epoch}, by more than {rounding}: {values}."

@@ -152,11 +152,14 @@ def _print_layers(console: Console, record: RunRecord) -> None:
         if shown := [key for key in keys if key in there]:
             _print_rows(console, f"{title}, {when}", ["name", *shown], rows)
     health = record.spec.health
-    probe = record.health.get("probe_size", health.probe_size)
+    probe = record.health.get("probe_size") or health.probe_size
+    # Active on a share q of such images, a unit would be silent on all of them in (1 − q)^n < 5 % of probes.
+    most = 1 - 0.05 ** (1 / probe)
+    images = f"{probe:,} training image{'' if probe == 1 else 's'}"
     console.print(
-        f"\ndead: slope ≤ {health.dead_slope:g} on {probe:,} training images; constant: output's sd ≤ "
+        f"\ndead: slope ≤ {health.dead_slope:g} on {images}; constant: output's sd ≤ "
         f"{health.constant_std:g}; inert: either.\nSilent on all of them means active on fewer than "
-        f"{quantity('health.dead_fraction', 3 / probe)} of such images (95 %).",
+        f"{quantity('health.dead_fraction', most)} of such images (95 %).",
         style="dim",
     )
 

@@ -33,18 +33,17 @@ FIVE = {
 }
 
 METHODS = (
-    "The study demo comprises 7 training runs of mlp on mnist-5k: 2 configurations that differ in activation, with "
-    "4 seeds in all, not every configuration with each (0–3). Runs with equal seed share the random streams of "
-    "initial weights and batch order. Each run trained for 5 epochs with sgd (lr=0.1, momentum=0.9, nesterov=False, "
-    "dampening=0, weight_decay=0), learning-rate schedule constant and batch size 128, in float32; weights were "
-    "initialised by he_normal, initial hidden biases: 0. Runs without a result (1 diverged) are counted and stand "
-    "in no mean. The metric test.accuracy (fraction) is defined as: correct test examples, last epoch. Means over "
-    "seeds of test.accuracy have 95 % Student-t intervals, from 3 seeds on. Differences to the baseline "
+    "Of the study demo, the table shows 7 training runs of mlp on mnist-5k: 2 configurations that differ in "
+    "activation, with 4 seeds in all, not every configuration with each (0–3). Runs with equal seed share the random "
+    "streams of initial weights and batch order. Each run trained for 5 epochs with sgd (lr=0.1, momentum=0.9, "
+    "nesterov=False, dampening=0, weight_decay=0), learning-rate schedule constant and batch size 128, in float32; "
+    "weights were initialised by he_normal, initial hidden biases: 0. 1 of 7 runs diverged: counted beside the means, "
+    "not averaged in. The metric test.accuracy (fraction) is defined as: correct test examples, last epoch. Means "
+    "over seeds of test.accuracy have 95 % Student-t intervals, from 3 seeds on. Differences to the baseline "
     "(activation=relu) are paired by seed, with 95 % intervals of the paired t distribution. The p-values in "
-    "test.accuracy are from two-sided paired t tests, adjusted by Holm's (1979) method over a family of 1 "
-    "difference, at level 0.05. A hidden unit counts as dead when, at the last epoch, it has a slope ≤ 0.001 on "
-    "2,000 training images (the probe). Computed with actbench 0.1.0, PyTorch 2.14.0, NumPy 2.3.1 and Python 3.11.9 "
-    "on cpu (x86_64)."
+    "test.accuracy are from two-sided paired t tests, adjusted by Holm's (1979) method over a family of 1 difference, "
+    "at level 0.05. A hidden unit counts as dead when, at the last epoch, it has a slope ≤ 0.001 on 2,000 training "
+    "images (the probe). Computed with actbench 0.1.0, PyTorch 2.14.0, NumPy 2.3.1 and Python 3.11.9 on cpu (x86_64)."
 )
 
 
@@ -98,7 +97,9 @@ def test_the_methods_read_as_designed():
         (grid(smooth), {"metric": "health.dead_fraction"}, "a bounded share, have their range instead of an interval"),
         (cells(FIVE, training={"epochs": 1}), {}, "trained for 1 epoch with sgd"),
         ([*cells(FIVE), *cells(FIVE, training={"epochs": 9})], {}, "trained for 5 or 9 epochs with"),
-        ([record(outcome="collapsed"), record(seed=4)], {}, "Collapsed runs (1) stand in the means."),
+        ([record(outcome="collapsed"), record(seed=4)], {}, "runs collapsed: counted beside the means, averaged in."),
+        (cells({"relu": [0.2, 0.85, 0.825]}), {}, "that would pass the end of a metric's scale are cut there."),
+        (grid(smooth), {"where": {"bias_init": 0.01}}, "Of the study demo, the table shows 6 training runs of mlp"),
         (cells({"relu": [0.9, 0.8, 0.7]}), {}, ": 1 configuration, with 3 seeds each (0–2)."),
     ],
 )  # fmt: skip
@@ -288,6 +289,6 @@ def test_the_command_has_an_option_for_each(tmp_path):
     options = ["--methods", "--reach", "0.9", "--all-pairs"]
     found = CliRunner().invoke(app, [str(tmp_path), *options, "--json"], catch_exceptions=False)
     (content,) = json.loads(found.stdout)["comparisons"]
-    assert content["methods"].startswith("The study demo comprises 6 training runs of mlp")
+    assert content["methods"].startswith("Of the study demo, the table shows 6 training runs of mlp")
     assert len(content["all_pairs"]["pairs"]) == 1
     assert sorted(one["reach"]["reached"] for one in content["rows"]) == [2, 3]

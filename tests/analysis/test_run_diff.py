@@ -151,7 +151,22 @@ def test_the_command_tells_what_differs_and_where_the_curves_part(results):
 def test_a_run_does_not_differ_from_itself(results):
     lines = squeezed(call(results, "relu-", "relu-"))
     assert lines.count("none") == 2
-    assert "Train and validation loss are equal to the last bit over epochs 0 to 1." in lines
+    assert "train.loss and val.loss are equal to the last bit over epochs 0 to 1." in lines
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([{"train.loss": 1.0, "val.loss": None}], "train.loss is equal to the last bit over epoch 0."),
+        ([{"train.loss": 1.0}, {"train.loss": 0.5}], "train.loss is equal to the last bit over epochs 0 to 1."),
+        ([{"train.loss": None, "val.loss": None}] * 2, "Neither run has a loss in epochs 0 to 1."),
+    ],
+    ids=["no validation, one epoch", "no validation", "diverged at once"],
+)
+def test_nothing_is_said_of_a_loss_that_no_run_has(tmp_path, rows, sentence):
+    curves = tuple({"epoch": epoch, **row, "layers": []} for epoch, row in enumerate(rows))
+    save(tmp_path, [replace(record(activation=a), curves=curves) for a in ("relu", "elu")])
+    assert sentence in squeezed(call(tmp_path, "relu-", "elu-"))
 
 
 def test_a_failed_run_without_a_curve_can_be_compared(results):

@@ -41,6 +41,15 @@ def test_show_prints_every_figure_of_a_layer_uncut_and_what_went_wrong(tmp_path)
     assert (text.count(told[0]), text.count(told[1])) == (1, 1)
 
 
+@pytest.mark.parametrize(("probe", "share"), [(1, "95.00 %"), (2, "77.64 %"), (1000, "0.30 %")])
+def test_show_says_what_silence_on_the_probe_means(tmp_path, probe, share):
+    one = record()  # of a unit that is active on this share of images, 5 % of such probes would show nothing
+    save(tmp_path, [replace(one, health={**one.health, "probe_size": probe})])
+    text = " ".join(call("show", "relu-", "--results", tmp_path).split())
+    assert f"on {probe:,} training image{'s' if probe > 1 else ''}; " in text
+    assert f"active on fewer than {share} of such images (95 %)" in text
+
+
 def test_show_tells_why_a_run_failed(results):
     text = call("show", "tanh-", "--results", results)
     assert "failed: it failed" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from actbench.analysis.table.factors import row_name
 from actbench.analysis.table.grouping import Group
@@ -61,6 +61,22 @@ def collapsed_alone(group: Group, base: Group, metric: str) -> str:
 def lost_among(names: Sequence[str], lost: Mapping[str, str]) -> list[str]:
     """Return ``elu: 2 of 6 runs diverged`` for those of the named rows that lost runs."""
     return [f"{name}: {lost[name]}" for name in dict.fromkeys(names) if name in lost]
+
+
+def outcomes_in_words(metrics: Sequence[str], records: Sequence[RunRecord]) -> Iterator[str]:
+    """Yield ``2 of 10 runs diverged: counted beside the means, not averaged in`` for each outcome that is not ``ok``.
+
+    Args:
+        metrics: Those of the table. A diverged run has no accuracy, but a number of parameters and a duration.
+        records: All runs that are counted.
+    """
+    for outcome in ("diverged", "failed", "collapsed"):
+        own = [record for record in records if record.outcome == outcome]
+        valued = [name for name in metrics if any(record.final.get(name) is not None for record in own)]
+        where = "" if len(valued) == len(metrics) else f" only in {', '.join(valued)}"
+        averaged = f"averaged in{where}" if valued else "not averaged in"
+        if own:
+            yield f"{len(own)} of {len(records)} runs {outcome}: counted beside the means, {averaged}"
 
 
 def _reasons(lost: Sequence[RunRecord]) -> str:

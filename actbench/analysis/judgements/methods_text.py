@@ -7,9 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from actbench.analysis.judgements.formatting import p_value
+from actbench.analysis.judgements.lost_runs import outcomes_in_words
 from actbench.analysis.statistics import MIN_VALUES
 from actbench.analysis.table.factors import show, show_all
-from actbench.analysis.table.result import REACH_METRIC, Comparison, Family, is_bounded
+from actbench.analysis.table.result import (
+    REACH_METRIC,
+    Comparison,
+    Family,
+    has_intervals_beyond_scale,
+    is_bounded,
+)
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import canonical_json
@@ -31,7 +38,7 @@ def methods_paragraph(comparison: Comparison, records: Sequence[RunRecord]) -> s
         (
             *_design(comparison, records),
             _training(records),
-            *_outcomes(records),
+            *_outcomes(comparison, records),
             *_means(comparison),
             *_differences(comparison),
             *_interaction(comparison),
@@ -49,7 +56,7 @@ def _design(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[st
     models = _values(records, lambda record: record.spec.model.label)
     datasets = _values(records, lambda record: record.spec.dataset.label)
     yield (
-        f"The study {comparison.study} comprises {_count(runs, 'training run')} of {models} on {datasets}: "
+        f"Of the study {comparison.study}, the table shows {_count(runs, 'training run')} of {models} on {datasets}: "
         f"{_count(rows, 'configuration')}{differing}, with {_seeds(records)}."
     )
     if rows > 1:
@@ -97,13 +104,9 @@ def _optimizer(record: RunRecord) -> str:
     return f"{optimizer.name} ({show_all(optimizer.options)})" if optimizer.options else optimizer.name
 
 
-def _outcomes(records: Sequence[RunRecord]) -> Iterator[str]:
-    counted = Counter(record.outcome for record in records)
-    bad = [f"{counted[outcome]} {outcome}" for outcome in ("diverged", "failed") if counted[outcome]]
-    if bad:
-        yield f"Runs without a result ({_series(bad)}) are counted and stand in no mean."
-    if counted["collapsed"]:
-        yield f"Collapsed runs ({counted['collapsed']}) stand in the means."
+def _outcomes(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[str]:
+    for text in outcomes_in_words(comparison.metrics, records):
+        yield f"{text}."
 
 
 def _means(comparison: Comparison) -> Iterator[str]:
@@ -113,6 +116,8 @@ def _means(comparison: Comparison) -> Iterator[str]:
     plain, bounded = _by_kind(comparison)
     if plain:
         yield f"Means over seeds of {_series(plain)} have {level} Student-t intervals, from {MIN_VALUES} seeds on."
+        if has_intervals_beyond_scale(comparison):
+            yield "Intervals that would pass the end of a metric's scale are cut there."
     if bounded:
         yield f"Means over seeds of {_series(bounded)}, a bounded share, have their range instead of an interval."
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from actbench.analysis.judgements.formatting import some_of
-from actbench.analysis.judgements.lost_runs import lost_among
+from actbench.analysis.judgements.lost_runs import lost_among, outcomes_in_words
 from actbench.analysis.statistics import MIN_VALUES, smallest_p
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.grouping import Group, Table
@@ -30,7 +29,7 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
     groups = [group for group in table.groups if id(group) in shown or comparison.is_baseline(group.factors)]
     runs = [run for group in groups for run in group.runs]
     records = [record for record, _ in runs]
-    yield from _outcomes(comparison, records)
+    yield from outcomes_in_words(comparison.metrics, records)
     yield from _mixtures(comparison, groups)
     if len({one["activation"] for _, one in runs}) > 1:
         # A linear model, or a user's own that was given an activation and did not use it.
@@ -50,20 +49,6 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
         if len(values) > 1:
             yield f"runs differ in {name}: {', '.join(values)}"
     yield from _data(records)
-
-
-def _outcomes(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[str]:
-    """Count the runs that went wrong, and whether they are in the means."""
-    counted = Counter(record.outcome for record in records)
-    for outcome in ("diverged", "failed", "collapsed"):
-        own = [record for record in records if record.outcome == outcome]
-        # A diverged run has no accuracy, but a number of parameters and a duration.
-        valued = [name for name in comparison.metrics if any(record.final.get(name) is not None for record in own)]
-        if own:
-            averaged = "averaged in" if len(valued) == len(comparison.metrics) else "not averaged in"
-            if valued and averaged == "not averaged in":
-                averaged = f"averaged in only in {', '.join(valued)}"
-            yield f"{counted[outcome]} of {len(records)} runs {outcome}: counted beside the means, {averaged}"
 
 
 def _mixtures(comparison: Comparison, groups: Sequence[Group]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from actbench.analysis.table.result import (
     Contrast,
     Expectation,
     Pairs,
+    has_intervals_beyond_scale,
     is_bounded,
 )
 from actbench.config import hypotheses
@@ -32,7 +33,7 @@ def caption(comparison: Comparison, *, tie_mark: str = "=") -> list[str]:
     any_interval = any(row.metrics[metric].low is not None for row in comparison.rows for metric in comparison.metrics)
     interval = f" [{100 * (1 - comparison.alpha):g} % Student-t interval]" if any_interval else ""
     lines = [f"mean{interval} over n seeds, {_order(comparison)}"]
-    if any(_intervals_beyond_scale(comparison)):
+    if has_intervals_beyond_scale(comparison):
         lines.append("an interval that would pass the end of its metric's scale is cut there")
     if has_ties(comparison.rows):
         is_hidden = comparison.best is not None and comparison.rows[0].factors != comparison.best
@@ -101,16 +102,6 @@ def pairs_caption(pairs: Pairs) -> list[str]:
         "exploratory, to be confirmed with new seeds: Δ = row − against, paired by seed; adjusted p: Benjamini–Hochberg"
         f" over all pairs of the table ({pairs.family:,}), which bounds the share of false findings, not their chance",
     ]
-
-
-def _intervals_beyond_scale(comparison: Comparison) -> Iterator[bool]:
-    for row in comparison.rows:
-        for name in comparison.metrics:
-            found = row.metrics[name]
-            yield bool(METRICS[name].beyond_scale(found.low, found.high))
-        for name, contrast in row.vs_baseline.items():
-            difference = contrast.difference
-            yield bool(METRICS[name].beyond_scale(difference.low, difference.high, differences=1))
 
 
 def _mismatches(comparison: Comparison) -> Iterator[str]:
