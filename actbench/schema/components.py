@@ -25,6 +25,9 @@ EXPRESSION = "expression"
 FLOAT32_MAX, FLOAT32_TINY = (2 - 2**-23) * 2.0**127, 2.0**-126
 """The largest float32, and the smallest above 0 that is not subnormal: actbench flushes subnormal numbers to 0."""
 
+MAX_UNITS = 1_000_000
+"""Of a layer, in configs: more would be a slip of the pen, and end as torch's message about bytes."""
+
 _MAX_SHOWN = 60
 _SUBJECT = re.compile(r"(Input|List|Tuple|Dictionary|String|Value) should ")
 """How pydantic's own texts begin; with any word but ``Input`` they already end in the value that was found."""

@@ -29,7 +29,7 @@ class Augment(Options):
         flip: Mirror left to right with probability 1/2.
     """
 
-    crop: int = Field(default=0, ge=0)
+    crop: int = Field(default=0, ge=0, le=1000)
     flip: bool = False
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from actbench.errors import ModelError
-from actbench.schema.components import Options
+from actbench.schema.components import MAX_UNITS, Options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from actbench.nn.layers import Activate
     from actbench.nn.parts import Hidden
 
-Width = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=MAX_UNITS)]
 Block = Annotated[tuple[Width, ...], Field(strict=False, min_length=1)]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from actbench.schema.components import Options
+from actbench.schema.components import MAX_UNITS, Options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ class MLP(Options):
 
     cpu_cohort: ClassVar[int] = 16
 
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = (256, 256)
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=MAX_UNITS)], ...], Field(strict=False)] = (256, 256)
     batch_norm: bool = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
