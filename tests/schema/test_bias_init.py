@@ -61,8 +61,18 @@ def test_anything_else_is_refused(written: Any) -> None:
         RunSpec.model_validate({"bias_init": written})
 
 
-@pytest.mark.parametrize("written", ["NaN", "Infinity", "true"])
-def test_a_stored_one_that_is_refused_is_reported_in_one_plain_sentence(written: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("NaN", "NaN is not a JSON number"),
+        ("Infinity", "Infinity is not a JSON number"),
+        ("true", "bias_init: 'bias_init' should be a number, 'pytorch' or null, not true"),
+        ("1e39", "bias_init: 'bias_init': 1e+39 is beyond float32: at most 3.4e+38"),
+    ],
+)
+def test_a_stored_one_that_is_refused_is_reported_in_one_plain_sentence(
+    written: str, reason: str, tmp_path: Path
+) -> None:
     run = tmp_path / "s" / "runs" / "r"
     run.mkdir(parents=True)
     (run / "spec.json").write_text(f'{{"bias_init": {written}}}')
@@ -70,7 +80,7 @@ def test_a_stored_one_that_is_refused_is_reported_in_one_plain_sentence(written:
 
     (warning,) = read_results(tmp_path).warnings
 
-    assert warning == f"s/runs/r: skipped, bias_init: 'bias_init' should be a number, 'pytorch' or null, not {written}"
+    assert warning == f"s/runs/r: skipped, {reason}"
 
 
 @pytest.mark.parametrize(("written", "kept", "decoded", "run_id"), WRITTEN)
