@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA, CompareOptions
@@ -16,7 +17,7 @@ from actbench.analysis.judgements.expectations import Data, TableBeside, judge_e
 from actbench.analysis.judgements.gates import judge_gates, parse_gates
 from actbench.analysis.judgements.lost_runs import lost_in_words
 from actbench.analysis.judgements.methods_text import methods_paragraph
-from actbench.analysis.judgements.verdicts import command_for_more_seeds, verdict_sentences
+from actbench.analysis.judgements.verdicts import commands_for_more_seeds, verdict_sentences
 from actbench.analysis.judgements.warnings import warnings_about
 from actbench.analysis.table.against import both_sides, is_new, options_with_base
 from actbench.analysis.table.baselines import baseline_of
@@ -47,6 +48,7 @@ class TableRequest:
         metrics: The leading one first.
         expect: The study's hypotheses.
         own_table: The table that the study's config asks for, which may be another one.
+        folder: The study's folder; None for records that lie in none.
     """
 
     options: CompareOptions
@@ -55,6 +57,7 @@ class TableRequest:
     metrics: tuple[str, ...]
     expect: Sequence[str]
     own_table: TableBeside
+    folder: Path | None
 
     def hypotheses_data(self, table: Table) -> Data:
         """Return the runs by which the hypotheses are judged, and how: those of the new side, whatever is hidden."""
@@ -151,7 +154,9 @@ def compare(
 def _compare(records: Sequence[RunRecord], options: CompareOptions) -> Comparisons:
     """Cut the records into tables, compare the rows of each, and judge the gates."""
     conditions = parse_gates(options.fail_if)
-    settings, reading_warnings = (records.settings, records.warnings) if isinstance(records, Records) else ({}, ())
+    settings, folders, reading_warnings = (
+        (records.settings, records.folders, records.warnings) if isinstance(records, Records) else ({}, {}, ())
+    )
     if not records:
         raise ResultsError("\n".join(("no finished run to compare", *reading_warnings)))
     if options.against is None:
@@ -175,6 +180,7 @@ def _compare(records: Sequence[RunRecord], options: CompareOptions) -> Compariso
             metrics=_metrics(options.metric or own.get("metric") or DEFAULT_METRIC),
             expect=own.get("expect", ()),
             own_table=TableBeside(own.get("baseline") or {}, _metrics(own.get("metric") or DEFAULT_METRIC)),
+            folder=folders.get(table.runs[0][0].study),
         )
         views += _views(table, request, where)
     # A baseline or tuning that the caller named and no table has is an error, with the first table's reason.
@@ -219,9 +225,11 @@ def _view(table: Table, request: TableRequest) -> View:
     comparison, no_baseline = _compare_groups(table, request)
     delta = options.delta / 100 if METRICS[leading].unit == "fraction" and not is_bounded(leading) else None
     lost = lost_in_words(table.groups, leading)
+    verdicts = verdict_sentences(comparison, delta, lost=lost)
     judged = replace(
         comparison,
-        verdicts=verdict_sentences(comparison, delta, command_for_more_seeds(records), lost=lost),
+        verdicts=tuple(verdicts),
+        commands=commands_for_more_seeds(verdicts, request.folder, records),
         rows=comparison.rows if options.reach is None else rows_with_reach(comparison, table, options.reach),
         pairs=all_pairs(comparison, table) if options.all_pairs else None,
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import typer
+
+from actbench.system.command_line import command_text
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -86,22 +85,7 @@ def interruption() -> Iterator[Interruption]:
 
 def how_to_go_on() -> str:
     """Spell the command that was given, without ``--force``, which would begin anew."""
-    return f"To go on:\n  {shlex.join([*_program(), *(word for word in sys.argv[1:] if word != '--force')])}"
-
-
-def _program() -> list[str]:
-    """Return the words by which this program was called, as short as possible."""
-    called = Path(sys.argv[0])
-    if called.name == "__main__.py":
-        return [_program_name(Path(sys.executable)), "-m", "actbench"]
-    return [_program_name(called)]
-
-
-def _program_name(program: Path) -> str:
-    """Return the bare name of a program if the shell finds it by that, else its path."""
-    found = shutil.which(program.name)
-    same = found is not None and program.exists() and Path(found).samefile(program)
-    return program.name if same and Path(found or "").parent == program.parent else str(program)
+    return f"To go on:\n  {command_text(word for word in sys.argv[1:] if word != '--force')}"
 
 
 def _to_stderr(text: str) -> None:

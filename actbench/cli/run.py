@@ -28,6 +28,7 @@ from actbench.cli.study_options import (
     prepared,
     workers,
 )
+from actbench.system.command_line import command_text, error_logs
 
 if TYPE_CHECKING:
     from actbench.cli.until import Trained
@@ -168,5 +169,5 @@ def _summary(runner: Runner, trained: Trained, seconds: float) -> str:
     else:
         earlier = f", {skipped} finished earlier" if skipped else ""
         done = f"{runner.study.name}: {_counts(outcomes)} in {seconds:.1f} s{earlier}"
-    failed = f"\nfailed runs say why in {folder}/runs/*/error.txt" if outcomes["failed"] else ""
-    return f"{done}{failed}\ncompare: actbench compare {folder}"
+    failed = f"\nfailed runs say why in {error_logs(folder)}" if outcomes["failed"] else ""
+    return f"{done}{failed}\ncompare: {command_text(['compare', folder])}"

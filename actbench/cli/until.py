@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from actbench.errors import LostResultsError, UsageError
+from actbench.system.command_line import command_text, error_logs
 
 if TYPE_CHECKING:
     from actbench.analysis.sequential import InterimLook, StoppingRule
@@ -115,7 +116,7 @@ def run_until(
         if found.loss is not None:
             raise found.loss
         if outcomes["failed"]:
-            typer.echo(f"failed: {outcomes['failed']}; why: {runner.store.folder}/runs/*/error.txt", err=True)
+            typer.echo(f"failed: {outcomes['failed']}; why: {error_logs(runner.store.folder)}", err=True)
             raise typer.Exit(1)
         return _records(current)
 
@@ -124,7 +125,7 @@ def run_until(
     typer.echo(f"{runner.study.name}: {_conclusion(look, design)}", err=True)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
     typer.echo(f"{counts or 'nothing to train'} in {time.perf_counter() - began:.1f} s", err=True)
-    typer.echo(f"compare: actbench compare {runner.store.folder}", err=True)
+    typer.echo(f"compare: {command_text(['compare', runner.store.folder])}", err=True)
 
 
 def _records(runner: Runner) -> Records:

@@ -13,6 +13,7 @@ from actbench.errors import ResultsError, UsageError, suggestion
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.study_settings import comparison_settings, reason
+from actbench.system.command_line import command_text
 from actbench.system.files import parse_json, read_json
 
 _log = logging.getLogger("actbench.storage.reading")
@@ -27,11 +28,13 @@ class Records(Sequence[RunRecord]):
         warnings: What was skipped and why, one sentence each.
         settings: Study -> ``baseline`` and ``metric`` of its config's ``compare`` section and its ``expect``, as far as
             it has them.
+        folders: Study -> its folder; none where several folders hold a study of that name.
     """
 
     runs: tuple[RunRecord, ...]
     warnings: tuple[str, ...] = ()
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folders: Mapping[str, Path] = field(default_factory=dict, compare=False)
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -79,7 +82,9 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         folder: comparison_settings(folder, warnings) for folder in dict.fromkeys(run.parent.parent for run in folders)
     }
     by_study = {folder.resolve().name: section for folder, section in settings.items()}
-    return Records(tuple(entry[3] for entry in found), tuple(sorted(warnings)), by_study)
+    names = [folder.resolve().name for folder in settings]
+    places = {name: folder for name, folder in zip(names, settings, strict=True) if names.count(name) == 1}
+    return Records(tuple(entry[3] for entry in found), tuple(sorted(warnings)), by_study, places)
 
 
 def find_run(root: Path | str, text: str) -> RunRecord:
@@ -172,6 +177,6 @@ def _pointed_to(root: Path, text: str) -> Path:
         if found:
             several = ", ".join(f"{_study_of(run)}/runs/{run.name}" for run in found[:5])
             raise UsageError(f"'{text}' fits {len(found)} runs: {several}{' …' if len(found) > 5 else ''}")
-    otherwise = "`actbench compare` and the folder's runs/ show what there is"
+    otherwise = f"`{command_text(['compare', root])}` and the folder's runs/ show what there is"
     hint = suggestion(text, [run.name for run in runs], otherwise=otherwise)
     raise UsageError(f"no run '{text}' in {root} — {hint}")

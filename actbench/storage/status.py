@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from actbench.errors import ActbenchError, ResultsError
+from actbench.errors import ActbenchError, ResultsError, UsageError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome
 from actbench.storage.lock_files import LOCK_FILE, holder
 from actbench.storage.result_header import schema_and_outcome
+from actbench.system.command_line import program
 from actbench.system.files import read_json
 
 ENDS = tuple(outcome for outcome in OUTCOMES if outcome != "failed")
@@ -96,7 +97,7 @@ class StudyStatus:
         failed: Runs that ended with an error, and that `actbench run` tries again.
         stale: Runs that were left, and that `actbench run` begins anew.
         to_do: Runs of the study's config that have not been begun; None when that can't be read.
-        resume: Words of the command that goes on; empty when the config can't be read.
+        resume: Words of the command that goes on, from the current folder; empty when none would, with a warning.
         warnings: What could not be read, one sentence each.
     """
 
@@ -238,6 +239,7 @@ def _progress(run: Path) -> tuple[int | None, int | None]:
 def _ask_config(status: StudyStatus, begun: set[str]) -> None:
     """Add to a status how many runs of the study have no folder yet, and the command that resumes it."""
     from actbench.config import Study
+    from actbench.storage.commands import train_command
 
     folder = status.folder
     try:
@@ -247,6 +249,24 @@ def _ask_config(status: StudyStatus, begun: set[str]) -> None:
         status.warnings.append(f"what is to do is unknown, since the config can't be read: {reason}")
         return
     status.to_do = sum(spec.run_id not in begun for spec in study.specs())
-    results = folder.parent if folder.name else folder.resolve().parent  # of "." nothing is above
-    name = [] if study.name == status.study else [f"study={status.study}"]
-    status.resume = ["actbench", "run", str(folder / "study.yaml"), *name, "--results", str(results)]
+    is_open = bool(status.failed or status.stale or status.to_do)
+    try:
+        words = train_command(folder, _argv_of_a_run(folder) if is_open else ())
+    except UsageError as error:
+        status.warnings.append(f"no command to go on from here: {error}")
+        return
+    status.resume = [*program(), *words]
+
+
+def _argv_of_a_run(folder: Path) -> Sequence[str]:
+    """Return the command line that trained one of the study's finished runs; none while there is no such run."""
+    from actbench.storage.commands import recorded_argv
+
+    for path in sorted((folder / "runs").glob("*/result.json")):
+        try:
+            environment = read_json(path).get("environment")
+        except (OSError, ValueError):
+            continue
+        if isinstance(environment, Mapping) and (words := recorded_argv(environment)):
+            return words
+    return ()

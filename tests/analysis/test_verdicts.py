@@ -85,28 +85,8 @@ def test_an_open_question_comes_with_the_seeds_that_would_settle_it():
     sd = (sum((one - mean) ** 2 for one in by_seed) / 9) ** 0.5
     seeds = seeds_needed(0.001, sd)
     assert verdict(values) == (
-        "elu and relu are not distinguishable (10 paired seeds); telling 0.1 points apart needs about "
-        f"{seeds} seeds: actbench run results/demo/study.yaml study=demo seeds={seeds}"
+        f"elu and relu are not distinguishable (10 paired seeds); telling 0.1 points apart needs about {seeds} seeds"
     )
-
-
-@pytest.mark.parametrize(
-    ("argv", "command"),
-    [
-        (["/bin/actbench", "run", "configs/x.yaml"], "actbench run configs/x.yaml seeds="),
-        (
-            ["a", "run", "x.yml", "seeds=3", "activation=relu,max(x, 0)"],
-            "actbench run x.yml 'activation=relu,max(x, 0)' s",
-        ),
-        (["a", "run", "x.yaml", "--force", "-o", "out"], "actbench run x.yaml -o out seeds="),
-        (["a", "run", "x.yaml", "--smoke"], "actbench run results/demo/study.yaml study=demo seeds="),
-        (["pytest", "tests"], "actbench run results/demo/study.yaml study=demo seeds="),
-        (None, "actbench run results/demo/study.yaml study=demo seeds="),
-    ],
-)
-def test_the_command_is_that_of_the_runs_with_more_seeds(argv, command):
-    records = cells({"relu": BASE, "elu": shifted(0.0, 3)}, environment={"argv": argv})
-    assert command in only(records).verdicts[0]
 
 
 def test_below_three_seeds_there_is_no_verdict_and_one_sentence_says_so():
@@ -128,7 +108,6 @@ def test_of_open_questions_the_one_that_the_fewest_seeds_would_settle_comes_firs
     values = {"relu": BASE, "elu": shifted(0.0002, 9), "gelu": shifted(0.0002, 3), "silu": shifted(0.0002, 30)}
     found = only(cells(values)).verdicts
     assert [text.split()[0] for text in found] == ["gelu", "elu", "silu"]
-    assert ["actbench run" in text for text in found] == [True, False, False]  # nobody trains hundreds of seeds
 
 
 def test_rows_of_several_factors_are_named_by_all_of_them():

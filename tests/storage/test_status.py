@@ -188,11 +188,11 @@ def test_the_command_for_programs_says_the_same(
 
 
 @pytest.mark.parametrize("config", ["seeds: 5\n", "study: demo\nseeds: 5\n"])
-@pytest.mark.parametrize("asked", [".", "results/my demo", ""])
+@pytest.mark.parametrize("asked", [".", "results/my-demo", ""])
 def test_the_command_that_goes_on_runs_the_same_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, asked: str
 ) -> None:
-    study = tmp_path / "results" / "my demo"
+    study = tmp_path / "results" / "my-demo"
     (study / "runs").mkdir(parents=True)
     (study / "study.yaml").write_text(config)
     monkeypatch.chdir(study if asked == "." else tmp_path)
@@ -200,7 +200,7 @@ def test_the_command_that_goes_on_runs_the_same_runs(
     config_file, *rest = shlex.split(shlex.join(found.resume))[2:]
     assert Path(config_file).resolve() == study / "study.yaml"
     assert Path(rest[-1]).resolve() == tmp_path / "results"
-    assert rest[:-2] == ["study=my demo"]
+    assert rest[:-2] == ["study=my-demo"]
 
 
 def test_torch_stays_out(results: Path) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path
 
 from actbench.analysis.judgements.formatting import (
     in_units,
@@ -22,14 +21,14 @@ from actbench.analysis.judgements.lost_runs import lost_among
 from actbench.analysis.statistics import MIN_VALUES, Difference, is_equivalent, seeds_needed
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.result import Comparison, Contrast, Interaction
+from actbench.errors import UsageError
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
+from actbench.storage.commands import recorded_argv, train_command
+from actbench.system.command_line import command_text
 
 MAX_SEEDS_OFFERED = 200
 """No command is offered that would train more seeds than this."""
-
-NOT_REPEATED = ("--smoke", "--dry-run", "--force", "--json")
-"""Options of ``run`` that a command for more seeds must not inherit."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,6 @@ class Case:
         delta: The largest difference that does not matter; None where none is given for this metric.
         alpha: Level of the family.
         family: Number of differences adjusted together.
-        command: The command that trains more seeds, less their number.
         lost: Which runs of the two have no value, one text for each side that lost any: the pairs leave them out.
     """
 
@@ -55,7 +53,6 @@ class Case:
     delta: float | None
     alpha: float
     family: int
-    command: str
     lost: Sequence[str]
 
     @property
@@ -84,20 +81,18 @@ class Case:
         return self.contrast.difference.note == "identical" or self.is_within_delta
 
 
-def verdict_sentences(
-    comparison: Comparison, delta: float | None, command: str, *, lost: Mapping[str, str]
-) -> tuple[str, ...]:
+def verdict_sentences(comparison: Comparison, delta: float | None, *, lost: Mapping[str, str]) -> dict[str, int | None]:
     """Return the verdicts of one table: differences found, the interaction, rows that are the same, open differences.
 
     Args:
         comparison: The table.
         delta: Differences within ±delta do not matter, in the unit of the leading metric; None for no such bound.
-        command: The command that trains more seeds, as ``command_for_more_seeds`` returns it.
         lost: Row -> how many of its runs have no value, as ``lost_in_words`` returns it.
 
     Returns:
-        The most useful sentence first, what rests on survivors behind what rests on all runs; with fewer than three
-        paired seeds only one that says so.
+        Sentence -> the number of seeds that would settle it, None where it is settled or takes too many. The most
+        useful sentence first, what rests on survivors behind what rests on all runs; with fewer than three paired seeds
+        only one that says so.
     """
     metric, baseline = comparison.metrics[0], comparison.baseline or {}
     rows = [row for row in comparison.rows if metric in row.vs_baseline]
@@ -111,7 +106,6 @@ def verdict_sentences(
             delta=delta,
             alpha=comparison.alpha,
             family=comparison.families[metric].size,
-            command=command,
             lost=lost_among((name, base), lost),
         )
         for row, (name, base) in zip(rows, names, strict=True)
@@ -119,36 +113,49 @@ def verdict_sentences(
     judged = [case for case in cases if case.contrast.difference.n_pairs >= MIN_VALUES]
     if cases and not judged:
         reasons = lost_among([name for pair in names for name in pair], lost)
-        return (f"no verdict: fewer than {MIN_VALUES} paired seeds{some_of(reasons)}",)
+        return {f"no verdict: fewer than {MIN_VALUES} paired seeds{some_of(reasons)}": None}
     # A quotable order: what the row wins, what it loses, the interaction, what is settled as equal, what is open.
     # A difference between survivors comes behind: runs that diverged might have told another story.
     found = [case for case in judged if case.contrast.significant]
     found.sort(key=lambda case: (bool(case.lost), not case.is_won, -abs(case.size)))
-    return (
+    settled = (
         *map(_found, found),
         *([] if comparison.interaction is None else _interaction(comparison.interaction, comparison.alpha)),
         *(_same(case) for case in judged if not case.contrast.significant and case.is_same),
-        *_open([case for case in judged if not case.contrast.significant and not case.is_same]),
+    )
+    return dict.fromkeys(settled) | _open(
+        [case for case in judged if not case.contrast.significant and not case.is_same]
     )
 
 
-def command_for_more_seeds(records: Sequence[RunRecord]) -> str:
-    """Return the command that trained most of these runs, without its seeds, to which ``seeds=N`` is added.
+def commands_for_more_seeds(
+    verdicts: Mapping[str, int | None], folder: Path | None, records: Sequence[RunRecord]
+) -> dict[str, str]:
+    """Return verdict -> the command that trains the seeds that would settle it, from the current folder.
 
-    Where no run recorded one it is ``actbench run results/<study>/study.yaml``.
+    The commands have the options, such as the device, of the one that trained most of the runs. Where none would work
+    there is none: the sentences are true without it.
+
+    Args:
+        verdicts: Sentence -> number of seeds, as ``verdict_sentences`` returns it.
+        folder: The study's folder; None for records that lie in none.
+        records: The runs of the table.
     """
-    commands: Counter[str] = Counter()
-    for record in records:
-        argv = record.environment.get("argv")
-        if not isinstance(argv, (list, tuple)) or len(argv) < 3 or argv[1] != "run" or "--smoke" in argv:
-            continue
-        words = [str(word) for word in argv[2:] if word not in NOT_REPEATED and not str(word).startswith("seeds=")]
-        if any(PurePath(word).suffix in (".yaml", ".yml") for word in words):
-            commands[shlex.join(["actbench", "run", *words])] += 1
-    if commands:  # of equally frequent ones the first by name, so that a moved folder prints the same
-        return max(sorted(commands), key=lambda one: commands[one])
-    study = records[0].study
-    return shlex.join(["actbench", "run", f"results/{study}/study.yaml", f"study={study}"])
+    wanted = {text: seeds for text, seeds in verdicts.items() if seeds}
+    if folder is None or not wanted:
+        return {}
+    commands = Counter(recorded_argv(record.environment) for record in records)
+    argv = max(sorted(commands), key=lambda one: commands[one])  # of equally frequent ones the first by name
+    needed = [record.spec for record in records]
+    most = f"seeds={max(wanted.values())}"
+    try:
+        words = train_command(folder, argv, overrides=[most], needed=needed)
+    except UsageError:
+        return {}
+    return {
+        text: command_text(f"seeds={seeds}" if word == most else word for word in words)
+        for text, seeds in wanted.items()
+    }
 
 
 def _found(case: Case) -> str:
@@ -191,9 +198,9 @@ def _same(case: Case) -> str:
     )
 
 
-def _open(cases: Sequence[Case]) -> list[str]:
-    """Return a sentence for each difference that is open, those first that the fewest seeds would settle."""
-    texts: list[tuple[float, str]] = []
+def _open(cases: Sequence[Case]) -> dict[str, int | None]:
+    """Return a sentence for each open difference, with the seeds that would settle it; the fewest first."""
+    texts: list[tuple[float, str, int | None]] = []
     for case in cases:
         pairs, sd = case.contrast.difference.n_pairs, case.contrast.sd
         text = f"{case.row} and {case.base} are not distinguishable{_of(case.metric)} ({case.seeds})"
@@ -204,10 +211,10 @@ def _open(cases: Sequence[Case]) -> list[str]:
         if seeds is not None and seeds <= pairs:
             text += f", though so many tell {told} apart four times in five"
         elif seeds is not None:
-            settled = f": {case.command} seeds={seeds}" if seeds <= MAX_SEEDS_OFFERED else ""
-            text += f"; telling {told} apart needs about {seeds:,} seeds{settled}"
-        texts.append((math.inf if seeds is None else seeds, text))
-    return [text for _, text in sorted(texts, key=lambda one: one[0])]
+            text += f"; telling {told} apart needs about {seeds:,} seeds"
+        offered = seeds if seeds is not None and pairs < seeds <= MAX_SEEDS_OFFERED else None
+        texts.append((math.inf if seeds is None else seeds, text, offered))
+    return {text: offered for _, text, offered in sorted(texts, key=lambda one: one[0])}
 
 
 def _interaction(found: Interaction, alpha: float) -> list[str]:

@@ -19,7 +19,8 @@ class MarkdownReport:
         for comparison in comparisons.comparisons:
             lines = _section(f"### {comparison.title}", columns(comparison), _sentences.caption(comparison))
             for sentences in _sentences.lists(comparison, comparisons):
-                lines += [*(f"- {_escaped(sentence)}" for sentence in sentences), *([""] if sentences else [])]
+                items = (f"{_escaped(one)}{_command(comparison.commands.get(one))}" for one in sentences)
+                lines += [*(f"- {item}" for item in items), *([""] if sentences else [])]
             if (pairs := comparison.pairs) is not None:
                 title = f"#### {_sentences.pairs_title(pairs)}"
                 lines += _section(title, pair_columns(pairs), _sentences.pairs_caption(pairs))
@@ -46,6 +47,16 @@ def _section(title: str, found: Sequence[Column], caption: Sequence[str]) -> lis
 
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(map(_escaped, cells))} |"
+
+
+def _command(command: str | None) -> str:
+    """Return a command as code to stand behind its sentence, between more backticks than it holds; empty for None."""
+    if command is None:
+        return ""
+    ticks = "`"
+    while ticks in command:
+        ticks += "`"
+    return f": {ticks} {command} {ticks}" if len(ticks) > 1 else f": `{command}`"
 
 
 def _escaped(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -59,7 +59,7 @@ class TableReport:
         for comparison in comparisons.comparisons:
             _print_table(console, comparison.title, _layouts(comparison), _sentences.caption(comparison))
             for sentences in _sentences.lists(comparison, comparisons):
-                _print_list(console, sentences)
+                _print_list(console, sentences, comparison.commands)
             if (pairs := comparison.pairs) is not None:
                 _print_table(
                     console, _sentences.pairs_title(pairs), _pair_layouts(pairs), _sentences.pairs_caption(pairs)
@@ -100,14 +100,20 @@ def _print_table(console: Console, title: str, layouts: Sequence[TableLayout], c
     console.print(Text(f"\n{_sentences.one_sentence(caption)}\n", style="dim"))
 
 
-def _print_list(console: Console, sentences: Sequence[str]) -> None:
-    """Print one sentence per line, its further lines indented, and an empty line behind them."""
+def _print_list(console: Console, sentences: Sequence[str], commands: Mapping[str, str]) -> None:
+    """Print one sentence per line, its further lines indented, and an empty line behind them.
+
+    A command stands on a line of its own below its sentence, never broken, so that it can be copied.
+    """
     if not sentences:
         return
     for sentence in sentences:
-        for index, line in enumerate(Text(sentence).wrap(console, console.width - len(BULLET))):
+        text = f"{sentence}:" if sentence in commands else sentence
+        for index, line in enumerate(Text(text).wrap(console, console.width - len(BULLET))):
             line.rstrip()
             console.print(Text(" " * len(BULLET) if index else BULLET, style="dim") + line)
+        if sentence in commands:
+            console.print(Text(" " * len(BULLET) + commands[sentence]), soft_wrap=True)
     console.print()
 
 

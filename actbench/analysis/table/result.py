@@ -316,6 +316,8 @@ class Comparison:
         families: Metric -> the differences that are adjusted together, those of hidden rows included.
         interaction: Of the two factors that vary; None where more or fewer do, or nothing can be said.
         verdicts: The differences of the leading metric in sentences, the most useful one first.
+        commands: Verdict -> the command that would settle it, in the folder in which this was computed. Reports print
+            it behind the verdict; the JSON, which is the same wherever the results lie, has none.
         expectations: The study's hypotheses, judged by all its runs.
         pairs: Every row against every other one; None unless asked for.
         methods: How the numbers came about, in prose; empty unless asked for.
@@ -335,6 +337,7 @@ class Comparison:
     families: Mapping[str, Family] = field(default_factory=dict)
     interaction: Interaction | None = None
     verdicts: tuple[str, ...] = ()
+    commands: Mapping[str, str] = field(default_factory=dict)
     expectations: tuple[Expectation, ...] = ()
     pairs: Pairs | None = None
     methods: str = ""
