@@ -2,26 +2,35 @@
 
 import pytest
 from generated_studies import generated
-from sentence_oracle import Runs, check_caption, check_verdicts, check_warnings
+from sentence_oracle import Runs, check_caption, check_expectations, check_gate, check_verdicts, check_warnings
 
 from actbench.analysis.compare import compare
-from actbench.analysis.reports._sentences import caption
+from actbench.analysis.reports._sentences import caption, lists
 from actbench.errors import UsageError
+from actbench.storage.reading import Records
 
 STUDIES, BATCH = 400, 20
 
 
 @pytest.mark.parametrize("start", range(0, STUDIES, BATCH))
 def test_every_sentence_says_what_the_table_says(start):
+    read = 0
     for seed in range(start, start + BATCH):
         study = generated(seed)
         try:
-            found = compare(study.records, **study.options)
+            settings = {"demo": {"expect": study.texts}}
+            records = Records(tuple(study.records), (), settings)
+            found = compare(records, fail_if=study.gates, **study.options)
         except UsageError:  # such as a baseline that lost all its runs
             continue
+        read += 1
         report = found.to_dict()
         (comparison,) = report["comparisons"]
         runs, metrics, options = Runs(study.records, comparison), study.options["metric"], study.options
         check_verdicts(comparison, runs, metrics[0], options)
         check_warnings(report, comparison, runs, study.records, metrics, options)
+        check_expectations(lists(found.comparisons[0], found)[1], comparison, runs, study.expect)
+        for gate in found.gates:
+            check_gate(gate, comparison, runs, options["alpha"])
         check_caption(caption(found.comparisons[0]), comparison, runs, metrics, options)
+    assert read > BATCH / 2

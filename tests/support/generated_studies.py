@@ -1,9 +1,11 @@
 """Studies drawn at random from a seed: few and many pairs, ties, equal and constant rows, lost runs, huge and tiny."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from factories import health, record
+
+from actbench.schema.metrics import METRICS as METRICS_OF
 
 FRACTIONS = ("test.accuracy", "val.accuracy", "health.dead_fraction", "health.saturation")
 METRICS = (*FRACTIONS, "test.loss", "train.loss", "health.gradient_ratio", "seconds")
@@ -21,12 +23,19 @@ class GeneratedStudy:
     Args:
         records: Of one study, dataset and model.
         options: Keywords of ``compare``.
-        expect: The study's hypotheses.
+        expect: The study's hypotheses: metric, activation, operator, activation.
+        gates: Conditions for ``--fail-if``.
     """
 
     records: list
     options: dict
-    expect: list = field(default_factory=list)
+    expect: list
+    gates: list
+
+    @property
+    def texts(self):
+        """The hypotheses as a config has them."""
+        return [f"{metric}: activation={a} {operator} activation={b}" for metric, a, operator, b in self.expect]
 
     @property
     def metric(self):
@@ -52,7 +61,23 @@ def generated(seed):
                     continue
                 found = {name: float(values[a, b, s]) for name, values in drawn.items()}
                 records.append(one_run(rng, found, lost, activation=activation, bias_init=bias, seed=s))
-    return GeneratedStudy(records, options_of(rng, metrics, records), [])
+    labels = list(dict.fromkeys(one.spec.activation.label for one in records))
+    pairs = [(str(rng.choice(labels)), str(rng.choice(labels))) for _ in range(rng.integers(0, 4))]
+    # Two means are the same up to a distance, which only fractions have by default.
+    operators = ["<", ">", "<=", "="] if metrics[0] in FRACTIONS else ["<", ">", "<="]
+    expect = [(metrics[0], a, str(rng.choice(operators)), b) for a, b in pairs if a != b]
+    return GeneratedStudy(records, options_of(rng, metrics, records), expect, gates_of(rng, metrics[0]))
+
+
+def gates_of(rng, metric):
+    """Return two conditions for ``--fail-if`` in the metric's own unit."""
+    unit = METRICS_OF[metric].unit
+    bare = {"fraction": ("pp", "%"), "nats": ("", ""), "seconds": ("", ""), "ratio": ("", "")}[unit]
+    small, large = rng.choice([0.1, 1.0, 20.0]), rng.choice([1.0, 50.0, 95.0])
+    return [
+        f"{metric} {rng.choice(['drop', 'rise'])} > {small:g}{bare[0]}",
+        f"{metric} {rng.choice(['<', '>'])} {large:g}{bare[1]}",
+    ]
 
 
 def values_of(rng, metric, activations, biases, seeds):

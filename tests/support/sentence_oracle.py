@@ -4,6 +4,8 @@ import re
 from decimal import Decimal
 from statistics import fmean
 
+import scipy.stats
+
 from actbench.schema.metrics import METRICS
 
 NUMBER = r"[+−]?[\d,]+(?:\.\d+)?(?:e[+-]\d+)?"
@@ -72,6 +74,25 @@ class Runs:
                 part[one.spec.seed] = value
         seeds = set.intersection(*map(set, parts.values())) if parts else set()
         return {seed: fmean(part[seed] for part in parts.values()) for seed in seeds}
+
+    def of_activation(self, name):
+        """The runs of an activation by their bias."""
+        found = {}
+        for own in self.members.values():
+            for bias, one in own:
+                if one.spec.activation.label == name:
+                    found.setdefault(bias, []).append(one)
+        return found
+
+    @staticmethod
+    def mean_by_seed(parts, metric):
+        """Seed -> mean over the parts, for seeds with a value in each."""
+        values = [
+            {one.spec.seed: one.final[metric] for one in part if one.final.get(metric) is not None}
+            for part in parts.values()
+        ]
+        seeds = set.intersection(*map(set, values)) if values else set()
+        return {seed: fmean(part[seed] for part in values) for seed in seeds}
 
     def pairs(self, first, second, metric):
         """The two values of each common seed."""
@@ -416,3 +437,113 @@ def check_stars(found, contrasts, alpha):
         if not one["significant"] and not includes_0:
             kinds.add("adjusted" if one["p"] < alpha else "other test")
     assert {"star across", "adjusted", "other test"} & found.keys() == kinds
+
+
+EXPECTATION = re.compile(
+    r"(?P<mark>[✓✗?]) (?P<verdict>supported|contradicted|undecided): (?P<text>.+?) \("
+    rf"(?:difference \[(?P<low>{NUMBER}), (?P<high>{NUMBER})\](?: (?P<unit>[a-z]+))?"
+    r"(?P<cut>, cut at the end of the scale)?, )?(?:(?P<n>\d+) seeds?, )?"
+    r"(?P<note>.+)\)"
+)
+LEFT_OUT = re.compile(r"(?P<count>\d+) of (?P<of>\d+) runs left out: (?P<how>.+)")
+
+
+def check_expectations(sentences, comparison, runs, hypotheses):
+    """Hold each judged hypothesis, ``(metric, left, operator, right)`` of activations, to the JSON and to the runs."""
+    for text, found, (metric, left, operator, right) in zip(
+        sentences, comparison["expectations"], hypotheses, strict=True
+    ):
+        match = EXPECTATION.fullmatch(text)
+        assert match, f"no known sentence: {text}"
+        assert match["verdict"] == found["verdict"]
+        assert match["mark"] == {"supported": "✓", "contradicted": "✗", "undecided": "?"}[found["verdict"]]
+        sides = [runs.of_activation(name) for name in (left, right)]
+        shared = set(sides[0]) & set(sides[1])
+        values = [runs.mean_by_seed({part: side[part] for part in shared}, metric) for side in sides]
+        differences = [values[0][seed] - values[1][seed] for seed in sorted(values[0].keys() & values[1].keys())]
+        if not all(sides):
+            assert found["verdict"] == "undecided"
+            continue
+        assert int(match["n"] or 0) == found["n"] == len(differences)
+        if found["interval"] is None:
+            assert match["low"] is None
+        else:
+            assert_interval(match, *found["interval"], metric, 1)
+            assert match["unit"] == units(metric)
+            assert found["interval"][0] <= fmean(differences) <= found["interval"][1] or len(set(differences)) == 1
+        if found["verdict"] in ("supported", "contradicted") and operator in "<>":
+            is_so = fmean(differences) < 0 if operator == "<" else fmean(differences) > 0
+            assert is_so == (found["verdict"] == "supported")
+        check_left_out(match["note"], [one for side in sides for part in shared for one in side[part]], metric)
+        printed = re.search(r"(adjusted )?p (= [\d.]+|< \.001)", match["note"])
+        if found["p"] is not None:
+            assert_p(printed[2], found["p_adjusted"])
+            assert found["p"] <= found["p_adjusted"]
+
+
+def check_left_out(note, own, metric):
+    """A hypothesis counts the runs that have no value."""
+    missing = [one for one in own if one.final.get(metric) is None]
+    found = [match for part in note.split(", ") if (match := LEFT_OUT.fullmatch(part))]
+    assert len(found) == bool(missing)
+    for match in found:
+        assert (int(match["count"]), int(match["of"])) == (len(missing), len(own))
+        assert set(match["how"].split(" or ")) == {one.outcome for one in missing}
+
+
+SEEN = (
+    rf"(?P<metric>[a-z]+(?:\.[a-z_]+)?)(?: (?P<direction>drop|rise))? (?P<mean>{NUMBER})(?: \[(?P<low>{NUMBER}), "
+    rf"(?P<high>{NUMBER})\](?: (?P<unit>(?!cut)[a-z]+))?(?P<cut>, cut at the end of the scale)?)? "
+    r"\((?P<n>\d+) seeds?(?P<note>, .+)?\)"
+)
+GATE = re.compile(
+    rf"(?:no row can be judged: |not decided: )?(?P<row>.+?): (?P<before>(?:of the baseline's, )?\d+ of \d+ runs .+?; "
+    rf"(?:the others: )?)?{SEEN}(?P<more>, and \d+ more)?"
+)
+GATE_OF_LOST = re.compile(
+    r"(?:no row can be judged: |not decided: )?(?P<row>.+?): (?:of the baseline's, )?(?P<count>\d+) of (?P<of>\d+) "
+    r"runs (?P<how>[a-z ]+?)(?P<where> where the baseline's did not)?(?:, and \d+ more)?"
+)
+NOTHING = re.compile(r"(?:no row can be judged: |not decided: )?.+: (?:.+ has no value .+|no baseline.*)")
+
+
+def check_gate(gate, comparison, runs, alpha):
+    """Hold the reason why a gate tripped, or could not be decided, to the runs of the row that it names."""
+    for text in filter(None, (gate.tripped_reason, gate.undecided_reason)):
+        if match := GATE.fullmatch(text):
+            check_seen(match, gate.text, comparison, runs, alpha, tripped=text == gate.tripped_reason)
+        elif match := GATE_OF_LOST.fullmatch(text):
+            if "baseline" not in text:
+                own = [one for _, one in runs.members[runs.names[match["row"]]]]
+                assert int(match["of"]) == len(own)
+                count = sum(one.outcome in match["how"].split(" or ") for one in own)
+                assert int(match["count"]) == count
+        else:
+            assert NOTHING.fullmatch(text), f"no known reason: {text}"
+
+
+def check_seen(match, gate, comparison, runs, alpha, *, tripped):
+    """Hold mean, interval and number of seeds of a gate's reason to the row's values, or to its paired differences."""
+    metric, row, direction = match["metric"], match["row"], match["direction"]
+    values = list(runs.values(row, metric).values())
+    if direction:
+        sign = -1 if direction == "drop" else 1
+        values = [sign * (a - b) for a, b in runs.pairs(row, runs.counterpart(factors_of(runs, row)), metric)]
+    assert int(match["n"]) == len(values)
+    assert_printed(match["mean"], fmean(values), metric)
+    if match["low"] is None:
+        return
+    low, high = students(values, alpha)
+    assert_interval(match, low, high, metric, int(direction is not None))
+    assert (match["unit"] if direction else units(metric)) == units(metric)
+    if tripped and match["before"] is None and not gate.startswith("no row"):
+        bound = re.search(r"([<>]) ([\d.]+)", gate)
+        number = float(bound[2]) / scaled(metric)
+        assert low > number if bound[1] == ">" else high < number
+
+
+def students(values, alpha):
+    """Student's interval, by scipy."""
+    if len(set(values)) == 1:
+        return values[0], values[0]
+    return scipy.stats.t.interval(1 - alpha, len(values) - 1, loc=fmean(values), scale=scipy.stats.sem(values))
