@@ -39,6 +39,12 @@ WEIGHTED = _names(
 )
 """Functions that are weight layers."""
 
+UNBATCHED = {name: int(name[-2]) + 1 for name in WEIGHTED if name.startswith("conv") and name.endswith("d")} | {
+    "linear": 1,
+    "multi_head_attention_forward": 2,
+}
+"""Functions that take one example as well as a batch, and the dimensions of one."""
+
 FUSED = _names(
     """gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
     linear_relu linear_relu_dynamic linear_leaky_relu linear_tanh conv1d_relu conv2d_relu conv3d_relu conv2d_add_relu"""
@@ -75,7 +81,7 @@ PASSAGES = (
         channel_shuffle fold grid_sample interpolate pad pixel_shuffle pixel_unshuffle unfold upsample
         atleast_2d atleast_3d broadcast_to cat chunk clone concat concatenate contiguous detach diagonal embedding
         expand expand_as flatten flip gather get getitem hstack index_select moveaxis movedim narrow permute
-        alias lift_fresh_copy native_dropout slice to_copy unsafe_view
+        alias embedding_bag lift_fresh_copy native_dropout slice to_copy unsafe_view
         positive ravel repeat repeat_interleave reshape reshape_as roll select setitem split split_with_sizes squeeze
         stack swapaxes swapdims t take_along_dim tensor_split tile transpose tril triu type_as unbind unflatten
         unsqueeze view view_as vstack
@@ -84,6 +90,10 @@ PASSAGES = (
     )
 )
 """Functions that are not activations of units: linear maps, pooling, normalisation, attention's softmax, layouts."""
+
+
+KNOWN = PASSAGES | WEIGHTED | FUSED | CONSTANTS
+"""Functions of which it is known that they are no weight layer, or that they are one."""
 
 
 def is_activation(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:

@@ -65,12 +65,14 @@ class Flow:
         hidden: Activations that a weight layer follows.
         gates: Activations that only scale another signal.
         sources: Activation -> the weight layers that feed it directly.
+        met_unknown: Whether a tensor was met that no observed function returned.
     """
 
     def __init__(self) -> None:
         self.hidden: set[str] = set()
         self.gates: set[str] = set()
         self.sources: dict[str, Names] = {}
+        self.met_unknown = False
         self._kinds: dict[str, str] = {}  # activation -> its function
         self._ancestry: dict[str, Names] = {}  # activation -> weight layers behind it, through other activations too
         self._own_gates: set[str] = set()  # gates on a signal of their own layer, as in x * sigmoid(x)
@@ -142,6 +144,7 @@ class Flow:
         """Return the origin of a result made of these tensors; a tensor made out of sight is ``UNKNOWN``."""
         found = [self._known(tensor) for tensor in tensors]
         if any(origin is None for origin in found):
+            self.met_unknown = True
             # Scripted code or a C++ extension made it, of a signal that left sight after any of these layers.
             self._suspects |= self._called - self._linear
         signals = [origin or UNKNOWN for origin in found if origin is not CONSTANT]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
 
-from actbench.errors import UsageError
+from actbench.errors import ActbenchError, UsageError
 
 
 @contextmanager
@@ -33,6 +33,33 @@ def in_evaluation(module: nn.Module) -> Iterator[None]:
                 # A write would raise the buffer's version counter and break a graph that the caller still holds.
                 if not torch.equal(buffer, before):
                     buffer.copy_(before)
+
+
+def run_watched(watch: AbstractContextManager[object], run: Callable[[], object]) -> None:
+    """Run a network while it is watched.
+
+    Raises:
+        UsageError: When it fails because it is watched. An error of its own, which it raises unwatched too, passes.
+    """
+    try:
+        with watch:
+            run()
+    except ActbenchError:
+        raise
+    except Exception as error:
+        try:
+            run()
+        except Exception:
+            raise error from None
+        raise UsageError(
+            f"the network runs, but not while it is watched ({type(error).__name__}: {_first_line(error)}); measure a "
+            "part of it, or run it in another way: forward=lambda module, batch: …"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else "no message"
 
 
 def check_ready(module: object) -> nn.Module:

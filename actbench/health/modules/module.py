@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from actbench.errors import ConfigError, UsageError
-from actbench.health.modules.inputs import batches, feed
-from actbench.health.modules.isolation import check_ready, device_of, in_evaluation
+from actbench.health.modules.batch_axis import with_batch_axis
+from actbench.health.modules.inputs import Mask, batches, feed, not_finite
+from actbench.health.modules.isolation import check_ready, device_of, in_evaluation, run_watched
 from actbench.health.modules.report import HealthReport, LayerHealth
 from actbench.health.modules.watch import UnitAxis, Watch
 from actbench.health.units.probe import UnitHealth
@@ -30,6 +32,8 @@ def measure_health(
     activations: Sequence[type[nn.Module]] = (),
     unit_axis: UnitAxis = None,
     exclude_last: bool = True,
+    mask: Mask = None,
+    batch_axis: int | None = None,
 ) -> HealthReport:
     """Measure which hidden units of a network are dead, constant, dormant … on these inputs, by layer and in total.
 
@@ -43,7 +47,8 @@ def measure_health(
     Args:
         module: Any network; of a compiled one its original is measured.
         inputs: A tensor of examples, or an iterable of batches: tensors, tuples or lists that begin with the input (a
-            ``DataLoader``), or mappings passed as keyword arguments. Training inputs, for the definition's sake.
+            ``DataLoader``), mappings passed as keyword arguments, packed sequences, or objects that the network takes.
+            Training inputs, for the definition's sake.
         dead_slope: At or below this slope no gradient counts as reaching a unit.
         constant_std: At or below this standard deviation an output counts as constant.
         device: Where batches are moved; None for where the module's first parameter lies.
@@ -53,12 +58,18 @@ def measure_health(
         unit_axis: The dimension of units where a layer is uncertain or you mean others: for all layers, or by layer
             name.
         exclude_last: Leave out activations that no weight layer follows, as they shape the network's output.
+        mask: Where the inputs hold examples rather than padding: the key of a mapping, a function of the batch, or a
+            tensor beside one tensor of inputs. True or 1 at (example, …positions) that count. Other positions of
+            hidden units are not looked at.
+        batch_axis: The dimension of the examples; None for the first, unless the network's own sequence layer declares
+            otherwise (``batch_first=False``) and is given the inputs' first two dimensions.
 
     Returns:
         Counts and masks by layer, totals, and in ``unseen`` the layers whose activation could not be observed.
 
     Raises:
-        UsageError: When there are no inputs, or the module or an option can't be used.
+        UsageError: When there are no inputs, they hold NaN or infinite numbers that reach a hidden unit, they are one
+            example instead of a batch, or the module or an option can't be used.
 
     Reference:
         Definitions: ``actbench.schema.health_measures``.
@@ -72,17 +83,25 @@ def measure_health(
         ('1', 1, [False, True, False])
     """
     original = check_ready(module)
+    if batch_axis is not None and batch_axis < 0:
+        raise UsageError(f"batch_axis should be 0 or more, not {batch_axis}")
     settings = _settings(dead_slope=dead_slope, constant_std=constant_std)
-    watch = Watch(original, settings, activations, unit_axis)
     place = torch.device(device) if device is not None else device_of(original)
-    examples = 0
+    examples, wrong = 0, None
     with in_evaluation(original):
-        for batch, size in batches(inputs, place, max_examples):
-            watch.begin(batch, size)
-            with watch:
-                forward(original, batch)
-            examples += size
-    return _report(watch, settings, examples, exclude_last=exclude_last)
+        axis = batch_axis
+        if axis is None:
+            inputs, axis = with_batch_axis(original, forward, inputs, place)
+        watch = Watch(original, settings, activations, unit_axis, axis)
+        for batch in batches(inputs, place, max_examples=max_examples, axis=axis, mask=mask):
+            watch.begin(batch)
+            run_watched(watch, partial(forward, original, batch.content))
+            examples += batch.examples
+            wrong = wrong or not_finite(batch)
+    report = _report(watch, settings, examples, exclude_last=exclude_last)
+    if wrong and any(layer.not_finite for layer in report.layers):
+        raise UsageError(f"{wrong}, and so are hidden units: clean the inputs, or leave out such examples")
+    return report
 
 
 def _settings(**thresholds: float) -> HealthSettings:
@@ -108,12 +127,28 @@ def _report(watch: Watch, settings: HealthSettings, examples: int, *, exclude_la
         totals={key: value for key, value in totals.items() if key != "probe_size"},
         examples=examples,
         settings=settings,
-        unseen=watch.layers_of(flow.unseen),
-        linear=watch.layers_of(flow.linear),
-        gating=watch.layers_of(flow.gating),
-        outputs=tuple(outputs),
         uncertain=tuple(uncertain),
+        unmasked=tuple(name for name in kept if not watch.seen[name].masked),
+        **_lists(watch, kept, outputs),
     )
+
+
+def _lists(watch: Watch, kept: Sequence[str], outputs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the report's lists of layers, so that every module with parameters is in one of them or feeds a layer."""
+    flow, inventory = watch.flow, watch.inventory
+    fed = {layer for name in kept for layer in flow.sources[name]}
+    last = [layer for layer in flow.last if layer not in fed]
+    missing = inventory.missing([*kept, *fed, *flow.unseen, *flow.linear, *flow.gating, *last, *outputs])
+    # Where a tensor came from out of sight, so may have the use of a parameter that was not met in a module's call.
+    hidden = [name for name in missing if not inventory.is_met(name) and inventory.is_called(name) and flow.met_unknown]
+    return {
+        "unseen": tuple(dict.fromkeys((*watch.layers_of(flow.unseen), *hidden))),
+        "linear": watch.layers_of(flow.linear),
+        "gating": watch.layers_of(flow.gating),
+        "outputs": tuple(dict.fromkeys((*watch.layers_of(last), *outputs))),
+        "others": tuple(name for name in missing if inventory.is_met(name)),
+        "unused": tuple(name for name in missing if not inventory.is_met(name) and name not in hidden),
+    }
 
 
 def _of_layers(health: UnitHealth, names: Sequence[str]) -> UnitHealth:

@@ -100,8 +100,13 @@ class HealthReport:
         unseen: Weight layers followed by something non-linear that is not an activation that can be measured.
         linear: Weight layers from which linear functions lead to the next: they have no activation.
         gating: Weight layers whose output, through a sigmoid, only scales the signal of others.
-        outputs: Activations left out because no weight layer follows: they shape the network's output.
         uncertain: Layers with a guessed dimension of units: they stand in ``layers``, but in no total.
+        outputs: Weight layers that no other follows, and activations left out for that: they shape the network's
+            output.
+        unmasked: Layers with positions that the mask does not fit: all of their positions count.
+        others: Modules with parameters that are no weight layers: normalisations, embeddings, learned scales. A
+            parameter of the network itself goes by its own name.
+        unused: Modules with parameters that no input of these reached.
     """
 
     layers: tuple[LayerHealth, ...]
@@ -113,6 +118,9 @@ class HealthReport:
     gating: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     uncertain: tuple[str, ...] = ()
+    unmasked: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     @property
     def units(self) -> int:
@@ -176,6 +184,9 @@ class HealthReport:
             "gating": list(self.gating),
             "outputs": list(self.outputs),
             "uncertain": list(self.uncertain),
+            "unmasked": list(self.unmasked),
+            "others": list(self.others),
+            "unused": list(self.unused),
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
@@ -189,6 +200,9 @@ class HealthReport:
             "gate for others": self.gating,
             "left out as output": self.outputs,
             "units uncertain, in no total (choose unit_axis)": self.uncertain,
+            "mask does not fit, all positions count": self.unmasked,
+            "others with parameters": self.others,
+            "not used on these inputs": self.unused,
         }
         return "\n".join([*parts, *(f"{text}: {_listed(names)}" for text, names in lists.items() if names)])
 

@@ -26,8 +26,11 @@ from actbench.errors import UsageError
 from actbench.health.modules import calls
 from actbench.health.modules.aliases import version
 from actbench.health.modules.flow import CONSTANT, INPUT, Flow, Origin
+from actbench.health.modules.inputs import TO_BATCHES, Batch
+from actbench.health.modules.inventory import Inventory
+from actbench.health.modules.masks import carried, has_positions
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
-from actbench.nn.unit_axes.labels import Labels, Status
+from actbench.nn.unit_axes.labels import Labels, Status, varying
 from actbench.nn.unit_axes.layout import unit_layout
 from actbench.nn.unit_axes.tracker import UnitTracker
 from actbench.schema.spec import HealthSettings
@@ -44,12 +47,14 @@ class Sighting:
         units: The number of its units.
         examples: Inputs on which it was observed.
         certain: Whether its units were followed from a weight layer; else their dimension is a guess.
+        masked: Whether the inputs' mask, if any, could be carried over to its positions; else all of them count.
     """
 
     kind: str
     units: int
     examples: int = 0
     certain: bool = True
+    masked: bool = True
 
 
 @dataclass
@@ -58,6 +63,8 @@ class _Pass:
 
     Args:
         examples: In the batch.
+        mask: Where the inputs hold examples rather than padding.
+        inputs: The shapes of the batch's tensors.
         stack: The submodules at work, innermost last.
         calls: How often each label was used.
         inside: The user's own activation at work; the functions that it calls inside are not looked at.
@@ -66,6 +73,8 @@ class _Pass:
     """
 
     examples: int = 0
+    mask: Tensor | None = None
+    inputs: tuple[torch.Size, ...] = ()
     stack: list[nn.Module] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     inside: nn.Module | None = None
@@ -81,6 +90,7 @@ class Watch(TorchFunctionMode):
         health: Thresholds.
         activations: The user's own activation classes.
         unit_axis: The dimension of units, for all layers or by layer; None decides by the layer before.
+        batch_axis: The dimension of examples.
     """
 
     def __init__(
@@ -89,6 +99,7 @@ class Watch(TorchFunctionMode):
         health: HealthSettings,
         activations: Sequence[type[nn.Module]] = (),
         unit_axis: UnitAxis = None,
+        batch_axis: int = 0,
     ) -> None:
         super().__init__()
         self.flow = Flow()
@@ -96,7 +107,9 @@ class Watch(TorchFunctionMode):
         self.seen: dict[str, Sighting] = {}
         self.observer = UnitObserver(slope_by_autograd(lambda layer, z: self._function(z)), health)
         self._module, self._own, self._unit_axis = module, tuple(activations), unit_axis
+        self._batch_axis = batch_axis
         self._names = {part: _plain(name) for name, part in module.named_modules()}
+        self.inventory = Inventory(module, self._names)
         self._layers: dict[str, str] = {}
         self._constants = [*module.buffers(), *_plain_tensors(module)]
         self._function: Callable[[Tensor], Tensor] = torch.relu
@@ -118,10 +131,11 @@ class Watch(TorchFunctionMode):
         self._hooks.close()
         super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
 
-    def begin(self, batch: Any, examples: int) -> None:
-        """Prepare for a forward pass on a batch of so many examples."""
-        self._pass = _Pass(examples)
-        weights, inputs = list(self._module.parameters()), list(calls.tensors(batch))
+    def begin(self, batch: Batch) -> None:
+        """Prepare for a forward pass on a batch."""
+        inputs = [tensor for _, tensor in batch.tensors]
+        self._pass = _Pass(batch.examples, mask=batch.mask, inputs=tuple(tensor.shape for tensor in inputs))
+        weights = list(self._module.parameters())
         self.flow.begin([*weights, *self._constants], inputs)
         self._units.begin(weights, self._constants, inputs)
         for part in _scripted(self._module):
@@ -156,6 +170,7 @@ class Watch(TorchFunctionMode):
             self._trace(name, given, made, written)
         else:
             self._units.assign(made, self._units.of(given[0]))
+            self.inventory.meet(given, made, constant=False)
             self._record(made, written, origin)
         return result
 
@@ -178,6 +193,7 @@ class Watch(TorchFunctionMode):
         if name in ("copy", "set") and len(given) > 1:
             name, given = "copy", given[1:]  # nothing is left of the first one's numbers
         origin = CONSTANT if name in calls.CONSTANTS else self._result(name, given)
+        self.inventory.meet(given, made, constant=origin is CONSTANT)
         for tensor in made:
             self.flow.assign([tensor], origin if origin is CONSTANT else _carried(origin, tensor))
         for tensor in written:
@@ -193,12 +209,34 @@ class Watch(TorchFunctionMode):
         if origin is CONSTANT:
             return origin
         signals = [tensor for tensor in given if not self.flow.is_constant(tensor)]
-        if name in calls.WEIGHTED | calls.FUSED or (name in calls.PRODUCTS and len(signals) < len(given)):
-            return self.flow.enter_weights(self._label(name, of="weights"), origin, recurrent=name in calls.FUSED)
+        if name in calls.UNBATCHED:
+            self._check_batched(calls.UNBATCHED[name], signals[0].shape)
+        constants = [tensor for tensor in given if self.flow.is_constant(tensor)]
+        if name in calls.WEIGHTED | calls.FUSED or (name in calls.PRODUCTS and constants):
+            return self.flow.enter_weights(self._weight_label(name, constants), origin, recurrent=name in calls.FUSED)
+        if name not in calls.KNOWN and any(map(self._is_weight, constants)):
+            # An operator of someone's own: its results may be a layer's pre-activations, or have passed more than that.
+            label = self._weight_label(name, constants)
+            return replace(self.flow.enter_weights(label, origin, recurrent=False), opaque=True)
         if name in calls.SCALINGS and len(signals) > 1:
             self.flow.multiply(signals)
             return replace(origin, opaque=True)
         return origin if name in calls.PASSAGES else replace(origin, opaque=True)
+
+    def _check_batched(self, alone: int, shape: torch.Size) -> None:
+        """Refuse inputs that a layer takes for one example, having so few dimensions.
+
+        Raises:
+            UsageError: When the layer's input is as good as the network's.
+        """
+        own = next(iter(self._pass.inputs), torch.Size())
+        if len(shape) == alone and (own == shape or (alone > 2 and len(own) == alone) or own == shape[:1]):
+            part = self._names[self._pass.stack[-1]] if self._pass.stack else ""
+            raise UsageError(
+                f"{part or type(self._module).__name__} takes a tensor of shape {tuple(shape)} for one example: the "
+                "inputs have no dimension for examples. inputs[None] makes a batch of one, torch.stack(inputs) one of "
+                f"a list, and {TO_BATCHES}"
+            )
 
     def _activate(self, kind: str, z: Tensor, layer: str, function: Callable[[Tensor], Any]) -> Origin:
         """Observe an activation before it is called. Return the origin of its result."""
@@ -206,7 +244,9 @@ class Watch(TorchFunctionMode):
         if z.numel():
             chosen = self._unit_axis.get(layer) if isinstance(self._unit_axis, Mapping) else self._unit_axis
             with torch.inference_mode(False), torch.no_grad():
-                layout = unit_layout(z.shape, self._units.of(z), chosen=chosen, examples=self._pass.examples)
+                labels, examples = self._units.of(z), self._pass.examples
+                batch_axis = self._examples_of(z, labels)
+                layout = unit_layout(z.shape, labels, chosen=chosen, batch_axis=batch_axis, examples=examples)
                 # The probe takes f' of this function: the activation itself with its arguments, where it sees z.
                 self._function = lambda values: _same_shape(function, values, layer)
                 sighting = self.seen.setdefault(layer, Sighting(kind, layout.units))
@@ -215,21 +255,47 @@ class Watch(TorchFunctionMode):
                         f"{layer} has {sighting.units} units in one batch and {layout.units} in another; "
                         f"name the dimension of its units: unit_axis={{'{layer}': …}}"
                     )
-                sighting.examples += self._pass.examples
+                sighting.examples += examples
                 sighting.certain &= layout.certain
+                mask = self._pass.mask
+                keep = None if mask is None else carried(mask, z.shape, layout)
+                sighting.masked &= mask is None or keep is not None or not has_positions(z.shape, layout)
                 # A copy: an activation that works in place is about to overwrite z.
-                self.observer.observe(layer, z.detach().clone(), layout.to_units, layout.order)
+                self.observer.observe(layer, z.detach().clone(), layout.to_units, layout.order, keep)
         return self.flow.activate(layer, kind, origin)
 
-    def _label(self, function: str, of: str = "activations") -> str:
-        """Return the submodule's name, and the function's unless it is a leaf; a second call in a pass ends in #2."""
+    def _examples_of(self, z: Tensor, labels: Labels) -> int:
+        """Return the dimension of examples: the inputs' own where it has their number and no units, else the first."""
+        axis = self._batch_axis
+        is_there = z.ndim > axis + 1 and z.shape[axis] == self._pass.examples
+        return axis if is_there and not (isinstance(labels, Tensor) and axis in varying(labels)) else 0
+
+    def _is_weight(self, tensor: Tensor) -> bool:
+        """Return whether a constant may be a layer's weight: a matrix of the network's own that is no mask."""
+        return tensor.ndim > 1 and tensor.dtype != torch.bool and bool(self.inventory.owners([tensor]))
+
+    def _weight_label(self, function: str, constants: Sequence[Tensor]) -> str:
+        """Return the name of a weight layer: of the submodule at work, or of the one that the weight belongs to."""
+        owners = self.inventory.owners([tensor for tensor in constants if tensor.ndim > 1][:1])
+        label = self._label(function, of="weights", owner=next(iter(owners)) if len(owners) == 1 else None)
+        self.inventory.cover(label, constants)
+        return label
+
+    def _label(self, function: str, of: str = "activations", owner: str | None = None) -> str:
+        """Return the submodule's name, and the function's unless it is a leaf; a second call in a pass ends in #2.
+
+        An owner is a submodule with a weight that the submodule at work uses without calling its owner.
+        """
         part = self._pass.stack[-1] if self._pass.stack else self._module
         name = self._names[part]
         label = name if name and _is_one_layer(part) else ".".join(filter(None, (name, function)))
+        if owner is not None and owner != name != label and owner in self._names.values():
+            part, label = self._module.get_submodule(owner), owner
         self._pass.calls[f"{of}/{label}"] += 1
         count = self._pass.calls[f"{of}/{label}"]
         full = label if count == 1 else f"{label}#{count}"
-        self._layers[full] = label if type(part).__module__.startswith("torch.nn.") else full
+        torchs = type(part).__module__.startswith(("torch.nn.", "torch.ao.nn."))
+        self._layers[full] = label if owner == label or torchs else full
         return full
 
     def layers_of(self, labels: Iterable[str]) -> tuple[str, ...]:
@@ -238,6 +304,10 @@ class Watch(TorchFunctionMode):
 
     def _enter_module(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._pass.stack.append(part)
+        self.inventory.call(part)
+        first = next(calls.tensors(args), None)
+        if isinstance(part, nn.RNNBase) and first is not None and args[0] is first:
+            self._check_batched(2, first.shape)
         if self._pass.inside is None and isinstance(part, self._own):
             self._pass.inside = part
             kind, z = type(part).__name__, next(calls.tensors([args, kwargs]), None)
@@ -257,7 +327,8 @@ class Watch(TorchFunctionMode):
 
 def _is_one_layer(part: nn.Module) -> bool:
     """Return whether the submodule's name suffices: it has no parts but those that make its own weights."""
-    return isinstance(part, nn.MultiheadAttention) or is_parametrized(part) or next(part.children(), None) is None
+    whole = isinstance(part, nn.MultiheadAttention) or type(part).__module__.startswith("torch.ao.nn.quantized")
+    return whole or is_parametrized(part) or next(part.children(), None) is None
 
 
 def _visible(module: nn.Module) -> Iterable[nn.Module]:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+UNOBSERVED = -1.0
+"""The slope at a position that holds none of the inputs, such as the padding of a sequence; others are at least 0."""
+
 Summary = tuple[Tensor, ...]
 """One statistic of one layer over the inputs so far: (R, U) tensors, such as a count, a mean and squared deviations."""
 
@@ -26,12 +29,14 @@ class Observation:
         a: Outputs f(z), same shape.
         slope: |f'(z)|, same shape.
         dead_slope: At or below this a slope counts as none.
+        keep: Same shape, true where there is an input rather than padding; None where there is everywhere.
     """
 
     z: Tensor
     a: Tensor
     slope: Tensor
     dead_slope: float
+    keep: Tensor | None = None
 
 
 def reduced(values: Tensor) -> tuple[int, ...]:
@@ -42,30 +47,53 @@ def reduced(values: Tensor) -> tuple[int, ...]:
     return (1, *range(3, values.ndim))
 
 
-def count(mask: Tensor) -> Summary:
+def count(mask: Tensor, keep: Tensor | None = None) -> Summary:
     """Count the elements of each unit at which a mask (R, B, U, …positions) is true, and all elements."""
+    seen = mask if keep is None else mask & keep
     # Bytes summed as int32 take a tenth of the time of summing bools.
-    return mask.view(torch.uint8).sum(reduced(mask), dtype=torch.int32), _full(mask, mask[0, :, 0].numel())
+    return seen.view(torch.uint8).sum(reduced(mask), dtype=torch.int32), _elements(mask, keep)
 
 
-def count_inputs(mask: Tensor) -> Summary:
-    """Count the inputs at which a mask is true at one position or more, and all inputs."""
+def count_inputs(mask: Tensor, keep: Tensor | None = None) -> Summary:
+    """Count the inputs at which a mask is true at one position or more, and all inputs that have a position."""
     positions = tuple(range(3, mask.ndim))
-    somewhere = mask.view(torch.uint8).amax(positions) if positions else mask.view(torch.uint8)
-    return somewhere.sum(1, dtype=torch.int32), _full(mask, mask.shape[1])
+    seen = (mask if keep is None else mask & keep).view(torch.uint8)
+    somewhere = seen.amax(positions) if positions else seen
+    total = _full(mask, mask.shape[1]) if keep is None else count_inputs(keep)[0]
+    return somewhere.sum(1, dtype=torch.int32), total
 
 
-def means(values: Tensor) -> Summary:
+def means(values: Tensor, keep: Tensor | None = None) -> Summary:
     """Return count and mean of each unit's values (R, B, U, …positions)."""
-    return _full(values, values[0, :, 0].numel()), values.mean(reduced(values))
+    number = _elements(values, keep)
+    if keep is None:
+        return number, values.mean(reduced(values))
+    return number, torch.where(keep, values, 0).sum(reduced(values)) / number.clamp(min=1)
 
 
-def moments(values: Tensor) -> Summary:
+def moments(values: Tensor, keep: Tensor | None = None) -> Summary:
     """Return count, mean and sum of squared deviations of each unit's values (R, B, U, …positions)."""
     # Two passes, since a sum of squares minus a squared sum cancels; eight times faster than ``torch.var_mean``.
-    count, mean = means(values)
+    count, mean = means(values, keep)
     shape = (mean.shape[0], 1, mean.shape[1], *(1 for _ in values.shape[3:]))
-    return count, mean, (values - mean.view(shape)).square_().sum(reduced(values))
+    apart = values - mean.view(shape)
+    squares = apart.square_() if keep is None else torch.where(keep, apart.square_(), 0)
+    return count, mean, squares.sum(reduced(values))
+
+
+def largest(values: Tensor, keep: Tensor | None = None) -> Summary:
+    """Return the largest of each unit's values (R, B, U, …positions), none of them negative."""
+    return ((values if keep is None else torch.where(keep, values, 0)).amax(reduced(values)),)
+
+
+def largest_at(values: Tensor, keep: Tensor | None = None) -> Summary:
+    """Return the largest value at each position (R, …positions, U); ``UNOBSERVED`` where no input has that position."""
+    seen = values if keep is None else torch.where(keep, values, UNOBSERVED)
+    return (seen.movedim(2, -1).amax(1),)
+
+
+def _elements(values: Tensor, keep: Tensor | None) -> Tensor:
+    return _full(values, values[0, :, 0].numel()) if keep is None else count(keep)[0].float()
 
 
 def widened(part: Tensor) -> Tensor:
@@ -116,9 +144,9 @@ def merge_maxima(one: Summary, other: Summary) -> Summary:
 
 
 def merge_maxima_at(one: Summary, other: Summary) -> Summary:
-    """Return the maxima at each position (R, …positions, U), none of them negative.
+    """Return the maxima at each position (R, …positions, U), ``UNOBSERVED`` where there were none.
 
-    Sequences of another batch may be shorter or longer: a position that one summary lacks is 0 there.
+    Sequences of another batch may be shorter or longer: a position that one summary lacks is unobserved there.
     """
     shape = torch.Size(map(max, one[0].shape, other[0].shape))
     return (torch.maximum(*(_padded(summary[0], shape) for summary in (one, other))),)
@@ -148,23 +176,23 @@ def merge_means(one: Summary, other: Summary) -> Summary:
 def _padded(values: Tensor, shape: torch.Size) -> Tensor:
     if values.shape == shape:
         return values
-    padded = values.new_zeros(shape)
+    padded = values.new_full(shape, UNOBSERVED)
     padded[tuple(map(slice, values.shape))] = values
     return padded
 
 
 STATISTICS: dict[str, Statistic] = {
-    "max_slope": Statistic(lambda seen: (seen.slope.amax(reduced(seen.slope)),), merge_maxima),
-    "max_slope_at": Statistic(lambda seen: (seen.slope.movedim(2, -1).amax(1),), merge_maxima_at),
-    "max_input": Statistic(lambda seen: (seen.z.abs().amax(reduced(seen.z)),), merge_maxima),
-    "max_output": Statistic(lambda seen: (seen.a.abs().amax(reduced(seen.a)),), merge_maxima),
-    "outputs": Statistic(lambda seen: moments(seen.a), merge_moments),
-    "inputs": Statistic(lambda seen: moments(seen.z), merge_moments),
-    "magnitude": Statistic(lambda seen: means(seen.a.abs()), merge_means),
-    "zeros": Statistic(lambda seen: count(seen.a == 0), merge_sums),
-    "flat": Statistic(lambda seen: count(seen.slope <= seen.dead_slope), merge_sums),
-    "positive": Statistic(lambda seen: count(seen.z > 0), merge_sums),
-    "fired": Statistic(lambda seen: count_inputs(seen.z > 0), merge_sums),
+    "max_slope": Statistic(lambda seen: largest(seen.slope, seen.keep), merge_maxima),
+    "max_slope_at": Statistic(lambda seen: largest_at(seen.slope, seen.keep), merge_maxima_at),
+    "max_input": Statistic(lambda seen: largest(seen.z.abs(), seen.keep), merge_maxima),
+    "max_output": Statistic(lambda seen: largest(seen.a.abs(), seen.keep), merge_maxima),
+    "outputs": Statistic(lambda seen: moments(seen.a, seen.keep), merge_moments),
+    "inputs": Statistic(lambda seen: moments(seen.z, seen.keep), merge_moments),
+    "magnitude": Statistic(lambda seen: means(seen.a.abs(), seen.keep), merge_means),
+    "zeros": Statistic(lambda seen: count(seen.a == 0, seen.keep), merge_sums),
+    "flat": Statistic(lambda seen: count(seen.slope <= seen.dead_slope, seen.keep), merge_sums),
+    "positive": Statistic(lambda seen: count(seen.z > 0, seen.keep), merge_sums),
+    "fired": Statistic(lambda seen: count_inputs(seen.z > 0, seen.keep), merge_sums),
 }
 """Name -> statistic. ``max_…`` are maxima over inputs (and positions, unless ``_at``); ``inputs`` and ``outputs`` the
 moments of z and f(z); ``magnitude`` the mean |f(z)|; the others counts of elements, ``fired`` of inputs."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from actbench.health.units.accumulators import Summary
+from actbench.health.units.accumulators import UNOBSERVED, Summary
 from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.spec import HealthSettings
 
@@ -96,8 +96,11 @@ def saturation(seen: Seen, health: HealthSettings) -> Tensor:
 def spatially_silent(seen: Seen, health: HealthSettings) -> Tensor:
     """Return each channel's share of positions that are dead by themselves on every input."""
     (max_slope_at,) = seen["max_slope_at"]  # (R, …positions, U)
-    silent = (max_slope_at <= health.dead_slope).double()
-    return silent.reshape(silent.shape[0], -1, silent.shape[-1]).mean(1)
+    silent, seen_at = (
+        mask.double().reshape(mask.shape[0], -1, mask.shape[-1])
+        for mask in ((max_slope_at != UNOBSERVED) & (max_slope_at <= health.dead_slope), max_slope_at != UNOBSERVED)
+    )
+    return silent.sum(1) / seen_at.sum(1)
 
 
 @measure

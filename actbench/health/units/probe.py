@@ -7,7 +7,7 @@ The probe is these inputs. ``UnitObserver`` observes them batch after batch and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -105,7 +105,12 @@ class UnitObserver:
         self._seen: dict[str, dict[str, Summary]] = {}
 
     def observe(
-        self, layer: str, z: Tensor, arrange: Arrange = lambda values: (values,), order: Tensor | None = None
+        self,
+        layer: str,
+        z: Tensor,
+        arrange: Arrange = lambda values: (values,),
+        order: Tensor | None = None,
+        keep: Tensor | None = None,
     ) -> None:
         """Add one batch of a layer's pre-activations.
 
@@ -115,10 +120,14 @@ class UnitObserver:
             arrange: Makes (R, B, U, …positions) of values of that shape; several such tensors, one after another along
                 the units, where some units have more numbers than others.
             order: The places of the units among those; None for one after another.
+            keep: True where z belongs to an input rather than to padding, in the shape of z; None for everywhere.
         """
         a, slope = self._derivative(layer, z.detach())
         arranged = zip(arrange(z.detach()), arrange(a), arrange(slope), strict=True)
         batches = [Observation(*values, self._health.dead_slope) for values in arranged]
+        if keep is not None:
+            parts = arrange(keep.to(torch.uint8))
+            batches = [replace(batch, keep=part.bool()) for batch, part in zip(batches, parts, strict=True)]
         seen = self._seen.setdefault(layer, {})
         for name, statistic in STATISTICS.items():
             summary = tuple(map(widened, joined([statistic.observe(batch) for batch in batches], order)))
