@@ -106,10 +106,10 @@ def feed(module: nn.Module, batch: Any) -> Any:
             raise UsageError("a batch is an empty tuple or list")
         _check_several(batch)
         return feed(module, batch[0])
-    if isinstance(batch, (str, bytes, Number, type(None))):
+    if isinstance(batch, (str, bytes, Number, type(None))) or (hasattr(batch, "__array__") and not _is_tensor(batch)):
         raise UsageError(
-            f"a batch begins with {type(batch).__name__}, which is no input of a network; say how it is called: "
-            "forward=lambda module, batch: …"
+            f"a batch should be or begin with a tensor, not {type(batch).__name__}; say how the network is called on "
+            "it: forward=lambda module, batch: …"
         )
     args, kwargs = ((), dict(batch)) if isinstance(batch, Mapping) else ((batch,), {})
     try:
@@ -176,7 +176,7 @@ def not_finite(batch: Batch) -> str | None:
     A tensor of zeros and −∞ alone is a mask that is added to attention's scores.
     """
     for path, tensor in batch.tensors:
-        if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout != torch.strided:
+        if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout != torch.strided or tensor.is_meta:
             continue
         wrong = ~tensor.isfinite()
         if not wrong.any() or ((tensor == 0) | (tensor == -torch.inf)).all():
@@ -316,6 +316,10 @@ def _moved(content: Any, device: torch.device) -> Any:
     if isinstance(content, (tuple, list)):
         return type(content)(_moved(value, device) for value in content)
     return content
+
+
+def _is_tensor(content: Any) -> bool:
+    return isinstance(content, Tensor)
 
 
 def _lies_on(tensor: Tensor, device: torch.device) -> bool:

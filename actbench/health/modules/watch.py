@@ -201,7 +201,7 @@ class Watch(TorchFunctionMode):
 
     def _may_be_signal(self, name: str) -> bool:
         """Return whether a tensor that is made of no other may depend on the input all the same."""
-        return "rand" in name or (name in calls.ENTERING and self.flow.enters_unseen)
+        return "rand" in name or (name in calls.ENTERING and (self.flow.enters_unseen or not self._pass.inputs))
 
     def _result(self, name: str, given: Sequence[Tensor]) -> Origin:
         """Return the origin of a function's result."""
