@@ -75,8 +75,16 @@ class Call:
     @property
     def given(self) -> list[Tensor]:
         """The floating-point tensors among the arguments."""
-        found = [*tensors(self.args), *tensors({key: value for key, value in self.kwargs.items() if key != "out"})]
-        return [tensor for tensor in found if _has_labels(tensor)]
+        return [tensor for tensor in self._tensors if _has_labels(tensor)]
+
+    @property
+    def indices(self) -> list[Tensor]:
+        """The other tensors among the arguments."""
+        return [tensor for tensor in self._tensors if not _has_labels(tensor)]
+
+    @property
+    def _tensors(self) -> list[Tensor]:
+        return [*tensors(self.args), *tensors({key: value for key, value in self.kwargs.items() if key != "out"})]
 
     def argument(self, place: int, *names: str, default: Any = None) -> Any:
         """Return an argument given by place or by one of its names."""
@@ -97,9 +105,12 @@ def results(call: Call, fresh: Fresh) -> list[Labels]:
         fresh: Makes labels of new units.
     """
     given = [call.labels(tensor) for tensor in call.given]
+    # Integers that the input decides, such as words, choose among rows of a weight: the result is no constant.
+    of_input = any(not is_constant(call.labels(tensor)) for tensor in call.indices)
     if call.name in MADE_ALIKE or not given:
-        return [Status.INPUT if "rand" in call.name else Status.CONSTANT for _ in call.made]
-    if all(map(is_constant, given)):
+        of_input = of_input and call.name not in MADE_ALIKE
+        return [Status.INPUT if "rand" in call.name or of_input else Status.CONSTANT for _ in call.made]
+    if all(map(is_constant, given)) and not of_input:
         return [_of_constants(call, given, made) for made in call.made]
     of_units = any(isinstance(labels, Tensor) or labels is Status.LOST for labels in given)
     if not of_units and call.name not in CONVOLUTIONS | LAST | PRODUCTS | NORMS:
