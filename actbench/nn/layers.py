@@ -17,6 +17,7 @@ from torch import Tensor
 
 from actbench.nn import cpu_linear
 from actbench.nn.parts import Hidden, Parts, cut, join, split_runs, whole
+from actbench.nn.unit_axes.layout import UnitLayout
 
 MOMENTUM, EPSILON = 0.1, 1e-5
 """Batch normalisation's, as in ``torch.nn.BatchNorm2d``."""
@@ -42,11 +43,17 @@ class Activate(Protocol):
         ...
 
     @overload
-    def __call__(self, layer: str, z: Tensor) -> Tensor: ...
+    def __call__(self, layer: str, z: Tensor, units: UnitLayout | None = None) -> Tensor: ...
     @overload
-    def __call__(self, layer: str, z: Hidden) -> Hidden: ...
-    def __call__(self, layer: str, z: Hidden) -> Hidden:
-        """Return each run's own activation of ``z`` (R, B, …), for the hidden layer of that name."""
+    def __call__(self, layer: str, z: Hidden, units: UnitLayout | None = None) -> Hidden: ...
+    def __call__(self, layer: str, z: Hidden, units: UnitLayout | None = None) -> Hidden:
+        """Return each run's own activation of ``z`` (R, B, …), for the hidden layer of that name.
+
+        Args:
+            layer: The hidden layer's name.
+            z: Its pre-activations.
+            units: Where they lie in the z of one run; None for (R, B, U, …positions).
+        """
         ...
 
     @property

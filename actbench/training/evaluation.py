@@ -95,8 +95,16 @@ def measure_unit_health(
 ) -> UnitHealth:
     """Measure every hidden unit's health on the first ``probe_size`` training examples."""
     observer = UnitObserver(slope_by_autograd(act.apply), health)
+
+    def observe(layer: str, z: Tensor) -> None:
+        layout = act.layouts.get(layer)
+        if layout is None:
+            observer.observe(layer, z)
+        else:  # of a user's module, which trains as a cohort of one
+            observer.observe(layer, z, lambda values: layout.to_units(values[0]), layout.order)
+
     chosen = images.train.first(health.probe_size)
-    with act.observed(observer.observe):
+    with act.observed(observe):
         for x, _ in images.in_order(chosen, BATCH):
             forward(x.expand(runs, *x.shape[1:]))
     return observer.finish(len(chosen))

@@ -16,6 +16,7 @@ from actbench.nn import activations
 from actbench.nn.alignment import fills_steps
 from actbench.nn.parts import Hidden, Parts, cut, join, whole
 from actbench.nn.rng import get_states, set_states, stream
+from actbench.nn.unit_axes.layout import UnitLayout
 from actbench.schema.components import Component
 from actbench.schema.spec import RunSpec, canonical_json
 
@@ -67,6 +68,7 @@ class Activations:
         training: Whether this is a training step: dropout and random activations draw, and layers may stay in parts.
         draws: Whether random numbers have been drawn so far; such steps can't be replayed.
         sizes: Runs of each group, as ``layers.Activate`` has them.
+        layouts: Layer -> where its units lie, for layers called so far that have them elsewhere than in dimension 1.
 
     Args:
         specs: The cohort's runs, equal activations side by side.
@@ -78,6 +80,7 @@ class Activations:
         self._observe: Callable[[str, Tensor], None] | None = None
         self._observe_norm: ObserveNorm | None = None
         self._params, self._specs = params, specs
+        self.layouts: dict[str, UnitLayout] = {}
         self._groups = _groups(specs)
         self.sizes = [group.stop - group.start for group in self._groups]
         self._runs = [group.alone(run) for group in self._groups for run in range(group.start, group.stop)]
@@ -88,11 +91,13 @@ class Activations:
         self._noise = [stream(seed, "activation") for seed in seeds]
 
     @overload
-    def __call__(self, layer: str, z: Tensor) -> Tensor: ...
+    def __call__(self, layer: str, z: Tensor, units: UnitLayout | None = None) -> Tensor: ...
     @overload
-    def __call__(self, layer: str, z: Hidden) -> Hidden: ...
-    def __call__(self, layer: str, z: Hidden) -> Hidden:
+    def __call__(self, layer: str, z: Hidden, units: UnitLayout | None = None) -> Hidden: ...
+    def __call__(self, layer: str, z: Hidden, units: UnitLayout | None = None) -> Hidden:
         """Return each run's f(z), in parts if z is; an observer, if there is one, sees the whole z first."""
+        if units is not None and not units.is_second:
+            self.layouts[layer] = units
         if self._observe is not None:
             z = whole(z)
             self._observe(layer, z)
@@ -171,16 +176,25 @@ class Activations:
 
     def _apply_group(self, group: _Group, layer: str, z: Tensor, noise: Tensor | None) -> Tensor:
         arguments: dict[str, Tensor | None] = {
-            option: self._learned(_name(layer, option, per_unit=per_unit), group, z)
+            option: self._learned(_name(layer, option, per_unit=per_unit), group, z, self.layouts.get(layer))
             for option, per_unit in group.learned.items()
         }
         if group.random:
             arguments["noise"] = None if noise is None else noise[group.start : group.stop].to(z.dtype)
         return group.function(z, **arguments)
 
-    def _learned(self, name: str, group: _Group, z: Tensor) -> Tensor:
-        """Return the group's parameter (runs,) or (runs, U), shaped to broadcast over z (runs, B, U, …)."""
+    def _learned(self, name: str, group: _Group, z: Tensor, layout: UnitLayout | None) -> Tensor:
+        """Return the group's parameter (runs,) or (runs, U), shaped to broadcast over z.
+
+        Args:
+            name: The parameter's.
+            group: Runs with one activation.
+            z: (runs, B, U, …), or of one run with units where ``layout`` has them.
+            layout: Where the units of that run lie.
+        """
         values = self._params[name][group.start : group.stop]
+        if layout is not None and values.ndim > 1:
+            return layout.spread(values[0], z.shape[1:]).unsqueeze(0).to(z.dtype)
         units = values.shape[1:] or (1,)
         return values.view(-1, 1, *units, *(1 for _ in z.shape[3:])).to(z.dtype)
 

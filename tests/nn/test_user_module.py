@@ -37,6 +37,59 @@ def test_an_activation_used_twice_is_two_layers() -> None:
     assert [layer["units"] for layer in record.health["layers"]] == [12, 12]
 
 
+LAYOUTS = ["flat", "channels last", "with examples"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("activation", ["relu", "rrelu", "prelu", "tanh"])
+def test_the_units_of_a_users_convolution_are_its_channels_however_they_are_laid_out(
+    layout: str, activation: str
+) -> None:
+    """Pixels that are always dark made dead units of flattened channels; all else is equal to the last bit."""
+    bias = -0.05 if activation == "relu" else 0.0
+    (plain,) = records(own("laid", layout="channels first", activation=activation, bias_init=bias))
+    (other,) = records(own("laid", layout=layout, activation=activation, bias_init=bias))
+    assert [layer["units"] for layer in other.health["layers"]] == [8]
+    if activation == "rrelu":  # draws its noise in the order of the numbers
+        assert other.health["layers"][0]["dead"] == 0
+        return
+    for one, theirs in zip(plain.curves, other.curves, strict=True):
+        assert theirs["train.loss"] == pytest.approx(one["train.loss"], rel=1e-9)
+        for mine, layer in zip(one["layers"], theirs["layers"], strict=True):
+            for key in ("dead", "constant", "rare", "dormant", "always_on"):
+                assert layer[key] == mine[key]
+            for key in ("sparsity", "saturation", "spatially_silent"):
+                assert layer[key] == pytest.approx(mine[key], rel=1e-9)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_slope_for_each_unit_is_one_for_each_channel(layout: str) -> None:
+    prelu = {"name": "prelu", "per": "unit"}
+    (plain,), (other,) = (
+        records(own("laid", layout=layout, activation=prelu, bias_init=0.0)) for layout in ("channels first", layout)
+    )
+    assert other.final["parameters"] == plain.final["parameters"]
+    assert other.final["train.loss"] == pytest.approx(plain.final["train.loss"], rel=1e-9)
+
+
+def test_units_that_cannot_be_followed_are_refused_unless_they_are_named() -> None:
+    (failure,) = check_cohort(Cohort((own("laid", layout="unknown"),)), CPU)
+    assert isinstance(failure, Failed)
+    assert failure.usage
+    assert "the input of 'act' holds its units can't be followed" in failure.message
+    assert "activation(unit_axis=1)" in failure.message
+    (record,) = records(own("laid", layout="unknown", unit_axis=1))
+    assert [layer["units"] for layer in record.health["layers"]] == [8]
+
+
+def test_other_units_than_those_counted_before_training_are_named() -> None:
+    (failure,) = [
+        event for event in run_cohort(Cohort((own("laid", layout="not on zeros"),)), CPU) if isinstance(event, Failed)
+    ]
+    assert failure.usage
+    assert "'act' had 8 units when the layers were counted on one zero image" in failure.message
+
+
 def test_dropout_and_batch_norm_repeat_themselves_and_leave_the_global_generator_alone() -> None:
     torch.random.fork_rng()
     before = torch.get_rng_state()

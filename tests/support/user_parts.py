@@ -33,6 +33,35 @@ def plain_mlp(activation, shape, classes) -> nn.Module:
     )
 
 
+class Laid(nn.Module):
+    """A convolution with 8 channels, and an activation of its output laid out in some way: always one function."""
+
+    def __init__(self, activation, shape, classes: int, layout: str, **options: int) -> None:
+        super().__init__()
+        self.conv, self.act, self.layout = nn.Conv2d(shape[0], 8, 3, padding=1), activation(**options), layout
+        self.last = nn.Linear(8 * shape[1] * shape[2], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.conv(x)
+        if self.layout == "channels first":
+            return self.last(self.act(z).flatten(1))
+        if self.layout == "flat":
+            return self.last(self.act(z.flatten(1)))
+        if self.layout == "channels last":
+            return self.last(self.act(z.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).flatten(1))
+        if self.layout == "with examples":
+            return self.last(self.act(z.flatten(0, 1)).view(len(x), -1))
+        if self.layout == "unknown":
+            return self.last(self.act(torch.fft.ifft2(torch.fft.fft2(z)).real).flatten(1))
+        if self.layout == "not on zeros" and x.any():
+            z = torch.cat([z, z], 1)
+        return self.last(self.act(z)[:, :8].flatten(1))
+
+
+def laid(activation, shape, classes, layout, **options) -> nn.Module:
+    return Laid(activation, shape, classes, layout, **options)
+
+
 def without_activation(classes) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, classes))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
 
 from actbench.errors import ActbenchError, UsageError
+from actbench.nn.unit_axes.torch_calls import uncompiled
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def in_evaluation(module: nn.Module) -> Iterator[None]:
     """
     modes = [(part, part.training) for part in module.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
-    with _forked_random_numbers(module), torch.no_grad(), _uncompiled():
+    with _forked_random_numbers(module), torch.no_grad(), uncompiled():
         try:
             for part, _ in modes:
                 part.training = False
@@ -88,14 +88,3 @@ def _forked_random_numbers(module: nn.Module) -> AbstractContextManager[None]:
     used = {tensor.device for tensor in module.parameters() if tensor.device.type not in ("cpu", "meta")}
     kind = next((device.type for device in used), "cuda")
     return torch.random.fork_rng([device.index or 0 for device in used], device_type=kind)
-
-
-def _uncompiled() -> AbstractContextManager[object]:
-    """Let compiled submodules and functions run as they were written, so that each torch function can be seen.
-
-    Without dynamo loaded nothing is compiled, and loading it here would take seconds.
-    """
-    if "torch._dynamo" not in sys.modules:
-        return nullcontext()
-    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
-    return stance

@@ -32,6 +32,7 @@ from actbench.health.modules.masks import carried, has_positions
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
 from actbench.nn.unit_axes.labels import Labels, Status, varying
 from actbench.nn.unit_axes.layout import unit_layout
+from actbench.nn.unit_axes.torch_calls import held_tensors
 from actbench.nn.unit_axes.tracker import UnitTracker
 from actbench.schema.spec import HealthSettings
 
@@ -111,7 +112,7 @@ class Watch(TorchFunctionMode):
         self._names = {part: _plain(name) for name, part in module.named_modules()}
         self.inventory = Inventory(module, self._names)
         self._layers: dict[str, str] = {}
-        self._constants = [*module.buffers(), *_plain_tensors(module)]
+        self._constants = [*module.buffers(), *held_tensors(module)]
         self._function: Callable[[Tensor], Tensor] = torch.relu
         self._pass = _Pass()
         self._hooks = ExitStack()
@@ -357,11 +358,6 @@ def _is_written(tensor: Tensor, before: int, made: Sequence[Tensor]) -> bool:
     if tensor.is_inference():
         return any(tensor is result for result in made)
     return version(tensor) != before
-
-
-def _plain_tensors(module: nn.Module) -> Iterable[Tensor]:
-    """Return tensors held as plain attributes, such as an adjacency matrix that was not registered as a buffer."""
-    return [tensor for part in module.modules() for tensor in calls.tensors(vars(part).copy())]
 
 
 def _carried(origin: Origin, tensor: Tensor) -> Origin:

@@ -22,6 +22,9 @@ from actbench.errors import ModelError
 from actbench.nn.initializers import Initializer
 from actbench.nn.layers import Activate
 from actbench.nn.rng import stream
+from actbench.nn.unit_axes.layout import UnitLayout
+from actbench.nn.unit_axes.torch_calls import held_tensors, uncompiled
+from actbench.nn.unit_axes.tracker import FollowedPass
 from actbench.schema import registry
 from actbench.schema.components import Component
 
@@ -32,21 +35,42 @@ LINEAR = (nn.Linear, nn.Conv2d)
 
 
 class RunActivation(nn.Module):
-    """Stand for the run's activation inside a user's module; the cohort supplies the function before each pass."""
+    """Stand for the run's activation inside a user's module; the cohort supplies the function before each pass.
 
-    def __init__(self) -> None:
+    Args:
+        unit_axis: The dimension of its input that holds the units, where it can't be followed from the layers before.
+    """
+
+    def __init__(self, unit_axis: int | None = None) -> None:
         super().__init__()
         self.layer = ""
         self.calls = 0
         self.act: Activate | None = None
+        self.followed: FollowedPass | None = None
+        self.layouts: dict[str, UnitLayout] = {}
+        self._unit_axis = unit_axis
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return f(z) for z (B, U, …); a second call in one pass is a second layer."""
+        """Return f(z) for z of any shape, examples first; a second call in one pass is a second layer.
+
+        Raises:
+            ModelError: When the units are others than in the pass that counted them.
+        """
         if self.act is None:
             raise ModelError("the run's activation was called outside of a training or evaluation pass")
         self.calls += 1
         layer = self.layer if self.calls == 1 else f"{self.layer}#{self.calls}"
-        return self.act(layer, z.unsqueeze(0)).squeeze(0)
+        if self.followed is not None:
+            self.layouts[layer] = self.followed.layout_of(z, self._unit_axis)
+        layout = self.layouts.get(layer)
+        if layout is None and not self.act.training:
+            raise ModelError(f"'{layer}' is called now, but was not when the layers were counted on one zero image")
+        if layout is not None and not layout.fits(z.shape):
+            raise ModelError(
+                f"'{layer}' had {layout.units} units when the layers were counted on one zero image; its input of "
+                f"shape {tuple(z.shape)} has others"
+            )
+        return self.act(layer, z.unsqueeze(0), layout).squeeze(0)
 
 
 class _LayerList:
@@ -56,10 +80,11 @@ class _LayerList:
     sizes = (1,)
 
     def __init__(self) -> None:
-        self.layers: dict[str, int] = {}
+        self.layers: dict[str, UnitLayout] = {}
 
-    def __call__(self, layer: str, z: Any) -> Any:
-        self.layers[layer] = z.shape[2]
+    def __call__(self, layer: str, z: Any, units: UnitLayout | None = None) -> Any:
+        if units is not None:
+            self.layers[layer] = units
         return z
 
     def before_norm(self, name: str, x: Tensor, mean: Tensor, variance: Tensor) -> None:
@@ -91,14 +116,16 @@ class UserModule:
         """Return each ``RunActivation`` that a pass of one zero image meets, by its name in the module, with its units.
 
         Raises:
-            ModelError: When the module fails on such an image or returns no logits.
+            ModelError: When the module fails on such an image or returns no logits, or when the units of a layer can't
+                be followed.
         """
         module = self._module or self._make(shape, classes)
         found = _LayerList()
         dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-        with torch.no_grad(), _bound(module, found):
+        image = torch.zeros(1, *shape, dtype=dtype)
+        with torch.no_grad(), _bound(module, found), _followed(module, image):
             try:
-                logits = module(torch.zeros(1, *shape, dtype=dtype))
+                logits = module(image)
             except Exception as error:
                 raise ModelError(f"{self._path}: forward fails on an image of shape {shape}: {error}") from error
         if not isinstance(logits, Tensor) or logits.shape != (1, classes):
@@ -108,7 +135,13 @@ class UserModule:
                 f"{self._path}: forward returns probabilities (they sum to 1); leave out the softmax and return "
                 "logits, since the loss applies it"
             )
-        return found.layers
+        for layer, layout in found.layers.items():
+            if not layout.certain:
+                raise ModelError(
+                    f"{self._path}: which dimension of the input of '{layer}' holds its units can't be followed from "
+                    "the layers before it; name it where the module makes that activation: activation(unit_axis=1)"
+                )
+        return {layer: layout.units for layer, layout in found.layers.items()}
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
         """Return the parameters of a fresh module, its linear and convolution layers started as the config says."""
@@ -179,6 +212,21 @@ class UserModule:
                 layer.layer = name
         self._module = module
         return module
+
+
+@contextmanager
+def _followed(module: nn.Module, image: Tensor) -> Iterator[None]:
+    """Follow the units to the module's activations during one pass, code that was compiled included."""
+    found = [layer for layer in module.modules() if isinstance(layer, RunActivation)]
+    followed = FollowedPass(module.parameters(), [*module.buffers(), *held_tensors(module)], [image])
+    for layer in found:
+        layer.followed, layer.layouts = followed, {}
+    try:
+        with uncompiled(), followed:
+            yield
+    finally:
+        for layer in found:
+            layer.followed = None
 
 
 @contextmanager

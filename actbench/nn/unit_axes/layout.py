@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from actbench.errors import UsageError
+from actbench.errors import ModelError, UsageError
 from actbench.nn.unit_axes.labels import NO_UNIT, Labels, Status, varying
 
 
@@ -37,6 +38,11 @@ class UnitLayout:
     order: Tensor | None = None
     mixed: bool = False
 
+    @property
+    def is_second(self) -> bool:
+        """Whether units are dimension 1 and examples dimension 0, as the trainer's own layers have them."""
+        return self.axis == 1 and self.batch_axis == 0
+
     def to_units(self, values: Tensor) -> tuple[Tensor, ...]:
         """Return values as the statistics want them, (1, B, U, …positions), at least float32.
 
@@ -57,20 +63,31 @@ class UnitLayout:
         """Return one value for each unit (U,), shaped to broadcast over an input of this shape.
 
         Raises:
-            ValueError: When some numbers belong to no unit.
+            ModelError: When some numbers belong to no unit.
         """
         if self.axis is not None:
             return values.reshape([-1 if place == self.axis % len(shape) else 1 for place in range(len(shape))])
+        if bool((self._unit_of < 0).any()):
+            raise ModelError("padding or constants enter the activation: they belong to no unit that has a parameter")
+        row = values[self._unit_of.to(values.device)]
+        return row.expand(shape.numel() // self.row, self.row).reshape(shape)
+
+    def fits(self, shape: torch.Size) -> bool:
+        """Return whether an input of this shape has these units."""
+        if self.axis is None:
+            return shape.numel() % self.row == 0
+        return len(shape) > self.axis and (len(shape) == 1 or shape[self.axis] == self.units)
+
+    @cached_property
+    def _unit_of(self) -> Tensor:
+        """The unit of each number of a row, -1 for none."""
         assert self.order is not None
-        unit = torch.full((self.row,), -1)
+        unit, rank = torch.full((self.row,), -1), self.order.argsort()
         met = 0
         for places in self.members:
-            own = (self.order == torch.arange(met, met + len(places))[:, None]).nonzero()[:, 1]
-            unit[places] = own[:, None]
+            unit[places] = rank[met : met + len(places), None]
             met += len(places)
-        if bool((unit < 0).any()):
-            raise ValueError("some numbers belong to no unit")
-        return values[unit.to(values.device)].expand(shape.numel() // self.row, self.row).reshape(shape)
+        return unit
 
 
 def unit_layout(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch._ops import OpOverload, OpOverloadPacket
 
 LIBRARIES = frozenset({"aten", "onednn", "quantized"})
@@ -34,3 +37,22 @@ def tensors(content: Any) -> Iterator[Tensor]:
     elif isinstance(content, (tuple, list)):
         for value in content:
             yield from tensors(value)
+
+
+def held_tensors(module: nn.Module) -> list[Tensor]:
+    """Return the tensors that a module holds as plain attributes, such as an adjacency matrix that is no buffer."""
+    values = [value for part in module.modules() for value in vars(part).values()]
+    inner = [list(value.values()) if isinstance(value, dict) else value for value in values]
+    flat = [*values, *(one for value in inner if isinstance(value, (list, tuple)) for one in value)]
+    return [value for value in flat if isinstance(value, Tensor)]
+
+
+def uncompiled() -> AbstractContextManager[object]:
+    """Let compiled submodules and functions run as they were written, so that each torch function can be seen.
+
+    Without dynamo loaded nothing is compiled, and loading it here would take seconds.
+    """
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance

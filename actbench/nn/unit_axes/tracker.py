@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from actbench.nn.unit_axes import rules
 from actbench.nn.unit_axes.labels import Labels, Status, Weight
-from actbench.nn.unit_axes.torch_calls import name_of
+from actbench.nn.unit_axes.layout import UnitLayout, unit_layout
+from actbench.nn.unit_axes.torch_calls import name_of, tensors
 
 
 class UnitTracker:
@@ -98,3 +100,42 @@ class UnitTracker:
         if key is not None:
             self._made[key, size] = labels
         return labels.reshape(list(shape))
+
+
+class FollowedPass(TorchFunctionMode):
+    """Follows the units of one forward pass while it is entered.
+
+    Args:
+        weights: The network's parameters.
+        constants: Its buffers and other tensors that do not depend on the input.
+        inputs: The batch.
+    """
+
+    def __init__(self, weights: Iterable[Tensor], constants: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
+        super().__init__()
+        self._tracker = UnitTracker()
+        self._tracker.begin(weights, constants, inputs)
+        self._resting = False
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Carry out a call of a torch function, and record the labels of its result."""
+        result = function(*args, **(kwargs or {}))
+        if not self._resting:
+            written = [*tensors(args)][:1] if name_of(function) == "setitem" else []
+            self._tracker.record(function, args, kwargs or {}, [*tensors(result)] or written)
+        return result
+
+    def layout_of(self, z: Tensor, chosen: int | None) -> UnitLayout:
+        """Return the layout of an activation's input.
+
+        Args:
+            z: The input, examples first.
+            chosen: The user's own choice of the dimension of units.
+        """
+        self._resting = True
+        try:
+            return unit_layout(z.shape, self._tracker.of(z), chosen=chosen)
+        finally:
+            self._resting = False
