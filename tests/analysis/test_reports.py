@@ -35,12 +35,20 @@ def test_the_table_reads_as_designed():
     assert " ".join(found[5:]) == (
         "mean [95 % Student-t interval] over n seeds, best first; Δ = row − baseline (activation=relu), "
         "paired by seed; "
-        "* p < 0.05, Holm-adjusted over all differences of a column (1); dead: mean share (range) of hidden units "
+        "* p < 0.05, Holm-adjusted over all differences of a column (1); dead: mean share of hidden units "
         "with slope ≤ 0.001 on 2,000 training images; 199,210 parameters each. "
         "· elu beats relu by 1.10 points [0.44, 1.76] (3 paired seeds, adjusted p = .019, better in 3 of 3) "
         "warning: with 3 paired seeds no exact test can reach p < 0.05 (smallest possible 0.25): a smaller p rests on "
         "normally distributed differences"
     )
+
+
+@pytest.mark.parametrize(("width", "is_shown"), [(60, False), (200, True)])
+def test_the_caption_speaks_of_a_range_where_one_is_shown(monkeypatch, width, is_shown):
+    monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
+    text = " ".join(rendered("table", varied()).split())
+    assert ("(0.00–3.00)" in text, "mean share (range) of hidden units" in text) == (is_shown, is_shown)
+    assert "mean share of hidden units" in " ".join(rendered("latex", varied()).split())
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 140, 200])

@@ -22,6 +22,9 @@ from actbench.schema.metrics import METRICS
 MAX_DETAILS = 3
 """Level of detail where there is room for everything."""
 
+DEAD = "dead"
+"""Title of the column of dead units, which stands in each table."""
+
 MAX_PAIRS_SHOWN = 20
 """More lines than these are not read; CSV and JSON have all."""
 
@@ -61,7 +64,7 @@ def columns(comparison: Comparison, *, details: int = MAX_DETAILS, with_ties: bo
         cells = (
             mean_cell(DEAD_FRACTION, one) if with_range else quantity_cell(DEAD_FRACTION, one.mean) for one in dead
         )
-        found.append(Column("dead", tuple(cells)))
+        found.append(Column(DEAD, tuple(cells)))
     if details > 2 and common_parameters(comparison) is None:
         found.append(Column("parameters", tuple(map(_parameters, rows))))
     return found
@@ -90,6 +93,11 @@ def pair_columns(pairs: Pairs, *, with_split_names: bool = False) -> list[Column
 def has_ties(rows: Sequence[Row]) -> bool:
     """Return whether any row can't be told from the best, besides the best itself."""
     return sum(bool(row.tied) for row in rows) > 1
+
+
+def has_range(found: Sequence[Column]) -> bool:
+    """Return whether the column of dead units shows a range in any of its cells."""
+    return any(column.title == DEAD and any(cell.below for cell in column.cells) for column in found)
 
 
 def common_parameters(comparison: Comparison) -> str | None:

@@ -23,12 +23,13 @@ from actbench.schema.metrics import METRICS
 VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 
 
-def caption(comparison: Comparison, *, tie_mark: str = "=") -> list[str]:
+def caption(comparison: Comparison, *, tie_mark: str = "=", with_range: bool = True) -> list[str]:
     """Return the meaning of the table's figures, one statement each.
 
     Args:
         comparison: The table.
         tie_mark: How the format marks the rows that can't be told from the best.
+        with_range: Whether the table shows the range of dead units, as ``has_range`` returns it.
     """
     any_interval = any(row.metrics[metric].low is not None for row in comparison.rows for metric in comparison.metrics)
     interval = f" [{100 * (1 - comparison.alpha):g} % Student-t interval]" if any_interval else ""
@@ -58,7 +59,7 @@ def caption(comparison: Comparison, *, tie_mark: str = "=") -> list[str]:
         )
     if comparison.tuned:
         lines.append(f"picked: the value with the row's best mean {comparison.tuned.by}")
-    lines.append(f"dead: mean share (range) of hidden units with {comparison.dead}")
+    lines.append(f"dead: mean share{' (range)' if with_range else ''} of hidden units with {comparison.dead}")
     if any(row.failure_rate for row in comparison.rows):
         lines.append("outcomes: Wilson interval of the share that went wrong")
     if comparison.averaged:

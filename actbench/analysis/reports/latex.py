@@ -9,7 +9,7 @@ from typing import TextIO
 
 from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Cell, Column
-from actbench.analysis.reports._columns import columns, pair_columns
+from actbench.analysis.reports._columns import columns, has_range, pair_columns
 from actbench.analysis.table.result import Comparisons
 
 GREEK = {
@@ -68,7 +68,9 @@ class LatexReport:
         for comparison in comparisons.comparisons:
             # As few columns as there are, since a page is narrower than a terminal; ties are bold instead of marked.
             found = columns(comparison, details=0, with_ties=False)
-            statements = _sentences.caption(comparison, tie_mark=f"also bold in {comparison.metrics[0]}:")
+            statements = _sentences.caption(
+                comparison, tie_mark=f"also bold in {comparison.metrics[0]}:", with_range=has_range(found)
+            )
             is_bold = any(cell.is_best for column in found for cell in column.cells)
             text = _sentences.one_sentence((*statements, *(["bold: the best mean"] if is_bold else [])))
             target.write("\n".join(_float(found, f"{comparison.title}: {text}")) + "\n")

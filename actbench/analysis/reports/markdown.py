@@ -7,7 +7,7 @@ from typing import TextIO
 
 from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Column
-from actbench.analysis.reports._columns import columns, pair_columns
+from actbench.analysis.reports._columns import columns, has_range, pair_columns
 from actbench.analysis.table.result import Comparisons
 
 
@@ -17,7 +17,9 @@ class MarkdownReport:
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
         """Write a heading, a table and a caption per comparison, then the warnings as a list."""
         for comparison in comparisons.comparisons:
-            lines = _section(f"### {comparison.title}", columns(comparison), _sentences.caption(comparison))
+            found = columns(comparison)
+            caption = _sentences.caption(comparison, with_range=has_range(found))
+            lines = _section(f"### {comparison.title}", found, caption)
             for sentences in _sentences.lists(comparison, comparisons):
                 items = (f"{_escaped(one)}{_command(comparison.commands.get(one))}" for one in sentences)
                 lines += [*(f"- {item}" for item in items), *([""] if sentences else [])]

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Column
-from actbench.analysis.reports._columns import MAX_DETAILS, columns, pair_columns
+from actbench.analysis.reports._columns import MAX_DETAILS, columns, has_range, pair_columns
 from actbench.analysis.table.result import Comparison, Comparisons, Pairs
 
 PLAIN_WIDTH = 120
@@ -57,13 +57,14 @@ class TableReport:
         """Write one table per comparison, each followed by what its figures mean, then the warnings."""
         console = console_for(target)
         for comparison in comparisons.comparisons:
-            _print_table(console, comparison.title, _layouts(comparison), _sentences.caption(comparison))
+            layout = _fitting(console, _layouts(comparison))
+            caption = _sentences.caption(comparison, with_range=has_range(layout.columns))
+            _print_table(console, comparison.title, layout, caption)
             for sentences in _sentences.lists(comparison, comparisons):
                 _print_list(console, sentences, comparison.commands)
             if (pairs := comparison.pairs) is not None:
-                _print_table(
-                    console, _sentences.pairs_title(pairs), _pair_layouts(pairs), _sentences.pairs_caption(pairs)
-                )
+                layout = _fitting(console, _pair_layouts(pairs))
+                _print_table(console, _sentences.pairs_title(pairs), layout, _sentences.pairs_caption(pairs))
             if comparison.methods:
                 console.print(Text.assemble(("Methods. ", "bold"), comparison.methods, "\n"))
         for warning in comparisons.warnings:
@@ -82,9 +83,13 @@ def _pair_layouts(pairs: Pairs) -> list[TableLayout]:
     return [TableLayout(found), TableLayout(found, is_stacked=True), TableLayout(split, is_stacked=True)]
 
 
-def _print_table(console: Console, title: str, layouts: Sequence[TableLayout], caption: Sequence[str]) -> None:
-    """Print the first layout that there is room for, otherwise the last, between its title and its caption."""
-    layout = next((one for one in layouts if one.width() <= console.width), layouts[-1])
+def _fitting(console: Console, layouts: Sequence[TableLayout]) -> TableLayout:
+    """Return the first layout that there is room for, otherwise the last."""
+    return next((one for one in layouts if one.width() <= console.width), layouts[-1])
+
+
+def _print_table(console: Console, title: str, layout: TableLayout, caption: Sequence[str]) -> None:
+    """Print a table between its title and its caption."""
     table = grid()
     texts = layout.texts()
     for column, (heading, *_) in zip(layout.columns, texts, strict=True):
