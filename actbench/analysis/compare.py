@@ -190,7 +190,8 @@ def _compare(records: Sequence[RunRecord], options: CompareOptions) -> Compariso
         raise UsageError(views[0].not_tuned)
     titles = [f"{view.comparison.title}: " if len(views) > 1 else "" for view in views]
     warnings = [title + text for title, view in zip(titles, views, strict=True) for text in view.warnings]
-    gates = judge_gates(conditions, [(view.table, view.comparison) for view in views], options.alpha)
+    shown = [(view.table, view.comparison) for view in views]
+    gates = judge_gates(conditions, shown, alpha=options.alpha, where=where)
     return Comparisons(tuple(view.comparison for view in views), (*reading_warnings, *warnings), gates)
 
 

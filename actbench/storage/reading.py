@@ -12,6 +12,7 @@ from typing import Any, overload
 from actbench.errors import ResultsError, UsageError, suggestion
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
+from actbench.storage.commands import train_command
 from actbench.storage.study_settings import comparison_settings, reason
 from actbench.system.command_line import command_text
 from actbench.system.files import parse_json, read_json
@@ -106,8 +107,15 @@ def find_run(root: Path | str, text: str) -> RunRecord:
     for warning in warnings:
         _log.warning("%s", warning)
     if record is None:
-        raise UsageError(f"run {folder.name} has not finished: `actbench run` resumes it")
+        raise UsageError(f"run {folder.name} has not finished: {_how_to_resume(folder.parent.parent)}")
     return replace(record, study=_study_of(folder))
+
+
+def _how_to_resume(study: Path) -> str:
+    try:
+        return f"`{command_text(train_command(study))}` resumes it"
+    except UsageError as error:
+        return f"no command resumes it from here, {error}"
 
 
 def _study_of(run: Path) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from io import StringIO
 from itertools import product
 
 import pytest
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 
 from actbench.analysis.compare import compare
 from actbench.analysis.judgements.evidence import evidence_of
-from actbench.analysis.judgements.formatting import p_value
+from actbench.analysis.judgements.formatting import CAUTIONS, p_value
 from actbench.analysis.statistics import mean_interval
 from actbench.config import Study
 from actbench.config.hypotheses import Bound, Ordering, parse_expectation
 from actbench.errors import ConfigError, UsageError
+from actbench.schema.registry import load
 from actbench.storage.reading import Records
 
 ACCURACY = {"relu": [0.950, 0.951, 0.949, 0.952], "elu": [0.958, 0.960, 0.957, 0.961]}
@@ -369,6 +371,15 @@ def test_seeds_that_can_not_decide_among_several_hypotheses_are_named_with_those
 def test_a_hypothesis_about_seconds_carries_its_caution():
     (found,) = judged(cells(ACCURACY), "seconds < 2")
     assert found.note.endswith("so they are no activation's own: see `actbench cost`")
+
+
+def test_a_table_of_seconds_carries_the_same_caution():
+    lines = StringIO()
+    load("reports", "table").render(compare(cells(ACCURACY), metric="seconds"), lines)
+    assert CAUTIONS["seconds"] in " ".join(lines.getvalue().split())
+    plain = StringIO()
+    load("reports", "table").render(compare(cells(ACCURACY)), plain)
+    assert "actbench cost" not in plain.getvalue()
 
 
 def test_the_verdict_is_the_same_in_every_view_but_for_a_baseline_of_the_callers_own():

@@ -154,6 +154,18 @@ def test_a_row_without_a_baseline_of_its_own_is_not_passed_over():
     assert "elu (bias_init=0.01): no baseline run with the same other settings" in found.undecided_reason
 
 
+def test_a_row_of_the_base_that_the_new_results_lack_is_not_passed_over():
+    base, new = cells({**ACCURACY, "selu": ACCURACY["elu"]}), cells(ACCURACY)
+    (found,) = compare(new, against=base, fail_if=["test.accuracy drop > 0.5pp"]).gates
+    assert "selu (results=base): has no runs among the new results" in found.undecided_reason
+    for hidden in (
+        {"where": {"activation": "relu"}},
+        {"fail_if": ["test.accuracy drop > 0.5pp where activation=relu"]},
+    ):
+        options = {"fail_if": ["test.accuracy drop > 0.5pp"], **hidden}
+        assert compare(new, against=base, **options).gates[0].undecided_reason == ""
+
+
 @pytest.mark.parametrize(
     ("records", "text"),
     [

@@ -16,6 +16,7 @@ from factories import cells, record, save
 from actbench.analysis.compare import compare
 from actbench.schema.record import RunRecord
 from actbench.storage.reading import read_results
+from actbench.storage.store import Store
 from actbench.system.command_line import command_text, shown_path
 
 CONFIG = "study: demo\nactivation: relu\nseeds: 10\nsweep:\n  activation: [relu, elu]\n"
@@ -199,6 +200,19 @@ def test_the_commands_below_a_finished_study_work_as_they_are_printed(tmp_path: 
     shown = shell(printed(done.stderr, "compare: "), folder=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "mine · digits" in shown.stdout
+
+
+def test_a_run_that_has_not_finished_is_shown_with_the_command_that_resumes_it(tmp_path: Path) -> None:
+    save(tmp_path / "my results", runs()[:-1], text=CONFIG)
+    left = runs()[-1].spec
+    Store(tmp_path / "my results", "demo").begin(left)
+    done = actbench("show", left.run_id, "--results", "my results", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    again = shell(f"{done.stderr.split('`')[1]} --dry-run", folder=tmp_path)
+    assert "20: 19 done, 1 to do" in again.stdout
+    (tmp_path / "my results/demo/study.yaml").unlink()
+    done = actbench("show", left.run_id, "--results", "my results", folder=tmp_path)
+    assert "no command resumes it from here, no config at" in done.stderr
 
 
 def test_a_run_that_is_not_found_is_looked_for_in_the_folder_that_was_named(tmp_path: Path) -> None:

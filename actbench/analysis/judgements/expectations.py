@@ -198,7 +198,7 @@ def _ordering(claim: Ordering, data: Data) -> Case:
     if averaged and len(common) < max(map(len, cells)):
         notes.append(f"over the {len(common)} combinations that both sides have")
     if room:
-        notes.append(f"{'within ±' if claim.operator == '=' else 'but for '}{short(metric, room)}")
+        notes.append(f"{'within ±' if claim.operator == '=' else 'allowing '}{short(metric, room)}")
     lost = [group.lost(metric) for group in groups]
     return Case(
         claim,
@@ -361,19 +361,21 @@ def _table_p(
     if [row.values(metric) for row in rows] != list(values):
         return None
     by_factors = {tuple(group.factors.values()): group for group in groups}
+    wanted = {id(row) for row in rows}
     found: list[tuple[float, int]] = []
+    baselines: list[Mapping[str, Value]] = []
     for table in data.beside:
-        if metric not in table.metrics or (table.factors is not None and {*table.factors} != {*factors}):
-            continue
-        baseline, _ = baseline_of(groups, table.baseline, explicit=table.is_explicit)
-        if baseline is None:
-            continue
-        contrasts, family = against_baseline(groups, baseline, metric, data.alpha)
-        for index, contrast in contrasts.items():
-            base = counterpart(groups[index], baseline, by_factors)
-            if {id(groups[index]), id(base)} == {id(row) for row in rows}:
-                # Without a p the table leaves the difference open.
-                found.append((1.0 if contrast.p_adjusted is None else contrast.p_adjusted, family.size))
+        if metric in table.metrics and (table.factors is None or {*table.factors} == {*factors}):
+            baseline, _ = baseline_of(groups, table.baseline, explicit=table.is_explicit)
+            if baseline is not None and baseline not in baselines:
+                baselines.append(baseline)
+    for baseline in baselines:
+        # The row of the two that is not the baseline's, if they are compared in this table.
+        row = next((one for one in rows if {id(one), id(counterpart(one, baseline, by_factors))} == wanted), None)
+        if row is not None:
+            contrasts, family = against_baseline(groups, baseline, metric, data.alpha)
+            p = next(contrasts[index].p_adjusted for index, group in enumerate(groups) if group is row)
+            found.append((1.0 if p is None else p, family.size))  # without a p the table leaves the difference open
     return max(found, default=None)
 
 

@@ -8,6 +8,7 @@ A run without a value is never a pass: where it diverged or failed, a row has lo
     the baseline's run has no value (whether or not the row's has one)                                   open
     every value is there, and the interval lies beyond the number                                        trips
     every value is there, and the interval holds the number, or there are too few seeds                  open
+    a row of the base (``--against``) has no runs among the new results                                  open
     no row is decided by so many seeds as it has, so that the gate could not have tripped                trips
 
 An open row is warned of; more seeds decide it.
@@ -28,10 +29,11 @@ from actbench.analysis.judgements.evidence import Evidence, evidence_of, interva
 from actbench.analysis.judgements.expectations import CONTRADICTED, UNDECIDED
 from actbench.analysis.judgements.formatting import number, signed
 from actbench.analysis.judgements.lost_runs import collapsed_alone, lost_of
+from actbench.analysis.table.against import SIDE, is_new
 from actbench.analysis.table.baselines import counterpart
 from actbench.analysis.table.contrasts import seed_differences
 from actbench.analysis.table.factors import Value, matching_value, row_name
-from actbench.analysis.table.grouping import Group, Table
+from actbench.analysis.table.grouping import Filter, Group, Table, fits
 from actbench.analysis.table.result import Comparison, Gate, is_bounded
 from actbench.config.hypotheses import Bound, Change, OutcomeCount, parse_gate
 from actbench.config.hypotheses import Gate as Condition
@@ -75,9 +77,19 @@ def parse_gates(texts: Sequence[str]) -> dict[str, Condition | None]:
 
 
 def judge_gates(
-    conditions: Mapping[str, Condition | None], found: Sequence[tuple[Table, Comparison]], alpha: float
+    conditions: Mapping[str, Condition | None],
+    found: Sequence[tuple[Table, Comparison]],
+    *,
+    alpha: float,
+    where: Filter,
 ) -> tuple[Gate, ...]:
     """Judge each condition over the shown rows of all tables.
+
+    Args:
+        conditions: Text -> condition, as ``parse_gates`` returns them.
+        found: The tables.
+        alpha: One minus the intervals' coverage.
+        where: Factor -> value that the shown rows have.
 
     Raises:
         UsageError: When a condition's ``where`` fits no row, or none of the studies expects anything.
@@ -85,7 +97,14 @@ def judge_gates(
     return tuple(
         _expect_gate(text, [comparison for _, comparison in found])
         if condition is None
-        else _row_gate(text, [one for pair in found for one in _judge_rows(condition, *pair, alpha)])
+        else _row_gate(
+            text,
+            [
+                one
+                for pair in found
+                for one in (*_judge_rows(condition, *pair, alpha), *_absent_rows(condition, *pair, where))
+            ],
+        )
         for text, condition in conditions.items()
     )
 
@@ -140,6 +159,22 @@ def _judge_rows(condition: Condition, table: Table, comparison: Comparison, alph
             why = "no baseline" if comparison.baseline is None else "no baseline run with the same other settings"
             found.append(RowJudgement(row_name(group.factors), "open", why, is_judged=False))
     return found
+
+
+def _absent_rows(condition: Condition, table: Table, comparison: Comparison, where: Filter) -> list[RowJudgement]:
+    """Return the rows of the base (``--against``) that the new results lack, where a gate is on the change to them."""
+    if not isinstance(condition, Change) or comparison.baseline is None or SIDE not in comparison.baseline:
+        return []
+    shared = {key: value for key, value in where.items() if key != SIDE}
+    there = {tuple({**group.factors, SIDE: ""}.values()) for group in table.groups if is_new(group.factors)}
+    return [
+        RowJudgement(row_name(group.factors), "open", "has no runs among the new results", is_judged=False)
+        for group in table.groups
+        if not is_new(group.factors)
+        and tuple({**group.factors, SIDE: ""}.values()) not in there
+        and fits(group.runs[0][1], shared)
+        and _fits(group, condition)
+    ]
 
 
 def _judge_count(condition: OutcomeCount, group: Group) -> RowJudgement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from actbench.analysis.judgements.evidence import interval_in_words
+from actbench.analysis.judgements.formatting import CAUTIONS
 from actbench.analysis.reports._columns import MAX_PAIRS_SHOWN, common_parameters, has_ties
 from actbench.analysis.table.factors import show_all
 from actbench.analysis.table.result import (
@@ -62,6 +63,7 @@ def caption(comparison: Comparison, *, tie_mark: str = "=", with_range: bool = T
     lines.append(f"dead: mean share{' (range)' if with_range else ''} of hidden units with {comparison.dead}")
     if any(row.failure_rate for row in comparison.rows):
         lines.append("outcomes: Wilson interval of the share that went wrong")
+    lines += [CAUTIONS[metric] for metric in comparison.metrics if metric in CAUTIONS]
     if comparison.averaged:
         lines.append(f"averaged over {', '.join(comparison.averaged)}")
     parameters = common_parameters(comparison)
