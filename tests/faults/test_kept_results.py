@@ -109,13 +109,20 @@ def taken_over_and_finished():
     shutil.copy(stored()[0], folder)
 
 
+def is_time():
+    if os.environ["FAULT"] == "taken_over_and_stopped":  # once there is something to save
+        return any(len(path.read_text().splitlines()) == 2 for path in RUNS.glob("*/metrics.jsonl"))
+    return len(stored()) == 2
+
+
 def tanh(z):
-    if z.requires_grad and not Path("done").exists() and len(stored()) == 2:
+    if z.requires_grad and not Path("done").exists() and is_time():
         Path("done").touch()
         globals()[os.environ["FAULT"]]()
     return torch.tanh(z)
 '''
-"""The third of four runs that train one after the other changes the folder, before its first step."""
+"""The third of four runs that train one after the other changes the folder, before its first step; or the first stops
+in its second epoch."""
 
 FAULTY = STUDY.replace("[relu, tanh]", "[relu, {name: t, path: 'tampering:tanh'}]").replace(
     "epochs: 1", "epochs: 2, checkpoint_every: 1"
@@ -239,10 +246,10 @@ def test_more_seeds_are_not_added_to_a_study_that_loses_results(
 
 def test_what_is_counted_as_saved_is_there(actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAULT", "taken_over_and_stopped")
-    done = train(actbench)
+    done = train(actbench, "training.checkpoint_every=null")
     assert done.returncode == 130
-    assert "stopped: 2 ok, 0 saved in training" in done.stderr
-    assert list(tmp_path.glob("results/*/checkpoints/*")) == []
+    assert "stopped: no run finished, 0 saved in training" in done.stderr
+    assert len(list(tmp_path.glob("results/*/checkpoints/*.pt"))) == 0
 
 
 @pytest.mark.parametrize(
