@@ -1,8 +1,10 @@
-"""Handle Ctrl-C and SIGTERM while a study runs: the first ends it in order, the second at once."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP while a study runs: the first signal ends it in order, the second at once."""
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import sys
 import threading
 import time
@@ -15,7 +17,7 @@ import typer
 
 from actbench.system.command_line import command_text
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 GRACE = 0.5
 """A second signal within so many seconds of the first is the same one: it reached the process both by itself and with
@@ -29,10 +31,12 @@ class Interruption:
 
     Attributes:
         asked: Whether a signal came, and the cohorts in training were asked to save themselves.
+        exit_code: By convention 128 and the number of the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
 
     def __init__(self) -> None:
         self.asked = False
+        self.exit_code = 128 + signal.SIGINT
         self._at = 0.0
         self._stop: Callable[[], None] | None = None
         self._say: Callable[[str], None] = _to_stderr
@@ -52,8 +56,13 @@ class Interruption:
         Raises:
             KeyboardInterrupt: For the second signal, or while nothing is in training: all ends at once.
         """
+        if number == signal.SIGHUP:
+            _leave_closed_terminal()
+            if self.asked:
+                return  # the system, the shell and the session each send one, and nobody is there to be impatient
         if self.asked and time.monotonic() - self._at < GRACE:
             return  # the same signal by its second way
+        self.exit_code = 128 + number
         if self.asked or self._stop is None:
             raise KeyboardInterrupt
         self.asked, self._at = True, time.monotonic()
@@ -66,18 +75,22 @@ class Interruption:
 def interruption() -> Iterator[Interruption]:
     """Handle the signals while the context lasts; when all ends at once, print the command that goes on.
 
+    SIGHUP stays ignored where it was, as by ``nohup``.
+
     Raises:
-        typer.Exit: With code 130, when interrupted at once.
+        typer.Exit: With the exit code of the signal, when interrupted at once.
     """
     found = Interruption()
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():  # Python allows handlers in no other
-        before = {number: signal.signal(number, found.handle) for number in SIGNALS}
+        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        handled = [number for number in SIGNALS if not (number == signal.SIGHUP and ignored)]
+        before = {number: signal.signal(number, found.handle) for number in handled}
     try:
         yield found
     except KeyboardInterrupt:
         _to_stderr(f"interrupted; what is finished is kept. {how_to_go_on()}")
-        raise typer.Exit(130) from None
+        raise typer.Exit(found.exit_code) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -86,6 +99,17 @@ def interruption() -> Iterator[Interruption]:
 def how_to_go_on() -> str:
     """Spell the command that was given, without ``--force``, which would begin anew."""
     return f"To go on:\n  {command_text(word for word in sys.argv[1:] if word != '--force')}"
+
+
+def _leave_closed_terminal() -> None:
+    """Send what is written to a terminal that is gone nowhere: as an error it would end the command before it saves."""
+    for stream in (1, 2):
+        try:
+            is_gone = stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream)
+        except OSError:  # closed before
+            continue
+        if is_gone:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def _to_stderr(text: str) -> None:

@@ -119,7 +119,7 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Tra
     """Train the waiting runs, show the events, and count the outcomes of the runs that are in the results folder then.
 
     Raises:
-        typer.Exit: With code 130 when interrupted, after printing what is saved and the command that goes on.
+        typer.Exit: When interrupted, after printing what is saved and the command that goes on.
     """
     from actbench.cli.progress import progress
     from actbench.cli.until import Trained
@@ -151,7 +151,7 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Tra
             typer.echo(f"actbench: {loss}", err=True)
         kept = len(saved & runner.saved())
         typer.echo(f"stopped: {_counts(outcomes)}, {kept} saved in training. {how_to_go_on()}", err=True)
-        raise typer.Exit(130)
+        raise typer.Exit(interrupted.exit_code)
     return Trained(outcomes, loss)
 
 

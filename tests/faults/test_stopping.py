@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -9,9 +10,10 @@ import shlex
 import signal
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +69,37 @@ FOR_EVER = "3600"
 
 
 @contextmanager
-def started(folder: Path, data_folder: Path, *options: str, grace: str = "0.5", **settings: str) -> Iterator[Process]:
-    """The command, as the leader of a process group of its own; whatever is left of the group at the end is killed."""
+def started(
+    folder: Path,
+    data_folder: Path,
+    *options: str,
+    grace: str = "0.5",
+    stream: int = subprocess.PIPE,
+    before: Callable[[], object] | None = None,
+    **settings: str,
+) -> Iterator[Process]:
+    """The command, as the leader of a process group of its own; whatever is left of the group at the end is killed.
+
+    Args:
+        folder: Where it runs.
+        data_folder: Where datasets lie.
+        options: Options of ``run``.
+        grace: Seconds within which signals are the same one.
+        stream: Where it writes its standard error to.
+        before: Called in the new process.
+        settings: Added to its environment.
+    """
     command = [sys.executable, "-c", COMMAND, grace, "run", "study.yaml", "--device", "cpu", *options]
     paths = os.pathsep.join([str(PARTS), *filter(None, sys.path)])
     environment = os.environ | {"ACTBENCH_DATA": str(data_folder), "PYTHONPATH": paths} | settings
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment, start_new_session=True
+        command,
+        stderr=stream,
+        text=True,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=before,
     ) as process:
         try:
             yield process
@@ -138,11 +164,15 @@ def command_in(said: str) -> list[str]:
     return shlex.split(said.rstrip().splitlines()[-1])
 
 
-def check_saved(folder: Path, process: Process, said: str) -> None:
-    assert process.returncode == 130, said
+def check_saved(folder: Path, process: Process, said: str, number: int = signal.SIGINT) -> None:
+    assert process.returncode == 128 + number, said
     assert "stopping after this step; once more to stop at once" in said
     assert re.search("stopped: no run finished, [24] saved in training. To go on:", said)
     assert "Traceback" not in said
+    check_only_checkpoints_are_left(folder)
+
+
+def check_only_checkpoints_are_left(folder: Path) -> None:
     assert {path.suffix for path in left_over(folder)} == {".pt"}, "locks are released"
     epochs = [path.read_text().count("\n") for path in folder.glob("results/*/runs/*/metrics.jsonl")]
     assert 1 <= max(epochs) < 4
@@ -167,20 +197,77 @@ def test_the_first_signal_saves_and_the_printed_command_goes_on(
 
 
 @pytest.mark.slow
-def test_sigterm_does_the_same_and_so_does_the_inline_engine(
-    folder: Path, data_folder: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_sighup_do_the_same_and_so_does_the_inline_engine(
+    folder: Path, data_folder: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     with started(folder, data_folder, "--engine", "inline", SLOW="until asked") as process:
         wait_until(lambda: training(folder), process)
-        signal_process(process, signal.SIGTERM)
+        signal_process(process, number)
         said = said_at_last(process)
-    check_saved(folder, process, said)
+    check_saved(folder, process, said, number)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("SLOW", "0")
     runtime = Runtime(device="cpu", engine="inline", cohort_size=1, data_folder=data_folder)
     list(Runner(Study.from_yaml("study.yaml"), Path("results"), runtime).run())
     assert results(folder) == undisturbed
     assert left_over(folder) == []
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, int]]:
+    """A terminal: the end of the window, which does not wait, and that of its programs."""
+    window, programs = os.openpty()
+    os.set_blocking(window, False)
+    yield window, programs
+    for end in (window, programs):
+        with suppress(OSError):
+            os.close(end)
+
+
+def shown(window: int) -> bytes:
+    try:
+        return os.read(window, 100_000)
+    except BlockingIOError:
+        return b""
+
+
+@pytest.mark.parametrize("engine", ["inline", pytest.param("pool", marks=pytest.mark.slow)])
+def test_a_terminal_that_is_closed_saves_what_is_in_training(folder: Path, data_folder: Path, engine: str) -> None:
+    """The system sends SIGHUP to the command and its workers, and every write to the terminal fails from then on."""
+    with (
+        terminal() as (window, programs),
+        started(
+            folder,
+            data_folder,
+            "--engine",
+            engine,
+            SLOW="until asked",
+            stream=programs,
+            before=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),
+            TERM="xterm",
+            CI="",
+        ) as process,
+    ):
+        os.close(programs)
+        # Rows of rich are drawn all the time, and have to be taken off the window.
+        wait_until(lambda: (shown(window), training(folder))[1], process)
+        os.close(window)
+        process.wait()
+        wait_until(lambda: not is_group_there(process))
+    assert process.returncode == 128 + signal.SIGHUP
+    check_only_checkpoints_are_left(folder)
+
+
+def test_a_command_that_shall_outlive_its_terminal_goes_on(folder: Path, data_folder: Path) -> None:
+    """``nohup`` has it ignore SIGHUP."""
+    ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
+    with started(folder, data_folder, "--engine", "inline", SLOW="until asked", before=ignore) as process:
+        wait_until(lambda: training(folder), process)
+        signal_group(process.pid, signal.SIGHUP)
+        signal_process(process, signal.SIGTERM)
+        said = said_at_last(process)
+    check_saved(folder, process, said, signal.SIGTERM)
 
 
 def test_the_second_signal_ends_at_once(folder: Path, data_folder: Path) -> None:
@@ -214,7 +301,12 @@ def test_signals_within_half_a_second_are_one(later: float, same: bool, monkeypa
 def test_a_study_that_grows_is_stopped_between_two_steps_too(
     folder: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "study.yaml").write_text(STUDY.replace("stopping_parts:slow", "stopping_parts:interrupts"))
+    text = STUDY.replace("stopping_parts:slow", "stopping_parts:interrupts")
+    (folder / "study.yaml").write_text(text)
+    stopping_parts.begin(-1)
+    runtime = Runtime(device="cpu", engine="inline", data_folder=data_folder)
+    list(Runner(Study.from_text(text), folder / "one seed", runtime).run())
+    calls_of_a_seed = next(stopping_parts.calls)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("ACTBENCH_DATA", str(data_folder))
     options = ["--until", "test.accuracy ci < 0.0001pp", "--max-seeds", "3", "--engine", "inline", "--device", "cpu"]
@@ -225,7 +317,7 @@ def test_a_study_that_grows_is_stopped_between_two_steps_too(
             cli.main()
         return ended.value.code, capfd.readouterr().err
 
-    stopping_parts.begin(85)  # in the second of three seeds
+    stopping_parts.begin(7 * calls_of_a_seed // 4)  # in the second of three seeds
     code, said = ends_with()
     assert code == 130, said
     assert command_in(said) == sys.argv
@@ -281,6 +373,7 @@ def test_an_engine_that_is_stopped_saves_what_it_is_at_and_takes_nothing_else(na
     with load("engines", name)(1) as working:
         for worker in getattr(working, "_workers", ()):  # as a group's signals do, at any time of their lives
             signal_process(worker.process, signal.SIGTERM)
+            signal_process(worker.process, signal.SIGHUP)
             signal_process(worker.process, signal.SIGINT)
         for event in working.execute(Work("engine_work:steps", Runtime(device="cpu")), cohorts()):
             events.append(event)

@@ -36,7 +36,7 @@ def interrupts(z: Tensor) -> Tensor:
 
 def slow(z: Tensor) -> Tensor:
     """tanh that takes as many seconds in training as SLOW says; with ``until asked``, until its process is to stop."""
-    if z.requires_grad and z.shape[1] == 32:
+    if z.requires_grad and z.ndim == 3 and z.shape[1] == 32:
         seconds = os.environ.get("SLOW", "0.02")
         while seconds == "until asked" and not cancellation.stop_requested():
             time.sleep(0.01)
@@ -46,6 +46,6 @@ def slow(z: Tensor) -> Tensor:
 
 def hangs(z: Tensor) -> Tensor:
     """tanh that hangs in training, once a file that says so is there."""
-    while z.requires_grad and z.shape[1] == 32 and Path("hang").exists():
+    while z.requires_grad and z.ndim == 3 and z.shape[1] == 32 and Path("hang").exists():
         time.sleep(0.1)
     return torch.tanh(z)

@@ -34,7 +34,7 @@ from actbench.system.devices import WORKER
 
 DONE, BEAT, STOP = "done", "beat", "stop"
 
-PARENT_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PARENT_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that may reach a whole process group, and that the pool's process alone acts on."""
 
 DUMP_TRACEBACK = signal.SIGUSR1
