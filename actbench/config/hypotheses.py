@@ -162,7 +162,7 @@ def parse_gate(text: str) -> Gate:
     if found := _CHANGE.fullmatch(claim):
         metric = _metric(found["metric"], outcomes=True)
         if metric in OUTCOMES:
-            raise UsageError(f"--fail-if: runs are counted by outcome, not compared: write '{metric} > 0'")
+            raise UsageError(f"runs are counted by outcome, not compared: write '{metric} > 0'")
         direction: Direction = "drop" if found["direction"] == "drop" else "rise"
         number = amounts.difference(metric, found["number"])
         return Change(text, metric, direction, number, where, _SPELLINGS[found["operator"]])
@@ -172,7 +172,7 @@ def parse_gate(text: str) -> Gate:
         if outcome is not None:
             return _count(text, outcome, operator, found["number"], where)
         return _bound(text, metric, operator, found, where)
-    raise UsageError(f"--fail-if: '{text}' is not a gate; write {GATE_EXAMPLES}")
+    raise UsageError(f"not a gate; write {GATE_EXAMPLES}")
 
 
 def _split_where(text: str) -> tuple[str, Settings]:
@@ -269,13 +269,13 @@ def _refuse_idle(text: str, name: str, operator: Operator, number: float, *, hig
 def _count(text: str, outcome: Outcome, operator: Operator, number: str, where: Settings) -> OutcomeCount:
     """Read the number of runs, or the percentage of them, in a gate on an outcome."""
     if number.endswith("pp"):
-        raise UsageError(f"--fail-if: '{text}': write a number of runs such as {outcome} > 0, or a share such as 10%")
+        raise UsageError(f"write a number of runs such as {outcome} > 0, or a share such as 10%")
     is_share = number.endswith("%")
     value = float(number.rstrip("% "))
     if not is_share and not value.is_integer():
-        raise UsageError(f"--fail-if: '{text}': runs are counted in whole numbers; for a share write {100 * value:g}%")
+        raise UsageError(f"runs are counted in whole numbers; for a share write {100 * value:g}%")
     if value < 0 or (is_share and value > 100):
-        raise UsageError(f"--fail-if: '{text}': {number} is neither a number of runs nor a share of them")
+        raise UsageError(f"{number} is neither a number of runs nor a share of them")
     value = value / 100 if is_share else value
     _refuse_idle(text, f"the number of {outcome} runs", operator, value, highest=1.0 if is_share else None)
     return OutcomeCount(text, outcome, operator, value, is_share, where)

@@ -43,7 +43,7 @@ def test_gates_are_read_as_documented():
     ("text", "told"),
     [
         ("acc > 1", "unknown metric or outcome 'acc'"),
-        ("nonsense", "--fail-if: 'nonsense' is not a gate; write 'expect'"),
+        ("nonsense", "--fail-if 'nonsense': not a gate; write 'expect'"),
         ("expect", "has no 'expect' entries"),
         ("test.accuracy > 0.5 where activation=tanh", "no row to hold to it"),
         ("test.accuracy drop > 0.5", "test.accuracy is a fraction, so a difference in it needs its unit, pp for "
@@ -58,7 +58,7 @@ def test_gates_are_read_as_documented():
         ("test.accuracy < -1%", "lies between 0% and 100%, not at -1%"),
         ("test.accuracy <= 100%", "always holds"),
         ("test.loss < 0", "never holds"),
-        ("test.accuracy = 95%", "is not a gate"),
+        ("test.accuracy = 95%", "not a gate"),
         ("seconds rise > 5%", "seconds is in seconds, not a fraction: leave out '%'"),
         ("diverged > 0.5", "runs are counted in whole numbers; for a share write 50%"),
         ("diverged > -1", "neither a number of runs nor a share"),

@@ -73,7 +73,14 @@ def parse_gates(texts: Sequence[str]) -> dict[str, Condition | None]:
     Raises:
         UsageError: For a text that is not a gate, or that names an unknown metric or factor.
     """
-    return {text: None if text.strip() == EXPECT else parse_gate(text) for text in texts}
+    return {text: None if text.strip() == EXPECT else _parsed(text) for text in texts}
+
+
+def _parsed(text: str) -> Condition:
+    try:
+        return parse_gate(text)
+    except UsageError as error:
+        raise UsageError(f"--fail-if '{text}': {error}") from error
 
 
 def judge_gates(
