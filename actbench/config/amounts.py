@@ -14,7 +14,7 @@ import re
 from actbench.errors import UsageError
 from actbench.schema.metrics import METRICS
 
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 UNIT = r"pp|%"
 
 MAX_NUMBER = 1e300

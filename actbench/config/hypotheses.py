@@ -204,7 +204,10 @@ def _about_cells(text: str, metric: str, claim: str, where: Settings) -> Orderin
         right, tolerance = found["cell"], _tolerance(metric, found["tolerance"])
     if operator == "=" and tolerance is None:
         _refuse_without_delta(text, metric)
-    return Ordering(text, metric, _settings(left), operator, _settings(right), where, tolerance)
+    sides = _settings(left), _settings(right)
+    if sides[0] == sides[1]:
+        raise UsageError(f"'{text}' compares a cell with itself")
+    return Ordering(text, metric, sides[0], operator, sides[1], where, tolerance)
 
 
 def _sides(text: str, claim: str) -> tuple[str, Operator, str]:

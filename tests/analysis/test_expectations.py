@@ -82,6 +82,8 @@ def test_a_number_with_its_tolerance_is_read_in_each_spelling(text):
         ("test.accuracy: activation=relu < activation=elu ± 1pp", "± goes with '=' alone"),
         ("test.accuracy: activation=relu > 95% where activation=elu", "'activation' is given twice"),
         ("test.accuracy > 95% where health.dead_fraction > 10%", "takes settings (KEY=VALUE), not results such as"),
+        ("test.accuracy: activation=relu < activation=relu", "compares a cell with itself"),
+        ("test.accuracy > ٣%", "is not an expectation"),
         ("diverged > 0", "is an outcome, which --fail-if counts"),
         ("test.accuracy > 0.5 where bias=0", "unknown key 'bias'"),
         ("test.accuracy > 0.5 where activation", "expected KEY=VALUE"),
@@ -331,6 +333,17 @@ def test_a_hypothesis_says_what_it_averages_over():
     lonely = [one for one in records if not (one.spec.activation.name == "elu" and one.spec.bias_init.value == 0.01)]
     (found,) = judged(lonely, "test.accuracy: activation=elu > activation=relu")
     assert found.averaged == ()
+
+
+@pytest.mark.parametrize(
+    "sides", [("activation=elu,bias_init=0.01", "activation=relu"), ("bias_init=0", "activation=elu")]
+)
+def test_a_side_that_is_more_than_one_row_decides_nothing(sides):
+    records = grid(smooth, seeds=range(8))
+    (found,) = judged(records, f"test.accuracy: {sides[0]} > {sides[1]}")
+    assert (found.verdict, found.n) == ("undecided", 0)
+    assert "is more than one row: say which " in found.note
+    assert verdict(records, "test.accuracy: activation=elu,bias_init=0.01 > activation=relu,bias_init=0") == "supported"
 
 
 @pytest.mark.parametrize(("outcomes", "told"), [

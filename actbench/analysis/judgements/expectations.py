@@ -26,7 +26,7 @@ from actbench.analysis.judgements.lost_runs import left_out_of
 from actbench.analysis.statistics import MIN_VALUES, holm, smallest_p
 from actbench.analysis.table.baselines import baseline_of, counterpart
 from actbench.analysis.table.contrasts import Values, against_baseline, seed_differences
-from actbench.analysis.table.factors import CONTEXT, Value, row_name
+from actbench.analysis.table.factors import CONTEXT, Value, row_name, show, show_all
 from actbench.analysis.table.grouping import Filter, Group, Run, as_run_values, fits, grouped
 from actbench.analysis.table.result import Expectation
 from actbench.config.hypotheses import Bound, Operator, Ordering, parse_expectation
@@ -175,6 +175,8 @@ def _ordering(claim: Ordering, data: Data) -> Case:
     named = (*claim.left, *claim.right, *where)
     rest = tuple(key for key in data.factors if not any(_overlap(key, own) for own in named))
     sides = [{**where, **as_run_values(settings, runs)} for settings in (claim.left, claim.right)]
+    for side in sides:
+        _refuse_several_rows(side, runs, tuple(key for key in data.factors if key not in rest))
     cells = [_cells(runs, side, rest) for side in sides]
     common = [key for key in cells[0] if key in cells[1]]
     groups = [Group(side, [run for key in common for run in cell[key]], rest)
@@ -215,6 +217,22 @@ def _cells(runs: Sequence[Run], settings: Filter, rest: tuple[str, ...]) -> dict
     """Return one side's runs by their values of the other factors."""
     own = [run for run in runs if fits(run[1], settings)]
     return {tuple(group.factors.values()): group.runs for group in grouped(own, rest)}
+
+
+def _refuse_several_rows(side: Filter, runs: Sequence[Run], factors: tuple[str, ...]) -> None:
+    """Refuse a side that leaves a factor open which the entry does not average over, since the other side names it.
+
+    Raises:
+        UsageError: With that factor.
+    """
+    own = [run for run in runs if fits(run[1], side)]
+    for key in factors:
+        values = dict.fromkeys(run[1].get(key) for run in own)
+        if len(values) > 1:
+            raise UsageError(
+                f"{show_all(side)} is more than one row: say which {key} ({', '.join(map(show, values))}) is meant, as "
+                "the other side does"
+            )
 
 
 def _bound(claim: Bound, data: Data) -> Case:
