@@ -134,7 +134,10 @@ def examples_in(batch: Any, axis: int = 0) -> int:
     packed = next((part for part in _parts(batch) if isinstance(part, PackedSequence)), None)
     if packed is not None:
         return examples_in(packed)
-    shapes = [tensor.shape for _, tensor in leaves(batch)]
+    tensors = [tensor for _, tensor in leaves(batch)]
+    if any(tensor.is_nested and tensor.layout == torch.strided for tensor in tensors):
+        raise UsageError("a nested tensor of strided layout can't be followed; make it with layout=torch.jagged")
+    shapes = [tensor.shape for tensor in tensors]
     fitting = next((shape for shape in shapes if len(shape) > axis), None)
     if fitting is not None:
         return fitting[axis]
@@ -237,6 +240,11 @@ def _slices(inputs: Tensor, max_examples: int | None, axis: int, mask: Mask) -> 
     count = inputs.shape[axis] if max_examples is None else min(max_examples, inputs.shape[axis])
     if isinstance(mask, Tensor) and (mask.ndim <= axis or mask.shape != inputs.shape[: mask.ndim]):
         raise UsageError(f"the mask's shape {tuple(mask.shape)} does not begin as the inputs' {tuple(inputs.shape)}")
+    if inputs.layout != torch.strided or inputs.is_nested:
+        if max_examples is not None or isinstance(mask, Tensor):
+            raise UsageError("a sparse or nested tensor is taken whole, without max_examples and a mask of its shape")
+        yield inputs, _mask_of(inputs, mask)
+        return
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
         part = inputs.narrow(axis, start, size)

@@ -36,11 +36,13 @@ class Inventory:
         self._derived: MutableMapping[Tensor, Names] = WeakTensorKeyDictionary()
         self._covered: dict[str, set[str]] = {}
         self._met: set[str] = set()
+        self._prepared: set[str] = set()
         self._called: set[str] = set()
+        self._layers = {name for part, name in names.items() if name and next(part.children(), None) is None}
 
     def call(self, part: nn.Module) -> None:
         """Record that a module was called."""
-        self._called.add(self._names[part])
+        self._called.add(self._names.get(part, ""))
 
     def owners(self, tensors: Iterable[Tensor]) -> Names:
         """Return whose parameters and buffers these tensors are, or are made of."""
@@ -52,7 +54,7 @@ class Inventory:
     def meet(self, given: Iterable[Tensor], made: Iterable[Tensor], *, constant: bool) -> None:
         """Record a call's arguments, and that its results are made of the same parameters if they are constant."""
         owners = self.owners(given)
-        self._met |= owners
+        (self._prepared if constant else self._met).update(owners)
         if constant and owners:
             for tensor in made:
                 self._derived[tensor] = owners
@@ -68,12 +70,18 @@ class Inventory:
         return tuple(name for name in self._holders if not _is_within(name, known))
 
     def is_met(self, name: str) -> bool:
-        """Return whether a parameter of a module entered a call that was observed."""
+        """Return whether a parameter of a module entered an observed call beside a signal."""
         return name in self._met
 
-    def is_called(self, name: str) -> bool:
-        """Return whether a module was called; a parameter of the network itself counts as called with it."""
-        return name in self._called or name not in self._names.values()
+    def may_be_out_of_sight(self, name: str, *, met_unknown: bool) -> bool:
+        """Return whether a module may work where its calls are not observed, though none of its parameters was met.
+
+        So may a layer that was called; and where a tensor came from out of sight, any module that was called or whose
+        parameters were stacked or otherwise prepared for it.
+        """
+        is_layer = name in self._layers and name in self._called
+        near = name in self._called | self._prepared or name not in self._names.values()
+        return not self.is_met(name) and (is_layer or (met_unknown and near))
 
 
 def _holder(module: str, parameter: str) -> str:

@@ -20,7 +20,12 @@ def in_evaluation(module: nn.Module) -> Iterator[None]:
     submodules may stand in different modes.
     """
     modes = [(part, part.training) for part in module.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    buffers = [
+        (part, name, buffer, buffer.clone())
+        for part in module.modules()
+        for name, buffer in part._buffers.items()
+        if buffer is not None
+    ]
     with _forked_random_numbers(module), torch.no_grad(), uncompiled():
         try:
             for part, _ in modes:
@@ -29,17 +34,19 @@ def in_evaluation(module: nn.Module) -> Iterator[None]:
         finally:
             for part, training in modes:
                 part.training = training
-            for buffer, before in buffers:
+            for part, name, buffer, before in buffers:
+                part._buffers[name] = buffer
                 # A write would raise the buffer's version counter and break a graph that the caller still holds.
                 if not torch.equal(buffer, before):
-                    buffer.copy_(before)
+                    buffer.resize_(before.shape).copy_(before)
 
 
 def run_watched(watch: AbstractContextManager[object], run: Callable[[], object]) -> None:
     """Run a network while it is watched.
 
     Raises:
-        UsageError: When it fails because it is watched. An error of its own, which it raises unwatched too, passes.
+        UsageError: When it fails because it is watched, or because it is run without gradients. Any other error, which
+            it raises by itself, passes.
     """
     try:
         with watch:
@@ -47,14 +54,27 @@ def run_watched(watch: AbstractContextManager[object], run: Callable[[], object]
     except ActbenchError:
         raise
     except Exception as error:
-        try:
-            run()
-        except Exception:
-            raise error from None
-        raise UsageError(
-            f"the network runs, but not while it is watched ({type(error).__name__}: {_first_line(error)}); measure a "
-            "part of it, or run it in another way: forward=lambda module, batch: …"
-        ) from error
+        if not _fails(run):
+            raise UsageError(
+                f"the network runs, but not while it is watched ({type(error).__name__}: {_first_line(error)}); "
+                "measure a part of it, or run it in another way: forward=lambda module, batch: …"
+            ) from error
+        with torch.enable_grad():
+            needs_gradients = not _fails(run)
+        if needs_gradients:
+            raise UsageError(
+                "the network takes gradients in its forward pass, which runs without any here: "
+                "forward=lambda module, batch: torch.enable_grad()(module)(batch)"
+            ) from error
+        raise
+
+
+def _fails(run: Callable[[], object]) -> bool:
+    try:
+        run()
+    except Exception:  # the caller raises the one that it has caught
+        return True
+    return False
 
 
 def _first_line(error: Exception) -> str:

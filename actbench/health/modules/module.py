@@ -139,8 +139,7 @@ def _lists(watch: Watch, kept: Sequence[str], outputs: Sequence[str]) -> dict[st
     fed = {layer for name in kept for layer in flow.sources[name]}
     last = [layer for layer in flow.last if layer not in fed]
     missing = inventory.missing([*kept, *fed, *flow.unseen, *flow.linear, *flow.gating, *last, *outputs])
-    # Where a tensor came from out of sight, so may have the use of a parameter that was not met in a module's call.
-    hidden = [name for name in missing if not inventory.is_met(name) and inventory.is_called(name) and flow.met_unknown]
+    hidden = [name for name in missing if inventory.may_be_out_of_sight(name, met_unknown=flow.met_unknown)]
     return {
         "unseen": tuple(dict.fromkeys((*watch.layers_of(flow.unseen), *hidden))),
         "linear": watch.layers_of(flow.linear),

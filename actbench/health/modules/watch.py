@@ -328,8 +328,13 @@ class Watch(TorchFunctionMode):
 
 def _is_one_layer(part: nn.Module) -> bool:
     """Return whether the submodule's name suffices: it has no parts but those that make its own weights."""
-    whole = isinstance(part, nn.MultiheadAttention) or type(part).__module__.startswith("torch.ao.nn.quantized")
+    whole = isinstance(part, nn.MultiheadAttention) or _is_quantized(part)
     return whole or is_parametrized(part) or next(part.children(), None) is None
+
+
+def _is_quantized(part: nn.Module) -> bool:
+    """Return whether torch made the submodule of a layer: it holds packed weights, and an activation perhaps."""
+    return type(part).__module__.startswith("torch.ao.nn.") and ".quantized." in type(part).__module__
 
 
 def _visible(module: nn.Module) -> Iterable[nn.Module]:
