@@ -15,6 +15,7 @@ from typing import Any
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA, CompareOptions
 from actbench.analysis.judgements.expectations import Data, TableBeside, judge_expectations
 from actbench.analysis.judgements.gates import judge_gates, parse_gates
+from actbench.analysis.judgements.limits import limits_of
 from actbench.analysis.judgements.lost_runs import lost_in_words
 from actbench.analysis.judgements.methods_text import methods_paragraph
 from actbench.analysis.judgements.verdicts import commands_for_more_seeds, verdict_sentences
@@ -105,8 +106,9 @@ def compare(
     """Compare runs within each study, dataset and model.
 
     Runs that share every setting but the seed are one row. A mean carries its Student-t interval, a difference to the
-    baseline is paired by seed, and its p is adjusted over all differences of its table: Holm's with fewer than eight
-    pairs, sign-flip max-T from eight on.
+    baseline is paired by seed, and its p is adjusted over all differences of its table: sign-flip max-T for bounded
+    health shares; for other metrics paired t tests with Holm's method for rows with fewer than eight pairs, max-T for
+    those with more.
 
     Args:
         records: Records as ``read_results`` returns them, or any others.
@@ -229,6 +231,7 @@ def _view(table: Table, request: TableRequest) -> View:
     verdicts = verdict_sentences(comparison, delta, lost=lost)
     judged = replace(
         comparison,
+        limits=limits_of(comparison),
         verdicts=tuple(verdicts),
         commands=commands_for_more_seeds(verdicts, request.folder, records),
         rows=comparison.rows if options.reach is None else rows_with_reach(comparison, table, options.reach),

@@ -154,7 +154,7 @@ def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], rule: Sto
     compared = compare(records, metric=rule.metric)
     found = dict(_differences(compared, rule.metric))
     if not found:
-        raise UsageError("\n".join(("--until: nothing is compared to a baseline", *compared.warnings)))
+        raise UsageError("\n".join(("--until: nothing is compared to a baseline", *compared.all_warnings)))
     # The ± of each interval: None where there is none, 0 where the differences do not vary.
     widths = {
         name: None if one.low is None or one.high is None else (one.high - one.low) / 2 for name, one in found.items()

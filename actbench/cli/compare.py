@@ -112,7 +112,7 @@ def compare(
         all_pairs=all_pairs,
     )
     if chosen == "csv":  # a table of numbers alone, in which sentences have no place
-        for warning in found.warnings:
+        for warning in found.all_warnings:
             typer.echo(f"warning: {warning}", err=True)
     _write(report, replace(found, max_verdicts=max_verdicts), output)
     if _report_gates(found):

@@ -2,10 +2,21 @@
 
 import math
 
+import numpy as np
 import pytest
 import scipy.stats
 
-from actbench.analysis.statistics import is_equivalent, paired_difference, seeds_needed, smallest_p, t_power
+from actbench.analysis.statistics import (
+    family_p,
+    fewest_pairs,
+    is_equivalent,
+    paired_difference,
+    seeds_needed,
+    seeds_needed_by_flips,
+    sign_flip_p,
+    smallest_p,
+    t_power,
+)
 
 
 def noncentral(effect, n, alpha):
@@ -71,6 +82,74 @@ def test_the_smallest_p_of_an_exact_test(n, p):
 
 def test_fewer_than_one_pair_can_show_nothing():
     assert smallest_p(0) == smallest_p(1) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("alpha", "pairs"), [(0.3, 3), (0.05, 6), (0.0625, 6), (0.01, 8), (0.001, 11), (1.01e-4, 15), (1e-4, None)]
+)
+def test_the_fewest_pairs_are_the_first_whose_smallest_p_is_below_alpha(alpha, pairs):
+    assert fewest_pairs(alpha) == pairs
+    if pairs is not None:
+        assert smallest_p(pairs) < alpha
+        assert pairs == 3 or smallest_p(pairs - 1) >= alpha
+
+
+@pytest.mark.parametrize("n", [13, 14, 20, 40])
+def test_drawn_patterns_reach_no_p_below_one_in_their_number(n):
+    assert smallest_p(n) >= 1e-4
+    assert sign_flip_p(np.arange(1.0, n + 1)) >= 1e-4
+
+
+POPULATIONS = {
+    "normal, d = 1": (lambda draw, size: draw.normal(1.0, 1.0, size=size), 11),
+    "normal, d = 2": (lambda draw, size: draw.normal(2.0, 1.0, size=size), 6),
+    "two in five are 0": (
+        lambda draw, size: np.where(draw.random(size) < 0.4, 0.0, draw.normal(3.0, 1.0, size=size)),
+        12,
+    ),
+    "one in three far larger": (lambda draw, size: np.where(draw.random(size) < 0.7, 0.01, 1.0) * draw.random(size), 6),
+}
+
+
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_the_seeds_needed_by_flips_find_the_difference_four_times_in_five(name):
+    population, expected = POPULATIONS[name]
+    draw = np.random.default_rng(1)
+    needed = seeds_needed_by_flips(population(draw, 10_000))
+    assert needed == pytest.approx(expected, abs=1)
+
+    def found(seeds, studies=600):
+        return np.mean([sign_flip_p(population(draw, seeds)) < 0.05 for _ in range(studies)])
+
+    assert found(needed) >= 0.74
+    assert found(needed - 2) < 0.8  # with 6 already, because 4 can show nothing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [5, 10])
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_the_seeds_needed_in_a_table_are_those_of_its_test_whatever_the_other_rows_are(name, rows):
+    population, _ = POPULATIONS[name]
+    draw = np.random.default_rng(2)
+    needed = seeds_needed_by_flips(population(draw, 10_000), comparisons=rows + 1)
+    hits = 0
+    for _ in range(150):
+        others = draw.normal(size=(needed, rows))
+        hits += family_p(np.hstack([population(draw, (needed, 1)), others]), "sign-flip")[0] < 0.05
+    assert hits / 150 >= 0.65
+
+
+@pytest.mark.parametrize(
+    ("values", "seeds"),
+    [([-0.29, -0.31, -0.28], 6), ([0.3] * 5, 6), ([0.0] * 8, None), ([], None), ([1.0, -1.0], None)],
+)
+def test_no_power_is_promised_below_six_seeds_nor_for_no_difference(values, seeds):
+    assert seeds_needed_by_flips(values) == seeds
+
+
+def test_a_stricter_level_needs_the_seeds_that_can_reach_it():
+    values = [-0.29, -0.31, -0.28]
+    assert [seeds_needed_by_flips(values, alpha=alpha) for alpha in (0.05, 0.01, 0.001, 1e-5)] == [6, 8, 11, None]
 
 
 def difference(*values, test="t"):

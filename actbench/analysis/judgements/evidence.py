@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from actbench.analysis.judgements.formatting import interval_to_quote, p_value, unit_of_difference
-from actbench.analysis.statistics import MIN_VALUES, mean_interval, sign_flip_p, smallest_p, t_p
+from actbench.analysis.statistics import MIN_VALUES, fewest_pairs, mean_interval, sign_flip_p, smallest_p, t_p
 from actbench.analysis.table.result import is_bounded
 from actbench.schema.metrics import METRICS
 
@@ -92,9 +92,10 @@ def too_few(n: int, alpha: float) -> str:
     >>> too_few(5, 0.05)
     "5 seeds can't decide: smallest possible p .0625, 6 are the fewest that can"
     """
-    enough = next(count for count in range(n, 10**6) if smallest_p(count) < alpha)
+    enough = fewest_pairs(alpha)
+    more = "no number of seeds can" if enough is None else f"{enough} are the fewest that can"
     smallest = f"{smallest_p(n):.3g}".removeprefix("0")
-    return f"{n} seeds can't decide: smallest possible p {smallest}, {enough} are the fewest that can"
+    return f"{n} seeds can't decide: smallest possible p {smallest}, {more}"
 
 
 def interval_in_words(metric: str, interval: tuple[float, float], *, of_difference: bool) -> str:

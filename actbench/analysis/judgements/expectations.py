@@ -24,6 +24,7 @@ from actbench.analysis.judgements.evidence import Evidence, Side, evidence_of, t
 from actbench.analysis.judgements.formatting import CAUTIONS, p_value, short
 from actbench.analysis.judgements.lost_runs import left_out_of
 from actbench.analysis.statistics import MIN_VALUES, holm, smallest_p
+from actbench.analysis.statistics.sign_flips import MAX_USEFUL_PAIRS
 from actbench.analysis.table.baselines import baseline_of, counterpart
 from actbench.analysis.table.contrasts import Values, against_baseline, seed_differences
 from actbench.analysis.table.factors import CONTEXT, Value, row_name, show, show_all
@@ -318,11 +319,11 @@ def _too_few_seeds(n: int, others: Sequence[float], alpha: float) -> list[str]:
 
     if smallest(n) < alpha:
         return []
-    enough = next(count for count in range(n, 10**6) if smallest(count) < alpha)
+    enough = next((count for count in range(n, MAX_USEFUL_PAIRS + 1) if smallest(count) < alpha), None)
+    more = "no number of seeds can" if enough is None else f"{enough} are the fewest that can"
     least = f"{smallest(n):.3g}".removeprefix("0")
     return [
-        f"{n} seeds can't decide among {len(others) + 1} expectations: smallest possible adjusted p {least}, {enough} "
-        "are the fewest that can"
+        f"{n} seeds can't decide among {len(others) + 1} expectations: smallest possible adjusted p {least}, {more}"
     ]
 
 

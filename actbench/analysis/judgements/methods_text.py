@@ -8,7 +8,7 @@ from typing import Any
 
 from actbench.analysis.judgements.formatting import p_value
 from actbench.analysis.judgements.lost_runs import outcomes_in_words
-from actbench.analysis.statistics import MIN_VALUES
+from actbench.analysis.statistics import MIN_VALUES, Part, Test
 from actbench.analysis.table.factors import show, show_all
 from actbench.analysis.table.result import (
     REACH_METRIC,
@@ -135,12 +135,38 @@ def _differences(comparison: Comparison) -> Iterator[str]:
             yield _adjustment(metric, family, comparison.alpha)
 
 
-def _adjustment(metric: str, family: Family, alpha: float) -> str:
-    test = "sign-flip tests" if is_bounded(metric) or family.method == "max-T" else "paired t tests"
-    how = f"from two-sided {test}, adjusted by {ADJUSTMENTS[family.method]}"
+def methods_in_words(family: Family) -> str:
+    """Return how the p of a family are adjusted: ``max-T``, ``Holm``, or each with its rows.
+
+    For example ``max-T for the 10 with at least 8 pairs, Holm for the other 2, each at its share of the level``.
+    """
+    first, *rest = family.parts
+    if not rest:
+        return first.method
+    others = sum(len(part.contrasts) for part in rest)
     return (
-        f"The p-values in {metric} are {how} over a family of {_count(family.size, 'difference')}, at level {alpha:g}."
+        f"{first.method} for the {len(first.contrasts)} with at least {first.min_pairs} pairs, {rest[0].method} for "
+        f"the other {others}, each at its share of the level"
     )
+
+
+def _adjustment(metric: str, family: Family, alpha: float) -> str:
+    first, *rest = family.parts
+    total = f"over a family of {_count(family.size, 'difference')}"
+    if not rest:
+        return f"The p-values in {metric} are {_how(first, family.test)} {total}, at level {alpha:g}."
+    few = rest[0]
+    return (
+        f"The p-values in {metric} {total} are, for the {len(first.contrasts)} with at least {first.min_pairs} pairs, "
+        f"{_how(first, family.test)}, at level {alpha * first.share:.3g}; for the other {len(few.contrasts)} they are "
+        f"{_how(few, family.test)}, at level {alpha * few.share:.3g}. Each is reported divided by its part's share of "
+        f"the level {alpha:g}."
+    )
+
+
+def _how(part: Part, test: Test) -> str:
+    tests = "sign-flip tests" if test == "sign-flip" or part.method == "max-T" else "paired t tests"
+    return f"from two-sided {tests}, adjusted by {ADJUSTMENTS[part.method]}"
 
 
 def _interaction(comparison: Comparison) -> Iterator[str]:

@@ -18,9 +18,17 @@ from actbench.analysis.judgements.formatting import (
     some_of,
 )
 from actbench.analysis.judgements.lost_runs import lost_among
-from actbench.analysis.statistics import MIN_VALUES, Difference, is_equivalent, seeds_needed
+from actbench.analysis.statistics import (
+    MIN_VALUES,
+    Difference,
+    fewest_pairs,
+    is_equivalent,
+    mean_interval,
+    seeds_needed,
+    seeds_needed_by_flips,
+)
 from actbench.analysis.table.factors import row_name, show
-from actbench.analysis.table.result import Comparison, Contrast, Interaction
+from actbench.analysis.table.result import Comparison, Contrast, Interaction, is_bounded
 from actbench.errors import UsageError
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
@@ -199,22 +207,56 @@ def _same(case: Case) -> str:
 
 
 def _open(cases: Sequence[Case]) -> dict[str, int | None]:
-    """Return a sentence for each open difference, with the seeds that would settle it; the fewest first."""
+    """Return a sentence for each open difference, with the seeds that would settle it; the fewest first.
+
+    Those that no values of so many seeds could have settled are counted in one sentence.
+    """
+    untold = [case for case in cases if case.contrast.smallest_p >= case.alpha]
     texts: list[tuple[float, str, int | None]] = []
     for case in cases:
-        pairs, sd = case.contrast.difference.n_pairs, case.contrast.sd
+        if case in untold:
+            continue
         text = f"{case.row} and {case.base} are not distinguishable{_of(case.metric)} ({case.seeds})"
-        # Seeds to tell delta apart, or the difference that was seen where the metric has no delta.
-        wanted = case.delta if case.delta is not None else abs(case.size)
-        seeds = seeds_needed(wanted, sd, alpha=case.alpha, comparisons=case.family) if sd else None
-        told = short(case.metric, wanted)
-        if seeds is not None and seeds <= pairs:
+        seeds, told = _seeds_to_tell(case)
+        if seeds is not None and seeds <= case.contrast.difference.n_pairs:
             text += f", though so many tell {told} apart four times in five"
         elif seeds is not None:
             text += f"; telling {told} apart needs about {seeds:,} seeds"
+        pairs = case.contrast.difference.n_pairs
         offered = seeds if seeds is not None and pairs < seeds <= MAX_SEEDS_OFFERED else None
         texts.append((math.inf if seeds is None else seeds, text, offered))
-    return {text: offered for _, text, offered in sorted(texts, key=lambda one: one[0])}
+    return _no_verdict(untold) | {text: offered for _, text, offered in sorted(texts, key=lambda one: one[0])}
+
+
+def _no_verdict(cases: Sequence[Case]) -> dict[str, int | None]:
+    """Return that so few pairs can't show these differences, with the fewest seeds that could."""
+    if not cases:
+        return {}
+    first = cases[0]
+    which = f"{first.row} and {first.base}" if len(cases) == 1 else f"{len(cases)} differences"
+    pairs = f"{max(case.contrast.difference.n_pairs for case in cases)} paired seeds"
+    least = min(case.contrast.smallest_p for case in cases)
+    enough = fewest_pairs(first.alpha)
+    needed = "no number of seeds can" if enough is None else f"{enough} seeds are the fewest that can"
+    text = (
+        f"no verdict on {which}{_of(first.metric)}: {pairs} can show none (smallest possible adjusted p "
+        f"{p_value(least)}); {needed}"
+    )
+    return {text: enough}
+
+
+def _seeds_to_tell(case: Case) -> tuple[int | None, str]:
+    """Return the seeds that tell delta apart, or the difference that was seen where the metric has no delta; and it."""
+    values, wanted = case.contrast.values, case.delta if case.delta is not None else abs(case.size)
+    if is_bounded(case.metric):
+        seeds = seeds_needed_by_flips(values, alpha=case.alpha, comparisons=case.family)
+    else:
+        sd = mean_interval(values).sd
+        seeds = seeds_needed(wanted, sd, alpha=case.alpha, comparisons=case.family) if sd else None
+    if seeds is not None and case.delta is None:
+        # The difference that was seen was not shown by these seeds, so it takes more.
+        seeds = max(seeds, case.contrast.difference.n_pairs + 1)
+    return seeds, short(case.metric, wanted)
 
 
 def _interaction(found: Interaction, alpha: float) -> list[str]:

@@ -85,7 +85,6 @@ def _seeds(comparison: Comparison, lost: Mapping[str, str]) -> Iterator[str]:
     """Warn of different and of too few seeds."""
     found = {row_name(row.factors): row.metrics[comparison.metrics[0]].n for row in comparison.rows}
     seeds = set(found.values())
-    pairs = {one.difference.n_pairs for row in comparison.rows for one in row.vs_baseline.values()}
     noun = "seeds with a value" if lost else "seeds"
     if len(seeds) > 1:
         yield (f"rows have {min(seeds)} to {max(seeds)} {noun}: a difference uses only those that both sides have")
@@ -93,11 +92,18 @@ def _seeds(comparison: Comparison, lost: Mapping[str, str]) -> Iterator[str]:
     if few_values:
         of = "" if len(few_values) == len(found) else f" in {len(few_values)} of {len(found)} rows"
         yield f"fewer than {MIN_VALUES} {noun}{of}: no interval and no test{some_of(lost_among(few_values, lost))}"
-    few = {n for n in pairs if n >= MIN_VALUES and smallest_p(n) > comparison.alpha}
+    # Of bounded shares, which have no other test, the table's limits say so.
+    by_t = {
+        name: [row.vs_baseline[name].difference.n_pairs for row in comparison.rows if name in row.vs_baseline]
+        for name in comparison.metrics
+        if not is_bounded(name)
+    }
+    few = {n for pairs in by_t.values() for n in pairs if n >= MIN_VALUES and smallest_p(n) >= comparison.alpha}
     if few:
+        where = "" if len(by_t) == len(comparison.metrics) else f" in {', '.join(by_t)}"
         yield (
             f"with {min(few)} paired seeds no exact test can reach p < {comparison.alpha:g} (smallest possible "
-            f"{smallest_p(min(few)):.3g}): a smaller p rests on normally distributed differences"
+            f"{smallest_p(min(few)):.3g}): a smaller p{where} rests on normally distributed differences"
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from actbench.analysis.judgements.evidence import interval_in_words
 from actbench.analysis.judgements.formatting import CAUTIONS
+from actbench.analysis.judgements.methods_text import methods_in_words
 from actbench.analysis.reports._columns import MAX_PAIRS_SHOWN, common_parameters, has_ties
 from actbench.analysis.table.factors import show_all
 from actbench.analysis.table.result import (
@@ -142,7 +143,13 @@ def one_sentence(statements: Sequence[str]) -> str:
 
 def _adjustment(comparison: Comparison) -> str:
     """Return how p is adjusted and over how many differences, those of hidden rows included."""
-    families = dict.fromkeys(comparison.families.values())
-    names = " or ".join(dict.fromkeys(f"{family.method}-adjusted" for family in families))
+    families = list(comparison.families.values())
     sizes = " or ".join(dict.fromkeys(str(family.size) for family in families))
-    return f"{names} over all differences of a column ({sizes})"
+    over = f"over all differences of a column ({sizes})"
+    found: dict[str, list[str]] = {}
+    for metric, family in comparison.families.items():
+        found.setdefault(methods_in_words(family), []).append(metric)
+    if len(found) == 1 and all(len(family.parts) == 1 for family in families):
+        return f"{families[0].parts[0].method}-adjusted {over}"
+    methods = found if len(found) == 1 else [f"{words} in {', '.join(metrics)}" for words, metrics in found.items()]
+    return f"adjusted {over} by {' and by '.join(methods)}"

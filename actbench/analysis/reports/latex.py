@@ -55,7 +55,7 @@ class LatexReport:
 
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
         r"""Write the tables, to be put into a paper with ``\input``."""
-        for warning in comparisons.warnings:
+        for warning in comparisons.all_warnings:
             target.write(f"% warning: {' '.join(warning.split())}\n")
         text = io.StringIO()
         self._write_tables(comparisons, text)
@@ -72,7 +72,9 @@ class LatexReport:
                 comparison, tie_mark=f"also bold in {comparison.metrics[0]}:", with_range=has_range(found)
             )
             is_bold = any(cell.is_best for column in found for cell in column.cells)
-            text = _sentences.one_sentence((*statements, *(["bold: the best mean"] if is_bold else [])))
+            text = _sentences.one_sentence(
+                (*comparison.limits, *statements, *(["bold: the best mean"] if is_bold else []))
+            )
             target.write("\n".join(_float(found, f"{comparison.title}: {text}")) + "\n")
             if (pairs := comparison.pairs) is not None:
                 text = _sentences.one_sentence((_sentences.pairs_title(pairs), *_sentences.pairs_caption(pairs)))

@@ -19,7 +19,7 @@ class MarkdownReport:
         for comparison in comparisons.comparisons:
             found = columns(comparison)
             caption = _sentences.caption(comparison, with_range=has_range(found))
-            lines = _section(f"### {comparison.title}", found, caption)
+            lines = _section(f"### {comparison.title}", found, caption, limits=comparison.limits)
             for sentences in _sentences.lists(comparison, comparisons):
                 items = (f"{_escaped(one)}{_command(comparison.commands.get(one))}" for one in sentences)
                 lines += [*(f"- {item}" for item in items), *([""] if sentences else [])]
@@ -33,11 +33,12 @@ class MarkdownReport:
             target.write(f"- **Warning:** {_escaped(warning)}\n")
 
 
-def _section(title: str, found: Sequence[Column], caption: Sequence[str]) -> list[str]:
+def _section(title: str, found: Sequence[Column], caption: Sequence[str], limits: Sequence[str] = ()) -> list[str]:
     rows = zip(*(column.cells for column in found), strict=True)
     return [
         _escaped(title),
         "",
+        *(line for limit in limits for line in (f"**{_escaped(limit)}**", "")),
         _line(column.heading() for column in found),
         _line("---:" if column.is_flush_right else ":---" for column in found),
         *(_line(cell.text() for cell in row) for row in rows),

@@ -59,7 +59,7 @@ class TableReport:
         for comparison in comparisons.comparisons:
             layout = _fitting(console, _layouts(comparison))
             caption = _sentences.caption(comparison, with_range=has_range(layout.columns))
-            _print_table(console, comparison.title, layout, caption)
+            _print_table(console, comparison.title, layout, caption, limits=comparison.limits)
             for sentences in _sentences.lists(comparison, comparisons):
                 _print_list(console, sentences, comparison.commands)
             if (pairs := comparison.pairs) is not None:
@@ -88,8 +88,10 @@ def _fitting(console: Console, layouts: Sequence[TableLayout]) -> TableLayout:
     return next((one for one in layouts if one.width() <= console.width), layouts[-1])
 
 
-def _print_table(console: Console, title: str, layout: TableLayout, caption: Sequence[str]) -> None:
-    """Print a table between its title and its caption."""
+def _print_table(
+    console: Console, title: str, layout: TableLayout, caption: Sequence[str], limits: Sequence[str] = ()
+) -> None:
+    """Print a table below its title and its limits, above its caption."""
     table = grid()
     texts = layout.texts()
     for column, (heading, *_) in zip(layout.columns, texts, strict=True):
@@ -101,6 +103,8 @@ def _print_table(console: Console, title: str, layout: TableLayout, caption: Seq
     for row in zip(*cells, strict=True):
         table.add_row(*row)
     console.print(Text(f"{title}\n", style="bold"))
+    for limit in limits:
+        console.print(Text(f"{limit}\n", style="yellow"))
     console.print(table)
     console.print(Text(f"\n{_sentences.one_sentence(caption)}\n", style="dim"))
 

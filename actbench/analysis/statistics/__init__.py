@@ -2,10 +2,12 @@
 
 - ``intervals``: Student's t for a mean, Wilson's for a count.
 - ``paired``: the difference of two sides that share seeds, its interval, its t test, the gain of pairing.
-- ``sign_flips``: the patterns of signs, and the sign-flip test of one sample.
-- ``multiplicity``: adjusted p of a whole table: Holm, Westfall and Young's sign-flip max-T, Benjamini and Hochberg.
+- ``sign_flips``: the patterns of signs, the sign-flip test of one sample, the smallest p that it can reach.
+- ``westfall_young``: Westfall and Young's step-down max-T by sign flips.
+- ``multiplicity``: adjusted p of a whole table, whose rows may have different numbers of pairs; Holm, Benjamini and
+  Hochberg.
 - ``interaction``: sign flips of double-centred residuals.
-- ``power``: the smallest possible p, the power of the paired t test, seeds needed, equivalence.
+- ``power``: the power of the paired t test and of sign flips, seeds needed, equivalence.
 - ``samples``: mean and standard deviation that neither rounding nor overflow spoils.
 
 An unknown number is None, never NaN: a mean of nothing, an interval from fewer than three values, a test of differences
@@ -15,25 +17,29 @@ that do not vary. How often each method errs is measured in ``docs/statistics.md
 from actbench.analysis.statistics.interaction import interaction_p
 from actbench.analysis.statistics.intervals import Interval, mean_interval, wilson_interval
 from actbench.analysis.statistics.multiplicity import (
+    Part,
     benjamini_hochberg,
-    family_method,
     family_p,
+    family_parts,
     holm,
-    max_t,
+    smallest_adjusted_p,
 )
 from actbench.analysis.statistics.paired import Difference, Test, paired_difference, t_p
-from actbench.analysis.statistics.power import is_equivalent, seeds_needed, smallest_p, t_power
+from actbench.analysis.statistics.power import is_equivalent, seeds_needed, seeds_needed_by_flips, t_power
 from actbench.analysis.statistics.samples import MIN_VALUES
-from actbench.analysis.statistics.sign_flips import sign_flip_p
+from actbench.analysis.statistics.sign_flips import fewest_pairs, sign_flip_p, smallest_p
+from actbench.analysis.statistics.westfall_young import max_t
 
 __all__ = [
     "MIN_VALUES",
     "Difference",
     "Interval",
+    "Part",
     "Test",
     "benjamini_hochberg",
-    "family_method",
     "family_p",
+    "family_parts",
+    "fewest_pairs",
     "holm",
     "interaction_p",
     "is_equivalent",
@@ -41,7 +47,9 @@ __all__ = [
     "mean_interval",
     "paired_difference",
     "seeds_needed",
+    "seeds_needed_by_flips",
     "sign_flip_p",
+    "smallest_adjusted_p",
     "smallest_p",
     "t_p",
     "t_power",

@@ -1,40 +1,62 @@
-"""Adjusted p of many comparisons at once: Holm, Westfall and Young's max-T, Benjamini and Hochberg.
+"""Adjusted p of many comparisons at once: the family of a table, Holm, Benjamini and Hochberg.
 
-``family_p`` chooses between the first two for a table, ``max_t`` is the sign-flip max-T procedure.
+``family_p`` adjusts a table: it cuts the family by rows and leaves each part to Holm or to ``max_t``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from actbench.analysis.statistics.paired import Test, t_p
-from actbench.analysis.statistics.samples import MIN_VALUES, ROUNDING, Floats, checked
-from actbench.analysis.statistics.sign_flips import sign_flip_p, sign_patterns
+from actbench.analysis.statistics.samples import MIN_VALUES, Floats
+from actbench.analysis.statistics.sign_flips import fewest_pairs, smallest_p
+from actbench.analysis.statistics.westfall_young import max_t
 
 MIN_PAIRS_FOR_MAX_T = 8
 """From eight pairs on sign flips reach p = .0078, small enough for a family; below, only the t test can."""
 
+MIN_SHARE = 0.25
+"""Of the level, for contrasts under max-T beside others: with eight pairs they then reach .031."""
+
 Method = Literal["Holm", "max-T"]
 
-BLOCK = 1000
-"""Sign patterns evaluated at a time: a thousand contrasts then take megabytes rather than hundreds of them."""
+
+@dataclass(frozen=True)
+class Part:
+    """Contrasts of one family that are adjusted by one method.
+
+    Args:
+        method: ``max-T`` or ``Holm``.
+        contrasts: Their positions in the family.
+        share: Share of the family's level that they have, 0 … 1; their adjusted p is divided by it.
+        min_pairs: Fewest pairs with which a contrast belongs to this part of two; 0 where there is only one, and for
+            the part with the fewest pairs.
+    """
+
+    method: Method
+    contrasts: tuple[int, ...]
+    share: float = 1.0
+    min_pairs: int = 0
 
 
-def family_p(differences: Floats, test: Test = "t") -> list[float | None]:
-    """Return the adjusted p of every difference in one table: Holm's below eight pairs, max-T's from eight on.
+def family_p(differences: Floats, test: Test = "t", *, alpha: float = 0.05) -> list[float | None]:
+    """Return the adjusted p of every difference in one table.
 
-    At alpha = .05 the measured family-wise error rate is 2.6 to 4.8 %, also where one method is noisier or runs
-    collapse. Below eight seeds exact tests find less (at five nothing, and Holm with Wilcoxon nothing at six); from
-    eight on max-T matches Holm with t on normal values and finds a third to a half more where runs collapse. Where one
-    method is noisier, the rate of the unpaired Dunnett test is 12 to 14 % (``docs/statistics.md``).
+    Each part of the family (``family_parts``) is adjusted by its own method, and the p of a part are divided by its
+    share of the level. So the family-wise error is at most the sum of the parts' shares of alpha, which is alpha.
+
+    Measured at alpha = .05 it is 1.3 to 5 %, also where one method is noisier, runs collapse or the pairs of the
+    contrasts differ (``docs/statistics.md``). Where one method is noisier, the rate of the unpaired Dunnett test is 12
+    to 14 %.
 
     Args:
         differences: (S, K), seed × contrast; NaN where a contrast lacks the seed.
-        test: Test per contrast, used when the smallest number of pairs is below eight.
+        test: ``t`` for roughly normal values, ``sign-flip`` for bounded shares.
+        alpha: Level of the family, which decides from how many pairs on max-T is used under ``t``.
 
     Returns:
         p for each contrast; None for fewer than three pairs, for no difference at all and for what ``t`` can't test.
@@ -43,26 +65,56 @@ def family_p(differences: Floats, test: Test = "t") -> list[float | None]:
     Raises:
         ValueError: For an infinite number or one beyond 1e300.
     """
-    if family_method(differences) == "max-T":
-        return max_t(differences)
-    single = t_p if test == "t" else sign_flip_p
-    ps = [single(column) if _is_testable(column) else None for column in _columns(differences)]
-    # Columns without a test count in the family nevertheless: the reader sees them in the table.
-    adjusted = holm([1.0 if p is None else p for p in ps])
-    return [None if p is None else q for p, q in zip(ps, adjusted, strict=True)]
+    adjusted: list[float | None] = [None] * differences.shape[1]
+    for part in family_parts(_pairs(differences), test, alpha=alpha):
+        own = differences[:, part.contrasts]
+        ps = max_t(own) if part.method == "max-T" else _holm_t(own)
+        for index, p in zip(part.contrasts, ps, strict=True):
+            adjusted[index] = None if p is None else min(1.0, p / part.share)
+    return adjusted
 
 
-def family_method(differences: Floats) -> Method:
-    """Return the method by which ``family_p`` adjusts these differences, one for the whole table.
+def family_parts(pairs: Sequence[int], test: Test = "t", *, alpha: float = 0.05) -> tuple[Part, ...]:
+    """Return the parts of a family, by the numbers of pairs of its contrasts.
 
-    It is max-T where every testable contrast has at least eight pairs, else Holm's. Contrasts without a test (too few
-    pairs, no difference at all) do not choose.
+    - Bounded shares are one part: max-T, which is exact with any number of pairs.
+    - Other values: contrasts with at least eight pairs are adjusted by max-T, those with fewer by Holm from paired t
+      tests, which need normal differences but can reach small p. A part's share of the level is its share of the
+      contrasts; that of max-T is at least a quarter, or eight pairs in a minority could show nothing.
 
-    Args:
-        differences: (S, K), seed × contrast; NaN where a contrast lacks the seed.
+    Contrasts with fewer than three pairs are tested in neither part and choose no method.
+
+    >>> [(part.method, part.contrasts, part.share) for part in family_parts([10, 10, 10, 4])]
+    [('max-T', (0, 1, 2), 0.75), ('Holm', (3,), 0.25)]
     """
-    pairs = [len(column) for column in _columns(differences) if _is_testable(column)]
-    return "max-T" if min(pairs, default=0) >= MIN_PAIRS_FOR_MAX_T else "Holm"
+    everything = tuple(range(len(pairs)))
+    if test == "sign-flip":
+        return (Part("max-T", everything),)
+    least = _min_pairs_for_max_t(alpha)
+    many = tuple(index for index in everything if least is not None and pairs[index] >= least)
+    few = tuple(index for index in everything if index not in many)
+    if least is None or not many:
+        return (Part("Holm", everything),)
+    if all(pairs[index] < MIN_VALUES for index in few):
+        return (Part("max-T", everything),)
+    share = max(len(many) / len(pairs), MIN_SHARE)
+    return (Part("max-T", many, share, least), Part("Holm", few, 1 - share))
+
+
+def smallest_adjusted_p(pairs: Sequence[int], test: Test = "t", *, alpha: float = 0.05) -> list[float]:
+    """Return the smallest adjusted p that each contrast of a family can reach with its number of pairs.
+
+    1 without a test, 0 for the t test, whose p has no bound; for max-T that of its sign flips over the part's share.
+
+    >>> smallest_adjusted_p([6, 3, 2], "sign-flip"), smallest_adjusted_p([5, 8])
+    ([0.03125, 0.25, 1.0], [0.0, 0.015625])
+    """
+    found = [1.0] * len(pairs)
+    for part in family_parts(pairs, test, alpha=alpha):
+        for index in part.contrasts:
+            if pairs[index] >= MIN_VALUES:
+                found[index] = min(1.0, smallest_p(pairs[index]) / part.share) if part.method == "max-T" else 0.0
+    return found
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -103,87 +155,18 @@ def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def max_t(differences: Floats) -> list[float | None]:
-    """Return p adjusted by step-down max-T: a contrast's |t| against the largest |t| under sign flips.
-
-    Order the contrasts so that |t_1| ≤ … ≤ |t_K|. The raw p of contrast k is the share of sign patterns in which
-    max_{j ≤ k} |t_j*| ≥ |t_k|, with the maximum over contrast k and all weaker ones; its adjusted p is the largest raw
-    p of contrast k and all stronger ones, so that the order of p is that of |t|.
-
-    A flip turns all differences of a seed together, which keeps their correlation: contrasts to one baseline share its
-    noise, so that they are fewer comparisons than Holm counts. Needs no normal differences, only symmetric ones. Exact
-    up to 12 seeds, by 10,000 flips from a fixed seed beyond.
-
-    Args:
-        differences: (S, K), seed × contrast; NaN where a contrast lacks the seed.
-
-    Returns:
-        Adjusted p for each contrast; None for fewer than three pairs and where every difference is 0.
-
-    Raises:
-        ValueError: For an infinite number or one beyond 1e300.
-
-    Reference: Westfall and Young (1993), Resampling-Based Multiple Testing.
-
-    >>> max_t(np.array([[1.0, 0.1], [2.0, -0.3], [3.0, 0.1], [2.0, 0.0]]))
-    [0.125, 1.0]
-    """
-    # A seed that a contrast lacks becomes a difference of 0, which no flip changes. Each column is divided by its
-    # largest value: t is free of scale, and squares of huge differences would overflow.
-    there = ~np.isnan(differences)
-    checked(differences[there])
-    filled = np.where(there, differences, 0.0)
-    sizes, pairs = np.abs(filled).max(axis=0, initial=0.0), there.sum(axis=0)
-    tested = np.flatnonzero((pairs >= MIN_VALUES) & (sizes > 0))
-    found: list[float | None] = [None] * differences.shape[1]
-    if len(tested):
-        ps = _step_down(filled[:, tested] / sizes[tested], pairs[tested])
-        for index, p in zip(tested, ps, strict=True):
-            found[index] = float(p)
-    return found
+def _holm_t(differences: Floats) -> list[float | None]:
+    """Return Holm's adjusted p of paired t tests; None for a contrast without one, which counts in the family."""
+    ps = [t_p(column[~np.isnan(column)]) for column in differences.T]
+    adjusted = holm([1.0 if p is None else p for p in ps])
+    return [None if p is None else q for p, q in zip(ps, adjusted, strict=True)]
 
 
-def _columns(differences: Floats) -> list[Floats]:
-    """Return each contrast's differences, without the seeds that it lacks."""
-    return [column[~np.isnan(column)] for column in differences.T]
+def _pairs(differences: Floats) -> list[int]:
+    return [int(count) for count in (~np.isnan(differences)).sum(axis=0)]
 
 
-def _is_testable(column: Floats) -> bool:
-    return len(column) >= MIN_VALUES and bool(column.any())
-
-
-def _step_down(data: Floats, pairs: NDArray[np.int_]) -> Floats:
-    """Return the adjusted p of each column, (S, K) -> (K,), as ``max_t`` defines it.
-
-    Args:
-        data: Differences, seed × contrast, with 0 where a contrast lacks the seed.
-        pairs: Seeds of each contrast, (K,).
-    """
-    signs = sign_patterns(len(data))  # (patterns, S), the observed one first
-    # Divided by √(n·Σd²), so that the sum under a pattern is the r of ``_scores``.
-    scaled = (data / np.sqrt(pairs * np.square(data).sum(axis=0))).T  # (K, S)
-    observed = _scores(scaled, signs[:1], pairs)[:, 0]
-    # Weakest contrast first, so that a running maximum downwards is the maximum over all weaker ones.
-    order = np.argsort(observed, kind="stable")
-    scaled, pairs, observed = scaled[order], pairs[order], observed[order]
-    counts = np.zeros(len(scaled))
-    for start in range(0, len(signs), BLOCK):
-        scores = _scores(scaled, signs[start : start + BLOCK], pairs)
-        largest = np.maximum.accumulate(scores, axis=0)  # over the contrast itself and all weaker ones
-        # ROUNDING: patterns that tie with the observed one on paper count as ties, otherwise rounding would decide p.
-        counts += (largest >= observed[:, None] - ROUNDING).sum(axis=1)
-    # Step down: a contrast's p is at least that of every stronger one; then back to the order of the columns.
-    ps = np.empty(len(scaled))
-    ps[order] = np.maximum.accumulate(counts[::-1])[::-1] / len(signs)
-    return ps
-
-
-def _scores(scaled: Floats, signs: Floats, pairs: NDArray[np.int_]) -> Floats:
-    """Return t² / (1 + t²) of each contrast under each pattern, (K, patterns).
-
-    Flips leave Σd² as it is. So with r² = (Σ±d)² / (n·Σd²), t² = (n − 1)·r² / (1 − r²), and this bounded form of it
-    takes one matrix product, has no division by 0 and compares contrasts of different n.
-    """
-    squares: Floats = np.square(scaled @ signs.T)
-    freedom = pairs[:, None] - 1
-    return freedom * squares / (1 + (freedom - 1) * squares)
+def _min_pairs_for_max_t(alpha: float) -> int | None:
+    """Return the fewest pairs with which max-T can show something at a quarter of the level; None where none can."""
+    least = fewest_pairs(alpha * MIN_SHARE)
+    return None if least is None else max(MIN_PAIRS_FOR_MAX_T, least)

@@ -24,7 +24,7 @@ class Difference:
         difference: Mean of a − b over the common seeds; None when no seed is common.
         low: Lower end of its Student-t interval; None for fewer than three pairs, and under the sign-flip test.
         high: Upper end.
-        p: Two-sided; None for fewer than three pairs and where the differences do not vary.
+        p: Two-sided; None for fewer than three pairs, and where the differences are all 0 or, under ``t``, do not vary.
         n_pairs: Seeds that both sides have.
         wins: Pairs in which a is the better one.
         losses: Pairs in which b is; the rest are ties.
@@ -84,11 +84,14 @@ def paired_difference(
     mean, sd = (float(np.median(differences)), 0.0) if note else (centre(differences), standard_deviation(differences))
     low, high = t_ends(mean, sd, n, alpha) if test == "t" else (None, None)
     p = gain = None
-    if n >= MIN_VALUES and not note:
+    if n >= MIN_VALUES and note != "identical":
         # Both tests are free of scale, and the difference of two huge values may exceed what they accept.
         scaled = differences / size(differences)
-        p = t_p(scaled) if test == "t" else sign_flip_p(scaled)
-        gain = _gain(left, right)
+        if test == "sign-flip":  # needs no variation: the same difference in six of six seeds is not chance
+            p = sign_flip_p(scaled)
+        elif not note:
+            p = t_p(scaled)
+        gain = None if note else _gain(left, right)
     return Difference(mean, low, high, p, n, wins, losses, gain, note)
 
 

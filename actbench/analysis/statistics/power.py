@@ -1,32 +1,26 @@
-"""Power of the tests: the smallest possible p, the power of the paired t test, the seeds needed, equivalence."""
+"""Power of the tests: how often the paired t test and sign flips find a difference, seeds needed, equivalence."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from functools import cache, lru_cache
 
 import numpy as np
 
 from actbench.analysis.statistics.paired import Difference
-from actbench.analysis.statistics.samples import MIN_VALUES, Floats
+from actbench.analysis.statistics.samples import MIN_VALUES, ROUNDING, Floats, checked, size, standard_deviation
+from actbench.analysis.statistics.sign_flips import MAX_EXACT_PAIRS, fewest_pairs, sign_patterns
 
 MAX_SEEDS = 1_000_000
 """Nobody runs more, so where more would be needed there is no number of seeds to name."""
 
+RESAMPLES = 1000
+"""Studies drawn to estimate a power: one of .8 is then known to ± .013."""
+
 NODES = 200
 """Of the quadrature over the standard deviation: six digits of the power."""
-
-
-def smallest_p(n: int) -> float:
-    """Return the smallest two-sided p of an exact sign-flip or Wilcoxon test of n pairs: 2^(1 − n), at most 1.
-
-    With fewer than six seeds no such test can reach .05, whatever the data.
-
-    >>> smallest_p(5)
-    0.0625
-    """
-    return min(1.0, 2.0 ** (1 - n))
 
 
 def t_power(effect: float, n: int, alpha: float = 0.05) -> float:
@@ -81,6 +75,72 @@ def seeds_needed(
     if t_power(effect, MAX_SEEDS, level) < power:
         return None
     return MIN_VALUES + bisect_left(range(MIN_VALUES, MAX_SEEDS), power, key=lambda n: t_power(effect, n, level))
+
+
+def seeds_needed_by_flips(
+    differences: Sequence[float] | Floats, *, alpha: float = 0.05, power: float = 0.8, comparisons: int = 1
+) -> int | None:
+    """Return the fewest pairs with which sign-flip max-T finds the difference that was seen, with the wanted power.
+
+    Shares such as dead fractions are far from normal, and many of their differences are 0. So up to 12 pairs the power
+    is that of studies which draw their differences, with replacement, from those that were seen (``flips_power``); with
+    more pairs that of the t test, which sign flips then equal (Pitman, 1937). Never fewer pairs than can be below
+    alpha: six at .05.
+
+    Args:
+        differences: Those that were seen, one per seed.
+        alpha: Level of the whole family.
+        power: Chance of finding the difference.
+        comparisons: Size of the family; Bonferroni shares alpha among it.
+
+    Returns:
+        None when the mean is 0, or when no number of pairs, or more than a million, would do.
+
+    Reference: Pitman (1937), Significance tests which may be applied to samples from any populations, Supplement to the
+    JRSS 4. Davison, Hinkley (1997), Bootstrap Methods and their Application, section 4.6 (power by resampling).
+
+    >>> seeds_needed_by_flips([-0.29, -0.31, -0.28]), seeds_needed_by_flips([0.3, 0.0, 0.0, 0.2])
+    (6, 14)
+    """
+    data = checked(differences)
+    least = fewest_pairs(alpha)
+    if least is None or not data.any():
+        return None
+    data = data / size(data)
+    for n in range(least, MAX_EXACT_PAIRS + 1):
+        if flips_power(data, n, alpha=alpha, comparisons=comparisons) >= power:
+            return n
+    needed = seeds_needed(
+        float(data.mean()), standard_deviation(data) or 0.0, alpha=alpha, power=power, comparisons=comparisons
+    )
+    return None if needed is None else max(needed, least, MAX_EXACT_PAIRS + 1)
+
+
+def flips_power(differences: Floats, n: int, *, alpha: float = 0.05, comparisons: int = 1) -> float:
+    """Return how often n differences, drawn with replacement from these, are found by sign flips.
+
+    Max-T compares a contrast with the others by the smaller one of its sign-flip p and its t test's p (``max_t``). So
+    found is what has a sign-flip p below alpha and keeps Bonferroni's bound with either of them; the sign-flip p, which
+    others often tie, with half as many contrasts again.
+
+    Args:
+        differences: At least one that is not 0.
+        n: Pairs of a study, at most 12.
+        alpha: Level of the whole family.
+        comparisons: Size of the family.
+    """
+    from scipy.special import betainc
+
+    drawn = np.random.default_rng(0).choice(differences, size=(RESAMPLES, n))
+    drawn = drawn[drawn.any(axis=1)]  # a study without any difference finds none
+    sums = np.abs(drawn @ sign_patterns(n).T)  # (studies, patterns)
+    tolerance = ROUNDING * np.abs(drawn).sum(axis=1, keepdims=True)
+    by_flips = (sums >= sums[:, :1] - tolerance).mean(axis=1)
+    squares = np.minimum(np.square(sums[:, 0]) / (n * np.square(drawn).sum(axis=1)), 1.0)  # r², as in max_t
+    by_t = betainc((n - 1) / 2, 0.5, 1 - squares)
+    ties = 1 + 1.5 * (comparisons - 1)  # among normal contrasts 1.3 to 1.5 patterns each tie the smallest p
+    found = (by_flips < alpha) & ((by_t <= alpha / comparisons) | (by_flips <= alpha / ties))
+    return float(found.sum() / RESAMPLES)
 
 
 def is_equivalent(difference: Difference, delta: float) -> bool:

@@ -6,19 +6,21 @@ The statistics are those of ``actbench.analysis.statistics``; here groups become
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from actbench.analysis.statistics import (
     MIN_VALUES,
     Difference,
+    Part,
     Test,
-    family_method,
     family_p,
+    family_parts,
     interaction_p,
-    mean_interval,
     paired_difference,
+    sign_flip_p,
+    smallest_adjusted_p,
 )
 from actbench.analysis.statistics.samples import Floats
 from actbench.analysis.table.baselines import counterpart
@@ -46,11 +48,6 @@ class SeedDifferences:
     difference: Difference
     by_seed: Values
 
-    @property
-    def sd(self) -> float | None:
-        """Return the standard deviation of the differences; None for fewer than two."""
-        return mean_interval(list(self.by_seed.values())).sd
-
 
 def seed_differences(left: Values, right: Values, metric: str, alpha: float) -> SeedDifferences:
     """Return left − right over the seeds that both have, with the test that suits the metric."""
@@ -75,28 +72,28 @@ def against_baseline(
         base = counterpart(group, baseline, by_factors)
         if base is not None:
             found[index] = seed_differences(values[id(group)], values[id(base)], metric, alpha)
-    ps = _adjusted(list(found.values()), metric)
-    contrasts = {
-        index: Contrast(one.difference, p, p is not None and p < alpha, one.sd)
-        for (index, one), p in zip(found.items(), ps, strict=True)
-    }
-    return contrasts, Family(family_method(_matrix(list(found.values()))), len(found))
+    family = Family(_test(metric), _parts(list(found.values()), metric, alpha))
+    contrasts = _adjusted(list(found.values()), family, alpha)
+    return dict(zip(found, contrasts, strict=True)), family
 
 
 def tied_with_best(groups: Sequence[Group], best: Group, metric: str, alpha: float) -> list[bool | None]:
     """Return whether each group is tied with the best: adjusted p of its paired difference to it not below alpha.
 
-    None where nothing can be said: fewer than three pairs, or a difference that is the same in every pair. The best is
-    chosen by the same numbers, so a row that narrowly misses the mark may yet be its equal.
+    None where nothing can be said: fewer pairs than the test needs to be below alpha, or, for the t test, a difference
+    that is the same in every pair. The best is chosen by the same numbers, so a row that narrowly misses the mark may
+    yet be its equal.
     """
     values = best.values(metric)
     others = [group for group in groups if group is not best]
     found = [seed_differences(group.values(metric), values, metric, alpha) for group in others]
+    family = Family(_test(metric), _parts(found, metric, alpha))
     ties: dict[int, bool | None] = {id(best): True}
-    for group, one, p in zip(others, found, _adjusted(found, metric), strict=True):
-        unknown = one.difference.n_pairs < MIN_VALUES or (p is None and one.difference.note == "constant")
+    for group, one in zip(others, _adjusted(found, family, alpha), strict=True):
         # Without a p there are enough pairs and no difference in any of them: the group equals the best.
-        ties[id(group)] = None if unknown else p is None or p >= alpha
+        is_equal = one.difference.n_pairs >= MIN_VALUES and one.difference.note == "identical"
+        is_tested = one.p_adjusted is not None and one.smallest_p < alpha
+        ties[id(group)] = (is_equal or not one.significant) if is_equal or is_tested else None
     return [ties[id(group)] for group in groups]
 
 
@@ -136,11 +133,28 @@ def _test(metric: str) -> Test:
     return "sign-flip" if is_bounded(metric) else "t"
 
 
-def _adjusted(found: Sequence[SeedDifferences], metric: str) -> list[float | None]:
-    """Return the adjusted p of each; None for all where none has enough pairs for a test."""
-    if not any(one.difference.n_pairs >= MIN_VALUES for one in found):
-        return [None] * len(found)
-    return family_p(_matrix(found), _test(metric))
+def _parts(found: Sequence[SeedDifferences], metric: str, alpha: float) -> tuple[Part, ...]:
+    return family_parts([one.difference.n_pairs for one in found], _test(metric), alpha=alpha)
+
+
+def _adjusted(found: Sequence[SeedDifferences], family: Family, alpha: float) -> list[Contrast]:
+    """Return each difference with its p adjusted over all of them, and its own p by the same test."""
+    pairs = [one.difference.n_pairs for one in found]
+    # Without any test there is nothing to import scipy for.
+    any_test = any(n >= MIN_VALUES for n in pairs)
+    ps = family_p(_matrix(found), family.test, alpha=alpha) if any_test else [None] * len(found)
+    by_flips = {index for part in family.parts if part.method == "max-T" for index in part.contrasts}
+    contrasts = []
+    for index, (one, p, least) in enumerate(
+        zip(found, ps, smallest_adjusted_p(pairs, family.test, alpha=alpha), strict=True)
+    ):
+        values, difference = tuple(one.by_seed.values()), one.difference
+        if p is not None and index in by_flips:
+            # Beyond 12 seeds the family draws its patterns, and a p may come out below the contrast's own.
+            own = sign_flip_p(np.array(values) / max(map(abs, values)))
+            difference, p = replace(difference, p=own), max(p, own)
+        contrasts.append(Contrast(difference, p, p is not None and p < alpha, least, values))
+    return contrasts
 
 
 def _matrix(found: Sequence[SeedDifferences]) -> Floats:

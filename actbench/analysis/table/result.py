@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from actbench.analysis.statistics import Difference, Interval
+from actbench.analysis.statistics import Difference, Interval, Part, Test
 from actbench.analysis.table.factors import Value
 from actbench.schema.metrics import METRICS
 
@@ -49,16 +49,18 @@ class Contrast:
         difference: The paired difference, row − baseline.
         p_adjusted: Over all differences of the metric in the table, hidden rows included; None where there is no p.
         significant: Whether ``p_adjusted`` is below alpha.
-        sd: Standard deviation of the paired differences; None for fewer than two pairs.
+        smallest_p: The smallest adjusted p that the test in use can reach with so many pairs; 1 for fewer than three.
+        values: The paired differences, one per seed.
     """
 
     difference: Difference
     p_adjusted: float | None
     significant: bool
-    sd: float | None = None
+    smallest_p: float = 1.0
+    values: tuple[float, ...] = ()
 
     def to_dict(self, metric: str) -> dict[str, Any]:
-        """Return the contrast as in the JSON, without losses, note and sd, which only tables need."""
+        """Return the contrast as in the JSON, without what only tables and sentences need."""
         gain = {"pairing_gain": self.difference.pairing_gain, "significant": self.significant}
         return difference_numbers(metric, self.difference, self.p_adjusted) | gain
 
@@ -68,12 +70,18 @@ class Family:
     """The differences of one metric that are adjusted together.
 
     Args:
-        method: ``Holm`` or ``max-T``.
-        size: Their number.
+        test: ``sign-flip`` for bounded shares, ``t`` for other metrics.
+        parts: The contrasts that are adjusted by one method, and their share of the level: two parts where some rows
+            have too few pairs for the method of the others.
     """
 
-    method: str
-    size: int
+    test: Test
+    parts: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        """Return the number of differences."""
+        return sum(len(part.contrasts) for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -322,6 +330,7 @@ class Comparison:
         pairs: Every row against every other one; None unless asked for.
         methods: How the numbers came about, in prose; empty unless asked for.
         tuned: How the rows were tuned; None at common values.
+        limits: The metrics in which no values of so many seeds could show anything, for the head of the table.
     """
 
     study: str
@@ -342,6 +351,7 @@ class Comparison:
     pairs: Pairs | None = None
     methods: str = ""
     tuned: Tuned | None = None
+    limits: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -392,7 +402,7 @@ class Comparisons:
 
     Args:
         comparisons: One a study, dataset and model.
-        warnings: Facts that a reader should know before believing the tables.
+        warnings: Facts that a reader should know before believing the tables, besides the tables' own limits.
         gates: The conditions of ``--fail-if``, judged; they show in the exit code and on stderr, not in reports.
         max_verdicts: Most verdicts below a table that people read; None for all.
     """
@@ -402,12 +412,23 @@ class Comparisons:
     gates: tuple[Gate, ...] = ()
     max_verdicts: int | None = MAX_VERDICTS
 
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """Return the limits of the tables, with their titles where there are several, and then the warnings."""
+        several = len(self.comparisons) > 1
+        limits = (
+            f"{comparison.title}: {text}" if several else text
+            for comparison in self.comparisons
+            for text in comparison.limits
+        )
+        return (*limits, *self.warnings)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``compare --format json``: plain numbers, None for an unknown one, never NaN."""
         return {
             "schema": SCHEMA,
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
-            "warnings": list(self.warnings),
+            "warnings": list(self.all_warnings),
         }
 
 

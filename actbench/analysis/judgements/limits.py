@@ -1,0 +1,56 @@
+"""What no values could show with so few seeds: said at the head of a table, and by ``plan`` before anything is trained.
+
+Whether a difference can get a star depends on the test in use, the number of pairs and alpha alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from actbench.analysis.judgements.formatting import p_value
+from actbench.analysis.statistics import MIN_VALUES, fewest_pairs, smallest_adjusted_p
+from actbench.analysis.table.result import Comparison, is_bounded
+
+
+def limits_of(comparison: Comparison) -> tuple[str, ...]:
+    """Return the metrics of a table in which nothing can be shown with its pairs of seeds, one sentence a reason.
+
+    Rows that are hidden count in the family, but what is said is about the rows that are shown.
+    """
+    found: dict[str, list[str]] = {}
+    for metric in comparison.metrics:
+        contrasts = [row.vs_baseline[metric] for row in comparison.rows if metric in row.vs_baseline]
+        pairs = max((one.difference.n_pairs for one in contrasts), default=0)
+        least = min((one.smallest_p for one in contrasts), default=0.0)
+        if least >= comparison.alpha:
+            found.setdefault(_reason(pairs, least, comparison.alpha), []).append(metric)
+    return tuple(_sentences(found, len(comparison.metrics), "paired seeds"))
+
+
+def limits_of_plan(metrics: Sequence[str], seeds: int, *, alpha: float) -> tuple[str, ...]:
+    """Return the metrics in which so many seeds can show nothing, one sentence a reason, before they are trained."""
+    found: dict[str, list[str]] = {}
+    for metric in metrics:
+        (least,) = smallest_adjusted_p([seeds], "sign-flip" if is_bounded(metric) else "t", alpha=alpha)
+        if least >= alpha:
+            found.setdefault(_reason(seeds, least, alpha), []).append(metric)
+    return tuple(_sentences(found, len(metrics), "seeds"))
+
+
+def _reason(pairs: int, least: float, alpha: float) -> str:
+    if pairs < MIN_VALUES:
+        return f"fewer than {MIN_VALUES} {{seeds}}"
+    enough = fewest_pairs(alpha)
+    more = "no number of seeds can" if enough is None else f"{enough} seeds are the fewest that can"
+    return f"with {pairs} {{seeds}} no p can be below {alpha:g} (smallest possible adjusted p {p_value(least)}); {more}"
+
+
+def _sentences(found: dict[str, list[str]], metrics: int, seeds: str) -> Iterator[str]:
+    for reason, own in found.items():
+        where = "" if len(own) == metrics and metrics > 1 else f" in {_series(own)}"
+        yield f"nothing can be shown{where}: {reason.format(seeds=seeds)}"
+
+
+def _series(names: Iterable[str]) -> str:
+    *rest, last = names
+    return f"{', '.join(rest)} and {last}" if rest else last
