@@ -30,6 +30,12 @@ SAME = re.compile(
 OPEN = re.compile(
     rf"(?P<first>.+) and (?P<second>.+) are not distinguishable{OF} \((?P<n>\d+) paired seeds{LOST}\)(?P<rest>.*)"
 )
+UNTOLD = re.compile(
+    r"no verdict on (?:(?P<first>.+) and (?P<second>.+)|(?P<count>\d+) differences) in (?P<metric>\S+): "
+    r"(?P<n>\d+) paired seeds can show none \(smallest possible adjusted p (?P<p>= [\d.]+|< \.001)\); "
+    r"(?:no number of seeds can|(?P<enough>\d+) seeds are the fewest that can)"
+)
+NEEDED = re.compile(rf"; telling (?P<size>{NUMBER})(?: [a-z]+)? apart needs about (?P<seeds>[\d,]+) seeds")
 NO_VERDICT = re.compile(r"no verdict: fewer than 3 paired seeds(?: \((?P<lost>.+)\))?")
 INTERACTION = re.compile(
     rf"the effect of (?P<one>\S+) depends on (?P<other>\S+) \(p (?P<p>= [\d.]+|< \.001), (?P<n>\d+) seeds\): between "
@@ -164,8 +170,14 @@ def check_verdicts(comparison, runs, metric, options):
         if metric in row["vs_baseline"]:
             rows[runs.name(row["factors"])] = row
     judged = {name for name, row in rows.items() if row["vs_baseline"][metric]["n_pairs"] >= 3}
+    untold = {name for name in judged if is_untold(rows[name]["vs_baseline"][metric], metric, options["alpha"])}
+    untold -= {name for name in untold if identical(name, rows, runs, metric)}
     seen, found = [], []
     for text in comparison["verdicts"]:
+        if match := UNTOLD.fullmatch(text):
+            check_untold(match, untold, rows, runs, metric, options["alpha"])
+            seen += untold
+            continue
         if match := NO_VERDICT.fullmatch(text):
             assert rows
             assert not judged
@@ -181,8 +193,57 @@ def check_verdicts(comparison, runs, metric, options):
         if match.re is FOUND:
             size = abs(rows[name]["vs_baseline"][metric]["difference"])
             found.append((bool(match["lost"]), match["first"] != name, -size))
+        if match.re is OPEN:
+            check_open(match, rows[name]["vs_baseline"][metric], metric, options["alpha"])
     assert sorted(seen) == sorted(judged)
     assert found == sorted(found)  # what rests on all runs first, the row's wins before its losses, large ones first
+
+
+def is_bounded(metric):
+    return metric.startswith("health.") and METRICS[metric].unit == "fraction"
+
+
+def smallest(pairs):
+    return 1.0 if pairs < 3 else max(2.0 ** (1 - pairs), 1e-4)
+
+
+def fewest(alpha):
+    return next((n for n in range(3, 40) if smallest(n) < alpha), None)
+
+
+def is_untold(contrast, metric, alpha):
+    """Whether no values of so many pairs could have had a star; t tests and max-T from eight pairs on always could."""
+    return is_bounded(metric) and smallest(contrast["n_pairs"]) >= alpha
+
+
+def identical(name, rows, runs, metric):
+    base = runs.counterpart(rows[name]["factors"])
+    return all(a == b for a, b in runs.pairs(name, base, metric))
+
+
+def check_untold(match, untold, rows, runs, metric, alpha):
+    """A sentence on what can't be shown counts exactly those rows, and names the fewest seeds that can."""
+    assert match["metric"] == metric
+    assert int(match["count"] or 1) == len(untold)
+    if match["first"]:
+        assert {match["first"]} == untold
+        assert runs.counterpart(rows[match["first"]]["factors"]) == match["second"]
+    most = max(rows[name]["vs_baseline"][metric]["n_pairs"] for name in untold)
+    assert int(match["n"]) == most
+    assert_p(match["p"], smallest(most))
+    assert match["enough"] == (None if fewest(alpha) is None else str(fewest(alpha)))
+
+
+def check_open(match, contrast, metric, alpha):
+    """An open difference that was seen takes more seeds than it had, and as many as its test needs to show any."""
+    assert not is_untold(contrast, metric, alpha)
+    if METRICS[metric].unit == "fraction" and not is_bounded(metric):
+        return  # the seeds are those that tell delta apart
+    assert "four times in five" not in match["rest"]
+    if needed := NEEDED.fullmatch(match["rest"]):
+        seeds = int(needed["seeds"].replace(",", ""))
+        assert seeds > contrast["n_pairs"]
+        assert not is_bounded(metric) or smallest(seeds) < alpha
 
 
 def check_verdict(match, rows, runs, metric, options):
@@ -276,7 +337,11 @@ WARNINGS = {
     "few": r"fewer than 3 (?P<noun>seeds|seeds with a value)(?: in (?P<few>\d+) of (?P<of>\d+) rows)?: no interval and "
     r"no test(?: \((?P<lost>.+)\))?",
     "exact": r"with (?P<n>\d+) paired seeds no exact test can reach p < (?P<alpha>[\d.]+) \(smallest possible "
-    r"(?P<smallest>[\d.]+)\): a smaller p rests on normally distributed differences",
+    r"(?P<smallest>[\d.]+)\): a smaller p(?: in (?P<metrics>.+))? rests on normally distributed differences",
+    "limit": r"nothing can be shown(?: in (?P<metrics>.+))?: (?:(?P<untested>fewer than 3 paired seeds)|with "
+    r"(?P<n>\d+) paired seeds no p can be below (?P<alpha>[\d.]+) \(smallest possible adjusted p "
+    r"(?P<p>= [\d.]+|< \.001)\); "
+    r"(?:no number of seeds can|(?P<enough>\d+) seeds are the fewest that can))",
     "alone": r"(?P<count>\d+) of (?P<of>\d+) rows have no baseline run with the same other settings",
     "averaged": r"averaged over (?P<factors>.+), per seed; seeds that lack a combination are left out",
     "no baseline": r"no baseline: .+",
@@ -288,7 +353,7 @@ def check_warnings(report, comparison, runs, records, metrics, options):
     shown = {runs.name(row["factors"]) for row in comparison["rows"]}
     bases = {name for name in runs.names if is_baseline(comparison, runs, name)}
     behind = [one for name in shown | bases for _, one in runs.members[runs.names[name]]]
-    said = []
+    said, limited = [], []
     for text in report["warnings"]:
         found = {kind: m for kind, pattern in WARNINGS.items() if (m := re.fullmatch(pattern, text))}
         assert found, f"no known warning: {text}"
@@ -320,15 +385,46 @@ def check_warnings(report, comparison, runs, records, metrics, options):
         elif kind == "exact":
             assert float(match["alpha"]) == options["alpha"]
             assert abs(float(match["smallest"]) - 2.0 ** (1 - int(match["n"]))) < 5e-4
-            assert float(match["smallest"]) > options["alpha"]
-            pairs = {c["n_pairs"] for row in comparison["rows"] for c in row["vs_baseline"].values()}
+            assert float(match["smallest"]) > options["alpha"] - 5e-4
+            by_t = [name for name in metrics if not is_bounded(name)]
+            assert (match["metrics"] or ", ".join(metrics)).split(", ") == by_t
+            pairs = {c["n_pairs"] for row in comparison["rows"] for m, c in row["vs_baseline"].items() if m in by_t}
             assert int(match["n"]) in pairs
+        elif kind == "limit":
+            assert set(said) == {"limit"}  # before all others
+            limited += check_limit(match, comparison, metrics, options["alpha"])
         elif kind == "alone":
             alone = [name for name in shown - bases if runs.counterpart(factors_of(runs, name)) not in runs.names]
             assert (int(match["count"]), int(match["of"])) == (len(alone), len(shown))
+    wanted = [name for name in metrics if is_limited(comparison, name, options["alpha"])]
+    assert sorted(limited) == sorted(wanted)
     for outcome in ("diverged", "failed", "collapsed"):
         assert (outcome in said) == any(one.outcome == outcome for one in behind)
     assert ("few" in said) == any(len(runs.values(name, metrics[0])) < 3 for name in shown)
+
+
+def pairs_of(comparison, metric):
+    return [row["vs_baseline"][metric]["n_pairs"] for row in comparison["rows"] if metric in row["vs_baseline"]]
+
+
+def is_limited(comparison, metric, alpha):
+    """Whether no values of the shown rows' pairs could have given one of them a star."""
+    pairs = pairs_of(comparison, metric)
+    return bool(pairs) and (max(pairs) < 3 or (is_bounded(metric) and smallest(max(pairs)) >= alpha))
+
+
+def check_limit(match, comparison, metrics, alpha):
+    """Return the metrics that a limit is about, after holding it to their pairs."""
+    found = metrics if match["metrics"] is None else match["metrics"].replace(" and ", ", ").split(", ")
+    for metric in found:
+        most = max(pairs_of(comparison, metric))
+        if match["untested"]:
+            assert most < 3
+            continue
+        assert (int(match["n"]), float(match["alpha"])) == (most, alpha)
+        assert_p(match["p"], smallest(most))
+        assert match["enough"] == (None if fewest(alpha) is None else str(fewest(alpha)))
+    return found
 
 
 def factors_of(runs, name):
@@ -366,7 +462,8 @@ CAPTION = {
     "cut": r"an interval that would pass the end of its metric's scale is cut there",
     "ties": r"= not distinguishable from the best(?: \((?P<hidden>.+), not shown\))?",
     "delta": r"Δ = row − baseline \((?P<baseline>.+?)(?: with equal (?P<equal>.+))?\), paired by seed",
-    "star": r"\* p < (?P<alpha>[\d.]+), (?P<method>.+) over all differences of a column \((?P<sizes>[\d or]+)\)",
+    "star": r"\* p < (?P<alpha>[\d.]+), (?P<method>.+) over all differences of a column \((?P<sizes>[\d or]+)\)"
+    r"(?: by (?P<methods>.+))?",
     "star across": r"a \* beside an interval that includes 0: p is from sign flips, the interval is Student's",
     "adjusted": r"an interval that excludes 0 without a \*: it is that of one difference alone, p is adjusted for all",
     "other test": r"an interval that excludes 0 without a \*: it is Student's, p is from sign flips",
@@ -400,6 +497,7 @@ def check_caption(statements, comparison, runs, metrics, options):
     if contrasts:
         assert float(found["star"]["alpha"]) == options["alpha"]
         check_stars(found, contrasts, options["alpha"])
+        check_methods(found["star"], runs, metrics, options["alpha"])
     runs_behind = [one for name in names for _, one in runs.members[runs.names[name]]]
     probes = {one.health["probe_size"] for one in runs_behind if one.health}
     if probes:
@@ -547,3 +645,41 @@ def students(values, alpha):
     if len(set(values)) == 1:
         return values[0], values[0]
     return scipy.stats.t.interval(1 - alpha, len(values) - 1, loc=fmean(values), scale=scipy.stats.sem(values))
+
+
+def check_methods(match, runs, metrics, alpha):
+    """The caption names the method of each metric, and of each part of its rows, those that are hidden included."""
+    wanted = {}
+    for metric in metrics:
+        pairs = [
+            len(runs.pairs(name, runs.counterpart(factors_of(runs, name)), metric))
+            for name in runs.names
+            if runs.counterpart(factors_of(runs, name)) in runs.names
+            and runs.counterpart(factors_of(runs, name)) != name
+        ]
+        wanted.setdefault(method_of(pairs, metric, alpha), []).append(metric)
+    assert int(match["sizes"]) == len(pairs)
+    if len(wanted) == 1 and "," not in next(iter(wanted)):
+        assert match["method"] == f"{next(iter(wanted))}-adjusted"
+        return
+    assert match["method"] == "adjusted"
+    words = [f"{method} in {', '.join(own)}" for method, own in wanted.items()] if len(wanted) > 1 else list(wanted)
+    assert match["methods"] == " and by ".join(words)
+
+
+def method_of(pairs, metric, alpha):
+    """How the rows of a metric are adjusted, in the caption's words, by their numbers of pairs alone."""
+    if is_bounded(metric):
+        return "max-T"
+    least = fewest(alpha / 4)
+    least = None if least is None else max(8, least)
+    many = [n for n in pairs if least is not None and n >= least]
+    few = [n for n in pairs if n not in many]
+    if not many:
+        return "Holm"
+    if all(n < 3 for n in few):
+        return "max-T"
+    return (
+        f"max-T for the {len(many)} with at least {least} pairs, Holm for the other {len(few)}, each at its share of "
+        "the level"
+    )
