@@ -472,6 +472,7 @@ CAPTION = {
     "outcomes": r"outcomes: Wilson interval of the share that went wrong",
     "averaged": r"averaged over (?P<factors>.+)",
     "parameters": r"(?P<count>[\d,]+) parameters each",
+    "seconds": r"seconds are shared out among the runs that train together, .+",
 }
 
 
@@ -502,6 +503,7 @@ def check_caption(statements, comparison, runs, metrics, options):
     probes = {one.health["probe_size"] for one in runs_behind if one.health}
     if probes:
         assert found["dead"]["dead"] == " or ".join(f"slope ≤ 0.001 on {n:,} training images" for n in sorted(probes))
+    assert ("seconds" in found) == ("seconds" in metrics)
     assert ("outcomes" in found) == any(one.outcome != "ok" for one in runs_behind)
     counts = {one.final["parameters"] for one in runs_behind if one.final.get("parameters") is not None}
     assert ("parameters" in found) == (len(counts) == 1)
