@@ -17,7 +17,7 @@ RUNS = {
     "mnist_mlp": 120,
     "mnist_cnn": 36,
     "cifar10_cnn": 21,
-    "dying_relu": 84,
+    "dying_relu": 112,
     "bias_init": 500,
 }
 
@@ -40,6 +40,15 @@ def test_a_shipped_config_begins_with_what_it_shows_and_how_long_it_takes(path: 
 
     assert path.read_text("utf-8").startswith("# ")
     assert [line for line in comments if re.match(r"# Takes: \d", line)]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_shipped_config_has_the_seeds_that_its_hypotheses_need(path: Path) -> None:
+    """Of n seeds, sign flips reach 2^(1 − n), which Holm's method multiplies by the number of hypotheses."""
+    study = Study.from_yaml(path)
+    about_shares = [text for text in study.expect if text.startswith("health.")]
+    if about_shares:
+        assert len(study.expect) * 2.0 ** (1 - len(study.seeds)) < 0.05
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
