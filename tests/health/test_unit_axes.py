@@ -70,6 +70,13 @@ def written(h: Tensor) -> Tensor:
     return out
 
 
+def halves_copied(h: Tensor) -> Tensor:
+    out = torch.zeros(N, N, N, N)
+    out[..., :3].copy_(h.transpose(1, 2)[..., :3])
+    out[..., 3:].copy_(h.transpose(1, 2)[..., 3:])
+    return out
+
+
 def shuffled(h: Tensor) -> Tensor:
     b, c, height, width = h.shape
     return h.view(b, 2, c // 2, height, width).transpose(1, 2).reshape(b, c, height, width)
@@ -181,6 +188,10 @@ STEPS: dict[str, Callable[..., Tensor]] = {
     "written by index": written,
     "written where constants were": lambda h: torch.zeros(N, N, N, N).index_copy(3, torch.arange(N), h).mT,
     "copy_ into a buffer": lambda h: torch.empty(N, N, N, N).copy_(h.transpose(1, 2)),
+    "halves copied into views": halves_copied,
+    "part of it scaled in place": lambda h: (h[:, :3].mul_(2), h.transpose(1, 2))[1],
+    "Fourier transform of positions": lambda h: torch.fft.ifft2(torch.fft.fft2(h)).real.transpose(1, 2),
+    "complex numbers and back": lambda h: torch.view_as_real(torch.complex(h, h)).transpose(1, 4),
     "zeroed by index": lambda h: h.masked_fill(torch.arange(N) > 3, -1.0).transpose(1, 2),
     "scatter of nodes": scattered,
     "scatter_add of nodes": aggregated,
@@ -268,7 +279,7 @@ def test_statistics_of_units_of_unequal_size_are_those_of_each_alone() -> None:
 
 
 UNKNOWN: dict[str, Callable[..., Tensor]] = {
-    "a Fourier transform": lambda h: torch.fft.fft2(h).real,
+    "a Fourier transform of channels": lambda h: torch.fft.fft(h, dim=1).real,
     "as_strided": lambda h: h.contiguous().as_strided((N, N, N, N), (N**3, 1, N**2, N)),
     "numpy": lambda h: torch.from_numpy(h.numpy().transpose(0, 2, 1, 3).copy()),
     "overlapping windows of channels": lambda h: h.permute(0, 2, 3, 1).unfold(3, 3, 1).sum(-1),
@@ -304,7 +315,9 @@ def test_the_user_settles_an_uncertain_layer() -> None:
 
 def test_a_weight_layer_or_a_normalisation_after_an_unknown_step_is_certain_again() -> None:
     def through(layer: nn.Module, place: int) -> int:
-        report = measure_health(After(lambda h: layer(torch.fft.fft2(h).real.movedim(1, place))), X, exclude_last=False)
+        report = measure_health(
+            After(lambda h: layer(torch.fft.fft(h, dim=1).real.movedim(1, place))), X, exclude_last=False
+        )
         assert report.uncertain == ()
         return report.units
 
@@ -393,6 +406,7 @@ PRODUCTS: dict[str, tuple[str, tuple[int, ...], int]] = {
     "a matrix from the right": ("nhwc,co->nhwo", (N, 8), 8),
     "a matrix from the left": ("nhwc,oc->nohw", (8, N), 8),
     "a matrix of each group": ("nhgi,gio->nhgo", (2, 3, 4), 8),
+    "a matrix for each example, all the same": ("nhwc,nco->nhwo", (N, N, 8), 8),
     "a matrix for all heads": ("nhgi,io->nhgo", (3, 4), 4),
     "positions and channels at once": ("nhwc,hwco->no", (N, N, N, 8), 8),
 }
@@ -402,10 +416,11 @@ PRODUCTS: dict[str, tuple[str, tuple[int, ...], int]] = {
 def test_the_equation_of_a_product_decides_which_letters_are_units(name: str) -> None:
     equation, shape, units = PRODUCTS[name]
     weight = nn.Parameter(torch.rand(shape))
+    expanded = weight[:1].expand(shape) if "same" in name else weight
 
     def steps(h: Tensor) -> Tensor:
         h = h.permute(0, 2, 3, 1)
-        return torch.einsum(equation, h.flatten(1, 2).unflatten(2, (2, 3)) if "g" in equation else h, net.weight)
+        return torch.einsum(equation, h.flatten(1, 2).unflatten(2, (2, 3)) if "g" in equation else h, expanded)
 
     net = After(steps)
     net.weight = weight
@@ -445,6 +460,40 @@ def mirrored(draw: st.DrawFn, h: Tensor) -> tuple[str, Tensor]:
 def reshaped(draw: st.DrawFn, h: Tensor) -> tuple[str, Tensor]:
     sizes = draw(st.permutations(h.shape[1:]))
     return f"reshape{sizes}", h.reshape(h.shape[0], *sizes)
+
+
+def merged(draw: st.DrawFn, h: Tensor) -> tuple[str, Tensor]:
+    """Put a dimension into that of the examples, or cut one out of it."""
+    if h.ndim > 2 and draw(st.booleans()):
+        return "flatten(0, 1)", h.flatten(0, 1)
+    return "unflatten(0)", h.unflatten(0, (-1, draw(st.sampled_from([one for one in (1, 2, 3) if len(h) % one == 0]))))
+
+
+def padded(draw: st.DrawFn, h: Tensor) -> tuple[str, Tensor]:
+    return "pad", F.pad(h, (draw(st.integers(0, 2)), draw(st.integers(0, 2))))
+
+
+def halved(draw: st.DrawFn, h: Tensor) -> tuple[str, Tensor]:
+    """Reduce by a function that gives a dead unit no life, in pairs that one unit makes or none."""
+    place = draw(st.integers(1, h.ndim - 1))
+    twice = torch.stack([h, h + 1], place)
+    return f"amax{place}", twice.amax(place) if draw(st.booleans()) else twice.mean(place)
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(st.data())
+def test_any_chain_keeps_the_units_of_a_linear_layer_on_tokens(data: st.DataObject) -> None:
+    choices = [permuted, flattened, split, chunked, mirrored, reshaped, merged, padded, halved]
+
+    def steps(h: Tensor) -> Tensor:
+        h = torch.movedim(h, 1, -1).flatten(1, 2)
+        for _ in range(data.draw(st.integers(1, 4))):
+            name, h = data.draw(st.composite(data.draw(st.sampled_from(choices)))(h))
+            said.append(name)
+        return h
+
+    said: list[str] = []
+    assert counted(After(steps)) == (N, len(DEAD)), said
 
 
 @settings(max_examples=120, deadline=None, derandomize=True)

@@ -52,7 +52,7 @@ class Laid(nn.Module):
         if self.layout == "with examples":
             return self.last(self.act(z.flatten(0, 1)).view(len(x), -1))
         if self.layout == "unknown":
-            return self.last(self.act(torch.fft.ifft2(torch.fft.fft2(z)).real).flatten(1))
+            return self.last(self.act(torch.fft.ifft(torch.fft.fft(z, dim=1), dim=1).real).flatten(1))
         if self.layout == "not on zeros" and x.any():
             z = torch.cat([z, z], 1)
         return self.last(self.act(z)[:, :8].flatten(1))

@@ -50,6 +50,12 @@ MOVES = _names(
 )
 """Functions that only move numbers; indices are taken as they are."""
 
+TRANSFORMS = _names(
+    """fft_fft fft_fft2 fft_fftn fft_hfft fft_ifft fft_ifft2 fft_ifftn fft_ihfft fft_irfft fft_irfft2 fft_irfftn
+    fft_rfft fft_rfft2 fft_rfftn"""
+)
+"""Fourier transforms: each result is made of all numbers along the transformed dimensions."""
+
 BLOCKWISE = _names("channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle")
 """Moves that treat each example alike, so that labels equal for all examples need only one."""
 

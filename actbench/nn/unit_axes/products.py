@@ -29,11 +29,13 @@ class Factor:
         labels: Its labels.
         letters: One for each of its dimensions.
         sizes: Letter -> length.
+        repeated: Letters along which it repeats itself.
     """
 
     labels: Labels
     letters: str
     sizes: Mapping[str, int]
+    repeated: str = ""
 
     @property
     def units(self) -> set[str]:
@@ -146,7 +148,7 @@ def _of_one_signal(signal: Factor, constants: Sequence[Factor], out: str, fresh:
 
     def weighted(owners: Sequence[Factor]) -> Labels:
         """Return new units: one for each of the weights' letters in the result, as no two of them share weights."""
-        letters = {letter for factor in owners for letter in factor.letters}
+        letters = {letter for factor in owners for letter in factor.letters if letter not in factor.repeated}
         keys = [factor.labels for factor in owners if isinstance(factor.labels, Weight)]
         sizes = {letter: size for factor in constants for letter, size in factor.sizes.items()}
         shape = [sizes[letter] if letter in letters else 1 for letter in out]

@@ -31,6 +31,7 @@ from actbench.nn.unit_axes.families import (
     REPLACED,
     RESHAPES,
     SUMS,
+    TRANSFORMS,
 )
 from actbench.nn.unit_axes.labels import (
     NO_UNIT,
@@ -171,13 +172,25 @@ def _product(call: Call, fresh: Fresh) -> list[Labels]:
         return [Status.LOST for _ in call.made]
     operands, letters, out = read
     factors = [
-        Factor(call.labels(tensor), term, dict(zip(term, tensor.shape, strict=True)))
+        Factor(call.labels(tensor), term, dict(zip(term, tensor.shape, strict=True)), _repeated(call, tensor, term))
         for tensor, term in zip(operands, letters, strict=True)
     ]
     labels = product(factors, out, fresh)
     if call.name in ("addmm", "addmv", "baddbmm", "addbmm"):
         labels = joined(labels, call.labels(call.given[0]))
     return [labels]
+
+
+def _repeated(call: Call, tensor: Tensor, letters: str) -> str:
+    """Return the letters along which a constant repeats itself, as a weight does that was expanded to the batch."""
+    if tensor.layout != torch.strided or not is_constant(call.labels(tensor)):
+        return ""
+    found = [place for place, stride in enumerate(tensor.stride()) if stride == 0 and tensor.shape[place] > 1]
+    for place in range(tensor.ndim - 2):  # matrices side by side: those of a ``repeat`` are equal and not all zero
+        first = tensor.narrow(place, 0, 1)
+        if tensor.shape[place] > 1 and bool((tensor == first).all()) and bool(first.any()):
+            found.append(place)
+    return "".join(letters[place] for place in found)
 
 
 def _norm(call: Call, fresh: Fresh) -> list[Labels]:
@@ -345,6 +358,27 @@ def _reduction(call: Call, fresh: Fresh) -> list[Labels]:
     return [left for _ in call.made]
 
 
+def _transform(call: Call, fresh: Fresh) -> list[Labels]:
+    """Return the labels of a Fourier transform: one over positions keeps units, one over units makes others."""
+    labels, ndim = call.labels(call.given[0]), call.made[0].ndim
+    if not isinstance(labels, Tensor):
+        return [labels]
+    default = [-1] if call.name.endswith("fft") else [-2, -1] if call.name.endswith("2") else list(range(ndim))
+    dims = call.argument(2, "dim")
+    chosen = default if dims is None else [dims] if isinstance(dims, int) else dims
+    left = merged(labels, [int(place) % ndim for place in chosen])
+    return [left if isinstance(left, Tensor) and varying(left) else Status.LOST if varying(labels) else labels]
+
+
+def _complex_view(call: Call, fresh: Fresh) -> list[Labels]:
+    labels = call.labels(call.given[0])
+    if not isinstance(labels, Tensor):
+        return [labels]
+    if call.name == "view_as_real":
+        return [labels.unsqueeze(-1)]
+    return [labels.squeeze(-1) if labels.shape[-1] == 1 else Status.LOST]
+
+
 def _ordering(call: Call, fresh: Fresh) -> list[Labels]:
     source = call.given[0]
     labels, ndim = call.labels(source), len(call.shape(source))
@@ -449,6 +483,8 @@ _RULES: tuple[tuple[frozenset[str], Callable[[Call, Fresh], list[Labels]]], ...]
     (NORMS, _norm),
     (RESHAPES, _reshape),
     (MOVES, _moved),
+    (TRANSFORMS, _transform),
+    (frozenset({"view_as_real", "view_as_complex"}), _complex_view),
     (BLOCKWISE, _blockwise),
     (ELEMENTWISE, _elementwise),
     (frozenset(REDUCTIONS), _reduction),

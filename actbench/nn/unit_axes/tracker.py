@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from actbench.nn.unit_axes import rules
-from actbench.nn.unit_axes.labels import Labels, Status, Weight
+from actbench.nn.unit_axes.labels import Labels, Status, Weight, compressed, full
 from actbench.nn.unit_axes.layout import UnitLayout, unit_layout
 from actbench.nn.unit_axes.torch_calls import name_of, tensors
 
@@ -78,12 +78,23 @@ class UnitTracker:
             before = self._labels.get(tensor)
             self._labels[tensor] = (labels, tensor.shape)
             if before is not None and before[0] is not labels and tensor._is_view():
-                self._lose_base(tensor)
+                with torch.inference_mode(False), torch.no_grad():
+                    self._write_base(tensor, labels)
 
-    def _lose_base(self, view: Tensor) -> None:
-        """Forget the labels of the tensor that a view belongs to: other units' numbers were written into a part."""
+    def _write_base(self, view: Tensor, labels: Labels) -> None:
+        """Record that other units' numbers were written into a view, a part of the tensor that it belongs to."""
         base = view._base
-        if base is not None and base in self._labels:
+        if base is None or base not in self._labels:
+            return
+        before = self.of(base)
+        if isinstance(labels, Tensor) and before is not Status.LOST and 0 not in base.stride():
+            # In memory as the tensor lies itself, so that the view finds its part.
+            whole = torch.empty_strided(base.shape, base.stride(), dtype=torch.int32, device=base.device)
+            whole.copy_(full(before, base.shape, base.device))
+            offset = view.storage_offset() - base.storage_offset()
+            whole.as_strided(view.shape, view.stride(), offset).copy_(labels.expand(view.shape))
+            self._labels[base] = (compressed(whole), base.shape)
+        elif labels is Status.LOST:
             self._labels[base] = (Status.LOST, base.shape)
 
     def _shape(self, tensor: Tensor) -> torch.Size:
