@@ -416,11 +416,11 @@ PRODUCTS: dict[str, tuple[str, tuple[int, ...], int]] = {
 def test_the_equation_of_a_product_decides_which_letters_are_units(name: str) -> None:
     equation, shape, units = PRODUCTS[name]
     weight = nn.Parameter(torch.rand(shape))
-    expanded = weight[:1].expand(shape) if "same" in name else weight
 
     def steps(h: Tensor) -> Tensor:
         h = h.permute(0, 2, 3, 1)
-        return torch.einsum(equation, h.flatten(1, 2).unflatten(2, (2, 3)) if "g" in equation else h, expanded)
+        given = net.weight[:1].expand(shape) if "same" in name else net.weight
+        return torch.einsum(equation, h.flatten(1, 2).unflatten(2, (2, 3)) if "g" in equation else h, given)
 
     net = After(steps)
     net.weight = weight
