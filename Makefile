@@ -4,16 +4,20 @@
 # make bench  compare the speed with that of its peers (25 minutes on two cores; BENCH=--quick: under five)
 # make coverage  run the quick tests and print the least covered files, child processes included
 # make lowest     run the quick tests with the lowest declared versions, in an environment of their own
+# make mutants    change the code of a room in small ways and count the changes that its tests notice
+#                 (ROOM=health|modules|statistics|comparison|storage|all, SAMPLE=60; minutes to hours)
 # make docs   build the documentation as a site in site/
 # make clean  remove the virtual environment and caches; results stay
 
 PYTHON ?= python3
 BENCH ?=
+ROOM ?= health
+SAMPLE ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run check test lint types tests bench coverage lowest docs clean
+.PHONY: run check test lint types tests bench coverage lowest mutants docs clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -52,6 +56,9 @@ lowest:
 	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --no-deps --editable .
 	OMP_NUM_THREADS=1 $(LOWEST)/pytest -q -n auto --dist worksteal -m "not slow"
 
+mutants: $(VENV)/.installed-mutants
+	$(BIN)/python tests/mutation/mutants.py $(ROOM) --sample $(SAMPLE)
+
 docs: $(VENV)/.installed-docs
 	$(BIN)/zensical build --strict
 
@@ -67,6 +74,10 @@ $(VENV)/.installed-tests: $(VENV)/.installed
 
 $(VENV)/.installed-bench: $(VENV)/.installed
 	$(PIP) --group bench
+	touch $@
+
+$(VENV)/.installed-mutants: $(VENV)/.installed-tests
+	$(PIP) --group mutants
 	touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed

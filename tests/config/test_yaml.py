@@ -156,3 +156,14 @@ PLAIN = st.recursive(
 @given(content=st.dictionaries(st.sampled_from("abc"), PLAIN, min_size=1, max_size=3))
 def test_what_is_written_is_read_back_unchanged(content: dict[str, Any]) -> None:
     assert _read(write(content)) == content
+
+
+@pytest.mark.parametrize(("items", "fits"), [(MAX_NODES - 1, True), (MAX_NODES, False)])
+def test_a_text_may_hold_ten_thousand_values_and_not_one_more(items: int, fits: bool) -> None:
+    assert MAX_NODES == 10_000
+    source = SourceText("x.yaml", f"[{','.join(['1'] * items)}]")  # the list is a value, too
+    if fits:
+        assert read(source).content == [1] * items
+        return
+    with pytest.raises(ConfigError, match="expands to more than 10,000 values"):
+        read(source)

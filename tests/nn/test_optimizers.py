@@ -176,6 +176,22 @@ def test_a_run_is_clipped_to_the_same_bits_alone_and_among_others(dtype: torch.d
         assert torch.equal(tensor.grad, source.grad[2:3])  # type: ignore[index, arg-type]
 
 
+def test_the_order_of_the_tensors_changes_no_bit_of_a_clipped_gradient() -> None:
+    generator = torch.Generator().manual_seed(1)
+    sizes = [(3, 50), (3, 7, 11), (3, 400), (3, 5), (3, 90), (3, 2, 3), (3, 33)]
+    gradients = [torch.randn(size, generator=generator) * 10.0**index for index, size in enumerate(sizes)]
+    first: list[Tensor] = []
+    for _ in range(20):
+        order = torch.randperm(len(sizes), generator=generator).tolist()
+        tensors = [torch.zeros(size) for size in sizes]
+        for tensor, gradient in zip(tensors, gradients, strict=True):
+            tensor.grad = gradient.clone()
+        clip_gradients([tensors[index] for index in order], 1e-3)
+        found = [tensor.grad for tensor in tensors if tensor.grad is not None]
+        first = first or found
+        assert all(map(torch.equal, found, first))
+
+
 def test_clipping_skips_tensors_without_a_gradient_but_not_all_of_them() -> None:
     tensors = leaves()
     tensors["t1"].grad = None

@@ -212,6 +212,20 @@ def test_weight_decay_spares_what_is_no_weight() -> None:
     assert changed == {name for name in before if name.endswith("weight")}
 
 
+def test_a_gradient_that_vanishes_in_a_later_step_is_zero_and_not_that_of_the_step_before() -> None:
+    state = TrainState.open(Cohort((spec(), spec(activation="tanh"))), CPU)
+    state.stack.offer_gradients()
+    name, tensor = next((name, one) for name, one in state.stack.trained.items() if name.endswith(".weight"))
+    tensor.sum().backward()
+    state.stack.collect_gradients()
+    assert torch.equal(state.stack.gradients[name], torch.ones_like(tensor))
+    state.stack.offer_gradients()  # the second step: no loss depends on any tensor
+    state.stack.collect_gradients()
+    for key, slot in state.stack.gradients.items():
+        assert not slot.any(), key
+        assert state.stack.tensors[key].grad is slot
+
+
 def test_the_precision_is_part_of_the_spec() -> None:
     assert resolve("activations", "relu").label == "relu"
     state = TrainState.open(Cohort((spec(training={"precision": "float32"}),)), CPU)
