@@ -14,7 +14,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "pydantic_core": "pydantic"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "pydantic_core": "pydantic",
+    "cosmic_ray": "cosmic-ray",
+}
 """A module -> its distribution, where the names differ; pydantic_core is released with pydantic."""
 
 
@@ -44,7 +50,7 @@ def test_the_package_imports_exactly_the_libraries_that_it_declares() -> None:
     assert imported("actbench") == LIBRARIES
 
 
-@pytest.mark.parametrize(("folder", "groups"), [("tests", ["test"]), ("benchmarks", ["bench", "test"])])
+@pytest.mark.parametrize(("folder", "groups"), [("tests", ["test", "mutants"]), ("benchmarks", ["bench", "test"])])
 def test_the_other_folders_import_only_what_is_declared_for_them(folder: str, groups: list[str]) -> None:
     assert imported(folder) <= LIBRARIES.union(*(GROUPS[name] for name in groups))
 
