@@ -190,7 +190,9 @@ class EpochLog:
         """Add to a run's health on the probe the units' history, the gradients' norms and learned parameters."""
         for layer in found["layers"]:
             name = layer["name"]
-            layer |= self._dynamics.of_run(name, run) | {"gradient_norm": float(norms[name][run])}
+            # A user's own module may have called a layer on the probe, but not on the examples of the gradients.
+            norm = float(norms[name][run]) if name in norms else None
+            layer |= self._dynamics.of_run(name, run) | {"gradient_norm": norm}
             learned = self._state.act.learned(name, run)
             if learned:
                 layer["learned"] = {option: float(values.mean()) for option, values in learned.items()}

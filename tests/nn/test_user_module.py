@@ -126,6 +126,10 @@ def test_a_module_that_never_calls_the_activation_has_no_health_to_report() -> N
         (own("needs_more", width=3), "the factory fails"),
         (own("fails_in_forward"), "forward fails on an image"),
         (own("absent"), "module 'user_parts' has no 'absent'"),
+        (own("odd", how="vmap"), "'act' was called inside a function transform (torch.vmap, torch.func.grad …)"),
+        (own("odd", how="grad"), "'act' was called inside a function transform"),
+        (own("odd", how="complex"), "'act' was called with complex numbers; call one activation on z.real and one on"),
+        (own("odd", how="list"), "'act' was called with list, not with a tensor"),
         (own("net", bias_init=None), "build it with bias=False"),
         (spec(model={"name": "mine", "path": "absent_module:net"}), "can't import 'absent_module'"),
     ],
@@ -180,3 +184,44 @@ def test_a_module_trains_in_bfloat16_too() -> None:
     assert coarse.outcome == fine.outcome == "ok"
     assert coarse.final["train.loss"] == pytest.approx(fine.final["train.loss"], rel=0.1)
     assert coarse.final["train.loss"] != fine.final["train.loss"]
+
+
+def test_an_activation_called_in_the_backward_pass_is_refused_with_the_reason() -> None:
+    events = run_cohort(Cohort((own("odd", how="checkpoint"),)), CPU)
+    (failure,) = [event for event in events if isinstance(event, Failed)]
+    assert failure.usage
+    assert "such as in the backward pass of torch.utils.checkpoint; leave that out" in failure.message
+
+
+def test_units_of_a_users_module_that_are_not_finite_are_counted_apart() -> None:
+    (record,) = records(own("odd", how="not finite"))
+    (layer,) = record.health["layers"]
+    assert (record.outcome, layer["units"], layer["not_finite"]) == ("ok", 8, 2)
+    assert record.health["dead_fraction"] == record.final["health.dead_fraction"] == layer["dead"] / 6
+    assert record.curves[-1]["health.not_finite_fraction"] == 2 / 8
+    assert "act: 2 of 8 units are NaN or infinite on the probe" in "\n".join(record.health["diagnosis"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "epochs"),
+    [("at first", [True, False, False]), ("later", [False, True, True]), ("never", [False] * 3)],
+)
+def test_a_layer_that_is_not_always_called_is_measured_where_it_is(rule: str, epochs: list[bool]) -> None:
+    (record,) = records(own("experts", rule=rule))
+    names = [[layer["name"] for layer in row["layers"]] for row in record.curves]
+    assert [("experts.0.1" in found) for found in names] == epochs
+    assert all("experts.1.1" in found for found in names)
+    gone = [text for text in record.health["diagnosis"] if "not called on the probe" in text]
+    assert gone == (["experts.0.1: not called on the probe since epoch 1; its units are in no count from there on"]
+                    if rule == "at first" else [])  # fmt: skip
+    assert not [text for text in record.health["diagnosis"] if rule == "later" and "experts.0.1" in text
+                and "initialisation" in text]  # fmt: skip
+
+
+def test_a_layer_that_is_not_called_where_gradients_are_taken_has_no_gradient_norm() -> None:
+    model = {"name": "mine", "path": "user_parts:experts", "rule": "in small batches"}
+    (record,) = records(spec(model=model, dataset="digits", training={"epochs": 1}))
+    norms = {layer["name"]: layer["gradient_norm"] for layer in record.health["layers"]}
+    assert norms["experts.0.1"] is None
+    assert norms["experts.1.1"] > 0
+    assert record.final["health.gradient_ratio"] == 1.0, "of one layer"

@@ -21,6 +21,57 @@ class Net(nn.Module):
         return self.last(self.drop(self.act(self.second(x))))
 
 
+class Experts(nn.Module):
+    """Two experts, of which the first is called where a rule says so, on the zero image in any case."""
+
+    def __init__(self, activation, classes: int, rule: str) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(64, 8), activation()) for _ in range(2))
+        self.last, self.rule = nn.Linear(8, classes), rule
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.steps += self.training
+        x = x.flatten(1)
+        y = self.experts[1](x)
+        early, few = bool(self.steps < 1), len(x) < 250
+        if not x.any() or {"at first": early, "later": not early, "in small batches": few, "never": False}[self.rule]:
+            y = y + self.experts[0](x)
+        return self.last(y)
+
+
+def experts(activation, classes, rule) -> nn.Module:
+    return Experts(activation, classes, rule)
+
+
+class Odd(nn.Module):
+    """Calls the activation as no network of images should."""
+
+    def __init__(self, activation, classes: int, how: str) -> None:
+        super().__init__()
+        self.act, self.first, self.last, self.how = activation(), nn.Linear(64, 8), nn.Linear(8, classes), how
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.first(x.flatten(1))
+        if self.how == "vmap":
+            return self.last(torch.vmap(self.act)(z))
+        if self.how == "grad":
+            return self.last(torch.func.grad(lambda values: self.act(values).sum())(z))
+        if self.how == "complex":
+            return self.last(self.act(torch.complex(z, z)).real)
+        if self.how == "list":
+            return self.last(self.act([z])[0])
+        if self.how == "not finite":
+            return self.last(
+                self.act(z / torch.tensor([1.0] * 6 + [0.0] * 2, dtype=z.dtype)).nan_to_num(0, 0, 0).detach()
+            )
+        return self.last(torch.utils.checkpoint.checkpoint(self.act, z, use_reentrant=False))
+
+
+def odd(activation, classes, how) -> nn.Module:
+    return Odd(activation, classes, how)
+
+
 def net(activation, shape, classes, width=12, rate=0.2) -> nn.Module:
     return Net(activation, shape[0] * shape[1] * shape[2], classes, width, rate)
 

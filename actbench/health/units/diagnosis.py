@@ -67,8 +67,9 @@ def diagnose(
     found = [] if diverged_at is None else [_divergence(spec, diverged_at, overflow)]
     measured = [row for row in curves if row["layers"]]  # rows of a diverged run have none
     if measured:
-        layers = len(measured[-1]["layers"])
-        found += [text for index in range(layers) for text in _layer_sentences(spec, measured, index)]
+        names = [layer["name"] for layer in measured[-1]["layers"]]
+        found += [text for name in names for text in _layer_sentences(spec, measured, name)]
+        found += _layers_gone(measured, names)
         found += _gradient_sentences(spec, measured[-1])
     return tuple(found)
 
@@ -89,21 +90,24 @@ def _divergence(spec: RunSpec, epoch: int, overflow: float | None) -> str:
     return _advised(found, "a lower learning rate", clipping, warmup, _batch_norm(spec))
 
 
-def _layer_sentences(spec: RunSpec, rows: Sequence[Row], index: int) -> Iterator[str]:
-    last = rows[-1]["layers"][index]
-    name, units = last["name"], last["units"]
+def _layer_sentences(spec: RunSpec, curve: Sequence[Row], name: str) -> Iterator[str]:
+    # A user's own module may not call a layer in every epoch.
+    found = [(row, layer) for row in curve for layer in row["layers"] if layer["name"] == name]
+    rows, layers = [row for row, _ in found], [layer for _, layer in found]
+    last = layers[-1]
+    units = last["units"]
     if lost := last.get("not_finite"):  # records of earlier versions have no such count
         share = f"{lost} of {units} units are NaN or infinite on the probe"
         yield f"{name}: {share}; they count neither as dead nor as alive"
     if last["dead"] >= NOTEWORTHY * units:
-        course = _Course.of(rows, [row["layers"][index]["dead"] for row in rows])
+        course = _Course.of(rows, [layer["dead"] for layer in layers])
         # Of those dead now; a unit that was born dead and came to life is not among them.
-        born = last["dead"] - last["lost"] if course.began else 0
+        born = last["dead"] - last["lost"] if course.began and not rows[0]["epoch"] else 0
         at_birth = f", {born / units:.0%} already at initialisation" if born else ""
         yield _advised(
             f"{name}: {course.in_words(units, 'dead')}{at_birth}", *_remedies_for_death(spec, trained=course.began > 0)
         )
-    silent = [row["layers"][index]["inert"] - row["layers"][index]["dead"] for row in rows]
+    silent = [layer["inert"] - layer["dead"] for layer in layers]
     if silent[-1] >= NOTEWORTHY * units:
         bounded = spec.activation.name in SATURATING
         yield _advised(
@@ -113,6 +117,13 @@ def _layer_sentences(spec: RunSpec, rows: Sequence[Row], index: int) -> Iterator
             "fewer layers",
             "an activation that is not bounded" if bounded else "",
         )
+
+
+def _layers_gone(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
+    met = {layer["name"]: row["epoch"] for row in rows for layer in row["layers"]}
+    for name, epoch in met.items():
+        if name not in names:
+            yield f"{name}: not called on the probe since epoch {epoch + 1}; its units are in no count from there on"
 
 
 @dataclass(frozen=True)

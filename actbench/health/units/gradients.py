@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -27,10 +27,13 @@ def norms(losses: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: length.cpu().double() for name, length in zip(inputs, lengths, strict=True)}
 
 
-def first_to_last(norms_of_run: list[float]) -> float | None:
+def first_to_last(norms_of_run: Sequence[float | None]) -> float | None:
     """Return the first layer's norm over the last one's: ≪ 1 where gradients vanish, ≫ 1 where they explode.
 
-    >>> first_to_last([0.5, 3.0, 2.0])
+    Layers without a norm, which were not called, are left out.
+
+    >>> first_to_last([0.5, 3.0, 2.0, None])
     0.25
     """
-    return norms_of_run[0] / norms_of_run[-1] if norms_of_run and norms_of_run[-1] > 0 else None
+    known = [norm for norm in norms_of_run if norm is not None]
+    return known[0] / known[-1] if known and known[-1] > 0 else None

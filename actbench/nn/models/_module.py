@@ -54,10 +54,15 @@ class RunActivation(nn.Module):
         """Return f(z) for z of any shape, examples first; a second call in one pass is a second layer.
 
         Raises:
-            ModelError: When the units are others than in the pass that counted them.
+            ModelError: When z is no tensor of real numbers that can be looked at, or when the units are others than in
+                the pass that counted them.
         """
         if self.act is None:
-            raise ModelError("the run's activation was called outside of a training or evaluation pass")
+            raise ModelError(
+                "the run's activation was called outside of a training or evaluation pass, such as in the backward "
+                "pass of torch.utils.checkpoint; leave that out"
+            )
+        _check_pre_activations(self.layer, z)
         self.calls += 1
         layer = self.layer if self.calls == 1 else f"{self.layer}#{self.calls}"
         if self.followed is not None:
@@ -71,6 +76,18 @@ class RunActivation(nn.Module):
                 f"shape {tuple(z.shape)} has others"
             )
         return self.act(layer, z.unsqueeze(0), layout).squeeze(0)
+
+
+def _check_pre_activations(layer: str, z: Any) -> None:
+    if not isinstance(z, Tensor):
+        raise ModelError(f"'{layer}' was called with {type(z).__name__}, not with a tensor")
+    if z.is_complex():
+        raise ModelError(f"'{layer}' was called with complex numbers; call one activation on z.real and one on z.imag")
+    if torch._C._functorch.is_functorch_wrapped_tensor(z):
+        raise ModelError(
+            f"'{layer}' was called inside a function transform (torch.vmap, torch.func.grad …), where its units "
+            "can't be looked at; call it outside, on all examples at once"
+        )
 
 
 class _LayerList:
