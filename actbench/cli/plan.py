@@ -60,7 +60,7 @@ def plan(
 
 
 def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
-    """Return the plan as aligned lines of text."""
+    """Return the plan as aligned lines of text; what so many seeds can't show comes first."""
     from actbench.cli.until import planned_lines
 
     specs, study = runner.specs, runner.study
@@ -74,7 +74,8 @@ def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
         "time": _time(runner),
         "disk": _disk(runner),
     }
-    text = "\n".join(f"{name:12} {value}" for name, value in lines.items())
+    limits = [f"{'warning':12} {text}" for text in _limits(runner, design)]
+    text = "\n".join((*limits, *(f"{name:12} {value}" for name, value in lines.items())))
     return text if design is None else f"{text}\n{planned_lines(design, runner.study)}"
 
 
@@ -97,7 +98,20 @@ def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]
         "time": {"seconds": seconds, "basis": basis},
         "disk": {"bytes": None if each is None else round(each * to_do), "bytes_a_run": each},
         "until": design and {"condition": design.rule.text, "max_seeds": design.max_seeds},
+        "warnings": list(_limits(runner, design)),
     }
+
+
+def _limits(runner: Runner, design: SequentialDesign | None) -> tuple[str, ...]:
+    """Return what the study's seeds will not show; under ``--until`` what the most that there may be will not."""
+    from actbench.analysis.compare_options import DEFAULT_ALPHA
+    from actbench.analysis.judgements.limits import limits_of_plan
+
+    study, seeds = runner.study, len(_all_seeds(runner))
+    is_compared = len(runner.specs) > seeds * len(_contexts(runner))  # a table of one row compares nothing
+    most = seeds if design is None else max(seeds, design.max_seeds)
+    metrics = study.compare.metric if is_compared else ()
+    return limits_of_plan(metrics, study.expect, most, alpha=DEFAULT_ALPHA)
 
 
 def _contexts(runner: Runner) -> list[tuple[str, str]]:

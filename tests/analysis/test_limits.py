@@ -9,6 +9,7 @@ from factories import cells, only, record
 from actbench.analysis.compare import compare
 from actbench.analysis.judgements.limits import limits_of_plan
 from actbench.schema.registry import load
+from actbench.storage.reading import Records
 
 SHARE = "health.dead_fraction"
 ACCURACY = "test.accuracy"
@@ -21,7 +22,7 @@ def runs(seeds, *, names=("relu", "elu", "selu")):
     for index, name in enumerate(names):
         values = [0.9 + 0.01 * index + 0.001 * ((7 * s + index) % 5) for s in range(seeds)]
         found += [
-            record(value, dead=0.3 * (name == "relu") + 0.01 * s, seed=s, activation=name)
+            record(value, dead=0.3 * (name == "relu") + 0.001 * (1 + index) * s, seed=s, activation=name)
             for s, value in enumerate(values)
         ]
     return found
@@ -68,7 +69,7 @@ def test_whatever_has_a_star_is_in_no_limit(alpha):
             found = only(runs(seeds), metric=metric, alpha=alpha)
             starred = any(one.vs_baseline[metric].significant for one in found.rows if one.vs_baseline)
             assert not (starred and found.limits)
-            assert bool(found.limits) == bool(limits_of_plan([metric], seeds, alpha=alpha))
+            assert bool(found.limits) == bool(limits_of_plan([metric], [], seeds, alpha=alpha))
 
 
 def test_hidden_rows_with_more_pairs_lift_no_limit_of_the_rows_that_are_shown():
@@ -109,3 +110,25 @@ def test_the_remark_that_small_p_rest_on_normal_differences_is_about_t_tests_alo
     (text,) = [text for text in compare(runs(3), metric=[SHARE, ACCURACY]).warnings if remark in text]
     assert "a smaller p in test.accuracy rests" in text
     assert not any(remark in text for text in compare(runs(6), metric=ACCURACY).warnings)
+
+
+CLAIMS = [
+    "health.dead_fraction: activation=elu < activation=relu",
+    "health.dead_fraction < 5% where activation=selu",
+    "test.accuracy > 10%",
+]
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 6, 7, 8, 12])
+@pytest.mark.parametrize("claims", [CLAIMS, CLAIMS[::2], CLAIMS[2:]])
+def test_a_plan_calls_hypotheses_undecided_exactly_where_the_clearest_runs_would_leave_them_so(seeds, claims):
+    records = Records(tuple(runs(seeds)), (), {"demo": {"expect": claims}})
+    found = only(records).expectations
+    undecided = any(one.verdict == "undecided" for one in found if one.text.startswith("health"))
+    told = limits_of_plan([], claims, seeds, alpha=0.05)
+    assert bool(told) == undecided
+    if told:
+        shares = len(claims) - 1
+        entries = "1 entry" if shares == 1 else f"{shares} entries"
+        assert f"expect: with {seeds} seeds sign flips can't decide {entries} on health shares" in told[0]
+        assert f"; {6 if shares == 1 else 7} seeds are the fewest that can" in told[0]

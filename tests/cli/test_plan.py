@@ -75,6 +75,25 @@ def test_plan_says_what_a_dry_run_says(said: Run) -> None:
         assert said("plan", "study.yaml", *options) == said("run", "study.yaml", "--dry-run", *options)
 
 
+def test_plan_says_first_what_so_many_seeds_will_not_show(said: Run) -> None:
+    metrics = "compare.metric=[test.accuracy,health.dead_fraction]"
+    few = said("plan", "study.yaml", metrics).splitlines()
+    assert few[0] == "warning      nothing can be shown: fewer than 3 seeds"
+    three = said("plan", "study.yaml", metrics, "seeds=3").splitlines()
+    assert three[0] == (
+        "warning      nothing can be shown in health.dead_fraction: with 3 seeds no p can be below 0.05 (smallest "
+        "possible adjusted p = .25); 6 seeds are the fewest that can"
+    )
+    assert three[1].startswith("study ")
+    assert json.loads(said("plan", "study.yaml", metrics, "seeds=3", "--json"))["warnings"] == [three[0][13:]]
+    assert "warning" not in said("plan", "study.yaml", metrics, "seeds=6")
+    assert "warning" not in said("plan", "study.yaml", "seeds=3")
+    assert "warning" not in said("plan", "study.yaml", "seeds=1", "activation=relu")  # one row compares nothing
+    assert "warning" not in said("plan", "study.yaml", metrics, "--until", "test.accuracy ci < 1pp")
+    expect = "expect=['health.dead_fraction: activation=tanh < activation=relu']"
+    assert "sign flips can't decide 1 entry on health shares" in said("plan", "study.yaml", "seeds=3", expect)
+
+
 def test_plan_counts_what_is_done_and_writes_nothing(said: Run, tmp_path: Path) -> None:
     assert "4: 0 done, 4 to do" in said("plan", "study.yaml")
     assert not (tmp_path / "results").exists()

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from actbench.analysis.judgements.formatting import p_value
-from actbench.analysis.statistics import MIN_VALUES, fewest_pairs, smallest_adjusted_p
+from actbench.analysis.statistics import MIN_VALUES, fewest_pairs, smallest_adjusted_p, smallest_p
 from actbench.analysis.table.result import Comparison, is_bounded
+from actbench.config.hypotheses import parse_expectation
 
 
 def limits_of(comparison: Comparison) -> tuple[str, ...]:
@@ -27,14 +28,40 @@ def limits_of(comparison: Comparison) -> tuple[str, ...]:
     return tuple(_sentences(found, len(comparison.metrics), "paired seeds"))
 
 
-def limits_of_plan(metrics: Sequence[str], seeds: int, *, alpha: float) -> tuple[str, ...]:
-    """Return the metrics in which so many seeds can show nothing, one sentence a reason, before they are trained."""
+def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *, alpha: float) -> tuple[str, ...]:
+    """Return what so many seeds will not show, one sentence each, before they are trained.
+
+    Args:
+        metrics: The metrics that the study compares; none where its runs differ in the seed alone.
+        expect: Its hypotheses.
+        seeds: Its number of seeds.
+        alpha: Level of the tests.
+    """
     found: dict[str, list[str]] = {}
     for metric in metrics:
         (least,) = smallest_adjusted_p([seeds], "sign-flip" if is_bounded(metric) else "t", alpha=alpha)
         if least >= alpha:
             found.setdefault(_reason(seeds, least, alpha), []).append(metric)
-    return tuple(_sentences(found, len(metrics), "seeds"))
+    shares = sum(is_bounded(parse_expectation(text).metric) for text in expect)
+    undecided = _undecided(shares, seeds, alpha) if shares else []
+    return (*_sentences(found, len(metrics), "seeds"), *undecided)
+
+
+def _undecided(shares: int, seeds: int, alpha: float) -> list[str]:
+    """Return that so many hypotheses about health shares, adjusted by Holm's method, can't be decided by sign flips.
+
+    If each had the smallest p that there is, the first would be multiplied by their number.
+    """
+    least = min(1.0, shares * smallest_p(seeds))
+    if least < alpha:
+        return []
+    enough = fewest_pairs(alpha / shares)
+    more = "no number of seeds can" if enough is None else f"{enough} seeds are the fewest that can"
+    entries = "1 entry" if shares == 1 else f"{shares} entries"
+    return [
+        f"expect: with {seeds} seeds sign flips can't decide {entries} on health shares (smallest possible adjusted p "
+        f"{p_value(least)}); {more}"
+    ]
 
 
 def _reason(pairs: int, least: float, alpha: float) -> str:
