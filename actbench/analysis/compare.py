@@ -27,11 +27,11 @@ from actbench.analysis.table.factors import Value, check_keys, context, flat_spe
 from actbench.analysis.table.grouping import Filter, Table, as_run_values, tables
 from actbench.analysis.table.pairs import all_pairs
 from actbench.analysis.table.reach import rows_with_reach
-from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family, is_bounded
+from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family
 from actbench.analysis.table.rows import rows_of, sort_rows
 from actbench.analysis.table.tuning import check_tune, tune_rows
 from actbench.errors import ResultsError, UnknownNameError, UsageError
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import METRICS, is_bounded
 from actbench.schema.record import RunRecord
 from actbench.storage.reading import Records
 

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from actbench.analysis.compare import compare
 from actbench.analysis.statistics import MIN_VALUES, Difference
 from actbench.analysis.table.factors import show_all
-from actbench.analysis.table.result import Comparisons, is_bounded
+from actbench.analysis.table.result import Comparisons
 from actbench.config import amounts
 from actbench.errors import UnknownNameError, UsageError
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import METRICS, is_bounded
 from actbench.schema.record import RunRecord
 
 DEFAULT_MAX_SEEDS = 30

@@ -80,3 +80,8 @@ METRICS: dict[str, Metric] = {
 >>> METRICS["test.loss"].unit, METRICS["test.loss"].higher_is_better
 ('nats', False)
 """
+
+
+def is_bounded(metric: str) -> bool:
+    """Return whether a metric is a bounded share with many zeros, whose mean has a range but no Student-t interval."""
+    return metric.startswith("health.") and METRICS[metric].unit == "fraction"

@@ -8,8 +8,7 @@ from typing import Literal
 
 from actbench.analysis.judgements.formatting import interval_to_quote, p_value, unit_of_difference
 from actbench.analysis.statistics import MIN_VALUES, fewest_pairs, mean_interval, sign_flip_p, smallest_p, t_p
-from actbench.analysis.table.result import is_bounded
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import METRICS, is_bounded
 
 Side = Literal["above", "below", "at"]
 

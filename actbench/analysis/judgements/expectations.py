@@ -23,8 +23,8 @@ from typing import Any
 from actbench.analysis.judgements.evidence import Evidence, Side, evidence_of, too_few
 from actbench.analysis.judgements.formatting import CAUTIONS, p_value, short
 from actbench.analysis.judgements.lost_runs import left_out_of
+from actbench.analysis.pairs_needed import MAX_USEFUL_PAIRS
 from actbench.analysis.statistics import MIN_VALUES, holm, smallest_p
-from actbench.analysis.statistics.sign_flips import MAX_USEFUL_PAIRS
 from actbench.analysis.table.baselines import baseline_of, counterpart
 from actbench.analysis.table.contrasts import Values, against_baseline, seed_differences
 from actbench.analysis.table.factors import CONTEXT, Value, row_name, show, show_all

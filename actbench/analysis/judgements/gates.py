@@ -34,10 +34,11 @@ from actbench.analysis.table.baselines import counterpart
 from actbench.analysis.table.contrasts import seed_differences
 from actbench.analysis.table.factors import Value, matching_value, row_name
 from actbench.analysis.table.grouping import Filter, Group, Table, fits
-from actbench.analysis.table.result import Comparison, Gate, is_bounded
+from actbench.analysis.table.result import Comparison, Gate
 from actbench.config.hypotheses import Bound, Change, OutcomeCount, parse_gate
 from actbench.config.hypotheses import Gate as Condition
 from actbench.errors import UsageError
+from actbench.schema.metrics import is_bounded
 
 EXPECT = "expect"
 

@@ -6,11 +6,15 @@ Whether a difference can get a star depends on the test in use, the number of pa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from actbench.analysis.judgements.formatting import p_value
-from actbench.analysis.statistics import MIN_VALUES, fewest_pairs, smallest_adjusted_p, smallest_p
-from actbench.analysis.table.result import Comparison, is_bounded
+from actbench.analysis.pairs_needed import MIN_VALUES, fewest_pairs, smallest_p
 from actbench.config.hypotheses import parse_expectation
+from actbench.schema.metrics import is_bounded
+
+if TYPE_CHECKING:
+    from actbench.analysis.table.result import Comparison
 
 
 def limits_of(comparison: Comparison) -> tuple[str, ...]:
@@ -39,7 +43,8 @@ def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *,
     """
     found: dict[str, list[str]] = {}
     for metric in metrics:
-        (least,) = smallest_adjusted_p([seeds], "sign-flip" if is_bounded(metric) else "t", alpha=alpha)
+        # t tests can reach any p, and max-T is used in their place only where it can reach alpha.
+        least = 1.0 if seeds < MIN_VALUES else smallest_p(seeds) if is_bounded(metric) else 0.0
         if least >= alpha:
             found.setdefault(_reason(seeds, least, alpha), []).append(metric)
     shares = sum(is_bounded(parse_expectation(text).metric) for text in expect)

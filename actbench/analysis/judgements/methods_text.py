@@ -15,9 +15,8 @@ from actbench.analysis.table.result import (
     Comparison,
     Family,
     has_intervals_beyond_scale,
-    is_bounded,
 )
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import METRICS, is_bounded
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import canonical_json
 

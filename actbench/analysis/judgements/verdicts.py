@@ -28,9 +28,9 @@ from actbench.analysis.statistics import (
     seeds_needed_by_flips,
 )
 from actbench.analysis.table.factors import row_name, show
-from actbench.analysis.table.result import Comparison, Contrast, Interaction, is_bounded
+from actbench.analysis.table.result import Comparison, Contrast, Interaction
 from actbench.errors import UsageError
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import METRICS, is_bounded
 from actbench.schema.record import RunRecord
 from actbench.storage.commands import recorded_argv, train_command
 from actbench.system.command_line import command_text

@@ -9,7 +9,8 @@ from actbench.analysis.judgements.lost_runs import lost_among, outcomes_in_words
 from actbench.analysis.statistics import MIN_VALUES, smallest_p
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.grouping import Group, Table
-from actbench.analysis.table.result import Comparison, is_bounded
+from actbench.analysis.table.result import Comparison
+from actbench.schema.metrics import is_bounded
 from actbench.schema.record import RunRecord
 
 ENVIRONMENT = ("actbench", "torch", "numpy", "python", "device", "device_name")

@@ -11,8 +11,8 @@ from typing import Literal
 
 from actbench.analysis.judgements.formatting import NOTHING, interval, number, signed, with_unit
 from actbench.analysis.statistics import Interval
-from actbench.analysis.table.result import Contrast, Reach, Row, is_bounded
-from actbench.schema.metrics import METRICS
+from actbench.analysis.table.result import Contrast, Reach, Row
+from actbench.schema.metrics import METRICS, is_bounded
 
 Tone = Literal["good", "bad", ""]
 """How a terminal may colour a cell."""

@@ -17,10 +17,9 @@ from actbench.analysis.table.result import (
     Expectation,
     Pairs,
     has_intervals_beyond_scale,
-    is_bounded,
 )
 from actbench.config import hypotheses
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import METRICS, is_bounded
 
 VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 

@@ -2,7 +2,7 @@
 
 - ``intervals``: Student's t for a mean, Wilson's for a count.
 - ``paired``: the difference of two sides that share seeds, its interval, its t test, the gain of pairing.
-- ``sign_flips``: the patterns of signs, the sign-flip test of one sample, the smallest p that it can reach.
+- ``sign_flips``: the patterns of signs, the sign-flip test of one sample.
 - ``westfall_young``: Westfall and Young's step-down max-T by sign flips.
 - ``multiplicity``: adjusted p of a whole table, whose rows may have different numbers of pairs; Holm, Benjamini and
   Hochberg.
@@ -14,6 +14,7 @@ An unknown number is None, never NaN: a mean of nothing, an interval from fewer 
 that do not vary. How often each method errs is measured in ``docs/statistics.md``.
 """
 
+from actbench.analysis.pairs_needed import MIN_VALUES, fewest_pairs, smallest_p
 from actbench.analysis.statistics.interaction import interaction_p
 from actbench.analysis.statistics.intervals import Interval, mean_interval, wilson_interval
 from actbench.analysis.statistics.multiplicity import (
@@ -26,8 +27,7 @@ from actbench.analysis.statistics.multiplicity import (
 )
 from actbench.analysis.statistics.paired import Difference, Test, paired_difference, t_p
 from actbench.analysis.statistics.power import is_equivalent, seeds_needed, seeds_needed_by_flips, t_power
-from actbench.analysis.statistics.samples import MIN_VALUES
-from actbench.analysis.statistics.sign_flips import fewest_pairs, sign_flip_p, smallest_p
+from actbench.analysis.statistics.sign_flips import sign_flip_p
 from actbench.analysis.statistics.westfall_young import max_t
 
 __all__ = [

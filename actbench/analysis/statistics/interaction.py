@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from actbench.analysis.statistics.samples import MIN_VALUES, ROUNDING, Floats, checked, size
+from actbench.analysis.pairs_needed import MIN_VALUES
+from actbench.analysis.statistics.samples import ROUNDING, Floats, checked, size
 from actbench.analysis.statistics.sign_flips import sign_patterns
 
 

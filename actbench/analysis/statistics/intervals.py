@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actbench.analysis.statistics.samples import MIN_VALUES, centre, checked, standard_deviation
+from actbench.analysis.pairs_needed import MIN_VALUES
+from actbench.analysis.statistics.samples import centre, checked, standard_deviation
 
 
 @dataclass(frozen=True)

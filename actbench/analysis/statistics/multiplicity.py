@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from actbench.analysis.pairs_needed import MIN_VALUES, fewest_pairs, smallest_p
 from actbench.analysis.statistics.paired import Test, t_p
-from actbench.analysis.statistics.samples import MIN_VALUES, Floats
-from actbench.analysis.statistics.sign_flips import fewest_pairs, smallest_p
+from actbench.analysis.statistics.samples import Floats
 from actbench.analysis.statistics.westfall_young import max_t
 
 MIN_PAIRS_FOR_MAX_T = 8

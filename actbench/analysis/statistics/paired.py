@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from actbench.analysis.pairs_needed import MIN_VALUES
 from actbench.analysis.statistics.intervals import t_ends
-from actbench.analysis.statistics.samples import MIN_VALUES, Floats, centre, checked, size, standard_deviation, varies
+from actbench.analysis.statistics.samples import Floats, centre, checked, size, standard_deviation, varies
 from actbench.analysis.statistics.sign_flips import sign_flip_p
 
 Test = Literal["t", "sign-flip"]

@@ -9,9 +9,10 @@ from functools import cache, lru_cache
 
 import numpy as np
 
+from actbench.analysis.pairs_needed import MAX_EXACT_PAIRS, MIN_VALUES, fewest_pairs
 from actbench.analysis.statistics.paired import Difference
-from actbench.analysis.statistics.samples import MIN_VALUES, ROUNDING, Floats, checked, size, standard_deviation
-from actbench.analysis.statistics.sign_flips import MAX_EXACT_PAIRS, fewest_pairs, sign_patterns
+from actbench.analysis.statistics.samples import ROUNDING, Floats, checked, size, standard_deviation
+from actbench.analysis.statistics.sign_flips import sign_patterns
 
 MAX_SEEDS = 1_000_000
 """Nobody runs more, so where more would be needed there is no number of seeds to name."""

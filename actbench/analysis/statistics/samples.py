@@ -7,9 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_VALUES = 3
-"""Below three values there is no interval and no test: two points carry next to nothing about a spread."""
-
 ROUNDING = 1e-12
 """Numbers that differ by less than this share of their size differ by floating-point rounding only."""
 

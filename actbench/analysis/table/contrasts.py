@@ -26,8 +26,8 @@ from actbench.analysis.statistics.samples import Floats
 from actbench.analysis.table.baselines import counterpart
 from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group
-from actbench.analysis.table.result import Contrast, Family, Interaction, is_bounded
-from actbench.schema.metrics import METRICS
+from actbench.analysis.table.result import Contrast, Family, Interaction
+from actbench.schema.metrics import METRICS, is_bounded
 
 Values = Mapping[int, float]
 """Seed -> value."""

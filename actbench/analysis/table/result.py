@@ -432,11 +432,6 @@ class Comparisons:
         }
 
 
-def is_bounded(metric: str) -> bool:
-    """Return whether a metric is a bounded share with many zeros, whose mean has a range but no Student-t interval."""
-    return metric.startswith("health.") and METRICS[metric].unit == "fraction"
-
-
 def has_intervals_beyond_scale(comparison: Comparison) -> bool:
     """Return whether an interval of the metrics asked for, or of a difference, lies partly where it can't be."""
     means = [(name, row.metrics[name]) for row in comparison.rows for name in comparison.metrics]

@@ -12,8 +12,8 @@ from actbench.analysis.table.against import is_new
 from actbench.analysis.table.contrasts import tied_with_best
 from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group, Run
-from actbench.analysis.table.result import DEAD_FRACTION, Contrast, Row, is_bounded
-from actbench.schema.metrics import METRICS
+from actbench.analysis.table.result import DEAD_FRACTION, Contrast, Row
+from actbench.schema.metrics import METRICS, is_bounded
 from actbench.schema.record import OUTCOMES
 
 Item = TypeVar("Item")
