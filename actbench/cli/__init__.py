@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
+import traceback
+from io import StringIO
+from typing import Any, NoReturn, cast
 
 import typer
 
 from actbench.cli import compare, cost, diff, doctor, list_, plan, run, show, status, verify
+from actbench.cli.output import print_note
 from actbench.errors import ActbenchError, UsageError
+from actbench.system.streams import printable_log, unfailing_streams
+from actbench.system.text import shortened
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+MAX_ERROR = 10_000
+"""Characters of an error; a config may have many problems, but a text in it may be as long as a config."""
+
+# Typer's error about arguments; it is public, but not by a name that all versions have.
+_ArgumentError = cast("type[Any]", typer.BadParameter.__bases__[0])
 
 app = typer.Typer(
     name="actbench",
@@ -33,32 +44,39 @@ app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)
 
 
-def main() -> None:
-    """Run the command line; a deliberate error becomes one message on stderr and its exit code."""
+def main() -> NoReturn:
+    """Run the command line and exit; a deliberate error becomes one message on stderr and its exit code.
+
+    Results that could not be written, on a full disk, say, are an error. A reader who has seen enough, as ``head`` has,
+    is not; and where nobody reads standard error, nothing but the messages is lost.
+    """
     if "" not in sys.path:
         sys.path.insert(0, "")  # a user's own modules lie where the command is typed, as with `python -m`
+    with unfailing_streams() as streams, printable_log():
+        code = _exit_code()
+        sys.stdout.flush()  # so that it is known whether that fails
+        if streams.lost is not None:
+            remedy = "; make room where it goes" if streams.lost.errno in _FULL else ""
+            print_note(f"actbench: can't write the output: {streams.lost.strerror}{remedy}")
+            code = code or UsageError.exit_code
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command that the arguments name; print an error that ends it."""
     try:
-        try:
-            app()
-        finally:
-            sys.stdout.flush()  # here, where a failure to write can still be reported, not when the interpreter ends
+        return app(standalone_mode=False) or 0
     except ActbenchError as error:
-        typer.echo(f"actbench: {error}", err=True)
-        sys.exit(error.exit_code)
+        print_note(f"actbench: {shortened(str(error), MAX_ERROR)}")
+        return error.exit_code
+    except _ArgumentError as error:
+        text = StringIO()
+        error.show(text)
+        print_note(shortened(text.getvalue().rstrip("\n"), MAX_ERROR))
+        return int(error.exit_code)
     except KeyboardInterrupt:
-        typer.echo("actbench: interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has seen enough, as `head` has
-        _drop_output()
-        sys.exit(1)
-    except OSError as error:
-        if error.errno not in _FULL or error.filename is not None:
-            raise
-        _drop_output()
-        typer.echo(f"actbench: can't write the output: {error.strerror}; make room where it goes", err=True)
-        sys.exit(UsageError.exit_code)
-
-
-def _drop_output() -> None:
-    """Send what is still buffered nowhere: it would fail again when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_note("actbench: interrupted")
+        return 130
+    except Exception:  # a defect of actbench, which is reported with its traceback
+        print_note(shortened(traceback.format_exc(), MAX_ERROR))
+        return 1

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA
-from actbench.cli.output import listed, pairs, stdout
+from actbench.cli.output import listed, pairs, print_note, stdout
+from actbench.system.text import printable
 
 if TYPE_CHECKING:
     from actbench.analysis.reports import Report
@@ -113,7 +114,7 @@ def compare(
     )
     if chosen == "csv":  # a table of numbers alone, in which sentences have no place
         for warning in found.all_warnings:
-            typer.echo(f"warning: {warning}", err=True)
+            print_note(printable(f"warning: {warning}"))
     _write(report, replace(found, max_verdicts=max_verdicts), output)
     if _report_gates(found):
         raise typer.Exit(1)
@@ -163,9 +164,9 @@ def _report_gates(found: Comparisons) -> bool:
     """Print each gate that tripped or could not be decided on stderr; return whether any tripped."""
     for gate in found.gates:
         if gate.undecided_reason:
-            typer.echo(f"warning: --fail-if '{gate.text}': {gate.undecided_reason}", err=True)
+            print_note(printable(f"warning: --fail-if '{gate.text}': {gate.undecided_reason}"))
         if gate.tripped_reason:
-            typer.echo(f"actbench: --fail-if '{gate.text}' tripped: {gate.tripped_reason}", err=True)
+            print_note(printable(f"actbench: --fail-if '{gate.text}' tripped: {gate.tripped_reason}"))
     return any(gate.tripped_reason for gate in found.gates)
 
 

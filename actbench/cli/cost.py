@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from actbench.cli.output import as_json, print_note, print_result, stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,13 +41,12 @@ def cost(
 ) -> None:
     """Measure what activations cost: time and memory an element, in cache and in memory."""
     from actbench.analysis.reports.table import console_for
-    from actbench.cli.output import as_json, stdout
     from actbench.diagnostics.cost.measure import measure_costs
 
     chosen = [component(text) for text in activations or every_name()]
     found = measure_costs(chosen, rounds=rounds, device=device, tell=_round_reporter(len(chosen), rounds))
     if json:
-        print(as_json(found.to_json()), file=stdout())
+        print_result(as_json(found.to_json()))
     else:
         print_costs(console_for(stdout()), found)
 
@@ -128,13 +128,13 @@ def every_name() -> list[str]:
 
 def _round_reporter(count: int, rounds: int) -> Callable[[int], None]:
     """Return a function that reports the rounds done on stderr, every two seconds at most."""
-    print(f"measuring {count} activation(s), {rounds} rounds", file=sys.stderr, flush=True)
+    print_note(f"measuring {count} activation(s), {rounds} rounds")
     said = time.monotonic()
 
     def tell(done: int) -> None:
         nonlocal said
         if time.monotonic() - said >= EVERY_SECONDS:
             said = time.monotonic()
-            print(f"{done} of {rounds} rounds", file=sys.stderr, flush=True)
+            print_note(f"{done} of {rounds} rounds")
 
     return tell

@@ -25,12 +25,12 @@ def diff(
     """Show in which settings two runs differ, what came out, and the epoch at which their curves part."""
     from actbench.analysis.reports.table import console_for
     from actbench.analysis.run_diff import differences
-    from actbench.cli.output import as_json, stdout
+    from actbench.cli.output import as_json, print_result, stdout
     from actbench.storage.reading import find_run
 
     found = differences(find_run(results, first), find_run(results, second))
     if json:
-        print(as_json(found.to_dict()), file=stdout())
+        print_result(as_json(found.to_dict()))
     else:
         print_differences(console_for(stdout()), found)
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from actbench.system.text import printable
+
 if TYPE_CHECKING:
     from actbench.diagnostics.installation.facts import FolderState, Installation
 
@@ -23,15 +25,15 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show versions, devices, memory, datasets and folders, and each problem with its remedy; exit code 0."""
-    from actbench.cli.output import as_json, stdout
+    from actbench.cli.output import as_json, print_result
     from actbench.diagnostics.installation.examine import examine
 
     found = examine(data_dir, results=results)
     if json:
-        print(as_json(found.to_json()), file=stdout())
+        print_result(as_json(found.to_json()))
         return
     for line in lines(found):
-        print(line, file=stdout())
+        print_result(printable(line))
 
 
 def lines(found: Installation) -> list[str]:

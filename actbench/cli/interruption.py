@@ -15,6 +15,7 @@ from typing import Any
 
 import typer
 
+from actbench.cli.output import print_note
 from actbench.system.command_line import command_text
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -39,7 +40,7 @@ class Interruption:
         self.exit_code = 128 + signal.SIGINT
         self._at = 0.0
         self._stop: Callable[[], None] | None = None
-        self._say: Callable[[str], None] = _to_stderr
+        self._say: Callable[[str], None] = print_note
 
     @contextmanager
     def orderly(self, stop: Callable[[], None], say: Callable[[str], None]) -> Iterator[None]:
@@ -89,7 +90,7 @@ def interruption() -> Iterator[Interruption]:
     try:
         yield found
     except KeyboardInterrupt:
-        _to_stderr(f"interrupted; what is finished is kept. {how_to_go_on()}")
+        print_note(f"interrupted; what is finished is kept. {how_to_go_on()}")
         raise typer.Exit(found.exit_code) from None
     finally:
         for number, handler in before.items():
@@ -110,7 +111,3 @@ def _leave_closed_terminal() -> None:
             continue
         if is_gone:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-
-
-def _to_stderr(text: str) -> None:
-    typer.echo(text, err=True)

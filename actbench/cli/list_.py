@@ -25,18 +25,18 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List what there is to choose from."""
-    from actbench.cli.output import as_json, stdout
+    from actbench.cli.output import as_json, print_result
     from actbench.errors import UnknownNameError
 
     if kind not in KINDS:
         raise UnknownNameError("kind", kind, KINDS)
     found = summaries(KINDS[kind])
     if json:
-        print(as_json([{"name": name, "summary": text} for name, text in found.items()]), file=stdout())
+        print_result(as_json([{"name": name, "summary": text} for name, text in found.items()]))
         return
     width = max(map(len, found))
     for name, text in found.items():
-        print(f"{name:<{width}}  {text}".rstrip(), file=stdout())
+        print_result(f"{name:<{width}}  {text}".rstrip())
 
 
 def summaries(kind: str) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""Shared by the commands: reading ``KEY=VALUE`` options, writing to stdout, spelling a duration."""
+"""Shared by the commands: reading ``KEY=VALUE`` options, printing, spelling a duration.
+
+Every line of every command leaves through ``print_result`` or ``print_note``, or through the console of
+``analysis.reports.table``: there and nowhere else text is made printable.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from io import TextIOWrapper
 from typing import Any, TextIO
 
 from actbench.errors import UsageError
+from actbench.system.text import printable_lines
 
 
 def listed(texts: Sequence[str] | None) -> list[str]:
@@ -42,6 +47,16 @@ def stdout() -> TextIO:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     return sys.stdout
+
+
+def print_result(text: str) -> None:
+    """Print lines on standard output."""
+    print(printable_lines(text), file=stdout())
+
+
+def print_note(text: str) -> None:
+    """Print lines on standard error: progress, warnings, errors."""
+    print(printable_lines(text), file=sys.stderr, flush=True)
 
 
 def as_json(content: Any) -> str:

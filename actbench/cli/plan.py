@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actbench.cli import study_options
+from actbench.system.text import printable
 
 if TYPE_CHECKING:
     from actbench.cli.until import SequentialDesign
@@ -38,7 +39,7 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """What `run` would do: runs done and to do, estimated time and disk. Trains nothing and writes nothing."""
-    from actbench.cli.output import as_json, stdout
+    from actbench.cli.output import as_json, print_result
     from actbench.cli.until import design_of
     from actbench.schema.runtime import Runtime
 
@@ -56,7 +57,7 @@ def plan(
     )
     runner = study_options.prepared(context, options)
     design = design_of(options, runner.study)
-    print(as_json(plan_json(runner, design)) if json else plan_text(runner, design), file=stdout())
+    print_result(as_json(plan_json(runner, design)) if json else plan_text(runner, design))
 
 
 def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
@@ -75,7 +76,7 @@ def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
         "disk": _disk(runner),
     }
     limits = [f"{'warning':12} {text}" for text in _limits(runner, design)]
-    text = "\n".join((*limits, *(f"{name:12} {value}" for name, value in lines.items())))
+    text = "\n".join(map(printable, (*limits, *(f"{name:12} {value}" for name, value in lines.items()))))
     return text if design is None else f"{text}\n{planned_lines(design, runner.study)}"
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from actbench.cli.output import rough_duration
+from actbench.cli.output import print_note, rough_duration
 from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
 from actbench.schema.runtime import Cohort
+from actbench.system.text import one_line, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -43,9 +44,10 @@ def progress(runner: Runner) -> Iterator[ProgressDisplay]:
     if not sys.stderr.isatty() or os.environ.get("CI") == "true" or os.environ.get("TERM") == "dumb":
         yield PlainLines(runner)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
+
+    from actbench.system.console import PrintableConsole
 
     def text(field: str, ratio: int) -> TextColumn:
         # A share of the width that the bar and the time leave; a long text is cut, so that a row stays one line.
@@ -54,7 +56,7 @@ def progress(runner: Runner) -> Iterator[ProgressDisplay]:
     left = TextColumn("{task.fields[left]}", markup=False, table_column=Column(min_width=7, no_wrap=True))
     bar = BarColumn(bar_width=12, table_column=Column(min_width=12))
     columns = (text("{task.description}", 5), bar, text("{task.fields[note]}", 4), left)
-    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
+    with Progress(*columns, console=PrintableConsole(file=sys.stderr), transient=True, expand=True) as bars:
         yield LiveRows(runner, bars)
 
 
@@ -126,7 +128,7 @@ class PlainLines:
         """Print a failure at once, and an epoch if the last line is a second old."""
         self._study.count(event)
         if isinstance(event, Failed):
-            self.say(f"failed: {cohort_label(event.cohort)}: {event.message}")
+            self.say(failure_line(event))
         if not isinstance(event, EpochDone) or time.monotonic() - self._last_line < SECONDS_BETWEEN_LINES:
             return
         self._last_line = time.monotonic()
@@ -136,7 +138,7 @@ class PlainLines:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(text, file=sys.stderr, flush=True)
+        print_note(text)
 
 
 class LiveRows:
@@ -166,11 +168,11 @@ class LiveRows:
             self._drop(Cohort((event.record.spec,)))
         elif isinstance(event, Failed):
             self._drop(event.cohort)
-            self.say(f"failed: {cohort_label(event.cohort)}: {event.message}")
+            self.say(failure_line(event))
 
     def say(self, text: str) -> None:
         """Print a line above the rows."""
-        self._bars.console.print(text, markup=False)
+        self._bars.console.print(text)
 
     def _drop(self, cohort: Cohort) -> None:
         for spec in cohort.specs:
@@ -185,8 +187,13 @@ def cohort_label(cohort: Cohort) -> str:
     labels = ", ".join(dict.fromkeys(spec.activation.label for spec in cohort.specs))
     seeds = ",".join(dict.fromkeys(str(spec.seed) for spec in cohort.specs))
     runs = f"{len(cohort.specs)} run{'s' if len(cohort.specs) > 1 else ''}"
-    text = f"seed {seeds}: {runs} of {labels}"
+    text = printable(f"seed {seeds}: {runs} of {labels}")
     return text if len(text) <= LABEL_WIDTH else text[: LABEL_WIDTH - 1] + "…"
+
+
+def failure_line(event: Failed) -> str:
+    """Name the runs that failed and why, in one line."""
+    return f"failed: {cohort_label(event.cohort)}: {one_line(event.message)}"
 
 
 def epoch_note(event: EpochDone) -> str:

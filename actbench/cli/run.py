@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from actbench.cli.interruption import Interruption, how_to_go_on, interruption
+from actbench.cli.output import print_note, print_result
 from actbench.cli.study_options import (
     CohortSize,
     Config,
@@ -99,7 +100,7 @@ def run(
     runner = prepared(context, options)
     design = design_of(options, runner.study)
     if dry_run:
-        typer.echo(plan_text(runner, design))
+        print_result(plan_text(runner, design))
         return
     with interruption() as interrupted:
         train = partial(_train, interrupted=interrupted, fail_fast=fail_fast)
@@ -108,7 +109,7 @@ def run(
             return
         began = time.perf_counter()
         trained = train(runner)
-        typer.echo(_summary(runner, trained, time.perf_counter() - began), err=True)
+        print_note(_summary(runner, trained, time.perf_counter() - began))
         if trained.loss is not None:
             raise trained.loss
         if trained.outcomes["failed"]:
@@ -148,9 +149,9 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Tra
         outcomes["failed"] = failed
     if interrupted.asked:
         if loss is not None:
-            typer.echo(f"actbench: {loss}", err=True)
+            print_note(f"actbench: {loss}")
         kept = len(saved & runner.saved())
-        typer.echo(f"stopped: {_counts(outcomes)}, {kept} saved in training. {how_to_go_on()}", err=True)
+        print_note(f"stopped: {_counts(outcomes)}, {kept} saved in training. {how_to_go_on()}")
         raise typer.Exit(interrupted.exit_code)
     return Trained(outcomes, loss)
 

@@ -51,13 +51,13 @@ def show(
 def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
     from actbench.analysis.reports.table import console_for
     from actbench.cli.activation import facts, print_facts
-    from actbench.cli.output import as_json, stdout
+    from actbench.cli.output import as_json, print_result, stdout
     from actbench.schema import registry
 
     found = [facts(name) if name in registry.names("activations") else _run(results, name) for name in names]
     if json:
         content = [one if isinstance(one, dict) else {**one.to_json(), "curves": list(one.curves)} for one in found]
-        print(as_json(content), file=stdout())
+        print_result(as_json(content))
         return
     console = console_for(stdout())
     for one in found:
@@ -69,12 +69,12 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
 
 def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, *, json: bool) -> None:
     from actbench.analysis.reports.table import console_for
-    from actbench.cli.output import as_json, stdout
+    from actbench.cli.output import as_json, print_result, stdout
     from actbench.cli.theory import forecast_rows, print_forecasts
 
     found = forecast_rows(config, overrides, data_dir)
     if json:
-        print(as_json([one.to_json() for one in found]), file=stdout())
+        print_result(as_json([one.to_json() for one in found]))
     else:
         print_forecasts(console_for(stdout()), found)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from actbench.system.text import one_line, printable, shell_command
+
 if TYPE_CHECKING:
     from actbench.storage.status import Running, StudyStatus
 
@@ -23,15 +25,15 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what is done, running, failed, stale and to do, with each failure's log."""
-    from actbench.cli.output import as_json, stdout
+    from actbench.cli.output import as_json, print_result
     from actbench.storage.status import study_statuses
 
     found = study_statuses(path)
     if json:
-        print(as_json({"schema": 1, "studies": [one.to_dict() for one in found]}), file=stdout())
+        print_result(as_json({"schema": 1, "studies": [one.to_dict() for one in found]}))
         return
     for line in _lines(found):
-        print(line, file=stdout())
+        print_result(printable(line))
 
 
 def _lines(found: Sequence[StudyStatus]) -> Iterator[str]:
@@ -60,17 +62,15 @@ def _details(one: StudyStatus) -> Iterator[str]:
         yield f"running: {who}"
         yield from (f"  {run.run}  {_epoch(run)}, since {_local(run.since)}" for run in runs)
     for failure in one.failed:
-        yield f"failed: {failure.run}: {failure.message}"
+        yield f"failed: {failure.run}: {one_line(failure.message)}"
         yield f"  {failure.log}"
     for stale in one.stale[:MOST_STALE]:
-        yield f"stale: {stale.run}: {stale.why}"
+        yield f"stale: {stale.run}: {one_line(stale.why)}"
     if len(one.stale) > MOST_STALE:
         yield f"stale: … and {len(one.stale) - MOST_STALE} more (--json)"
     yield from (f"warning: {warning}" for warning in one.warnings)
     if one.resume and (one.failed or one.stale or one.to_do):
-        import shlex
-
-        yield f"to go on: {shlex.join(one.resume)}"
+        yield f"to go on: {shell_command(one.resume)}"
 
 
 def _who(run: Running) -> str:

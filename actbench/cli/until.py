@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from actbench.cli.output import print_note
 from actbench.errors import LostResultsError, UsageError
 from actbench.system.command_line import command_text, error_logs
+from actbench.system.text import printable
 
 if TYPE_CHECKING:
     from actbench.analysis.sequential import InterimLook, StoppingRule
@@ -116,16 +118,16 @@ def run_until(
         if found.loss is not None:
             raise found.loss
         if outcomes["failed"]:
-            typer.echo(f"failed: {outcomes['failed']}; why: {error_logs(runner.store.folder)}", err=True)
+            print_note(f"failed: {outcomes['failed']}; why: {error_logs(runner.store.folder)}")
             raise typer.Exit(1)
         return _records(current)
 
     for look in grow(runner.study.seeds, design.rule, trained, max_seeds=design.max_seeds):
-        typer.echo(_look_line(look, design), err=True)
-    typer.echo(f"{runner.study.name}: {_conclusion(look, design)}", err=True)
+        print_note(printable(_look_line(look, design)))
+    print_note(printable(f"{runner.study.name}: {_conclusion(look, design)}"))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    typer.echo(f"{counts or 'nothing to train'} in {time.perf_counter() - began:.1f} s", err=True)
-    typer.echo(f"compare: {command_text(['compare', runner.store.folder])}", err=True)
+    print_note(f"{counts or 'nothing to train'} in {time.perf_counter() - began:.1f} s")
+    print_note(f"compare: {command_text(['compare', runner.store.folder])}")
 
 
 def _records(runner: Runner) -> Records:

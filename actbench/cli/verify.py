@@ -31,14 +31,14 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="For programs: a list with one object a check.")] = False,
 ) -> None:
     """Reproduce published numbers and closed forms; exit code 1 when one is missed."""
-    from actbench.cli.output import as_json, stdout
+    from actbench.cli.output import as_json, print_result
     from actbench.datasets import data_folder
     from actbench.diagnostics import verification
 
     folders = verification.Folders(data_folder(data_dir), fashion_mnist)
     found = list(verification.run_checks(groups or verification.GROUPS, folders))
     if json:
-        print(as_json([check.to_json() for check in found]), file=stdout())
+        print_result(as_json([check.to_json() for check in found]))
     else:
         _print(found)
     if any(check.verdict == "MISS" for check in found):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from actbench.errors import Problem
+from actbench.system.text import printable
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # the breaks that YAML's own line count knows
 _MAX_EXCERPT = 120  # characters; a config may be one long line
@@ -98,8 +99,3 @@ class Argument:
 
 
 Place = Span | Argument
-
-
-def printable(text: str) -> str:
-    """Return the text on one line, with escapes in place of the characters that would steer a terminal."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -13,13 +13,14 @@ from actbench.config.checking import RUN_KEYS, CheckedStudy, check_study
 from actbench.config.design import Design
 from actbench.config.nodes import MAX_CHARACTERS, read_config, write
 from actbench.config.overrides import apply_overrides
-from actbench.config.places import SourceText, Span, printable
+from actbench.config.places import SourceText, Span
 from actbench.config.smoke import smoke_content
 from actbench.errors import ConfigError, KeyPath, Problem, nearest
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component
 from actbench.schema.runtime import Cadence
 from actbench.schema.spec import RunSettings, RunSpec
+from actbench.system.text import printable
 
 _UNNAMED = "<text>"
 

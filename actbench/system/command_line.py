@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+
+from actbench.system.text import shell_command
 
 PROGRAM = "actbench"
 
 
 def command_text(words: Iterable[str | Path]) -> str:
     """Return the words behind the program's name as one command for a POSIX shell, each quoted where it has to be."""
-    return shlex.join([*program(), *(shown_path(word) if isinstance(word, Path) else word for word in words)])
+    return shell_command([*program(), *(shown_path(word) if isinstance(word, Path) else word for word in words)])
 
 
 def program() -> list[str]:
@@ -41,7 +42,7 @@ def shown_path(path: Path) -> str:
 
 def error_logs(study: Path) -> str:
     """Return the pattern of a study's error logs, as a shell takes it: what has to be quoted in it is."""
-    return f"{shlex.quote(shown_path(study))}/runs/*/error.txt"
+    return f"{shell_command([shown_path(study)])}/runs/*/error.txt"
 
 
 def _shortest(called: Path) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from actbench.errors import ResultsError
+from actbench.system.text import storable
 
 _KEPT = "give the same command again: what is finished is kept"
 _REMEDIES = {
@@ -33,7 +34,7 @@ def write_output(path: Path, content: str) -> None:
     with writing(path):
         is_stream = path.exists() and not path.is_file()
         if is_stream:
-            path.write_bytes(content.encode())
+            path.write_bytes(storable(content).encode())
     if not is_stream:
         write_atomically(path, content)
 
@@ -41,10 +42,12 @@ def write_output(path: Path, content: str) -> None:
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing: readers never see half of it; text in UTF-8, with its line ends as they are.
 
+    Characters that UTF-8 lacks are written as ``storable`` shows them.
+
     Raises:
         ResultsError: When it can't be written, naming the file.
     """
-    written = content.encode() if isinstance(content, str) else content
+    written = storable(content).encode() if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # process ids repeat on other machines
     with writing(path):
         try:
@@ -89,12 +92,12 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
-    """Return JSON text with null in place of NaN and infinity.
+    """Return JSON text that UTF-8 can hold, with null in place of NaN and infinity.
 
     >>> json_text({"loss": float("nan")})
     '{"loss": null}'
     """
-    return json.dumps(_finite(content), indent=indent, allow_nan=False, ensure_ascii=False)
+    return json.dumps(_plain(content), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -155,10 +158,12 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _finite(content: Any) -> Any:
-    """Return the same content with None for every number that JSON can't hold."""
+def _plain(content: Any) -> Any:
+    """Return the same content with None for every number that JSON can't hold, and all text ``storable``."""
+    if isinstance(content, str):
+        return storable(content)
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
-    return [_finite(value) for value in content] if isinstance(content, (list, tuple)) else content
+        return {_plain(key): _plain(value) for key, value in content.items()}
+    return [_plain(value) for value in content] if isinstance(content, (list, tuple)) else content

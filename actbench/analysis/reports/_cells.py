@@ -13,6 +13,7 @@ from actbench.analysis.judgements.formatting import NOTHING, interval, number, s
 from actbench.analysis.statistics import Interval
 from actbench.analysis.table.result import Contrast, Reach, Row
 from actbench.schema.metrics import METRICS, is_bounded
+from actbench.system.text import printable
 
 Tone = Literal["good", "bad", ""]
 """How a terminal may colour a cell."""
@@ -43,8 +44,9 @@ class Cell:
     is_best: bool = False
 
     def text(self, separator: str = " ") -> str:
-        r"""Return the whole cell, in one line or with ``"\n"`` between the value and each part below it."""
-        text = separator.join((f"{self.value} {self.unit}" if self.unit else self.value, *self.below))
+        r"""Return the whole cell, printable, in one line or with ``"\n"`` between the value and each part below it."""
+        value = f"{self.value} {self.unit}" if self.unit else self.value
+        text = separator.join(map(printable, (value, *self.below)))
         return f"{text} {self.mark}" if self.mark else text
 
 
@@ -66,7 +68,8 @@ class Column:
 
     def heading(self, separator: str = " ") -> str:
         """Return title and note, with the separator between them."""
-        return f"{self.title}{separator}({self.note})" if self.note else self.title
+        title = printable(self.title)
+        return f"{title}{separator}({self.note})" if self.note else title
 
 
 def quantity_cell(metric: str, value: float | None) -> Cell:

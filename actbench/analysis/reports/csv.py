@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -10,11 +11,18 @@ from actbench.analysis.table.factors import Value, show
 from actbench.analysis.table.result import Comparison, Comparisons, Row, mean_numbers
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import OUTCOMES
+from actbench.system.text import printable
 
 MEAN = ("mean", "low", "high", "sd", "min", "max", "n", "beyond_scale")
 PAIR = ("difference", "low", "high", "beyond_scale", "p", "p_adjusted", "n_pairs", "wins")
 VERSUS = (*PAIR, "pairing_gain", "significant")
 REACH_COLUMNS = ("metric", "level", "epochs", "reached", "n")
+
+
+_FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-]")
+"""How a spreadsheet's formula begins, in the wide letters of East Asian keyboards too; apostrophes keep one apart."""
+
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\Z")
 
 
 class CsvReport:
@@ -36,13 +44,25 @@ class CsvReport:
             header = ["study", *context, *factors, *tuned, *_row_columns(found)]
             lines = [line for comparison in found for row in comparison.rows for line in _lines(comparison, row)]
         writer = csv.DictWriter(target, header, lineterminator="\n")
-        writer.writeheader()
+        writer.writerow({key: _field(key) for key in header})
         writer.writerows({key: _field(value) for key, value in line.items()} for line in lines)
 
 
 def _field(value: Any) -> Any:
-    """Return a list as words in one field."""
-    return " ".join(value) if isinstance(value, list) else value
+    """Return a number as it is, a list as words in one field, and text so that it can do no harm.
+
+    Text is made printable, with an apostrophe before what a spreadsheet takes for a formula. Whoever reads the file
+    again drops one apostrophe of those that stand before ``= + - @``.
+
+    >>> [_field(value) for value in ("=1+1", "-x", "relu", "-0.5", -0.5, ["low", "high"])]
+    ["'=1+1", "'-x", 'relu', '-0.5', -0.5, 'low high']
+    """
+    if isinstance(value, list):
+        value = " ".join(value)
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
 
 
 def _factor_fields(factors: Mapping[str, Value], prefix: str = "") -> dict[str, Any]:

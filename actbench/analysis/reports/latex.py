@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TextIO
@@ -11,6 +12,7 @@ from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Cell, Column
 from actbench.analysis.reports._columns import columns, has_range, pair_columns
 from actbench.analysis.table.result import Comparisons
+from actbench.system.text import printable
 
 GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
@@ -35,6 +37,7 @@ SPELLED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "#": r"\#", "$": r"\$", "%": r"\%", "&": r"\&", "_": r"\_", "<": "$<$", ">": "$>$", "|": "$|$", '"': "''",
     "−": "$-$", "–": "--", "—": "---", "*": r"$\ast$", "…": r"\dots{}", "‘": "`", "’": "'", "“": "``", "”": "''",
+    "`": r"\textasciigrave{}",
     "½": r"$\frac{1}{2}$", "¼": r"$\frac{1}{4}$", "¾": r"$\frac{3}{4}$", "°": r"$^\circ$",
     **{letter: f"$\\{command}$" for letter, command in {**GREEK, **SYMBOLS}.items()},
     **{letter: f"$^{{{plain}}}$" for letter, plain in RAISED.items()},
@@ -44,6 +47,9 @@ SPELLED = {
 
 ACCENTED = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
 """Letters beyond ASCII that pdfLaTeX writes as they are, with its standard fonts and encoding."""
+
+
+_HYPHENS = re.compile("-(?=-)")
 
 
 class LatexReport:
@@ -56,7 +62,7 @@ class LatexReport:
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
         r"""Write the tables, to be put into a paper with ``\input``."""
         for warning in comparisons.all_warnings:
-            target.write(f"% warning: {' '.join(warning.split())}\n")
+            target.write(f"% warning: {printable(warning)}\n")
         text = io.StringIO()
         self._write_tables(comparisons, text)
         if foreign := unwritable(text.getvalue()):
@@ -137,7 +143,9 @@ def escaped(text: str) -> str:
     >>> print(escaped("bias_init ≤ 5 %"))
     bias\_init $\le$ 5 \%
     """
-    return "".join(SPELLED.get(letter, letter) for letter in text)
+    # Two hyphens would be joined into a dash, before the letters are spelled of which some are dashes.
+    parts = _HYPHENS.split(printable(text))
+    return "-{}".join("".join(SPELLED.get(letter, letter) for letter in part) for part in parts)
 
 
 def unwritable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
@@ -9,6 +10,16 @@ from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Column
 from actbench.analysis.reports._columns import columns, has_range, pair_columns
 from actbench.analysis.table.result import Comparisons
+from actbench.system.text import printable
+
+_SPECIAL = re.compile(r"[\\|*_<>`&~$#]|](?=[(\[:])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""Characters that begin or end something: code, emphasis, HTML, entities, formulas, headings; links and bare addresses.
+
+A square bracket is left alone elsewhere, since every interval stands in two.
+"""
+
+_BLOCK = re.compile(r"\A(\d+(?=[.)](?:\s|\Z))|(?=[-+=\[]))")
+"""How a text begins that would be a list, a line below a heading or a box to tick."""
 
 
 class MarkdownReport:
@@ -19,12 +30,12 @@ class MarkdownReport:
         for comparison in comparisons.comparisons:
             found = columns(comparison)
             caption = _sentences.caption(comparison, with_range=has_range(found))
-            lines = _section(f"### {comparison.title}", found, caption, limits=comparison.limits)
+            lines = _section(f"### {_escaped(comparison.title)}", found, caption, limits=comparison.limits)
             for sentences in _sentences.lists(comparison, comparisons):
-                items = (f"{_escaped(one)}{_command(comparison.commands.get(one))}" for one in sentences)
-                lines += [*(f"- {item}" for item in items), *([""] if sentences else [])]
+                items = (f"{_item(one)}{_command(comparison.commands.get(one))}" for one in sentences)
+                lines += [*items, *([""] if sentences else [])]
             if (pairs := comparison.pairs) is not None:
-                title = f"#### {_sentences.pairs_title(pairs)}"
+                title = f"#### {_escaped(_sentences.pairs_title(pairs))}"
                 lines += _section(title, pair_columns(pairs), _sentences.pairs_caption(pairs))
             if comparison.methods:
                 lines += [f"**Methods.** {_escaped(comparison.methods)}", ""]
@@ -36,7 +47,7 @@ class MarkdownReport:
 def _section(title: str, found: Sequence[Column], caption: Sequence[str], limits: Sequence[str] = ()) -> list[str]:
     rows = zip(*(column.cells for column in found), strict=True)
     return [
-        _escaped(title),
+        title,
         "",
         *(line for limit in limits for line in (f"**{_escaped(limit)}**", "")),
         _line(column.heading() for column in found),
@@ -63,10 +74,17 @@ def _command(command: str | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text that Markdown shows as it is: an activation may be called ``x * sigmoid(x)``."""
-    for letter in ("\\", "|", "*", "_", "<", "`"):
-        text = text.replace(letter, f"\\{letter}")
-    return text
+    r"""Return text that Markdown shows as it is, made printable: an activation may be called ``x * sigmoid(x)``.
+
+    >>> print(_escaped("![x](http://a.b) <b> [0.1, 0.2]"))
+    ![x\](http\://a.b) \<b\> [0.1, 0.2]
+    """
+    return _SPECIAL.sub(r"\\\g<0>", printable(text))
+
+
+def _item(text: str) -> str:
+    """Return a sentence as an item of a list, no matter how it begins."""
+    return "- " + _BLOCK.sub(r"\1\\", _escaped(text.lstrip()))
 
 
 plugin = MarkdownReport()

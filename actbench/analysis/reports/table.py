@@ -15,6 +15,8 @@ from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Column
 from actbench.analysis.reports._columns import MAX_DETAILS, columns, has_range, pair_columns
 from actbench.analysis.table.result import Comparison, Comparisons, Pairs
+from actbench.system.console import PrintableConsole
+from actbench.system.text import printable
 
 PLAIN_WIDTH = 120
 """Letters a line in files, pipes and CI logs, which have no width of their own."""
@@ -66,9 +68,9 @@ class TableReport:
                 layout = _fitting(console, _pair_layouts(pairs))
                 _print_table(console, _sentences.pairs_title(pairs), layout, _sentences.pairs_caption(pairs))
             if comparison.methods:
-                console.print(Text.assemble(("Methods. ", "bold"), comparison.methods, "\n"))
+                console.print(Text.assemble(("Methods. ", "bold"), printable(comparison.methods), "\n"))
         for warning in comparisons.warnings:
-            console.print(Text.assemble(("warning: ", "yellow"), warning))
+            console.print(Text.assemble(("warning: ", "yellow"), printable(warning)))
 
 
 def _layouts(comparison: Comparison) -> list[TableLayout]:
@@ -102,11 +104,11 @@ def _print_table(
     ]
     for row in zip(*cells, strict=True):
         table.add_row(*row)
-    console.print(Text(f"{title}\n", style="bold"))
+    console.print(Text(f"{printable(title)}\n", style="bold"))
     for limit in limits:
-        console.print(Text(f"{limit}\n", style="yellow"))
+        console.print(Text(f"{printable(limit)}\n", style="yellow"))
     console.print(table)
-    console.print(Text(f"\n{_sentences.one_sentence(caption)}\n", style="dim"))
+    console.print(Text(f"\n{printable(_sentences.one_sentence(caption))}\n", style="dim"))
 
 
 def _print_list(console: Console, sentences: Sequence[str], commands: Mapping[str, str]) -> None:
@@ -118,18 +120,18 @@ def _print_list(console: Console, sentences: Sequence[str], commands: Mapping[st
         return
     for sentence in sentences:
         text = f"{sentence}:" if sentence in commands else sentence
-        for index, line in enumerate(Text(text).wrap(console, console.width - len(BULLET))):
+        for index, line in enumerate(Text(printable(text)).wrap(console, console.width - len(BULLET))):
             line.rstrip()
             console.print(Text(" " * len(BULLET) if index else BULLET, style="dim") + line)
         if sentence in commands:
-            console.print(Text(" " * len(BULLET) + commands[sentence]), soft_wrap=True)
+            console.print(Text(" " * len(BULLET) + printable(commands[sentence])), soft_wrap=True)
     console.print()
 
 
 def console_for(target: TextIO) -> Console:
     """Return a rich console on ``target``: colours and the terminal's width only where there is a terminal."""
     width = None if target.isatty() else PLAIN_WIDTH
-    return Console(file=target, width=width, highlight=False, emoji=False, markup=False)
+    return PrintableConsole(file=target, width=width)
 
 
 def grid() -> Table:

@@ -11,6 +11,7 @@ from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, Options, resolve
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
+from actbench.system.text import printable
 
 Value = str | int | float | bool | None
 """A factor's value: a component's label, or the plain setting."""
@@ -139,7 +140,7 @@ def show(value: Any) -> str:
     if value is None:
         return "none"
     if not isinstance(value, float):
-        return str(value)
+        return printable(str(value))
     short = f"{value:g}"
     return short if float(short) == value else repr(value)  # different values never look equal
 
@@ -230,7 +231,7 @@ def _same(given: Any, value: Value) -> bool:
     if value is None or isinstance(value, bool):
         return show(given).lower() == show(value).lower() or (value is None and given == "null")
     if isinstance(value, str):
-        return show(given).replace(" ", "") == value.replace(" ", "")
+        return show(given).replace(" ", "") == show(value).replace(" ", "")
     try:
         return float(given) == value
     except (TypeError, ValueError):

@@ -16,12 +16,13 @@ import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from actbench.execution.engines import Work
 from actbench.execution.engines._process import BEAT, DONE, DUMP_TRACEBACK, PARENT_SIGNALS, STOP
 from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
+from actbench.system.streams import printable_log, unfailing_streams
 
 Tasks = queue.SimpleQueue[tuple[Work, Cohort]]
 
@@ -34,6 +35,12 @@ def main() -> None:
     trace_file = int(sys.argv[1])
     faulthandler.enable(trace_file)
     faulthandler.register(DUMP_TRACEBACK, trace_file)
+    with unfailing_streams(), printable_log():  # a user's code prints, whether anybody reads it or not
+        _compute()
+
+
+def _compute() -> NoReturn:
+    """Compute what comes, until the input ends."""
     send, tasks = _sender(), Tasks()
     # A thread of its own reads, so that STOP and the end of the input are noticed in a long step too.
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()

@@ -1,0 +1,103 @@
+r"""Text that can always be stored, printed and typed again, whatever it holds.
+
+Names, error messages, paths, arguments and host names come from outside. They may hold bytes that are not UTF-8 (which
+Python keeps as lone surrogates), line breaks, and characters that steer a terminal: escape sequences, backspaces,
+marks that turn the direction of writing. So text is made ``storable`` where it is written to a file, and ``printable``
+where it is put into a line that people read. Both show what they replace as Python's escapes: ``\x1b``, ``\u202e``.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+
+MAX_MESSAGE = 500
+"""Characters of a message in one line of the terminal."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    r"""Return the text in characters that UTF-8 has; ordinary text is returned as it is.
+
+    Two surrogates that stand for one character become that character. A byte that was not UTF-8 becomes an escape such
+    as ``\xe9``, any other lone surrogate one such as ``\ud800``.
+
+    >>> storable("caf\udce9 \ud83d\ude00 \ud800") == r"caf\xe9 😀 \ud800"
+    True
+    """
+    if not _SURROGATE.search(text):
+        return text
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return _SURROGATE.sub(lambda found: _escape(found[0]), joined)
+
+
+def printable(text: str) -> str:
+    r"""Return the text on one line, with an escape for each character that can't be seen or would steer a terminal.
+
+    >>> print(printable("a\x1b[31m\nb\tc\u202e"))
+    a\x1b[31m\nb\tc\u202e
+    """
+    text = storable(text)
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return the text with its lines and tabs as they are, and everything else as ``printable`` returns it."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text that is too long without its middle, and with its length in the place of that.
+
+    Args:
+        text: Any text.
+        most: The number of its characters that are kept; the note about its length comes on top.
+
+    >>> shortened("abcdefghij" * 1000, 8)
+    'abcd … [10,000 characters in all] … ghij'
+    """
+    if len(text) <= most:
+        return text
+    return f"{text[: most - most // 2]} … [{len(text):,} characters in all] … {text[len(text) - most // 2 :]}"
+
+
+def one_line(text: str, most: int = MAX_MESSAGE) -> str:
+    r"""Return a message as one line: printable, with blanks for its line breaks, and cut when it is too long.
+
+    >>> one_line("sizes differ:\n  3 and \x1b[31m4")
+    'sizes differ: 3 and \\x1b[31m4'
+    """
+    return printable(shortened(" ".join(text.split()), most))
+
+
+def shell_command(words: Iterable[str]) -> str:
+    r"""Return a command that a shell reads as exactly these words; one with unprintable characters as ``$'…'``.
+
+    >>> print(shell_command(["run", "my study.yaml", "caf\udce9"]))
+    run 'my study.yaml' $'caf\351'
+    """
+    return " ".join(shlex.quote(word) if printable(word) == word else _ansi_c_quoted(word) for word in words)
+
+
+def _escape(letter: str) -> str:
+    code = ord(letter)
+    # Python reads a byte b that is not UTF-8 as the surrogate 0xDC00 + b (PEP 383).
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(letter)[1:-1]
+
+
+def _ansi_c_quoted(word: str) -> str:
+    """Quote a word with octal escapes for bytes, which bash, zsh, ksh and POSIX (2024) read."""
+    parts = []
+    for letter in word:
+        if letter in "\\'":
+            parts.append(f"\\{letter}")
+        elif letter.isprintable():
+            parts.append(letter)
+        else:
+            kept = "surrogateescape" if "\udc80" <= letter <= "\udcff" else "surrogatepass"
+            parts += [f"\\{byte:03o}" for byte in letter.encode("utf-8", kept)]
+    return f"$'{''.join(parts)}'"
