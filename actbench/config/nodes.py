@@ -123,7 +123,10 @@ def _compose(source: SourceText) -> yaml.Node | None:
         where = (mark.line, mark.column) if mark else (0, 0)
         raise _unreadable(Span(source, where, (where[0], where[1] + 1)), _syntax(error)) from error
     except yaml.reader.ReaderError as error:
-        message = f"the character U+{error.character:04X} is not allowed in YAML"
+        code = error.character
+        message = f"the character U+{code:04X} is not allowed in YAML"
+        if 0xDC80 <= code <= 0xDCFF:  # Python's stand-in for a byte of the command line (PEP 383)
+            message = f"the byte 0x{code - 0xDC00:02x} is not UTF-8 text"
         raise _unreadable(Span.at_index(source, error.position), message) from error
 
 
@@ -203,17 +206,20 @@ class _Reader:
             shown = f"'{node.value}'" if isinstance(node, yaml.ScalarNode) else "this one"
             self._refuse(node, f"a key must be a string, and {shown} is not: put it in quotes")
             return None
-        first = self.keys.get((*path, node.value))
+        key = self._text(node)
+        if key is _MISSING:
+            return None
+        first = self.keys.get((*path, key))
         if isinstance(first, Span):
             line, column = first.start
-            self._refuse(node, f"duplicate key '{node.value}': it already stands at {line + 1}:{column + 1}")
+            self._refuse(node, f"duplicate key '{key}': it already stands at {line + 1}:{column + 1}")
             return None
-        return str(node.value)
+        return str(key)
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         kind = node.tag.removeprefix(_STANDARD)
         if kind == "str":
-            return node.value
+            return self._text(node)
         if kind not in _SCALARS or not _SCALARS[kind].match(node.value):
             # a tag was written: !mine, or !!int before something else; an implicit one always matches
             return self._refuse(node, f"the tag {_short(node.tag)} is not allowed here: write the plain value")
@@ -222,6 +228,13 @@ class _Reader:
         if kind == "bool":
             return node.value.lower() == "true"
         return self._number(node, kind)
+
+    def _text(self, node: yaml.ScalarNode) -> Any:
+        r"""Return a string; the two escapes with which JSON writes an emoji (``\ud83d\ude00``) are one character."""
+        try:
+            return node.value.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            return self._refuse(node, "half of a character: the escapes from \\ud800 to \\udfff are written in pairs")
 
     def _number(self, node: yaml.ScalarNode, kind: str) -> Any:
         text = node.value.lower()

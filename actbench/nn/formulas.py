@@ -111,6 +111,11 @@ def _parse(text: str) -> ast.expr:
         raise ValueError("the formula is empty")
     if len(text) > MAX_LENGTH:
         raise ValueError(f"the formula has {len(text)} characters; at most {MAX_LENGTH} are allowed")
+    if not text.isprintable():
+        odd = next(letter for letter in text if not letter.isprintable())
+        raise ValueError(f"the formula holds the character {odd!r}: write it on one line, in visible characters")
+    if "#" in text:
+        raise ValueError("a formula holds no comment (#)")
     if "^" in text:
         raise ValueError("a power is written **, not ^")
     try:

@@ -205,6 +205,11 @@ def _users_own(kind: str, name: str, options: dict[str, Any]) -> Component:
     if (known := synonyms.canonical(kind, name, valid)) in valid:
         text = f"'{known}' is built in, and tables could not tell '{path}' from it: give it a name of its own"
         raise ConfigError([Problem(text, ("name",))])
+    try:
+        json.dumps([name, options], default=str, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise ConfigError(f"a text holds {ascii(half)}, which is half of a character and can't be stored") from error
     return Component(kind, name, options, options)
 
 

@@ -151,7 +151,7 @@ def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord |
     except FileNotFoundError:
         pass
     try:
-        message = (folder / "error.txt").read_text(encoding="utf-8").partition("\n")[0]
+        message = (folder / "error.txt").read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     except FileNotFoundError:
         return None
     return RunRecord(RunSpec.model_validate(read_json(folder / "spec.json")), "failed", rows, message=message)

@@ -23,6 +23,10 @@ from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.result_header import schema_and_outcome
 from actbench.system.files import clear_unfinished, json_text, read_file, write_atomically, writing
+from actbench.system.text import one_line, printable_lines, shortened
+
+MAX_MESSAGE, MAX_TRACEBACK = 2_000, 100_000
+"""Characters of an error that are kept: a user's exception may hold a whole tensor as text."""
 
 
 class Store:
@@ -147,9 +151,16 @@ class Store:
         write_atomically(folder / "result.json", json_text(record.to_json(), indent=2))
 
     def fail(self, spec: RunSpec, message: str, traceback: str) -> None:
-        """Write why the run failed; without a result it will be run again."""
+        """Write why the run failed; without a result it will be run again.
+
+        Args:
+            spec: The run.
+            message: The reason; its first ``MAX_MESSAGE`` characters or so become the first line.
+            traceback: Where it happened; so long a one as a message can make it is kept without its middle.
+        """
         folder = self.run_folder(spec)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "spec.json", json_text(spec.to_json(), indent=2))
-        write_atomically(folder / "error.txt", f"{message}\n\n{traceback}")
+        shown = printable_lines(shortened(traceback, MAX_TRACEBACK))
+        write_atomically(folder / "error.txt", f"{one_line(message, MAX_MESSAGE)}\n\n{shown}")

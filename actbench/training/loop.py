@@ -179,7 +179,11 @@ class _CheckpointTimer:
 
 
 def _failure(cohort: Cohort, error: Exception | SystemExit) -> Failed:
-    message = str(error) if isinstance(error, ActbenchError) else f"{type(error).__name__}: {error}"
+    try:
+        text = str(error)
+    except Exception:  # a user's exception, whose text is made by a user's code
+        text = "its text can't be made, as str() of it fails"
+    message = text if isinstance(error, ActbenchError) else f"{type(error).__name__}: {text}"
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in message:
         message += " — out of memory: try fewer --jobs, a smaller model or a smaller training.batch_size"
     return Failed(Cohort(cohort.specs), message, traceback.format_exc(), usage=isinstance(error, UsageError))

@@ -54,7 +54,6 @@ FORMULAS = {
     "where(x <= 1, -1, 1)": np.where(X <= 1, -1.0, 1.0),
     "where(2 > 1, x, 0)": X,
     "where(x*x >= 1, where(x < 0, -1, 1), x)": np.clip(X, -1, 1),
-    "(\n  x\n)": X,
 }
 
 
@@ -130,7 +129,13 @@ def test_every_function_occurs_in_the_formulas_above() -> None:
         ("import os", "not a formula"),
         ("x +", "not a formula"),
         ("(x", "not a formula"),
-        ("x\0", "not a formula"),
+        ("x\0", "the character '\\x00'"),
+        ("(\n  x\n)", "the character '\\n'"),
+        ("x\n", "on one line"),
+        ("x #any te\nxt", "on one line"),
+        ("x\t+ 1", "the character '\\t'"),
+        ("x\u202e", "the character '\\u202e'"),
+        ("x # twice", "no comment"),
         ("x" + " " * MAX_LENGTH + "+ x", "characters"),
         ("(" * 140 + "x" + ")" * 140, ""),
         ("-" * 200 + "x", "nested"),

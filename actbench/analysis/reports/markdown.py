@@ -12,14 +12,14 @@ from actbench.analysis.reports._columns import columns, has_range, pair_columns
 from actbench.analysis.table.result import Comparisons
 from actbench.system.text import printable
 
-_SPECIAL = re.compile(r"[\\|*_<>`&~$#]|](?=[(\[:])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_SPECIAL = re.compile(r"[\\|*_<`&~$#]|](?=[(\[:])|:(?=//)|(?<=www)\.", re.IGNORECASE)
 """Characters that begin or end something: code, emphasis, HTML, entities, formulas, headings; links and bare addresses.
 
 A square bracket is left alone elsewhere, since every interval stands in two.
 """
 
-_BLOCK = re.compile(r"\A(\d+(?=[.)](?:\s|\Z))|(?=[-+=\[]))")
-"""How a text begins that would be a list, a line below a heading or a box to tick."""
+_BLOCK = re.compile(r"\A(\d+(?=[.)](?:\s|\Z))|(?=[-+=>\[]))")
+"""How a text begins that would be a list, a quotation, a line below a heading or a box to tick."""
 
 
 class MarkdownReport:
@@ -77,7 +77,7 @@ def _escaped(text: str) -> str:
     r"""Return text that Markdown shows as it is, made printable: an activation may be called ``x * sigmoid(x)``.
 
     >>> print(_escaped("![x](http://a.b) <b> [0.1, 0.2]"))
-    ![x\](http\://a.b) \<b\> [0.1, 0.2]
+    ![x\](http\://a.b) \<b> [0.1, 0.2]
     """
     return _SPECIAL.sub(r"\\\g<0>", printable(text))
 
