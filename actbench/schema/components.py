@@ -209,7 +209,7 @@ def _users_own(kind: str, name: str, options: dict[str, Any]) -> Component:
         json.dumps([name, options], default=str, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half = error.object[error.start]
-        raise ConfigError(f"a text holds {ascii(half)}, which is half of a character and can't be stored") from error
+        raise ConfigError(f"a text holds {half!a}, which is half of a character and can't be stored") from error
     return Component(kind, name, options, options)
 
 

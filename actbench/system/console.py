@@ -21,7 +21,8 @@ class PrintableConsole(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, emoji=False, markup=False, **options)
-        self.width = max(self.width, MIN_WIDTH)
+        if self.width < MIN_WIDTH:
+            self.width = MIN_WIDTH
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return text for the terminal; rich calls it for every string that it prints or measures."""
