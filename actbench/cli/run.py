@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -128,7 +130,8 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Tra
 
     ended, failed, saved = dict[str, str](), 0, set[str]()
     # Saved runs are counted for the message of an interruption: each leaves the set when it ends.
-    with progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):
+    # What a user's code prints in this process goes where that of a worker goes: results alone are on standard output.
+    with redirect_stdout(sys.stderr), progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):
         for event in runner.run():
             shown.update(event)
             if isinstance(event, Finished):

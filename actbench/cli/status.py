@@ -45,7 +45,7 @@ def _lines(found: Sequence[StudyStatus]) -> Iterator[str]:
     for one in found:
         for index, line in enumerate(_details(one)):
             if not index:
-                yield f"\n{one.study}"
+                yield from ("", one.study)
             yield f"  {line}"
 
 
