@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+import sys
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA
-from actbench.cli.output import listed, pairs, print_note, stdout
+from actbench.cli.output import listed, pairs, print_note
 from actbench.system.text import printable
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _write(report: Report, found: Comparisons, output: Path | None) -> None:
     from actbench.system.files import write_output
 
     if output is None:
-        report.render(found, stdout())
+        report.render(found, sys.stdout)
         return
     text = StringIO()
     report.render(found, text)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actbench.cli.output import as_json, print_note, print_result, stdout
+from actbench.cli.output import as_json, print_note, print_result
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +49,7 @@ def cost(
     if json:
         print_result(as_json(found.to_json()))
     else:
-        print_costs(console_for(stdout()), found)
+        print_costs(console_for(sys.stdout), found)
 
 
 def component(text: str) -> Component:

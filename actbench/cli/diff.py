@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,14 +26,14 @@ def diff(
     """Show in which settings two runs differ, what came out, and the epoch at which their curves part."""
     from actbench.analysis.reports.table import console_for
     from actbench.analysis.run_diff import differences
-    from actbench.cli.output import as_json, print_result, stdout
+    from actbench.cli.output import as_json, print_result
     from actbench.storage.reading import find_run
 
     found = differences(find_run(results, first), find_run(results, second))
     if json:
         print_result(as_json(found.to_dict()))
     else:
-        print_differences(console_for(stdout()), found)
+        print_differences(console_for(sys.stdout), found)
 
 
 def print_differences(console: Console, found: Differences) -> None:

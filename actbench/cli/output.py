@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
-from typing import Any, TextIO
+from typing import Any
 
 from actbench.errors import UsageError
 from actbench.system.text import printable_lines
@@ -42,16 +41,9 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
         raise UsageError(f"{option}: {error.messages}") from error
 
 
-def stdout() -> TextIO:
-    """Return standard output, set to print ? for a character that the terminal or pipe lacks instead of failing."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    return sys.stdout
-
-
 def print_result(text: str) -> None:
     """Print lines on standard output."""
-    print(printable_lines(text), file=stdout())
+    print(printable_lines(text))
 
 
 def print_note(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,7 +52,7 @@ def show(
 def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
     from actbench.analysis.reports.table import console_for
     from actbench.cli.activation import facts, print_facts
-    from actbench.cli.output import as_json, print_result, stdout
+    from actbench.cli.output import as_json, print_result
     from actbench.schema import registry
 
     found = [facts(name) if name in registry.names("activations") else _run(results, name) for name in names]
@@ -59,7 +60,7 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
         content = [one if isinstance(one, dict) else {**one.to_json(), "curves": list(one.curves)} for one in found]
         print_result(as_json(content))
         return
-    console = console_for(stdout())
+    console = console_for(sys.stdout)
     for one in found:
         if isinstance(one, dict):
             print_facts(console, one)
@@ -69,14 +70,14 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
 
 def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, *, json: bool) -> None:
     from actbench.analysis.reports.table import console_for
-    from actbench.cli.output import as_json, print_result, stdout
+    from actbench.cli.output import as_json, print_result
     from actbench.cli.theory import forecast_rows, print_forecasts
 
     found = forecast_rows(config, overrides, data_dir)
     if json:
         print_result(as_json([one.to_json() for one in found]))
     else:
-        print_forecasts(console_for(stdout()), found)
+        print_forecasts(console_for(sys.stdout), found)
 
 
 def _run(results: Path, name: str) -> RunRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,9 +48,8 @@ def verify(
 
 def _print(found: Sequence[Check]) -> None:
     from actbench.analysis.reports.table import console_for
-    from actbench.cli.output import stdout
 
-    console = console_for(stdout())
+    console = console_for(sys.stdout)
     console.print(_table(found))
     console.print()
     for check in found:

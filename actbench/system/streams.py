@@ -115,19 +115,20 @@ def _unfailing(stream: TextIO | None, number: int, *, is_closed: bool) -> tuple[
         number: The descriptor that it should have.
         is_closed: Whether that was closed.
     """
-    encoding, errors, number_found = "utf-8", "backslashreplace", number
+    encoding, number_found = "utf-8", number
     if stream is not None:
         try:
             stream.flush()
             number_found = stream.fileno()
         except (OSError, ValueError):  # a stream without a descriptor, as that of a notebook
             return None, stream
-        encoding, errors = stream.encoding, stream.errors or "strict"
+        encoding = stream.encoding
     descriptor = _Descriptor(number_found, is_closed=is_closed)
     text = io.TextIOWrapper(
         io.BufferedWriter(descriptor),
         encoding=encoding,
-        errors=errors,
+        # For a character that the terminal lacks: in a table one letter, for the columns; in a message all of it.
+        errors="replace" if number == STDOUT else "backslashreplace",
         line_buffering=number == STDERR or descriptor.isatty(),
     )
     return descriptor, text

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 from hostile_text import ANY, steers
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actbench.system.files import json_text, write_atomically
 from actbench.system.text import one_line, printable, printable_lines, shell_command, shortened, storable
 
+STEADY = settings(deadline=None, derandomize=True, database=None)
+
 ANYTHING = ANY | st.text(st.characters(codec=None), max_size=20)
 
 
+@STEADY
 @given(text=ANYTHING)
 def test_any_text_is_stored_as_utf_8_and_text_of_whole_characters_as_it_is(text: str) -> None:
     kept = storable(text)
@@ -44,6 +47,7 @@ def test_halves_of_a_character_are_joined_and_lone_ones_are_escapes(text: str, k
     assert storable(text) == kept
 
 
+@STEADY
 @given(text=ANYTHING)
 def test_nothing_printable_steers_a_terminal(text: str) -> None:
     for shown in (printable(text), one_line(text, 10)):
@@ -54,6 +58,7 @@ def test_nothing_printable_steers_a_terminal(text: str) -> None:
     assert printable_lines(text).count("\n") == text.count("\n")
 
 
+@STEADY
 @given(text=ANYTHING)
 def test_what_can_be_seen_is_printed_as_it_is(text: str) -> None:
     assert printable(text) == text or not text.isprintable()
@@ -83,6 +88,7 @@ def test_a_message_of_ten_megabytes_is_cut_with_its_length() -> None:
     assert shortened("abc", 3) == "abc"
 
 
+@STEADY
 @given(texts=st.lists(ANYTHING, max_size=3))
 def test_any_text_in_json_is_written_and_read_again(texts: list[str]) -> None:
     content = {"texts": texts, "keys": dict.fromkeys(texts, 1)}
