@@ -18,8 +18,9 @@ from actbench.system.text import shortened
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-MAX_ERROR = 10_000
-"""Characters of an error; a config may have many problems, but a text in it may be as long as a config."""
+MAX_LINE, MAX_ERROR = 1_000, 10_000
+"""Characters of a line of an error, and of all its lines: a name in it may be as long as a file, and there may be many
+problems."""
 
 # Typer's error about arguments; it is public, but not by a name that all versions have.
 _ArgumentError = cast("type[Any]", typer.BadParameter.__bases__[0])
@@ -67,16 +68,20 @@ def _exit_code() -> int:
     try:
         return app(standalone_mode=False) or 0
     except ActbenchError as error:
-        print_note(f"actbench: {shortened(str(error), MAX_ERROR)}")
+        print_note(f"actbench: {_cut(str(error))}")
         return error.exit_code
     except _ArgumentError as error:
         text = StringIO()
         error.show(text)
-        print_note(shortened(text.getvalue().rstrip("\n"), MAX_ERROR))
+        print_note(_cut(text.getvalue().rstrip("\n")))
         return int(error.exit_code)
     except KeyboardInterrupt:
         print_note("actbench: interrupted")
         return 130
     except Exception:  # a defect of actbench, which is reported with its traceback
-        print_note(shortened(traceback.format_exc(), MAX_ERROR))
+        print_note(_cut(traceback.format_exc()))
         return 1
+
+
+def _cut(text: str) -> str:
+    return shortened("\n".join(shortened(line, MAX_LINE) for line in text.split("\n")), MAX_ERROR)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS
+from actbench.system.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,10 +97,10 @@ def print_run(console: Console, record: RunRecord) -> None:
     """Print one run's page: settings, final metrics, layers, curve, environment, timing."""
     console.print(f"{record.study} / {record.spec.run_id}", style="bold")
     style = "green" if record.outcome == "ok" else "red"
-    console.print(record.outcome + (f": {record.message}" if record.message else ""), style=style)
+    console.print(record.outcome + (f": {one_line(record.message)}" if record.message else ""), style=style)
     for sentence in record.health.get("diagnosis", ()):
         if sentence != record.message:  # a diverged run's message is one of these sentences
-            console.print(f"- {sentence}", soft_wrap=True)
+            console.print(f"- {one_line(sentence)}", soft_wrap=True)
     _print_pairs(console, "Settings", _chosen_settings(record))
     _print_pairs(console, "Final metrics", _final(record))
     _print_layers(console, record)

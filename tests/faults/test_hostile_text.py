@@ -142,8 +142,8 @@ def test_latex_has_as_many_cells_with_any_name(name: str) -> None:
     assert structure(text) == structure(usual)
     bare = re.sub(r"\\(?:[a-zA-Z]+|.)", "", body)
     assert bare.count("{") == bare.count("}")
-    assert not re.search(r"[#%~^_]", bare)
     assert bare.count("$") % 2 == 0
+    assert not re.search(r"[#%~^_]", re.sub(r"\$[^$]*\$", "", bare))
 
 
 @pytest.fixture
@@ -202,15 +202,25 @@ class Silent(Exception):
         raise ValueError("no text")
 
 
+def in_training(z):
+    return z.ndim == 3 and z.shape[1] == 64 and z.requires_grad
+
+
 def says(z):
+    if not in_training(z):
+        return torch.relu(z)
     raise RuntimeError(MESSAGE + "\\ud800 \\ud83d\\ude00")
 
 
 def says_much(z):
+    if not in_training(z):
+        return torch.relu(z)
     raise RuntimeError("much " * 2_000_000)
 
 
 def is_silent(z):
+    if not in_training(z):
+        return torch.relu(z)
     raise Silent
 """
 
@@ -257,9 +267,9 @@ def test_a_training_fails_for_no_text(tmp_path: Path, data_folder: Path) -> None
         assert content["environment"]["argv"][2] == str(tmp_path) + "/caf\\xe9\x1b[31m.yaml"
     logs = {path.parent.name.split("-")[0]: path.read_text("utf-8") for path in runs.glob("*/error.txt")}
     assert set(logs) == {"says", "much", "silent"}
-    assert not any(steers(log) for log in logs.values())
+    assert all(steers(log) <= {"\t"} for log in logs.values())
     assert logs["says"].splitlines()[0].endswith("\\xff\\ud800 😀")
-    assert "[10,000,014 characters in all]" in logs["much"].splitlines()[0]
+    assert "[10,000,013 characters in all]" in logs["much"].splitlines()[0]
     assert max(map(len, logs.values())) < 200_000
     assert logs["silent"].splitlines()[0].startswith("Silent: ")
     outputs = [done.stderr]
