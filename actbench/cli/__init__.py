@@ -13,7 +13,7 @@ import typer
 from actbench.cli import compare, cost, diff, doctor, list_, plan, run, show, status, verify
 from actbench.cli.output import print_note
 from actbench.errors import ActbenchError, UsageError
-from actbench.system.streams import printable_log, unfailing_streams
+from actbench.system.streams import unfailing_streams
 from actbench.system.text import shortened
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -45,6 +45,14 @@ app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)
 
 
+@app.callback()
+def log(context: typer.Context) -> None:
+    """Print warnings while a command runs."""
+    from actbench.system.log import printable_log  # not for --help, which has none
+
+    context.with_resource(printable_log())
+
+
 def main() -> NoReturn:
     """Run the command line and exit; a deliberate error becomes one message on stderr and its exit code.
 
@@ -53,7 +61,7 @@ def main() -> NoReturn:
     """
     if "" not in sys.path:
         sys.path.insert(0, "")  # a user's own modules lie where the command is typed, as with `python -m`
-    with unfailing_streams() as streams, printable_log():
+    with unfailing_streams() as streams:
         code = _exit_code()
         sys.stdout.flush()  # so that it is known whether that fails
         if streams.lost is not None:

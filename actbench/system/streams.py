@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import io
-import logging
 import os
 import select
 import sys
@@ -17,8 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
-
-from actbench.system.text import printable_lines
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -55,25 +52,6 @@ def unfailing_streams() -> Iterator[StandardStreams]:
         sys.stdout.flush()
         sys.stderr.flush()
         sys.stdout, sys.stderr = before
-
-
-@contextmanager
-def printable_log() -> Iterator[None]:
-    """While the context lasts, print this package's warnings on ``sys.stderr``, one or more printable lines each."""
-    handler, log = logging.StreamHandler(), logging.getLogger("actbench")
-    handler.setFormatter(_Printable("%(message)s"))
-    handler.setLevel(logging.WARNING)
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-
-
-class _Printable(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as text that steers no terminal."""
-        return printable_lines(super().format(record))
 
 
 class _Descriptor(io.FileIO):

@@ -215,7 +215,7 @@ def test_pairs_are_of_the_new_side_only():
 @pytest.mark.parametrize("name", ["table", "markdown", "latex"])
 def test_a_reader_sees_twenty_pairs_and_that_they_are_exploratory(name):
     records = [record(0.9 + b / 1e3 + s * b / 1e5, bias_init=b / 100, seed=s) for b in range(8) for s in range(3)]
-    text = flat(rendered(name, records, all_pairs=True))
+    text = flat(rendered(name, records, all_pairs=True)).replace("-{}-", "--")
     assert "All pairs in test.accuracy (exploratory)" in text
     assert "and 8 more (--format csv or json for all)" in text
     assert "over all pairs of the table (28)" in text

@@ -22,7 +22,8 @@ from actbench.execution.engines import Work
 from actbench.execution.engines._process import BEAT, DONE, DUMP_TRACEBACK, PARENT_SIGNALS, STOP
 from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
-from actbench.system.streams import printable_log, unfailing_streams
+from actbench.system.log import printable_log
+from actbench.system.streams import unfailing_streams
 
 Tasks = queue.SimpleQueue[tuple[Work, Cohort]]
 
