@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -105,15 +106,34 @@ def numpy_and_back(h: Tensor) -> None:
     h.copy_(torch.from_numpy(np.maximum(np.asarray(h), 0)))
 
 
+def numpy_by_dlpack(h: Tensor) -> None:
+    values = np.from_dlpack(h.detach())
+    np.maximum(values, 0, out=values)
+
+
+def raw_memory(h: Tensor) -> None:
+    ctypes.memset(h.data_ptr(), 0, 4)
+
+
+def scripted(h: Tensor) -> None:
+    def relu_of_a_part(values: Tensor) -> None:
+        values[:, 1:].relu_()
+
+    torch.jit.script(relu_of_a_part)(h)
+
+
 def list_and_back(h: Tensor) -> None:
     h.copy_(torch.tensor([[max(value, 0) for value in row] for row in h.tolist()]))
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 @pytest.mark.parametrize(
     "write",
     [lambda h: h.mul_(torch.sigmoid(h)), lambda h: h[:, :2].mul_(h[:, :2] > 0), lambda h: h.data.masked_fill_(h < 0, 0),
      lambda h: torch.maximum(h, torch.zeros(()), out=h), lambda h: torch._foreach_clamp_min_([h], 0.0),
-     lambda h: h.map_(h, lambda a, b: max(a, 0)), numpy_in_place, numpy_and_back, list_and_back],
+     lambda h: h.map_(h, lambda a, b: max(a, 0)), numpy_in_place, numpy_and_back, list_and_back,
+     numpy_by_dlpack, raw_memory, scripted, lambda h: h.untyped_storage().fill_(0),
+     lambda h: h.view(torch.int32).mul_(0), lambda h: torch._foreach_clamp_min_(list(h.unbind(1)), 0.0)],
 )  # fmt: skip
 def test_another_change_of_shared_memory_makes_the_layer_unseen(write: Callable[[Tensor], Any]) -> None:
     found = measure_health(Written(write), X)
@@ -141,6 +161,18 @@ class Memory(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.kept[: len(x)] = F.relu(self.one(x))
         return self.out(self.kept[: len(x)])
+
+
+def test_a_result_written_into_a_part_of_a_fresh_tensor_is_followed() -> None:
+    class Fresh(Written):
+        def forward(self, x: Tensor) -> Tensor:
+            h, kept = self.one(x), torch.zeros(len(x), 4)
+            torch.clamp(h[:, :2], min=0, out=kept[:, :2])
+            kept.index_copy_(1, torch.tensor([3]), torch.tanh(h[:, 3:]))
+            return self.out(kept)
+
+    found = measure_health(Fresh(lambda h: None), X)
+    assert (masks(found), found.unseen) == ({"clamp": [False, True], "tanh": [False]}, ())
 
 
 def test_a_signal_kept_in_a_buffer_is_followed() -> None:

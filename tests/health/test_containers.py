@@ -242,6 +242,21 @@ def test_an_input_that_is_not_finite_is_named(inputs: Callable[[Tensor], Any], p
             measure()
 
 
+def test_labels_that_are_not_finite_are_not_to_blame() -> None:
+    labels = torch.full((101,), torch.nan)
+    assert measure_health(SIMPLE, [(X, labels)]).dead == 1
+    broken = net(fixed(1, ALIVE, DEAD), nn.ReLU(), fixed(2, 0.0))
+    with torch.no_grad():
+        broken[0].weight.fill_(torch.nan)
+    assert measure_health(broken, [(X, labels)]).not_finite == 2
+
+
+def test_a_batch_object_that_the_network_does_not_take_leaves_a_note_at_its_error() -> None:
+    with pytest.raises(TypeError, match="must be Tensor, not Graph") as got:
+        measure_health(SIMPLE, [Graph(X)])
+    assert got.value.__notes__ == ["the batch is of class Graph; forward=lambda module, batch: … says how it is used"]
+
+
 def test_inputs_that_the_network_cleans_and_additive_masks_are_no_error() -> None:
     class Cleans(nn.Module):
         def __init__(self) -> None:

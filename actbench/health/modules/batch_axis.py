@@ -34,6 +34,9 @@ def with_batch_axis(
     own = next((tensor for _, tensor in batch.tensors), None) if batch else None
     if batch is None or own is None or own.ndim < 2:
         return again, 0
+    content = batch.content
+    if isinstance(inputs, Tensor) and own.shape[0] == own.shape[1] > 1:
+        own = content = own[:-1]  # sizes that can't be confused
     met: list[bool] = []
 
     def look(part: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -44,5 +47,5 @@ def with_batch_axis(
     with ExitStack() as hooks, suppress(Exception):  # the pass that is measured comes next, and raises it again
         for part in layers:
             hooks.callback(part.register_forward_pre_hook(look, with_kwargs=True).remove)
-        forward(module, batch.content)
+        forward(module, content)
     return again, int(bool(met) and met[0])

@@ -57,7 +57,7 @@ PRODUCTS = _names("addbmm addmm addmv baddbmm bmm einsum matmul mm mv rmatmul te
 SCALINGS = _names("div divide imul mul multiply rmul rdiv rtruediv true_divide truediv")
 """Linear when all factors but one are constants; otherwise one signal gates another."""
 
-LEAVING = frozenset({"array", "numpy", "tolist"})
+LEAVING = _names("array data_ptr dlpack numpy storage tolist typed_storage untyped_storage")
 """Functions that hand a tensor's numbers, and mostly its memory, to code that is not torch's."""
 
 ENTERING = frozenset({"as_tensor", "asarray", "frombuffer", "tensor"})

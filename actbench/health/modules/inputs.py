@@ -114,10 +114,13 @@ def feed(module: nn.Module, batch: Any) -> Any:
     args, kwargs = ((), dict(batch)) if isinstance(batch, Mapping) else ((batch,), {})
     try:
         return module(*args, **kwargs)
-    except TypeError as error:
-        problem = _misfit(module, args, kwargs)
+    except (TypeError, AttributeError) as error:
+        problem = _misfit(module, args, kwargs) if isinstance(error, TypeError) else ""
         if problem:
             raise UsageError(problem) from error
+        if not isinstance(batch, (Tensor, Mapping)):
+            kind = type(batch).__name__
+            error.add_note(f"the batch is of class {kind}; forward=lambda module, batch: … says how it is used")
         raise
 
 
@@ -173,12 +176,18 @@ def as_mask(mask: Any) -> Tensor:
     return mask.bool()
 
 
-def not_finite(batch: Batch) -> str | None:
+def not_finite(batch: Batch, used: Callable[[Tensor], bool]) -> str | None:
     """Return a sentence on the first tensor of a batch with NaN or infinite numbers; None when there is none.
 
     A tensor of zeros and −∞ alone is a mask that is added to attention's scores.
+
+    Args:
+        batch: The batch.
+        used: Whether the network has used a tensor; labels, say, are left alone.
     """
     for path, tensor in batch.tensors:
+        if not used(tensor):
+            continue
         if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout != torch.strided or tensor.is_meta:
             continue
         wrong = ~tensor.isfinite()

@@ -97,7 +97,7 @@ def measure_health(
             watch.begin(batch)
             run_watched(watch, partial(forward, original, batch.content))
             examples += batch.examples
-            wrong = wrong or not_finite(batch)
+            wrong = wrong or not_finite(batch, watch.has_used)
     report = _report(watch, settings, examples, exclude_last=exclude_last)
     if wrong and any(layer.not_finite for layer in report.layers):
         raise UsageError(f"{wrong}, and so are hidden units: clean the inputs, or leave out such examples")

@@ -66,6 +66,7 @@ class _Pass:
         examples: In the batch.
         mask: Where the inputs hold examples rather than padding.
         inputs: The shapes of the batch's tensors.
+        used: The identities of the tensors that entered a call.
         stack: The submodules at work, innermost last.
         calls: How often each label was used.
         inside: The user's own activation at work; the functions that it calls inside are not looked at.
@@ -76,6 +77,7 @@ class _Pass:
     examples: int = 0
     mask: Tensor | None = None
     inputs: tuple[torch.Size, ...] = ()
+    used: set[int] = field(default_factory=set)
     stack: list[nn.Module] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     inside: nn.Module | None = None
@@ -142,6 +144,10 @@ class Watch(TorchFunctionMode):
         for part in _scripted(self._module):
             self.flow.conceal(self._names[part])
 
+    def has_used(self, tensor: Tensor) -> bool:
+        """Return whether a tensor of the present batch entered a call that was observed."""
+        return id(tensor) in self._pass.used
+
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -158,6 +164,8 @@ class Watch(TorchFunctionMode):
         versions = [version(tensor) for tensor in given]
         result = function(*args, **kwargs)
         made = [*calls.tensors(result)]
+        if made:  # not a look at its shape
+            self._pass.used.update(map(id, given))
         written = list(targets)
         for one, before in zip(given, versions, strict=True):
             if version(one) != before:
