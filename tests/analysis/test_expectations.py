@@ -386,6 +386,34 @@ def test_a_hypothesis_about_seconds_carries_its_caution():
     assert found.note.endswith("so they are no activation's own: see `actbench cost`")
 
 
+def test_a_bound_that_any_of_several_cells_may_break_is_contradicted_by_their_smallest_p_times_their_number():
+    values = {**ACCURACY, "selu": [0.9, 0.903, 0.898, 0.904]}
+    (found,) = judged(cells(values), "test.accuracy > 94.9%")
+    p = 3 * scipy.stats.ttest_1samp(values["selu"], 0.949).pvalue
+    assert (found.verdict, found.p_adjusted) == ("contradicted", pytest.approx(p))
+    assert "of 3 cells selu decides" in found.note
+
+
+def test_a_p_that_equals_alpha_is_not_below_it():
+    records = [record(0.9, dead=(0.3 + s / 100) * (a == "relu"), activation=a, seed=s) for a in ("relu", "elu")
+               for s in range(5)]  # fmt: skip
+    text = "health.dead_fraction: activation=elu < activation=relu"
+    settings = {"demo": {"expect": [text]}}
+    for alpha, verdict_of in ((0.0625, "undecided"), (0.0626, "supported")):
+        (found,) = compare(Records(tuple(records), (), settings), alpha=alpha).comparisons[0].expectations
+        assert (found.p_adjusted, found.verdict) == (0.0625, verdict_of)
+
+
+def test_a_metric_that_no_table_of_the_study_tests_is_adjusted_over_the_hypotheses_alone():
+    values = {**ACCURACY, "selu": [0.9, 0.903, 0.898, 0.904], "gelu": [0.95, 0.951, 0.953, 0.948]}
+    own = {"expect": ["test.loss: activation=elu < activation=relu"]}
+    (found,) = compare(Records(tuple(cells(values)), (), {"demo": own})).comparisons[0].expectations
+    assert found.p_adjusted == found.p
+    shown = compare(Records(tuple(cells(values)), (), {"demo": own}), metric="test.loss").comparisons[0]
+    assert shown.expectations[0].p_adjusted == row(shown, activation="elu").vs_baseline["test.loss"].p_adjusted
+    assert shown.expectations[0].p_adjusted > found.p
+
+
 def test_a_table_of_seconds_carries_the_same_caution():
     lines = StringIO()
     load("reports", "table").render(compare(cells(ACCURACY), metric="seconds"), lines)
