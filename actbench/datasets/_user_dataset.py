@@ -20,6 +20,7 @@ from actbench.datasets._source import ARRAYS, Source, channels_first
 from actbench.errors import ConfigError, DatasetError
 from actbench.schema import registry
 from actbench.schema.components import Component
+from actbench.system import user_code
 
 if TYPE_CHECKING:
     from actbench.datasets._data import Labels
@@ -47,7 +48,7 @@ def _options(name: str, shared: dict[str, Any]) -> DatasetOptions:
 
 
 def _called(name: str, path: str, folder: Path, options: dict[str, Any]) -> Any:
-    attribute = registry.import_object(path)
+    attribute = user_code.contained_import(registry.import_object, path)
     if not callable(attribute):
         raise DatasetError(f"dataset '{name}': {path} is not callable, but {type(attribute).__name__}")
     try:
@@ -55,7 +56,8 @@ def _called(name: str, path: str, folder: Path, options: dict[str, Any]) -> Any:
     except TypeError as error:
         raise DatasetError(f"dataset '{name}': can't call {path}(folder, {', '.join(options)}): {error}") from error
     try:
-        return attribute(folder, **options)
+        with user_code.contained(path.partition(":")[0]):
+            return attribute(folder, **options)
     except (Exception, SystemExit) as error:  # a user's code may raise anything
         raise DatasetError(f"dataset '{name}': {path} fails: {type(error).__name__}: {error}") from error
 

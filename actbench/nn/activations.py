@@ -17,6 +17,7 @@ from actbench.errors import ConfigError, UsageError
 from actbench.nn.formulas import check_expression
 from actbench.schema import registry
 from actbench.schema.components import Component, Options
+from actbench.system import user_code
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -216,7 +217,7 @@ def row_of(component: Component) -> Activation:
     if component.path is None:
         row: Activation = registry.load("activations", component.name)
         return row
-    found = registry.import_object(component.path)
+    found = user_code.contained_import(registry.import_object, component.path)
     if isinstance(found, Activation):
         return found
     if not callable(found):
@@ -243,10 +244,13 @@ def function_of(component: Component) -> Callable[..., Tensor]:
     starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
     kept_back = {*starts, *HOW_LEARNED} if row.learnable else set()
     fixed = {name: value for name, value in options.items() if name not in kept_back}
-    function: Callable[..., Tensor] = partial(registry.import_object(row.function), **fixed)
-    if component.path is not None:
+    if component.path is None:
+        function: Callable[..., Tensor] = partial(registry.import_object(row.function), **fixed)
+    else:
         from actbench.nn import functions
 
+        own = user_code.contained_import(registry.import_object, row.function)
+        function = user_code.contained_call(partial(own, **fixed))
         functions.check_elementwise(partial(function, **starts), component.path)
     return function
 
@@ -304,7 +308,7 @@ def overflow(component: Component) -> float | None:
     with torch.enable_grad():
         starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
         a = function_of(component)(z, **starts)
-        (slope,) = torch.autograd.grad(a.sum(), z) if a.requires_grad else (torch.zeros_like(a),)
+        (slope,) = user_code.gradients(a.sum(), [z]) if a.requires_grad else (torch.zeros_like(a),)
     broken = (~(a.isfinite() & slope.isfinite())).nonzero()
     return round(float(z.detach()[broken[0, 0]]), 1) if len(broken) else None
 

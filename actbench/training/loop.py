@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 
 import torch
@@ -16,6 +16,7 @@ from actbench.schema.events import EpochDone, Event, Failed, Finished, Noted, Sa
 from actbench.schema.runtime import Cadence, Cohort, Runtime
 from actbench.system import cancellation
 from actbench.system.cancellation import Stopped
+from actbench.system.user_code import contained_events
 from actbench.training import numerics
 from actbench.training.checkpoint import pack, restore
 from actbench.training.epoch_log import EpochLog
@@ -34,7 +35,7 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     """
     try:
         with numerics.deterministic_numerics(cpu_library.choose(runtime.products).products):
-            yield from _resume_or_begin(cohort, runtime)
+            yield from contained_events(_resume_or_begin(cohort, runtime))
         return
     except (Exception, SystemExit) as error:  # a user's code may call sys.exit, which must not end the study
         failure = _failure(cohort, error)
@@ -56,6 +57,10 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
         ``Noted`` for each note of the dataset; ``Failed`` for a mistake that the user must fix. Any other error will
         be the failure of the runs it concerns.
     """
+    yield from contained_events(_check(cohort, runtime))
+
+
+def _check(cohort: Cohort, runtime: Runtime) -> Generator[Event, None, None]:
     try:
         state = TrainState.open(cohort, runtime)
         for note in state.images.notes:
@@ -77,7 +82,7 @@ def train_epoch(state: TrainState, stepper: Stepper) -> Tally:
     return state.tally
 
 
-def _resume_or_begin(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+def _resume_or_begin(cohort: Cohort, runtime: Runtime) -> Generator[Event, None, None]:
     bare, unusable = Cohort(cohort.specs), ""  # events return from a worker without the checkpoint's bytes
     if cohort.state is not None:
         try:

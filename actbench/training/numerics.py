@@ -12,19 +12,21 @@ from typing import Any
 import torch
 
 from actbench.nn import cpu_linear
+from actbench.system import torch_settings
 
 
 @contextmanager
 def deterministic_numerics(products: str) -> Iterator[None]:
     """Compute in a way that gives the same numbers again, while the context lasts.
 
-    One thread, no TF32, denormal numbers flushed to 0, deterministic convolutions.
+    One thread, no TF32, denormal numbers flushed to 0, deterministic convolutions, torch's own default type and device.
 
     Args:
         products: The one of ``cpu_linear.LIBRARIES`` that computes matrix products on a CPU.
     """
-    threads, flushed = torch.get_num_threads(), _flushes_denormals()
-    deterministic = torch.backends.cudnn.deterministic
+    before, deterministic = torch_settings.read(), torch.backends.cudnn.deterministic
+    # A notebook may have chosen another type, device or precision, or call within torch.no_grad().
+    torch_settings.write_standard()
     # The number of threads moves last bits, and the barriers of tiny kernels cost more than a second thread gains.
     torch.set_num_threads(1)
     # The momentum of a dead unit's weights sinks to 1e-45 and stays there for ever (0.9 times the smallest denormal
@@ -37,9 +39,8 @@ def deterministic_numerics(products: str) -> Iterator[None]:
         with tf32(allowed=False), cpu_linear.use_library(products):
             yield
     finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(flushed)
         torch.backends.cudnn.deterministic = deterministic
+        torch_settings.write(before)
 
 
 @contextmanager
@@ -55,9 +56,3 @@ def tf32(*, allowed: bool) -> Iterator[None]:
     finally:
         for one, precision in zip(settings, before, strict=True):
             one.fp32_precision = precision
-
-
-def _flushes_denormals() -> bool:
-    """Return whether denormal numbers are flushed to 0, which torch can set but not report."""
-    # Half of the smallest normal number is denormal.
-    return not bool(torch.tensor([torch.finfo(torch.float32).tiny]) / 2)

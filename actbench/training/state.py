@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +184,12 @@ class TrainState:
         """Set the learning rate of all the optimizers."""
         for optimizer in self.optimizers:
             set_rate(optimizer, rate)
+
+    @cached_property
+    def has_own_code(self) -> bool:
+        """Whether a module or an activation of the user's own runs in each step."""
+        specs = self.cohort.specs
+        return specs[0].model.path is not None or any(spec.activation.path is not None for spec in specs)
 
     @property
     def capturable(self) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from actbench.system import user_code
+
 
 def norms(losses: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the L2 norm of each run's gradient of its own mean loss with respect to each layer's pre-activations.
@@ -22,7 +24,7 @@ def norms(losses: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     # Summing the runs' losses gives each run its own gradient: no run's loss depends on another's z. A layer that the
     # loss does not depend on has gradient 0.
-    found = torch.autograd.grad(losses.sum(), list(inputs.values()), materialize_grads=True, allow_unused=True)
+    found = user_code.gradients(losses.sum(), list(inputs.values()), materialize_grads=True, allow_unused=True)
     lengths = (torch.linalg.vector_norm(gradient.reshape(len(gradient), -1), dim=1) for gradient in found)
     return {name: length.cpu().double() for name, length in zip(inputs, lengths, strict=True)}
 

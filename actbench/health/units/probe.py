@@ -18,6 +18,7 @@ from actbench.health.units.accumulators import STATISTICS, Observation, Summary,
 from actbench.health.units.measures import judged, mean_over_units
 from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.spec import HealthSettings
+from actbench.system import user_code
 
 Derivative = Callable[[str, Tensor], tuple[Tensor, Tensor]]
 Arrange = Callable[[Tensor], Sequence[Tensor]]
@@ -165,7 +166,9 @@ def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
                 return a, torch.zeros_like(a)
             # f is elementwise, so the gradient of the sum of all outputs is f' at every element. A part of f that
             # leaves z out (a constant branch) has no path back to the leaf: zeros stand in for its slope.
-            (slope,) = torch.autograd.grad(a, leaf, torch.ones_like(a), materialize_grads=True, allow_unused=True)
+            (slope,) = user_code.gradients(
+                a, [leaf], grad_outputs=torch.ones_like(a), materialize_grads=True, allow_unused=True
+            )
         return a.detach(), slope.abs()
 
     return derivative

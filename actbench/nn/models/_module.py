@@ -27,6 +27,7 @@ from actbench.nn.unit_axes.torch_calls import held_tensors, uncompiled
 from actbench.nn.unit_axes.tracker import FollowedPass
 from actbench.schema import registry
 from actbench.schema.components import Component
+from actbench.system import user_code
 
 BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
@@ -118,7 +119,7 @@ class UserModule:
 
     def __init__(self, component: Component) -> None:
         self._path = str(component.path)
-        self._factory = registry.import_object(self._path)
+        self._factory = user_code.contained_import(registry.import_object, self._path)
         self._options = {key: value for key, value in component.options.items() if key != "path"}
         self._module: nn.Module | None = None
         self._numbers: torch.Generator | None = None
@@ -142,7 +143,7 @@ class UserModule:
         image = torch.zeros(1, *shape, dtype=dtype)
         with torch.no_grad(), _bound(module, found), _followed(module, image):
             try:
-                logits = module(image)
+                logits = user_code.contained_call(module)(image)
             except Exception as error:
                 raise ModelError(f"{self._path}: forward fails on an image of shape {shape}: {error}") from error
         if not isinstance(logits, Tensor) or logits.shape != (1, classes):
@@ -186,7 +187,7 @@ class UserModule:
         own = {name: params[name].squeeze(0) for name, _ in module.named_parameters()}
         # A pass that only prepares a measurement leaves the stream where it stands.
         with _lent(numbers.clone_state() if act.watches_norms else numbers, x.device), _bound(module, act):
-            logits: Tensor = torch.func.functional_call(module, own, (x.squeeze(0),))
+            logits: Tensor = user_code.contained_call(torch.func.functional_call)(module, own, (x.squeeze(0),))
         return logits.unsqueeze(0)
 
     def state(self) -> dict[str, Any]:
@@ -219,7 +220,8 @@ class UserModule:
         offered = {"activation": RunActivation, "shape": shape, "classes": classes}
         wanted = inspect.signature(self._factory).parameters
         try:
-            module = self._factory(**{k: v for k, v in offered.items() if k in wanted}, **self._options)
+            with user_code.contained(self._path.partition(":")[0]):
+                module = self._factory(**{k: v for k, v in offered.items() if k in wanted}, **self._options)
         except Exception as error:
             raise ModelError(f"{self._path}: the factory fails: {type(error).__name__}: {error}") from error
         if not isinstance(module, nn.Module):

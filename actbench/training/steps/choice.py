@@ -43,8 +43,7 @@ def choose_stepper(state: TrainState, *, capture: bool) -> Stepper:
         state: The cohort in training.
         capture: Whether steps may be launched whole: replayed on a CPU, from a CUDA graph on a GPU.
     """
-    specs = state.cohort.specs
-    own = specs[0].model.path is not None or any(spec.activation.path is not None for spec in specs)
+    own = state.has_own_code
     if capture and not own and state.device.type == "cpu":
         return ReplayStepper(state)
     if capture and not own and state.capturable:

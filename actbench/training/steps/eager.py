@@ -10,6 +10,7 @@ from torch import Tensor
 
 from actbench.nn import cpu_linear
 from actbench.nn.optimizers import clip_gradients
+from actbench.system import user_code
 from actbench.training.batches import Batch
 from actbench.training.evaluation import cross_entropy
 from actbench.training.state import TrainState
@@ -61,7 +62,8 @@ def compute_gradients(state: TrainState, x: Tensor, labels: Tensor) -> tuple[Ten
         logits = state.forward_in_training(x)
         losses = cross_entropy(logits, labels)
         # Gradient of the summed losses; a NaN run affects only its own gradients, since no operation mixes two runs.
-        torch.autograd.backward(losses, torch.ones_like(losses))
+        pass_backward = user_code.backward if state.has_own_code else torch.autograd.backward
+        pass_backward(losses, torch.ones_like(losses))
     finally:
         cpu_linear.withdraw_slots()  # a failed step leaves some, which another tensor of the same id would use
     stack.collect_gradients()
