@@ -249,3 +249,10 @@ def test_the_expect_gate_trips_where_nothing_can_be_judged():
 def test_a_gate_does_not_look_inside_an_average():
     with pytest.raises(UsageError, match="averaged over: add it to --by"):
         compare(grid(smooth), by=["activation"], fail_if=["test.accuracy > 0.5 where bias_init=0"])
+
+
+@pytest.mark.parametrize(("text", "trips"), [("> 20pp", False), (">= 20pp", True), ("> 19.99pp", True)])
+def test_a_constant_difference_that_equals_the_bound_but_for_rounding_lies_at_it(text, trips):
+    records = cells({"relu": [0.9, 0.91, 0.92], "elu": [0.7, 0.71, 0.72]})
+    assert 0.9 - 0.7 > 0.2  # in floating point
+    assert tripped(records, f"test.accuracy drop {text}")[0] is trips

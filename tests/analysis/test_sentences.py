@@ -2,7 +2,15 @@
 
 import pytest
 from generated_studies import generated
-from sentence_oracle import Runs, check_caption, check_expectations, check_gate, check_verdicts, check_warnings
+from sentence_oracle import (
+    Runs,
+    check_caption,
+    check_expectations,
+    check_gate,
+    check_ps,
+    check_verdicts,
+    check_warnings,
+)
 
 from actbench.analysis.compare import compare
 from actbench.analysis.reports._sentences import caption, lists
@@ -29,6 +37,7 @@ def test_every_sentence_says_what_the_table_says(start):
         runs, metrics, options = Runs(study.records, comparison), study.options["metric"], study.options
         check_verdicts(comparison, runs, metrics[0], options)
         check_warnings(report, comparison, runs, study.records, metrics, options)
+        check_ps(comparison, runs, metrics)
         check_expectations(lists(found.comparisons[0], found)[1], comparison, runs, study.expect)
         for gate in found.gates:
             check_gate(gate, comparison, runs, options["alpha"])

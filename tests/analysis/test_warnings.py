@@ -30,8 +30,10 @@ def text_of(records, report="table", **options):
         ([0.919, 0.925, 0.931, 0.941], (1,)),  # one of them, in the midst of the others
         ([0.10, 0.11, 0.10, 0.12], (0, 1, 2, 3)),  # all alike at chance level
         ([0.1, 0.9], (0,)),  # no interval is printed
+        ([0.93, 0.93, 0.94], (2,)),  # as far from the others as any third value may be
+        ([0.93, 0.94, 0.91, 0.92], (2, 3)),
     ],
-    ids=["all healthy", "one amid the others", "all at chance", "two seeds"],
+    ids=["all healthy", "one amid the others", "all at chance", "two seeds", "near two equal ones", "two of each kind"],
 )
 def test_collapsed_runs_are_counted_and_nothing_else_is_said_where_the_interval_holds(values, seeds):
     found = compare(collapsed(cells({"relu": values, "elu": ELU}), *seeds)).warnings
@@ -39,9 +41,18 @@ def test_collapsed_runs_are_counted_and_nothing_else_is_said_where_the_interval_
     assert not any("trusted" in text or "narrow" in text for text in found)
 
 
-@pytest.mark.parametrize("bad", [0.1, 0.3, 1.0])
-def test_a_row_of_which_some_runs_fell_out_of_line_is_named(bad):
-    found = compare(collapsed(cells({"relu": [*RELU, bad], "elu": ELU}), 4)).warnings
+@pytest.mark.parametrize(
+    ("values", "seeds"),
+    [
+        ([*RELU, 0.1], (4,)),
+        ([*RELU, 0.3, 0.1], (4, 5)),
+        ([0.1, 0.12, 0.9], (0, 1)),  # the others are the fewer
+        ([0.1135, 0.1135, 0.1135, 0.9], (0, 1, 2)),  # at chance, all predict one class
+        ([0.9, 0.92, 0.1], (2,)),
+    ],
+)
+def test_a_row_of_which_some_runs_fell_out_of_line_is_named(values, seeds):
+    found = compare(collapsed(cells({"relu": values, "elu": ELU}), *seeds)).warnings
     assert f"collapsed runs lie far from the row's other runs in test.accuracy: {CANNOT_BE_TRUSTED} (relu)" in found
 
 

@@ -2,7 +2,8 @@
 
 import re
 from decimal import Decimal
-from statistics import fmean
+from itertools import product
+from statistics import fmean, stdev
 
 import scipy.stats
 
@@ -197,6 +198,38 @@ def check_verdicts(comparison, runs, metric, options):
             check_open(match, rows[name]["vs_baseline"][metric], metric, options["alpha"])
     assert sorted(seen) == sorted(judged)
     assert found == sorted(found)  # what rests on all runs first, the row's wins before its losses, large ones first
+
+
+def check_ps(comparison, runs, metrics):
+    """Each p is that of scipy's t test or of exact sign flips, and adjusting never makes it smaller."""
+    for row in comparison["rows"]:
+        for metric, contrast in row["vs_baseline"].items():
+            name = runs.name(row["factors"])
+            pairs = runs.pairs(name, runs.counterpart(row["factors"]), metric)
+            check_p(contrast, [a - b for a, b in pairs], may_flip=is_bounded(metric) or len(pairs) >= 8)
+    for pair in comparison["all_pairs"]["pairs"]:
+        both = runs.pairs(runs.name(pair["left"]), runs.name(pair["right"]), metrics[0])
+        check_p(pair, [a - b for a, b in both], may_flip=is_bounded(metrics[0]))
+
+
+def check_p(found, differences, *, may_flip):
+    if found["p"] is None:
+        return
+    assert found["p_adjusted"] is None or found["p_adjusted"] >= found["p"] * (1 - 1e-12)
+    if len(differences) > 12:  # of so many, flips are drawn
+        return
+    spread = max(abs(one) for one in differences)
+    candidates = [flips_p([one / spread for one in differences])] if may_flip else []
+    if max(differences) - min(differences) > 1e-9 * spread:
+        candidates.append(float(scipy.stats.ttest_1samp([one / spread for one in differences], 0.0).pvalue))
+    assert any(abs(found["p"] - p) <= 1e-6 * p + 1e-9 for p in candidates), (found["p"], candidates)
+
+
+def flips_p(differences):
+    """The share of all sign patterns with as extreme a sum."""
+    sums = [abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+            for signs in product((1, -1), repeat=len(differences))]  # fmt: skip
+    return sum(one >= sums[0] - 1e-9 for one in sums) / len(sums)
 
 
 def is_bounded(metric):
@@ -436,7 +469,7 @@ def is_baseline(comparison, runs, name):
 
 
 def check_mixture(match, names, runs):
-    """A warning on collapsed runs names rows in which one of them lies beyond the others by more than their range."""
+    """A warning on collapsed runs names rows of two kinds: one of the fewer is beyond what the more would predict."""
     metric = match["metric"]
     assert METRICS[metric].unit != "fraction" or not metric.startswith("health.")
     far = set()
@@ -446,8 +479,10 @@ def check_mixture(match, names, runs):
         own = [value for seed, value in values.items() if seed in collapsed]
         others = [value for seed, value in values.items() if seed not in collapsed]
         if own and others and len(values) >= 3:
-            reach = max(others) - min(others)
-            if any(value < min(others) - reach or value > max(others) + reach for value in own):
+            fewer, more = (own, others) if len(own) <= len(others) else (others, own)
+            t = scipy.stats.t.ppf(1 - 0.025 / len(fewer), len(more) - 1)
+            reach = t * stdev(more) * (1 + 1 / len(more)) ** 0.5 + 0.02 * max(map(abs, more))
+            if any(abs(value - fmean(more)) > reach for value in fewer):
                 far.add(name)
     assert far
     listed = [part for part in match["names"].split("; ") if not re.fullmatch(r"and \d+ more", part)]
@@ -604,7 +639,7 @@ GATE_OF_LOST = re.compile(
     r"(?:no row can be judged: |not decided: )?(?P<row>.+?): (?:of the baseline's, )?(?P<count>\d+) of (?P<of>\d+) "
     r"runs (?P<how>[a-z ]+?)(?P<where> where the baseline's did not)?(?:, and \d+ more)?"
 )
-NOTHING = re.compile(r"(?:no row can be judged: |not decided: )?.+: (?:.+ has no value .+|no baseline.*)")
+NOTHING = re.compile(r"(?:no row can be judged: |not decided: )?.+: (?:.+ has no value.*|no baseline.*)")
 
 
 def check_gate(gate, comparison, runs, alpha):

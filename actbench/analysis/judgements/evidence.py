@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from actbench.analysis.judgements.formatting import interval_to_quote, p_value, unit_of_difference
 from actbench.analysis.statistics import MIN_VALUES, fewest_pairs, mean_interval, sign_flip_p, smallest_p, t_p
+from actbench.analysis.statistics.samples import ROUNDING
 from actbench.schema.metrics import METRICS, is_bounded
 
 Side = Literal["above", "below", "at"]
@@ -105,4 +107,7 @@ def interval_in_words(metric: str, interval: tuple[float, float], *, of_differen
 
 
 def _side_of(mean: float, bound: float) -> Side:
+    # 0.9 − 0.7 is 0.20000000000000007, which is not above 0.2.
+    if math.isclose(mean, bound, rel_tol=ROUNDING):
+        return "at"
     return "above" if mean > bound else "below" if mean < bound else "at"

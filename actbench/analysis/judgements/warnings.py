@@ -6,12 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from actbench.analysis.judgements.formatting import some_of
 from actbench.analysis.judgements.lost_runs import lost_among, outcomes_in_words
-from actbench.analysis.statistics import MIN_VALUES, smallest_p
+from actbench.analysis.statistics import MIN_VALUES, prediction_interval, smallest_p
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.grouping import Group, Table
 from actbench.analysis.table.result import Comparison
 from actbench.schema.metrics import is_bounded
 from actbench.schema.record import RunRecord
+
+ALPHA_OF_MIXTURES = 0.05
+"""How often a row of runs of one kind may be taken for one of two kinds."""
+
+SCATTER = 0.02
+"""Share of their size by which runs of one kind differ without being far from each other."""
 
 ENVIRONMENT = ("actbench", "torch", "numpy", "python", "device", "device_name")
 """Entries of a record's environment that may move a number."""
@@ -71,15 +77,22 @@ def _mixtures(comparison: Comparison, groups: Sequence[Group]) -> Iterator[str]:
 
 
 def _is_mixture(group: Group, metric: str) -> bool:
-    """Return whether a collapsed run lies farther beyond the row's other runs than these lie from each other."""
+    """Return whether collapsed runs and the others of a row are two kinds of runs.
+
+    They are where one of the fewer lies outside the 95 % prediction interval of the more, which would happen to five in
+    a hundred rows if both were of one kind.
+    """
     values = group.values(metric)
     collapsed = {record.spec.seed for record, _ in group.runs if record.outcome == "collapsed"}
     own = [value for seed, value in values.items() if seed in collapsed]
     others = [value for seed, value in values.items() if seed not in collapsed]
     if len(values) < MIN_VALUES or not own or not others:
         return False
-    low, high = min(others), max(others)
-    return max(max(low - value, value - high) for value in own) > high - low
+    fewer, more = sorted((own, others), key=len)
+    low, high = prediction_interval(more, ALPHA_OF_MIXTURES / len(fewer))
+    # Equal values, such as a few accuracies of one test set, say less about their scatter than their sd of 0.
+    room = SCATTER * max(map(abs, more))
+    return any(not low - room <= value <= high + room for value in fewer)
 
 
 def _seeds(comparison: Comparison, lost: Mapping[str, str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Intervals, paired differences, multiplicity, interaction and power: pure functions on numbers, one idea a file.
 
-- ``intervals``: Student's t for a mean, Wilson's for a count.
+- ``intervals``: Student's t for a mean and for one further value, Wilson's for a count.
 - ``paired``: the difference of two sides that share seeds, its interval, its t test, the gain of pairing.
 - ``sign_flips``: the patterns of signs, the sign-flip test of one sample.
 - ``westfall_young``: Westfall and Young's step-down max-T by sign flips.
@@ -16,7 +16,7 @@ that do not vary. How often each method errs is measured in ``docs/statistics.md
 
 from actbench.analysis.pairs_needed import MIN_VALUES, fewest_pairs, smallest_p
 from actbench.analysis.statistics.interaction import interaction_p
-from actbench.analysis.statistics.intervals import Interval, mean_interval, wilson_interval
+from actbench.analysis.statistics.intervals import Interval, mean_interval, prediction_interval, wilson_interval
 from actbench.analysis.statistics.multiplicity import (
     Part,
     benjamini_hochberg,
@@ -46,6 +46,7 @@ __all__ = [
     "max_t",
     "mean_interval",
     "paired_difference",
+    "prediction_interval",
     "seeds_needed",
     "seeds_needed_by_flips",
     "sign_flip_p",
