@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import stat
 import sys
 import threading
 import time
@@ -57,10 +55,8 @@ class Interruption:
         Raises:
             KeyboardInterrupt: For the second signal, or while nothing is in training: all ends at once.
         """
-        if number == signal.SIGHUP:
-            _leave_closed_terminal()
-            if self.asked:
-                return  # the system, the shell and the session each send one, and nobody is there to be impatient
+        if number == signal.SIGHUP and self.asked:
+            return  # the system, the shell and the session each send one, and nobody is there to be impatient
         if self.asked and time.monotonic() - self._at < GRACE:
             return  # the same signal by its second way
         self.exit_code = 128 + number
@@ -100,14 +96,3 @@ def interruption() -> Iterator[Interruption]:
 def how_to_go_on() -> str:
     """Spell the command that was given, without ``--force``, which would begin anew."""
     return f"To go on:\n  {command_text(word for word in sys.argv[1:] if word != '--force')}"
-
-
-def _leave_closed_terminal() -> None:
-    """Send what is written to a terminal that is gone nowhere: as an error it would end the command before it saves."""
-    for stream in (1, 2):
-        try:
-            is_gone = stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream)
-        except OSError:  # closed before
-            continue
-        if is_gone:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)

@@ -24,6 +24,7 @@ from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
 from actbench.system.log import printable_log
 from actbench.system.streams import unfailing_streams
+from actbench.system.text import printable_lines
 
 Tasks = queue.SimpleQueue[tuple[Work, Cohort]]
 
@@ -57,7 +58,7 @@ def _compute() -> NoReturn:
     except BrokenPipeError:
         os._exit(0)  # the parent is gone: no process reads reports, and there is nothing to flush
     except BaseException:
-        traceback.print_exc()
+        _report_defect()
         os._exit(1)  # an ordinary exit would wait for the lock on the input, which the other thread holds
 
 
@@ -73,8 +74,12 @@ def _listen(tasks: Tasks) -> None:
     except (EOFError, pickle.UnpicklingError):
         os._exit(0)  # the parent is gone or done
     except BaseException:
-        traceback.print_exc()
+        _report_defect()
         os._exit(1)
+
+
+def _report_defect() -> None:
+    print(printable_lines(traceback.format_exc()), file=sys.stderr, flush=True)
 
 
 def _sender() -> Callable[[Any], None]:
