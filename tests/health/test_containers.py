@@ -257,6 +257,15 @@ def test_a_batch_object_that_the_network_does_not_take_leaves_a_note_at_its_erro
     assert got.value.__notes__ == ["the batch is of class Graph; forward=lambda module, batch: … says how it is used"]
 
 
+def test_inputs_and_labels_as_one_tuple_leave_a_note_at_the_error_of_the_labels() -> None:
+    with pytest.raises(RuntimeError, match="must have the same dtype") as got:
+        measure_health(SIMPLE, (X, torch.zeros(101, 1, dtype=torch.long)))
+    assert got.value.__notes__ == [
+        "the inputs are a tuple: each of its elements is a batch; [inputs] makes one batch of it"
+    ]
+    assert measure_health(SIMPLE, [(X, torch.zeros(101, 1, dtype=torch.long))]).examples == 101
+
+
 def test_inputs_that_the_network_cleans_and_additive_masks_are_no_error() -> None:
     class Cleans(nn.Module):
         def __init__(self) -> None:

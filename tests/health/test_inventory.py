@@ -230,6 +230,58 @@ def test_a_dynamically_quantised_network_is_measured(dtype: torch.dtype) -> None
     assert ([layer.after for layer in report.layers], report.outputs) == ([("0",), ("2",)], ("4",))
 
 
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_a_quantised_recurrent_layer_is_unseen(kind: type[nn.Module]) -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.hidden, self.out = kind(1, 4, batch_first=True), fixed(4, 9.0, DEAD), fixed(2, 0.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(F.relu(self.hidden(self.cell(x)[0])))
+
+    quantised = torch.ao.quantization.quantize_dynamic(Reader(), {kind, nn.Linear})
+    report = measure_health(quantised, X[:100].view(20, 5, 1))
+    assert (masks(report), report.unseen, report.outputs) == ({"relu": [False, True]}, ("cell",), ("out",))
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_network_of_integers_is_unseen(fused: bool) -> None:
+    quantisation = torch.ao.quantization
+    network = net(
+        quantisation.QuantStub(), nn.Linear(1, 3), nn.ReLU(), nn.Linear(3, 2), quantisation.DeQuantStub()
+    ).eval()
+    network.qconfig = quantisation.default_qconfig
+    if fused:
+        quantisation.fuse_modules(network, [["1", "2"]], inplace=True)
+    prepared = quantisation.prepare(network)
+    prepared(X)
+    report = measure_health(quantisation.convert(prepared), X)
+    assert (report.layers, report.unseen, report.outputs) == ((), ("1",), ("3",))
+
+
+def test_a_layer_that_makes_the_weights_of_another_is_named() -> None:
+    class Hyper(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.make, self.out = nn.Linear(1, 2), fixed(2, 0.0)
+            self.seed = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(F.relu(F.linear(x, self.make(self.seed).view(2, 1))))
+
+    report = measure_health(Hyper(), X)
+    assert ([layer.after for layer in report.layers], report.others, report.outputs) == (
+        [("linear",)],
+        ("make",),
+        ("out",),
+    )
+
+
 class Packed(nn.Module):
     """Weights as integers in a buffer, as low-bit formats have them."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from numbers import Number
@@ -80,6 +81,17 @@ def batches(
             "there are no inputs to measure on: pass a tensor with examples, or an iterable of batches"
             + ("; the mask is 0 everywhere" if mask is not None else "")
         )
+
+
+@contextmanager
+def noted(inputs: Any) -> Iterator[None]:
+    """Add a note to errors of a network whose inputs are a tuple, which is easily taken for one batch."""
+    try:
+        yield
+    except Exception as error:
+        if type(inputs) is tuple:
+            error.add_note("the inputs are a tuple: each of its elements is a batch; [inputs] makes one batch of it")
+        raise
 
 
 def peek(inputs: Any, device: torch.device) -> tuple[Batch | None, Any]:
@@ -302,7 +314,7 @@ def _misfit(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any])
     except TypeError as error:
         key = next(iter(kwargs), None)
         given = f"a mapping with the keys {_listed(kwargs)}" if kwargs else f"of type {type(args[0]).__name__}"
-        choice = f"batch[{key!r}]" if kwargs else "batch, …"
+        choice = f"batch[{key!r}]) or module(batch" if kwargs else "batch, …"
         return (
             f"the batch is {given}, which {type(module).__name__}.forward{signature} does not take ({error}); say how "
             f"the network is called, such as forward=lambda module, batch: module({choice})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -63,10 +63,15 @@ class Inventory:
         """Record that the tensors belong to the weight layer of this name."""
         self._covered.setdefault(label, set()).update(self.owners(constants))
 
-    def missing(self, named: Iterable[str]) -> tuple[str, ...]:
+    def missing(self, named: Sequence[str]) -> tuple[str, ...]:
         """Return the modules with parameters that none of the named layers and activations accounts for."""
         known = set(named)
-        known |= {name for label in known for name in self._covered.get(label, ())}
+        modules = set(self._names.values())
+        for label in named:
+            for name in self._covered.get(label, ()):
+                # A layer by the name of a function that its module calls, or of one that the network itself calls.
+                if label.startswith(f"{name}.") or name not in modules:
+                    known.add(name)
         return tuple(name for name in self._holders if not _is_within(name, known))
 
     def is_met(self, name: str) -> bool:

@@ -11,7 +11,7 @@ from torch import nn
 
 from actbench.errors import ConfigError, UsageError
 from actbench.health.modules.batch_axis import with_batch_axis
-from actbench.health.modules.inputs import Mask, batches, feed, not_finite
+from actbench.health.modules.inputs import Mask, batches, feed, not_finite, noted
 from actbench.health.modules.isolation import check_ready, device_of, in_evaluation, run_watched
 from actbench.health.modules.report import HealthReport, LayerHealth
 from actbench.health.modules.watch import UnitAxis, Watch
@@ -95,7 +95,8 @@ def measure_health(
         watch = Watch(original, settings, activations, unit_axis, axis)
         for batch in batches(inputs, place, max_examples=max_examples, axis=axis, mask=mask):
             watch.begin(batch)
-            run_watched(watch, partial(forward, original, batch.content))
+            with noted(inputs):
+                run_watched(watch, partial(forward, original, batch.content))
             examples += batch.examples
             wrong = wrong or not_finite(batch, watch.has_used)
     report = _report(watch, settings, examples, exclude_last=exclude_last)

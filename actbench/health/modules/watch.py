@@ -112,6 +112,7 @@ class Watch(TorchFunctionMode):
         self._module, self._own, self._unit_axis = module, tuple(activations), unit_axis
         self._batch_axis = batch_axis
         self._names = {part: _plain(name) for name, part in module.named_modules()}
+        self._parts: dict[str, nn.Module] = {name: part for part, name in self._names.items()}
         self.inventory = Inventory(module, self._names)
         self._layers: dict[str, str] = {}
         self._constants = [*module.buffers(), *held_tensors(module)]
@@ -223,6 +224,9 @@ class Watch(TorchFunctionMode):
         constants = [tensor for tensor in given if self.flow.is_constant(tensor)]
         if name in calls.WEIGHTED | calls.FUSED or (name in calls.PRODUCTS and constants):
             return self.flow.enter_weights(self._weight_label(name, constants), origin, recurrent=name in calls.FUSED)
+        if name not in calls.KNOWN and self._pass.stack and _is_packed(self._pass.stack[-1]):
+            # A recurrent cell, say: its weights are packed where no tensor is given.
+            return self.flow.enter_weights(self._weight_label(name, constants), origin, recurrent=True)
         if name not in calls.KNOWN and any(map(self._is_weight, constants)):
             # An operator of someone's own: its results may be a layer's pre-activations, or have passed more than that.
             label = self._weight_label(name, constants)
@@ -298,8 +302,8 @@ class Watch(TorchFunctionMode):
         part = self._pass.stack[-1] if self._pass.stack else self._module
         name = self._names[part]
         label = name if name and _is_one_layer(part) else ".".join(filter(None, (name, function)))
-        if owner is not None and owner != name != label and owner in self._names.values():
-            part, label = self._module.get_submodule(owner), owner
+        if owner is not None and owner in self._parts and owner != name != label:
+            part, label = self._parts[owner], owner
         self._pass.calls[f"{of}/{label}"] += 1
         count = self._pass.calls[f"{of}/{label}"]
         full = label if count == 1 else f"{label}#{count}"
@@ -343,6 +347,12 @@ def _is_one_layer(part: nn.Module) -> bool:
 def _is_quantized(part: nn.Module) -> bool:
     """Return whether torch made the submodule of a layer: it holds packed weights, and an activation perhaps."""
     return type(part).__module__.startswith("torch.ao.nn.") and ".quantized." in type(part).__module__
+
+
+def _is_packed(part: nn.Module) -> bool:
+    """Return whether a submodule is torch's quantised form of a layer with weights."""
+    held = (*vars(part), *part._modules)
+    return _is_quantized(part) and any("packed" in name or name == "_all_weight_values" for name in held)
 
 
 def _visible(module: nn.Module) -> Iterable[nn.Module]:
