@@ -18,6 +18,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from actbench.analysis.statistics import family_p, holm, interaction_p, max_t, mean_interval, t_p
+from actbench.analysis.statistics.sign_flips import sign_patterns
 
 Floats = NDArray[np.float64]
 
@@ -43,11 +44,13 @@ class World:
         noisy: Standard deviation of the last cell; the others have 1.
         collapse: Chance that a run collapses.
         better: What the second cell has over the others, in standard deviations of a run.
+        zeros: Chance that a run is exactly 0; the others are then positive, as shares of dead units are.
     """
 
     noisy: float = 1.0
     collapse: float = 0.0
     better: float = 0.0
+    zeros: float = 0.0
 
     def draw(self, replicates: int, seeds: int, cells: int) -> Floats:
         """Runs, (replicates, seeds, cells); every cell's true mean is 0, but for ``better`` and collapses."""
@@ -55,6 +58,8 @@ class World:
         sds = np.append(np.ones(cells - 1), self.noisy)
         own = sds * generator.normal(size=(replicates, seeds, cells))
         collapsed = generator.random(size=(replicates, seeds, cells)) < self.collapse
+        if self.zeros:
+            own = np.where(generator.random(size=own.shape) < self.zeros, 0.0, np.abs(own))
         runs: Floats = own - DEPTH * collapsed + self.better * (np.arange(cells) == 1)
         return runs
 
@@ -66,16 +71,32 @@ WORLDS = {
     "both": World(noisy=4.0, collapse=0.05),
 }
 
+SHARES = World(zeros=0.5)
+
+PAIRS = {
+    "one row with 3 pairs of 6": (6, 6, 6, 6, 6, 3),
+    "one row with 3 pairs of 10": (10, 10, 10, 10, 10, 3),
+    "half with 5 pairs of 10": (10, 10, 10, 5, 5, 5),
+    "all but one with 5 pairs of 10": (10, 5, 5, 5, 5, 5),
+    "7 to 12 pairs": (12, 11, 10, 9, 8, 7),
+}
+"""Pairs of each contrast."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicates", type=int, default=10_000)
-    replicates = parser.parse_args().replicates
+    parser.add_argument("--mixed-replicates", type=int, default=2000, help="for rows with different numbers of pairs")
+    arguments = parser.parse_args()
+    replicates, mixed = arguments.replicates, arguments.mixed_replicates
     print(f"{replicates:,} replicates an entry, each ± its Monte-Carlo standard error.\n")
     print_table(("values", "n", *INTERVALS), coverage_rows(replicates))
     print_table(("runs", "seeds", *FAMILIES), family_rows(replicates, better=0.0))
     print_table(("runs", "seeds", *FAMILIES), family_rows(replicates, better=EFFECT * math.sqrt(2)))
     print_table(("runs", "seeds", *INTERACTIONS), interaction_rows(replicates))
+    print(f"{mixed:,} replicates an entry.\n")
+    print_table(("runs", "pairs", *MIXED), mixed_rows(mixed, better=0.0))
+    print_table(("runs", "pairs", *MIXED), mixed_rows(mixed, better=EFFECT * math.sqrt(2)))
 
 
 def print_table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
@@ -110,6 +131,27 @@ def interaction_rows(replicates: int) -> Iterator[list[str]]:
         for seeds in (6, 8, 10):
             shares = [interaction_error(test, world, seeds, replicates) for test in INTERACTIONS.values()]
             yield [name, str(seeds), *(shown(share, replicates) for share in shares)]
+
+
+def mixed_rows(replicates: int, better: float) -> Iterator[list[str]]:
+    for name, world in {**WORLDS, "half of the runs are 0": SHARES}.items():
+        own = replace(world, better=better)
+        for words, pairs in PAIRS.items():
+            found = mixed(own, pairs, replicates)
+            shares = [
+                float((ps < ALPHA).any(axis=1).mean() if better == 0 else (ps < ALPHA)[:, 0].mean())
+                for ps in (family(found) for family in MIXED.values())
+            ]
+            yield [name, words, *(shown(share, replicates) for share in shares)]
+
+
+def mixed(world: World, pairs: Sequence[int], replicates: int) -> Floats:
+    """Differences, (replicates, seeds, contrasts), NaN where a contrast lacks a seed: a different one in each row."""
+    found = differences(world.draw(replicates, max(pairs), len(pairs) + 1))
+    for index, count in enumerate(pairs):
+        missing = [(index + step) % max(pairs) for step in range(max(pairs) - count)]
+        found[:, missing, index] = np.nan
+    return found
 
 
 def coverage(interval: Callable[[Floats], Floats], n: int, collapse: float, replicates: int) -> float:
@@ -190,6 +232,37 @@ def house_rule(runs: Floats) -> Floats:
     return np.array([family_p(table) for table in differences(runs)], dtype=np.float64)
 
 
+def rule_for_values(tables: Floats) -> Floats:
+    """One p for each contrast, (replicates, contrasts), of differences with gaps, like the others below."""
+    return np.array([family_p(table) for table in tables], dtype=np.float64)
+
+
+def rule_for_shares(tables: Floats) -> Floats:
+    return np.array([family_p(table, "sign-flip") for table in tables], dtype=np.float64)
+
+
+def holm_for_all(tables: Floats) -> Floats:
+    single = [[t_p(column[~np.isnan(column)]) for column in table.T] for table in tables]
+    return np.array([holm([1.0 if p is None else p for p in ps]) for ps in single])
+
+
+def largest_t(tables: Floats) -> Floats:
+    """Max-T by |t| alone, as in Westfall and Young's book; a missing seed is a difference of 0 that no flip changes."""
+    return np.array([_largest_t(table) for table in tables])
+
+
+def _largest_t(table: Floats) -> Floats:
+    filled, counts = np.nan_to_num(table), (~np.isnan(table)).sum(axis=0)
+    sums = sign_patterns(len(table)) @ filled
+    squares = np.minimum(np.square(sums) / np.maximum(counts * np.square(filled).sum(axis=0), 1e-300), 1.0)
+    scores = (counts - 1) * squares / (1 + (counts - 2) * squares)  # t² / (1 + t²), (patterns, contrasts)
+    order = np.argsort(scores[0])
+    largest = np.maximum.accumulate(scores[:, order], axis=1)
+    ps = np.empty(len(order))
+    ps[order] = np.maximum.accumulate((largest >= scores[0, order] - 1e-12).mean(axis=0)[::-1])[::-1]
+    return ps
+
+
 def holm_wilcoxon(runs: Floats) -> Floats:
     ps = scipy.stats.wilcoxon(differences(runs), axis=1, method="exact").pvalue
     return np.array([holm(list(row)) for row in ps])
@@ -247,6 +320,13 @@ FAMILIES = {
     "paired t, unadjusted": unadjusted,
     "Holm + Wilcoxon": holm_wilcoxon,
     "unpaired Dunnett": dunnett,
+}
+
+MIXED = {
+    "actbench": rule_for_values,
+    "Holm + paired t": holm_for_all,
+    "actbench, as shares": rule_for_shares,
+    "max-T by t alone": largest_t,
 }
 
 INTERACTIONS = {"sign flips": sign_flips, "repeated-measures F": anova}

@@ -139,3 +139,14 @@ def test_a_share_that_is_open_names_seeds_that_its_test_can_show_it_with():
     # With n seeds, four of seven of which differ, six that differ are needed for p = .031.
     assert 10 <= needed <= 16
     assert holm([sign_flip_p([0.3] * 4 + [0.0] * 3)]) == [0.125]
+
+
+def test_a_table_of_pairs_names_the_test_behind_its_p():
+    for metric, test in (("test.accuracy", "p: paired t test;"), ("health.dead_fraction", "p: sign flips;")):
+        assert test in " ".join(printed(dying(9), "table", metric=metric, all_pairs=True).split())
+        for pair in only(dying(9), metric=metric, all_pairs=True).pairs.pairs:
+            left, right = (one["activation"] for one in (pair.left, pair.right))
+            values = {(one.spec.activation.name, one.spec.seed): one.final[metric] for one in dying(9)}
+            found = [values[left, s] - values[right, s] for s in range(9)]
+            single = t_p(found) if metric == "test.accuracy" else sign_flip_p(found) if any(found) else None
+            assert pair.difference.p == (None if single is None else pytest.approx(single))

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -88,3 +89,26 @@ def test_a_table_without_an_interaction_rarely_shows_one(calibration, world, see
 def test_where_a_cell_is_noisier_the_f_test_sees_interactions_that_are_none(calibration):
     noisy = calibration.WORLDS["one cell 4 × noisier"]
     assert calibration.interaction_error(calibration.anova, noisy, 10, REPLICATES) > 0.075
+
+
+@pytest.mark.parametrize("pairs", ["one row with 3 pairs of 6", "half with 5 pairs of 10"])
+@pytest.mark.parametrize("world", ["equal variances", "both", "shares"])
+def test_rows_with_different_numbers_of_pairs_rarely_show_what_is_not_there(calibration, world, pairs):
+    runs = calibration.SHARES if world == "shares" else calibration.WORLDS[world]
+    tables = calibration.mixed(runs, calibration.PAIRS[pairs], 800)
+    for family in (calibration.rule_for_values, calibration.rule_for_shares):
+        assert (family(tables) < calibration.ALPHA).any(axis=1).mean() <= 0.07
+
+
+@pytest.mark.parametrize("world", WORLDS[::2])
+def test_a_row_of_three_pairs_hides_less_than_under_the_largest_t(calibration, world):
+    runs = replace(calibration.WORLDS[world], better=calibration.EFFECT * math.sqrt(2))
+    found = calibration.mixed(runs, calibration.PAIRS["one row with 3 pairs of 10"], 300)
+    ours, by_t = (
+        (family(found)[:, 0] < calibration.ALPHA).mean()
+        for family in (calibration.rule_for_shares, calibration.largest_t)
+    )
+    assert ours > by_t + 0.05
+    # It costs the others nothing: as many are found as where that row has no pairs at all.
+    found[:, :, -1] = np.nan
+    assert ours == pytest.approx((calibration.rule_for_shares(found)[:, 0] < calibration.ALPHA).mean(), abs=0.01)

@@ -185,9 +185,11 @@ def _additions(comparison: Comparison) -> Iterator[str]:
             "averaged over the seeds that reached it; the others are counted."
         )
     if comparison.pairs is not None:
+        test = "sign-flip tests" if is_bounded(comparison.pairs.metric) else "paired t tests"
         yield (
-            f"Differences of all pairs in {comparison.pairs.metric} are exploratory; their p-values are adjusted for "
-            f"the false discovery rate (Benjamini and Hochberg, 1995) over {_count(comparison.pairs.family, 'pair')}."
+            f"Differences of all pairs in {comparison.pairs.metric} are exploratory; their p-values are from {test}, "
+            "adjusted for the false discovery rate (Benjamini and Hochberg, 1995) over "
+            f"{_count(comparison.pairs.family, 'pair')}."
         )
 
 

@@ -100,10 +100,12 @@ def pairs_caption(pairs: Pairs) -> list[str]:
     """Return the number of pairs that the table leaves out, if any, and the meaning of its figures."""
     left_out = len(pairs.pairs) - MAX_PAIRS_SHOWN
     more = [f"… and {left_out:,} more (--format csv or json for all)"] if left_out > 0 else []
+    test = "sign flips" if is_bounded(pairs.metric) else "paired t test"
     return [
         *more,
-        "exploratory, to be confirmed with new seeds: Δ = row − against, paired by seed; adjusted p: Benjamini–Hochberg"
-        f" over all pairs of the table ({pairs.family:,}), which bounds the share of false findings, not their chance",
+        f"exploratory, to be confirmed with new seeds: Δ = row − against, paired by seed; p: {test}; adjusted p: "
+        f"Benjamini–Hochberg over all pairs of the table ({pairs.family:,}), which bounds the share of false findings, "
+        "not their chance",
     ]
 
 
