@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -11,11 +12,13 @@ from torch import nn
 
 from actbench.errors import ConfigError, UsageError
 from actbench.health.modules.batch_axis import with_batch_axis
-from actbench.health.modules.inputs import Mask, batches, feed, not_finite, noted
+from actbench.health.modules.inputs import Batch, Mask, batches, feed, not_finite, noted
 from actbench.health.modules.isolation import check_ready, device_of, in_evaluation, run_watched
 from actbench.health.modules.report import HealthReport, LayerHealth
 from actbench.health.modules.watch import UnitAxis, Watch
+from actbench.health.probe_statistics import LayerReached, ObserveNorm, probe_statistics
 from actbench.health.units.probe import UnitHealth
+from actbench.nn.running_statistics import have_seen_no_batch, norms_shown
 from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, LAYER_SIGNALS
 from actbench.schema.spec import HealthSettings
 
@@ -42,7 +45,8 @@ def measure_health(
     from there it is followed to the activation, through reshaping, indexing, pooling and arithmetic. All else of the
     input that belongs to it are positions. A layer to which the units could not be followed is listed in
     ``uncertain``: its counts are a guess, and in no total. The module runs in evaluation mode and is left as it was
-    found.
+    found. Batch normalisations that have seen no batch yet use the mean and variance of these inputs: with those they
+    were made with, 0 and 1, they would do nothing.
 
     Args:
         module: Any network; of a compiled one its original is measured.
@@ -92,17 +96,42 @@ def measure_health(
         axis = batch_axis
         if axis is None:
             inputs, axis = with_batch_axis(original, forward, inputs, place)
-        watch = Watch(original, settings, activations, unit_axis, axis)
-        for batch in batches(inputs, place, max_examples=max_examples, axis=axis, mask=mask):
-            watch.begin(batch)
-            with noted(inputs):
+        each_batch = partial(batches, device=place, max_examples=max_examples, axis=axis, mask=mask)
+        with noted(inputs), _initial_statistics(original, inputs, each_batch, forward) as inputs:
+            watch = Watch(original, settings, activations, unit_axis, axis)
+            for batch in each_batch(inputs):
+                watch.begin(batch)
                 run_watched(watch, partial(forward, original, batch.content))
-            examples += batch.examples
-            wrong = wrong or not_finite(batch, watch.has_used)
+                examples += batch.examples
+                wrong = wrong or not_finite(batch, watch.has_used)
     report = _report(watch, settings, examples, exclude_last=exclude_last)
     if wrong and any(layer.not_finite for layer in report.layers):
         raise UsageError(f"{wrong}, and so are hidden units: clean the inputs, or leave out such examples")
     return report
+
+
+@contextmanager
+def _initial_statistics(
+    module: nn.Module,
+    inputs: Any,
+    each_batch: Callable[[Any], Iterator[Batch]],
+    forward: Callable[[nn.Module, Any], Any],
+) -> Iterator[Any]:
+    """Let batch normalisations that have seen no batch use the statistics of the inputs; yield inputs to measure on."""
+    if not have_seen_no_batch(module):
+        yield inputs
+        return
+    if isinstance(inputs, Iterator):  # gone after one pass
+        inputs = list(inputs)
+
+    def pass_inputs(observe: ObserveNorm) -> None:
+        with norms_shown(module, observe):
+            for batch in each_batch(inputs):
+                with suppress(LayerReached):
+                    forward(module, batch.content)
+
+    with probe_statistics(pass_inputs):
+        yield inputs
 
 
 def _settings(**thresholds: float) -> HealthSettings:

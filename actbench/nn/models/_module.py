@@ -10,26 +10,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from actbench.errors import ModelError
 from actbench.nn.initializers import Initializer
 from actbench.nn.layers import Activate
 from actbench.nn.rng import stream
+from actbench.nn.running_statistics import BATCH_NORM, norms_shown
 from actbench.nn.unit_axes.layout import UnitLayout
 from actbench.nn.unit_axes.torch_calls import held_tensors, uncompiled
 from actbench.nn.unit_axes.tracker import FollowedPass
 from actbench.schema import registry
 from actbench.schema.components import Component
 from actbench.system import user_code
-
-BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
 LINEAR = (nn.Linear, nn.Conv2d)
 """Layers whose weights and biases start as the run's ``weight_init`` and ``bias_init`` say; others as they are made."""
@@ -255,30 +252,12 @@ def _bound(module: nn.Module, act: Activate) -> Iterator[None]:
     module.train(act.training)
     for layer in found:
         layer.act, layer.calls = act, 0
-    hooks = _watch_norms(module, act) if act.watches_norms else []
     try:
-        yield
+        with norms_shown(module, act.before_norm) if act.watches_norms else nullcontext():
+            yield
     finally:
         for layer in found:
             layer.act = None
-        for hook in hooks:
-            hook.remove()
-
-
-def _watch_norms(module: nn.Module, act: Activate) -> list[RemovableHandle]:
-    """Show ``act`` the inputs of the layers that keep running statistics, before each call; return the hooks."""
-
-    def show(name: str, running: tuple[Tensor, Tensor], layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        act.before_norm(name, inputs[0].unsqueeze(0), *running)
-
-    return [
-        # Views with a dimension of one run: what is written to them is written to the layer's own.
-        layer.register_forward_pre_hook(
-            partial(show, name, (layer.running_mean.unsqueeze(0), layer.running_var.unsqueeze(0)))
-        )
-        for name, layer in module.named_modules()
-        if isinstance(layer, BATCH_NORM) and layer.running_mean is not None and layer.running_var is not None
-    ]
 
 
 @contextmanager
