@@ -282,7 +282,7 @@ def check_slope(component: Component) -> None:
         return
     import torch
 
-    z = torch.linspace(-3, 3, 13).requires_grad_()
+    z = torch.linspace(-3, 3, 12).reshape(1, 2, 6).requires_grad_()  # (R, B, U), as in a layer
     with torch.enable_grad():
         starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
         a = function_of(component)(z, **starts)
@@ -304,13 +304,14 @@ def overflow(component: Component) -> float | None:
     import torch
 
     sizes = torch.logspace(0, 4, 101).round(decimals=1)
-    z = torch.cat([torch.zeros(1), torch.stack([sizes, -sizes], dim=1).flatten()]).requires_grad_()
+    signed = torch.cat([torch.zeros(1), torch.stack([sizes, -sizes], dim=1).flatten()])
+    z = signed.reshape(1, 1, -1).requires_grad_()  # (R, B, U), as in a layer
     with torch.enable_grad():
         starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
         a = function_of(component)(z, **starts)
         (slope,) = user_code.gradients(a.sum(), [z]) if a.requires_grad else (torch.zeros_like(a),)
-    broken = (~(a.isfinite() & slope.isfinite())).nonzero()
-    return round(float(z.detach()[broken[0, 0]]), 1) if len(broken) else None
+    broken = signed[~(a.isfinite() & slope.isfinite()).flatten()]
+    return round(float(broken[0]), 1) if len(broken) else None
 
 
 @lru_cache(maxsize=512)

@@ -200,3 +200,14 @@ def test_a_function_that_cuts_the_gradient_off_is_refused_with_its_path(users_mo
 )
 def test_the_place_where_a_formula_overflows_is_found(formula: str, at: float | None) -> None:
     assert overflow(resolve("activations", formula)) == at
+
+
+def test_a_users_function_is_tried_on_tensors_shaped_as_in_a_layer(users_module: types.ModuleType) -> None:
+    def shaped(z: torch.Tensor) -> torch.Tensor:
+        assert z.shape[1], "a dimension of examples"
+        return torch.relu(z)
+
+    users_module.shaped = shaped
+    component = resolve("activations", {"name": "mine", "path": f"{users_module.__name__}:shaped"})
+    check_slope(component)
+    assert overflow(component) is None
