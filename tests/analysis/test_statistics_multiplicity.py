@@ -250,7 +250,17 @@ def test_the_parts_of_a_family_hold_each_contrast_once_and_share_the_level(pairs
         assert p == 1.0 if n < 3 else (p < alpha or test == "sign-flip")
 
 
-@given(st.integers(1, 7), st.integers(3, 10), st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize("pairs", [3, 6, 9, 12])
+@pytest.mark.parametrize("seeds", [13, 15, 20])
+def test_where_patterns_are_drawn_a_row_of_few_pairs_keeps_its_exact_p(seeds, pairs):
+    differences = np.full((seeds, 2), np.nan)
+    differences[:pairs, 0] = 0.4
+    differences[:, 1] = 0.0  # only here so that the table has so many seeds
+    (p, _) = max_t(differences)
+    assert 2.0 ** (1 - pairs) <= p <= 2.0 ** (1 - pairs) + 0.02
+
+
+@given(st.integers(1, 7), st.integers(3, 16), st.integers(0, 2**32 - 1))
 def test_no_row_falls_below_the_smallest_p_that_its_pairs_can_reach(contrasts, seeds, draw):
     generator = np.random.default_rng(draw)
     differences = generator.normal(3.0, 1.0, size=(seeds, contrasts))

@@ -33,6 +33,12 @@ def size(data: Floats) -> float:
     return float(np.abs(data).max(initial=0.0))
 
 
+def scaled(data: Floats) -> Floats:
+    """Return the data divided by their largest magnitude, as tests may that are free of scale; not all may be 0."""
+    found: Floats = data / size(data)
+    return found
+
+
 def varies(data: Floats, scale: float) -> bool:
     """Whether non-empty data vary by more than rounding does among numbers as large as ``scale``."""
     return float(np.ptp(data)) > ROUNDING * scale

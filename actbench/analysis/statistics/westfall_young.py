@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from actbench.analysis.pairs_needed import MIN_VALUES
-from actbench.analysis.statistics.samples import ROUNDING, Floats, checked
-from actbench.analysis.statistics.sign_flips import sign_patterns
+from actbench.analysis.statistics.samples import ROUNDING, Floats, checked, scaled
+from actbench.analysis.statistics.sign_flips import sign_flip_p, sign_patterns
 
 TIE = 1e-5
 """Weight of t where two p are equal: below the step of 1e-4 between two p that are counted."""
@@ -51,7 +51,9 @@ def max_t(differences: Floats) -> list[float | None]:
     found: list[float | None] = [None] * differences.shape[1]
     if len(tested):
         evidence = np.array([_evidence(filled[:, index], int(pairs[index])) for index in tested])
-        for index, p in zip(tested, _step_down(evidence), strict=True):
+        # Where patterns are drawn, those of all seeds may miss a little of what those of a contrast's own seeds count.
+        single = [sign_flip_p(scaled(differences[there[:, index], index])) for index in tested]
+        for index, p in zip(tested, _step_down(evidence, np.array(single)), strict=True):
             found[index] = float(p)
     return found
 
@@ -65,7 +67,7 @@ def _evidence(column: Floats, pairs: int) -> Floats:
     """
     from scipy.special import betainc  # scipy.stats takes a second to import, this a tenth
 
-    column = column / np.abs(column).max()  # squares of huge differences would overflow
+    column = scaled(column)  # squares of huge differences would overflow
     sums = np.abs(sign_patterns(len(column)) @ column)
     # The share of patterns with as large a sum; sums that are equal on paper may differ by rounding.
     smaller = np.searchsorted(np.sort(sums), sums - ROUNDING * np.abs(column).sum())
@@ -86,14 +88,19 @@ def _bounded_t(squares: Floats, pairs: int) -> Floats:
     return found
 
 
-def _step_down(evidence: Floats) -> Floats:
-    """Return the adjusted p of each contrast, (K, patterns) -> (K,), as ``max_t`` defines it."""
+def _step_down(evidence: Floats, single: Floats) -> Floats:
+    """Return the adjusted p of each contrast, (K,), as ``max_t`` defines it; never below its own p.
+
+    Args:
+        evidence: (K, patterns), the observed one first.
+        single: The p of each contrast's own sign-flip test, (K,).
+    """
     observed = evidence[:, 0]
     # Weakest contrast first, so that a running maximum downwards is the maximum over all weaker ones.
     order = np.argsort(observed, kind="stable")
     largest = np.maximum.accumulate(evidence[order], axis=0)
     # ROUNDING: patterns that tie with the observed one on paper count as ties, otherwise rounding would decide p.
-    raw = (largest >= observed[order, None] - ROUNDING).mean(axis=1)
+    raw = np.maximum((largest >= observed[order, None] - ROUNDING).mean(axis=1), single[order])
     # Step down: a contrast's p is at least that of every stronger one; then back to the order of the columns.
     ps = np.empty(len(order))
     ps[order] = np.maximum.accumulate(raw[::-1])[::-1]

@@ -22,7 +22,7 @@ from actbench.analysis.statistics import (
     sign_flip_p,
     smallest_adjusted_p,
 )
-from actbench.analysis.statistics.samples import Floats
+from actbench.analysis.statistics.samples import Floats, scaled
 from actbench.analysis.table.baselines import counterpart
 from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group
@@ -150,9 +150,7 @@ def _adjusted(found: Sequence[SeedDifferences], family: Family, alpha: float) ->
     ):
         values, difference = tuple(one.by_seed.values()), one.difference
         if p is not None and index in by_flips:
-            # Beyond 12 seeds the family draws its patterns, and a p may come out below the contrast's own.
-            own = sign_flip_p(np.array(values) / max(map(abs, values)))
-            difference, p = replace(difference, p=own), max(p, own)
+            difference = replace(difference, p=sign_flip_p(scaled(np.array(values))))
         contrasts.append(Contrast(difference, p, p is not None and p < alpha, least, values))
     return contrasts
 
