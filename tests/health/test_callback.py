@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from handmade import ALIVE, DEAD, X, fixed, net
-from torch import nn
+from torch import Tensor, nn
 
 from actbench import HealthCallback
 from actbench.errors import UsageError
@@ -97,6 +97,29 @@ def test_a_trainers_own_base_class_can_be_added() -> None:
     assert callback.on_train_batch_start() == "theirs"
 
 
+def test_a_layer_that_is_not_called_at_every_epoch_keeps_its_history() -> None:
+    class Chooses(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.experts, self.chosen = nn.ModuleList(network() for _ in range(2)), 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.experts[self.chosen](x)
+
+    module, callback = Chooses(), HealthCallback(X)
+    for epoch, chosen in enumerate((0, 1, 0)):
+        module.chosen = chosen
+        train(module.experts[0], epoch)
+        callback.measure(module, epoch)
+    names = [[layer["name"] for layer in row["layers"]] for row in callback.history]
+    assert names == [["experts.0.1"], ["experts.1.1"], ["experts.0.1"]]
+    assert [row["unused"] for row in callback.history][1] == ["experts.0.0", "experts.0.2"]
+    last = callback.history[-1]["layers"][0]
+    assert {key: last[key] for key in ("born_dead", "died", "revived", "lost")} == {
+        "born_dead": 1, "died": 1, "revived": 1, "lost": 1
+    }  # fmt: skip
+
+
 def test_keras_hooks() -> None:
     module, callback = network(), HealthCallback(X)
     with pytest.raises(UsageError, match="set_model"):
@@ -117,6 +140,10 @@ def test_options_reach_the_measurement_and_others_are_no_hooks() -> None:
     callback = HealthCallback(X, dead_slope=2.0)
     assert callback.measure(network(), 3).dead == 3
     assert not hasattr(callback, "forward")
+    padded = torch.tensor([[-1.0, -1.0, 1.0]]).T.expand(3, 3)[..., None]  # the last step is padding
+    masked = HealthCallback(padded.transpose(0, 1), mask=torch.tensor([[1, 1, 0]]).expand(3, 3))
+    assert masked.measure(network(), 0).layers[0].dead_mask.tolist() == [True, True, True]
+    assert HealthCallback(padded, batch_axis=1).measure(network(), 0).examples == 3
     for wrong in ({"every": 0}, {"inputs": iter([X])}):
         with pytest.raises(UsageError):
             HealthCallback(**{"inputs": X, **wrong})

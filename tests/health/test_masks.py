@@ -73,8 +73,22 @@ def test_padding_does_not_revive_a_unit(network: type[nn.Module], inputs: Any, m
     report = measure_health(network(), inputs, mask=mask)
     (layer,) = report.layers
     assert (layer.dead_mask.tolist(), report.unmasked, report.examples) == ([True, True, False], (), 40)
+    assert report.uncertain == ()
     assert layer.sparsity == pytest.approx(2 / 3)
     assert layer.signals["z_mean"] == pytest.approx((-1 + (-1 + DEAD) + (-1 + 5.0)) / 3)
+
+
+@pytest.mark.parametrize(
+    "look_up", [F.embedding, lambda words, table: table[words], lambda words, table: table[words + 0]]
+)
+def test_units_after_words_that_were_looked_up_are_followed(look_up: Callable[[Tensor, Tensor], Tensor]) -> None:
+    class Looks(Reader):
+        def forward(self, words: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+            return self.out(F.relu(self.hidden(look_up(words, self.words.weight))))
+
+    report = measure_health(Looks(), PADDED)
+    assert (masks(report), report.uncertain) == ({"relu": [False, True, False]}, ())
+    assert ("words" in report.others, report.unused) == (True, ())
 
 
 def test_measures_with_a_mask_are_those_of_the_sequences_without_padding() -> None:
