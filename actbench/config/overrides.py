@@ -12,6 +12,7 @@ from actbench.config.keys import as_mapping, component_kind, path_of, put
 from actbench.config.nodes import read
 from actbench.config.places import Argument, SourceText
 from actbench.errors import ConfigError
+from actbench.system.text import storable
 
 _KEY = re.compile(r"[^.\s]+(?:\.[^.\s]+)*\Z")
 _MAX_PARTS = 10  # the longest key of a run has four parts
@@ -82,6 +83,8 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
 
 def _applied(document: Document, argument: Argument) -> Document:
     key, found, text = argument.text.partition("=")
+    if storable(key) != key:
+        raise ConfigError("the key is not UTF-8 text")
     if not found or not _KEY.match(key):
         raise ConfigError("expected KEY=VALUE, such as training.epochs=3")
     path = path_of(key)

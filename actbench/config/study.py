@@ -20,7 +20,7 @@ from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component
 from actbench.schema.runtime import Cadence
 from actbench.schema.spec import RunSettings, RunSpec
-from actbench.system.text import printable
+from actbench.system.text import printable, storable
 
 _UNNAMED = "<text>"
 
@@ -141,10 +141,12 @@ def _as_content(value: Any, path: KeyPath = ()) -> Any:
     if isinstance(value, BaseModel):
         return {name: _as_content(getattr(value, name), (*path, name)) for name in value.model_fields_set}
     if isinstance(value, Mapping):
-        return {str(key): _as_content(item, (*path, str(key))) for key, item in value.items()}
+        return {_as_text(str(key), path): _as_content(item, (*path, str(key))) for key, item in value.items()}
     if isinstance(value, (list, tuple, range)):
         return [_as_content(item, (*path, index)) for index, item in enumerate(value)]
-    if value is None or isinstance(value, (bool, str)):
+    if isinstance(value, str):
+        return _as_text(value, path)
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and abs(value) < 2**63:
         return int(value)
@@ -152,6 +154,17 @@ def _as_content(value: Any, path: KeyPath = ()) -> Any:
         return float(value)
     text = "is not finite, or beyond 64 bits" if isinstance(value, (int, float)) else "is not plain data"
     raise ConfigError([Problem(f"a value of type {type(value).__name__} {text}", path)])
+
+
+def _as_text(text: str, path: KeyPath) -> str:
+    """Return a text that a file can hold.
+
+    Raises:
+        ConfigError: For one with half of a character, such as a byte of a file's name that is not UTF-8.
+    """
+    if storable(text) != text:
+        raise ConfigError([Problem(f"'{storable(text)}' holds half of a character, or a byte that is not UTF-8", path)])
+    return text
 
 
 def _heading(source: str, overrides: Sequence[str]) -> str:

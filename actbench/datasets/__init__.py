@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from actbench.datasets._data import Data, Dataset, DatasetOptions
 from actbench.errors import DatasetError
+from actbench.system.files import expanded
 
 if TYPE_CHECKING:
     from actbench.schema.components import Component
@@ -62,7 +63,7 @@ def data_folder(given: Path | None) -> Path:
     """Return the folder of datasets: the given one, else ``$ACTBENCH_DATA``, else one in the user's cache folder."""
     chosen = given or os.environ.get("ACTBENCH_DATA")
     if chosen:
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     import platformdirs
 
     return platformdirs.user_cache_path("actbench") / "datasets"

@@ -11,6 +11,7 @@ from actbench.datasets._cache import cached, stamps
 from actbench.datasets._data import Data, DatasetOptions
 from actbench.datasets._split import split
 from actbench.errors import DatasetError
+from actbench.system.files import expanded
 
 
 class Idx(DatasetOptions):
@@ -25,7 +26,7 @@ class Idx(DatasetOptions):
 
     def load(self, folder: Path) -> Data:
         """Read the files in ``root``; ``folder`` only holds the cache."""
-        root = Path(self.root).expanduser().absolute()
+        root = expanded(self.root).absolute()
         if not root.is_dir():
             raise DatasetError(
                 f"dataset 'idx': 'root' {root} is not a folder; expected one with {', '.join(_idx.FILES)}"

@@ -24,7 +24,7 @@ from actbench.datasets._listing import Part
 from actbench.datasets._source import Source
 from actbench.datasets._split import hold_out, split
 from actbench.errors import DatasetError
-from actbench.system.files import path_text
+from actbench.system.files import expanded, path_text
 
 if TYPE_CHECKING:
     from actbench.datasets._data import Images, Labels
@@ -58,7 +58,7 @@ class ImageFolder(DatasetOptions):
 
     def load(self, folder: Path) -> Data:
         """Read the images below ``root``; ``folder`` only holds the cache."""
-        root = Path(self.root).expanduser().absolute()
+        root = expanded(self.root).absolute()
         try:
             parts = [_listing.listed(place) for place in self._places(root)]
         except OSError as error:

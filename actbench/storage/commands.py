@@ -13,6 +13,7 @@ from actbench.errors import ConfigError, UsageError
 from actbench.schema.components import Component
 from actbench.schema.spec import RunSpec
 from actbench.system.command_line import shown_path
+from actbench.system.files import expanded
 
 KEPT = ("--device", "--engine", "--jobs", "-j", "--data-dir", "--cohort-size", "--products", "--timeout")
 """Options of ``run`` with a value that a further command of the same study keeps: how and where it computes. Those that
@@ -70,7 +71,7 @@ def _missing_parts(specs: Iterable[RunSpec]) -> Iterator[str]:
     """Yield the folders and modules of a study that can't be reached: both are looked up from the current folder."""
     for component in dict.fromkeys(one for spec in specs for one in _components(spec)):
         root = component.options.get("root")
-        if isinstance(root, str) and not Path(root).expanduser().exists():
+        if isinstance(root, str) and not expanded(root).exists():
             yield f"the folder {root}"
         # The top-level package alone: to look further would run the user's code.
         package = (component.path or "").partition(":")[0].partition(".")[0]
@@ -104,7 +105,7 @@ def _kept_options(argv: Sequence[str]) -> list[str]:
             found.append(word)
         elif name in KEPT:
             value = value if has_value else next(words, "")
-            if name == "--data-dir" and not Path(value).expanduser().is_dir():
+            if name == "--data-dir" and not expanded(value).is_dir():
                 raise UsageError(f"the data folder {value} is not there from the current folder")
             found += [name, value]
         elif word.startswith("-j") and not word.startswith("--"):  # -j4

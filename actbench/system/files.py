@@ -68,7 +68,7 @@ def path_text(path: Path | str) -> str:
     >>> path_text("K\udce4fer")
     'K\\xe4fer'
     """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return storable(os.fspath(path))
 
 
 def clear_unfinished(path: Path) -> None:
@@ -98,6 +98,11 @@ def json_text(content: Any, indent: int | None = None) -> str:
     '{"loss": null}'
     """
     return json.dumps(_plain(content), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with the home folder in place of its ``~``; one of an unknown user (``~nobody``) as it is."""
+    return Path(os.path.expanduser(path))
 
 
 def open_file(path: Path) -> BinaryIO:

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -186,3 +187,28 @@ def test_reading_a_config_leaves_torch_alone() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"study": "caf\udce9"},
+        {"description": "\ud800"},
+        {"activation": {"name": "mine", "path": "parts:\udcff"}},
+        {"activation": {"name": "mine", "path": "parts:f", "\udcff": 1}},
+        {"compare": {"baseline": {"\udcff": 1}}},
+        {"expect": ["\ud83d"]},
+    ],
+    ids=ascii,
+)
+def test_half_of_a_character_is_refused_in_a_study_made_in_python(fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="that is not UTF-8"):
+        Study(**fields)
+
+
+def test_the_escapes_of_an_emoji_are_the_emoji() -> None:
+    study = Study.from_text('activation: {name: "\\ud83d\\ude00", path: "parts:f"}\ndescription: "\\uD83E\\uDD80!"')
+    assert study.specs()[0].activation.label == "😀"
+    assert study.description == "🦀!"
+    again = Study.from_text(Study(activation={"name": "😀", "path": "parts:f"}).text)
+    assert again.specs()[0].activation.label == "😀"

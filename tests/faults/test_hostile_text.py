@@ -174,6 +174,8 @@ def test_no_command_prints_a_character_that_steers(actbench: Run, tmp_path_facto
     (host.parent / "result.json").unlink()
     process = {"host": text, "pid": 4711, "started": None, "system": None}
     host.write_text(json.dumps({"token": "abc", "since": "2026-01-01T00:00:00+00:00", "process": process}))
+    # As an earlier version, or anybody else, may have written it.
+    (results / "demo" / "runs" / runs[-1] / "error.txt").write_bytes(f"{text}\n{text}".encode() + b"\xff\x1b[31m")
     where = ("--results", str(results))
     for arguments in (
         ("status", str(results)),
@@ -294,6 +296,7 @@ def test_a_training_fails_for_no_text(tmp_path: Path, data_folder: Path) -> None
     [
         ((b"run", b"caf\xe9\x1b.yaml"), r"caf\xe9\x1b.yaml: no such file"),
         ((b"run", b"study.yaml", b"study=caf\xe9"), "the byte 0xe9 is not UTF-8 text"),
+        ((b"plan", b"study.yaml", b"compare.baseline.\xff=1"), "the key is not UTF-8 text"),
         ((b"run", b"study.yaml", b'activation="\\ud800"'), "half of a character"),
         ((b"run", b"study.yaml", b"study=a\x1b[31mb"), r"a\x1b[31mb"),
         ((b"compare", b"no\xff\x1b]0;x\x07where"), r"no results at no\xff\x1b]0;x\x07where"),

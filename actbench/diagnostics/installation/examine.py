@@ -15,6 +15,7 @@ from actbench.diagnostics.installation.facts import Availability, FolderState, I
 from actbench.diagnostics.installation.machine import GIBIBYTE
 from actbench.schema import registry
 from actbench.system import devices
+from actbench.system.files import expanded
 
 MIN_FREE = {"data": GIBIBYTE, "results": GIBIBYTE // 10}
 """Bytes; CIFAR takes 0.6 GB with its archive and cache, a study's results a few megabytes."""
@@ -69,7 +70,7 @@ def _datasets(folder: Path, troubles: list[InstallationProblem]) -> list[Availab
 
 def _folder_state(kind: str, folder: Path, option: str, troubles: list[InstallationProblem]) -> FolderState:
     """Return the state of a folder, taken of the nearest one above it where it does not exist yet."""
-    path = folder.expanduser().absolute()
+    path = expanded(folder).absolute()
     nearest = next((one for one in (path, *path.parents) if one.exists()), path)
     # Root may write anywhere; a folder that nobody is meant to write to is left alone nevertheless.
     writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK) and bool(nearest.stat().st_mode & 0o222)
