@@ -11,6 +11,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from handmade import ALIVE, DEAD, X, fixed, masks
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from actbench import measure_health
@@ -220,3 +222,56 @@ def test_tensors_share_memory_as_a_whole_or_in_part() -> None:
     assert overlay(torch.ones(2).to_sparse(), torch.ones(2).to_sparse()) is None
     with torch.inference_mode():
         assert version(torch.ones(2)) == 0
+
+
+STEPS: list[Callable[[Tensor], Tensor | None]] = [
+    lambda h: F.relu_(h[:, :2]),
+    lambda h: h[:, 1:3].data.clamp_(min=0),
+    lambda h: torch.clamp(h[:, 3:], min=0, out=h[:, 3:]),
+    lambda h: h[:, ::2].copy_(torch.tanh(h[:, ::2])),
+    lambda h: h.T[1].relu_(),
+    lambda h: h.view(-1, 2, 2)[:, 1].sigmoid_(),
+    lambda h: h.chunk(2, 1)[1].mul_(h.chunk(2, 1)[0]),
+    lambda h: h.masked_fill_(h > 1, 1.0),
+    lambda h: h.detach().abs_(),
+    lambda h: h[:, :2].add_(1.0),
+    lambda h: h.data.mul_(0.5),
+    lambda h: h[:, 2:].copy_(h[:, :2]),
+    lambda h: h[:, 0].zero_(),
+    lambda h: h.clone(),
+    lambda h: h.roll(1, 1),
+    lambda h: h.flip(1),
+    lambda h: torch.relu(h),
+    lambda h: h * 2 - 1,
+    lambda h: h.relu(),
+    lambda h: torch.cat([h[:, 2:].contiguous().relu_(), h[:, :2]], 1),
+    lambda h: h.contiguous().neg_(),
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(STEPS), max_size=6))
+def test_a_layer_is_linear_only_if_all_that_follows_is(steps: list[Callable[[Tensor], Tensor | None]]) -> None:
+    """A chain of steps in place and not is linear if the middle of two inputs becomes the middle of two results."""
+
+    def chain(h: Tensor) -> Tensor:
+        for step in steps:
+            result = step(h)
+            h = result if result is not None and result.shape == h.shape else h
+        return h
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.out = nn.Linear(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(chain(self.one(x)))
+
+    ends = torch.randn(2, 500, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 3
+    middle = chain(ends.mean(0)) - torch.stack([chain(end.clone()) for end in ends]).mean(0)
+    found = measure_health(Network(), torch.randn(50, 3, generator=torch.Generator().manual_seed(2)))
+    fed = {layer for one in found.layers for layer in one.after}
+    if float(middle.abs().max()) > 1e-9:
+        assert "one" in fed.union(found.unseen), "something on the way is not linear"
+        assert "one" not in found.linear
