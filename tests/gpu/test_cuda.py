@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from actbench import Study
+from actbench import Study, measure_health
 from actbench.execution import runner
 from actbench.nn import layers
 from actbench.schema.events import Failed, Finished, Saved
@@ -359,3 +359,31 @@ def test_the_command_trains_a_study_in_a_worker_and_names_the_card(tmp_path: Pat
     assert [record.outcome for record in found] == ["ok"] * 4
     assert [record.timing["cohort_runs"] for record in found] == [4] * 4
     assert torch.cuda.get_device_name(0) in str(found[0].environment)
+
+
+class Laid(nn.Module):
+    """A convolution with 6 channels of which 2 are dead, and an activation of its output as ``steps`` lays it."""
+
+    def __init__(self, steps: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.steps = nn.Conv2d(3, 6, 1), steps
+        with torch.no_grad():
+            self.conv.bias.copy_(torch.tensor([5.0, -100.0, 5.0, 5.0, -100.0, 5.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.steps(self.conv(x)))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [lambda h: h.permute(0, 2, 3, 1), lambda h: h.flatten(1), lambda h: h.reshape(36, 1, 6, 6),
+     lambda h: h[:, torch.arange(5, -1, -1, device=h.device)], lambda h: h.permute(0, 2, 3, 1)[h[:, 0] > 5.0],
+     lambda h: h.flatten(2).gather(2, torch.zeros(6, 6, 4, dtype=torch.long, device=h.device)),
+     lambda h: torch.cat([h.new_ones(6, 6, 6, 1), h], 3).transpose(1, 2),
+     lambda h: torch.matmul(h, torch.eye(6, device=h.device)).transpose(1, 3)],
+)  # fmt: skip
+def test_units_are_followed_on_a_gpu_as_on_the_cpu(steps: Callable[[Tensor], Tensor]) -> None:
+    x = torch.rand(6, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    for device in ("cpu", DEVICE):
+        report = measure_health(Laid(steps).to(device), x.to(device), exclude_last=False)
+        assert (report.units, report.dead, report.uncertain) == (6, 2, ()), device

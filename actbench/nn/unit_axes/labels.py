@@ -1,8 +1,8 @@
 """Compute with labels: integers that name the unit of every number of a tensor.
 
 The labels of a tensor have its dimensions, each in full or, where they are equal along it, with size 1: those of a
-convolution's output (B, C, H, W) are (1, C, 1, 1), so they cost C integers. 0 stands for a number that no unit made,
-such as padding. Instead of labels a tensor may have a ``Status``.
+convolution's output (B, C, H, W) are (1, C, 1, 1), so they cost C integers, on the CPU wherever the tensor is. 0 stands
+for a number that no unit made, such as padding. Instead of labels a tensor may have a ``Status``.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def varying(labels: Tensor) -> list[int]:
     return [place for place, size in enumerate(labels.shape) if size > 1]
 
 
-def full(labels: Labels, shape: torch.Size, device: torch.device) -> Tensor:
+def full(labels: Labels, shape: torch.Size) -> Tensor:
     """Return a label for each number of a tensor: a view that takes no memory of its own."""
     if isinstance(labels, Tensor):
         return labels.expand(shape)
-    return torch.full((), NO_UNIT, dtype=torch.int32, device=device).expand(shape)
+    return torch.full((), NO_UNIT, dtype=torch.int32).expand(shape)
 
 
 def compressed(labels: Tensor) -> Labels:

@@ -69,7 +69,9 @@ class UnitLayout:
             return values.reshape([-1 if place == self.axis % len(shape) else 1 for place in range(len(shape))])
         if bool((self._unit_of < 0).any()):
             raise ModelError("padding or constants enter the activation: they belong to no unit that has a parameter")
-        row = values[self._unit_of.to(values.device)]
+        if values.device not in self._placed:  # once, since no CUDA graph could hold the copy
+            self._placed[values.device] = self._unit_of.to(values.device)
+        row = values[self._placed[values.device]]
         return row.expand(shape.numel() // self.row, self.row).reshape(shape)
 
     def fits(self, shape: torch.Size) -> bool:
@@ -77,6 +79,10 @@ class UnitLayout:
         if self.axis is None:
             return shape.numel() % self.row == 0
         return len(shape) > self.axis and (len(shape) == 1 or shape[self.axis] == self.units)
+
+    @cached_property
+    def _placed(self) -> dict[torch.device, Tensor]:
+        return {}
 
     @cached_property
     def _unit_of(self) -> Tensor:

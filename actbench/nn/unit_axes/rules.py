@@ -260,7 +260,7 @@ def _moved(call: Call, fresh: Fresh) -> list[Labels]:
         return [first]  # constants written into a signal, such as zeros at padding, are its units' numbers
     if call.name == "unfold" and call.function is F.unfold:
         return [_blockwise_labels(call)]
-    return _carried_out(call, lambda tensor: full(call.labels(tensor), call.shape(tensor), tensor.device))
+    return _carried_out(call, lambda tensor: full(call.labels(tensor), call.shape(tensor)))
 
 
 def _dims(call: Call) -> list[int]:
@@ -279,7 +279,7 @@ def _concatenated(call: Call) -> Labels:
     axis = int(call.argument(1, "dim", "axis", default=0)) % call.made[0].ndim
     found = [call.labels(part) for part in parts]
     differ = {axis}.union(*(varying(labels) for labels in found if isinstance(labels, Tensor)))
-    written = [full(labels, call.shape(part), part.device) for labels, part in zip(found, parts, strict=True)]
+    written = [full(labels, call.shape(part)) for labels, part in zip(found, parts, strict=True)]
     for place in set(range(call.made[0].ndim)) - differ:
         written = [labels.narrow(place, 0, 1) for labels in written]
     return compressed(torch.cat(written, axis))
@@ -309,7 +309,7 @@ def _again(call: Call, instead: Mapping[int, Tensor]) -> Any:
 
     def replaced(content: Any) -> Any:
         if isinstance(content, Tensor):
-            return instead.get(id(content), content)
+            return instead[id(content)] if id(content) in instead else content.cpu()
         if isinstance(content, Mapping):
             return {key: replaced(value) for key, value in content.items() if key != "out"}
         if isinstance(content, (tuple, list)):
@@ -437,7 +437,7 @@ def _summed(call: Call, fresh: Fresh) -> list[Labels]:
     if call.name in ("scatter_reduce", "index_reduce", "segment_reduce"):
         return [Status.LOST]
     instead = {
-        id(tensor): full(labels, call.shape(tensor), tensor.device).double().clone()
+        id(tensor): full(labels, call.shape(tensor)).double().clone()
         for tensor, labels in zip(call.given, found, strict=True)
     }
     return [_averaged(call, instead)]

@@ -89,8 +89,8 @@ class UnitTracker:
         before = self.of(base)
         if isinstance(labels, Tensor) and before is not Status.LOST and 0 not in base.stride():
             # In memory as the tensor lies itself, so that the view finds its part.
-            whole = torch.empty_strided(base.shape, base.stride(), dtype=torch.int32, device=base.device)
-            whole.copy_(full(before, base.shape, base.device))
+            whole = torch.empty_strided(base.shape, base.stride(), dtype=torch.int32)
+            whole.copy_(full(before, base.shape))
             offset = view.storage_offset() - base.storage_offset()
             whole.as_strided(view.shape, view.stride(), offset).copy_(labels.expand(view.shape))
             self._labels[base] = (compressed(whole), base.shape)
