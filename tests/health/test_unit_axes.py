@@ -7,6 +7,7 @@ is known by construction that they are dead: their bias is so low that no input 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from torchvision import models
 
 from actbench import measure_health
+from actbench.errors import ModelError
+from actbench.nn.unit_axes.layout import unit_layout
 
 N = 6
 """Examples, channels, height and width."""
@@ -72,9 +75,9 @@ def written(h: Tensor) -> Tensor:
 
 def halves_copied(h: Tensor) -> Tensor:
     out = torch.zeros(N, N, N, N)
-    out[..., :3].copy_(h.transpose(1, 2)[..., :3])
-    out[..., 3:].copy_(h.transpose(1, 2)[..., 3:])
-    return out
+    out[:, :3].copy_(h[:, 3:])
+    out[:, 3:].copy_(h[:, :3])
+    return out.transpose(1, 2)
 
 
 def shuffled(h: Tensor) -> Tensor:
@@ -196,6 +199,7 @@ STEPS: dict[str, Callable[..., Tensor]] = {
     "scatter of nodes": scattered,
     "scatter_add of nodes": aggregated,
     "graph convolution by @": lambda h, net, x: net.matrix @ h.permute(0, 2, 3, 1),
+    "graph convolution by __rmatmul__": lambda h, net, x: h.permute(0, 2, 3, 1).__rmatmul__(net.matrix),
     "graph convolution by matmul from the right": lambda h, net, x: h @ net.matrix,
     "graph convolution by einsum": lambda h, net, x: torch.einsum("nctv,vw->nctw", h, net.matrix).transpose(1, 2),
     "graph convolution by tensordot": lambda h, net, x: torch.tensordot(h, net.matrix, ([3], [0])).permute(0, 3, 2, 1),
@@ -224,7 +228,25 @@ def test_units_are_followed_in_every_precision(name: str, dtype: torch.dtype) ->
     assert counted(After(STEPS[name]).to(dtype), X.to(dtype)) == (N, len(DEAD))
 
 
+def overwritten(h: Tensor) -> Tensor:
+    h[:, 0] = torch.full((N, N, N), -1.0)
+    return h
+
+
+def rows_of_two(h: Tensor, net: After, x: Tensor) -> Tensor:
+    out = torch.zeros(N, N, N, N)
+    out[::2], out[1::2] = h[::2], net.other(x)[1::2]
+    return out
+
+
 SPLITS: dict[str, tuple[Callable[..., Tensor], int, int]] = {
+    "graph convolution with parts": (
+        lambda h, net, x: torch.einsum("nkctv,kvw->nctw", h.view(N, 2, 3, N, N), net.matrix.expand(2, N, N)), 3, 1
+    ),
+    "weights of a single unit": (lambda h, net, x: h[:, 2:3].permute(0, 2, 3, 1) @ net.scale[None], N, 0),
+    "padding that lives": (lambda h: F.pad(h[:, 1:], (1, 1), value=9.0), 5, 2),
+    "a channel overwritten": (overwritten, N, 3),
+    "rows of two layers": (rows_of_two, 2 * N, 2 * len(DEAD)),
     "one half by chunk": (lambda h: h.chunk(2, 1)[0].transpose(1, 2), 3, 1),
     "one channel": (lambda h: h[:, 4], 1, 1),
     "one position of a vector": (lambda h: h.flatten(1)[:, N * N], 1, 1),
@@ -258,6 +280,10 @@ def test_masks_are_in_the_order_of_the_units_first_numbers() -> None:
         (STEPS["index by a list"], [False, True, False, False, True, False]),
         (lambda h: h.flip(1).flatten(1)[:, : 2 * N * N], [False, True]),
         (SPLITS["parts of unequal size"][0], [False, True, False, False, True, False] * 2),
+        (
+            lambda h, net, x: torch.cat([h.flatten(1), net.other(x).mean((2, 3))[:, :1]], 1),
+            [False, True, False, False, True, False, False],
+        ),
     ):
         (layer,) = measure_health(After(steps), X, exclude_last=False).layers
         assert layer.dead_mask.tolist() == mask
@@ -278,11 +304,26 @@ def test_statistics_of_units_of_unequal_size_are_those_of_each_alone() -> None:
     assert both.sparsity == pytest.approx(float(zeros.mean()))
 
 
+def mixed_written(h: Tensor) -> Tensor:
+    h[:, :3].copy_(torch.fft.fft(h, dim=1).real[:, :3])
+    return h
+
+
 UNKNOWN: dict[str, Callable[..., Tensor]] = {
     "a Fourier transform of channels": lambda h: torch.fft.fft(h, dim=1).real,
     "as_strided": lambda h: h.contiguous().as_strided((N, N, N, N), (N**3, 1, N**2, N)),
     "numpy": lambda h: torch.from_numpy(h.numpy().transpose(0, 2, 1, 3).copy()),
     "overlapping windows of channels": lambda h: h.permute(0, 2, 3, 1).unfold(3, 3, 1).sum(-1),
+    "sums that share a channel": lambda h: h[:, [[0, 1], [0, 2]]].sum(2),
+    "overlapping maxima of channels": lambda h: F.max_pool1d(h.flatten(2).mT, 2, stride=1),
+    "averages of channels": lambda h: F.avg_pool1d(h.flatten(2).mT, 2),
+    "attention over channels": lambda h: F.scaled_dot_product_attention(*[h.flatten(2)] * 3),
+    "filters made for each example": lambda h, net, x: F.conv2d(
+        x.reshape(1, -1, N, N), h.mean((2, 3)).reshape(2 * N, 3, 1, 1), groups=N
+    ),
+    "one channel times many constants": lambda h, net, x: h[:, :1] * net.scale[:, None, None],
+    "a vector of mixed channels": lambda h: torch.fft.fft(h, dim=1).real.mean((2, 3)),
+    "mixed channels written into a view": mixed_written,
     "sorted channels": lambda h: h.sort(1)[0],
     "every pair of two layers": lambda h, net, x: h.flatten(2)[:, :, None, 0] + net.other(x).flatten(2)[:, None, :, 1],
     "scores of attention": lambda h: h.flatten(2).mT @ h.flatten(2),
@@ -304,6 +345,23 @@ def test_where_units_cannot_be_followed_the_layer_is_uncertain_and_in_no_total(n
     assert f"{layer.units}?" in text
     assert f"units uncertain, in no total (choose unit_axis): {layer.name}" in text
     assert "dead 0" not in text
+
+
+def test_the_guess_is_channels_first_in_images_and_last_in_sequences() -> None:
+    for cut, units in (((..., slice(4)), N), ((slice(None), slice(None), 0, slice(4)), 4)):
+        mixed = partial(lambda place, h: torch.fft.fft(h[place], dim=1).real, cut)
+        (layer,) = measure_health(After(lambda h: mixed(h)), X, exclude_last=False).layers  # noqa: B023
+        assert (layer.units, layer.uncertain) == (units, True)
+
+
+def test_a_value_for_each_unit_is_spread_over_its_numbers() -> None:
+    labels = torch.tensor([[5, 3, 3, 5, 5, 7]], dtype=torch.int32)
+    layout = unit_layout(torch.Size((2, 6)), labels)
+    spread = layout.spread(torch.tensor([10.0, 20.0, 30.0]), torch.Size((2, 6)))
+    assert spread.tolist() == [[10, 20, 20, 10, 10, 30]] * 2
+    padded = unit_layout(torch.Size((2, 3)), torch.tensor([[4, 0, 4]], dtype=torch.int32))
+    with pytest.raises(ModelError, match="belong to no unit"):
+        padded.spread(torch.ones(1), torch.Size((2, 3)))
 
 
 def test_the_user_settles_an_uncertain_layer() -> None:
@@ -349,6 +407,11 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
     "recurrent": (lambda: First(nn.LSTM(5, 7, batch_first=True)), (7, 7, 5), 7),
     "recurrent, both ways": (lambda: First(nn.GRU(5, 7, batch_first=True, bidirectional=True)), (14, 14, 5), 14),
     "recurrent, last state": (lambda: Last(nn.GRU(5, 7, num_layers=2, batch_first=True)), (14, 14, 5), 7),
+    "recurrent, last states of both ways": (
+        lambda: States(nn.GRU(5, 7, batch_first=True, bidirectional=True)),
+        (14, 14, 5),
+        14,
+    ),
     "attention": (lambda: First(nn.MultiheadAttention(6, 2, batch_first=True), 3), (6, 6, 6), 6),
     "linear on tokens": (lambda: nn.Linear(6, 6), (6, 6, 6), 6),
     "layer norm": (lambda: nn.Sequential(nn.Linear(6, 6), nn.LayerNorm(6)), (6, 6, 6), 6),
@@ -375,6 +438,11 @@ class Last(First):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.part(x)[1][-1]
         return out
+
+
+class States(First):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([*self.part(x)[1]], 1)
 
 
 class Twice(First):

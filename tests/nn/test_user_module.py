@@ -82,9 +82,10 @@ def test_units_that_cannot_be_followed_are_refused_unless_they_are_named() -> No
     assert [layer["units"] for layer in record.health["layers"]] == [8]
 
 
-def test_other_units_than_those_counted_before_training_are_named() -> None:
+@pytest.mark.parametrize("layout", ["not on zeros", "flat, not on zeros"])
+def test_other_units_than_those_counted_before_training_are_named(layout: str) -> None:
     (failure,) = [
-        event for event in run_cohort(Cohort((own("laid", layout="not on zeros"),)), CPU) if isinstance(event, Failed)
+        event for event in run_cohort(Cohort((own("laid", layout=layout),)), CPU) if isinstance(event, Failed)
     ]
     assert failure.usage
     assert "'act' had 8 units when the layers were counted on one zero image" in failure.message

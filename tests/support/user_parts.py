@@ -96,16 +96,16 @@ class Laid(nn.Module):
         z = self.conv(x)
         if self.layout == "channels first":
             return self.last(self.act(z).flatten(1))
-        if self.layout == "flat":
-            return self.last(self.act(z.flatten(1)))
         if self.layout == "channels last":
             return self.last(self.act(z.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).flatten(1))
         if self.layout == "with examples":
             return self.last(self.act(z.flatten(0, 1)).view(len(x), -1))
         if self.layout == "unknown":
             return self.last(self.act(torch.fft.ifft(torch.fft.fft(z, dim=1), dim=1).real).flatten(1))
-        if self.layout == "not on zeros" and x.any():
+        if self.layout.endswith("not on zeros") and x.any():
             z = torch.cat([z, z], 1)
+        if self.layout.startswith("flat"):
+            return self.last(self.act(z.flatten(1))[:, : self.last.in_features])
         return self.last(self.act(z)[:, :8].flatten(1))
 
 

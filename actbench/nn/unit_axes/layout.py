@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import ne
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ class UnitLayout:
         members: Where ``axis`` is None, the places in a row of each unit's numbers: (U, P) for U units of P numbers.
             Several where units differ in how many numbers they have.
         order: Where ``axis`` is None, the places of the units among those of ``members`` one after another.
+        shape: Where ``axis`` is None, an input's.
         mixed: Whether a row holds several examples, because examples differ in which units made them.
     """
 
@@ -36,6 +38,7 @@ class UnitLayout:
     row: int = 0
     members: tuple[Tensor, ...] = ()
     order: Tensor | None = None
+    shape: tuple[int, ...] = ()
     mixed: bool = False
 
     @property
@@ -77,7 +80,8 @@ class UnitLayout:
     def fits(self, shape: torch.Size) -> bool:
         """Return whether an input of this shape has these units."""
         if self.axis is None:
-            return shape.numel() % self.row == 0
+            # Examples are in one dimension, alone or with something else; the others are as they were.
+            return len(shape) == len(self.shape) and sum(map(ne, shape, self.shape)) <= 1
         return len(shape) > self.axis and (len(shape) == 1 or shape[self.axis] == self.units)
 
     @cached_property
@@ -175,7 +179,7 @@ def _by_members(shape: torch.Size, labels: Tensor, batch_axis: int, examples: in
         else:
             mixed = True
     members, order = _members(row)
-    return UnitLayout(len(order), batch, None, True, row.numel(), members, order, mixed)
+    return UnitLayout(len(order), batch, None, True, row.numel(), members, order, tuple(shape), mixed)
 
 
 def _members(row: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
