@@ -177,6 +177,22 @@ def test_a_result_written_into_a_part_of_a_fresh_tensor_is_followed() -> None:
     assert (masks(found), found.unseen) == ({"clamp": [False, True], "tanh": [False]}, ())
 
 
+def test_memory_that_two_layers_share_belongs_to_both() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.out = fixed(1, ALIVE, DEAD), fixed(1, ALIVE, DEAD), fixed(4, 0.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            kept = torch.zeros(len(x), 4)
+            kept[:, :2].copy_(self.one(x))
+            kept[:, 2:].copy_(F.relu(self.two(x)))
+            return self.out(kept)
+
+    found = measure_health(Both(), X)
+    assert (masks(found), found.linear, found.unseen) == ({"relu": [False, True]}, ("one",), ())
+
+
 def test_a_signal_kept_in_a_buffer_is_followed() -> None:
     assert masks(measure_health(Memory(), X)) == {"relu": [False, True]}
 

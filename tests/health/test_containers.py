@@ -281,3 +281,8 @@ def test_inputs_that_the_network_cleans_and_additive_masks_are_no_error() -> Non
     scores[::2] = -torch.inf
     found = measure_health(Cleans(), [{"x": holes, "scores": scores}])
     assert (masks(found), found.not_finite) == ({"body.1": [False, True]}, 0)
+    broken = Cleans()
+    broken.body = net(fixed(1, ALIVE, DEAD), nn.ReLU(), fixed(2, 0.0))
+    with torch.no_grad():
+        broken.body[0].bias[0] = torch.nan
+    assert measure_health(broken, [{"x": X, "scores": scores}]).not_finite == 1, "the mask is not to blame"

@@ -110,6 +110,32 @@ def test_measures_with_a_mask_are_those_of_the_sequences_without_padding() -> No
         assert torch.allclose(value, other.signals["hidden"][signal]), signal
 
 
+def test_places_that_no_input_has_are_in_no_share() -> None:
+    observer = UnitObserver(slope_by_autograd(one_activation("relu")), HealthSettings())
+    short, long = torch.tensor([[[1.0, -1.0]]]), torch.tensor([[[-1.0, -1.0, 1.0, 1.0]]])
+    observer.observe("hidden", short[None])
+    observer.observe("hidden", long[None], keep=torch.tensor([[[True, False, False, False]]])[None])
+    assert observer.finish(2).units["hidden"]["spatially_silent"].tolist() == [[0.5]], "of the first two places"
+    many = torch.full((101, 1, 2), -1.0)
+    many[7] = 1.0
+    keep = torch.ones(101, 1, 2, dtype=torch.bool)
+    keep[50] = False
+    for mask, rare in ((keep, False), (torch.ones_like(keep), True)):  # 1 of 100 inputs, and of 101
+        observer = UnitObserver(slope_by_autograd(one_activation("relu")), HealthSettings())
+        observer.observe("hidden", many[None], keep=mask[None])
+        assert observer.finish(101).units["hidden"]["rare"].tolist() == [[rare]]
+
+
+def test_a_mask_may_have_examples_first_where_the_network_has_steps_first() -> None:
+    there = torch.arange(5) < torch.tensor([5, 2, 1])[:, None]
+    steps_first = torch.where(there, -1.0, 1.0).T[..., None]
+    made = net(fixed(1, ALIVE, DEAD), nn.ReLU(), fixed(2, 0.0))
+    for mask in (there, there.T):
+        report = measure_health(made, [steps_first], batch_axis=1, mask=lambda batch, mask=mask: mask)
+        assert (masks(report), report.unmasked) == ({"1": [True, True]}, ())
+    assert masks(measure_health(made, steps_first, batch_axis=1)) == {"1": [False, True]}
+
+
 def test_a_mask_of_examples_leaves_out_whole_examples() -> None:
     made = net(nn.Conv1d(1, 2, 1), nn.ReLU(), nn.Conv1d(2, 1, 1))
     with torch.no_grad():
