@@ -49,7 +49,7 @@ def family_p(differences: Floats, test: Test = "t", *, alpha: float = 0.05) -> l
     Each part of the family (``family_parts``) is adjusted by its own method, and the p of a part are divided by its
     share of the level. So the family-wise error is at most the sum of the parts' shares of alpha, which is alpha.
 
-    Measured at alpha = .05 it is 1.3 to 5 %, also where one method is noisier, runs collapse or the pairs of the
+    Measured at alpha = .05 it is 1 to 5 %, also where one method is noisier, runs collapse or the pairs of the
     contrasts differ (``docs/statistics.md``). Where one method is noisier, the rate of the unpaired Dunnett test is 12
     to 14 %.
 
