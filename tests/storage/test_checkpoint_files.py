@@ -81,7 +81,7 @@ def stopped_after(folder: Path, calls: int) -> list[Event]:
 
 def leave(folder: Path) -> Cohort:
     """A study that was left with its first cohort in the middle."""
-    events = stopped_after(folder, 40)
+    events = stopped_after(folder, 22)
     saved = [event for event in events if isinstance(event, Saved)]
     assert len(saved) == len(files(folder)) + 1 == 2
     assert len(result_folders(folder)) == 3

@@ -119,7 +119,7 @@ def test_it_may_be_stopped_anywhere_and_as_often_as_one_likes(model: str) -> Non
     chance = random.Random(model)
     state, stops, ends = None, 0, []
     for _ in range(60):
-        stopping_parts.begin(chance.randrange(count // 9, count // 3))
+        stopping_parts.begin(chance.randrange(count // 12, count // 4))
         events = list(run_cohort(Cohort(specs, state), NEVER))
         cancellation.reset()
         ends += found(events)
