@@ -355,10 +355,10 @@ def test_the_guess_is_channels_first_in_images_and_last_in_sequences() -> None:
 
 
 def test_a_value_for_each_unit_is_spread_over_its_numbers() -> None:
-    labels = torch.tensor([[5, 3, 3, 5, 5, 7]], dtype=torch.int32)
+    labels = torch.tensor([[5, 3, 3, 5, 3, 7]], dtype=torch.int32)
     layout = unit_layout(torch.Size((2, 6)), labels)
     spread = layout.spread(torch.tensor([10.0, 20.0, 30.0]), torch.Size((2, 6)))
-    assert spread.tolist() == [[10, 20, 20, 10, 10, 30]] * 2
+    assert spread.tolist() == [[10, 20, 20, 10, 20, 30]] * 2
     padded = unit_layout(torch.Size((2, 3)), torch.tensor([[4, 0, 4]], dtype=torch.int32))
     with pytest.raises(ModelError, match="belong to no unit"):
         padded.spread(torch.ones(1), torch.Size((2, 3)))
