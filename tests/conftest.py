@@ -6,9 +6,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import HealthCheck, settings
 from processes import remember_this_process
 
 remember_this_process()
+
+# How long an example takes depends on what else the machine does, and no test may.
+settings.register_profile("any load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any load")
 
 
 def pytest_configure(config: pytest.Config) -> None:
