@@ -47,6 +47,18 @@ def test_single_studies_match_whatever_they_are_called_and_several_by_name():
         compare(cells({"relu": SELU}, study="more"), against=both)
 
 
+def test_base_studies_without_a_counterpart_belong_to_no_table():
+    both = [*cells({"relu": RELU}, study="demo"), *cells({"tanh": RELU}, study="other")]
+    with pytest.raises(UsageError, match="no run has activation=tanh; there are: relu, selu"):
+        compare(cells({"relu": SELU, "selu": SELU}), against=both, where={"activation": "tanh"})
+
+
+def test_one_new_study_matches_one_of_several_by_name_alone():
+    new = [*cells({"relu": SELU}, study="demo"), *cells({"relu": SELU}, study="more")]
+    with pytest.raises(UsageError, match="no study is on both sides: before against demo, more"):
+        compare(new, against=cells({"relu": RELU}, study="before"))
+
+
 def test_versions_that_differ_between_the_sides_are_told():
     new = [record(seed=seed, environment={"torch": "2.15.0"}) for seed in range(3)]
     assert "runs differ in torch: 2.14.0, 2.15.0" in compare(new, against=cells({"relu": RELU})).warnings

@@ -46,6 +46,24 @@ def test_a_share_that_differs_in_six_of_six_seeds_has_a_star_in_a_table_of_any_n
     assert all("beats relu by" in text and "adjusted p = .031" in text for text in table.verdicts)
 
 
+def test_a_p_that_equals_alpha_shows_nothing_and_one_below_it_does():
+    at, above = 2 / 2**6, 2 / 2**6 + 1e-9  # the p of six seeds of one sign
+    table = shares(dying(6), alpha=at)
+    assert stars(table) == dict.fromkeys(OTHERS, False)
+    assert row(table, activation="relu").tied is None
+    (verdict,) = table.verdicts
+    assert verdict.startswith("no verdict on 5 differences in health.dead_fraction: 6 paired seeds can show none")
+    assert verdict.endswith("7 seeds are the fewest that can")
+    (limit,) = table.limits
+    assert limit.startswith(
+        "nothing can be shown in health.dead_fraction: with 6 paired seeds no p can be below 0.0312"
+    )
+    table = shares(dying(6), alpha=above)
+    assert stars(table) == dict.fromkeys(OTHERS, True)
+    assert row(table, activation="relu").tied is False
+    assert table.limits == ()
+
+
 @pytest.mark.parametrize("seeds", [3, 4, 5])
 def test_a_share_that_so_few_seeds_can_not_show_is_neither_tied_nor_told_apart(seeds):
     table = shares(dying(seeds))

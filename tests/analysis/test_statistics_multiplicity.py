@@ -115,6 +115,22 @@ def test_max_t_counts_zeros_and_missing_seeds_as_the_enumeration_does():
     assert max_t(differences) == pytest.approx(enumerated(differences), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "tenths",
+    [
+        [[1, -1], [-1, -3], [-3, -3], [-2, 4], [2, 5], [1, 2]],
+        [[-1, 0, 1], [2, 0, -2], [5, 3, -3], [4, 3, -2], [2, 1, -3], [5, 3, -1]],
+        [[5, -2, 2], [3, 5, 5], [-1, 2, 0], [1, 2, 2]],
+        [[1, 2], [-2, 5], [-1, 1], [2, -2], [-2, 1], [-3, 2]],
+    ],
+)
+def test_patterns_that_tie_on_paper_tie_whatever_rounding_does(tenths):
+    # Sums of whole numbers are exact, those of tenths are not.
+    whole = np.array(tenths, dtype=float)
+    assert max_t(whole / 10) == pytest.approx(enumerated(whole), rel=1e-12)
+    assert family_p(whole / 10, "sign-flip") == family_p(whole, "sign-flip")
+
+
 @pytest.mark.parametrize("contrasts", [1, 5, 40])
 def test_six_seeds_of_one_sign_reach_the_smallest_p_over_any_number_of_rows(contrasts):
     relu = np.array([0.29, 0.31, 0.28, 0.33, 0.30, 0.26])[:, None]  # dead in relu, in no other row

@@ -68,6 +68,17 @@ def test_a_constant_difference_is_a_point_even_when_rounding_blurs_it():
     assert got.low == got.difference == got.high == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(("a", "b"), [(0.9, 0.9), (0.9, 0.8)])
+def test_a_lone_pair_is_neither_identical_nor_constant(a, b):
+    got = paired_difference(seeds(a), seeds(b))
+    assert (got.note, got.n_pairs, got.difference, got.wins) == ("", 1, pytest.approx(a - b), int(a > b))
+
+
+@pytest.mark.parametrize(("shift", "note"), [(0.0, "identical"), (0.1, "constant")])
+def test_two_pairs_with_the_same_difference_are_noted(shift, note):
+    assert paired_difference(seeds(0.9 + shift, 0.7 + shift), seeds(0.9, 0.7)).note == note
+
+
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_fewer_than_three_pairs_have_no_interval_and_no_test(n):
     a, b = columns(n)

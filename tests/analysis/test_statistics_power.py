@@ -1,6 +1,7 @@
 """Power, seeds and equivalence against scipy's noncentral t and published tables."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,6 +163,14 @@ def test_sides_are_the_same_only_when_the_whole_interval_lies_within_delta():
     assert is_equivalent(found, 0.045)
     assert not is_equivalent(found, found.high)
     assert not is_equivalent(difference(-0.01, -0.02, -0.03), found.high)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "same"),
+    [(-0.49, 0.49, True), (-0.5, 0.2, False), (-0.2, 0.5, False), (0.1, 0.2, True), (-0.6, -0.55, False)],
+)
+def test_an_interval_that_touches_delta_shows_nothing_to_be_the_same(low, high, same):
+    assert is_equivalent(replace(difference(0.0, 0.1, 0.2), low=low, high=high), 0.5) is same
 
 
 def test_identical_sides_are_the_same():

@@ -1,5 +1,7 @@
 """Sentences: what they claim, what they leave open, and the command that settles it."""
 
+from dataclasses import replace
+
 import pytest
 from factories import ELU, RELU, cells, grid, only, record, smooth
 
@@ -121,6 +123,38 @@ def test_an_interaction_is_told():
     (told,) = [text for text in only(grid(value, seeds=range(8))).verdicts if text.startswith("the effect")]
     assert "activation depends on bias_init (p = .008, 8 seeds): between bias_init=0 and 0.01" in told
     assert "elu − relu changes by +3.0" in told
+
+
+def test_an_interaction_whose_p_equals_alpha_is_not_told():
+    def value(activation, bias, seed):
+        return BASE[(seed + 3 * (activation == "elu") + 5 * (bias > 0)) % 8] + 0.03 * (activation == "elu" and bias > 0)
+
+    p = 2 / 2**8
+    for alpha, told in ((p, False), (p + 1e-9, True)):
+        found = only(grid(value, seeds=range(8)), alpha=alpha)
+        assert found.interaction.p == p
+        assert any(text.startswith("the effect") for text in found.verdicts) is told
+
+
+@pytest.mark.parametrize(("sign", "names"), [(1, "elu exceeds relu by 3.0002"), (-1, "relu exceeds elu by 2.9998")])
+def test_of_a_metric_without_a_direction_the_higher_side_comes_first(sign, names):
+    records = [
+        replace(one, final=one.final | {"seconds": 10 + NOISE[one.spec.seed] + 3 * sign * (name == "elu")
+                                        + (name == "elu") * NOISE[9 - one.spec.seed]})
+        for name in ("relu", "elu") for one in cells({name: BASE})
+    ]  # fmt: skip
+    (found,) = only(records, metric="seconds").verdicts
+    assert found.startswith(names)
+    assert "higher in 10 of 10" in found
+
+
+def test_what_survivors_show_stands_behind_what_complete_rows_show_also_if_it_is_larger():
+    lost = [record(None, outcome="diverged", activation=name, seed=10) for name in ("elu", "selu")]
+    values = {"relu": BASE, "elu": shifted(0.02, 1), "selu": shifted(-0.03, 1), "gelu": shifted(0.003, 1)}
+    values["silu"], values["tanh"] = shifted(-0.004, 1), shifted(0.005, 1)
+    assert [text.split(" by ")[0] for text in only([*cells(values), *lost]).verdicts] == [
+        "tanh beats relu", "gelu beats relu", "relu beats silu", "elu beats relu", "relu beats selu",
+    ]  # fmt: skip
 
 
 def test_a_failed_row_gets_no_verdict():

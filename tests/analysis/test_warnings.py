@@ -89,6 +89,15 @@ def test_a_metric_without_a_direction_has_no_best(metric):
         assert r"\textbf" not in text
 
 
+def test_normality_is_named_where_no_exact_test_can_be_below_alpha():
+    values = {"relu": [*RELU, 0.93, 0.95], "elu": [*ELU, 0.95, 0.96]}
+    for alpha, told in ((2 / 2**6, True), (2 / 2**6 + 1e-9, False)):
+        found = compare(cells(values), alpha=alpha).warnings
+        assert any(text.startswith("with 6 paired seeds no exact test can reach p < 0.03125") for text in found) is told
+    (text,) = compare(cells({"relu": RELU[:3], "elu": ELU[:3]})).warnings
+    assert text.startswith("with 3 paired seeds no exact test can reach p < 0.05 (smallest possible 0.25)")
+
+
 def test_each_is_said_of_parameters_only_where_all_runs_have_as_many():
     records = cells({"relu": RELU, "elu": ELU})
     assert "199,210 parameters each" in text_of(records)
