@@ -5,7 +5,7 @@
 # make coverage  run the quick tests and print the least covered files, child processes included
 # make lowest     run the quick tests with the lowest declared versions, in an environment of their own
 # make mutants    change the code of a room in small ways and count the changes that its tests notice
-#                 (ROOM=health|modules|statistics|comparison|storage|all, SAMPLE=60; minutes to hours)
+#                 (ROOM=health|modules|unit_axes|statistics|comparison|storage|all, SAMPLE=60; minutes to hours)
 # make docs   build the documentation as a site in site/
 # make clean  remove the virtual environment and caches; results stay
 

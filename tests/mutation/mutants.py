@@ -72,6 +72,7 @@ ROOMS = {
         ("tests/health", "tests/training/test_initial_statistics.py", "tests/training/test_cohort.py"),
     ),
     "modules": Room(("actbench/health/modules/*.py",), ("tests/health",)),
+    "unit_axes": Room(("actbench/nn/unit_axes/*.py",), ("tests/nn/test_units_by_perturbation.py", "tests/health")),
     "statistics": Room(
         ("actbench/analysis/statistics/*.py",),
         ("tests/analysis/test_statistics*.py", "tests/analysis/test_families.py"),
