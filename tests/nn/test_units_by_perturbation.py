@@ -1,0 +1,321 @@
+"""Units that are followed, held against the units that a number depends on, found by changing one after another.
+
+The oracle knows no table of functions: it carries the steps out again with the numbers of one channel drawn anew, and
+looks at which results differ. Numbers that depend on the same channels are one unit. Where weights are multiplied the
+units are new: numbers are one unit if they depend on the same entries of the weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from actbench.nn.unit_axes.layout import UnitLayout
+from actbench.nn.unit_axes.tracker import FollowedPass
+
+Steps = Callable[[Tensor], Tensor]
+Partition = Collection[frozenset[int]]
+
+EXAMPLES, CHANNELS, HEIGHT, WIDTH = 2, 6, 4, 3
+X = torch.rand(EXAMPLES, 2, HEIGHT, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+WEIGHT = nn.Parameter(torch.rand(CHANNELS, 2, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
+GRID = torch.rand(EXAMPLES, 5, 4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) - 0.5
+ORDER = torch.tensor([3, 0, 5, 1, 4, 2])
+ROWS = torch.tensor([0, 1, 1, 0])
+ODD = torch.arange(EXAMPLES * CHANNELS * HEIGHT * WIDTH).view(EXAMPLES, CHANNELS, HEIGHT, WIDTH) % 2 == 1
+
+
+def followed(steps: Steps) -> tuple[UnitLayout, Tensor]:
+    """Return the layout of the result of these steps after a convolution, and the result."""
+    with torch.no_grad():
+        follow = FollowedPass([WEIGHT], [GRID], [X])
+        with follow:
+            z = steps(F.conv2d(X, WEIGHT))
+        return follow.layout_of(z, None), z
+
+
+def numbers_of_units(layout: UnitLayout, z: Tensor) -> list[frozenset[int]]:
+    """Return the places of each unit's numbers in the flattened result, units in the order of the layout."""
+    places = torch.arange(z.numel()).view(z.shape).double()
+    units = [
+        frozenset(map(int, part[0, :, unit].flatten()))
+        for part in layout.to_units(places)
+        for unit in range(part.shape[2])
+    ]
+    return units if layout.order is None else [units[place] for place in layout.order]
+
+
+def depending(run: Callable[[Tensor], Tensor], given: Tensor, parts: list[tuple[object, ...]]) -> Partition:
+    """Return the places of the result's numbers that depend on the same parts of an argument, each such set."""
+    generator = torch.Generator().manual_seed(4)
+
+    def drawn() -> Tensor:
+        return torch.randn(given.shape, dtype=given.dtype, generator=generator) * 3
+
+    found: list[Tensor] = []
+    with torch.no_grad():
+        for part in parts:
+            differ = torch.tensor(False)
+            for _ in range(12):  # a maximum passes on one number, another one in each draw
+                before = drawn()
+                after = before.clone()
+                after[part] = drawn()[part]
+                differ = differ | (run(before.clone()) != run(after)).flatten()
+            found.append(differ)
+    sets: dict[tuple[bool, ...], set[int]] = {}
+    for place, on in enumerate(torch.stack(found, 1).tolist()):
+        if any(on):
+            sets.setdefault(tuple(on), set()).add(place)
+    return {frozenset(places) for places in sets.values()}
+
+
+def by_channel(steps: Steps) -> Partition:
+    shape = (EXAMPLES, CHANNELS, HEIGHT, WIDTH)
+    return depending(steps, torch.zeros(shape, dtype=torch.float64), [(slice(None), one) for one in range(CHANNELS)])
+
+
+FOLLOWED: dict[str, Steps] = {
+    "norm(2, 3)": lambda h: h.norm(2, 3),
+    "norm of two dimensions": lambda h: h.norm(1, (2, 3)),
+    "norm(dim=2)": lambda h: h.norm(dim=2),
+    "vector_norm": lambda h: torch.linalg.vector_norm(h, 2, 2),
+    "vector_norm of two, kept": lambda h: torch.linalg.vector_norm(h, dim=(2, 3), keepdim=True),
+    "kthvalue(1, 2)": lambda h: h.kthvalue(1, 2)[0],
+    "kthvalue(2)": lambda h: h.kthvalue(2)[0],
+    "quantile(0.5, 2)": lambda h: h.quantile(0.5, 2),
+    "nanquantile, kept": lambda h: h.nanquantile(0.5, dim=3, keepdim=True),
+    "mode()": lambda h: h.mode()[0],
+    "mode(2)": lambda h: h.mode(2)[0],
+    "aminmax": lambda h: h.aminmax(dim=2)[1],
+    "std over positions": lambda h: h.std((2, 3)),
+    "std of all": lambda h: h.std(True),
+    "sum of all": lambda h: h.sum(),
+    "sum over the channels": lambda h: h.sum(1),
+    "sum over negative dimensions": lambda h: h.sum((-1, -2)),
+    "sum, kept": lambda h: h.sum(-2, keepdim=True),
+    "var_mean": lambda h: torch.var_mean(h, 2)[0],
+    "std_mean": lambda h: torch.std_mean(h, 3)[0],
+    "prod": lambda h: h.prod(2),
+    "logsumexp": lambda h: h.logsumexp((2, 3), True),
+    "median": lambda h: h.median(2)[0],
+    "min of one dimension": lambda h: h.min(2)[0],
+    "the larger of two": lambda h: torch.max(h, h.roll(1, 2)),
+    "the smaller of two": lambda h: h.flip(3).min(h),
+    "halves added": lambda h: h.view(2, 2, 3, 4, 3).sum(1),
+    "neighbours added": lambda h: h.view(2, 3, 2, 4, 3).mean(2),
+    "sort(2)": lambda h: h.sort(2)[0],
+    "sort()": lambda h: h.sort()[0],
+    "sort by keyword": lambda h: torch.sort(h, stable=True, dim=2)[0],
+    "topk(2)": lambda h: h.topk(2)[0],
+    "topk(2, 2)": lambda h: h.topk(2, 2)[0],
+    "topk by keyword": lambda h: h.topk(2, dim=-2)[0],
+    "msort of positions first": lambda h: h.movedim(2, 0).msort(),
+    "avg_pool2d": lambda h: F.avg_pool2d(h, 2),
+    "avg_pool of single channels": lambda h: F.avg_pool1d(h.flatten(2).mT, 1),
+    "avg_pool with padding of single channels": lambda h: F.avg_pool2d(h.movedim(1, 3), (2, 1), padding=(1, 0)),
+    "max_pool2d of positions": lambda h: F.max_pool2d(h, 2),
+    "max_pool2d of channels and positions": lambda h: F.max_pool2d(h.transpose(1, 2), (2, 3)),
+    "max_pool1d of channels with indices": lambda h: F.max_pool1d(h.flatten(2).mT, 3, return_indices=True)[0],
+    "max_pool3d of channels": lambda h: F.max_pool3d(h[:, None], (2, 1, 1)),
+    "lp_pool2d": lambda h: F.lp_pool2d(h, 2, 2),
+    "adaptive_max_pool2d": lambda h: F.adaptive_max_pool2d(h, (2, 1)),
+    "adaptive_avg_pool1d": lambda h: F.adaptive_avg_pool1d(h.flatten(2), 5),
+    "fractional_max_pool2d of positions": lambda h: F.fractional_max_pool2d(
+        h, 2, output_size=1, _random_samples=torch.full((2, 6, 2), 0.5, dtype=torch.float64)
+    ),
+    "interpolation to the nearest channel": lambda h: F.interpolate(h.flatten(2).mT, size=12),
+    "bilinear interpolation of positions": lambda h: F.interpolate(h, size=(5, 4), mode="bilinear"),
+    "grid_sample": lambda h: F.grid_sample(h, GRID, align_corners=False),
+    "index_add of positions": lambda h: torch.zeros(2, 6, 2, 3).double().index_add(2, ROWS, h),
+    "index_add of channels in another order": lambda h: torch.zeros_like(h).index_add(1, ORDER, h),
+    "index_add to every other channel": lambda h: torch.zeros(2, 12, 4, 3).double().index_add(1, ORDER * 2, h),
+    "scatter_add of channels in another order": lambda h: torch.zeros_like(h).scatter_add(
+        1, ORDER[None, :, None, None].expand(h.shape), h
+    ),
+    "scatter_reduce of positions": lambda h: torch.zeros_like(h).scatter_reduce(
+        2, ROWS[None, None, :, None].expand(h.shape), h, "sum", include_self=False
+    ),
+    "fold of windows": lambda h: F.fold(F.unfold(h, 2, padding=1), (4, 3), 2, padding=1),
+    "padding of channels": lambda h: F.pad(h, (0, 0, 0, 0, 1, 2)),
+    "padding with a number": lambda h: F.pad(h, (1, 0, 0, 2), value=7.0),
+    "channels cut off by padding": lambda h: F.pad(h, (0, 0, 0, 0, -1, -2)),
+    "padding of channels by reflection": lambda h: F.pad(h.flatten(2).mT, (1, 2), mode="reflect"),
+    "circular padding of channels": lambda h: F.pad(h.flatten(2).mT, (2, 1), mode="circular"),
+    "padding of positions by their border": lambda h: F.pad(h, (2, 1, 0, 1), mode="replicate"),
+    "roll(5)": lambda h: h.roll(5),
+    "roll of two dimensions": lambda h: h.roll((1, 2), (1, -1)),
+    "roll by keyword": lambda h: torch.roll(h, shifts=1, dims=-3),
+    "roll of positions": lambda h: h.roll(1, (2,)),
+    "flip of two dimensions": lambda h: h.flip((1, 2)),
+    "flip by keyword": lambda h: torch.flip(h, dims=[-3]),
+    "flip of positions": lambda h: h.flip(2, -1),
+    "fliplr": lambda h: torch.fliplr(h),
+    "rot90 of channels and height": lambda h: h.rot90(1, (1, 2)),
+    "cat by keyword": lambda h: torch.cat(tensors=[h, h + 1], dim=-2),
+    "cat of channels": lambda h: torch.cat([h[:, 3:], h[:, :2]], dim=1),
+    "cat beside nothing": lambda h: torch.cat([torch.empty(0).double(), h]),
+    "cat of unequal parts": lambda h: torch.cat([h[:, :2, :1], h[:, 2:4, 1:]], 2),
+    "stack of channels": lambda h: torch.stack([h[:, 4], h[:, 1]], -1),
+    "column_stack": lambda h: torch.column_stack([h[:, 1], h[:, 0]]),
+    "dstack": lambda h: torch.dstack([h[:, 1], h[:, 0]]),
+    "block_diag": lambda h: torch.block_diag(h[:, 0, 0], h[:, 1, 0]),
+    "diag_embed": lambda h: h.diag_embed(),
+    "diagonal of channels and height": lambda h: h.diagonal(dim1=1, dim2=2),
+    "slice_scatter": lambda h: torch.zeros_like(h).slice_scatter(h[:, 2:4], 1, 0, 2),
+    "select_scatter": lambda h: torch.zeros_like(h).select_scatter(h[:, 2], 1, 5),
+    "index_put": lambda h: torch.zeros_like(h).index_put((torch.tensor([1]),), h[0]),
+    "masked_select": lambda h: h.masked_select(ODD),
+    "masked_scatter": lambda h: torch.zeros_like(h).masked_scatter(ODD, h),
+    "take": lambda h: h.take(torch.tensor([0, 40, 13, 40])),
+    "gather of channels": lambda h: h.gather(1, ORDER[None, :2, None, None].expand(2, 2, 4, 3)),
+    "repeat": lambda h: h.repeat(1, 2, 1, 1),
+    "repeat_interleave of channels": lambda h: h.repeat_interleave(torch.tensor([1, 2, 0, 1, 1, 3]), 1),
+    "tensor_split by places": lambda h: h.tensor_split((1, 4), 1)[1],
+    "hsplit": lambda h: h.hsplit(3)[1],
+    "unfold of channels": lambda h: h.unfold(1, 2, 2),
+    "F.unfold": lambda h: F.unfold(h, 2, padding=1),
+    "channels by a mask": lambda h: h[:, torch.tensor([True, False, True, True, False, False])],
+    "channel_shuffle": lambda h: F.channel_shuffle(h, 3),
+    "pixel_shuffle of one channel": lambda h: F.pixel_shuffle(h[:, :1].repeat(1, 4, 1, 1), 2),
+    "pixel_unshuffle": lambda h: F.pixel_unshuffle(h[..., :2], 2),
+    "squeeze": lambda h: h[:, 2:3].squeeze(),
+    "reshape of channels and height": lambda h: h.reshape(2, 8, 3, 3),
+    "reshape across everything": lambda h: h.reshape(9, 16),
+    "view of one example": lambda h: h[:1].view(-1),
+    "view of the tail": lambda h: h.view(2, 6, 2, 2, 3),
+    "view of the head": lambda h: h.view(2, 3, 2, 4, 3),
+    "unflatten of the examples": lambda h: h.unflatten(0, (2, 1)),
+    "transpose, flatten": lambda h: h.transpose(1, 3).flatten(2),
+    "fft of positions": lambda h: torch.fft.fft(h, dim=2).real,
+    "fft of the last": lambda h: torch.fft.rfft(h).abs(),
+    "fft2": lambda h: torch.fft.fft2(h).abs(),
+    "fftn of positions": lambda h: torch.fft.fftn(h, dim=(2, 3)).abs(),
+    "irfft to another length": lambda h: torch.fft.irfft(torch.fft.rfft(h, 4), n=5),
+    "view_as_real": lambda h: torch.view_as_real(torch.complex(h, h + 1)),
+    "view_as_complex": lambda h: torch.view_as_complex(torch.stack([h, h * 2], -1)).abs(),
+    "lerp": lambda h: torch.lerp(h, h * 2 + 1, 0.25),
+    "where": lambda h: torch.where(ODD, h, -h),
+    "a constant of more dimensions": lambda h: h + torch.ones(5, 1, 1, 1, 1).double(),
+    "cumsum of positions": lambda h: h.cumsum(3),
+    "copied": lambda h: torch.empty_like(h.mT).copy_(h.mT),
+    "written into rows": lambda h: torch.zeros(3, 2, 6, 4, 3).double().index_copy(0, torch.tensor([1]), h[None]),
+    "a sum of positions by @": lambda h: h @ torch.ones(3, 2).double(),
+    "a vector of positions by @": lambda h: h @ torch.ones(3).double(),
+    "tensordot of positions": lambda h: torch.tensordot(h, torch.ones(4, 5).double(), ([2], [0])),
+    "tensordot of the last": lambda h: torch.tensordot(h, torch.ones(3, 5).double(), 1),
+    "einsum of positions": lambda h: torch.einsum("nchw, hk -> nkcw", h, torch.ones(4, 5).double()),
+    "einsum without an arrow": lambda h: torch.einsum("bchw,hk", h, torch.ones(4, 5).double()),
+    "einsum without an arrow, letters from the back": lambda h: torch.einsum("zchw", h),
+    "einsum of the trace": lambda h: torch.einsum("...hw->...", h),
+    "einsum of two ellipses": lambda h: torch.einsum("...h,...h->...", h, h.roll(1, 2)),
+    "bmm": lambda h: torch.bmm(torch.ones(2, 5, 4).double(), h.sum(3).mT),
+    "baddbmm": lambda h: torch.baddbmm(torch.ones(2, 5, 6).double(), torch.ones(2, 5, 4).double(), h.sum(3).mT),
+    "mm": lambda h: torch.ones(5, 2).double().mm(h.sum((2, 3))),
+    "addmm": lambda h: torch.addmm(torch.ones(6).double(), torch.ones(5, 2).double(), h.sum((2, 3))),
+    "addmm of its own units": lambda h: torch.addmm(h[0, :, 0, 0], torch.ones(5, 2).double(), h.sum((2, 3))),
+    "mv": lambda h: h.sum((2, 3)).mT.mv(torch.ones(2).double()),
+    "a pooled gate of its own": lambda h: h * torch.sigmoid(h.mean((2, 3), keepdim=True)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_numbers_that_depend_on_the_same_channels_are_one_unit_after(name: str) -> None:
+    layout, z = followed(FOLLOWED[name])
+    expected = by_channel(FOLLOWED[name])
+    dependent = frozenset().union(*expected)
+    assert layout.certain
+    found = numbers_of_units(layout, z)
+    assert len(found) == layout.units == len(expected)
+    assert {places & dependent for places in found} == expected
+
+
+LOST: dict[str, Steps] = {
+    "sorted channels": lambda h: h.sort(1)[0],
+    "the largest channels": lambda h: h.topk(2, 1)[0],
+    "the largest channels by keyword": lambda h: h.topk(2, dim=-3)[0],
+    "msort of channels first": lambda h: h.movedim(1, 0).msort(),
+    "averages of neighbouring channels": lambda h: F.avg_pool1d(h.flatten(2).mT, 2),
+    "random windows of channels": lambda h: F.fractional_max_pool2d(h.movedim(1, 3), 2, output_size=1),
+    "channels interpolated": lambda h: F.interpolate(h.flatten(2).mT, size=12, mode="linear"),
+    "overlapping maxima of channels": lambda h: F.max_pool1d(h.flatten(2).mT, 2, stride=1),
+    "channels added in pairs by index": lambda h: torch.zeros(2, 3, 4, 3).double().index_add(
+        1, torch.tensor([0, 0, 1, 1, 2, 2]), h
+    ),
+    "scatter_reduce of channels": lambda h: torch.zeros_like(h).scatter_reduce(
+        1, ORDER[None, :, None, None].expand(h.shape) // 2, h, "sum"
+    ),
+    "overlapping sums": lambda h: h.unfold(1, 3, 1).sum(-1),
+    "a Fourier transform of channels": lambda h: torch.fft.fft(h, dim=1).abs(),
+    "a Fourier transform of all": lambda h: torch.fft.fftn(h).abs(),
+    "pairs of channels": lambda h: h[:, :, None, 0] + h[:, None, :, 1],
+    "one channel times many constants": lambda h: h[:, :1] * torch.ones(4, 1, 1).double(),
+    "scores": lambda h: h.flatten(2).mT @ h.flatten(2),
+    "attention over channels": lambda h: F.scaled_dot_product_attention(*[h.flatten(2)] * 3),
+    "a function in no family": lambda h: torch.matrix_exp(h[..., :3, :]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_units_that_cannot_be_told_apart_are_uncertain_after(name: str) -> None:
+    layout, _ = followed(LOST[name])
+    assert not layout.certain
+
+
+MATRIX = nn.Parameter(torch.rand(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5)))
+SQUARE = nn.Parameter(torch.rand(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(6)))
+BLOCKS = nn.Parameter(torch.rand(2, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(7)))
+
+WEIGHTED: dict[str, tuple[nn.Parameter, Callable[[Tensor, Tensor], Tensor]]] = {
+    "channels last @ matrix": (MATRIX, lambda h, w: h.movedim(1, -1) @ w),
+    "matrix.T @ channels": (MATRIX, lambda h, w: w.T @ h.flatten(2)),
+    "__rmatmul__": (MATRIX, lambda h, w: h.flatten(2).__rmatmul__(w.T)),
+    "mm": (MATRIX, lambda h, w: h[:, :, 0, 0].mm(w)),
+    "addmm": (MATRIX, lambda h, w: torch.addmm(torch.ones(5).double(), h[:, :, 0, 0], w)),
+    "mv": (MATRIX, lambda h, w: w.T.mv(h[0, :, 0, 0])[None]),
+    "tensordot": (MATRIX, lambda h, w: torch.tensordot(h, w, ([1], [0]))),
+    "tensordot with an int": (MATRIX, lambda h, w: torch.tensordot(h.movedim(1, -1), w, 1)),
+    "tensordot by keyword": (MATRIX, lambda h, w: torch.tensordot(h.movedim(1, -1), w, dims=1)),
+    "tensordot from the left": (MATRIX, lambda h, w: torch.tensordot(w, h, ([-2], [-3])).movedim(0, 1)),
+    "einsum": (MATRIX, lambda h, w: torch.einsum("nchw,co->nohw", h, w)),
+    "einsum with spaces and an ellipsis": (MATRIX, lambda h, w: torch.einsum("n c ..., c o -> n ... o", h, w)),
+    "einsum without an arrow": (MATRIX, lambda h, w: torch.einsum("nchw,cz", h, w)),
+    "einsum by blocks": (BLOCKS, lambda h, w: torch.einsum("nbchw,bco->nbohw", h.view(2, 2, 3, 4, 3), w)),
+    "bmm by blocks": (BLOCKS, lambda h, w: h[0, :, :, 0].view(2, 3, 4).mT.bmm(w)[None]),
+    "matmul by blocks": (BLOCKS, lambda h, w: h.view(2, 2, 3, 12).mT @ w),
+    "expanded to the batch": (MATRIX, lambda h, w: h.flatten(2).mT.bmm(w.expand(2, 6, 5))),
+    "repeated for the batch": (MATRIX, lambda h, w: h.flatten(2).mT.bmm(w.repeat(2, 1, 1))),
+    "linear": (MATRIX, lambda h, w: F.linear(h.movedim(1, -1), w.T)),
+    "conv2d": (MATRIX, lambda h, w: F.conv2d(h, w.T[..., None, None])),
+    "conv_transpose2d": (MATRIX, lambda h, w: F.conv_transpose2d(h, w[..., None, None])),
+    "grouped conv2d": (BLOCKS, lambda h, w: F.conv2d(h, w.mT.reshape(10, 3, 1, 1), groups=2)),
+    "conv1d": (MATRIX, lambda h, w: F.conv1d(h.flatten(2), w.T[..., None])),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_numbers_that_depend_on_the_same_weights_are_one_unit_after(name: str) -> None:
+    weight, steps = WEIGHTED[name]
+    h = F.conv2d(X, WEIGHT).detach()
+    places = [tuple(place) for place in torch.ones(weight.shape).nonzero().tolist()]
+    expected = depending(lambda w: steps(h, w), weight.detach(), places)
+    with torch.no_grad():
+        follow = FollowedPass([WEIGHT, weight], [], [X])
+        with follow:
+            z = steps(F.conv2d(X, WEIGHT), weight)
+        layout = follow.layout_of(z, None)
+    assert layout.certain
+    found = numbers_of_units(layout, z)
+    assert len(found) == layout.units == len(expected)
+    assert set(found) == expected
+
+
+def test_units_of_a_layout_are_in_the_order_of_their_first_numbers() -> None:
+    for steps in FOLLOWED.values():
+        layout, z = followed(steps)
+        if layout.axis is None:
+            firsts = [min(places) for places in numbers_of_units(layout, z)]
+            assert firsts == sorted(firsts)
