@@ -8,13 +8,16 @@ units are new: numbers are one unit if they depend on the same entries of the we
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from math import prod
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actbench.nn.unit_axes.layout import UnitLayout
+from actbench.errors import ModelError, UsageError
+from actbench.nn.unit_axes.labels import Labels, Status
+from actbench.nn.unit_axes.layout import UnitLayout, unit_layout
 from actbench.nn.unit_axes.tracker import FollowedPass
 
 Steps = Callable[[Tensor], Tensor]
@@ -200,6 +203,8 @@ FOLLOWED: dict[str, Steps] = {
     "lerp": lambda h: torch.lerp(h, h * 2 + 1, 0.25),
     "where": lambda h: torch.where(ODD, h, -h),
     "a constant of more dimensions": lambda h: h + torch.ones(5, 1, 1, 1, 1).double(),
+    "padded by one plus padded by two": lambda h: F.pad(h, (1, 0))[..., :3] + F.pad(h, (2, 0))[..., :3],
+    "padded by two plus padded by one": lambda h: F.pad(h, (2, 0))[..., :3] + F.pad(h, (1, 0))[..., :3],
     "cumsum of positions": lambda h: h.cumsum(3),
     "copied": lambda h: torch.empty_like(h.mT).copy_(h.mT),
     "written into rows": lambda h: torch.zeros(3, 2, 6, 4, 3).double().index_copy(0, torch.tensor([1]), h[None]),
@@ -319,3 +324,87 @@ def test_units_of_a_layout_are_in_the_order_of_their_first_numbers() -> None:
         if layout.axis is None:
             firsts = [min(places) for places in numbers_of_units(layout, z)]
             assert firsts == sorted(firsts)
+
+
+@pytest.mark.parametrize("name", [name for name in FOLLOWED if "pad" not in name and "scatter" not in name])
+def test_a_value_for_each_unit_lands_on_its_numbers(name: str) -> None:
+    layout, z = followed(FOLLOWED[name])
+    units = numbers_of_units(layout, z)
+    if len(frozenset().union(*units)) < z.numel():
+        with pytest.raises(ModelError, match="belong to no unit that has a parameter"):
+            layout.spread(torch.zeros(layout.units), z.shape)
+        return
+    spread = layout.spread(torch.arange(layout.units) * 10.0, z.shape).expand(z.shape).flatten()
+    for unit, places in enumerate(units):
+        assert {float(spread[place]) for place in places} == {10.0 * unit}
+
+
+@pytest.mark.parametrize(
+    ("steps", "other", "fits"),
+    [
+        (lambda h: h, (9, 6, 4, 3), True),
+        (lambda h: h, (2, 6, 8, 1), True),
+        (lambda h: h, (2, 5, 4, 3), False),
+        (lambda h: h, (6,), False),
+        (lambda h: h.sum((1, 2, 3)), (9,), True),
+        (lambda h: h.flatten(1), (9, 72), True),
+        (lambda h: h.flatten(1), (9, 73), False),
+        (lambda h: h.flatten(1), (72,), False),
+        (lambda h: h.reshape(2, 8, 3, 3), (9, 8, 3, 3), True),
+        (lambda h: h.reshape(2, 8, 3, 3), (9, 8, 3, 4), False),
+        (lambda h: h.movedim(1, 3), (9, 4, 3, 6), True),
+        (lambda h: h.movedim(1, 3), (9, 4, 6, 3), False),
+    ],
+)
+def test_a_layout_fits_any_number_of_examples_and_no_other_units(
+    steps: Steps, other: tuple[int, ...], fits: bool
+) -> None:
+    layout, z = followed(steps)
+    assert layout.fits(z.shape)
+    assert layout.fits(torch.Size(other)) is fits
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "batch_axis", "axis", "units", "certain"),
+    [
+        ((5,), Status.INPUT, 0, 0, 1, True),
+        ((5,), Status.LOST, 0, 0, 1, False),
+        ((), Status.INPUT, 0, None, 1, True),
+        ((4, 3), Status.INPUT, 0, 1, 3, True),
+        ((4, 3), Status.LOST, 0, 1, 3, False),
+        ((4, 3), Status.INPUT, 1, 0, 4, True),
+        ((4, 3, 5), Status.INPUT, 0, 2, 5, False),
+        ((4, 3, 5), Status.LOST, 1, 2, 5, False),
+        ((4, 3, 5, 6), Status.INPUT, 0, 1, 3, False),
+        ((4, 3, 5, 6), Status.LOST, 1, 0, 4, False),
+        ((7, 2, 6), torch.arange(1, 7).view(1, 1, 6), 1, 2, 6, True),
+        ((7, 2, 6), torch.arange(1, 8).view(7, 1, 1), 1, 0, 7, True),
+        ((7, 1, 6), torch.tensor([[[9]]]), 0, 1, 1, True),
+        ((7, 1, 6), torch.tensor([[[9]]]), 1, None, 1, True),
+    ],
+)
+def test_the_dimension_of_units_by_labels_and_the_dimension_of_examples(
+    shape: tuple[int, ...], labels: Labels, batch_axis: int, axis: int | None, units: int, certain: bool
+) -> None:
+    layout = unit_layout(torch.Size(shape), labels, batch_axis=batch_axis)
+    assert (layout.axis, layout.units, layout.certain) == (axis, units, certain)
+    values = torch.arange(prod(shape)).view(shape).double()
+    (part,) = layout.to_units(values)
+    examples = shape[batch_axis] if shape else 1
+    assert part.shape[:3] == (1, examples, units)
+    for example in range(examples):
+        found = sorted(map(int, part[0, example].flatten()))
+        assert found == sorted(map(int, (values.select(batch_axis, example) if shape else values).flatten()))
+
+
+@pytest.mark.parametrize("chosen", [-4, 4, 0, -3, 3])
+def test_a_dimension_of_units_that_is_not_there_or_the_examples_is_refused(chosen: int) -> None:
+    with pytest.raises(UsageError, match=f"unit_axis {chosen} is none of the dimensions 1 … 2 of z"):
+        unit_layout(torch.Size((4, 5, 6)), Status.LOST, chosen=chosen)
+
+
+@pytest.mark.parametrize(("chosen", "batch_axis", "axis"), [(1, 0, 1), (-1, 0, 2), (-2, 0, 1), (0, 1, 0), (-3, 2, 0)])
+def test_a_chosen_dimension_of_units_is_taken(chosen: int, batch_axis: int, axis: int) -> None:
+    layout = unit_layout(torch.Size((4, 5, 6)), Status.LOST, chosen=chosen, batch_axis=batch_axis)
+    assert (layout.axis, layout.units, layout.batch_axis, layout.certain) == (axis, 4 + axis, batch_axis, True)
+    assert layout.is_second is (axis == 1 and batch_axis == 0)
