@@ -52,7 +52,7 @@ def test_a_table_without_a_difference_rarely_shows_one(calibration, world, seeds
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_drawn_sign_patterns_err_as_rarely_as_counted_ones(calibration, world):
-    assert calibration.family_wise_error(calibration.house_rule, calibration.WORLDS[world], 14, 1000) <= 0.065
+    assert calibration.family_wise_error(calibration.house_rule, calibration.WORLDS[world], 14, 400) <= 0.07
 
 
 @pytest.mark.parametrize("world", WORLDS)
