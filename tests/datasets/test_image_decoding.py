@@ -60,7 +60,8 @@ def noted(data, text):
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
 def test_16_bit_levels_are_scaled_from_0_to_65535(suffix, read):
     stored = numbers(65536)
-    data = read([Image.fromarray(array.astype(np.uint16)) for array in stored], suffix)
+    kind = np.int32 if suffix == ".pgm" else np.uint16  # Pillow 10 writes no others
+    data = read([Image.fromarray(array.astype(kind)) for array in stored], suffix)
     assert_holds(data, np.rint(stored * (255 / 65535)))
     assert not noted(data, "bits")
 
@@ -238,8 +239,8 @@ def test_the_first_of_several_frames_is_read_and_that_is_said(suffix, read):
 
 @pytest.mark.parametrize("suffix", [".PNG", ".Tif", ".gif", ".webp", ".jp2", ".tga", ".ico", ".ppm", ".qoi"])
 def test_lossless_formats_are_known_by_their_endings_in_any_case(suffix, read):
-    if suffix == ".qoi" and ".qoi" not in Image.registered_extensions():
-        pytest.skip("this Pillow does not write QOI")
+    if Image.registered_extensions()[suffix.lower()] not in Image.SAVE:
+        pytest.skip("this Pillow does not write it")
     stored = numbers(shape=(16, 16), count=4)
     saving = {".webp": {"lossless": True}, ".jp2": {"irreversible": False}, ".ico": {"sizes": [(16, 16)]}}.get(suffix)
     images = [Image.fromarray(array.astype(np.uint8)) for array in stored]

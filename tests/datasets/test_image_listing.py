@@ -210,9 +210,10 @@ def test_two_links_to_one_folder_are_no_loop(root, load):
     assert len(data.train_labels) == 14
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
 def test_a_folder_that_may_not_be_read_is_named(root, load):
     (root / "train/left").chmod(0)
+    if os.access(root / "train/left", os.R_OK):
+        pytest.skip("root may read every folder")
     with pytest.raises(DatasetError, match=r"can't read .*/train/left: Permission denied"):
         load()
     (root / "train/left").chmod(0o755)
