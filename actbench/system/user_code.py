@@ -6,7 +6,7 @@ be computed otherwise. So these settings are read before its code runs, and put 
 - ``contained``, around an import, a factory and a dataset's function: all of them, and the global random streams;
 - ``contained_call``, around each call of an activation or a module, and around each pass backward: those that take no
   time to read, among them all of torch's, which alone move the bits of other runs in the same cohort;
-- ``contained_events``, around what a cohort computes between two events: the process's.
+- ``contained_events``, around what a cohort computes between two events: those that a call may leave behind.
 
 Not put back is what is done to objects of other modules, such as a patched function or a hook for all modules.
 """
@@ -87,10 +87,10 @@ def gradients(outputs: Tensor, inputs: Sequence[Tensor], **options: Any) -> tupl
 
 
 def contained_events(events: Generator[T, None, None]) -> Iterator[T]:
-    """Yield the events, with the process's settings put back before each one is handed on."""
+    """Yield the events, with the environment, signals and NumPy's floats put back before each one is handed on."""
     try:
         while True:
-            put_back = (_folder(), _environment(), _signals(), _float_errors())
+            put_back = (_environment(), _signals(), _float_errors())
             try:
                 event = next(events)
             except StopIteration:

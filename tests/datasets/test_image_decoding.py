@@ -99,11 +99,11 @@ def test_floats_from_0_to_1_are_scaled(read):
     assert_holds(read([Image.fromarray(array) for array in stored], ".tif"), np.rint(stored * 255.0))
 
 
-@pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 255), (0, float("nan"))])
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 1.5), (0, 255), (0, float("nan"))])
 def test_floats_of_another_range_are_refused_by_name(low, high, read):
     stored = (numbers() / 255).astype(np.float32)
     stored[0].flat[:2] = low, high
-    with pytest.raises(DatasetError, match=r"class-0/0\.tif: its floats run from (-1|0|nan) to (1|255|nan); scale"):
+    with pytest.raises(DatasetError, match=r"class-0/0\.tif: its floats run from (-1|0|nan) to (1|1\.5|255|nan);"):
         read([Image.fromarray(array) for array in stored], ".tif")
 
 
@@ -195,6 +195,14 @@ def test_a_drawing_in_the_alpha_channel_comes_out_black_on_white(colour, read):
     assert_holds(data, 255 - alpha)
     said = noted(data, "8 of 8 images are white on a transparent ground: read as black on white")
     assert len(said) == (colour == 255)
+
+
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_an_image_that_is_white_all_over_stays_white(alpha, read):
+    layers = [np.dstack([np.full((*SHAPE, 3), 255), np.full(SHAPE, alpha)]).astype(np.uint8)]
+    layers += [np.dstack([drawn, drawn, drawn, np.full(SHAPE, 255)]).astype(np.uint8) for drawn in numbers()[:3]]
+    data = read([Image.fromarray(image) for image in layers], ".png")
+    assert_holds(data, [np.full(SHAPE, 255), *numbers()[:3]])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
