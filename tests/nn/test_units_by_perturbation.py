@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from actbench.errors import ModelError, UsageError
 from actbench.nn.unit_axes.labels import Labels, Status
 from actbench.nn.unit_axes.layout import UnitLayout, unit_layout
+from actbench.nn.unit_axes.products import Factor, equation, product
 from actbench.nn.unit_axes.tracker import FollowedPass
 
 Steps = Callable[[Tensor], Tensor]
@@ -26,6 +27,10 @@ Partition = Collection[frozenset[int]]
 EXAMPLES, CHANNELS, HEIGHT, WIDTH = 2, 6, 4, 3
 X = torch.rand(EXAMPLES, 2, HEIGHT, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 WEIGHT = nn.Parameter(torch.rand(CHANNELS, 2, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
+MATRIX = nn.Parameter(torch.rand(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5)))
+SQUARE = nn.Parameter(torch.rand(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(6)))
+BLOCKS = nn.Parameter(torch.rand(2, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(7)))
+PARAMETERS = [WEIGHT, MATRIX, SQUARE, BLOCKS]
 GRID = torch.rand(EXAMPLES, 5, 4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) - 0.5
 ORDER = torch.tensor([3, 0, 5, 1, 4, 2])
 ROWS = torch.tensor([0, 1, 1, 0])
@@ -35,7 +40,7 @@ ODD = torch.arange(EXAMPLES * CHANNELS * HEIGHT * WIDTH).view(EXAMPLES, CHANNELS
 def followed(steps: Steps) -> tuple[UnitLayout, Tensor]:
     """Return the layout of the result of these steps after a convolution, and the result."""
     with torch.no_grad():
-        follow = FollowedPass([WEIGHT], [GRID], [X])
+        follow = FollowedPass(PARAMETERS, [GRID], [X])
         with follow:
             z = steps(F.conv2d(X, WEIGHT))
         return follow.layout_of(z, None), z
@@ -203,6 +208,11 @@ FOLLOWED: dict[str, Steps] = {
     "lerp": lambda h: torch.lerp(h, h * 2 + 1, 0.25),
     "where": lambda h: torch.where(ODD, h, -h),
     "a constant of more dimensions": lambda h: h + torch.ones(5, 1, 1, 1, 1).double(),
+    "padding by one channel": lambda h: F.pad(h, (0, 0, 0, 0, 1, 0)),
+    "scores of the input @ values": lambda h: X[:, 0] @ X[:, 1].mT @ h.mean(3).mT,
+    "values @ scores of the input": lambda h: h.mean(3) @ (X[:, 0] @ X[:, 1].mT),
+    "times each number of a parameter": lambda h: torch.einsum("nchw,k->nkchw", h, SQUARE[0]),
+    "times a parameter for each position": lambda h: torch.einsum("nchw,hk->nchwk", h, SQUARE),
     "padded by one plus padded by two": lambda h: F.pad(h, (1, 0))[..., :3] + F.pad(h, (2, 0))[..., :3],
     "padded by two plus padded by one": lambda h: F.pad(h, (2, 0))[..., :3] + F.pad(h, (1, 0))[..., :3],
     "cumsum of positions": lambda h: h.cumsum(3),
@@ -260,6 +270,7 @@ LOST: dict[str, Steps] = {
     "one channel times many constants": lambda h: h[:, :1] * torch.ones(4, 1, 1).double(),
     "scores": lambda h: h.flatten(2).mT @ h.flatten(2),
     "attention over channels": lambda h: F.scaled_dot_product_attention(*[h.flatten(2)] * 3),
+    "a learned mixing of positions": lambda h: torch.einsum("nchw,hk->nckw", h, SQUARE),
     "a function in no family": lambda h: torch.matrix_exp(h[..., :3, :]),
 }  # fmt: skip
 
@@ -269,10 +280,6 @@ def test_units_that_cannot_be_told_apart_are_uncertain_after(name: str) -> None:
     layout, _ = followed(LOST[name])
     assert not layout.certain
 
-
-MATRIX = nn.Parameter(torch.rand(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5)))
-SQUARE = nn.Parameter(torch.rand(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(6)))
-BLOCKS = nn.Parameter(torch.rand(2, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(7)))
 
 WEIGHTED: dict[str, tuple[nn.Parameter, Callable[[Tensor, Tensor], Tensor]]] = {
     "channels last @ matrix": (MATRIX, lambda h, w: h.movedim(1, -1) @ w),
@@ -297,6 +304,9 @@ WEIGHTED: dict[str, tuple[nn.Parameter, Callable[[Tensor, Tensor], Tensor]]] = {
     "conv2d": (MATRIX, lambda h, w: F.conv2d(h, w.T[..., None, None])),
     "conv_transpose2d": (MATRIX, lambda h, w: F.conv_transpose2d(h, w[..., None, None])),
     "grouped conv2d": (BLOCKS, lambda h, w: F.conv2d(h, w.mT.reshape(10, 3, 1, 1), groups=2)),
+    "used twice": (MATRIX, lambda h, w: torch.cat([h.movedim(1, -1) @ w, (2 * h + 1).movedim(1, -1) @ w], 1)),
+    "used twice, transposed": (MATRIX, lambda h, w: torch.stack([w.T @ h.flatten(2), w.mT @ h.flatten(2)])),
+    "linear used twice": (MATRIX, lambda h, w: torch.cat([F.linear(h.movedim(1, -1), w.T)] * 2, 1)),
     "conv1d": (MATRIX, lambda h, w: F.conv1d(h.flatten(2), w.T[..., None])),
 }
 
@@ -308,7 +318,7 @@ def test_numbers_that_depend_on_the_same_weights_are_one_unit_after(name: str) -
     places = [tuple(place) for place in torch.ones(weight.shape).nonzero().tolist()]
     expected = depending(lambda w: steps(h, w), weight.detach(), places)
     with torch.no_grad():
-        follow = FollowedPass([WEIGHT, weight], [], [X])
+        follow = FollowedPass(PARAMETERS, [], [X])
         with follow:
             z = steps(F.conv2d(X, WEIGHT), weight)
         layout = follow.layout_of(z, None)
@@ -381,6 +391,7 @@ def test_a_layout_fits_any_number_of_examples_and_no_other_units(
         ((7, 2, 6), torch.arange(1, 8).view(7, 1, 1), 1, 0, 7, True),
         ((7, 1, 6), torch.tensor([[[9]]]), 0, 1, 1, True),
         ((7, 1, 6), torch.tensor([[[9]]]), 1, None, 1, True),
+        ((7, 6, 2), torch.arange(1, 7).view(1, 6, 1), 2, 1, 6, True),
     ],
 )
 def test_the_dimension_of_units_by_labels_and_the_dimension_of_examples(
@@ -388,6 +399,7 @@ def test_the_dimension_of_units_by_labels_and_the_dimension_of_examples(
 ) -> None:
     layout = unit_layout(torch.Size(shape), labels, batch_axis=batch_axis)
     assert (layout.axis, layout.units, layout.certain) == (axis, units, certain)
+    assert (layout.batch_axis, layout.is_second) == (batch_axis, axis == 1 and batch_axis == 0)
     values = torch.arange(prod(shape)).view(shape).double()
     (part,) = layout.to_units(values)
     examples = shape[batch_axis] if shape else 1
@@ -403,8 +415,132 @@ def test_a_dimension_of_units_that_is_not_there_or_the_examples_is_refused(chose
         unit_layout(torch.Size((4, 5, 6)), Status.LOST, chosen=chosen)
 
 
-@pytest.mark.parametrize(("chosen", "batch_axis", "axis"), [(1, 0, 1), (-1, 0, 2), (-2, 0, 1), (0, 1, 0), (-3, 2, 0)])
-def test_a_chosen_dimension_of_units_is_taken(chosen: int, batch_axis: int, axis: int) -> None:
-    layout = unit_layout(torch.Size((4, 5, 6)), Status.LOST, chosen=chosen, batch_axis=batch_axis)
-    assert (layout.axis, layout.units, layout.batch_axis, layout.certain) == (axis, 4 + axis, batch_axis, True)
-    assert layout.is_second is (axis == 1 and batch_axis == 0)
+@pytest.mark.parametrize("shape", [(4, 5, 6), (4, 5, 6, 7)])
+@pytest.mark.parametrize("batch_axis", [0, 1, 2])
+def test_a_chosen_dimension_of_units_is_taken(shape: tuple[int, ...], batch_axis: int) -> None:
+    for axis in set(range(len(shape))) - {batch_axis}:
+        for chosen in (axis, axis - len(shape)):
+            layout = unit_layout(torch.Size(shape), Status.LOST, chosen=chosen, batch_axis=batch_axis)
+            assert (layout.axis, layout.units) == (axis, shape[axis])
+            assert (layout.batch_axis, layout.certain) == (batch_axis, True)
+            assert layout.is_second is (axis == 1 and batch_axis == 0)
+
+
+def test_a_layout_of_many_units_fits_other_examples() -> None:
+    sizes = [2, 5, 1000]  # two integers of 1000: one and the same object would be equal even by identity
+    layout = unit_layout(torch.Size((sizes[0], sizes[2])), Status.LOST)
+    assert layout.fits(torch.Size((sizes[1], sum([999, 1]))))
+
+
+@pytest.mark.parametrize("labels", [Status.LOST, torch.tensor([[1, 2, 1]])])
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+)
+def test_the_statistics_see_numbers_in_single_precision_or_better(
+    labels: Labels, dtype: torch.dtype, kept: torch.dtype
+) -> None:
+    layout = unit_layout(torch.Size((2, 3)), labels)
+    assert {part.dtype for part in layout.to_units(torch.ones(2, 3, dtype=dtype))} == {kept}
+
+
+def drawn(*shape: int) -> Tensor:
+    return torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+EQUATIONS: list[tuple[str, Callable[..., Tensor], tuple[object, ...], dict[str, object]]] = [
+    *(
+        ("matmul", torch.matmul, (drawn(*one), drawn(*other)), {})
+        for one in ((3,), (2, 3), (4, 2, 3), (5, 4, 2, 3))
+        for other in ((3,), (3, 6), (4, 3, 6), (5, 4, 3, 6))
+    ),
+    ("rmatmul", Tensor.__rmatmul__, (drawn(3, 6), drawn(2, 3)), {}),
+    ("mm", torch.mm, (drawn(2, 3), drawn(3, 4)), {}),
+    ("mv", torch.mv, (drawn(2, 3), drawn(3)), {}),
+    ("bmm", torch.bmm, (drawn(5, 2, 3), drawn(5, 3, 4)), {}),
+    ("addmm", torch.addmm, (torch.zeros(2, 4).double(), drawn(2, 3), drawn(3, 4)), {}),
+    ("addmv", torch.addmv, (torch.zeros(2).double(), drawn(2, 3), drawn(3)), {}),
+    ("baddbmm", torch.baddbmm, (torch.zeros(5, 2, 4).double(), drawn(5, 2, 3), drawn(5, 3, 4)), {}),
+    ("addbmm", torch.addbmm, (torch.zeros(2, 4).double(), drawn(5, 2, 3), drawn(5, 3, 4)), {}),
+    ("tensordot", torch.tensordot, (drawn(5, 2, 3), drawn(2, 3, 4)), {}),
+    ("tensordot", torch.tensordot, (drawn(5, 2, 3), drawn(3, 4, 2), 1), {}),
+    ("tensordot", torch.tensordot, (drawn(2, 3), drawn(3, 4)), {"dims": 0}),
+    ("tensordot", torch.tensordot, (drawn(5, 2, 3), drawn(3, 4, 2), ([-1, 1], [0, -1])), {}),
+    ("tensordot", torch.tensordot, (drawn(5, 2, 3), drawn(3, 4, 2)), {"dims": ([1], [2])}),
+    ("einsum", torch.einsum, ("ij,jk->ik", drawn(2, 3), drawn(3, 4)), {}),
+    ("einsum", torch.einsum, ("zy,yx", drawn(2, 3), drawn(3, 4)), {}),
+    ("einsum", torch.einsum, (" i j , j k ", drawn(2, 3), drawn(3, 4)), {}),
+    ("einsum", torch.einsum, ("ij->", drawn(2, 3)), {}),
+    ("einsum", torch.einsum, ("...a,ab->...b", drawn(5, 2, 3), drawn(3, 4)), {}),
+    ("einsum", torch.einsum, ("...a,ab", drawn(5, 2, 3), drawn(3, 4)), {}),
+    ("einsum", torch.einsum, ("a...,...b->b...a", drawn(3, 5, 2), drawn(2, 4)), {}),
+    ("einsum", torch.einsum, ("i,j,k->kji", drawn(2), drawn(3), drawn(4)), {}),
+]
+
+
+@pytest.mark.parametrize("place", range(len(EQUATIONS)))
+def test_the_equation_of_a_product_is_that_of_an_einsum_with_the_same_result(place: int) -> None:
+    name, function, args, kwargs = EQUATIONS[place]
+    read = equation(name, args, kwargs)
+    assert read is not None
+    operands, letters, out = read
+    result = torch.einsum(f"{','.join(letters)}->{out}", *operands)
+    assert torch.allclose(result, function(*args, **kwargs))
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("einsum", ("ii->i", drawn(3, 3))),
+        ("einsum", (drawn(2, 3), [0, 1], drawn(3, 4), [1, 2])),
+        ("einsum", ("ij,jk->ik", [drawn(2, 3)])),
+        ("tensordot", (drawn(2, 3), drawn(3, 4), torch.tensor(1))),
+        ("matmul", (drawn(2, 3),)),
+    ],
+)
+def test_a_form_of_a_product_that_is_not_known_has_no_equation(name: str, args: tuple[object, ...]) -> None:
+    assert equation(name, args, {}) is None
+
+
+C, V = torch.tensor([1, 2, 3]), torch.tensor([7, 8, 9])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "out", "expected"),
+    [
+        # Scores of a signal that was lost, or of the input, times values that keep their units.
+        ((Status.LOST, "bqk"), (V.view(1, 1, 3), "bkc"), "bqc", V.view(1, 1, 3)),
+        ((Status.INPUT, "bqk"), (V.view(1, 1, 3), "bkc"), "bqc", V.view(1, 1, 3)),
+        ((V.view(1, 3, 1), "bck"), (Status.LOST, "bkq"), "bcq", V.view(1, 3, 1)),
+        # Nothing that both have is summed over: each number is multiplied by another one.
+        ((Status.LOST, "bqk"), (V.view(1, 3), "bc"), "bqkc", Status.LOST),
+        # The units of the values are summed over.
+        ((Status.LOST, "bqc"), (V.view(1, 1, 3), "bkc"), "bqk", Status.LOST),
+        ((Status.INPUT, "bqc"), (V.view(1, 1, 3), "bkc"), "bqk", Status.LOST),
+        ((Status.LOST, "bqk"), (Status.LOST, "bkc"), "bqc", Status.LOST),
+        ((Status.INPUT, "bqk"), (Status.LOST, "bkc"), "bqc", Status.LOST),
+        ((Status.INPUT, "bqk"), (Status.INPUT, "bkc"), "bqc", Status.INPUT),
+        # Two signals with units: the same ones, ones that are summed over, pairs of them.
+        ((C.view(1, 3), "bc"), (C.view(1, 3), "bc"), "bc", C.view(1, 3)),
+        ((C.view(1, 3), "bc"), (V.view(1, 3, 1), "bcq"), "bq", Status.LOST),
+        ((C.view(1, 1, 3), "bqc"), (C.view(1, 1, 3), "bkc"), "bqk", Status.LOST),
+        ((C.view(1, 3), "bc"), (V.view(1, 3), "bd"), "bcd", Status.LOST),
+        ((C.view(1, 3, 1), "bcd"), (V.view(1, 3), "bd"), "bc", C.view(1, 3)),
+        ((V.view(1, 3), "bd"), (C.view(1, 3, 1), "bcd"), "bc", C.view(1, 3)),
+    ],
+)
+def test_a_product_of_two_signals_has_the_units_of_the_one_that_keeps_them(
+    one: tuple[Labels, str], other: tuple[Labels, str], out: str, expected: Labels
+) -> None:
+    sizes = {"b": 2, "q": 4, "k": 5, "c": 3, "d": 3}
+
+    def fresh(shape: object, key: object) -> Tensor:
+        raise AssertionError("no new units")
+
+    found = product([Factor(labels, letters, sizes) for labels, letters in (one, other)], out, fresh)
+    assert torch.equal(found, expected) if isinstance(found, Tensor) else found is expected
