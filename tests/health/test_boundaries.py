@@ -8,7 +8,18 @@ import torch
 from probed import measured, one_activation
 from torch import Tensor
 
-from actbench.health.units.accumulators import merge_means, merge_moments, moments
+from actbench.health.units.accumulators import (
+    UNOBSERVED,
+    count,
+    count_inputs,
+    largest,
+    largest_at,
+    means,
+    merge_maxima_at,
+    merge_means,
+    merge_moments,
+    moments,
+)
 from actbench.health.units.diagnosis import collapse_in_words, is_collapsed
 from actbench.health.units.probe import UnitHealth
 from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
@@ -43,11 +54,11 @@ def test_merged_moments_weigh_each_part_by_its_count() -> None:
     merged = moments(parts[0])
     for part in parts[1:]:
         merged = merge_moments(merged, moments(part))
-    count, mean, squares = merged
+    number, mean, squares = merged
     whole = torch.cat(parts, 1)
-    assert torch.equal(count, torch.full((2, 3), 28.0 * 4))
+    assert torch.equal(number, torch.full((2, 3), 28.0 * 4))
     assert torch.allclose(mean, whole.mean((1, 3)))
-    assert torch.allclose(squares / count, whole.var((1, 3), correction=0))
+    assert torch.allclose(squares / number, whole.var((1, 3), correction=0))
     one, other = (torch.tensor([[2.0]]), torch.tensor([[3.0]])), (torch.tensor([[6.0]]), torch.tensor([[7.0]]))
     assert [float(part) for part in merge_means(one, other)] == [8.0, 6.0]
 
@@ -131,3 +142,58 @@ def test_the_worst_layer_is_that_with_the_largest_share_and_not_the_largest_coun
     assert (found["worst_layer"], found["worst_layer_dead_fraction"]) == ("narrow", 0.75)
     assert (found["dead"], found["dead_fraction"], found["probe_size"]) == (14, 14 / 112, 50)
     assert found["sparsity"] == pytest.approx(14 / 112), "weighted by units, not by layers"
+
+
+@pytest.mark.parametrize("positions", [(), (3,), (2, 3)])
+def test_statistics_with_padding_are_those_of_what_is_kept(positions: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(7)
+    values = torch.randn(2, 9, 4, *positions, dtype=torch.float64, generator=generator)
+    keep = torch.rand(values.shape, generator=generator) < 0.6
+    keep[:, :, 3] = False  # a unit without anything in the first six inputs, and then in all
+    keep[0, 7, 3] = True
+    parts = [(values[:, :6], keep[:, :6]), (values[:, 6:], keep[:, 6:])]
+    merged = merge_moments(*(moments(*part) for part in parts))
+    averaged = merge_means(*(means(*part) for part in parts))
+    counted = [sum(both) for both in zip(*(count(part > 0.5, there) for part, there in parts), strict=True)]
+    fired = [sum(both) for both in zip(*(count_inputs(part > 0.5, there) for part, there in parts), strict=True)]
+    top = torch.maximum(*(largest(part.abs(), there)[0] for part, there in parts))
+    for run in range(2):
+        for unit in range(3 + (run == 0)):
+            there = values[run, :, unit][keep[run, :, unit]].numpy()
+            assert merged[0][run, unit] == averaged[0][run, unit] == counted[1][run, unit] == len(there)
+            if unit < 3:
+                assert float(merged[1][run, unit]) == pytest.approx(there.mean())
+                assert float(averaged[1][run, unit]) == pytest.approx(there.mean())
+                assert float(merged[2][run, unit]) == pytest.approx(((there - there.mean()) ** 2).sum())
+            assert float(top[run, unit]) == np.abs(there).max()
+            assert counted[0][run, unit] == (there > 0.5).sum()
+            inputs = [values[run, one, unit][keep[run, one, unit]] for one in range(9)]
+            assert fired[0][run, unit] == sum(bool((one > 0.5).any()) for one in inputs)
+            assert fired[1][run, unit] == sum(len(one) > 0 for one in inputs)
+
+
+def test_a_unit_without_inputs_in_a_batch_has_the_mean_of_the_others() -> None:
+    keep = torch.ones(1, 3, 2, dtype=torch.bool)
+    keep[:, :, 1] = False
+    nothing, something = torch.ones(1, 3, 2) * 5, torch.full((1, 4, 2), 7.0)
+    for one, other in ((means(nothing, keep), means(something)), (means(something), means(nothing, keep))):
+        assert float(merge_means(one, other)[1][0, 1]) == 7.0
+    for one, other in ((moments(nothing, keep), moments(something)), (moments(something), moments(nothing, keep))):
+        found = merge_moments(one, other)
+        assert [float(part[0, 1]) for part in found] == [4.0, 7.0, 0.0]
+
+
+@pytest.mark.parametrize("shapes", [[(4,), (4,)], [(4,), (6,)], [(6,), (4,)], [(2, 5), (4, 3)]])
+def test_the_largest_at_each_position_over_sequences_of_any_length(shapes: list[tuple[int, ...]]) -> None:
+    one, other = (torch.rand(2, 5, 3, *shape, generator=torch.Generator().manual_seed(sum(shape))) for shape in shapes)
+    merged = merge_maxima_at(largest_at(one), largest_at(other))[0].numpy()
+    longest = [max(sizes) for sizes in zip(*shapes, strict=True)]
+    assert merged.shape == (2, *longest, 3)
+    for place in np.ndindex(*longest):
+        there = [
+            part for part in (one, other) if all(at < size for at, size in zip(place, part.shape[3:], strict=True))
+        ]
+        for run in range(2):
+            for unit in range(3):
+                values = [float(part[(run, slice(None), unit, *place)].max()) for part in there]
+                assert merged[(run, *place, unit)] == np.float32(max(values, default=UNOBSERVED))

@@ -269,3 +269,55 @@ def test_every_weight_layer_of_a_chain_is_in_its_list(
         elif activation:
             origin = flow.activate(activation, activation, origin)
     assert {name: getattr(flow, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("between", "unseen"),
+    [
+        (None, ("a",)),
+        (INPUT, ("a",)),  # an activation of the input
+        (Origin(weights=frozenset({"c"}), opaque=True), ("a",)),
+        (Origin(activations=frozenset(), opaque=True), ()),  # of the signal that has come back
+    ],
+)
+def test_a_layer_with_a_signal_that_left_sight_is_unseen_until_an_activation_of_it_is_seen(
+    between: Origin | None, unseen: tuple[str, ...]
+) -> None:
+    flow = Flow()
+    flow.begin([], [])
+    flow.enter_weights("c", INPUT, recurrent=False)
+    flow.enter_weights("c2", Origin(weights=frozenset({"c"})), recurrent=False)  # c reaches it by linear steps
+    flow.enter_weights("a", INPUT, recurrent=False)
+    flow.activate("relu", "relu", Origin(weights=frozenset({"c2"})))
+    flow.enter_weights("d", Origin(activations=frozenset({"relu"})), recurrent=False)
+    flow.enter_weights("e", Origin(weights=frozenset({"d"})), recurrent=False)
+    made_elsewhere = flow.of([torch.zeros(3)])
+    assert (made_elsewhere, flow.met_unknown) == (Origin(opaque=True), True)
+    if between is not None:
+        flow.activate("other", "relu", between)
+    flow.enter_weights("b", made_elsewhere, recurrent=False)
+    assert ("a" in flow.unseen) is (unseen == ("a",))
+
+
+def test_a_gate_is_a_sigmoid_of_another_layer_or_any_activation_of_its_own() -> None:
+    def gates(kind: str, of: str) -> tuple[set[str], tuple[str, ...], tuple[str, ...]]:
+        flow, one, other = Flow(), torch.zeros(3), torch.zeros(3)
+        flow.begin([], [])
+        layers = {name: flow.enter_weights(name, INPUT, recurrent=False) for name in ("own", "foreign")}
+        flow.assign([one], layers["own"])
+        flow.assign([other], flow.activate("act", kind, layers[of]))
+        flow.multiply([one, other])
+        flow.enter_weights("next", flow.of([one, other]), recurrent=False)
+        return flow.gates, flow.gating, flow.unseen
+
+    assert gates("sigmoid", "foreign") == ({"act"}, ("foreign",), ())
+    assert gates("tanh", "foreign") == (set(), (), ())
+    assert gates("sigmoid", "own") == gates("tanh", "own") == ({"act"}, (), ("own",))
+
+
+def test_the_square_of_an_activation_is_no_gate() -> None:
+    flow, one = Flow(), torch.zeros(3)
+    flow.begin([], [])
+    flow.assign([one], flow.activate("act", "sigmoid", flow.enter_weights("own", INPUT, recurrent=False)))
+    flow.multiply([one, one])
+    assert flow.gates == set()

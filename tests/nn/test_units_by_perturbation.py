@@ -86,6 +86,11 @@ def by_channel(steps: Steps) -> Partition:
     return depending(steps, torch.zeros(shape, dtype=torch.float64), [(slice(None), one) for one in range(CHANNELS)])
 
 
+def filters(h: Tensor) -> Tensor:
+    """Return a filter of each channel, for images of two channels."""
+    return h.mean((0, 2, 3)).view(CHANNELS, 1, 1, 1).expand(CHANNELS, 2, 1, 1)
+
+
 FOLLOWED: dict[str, Steps] = {
     "norm(2, 3)": lambda h: h.norm(2, 3),
     "norm of two dimensions": lambda h: h.norm(1, (2, 3)),
@@ -213,6 +218,11 @@ FOLLOWED: dict[str, Steps] = {
     "values @ scores of the input": lambda h: h.mean(3) @ (X[:, 0] @ X[:, 1].mT),
     "times each number of a parameter": lambda h: torch.einsum("nchw,k->nkchw", h, SQUARE[0]),
     "times a parameter for each position": lambda h: torch.einsum("nchw,hk->nchwk", h, SQUARE),
+    "filters made by a network": lambda h: F.conv2d(X, filters(h), None, 1, 0, 1, 1),
+    "filters made by a network, by keyword": lambda h: F.conv2d(X, weight=filters(h), groups=1),
+    "filters made by a network, by torch.convolution": lambda h: torch.convolution(
+        X, filters(h), None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1
+    ),
     "padded by one plus padded by two": lambda h: F.pad(h, (1, 0))[..., :3] + F.pad(h, (2, 0))[..., :3],
     "padded by two plus padded by one": lambda h: F.pad(h, (2, 0))[..., :3] + F.pad(h, (1, 0))[..., :3],
     "cumsum of positions": lambda h: h.cumsum(3),
@@ -271,6 +281,11 @@ LOST: dict[str, Steps] = {
     "scores": lambda h: h.flatten(2).mT @ h.flatten(2),
     "attention over channels": lambda h: F.scaled_dot_product_attention(*[h.flatten(2)] * 3),
     "a learned mixing of positions": lambda h: torch.einsum("nchw,hk->nckw", h, SQUARE),
+    "filters made for groups": lambda h: F.conv2d(X, filters(h)[:, :1], None, 1, 0, 1, 2),
+    "filters made for groups, by keyword": lambda h: F.conv2d(X, weight=filters(h)[:, :1], groups=2),
+    "filters made for groups, by torch.convolution": lambda h: torch.convolution(
+        X, filters(h)[:, :1], None, [1, 1], [0, 0], [1, 1], False, [0, 0], 2
+    ),
     "a function in no family": lambda h: torch.matrix_exp(h[..., :3, :]),
 }  # fmt: skip
 
@@ -304,6 +319,8 @@ WEIGHTED: dict[str, tuple[nn.Parameter, Callable[[Tensor, Tensor], Tensor]]] = {
     "conv2d": (MATRIX, lambda h, w: F.conv2d(h, w.T[..., None, None])),
     "conv_transpose2d": (MATRIX, lambda h, w: F.conv_transpose2d(h, w[..., None, None])),
     "grouped conv2d": (BLOCKS, lambda h, w: F.conv2d(h, w.mT.reshape(10, 3, 1, 1), groups=2)),
+    "one unit times a row of weights": (MATRIX, lambda h, w: h[:, 2:3].movedim(1, -1) @ w[:1]),
+    "one unit times a vector of weights": (MATRIX, lambda h, w: torch.einsum("nhw,o->nohw", h[:, 2], w[0])),
     "used twice": (MATRIX, lambda h, w: torch.cat([h.movedim(1, -1) @ w, (2 * h + 1).movedim(1, -1) @ w], 1)),
     "used twice, transposed": (MATRIX, lambda h, w: torch.stack([w.T @ h.flatten(2), w.mT @ h.flatten(2)])),
     "linear used twice": (MATRIX, lambda h, w: torch.cat([F.linear(h.movedim(1, -1), w.T)] * 2, 1)),
