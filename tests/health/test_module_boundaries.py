@@ -321,3 +321,85 @@ def test_the_square_of_an_activation_is_no_gate() -> None:
     flow.assign([one], flow.activate("act", "sigmoid", flow.enter_weights("own", INPUT, recurrent=False)))
     flow.multiply([one, one])
     assert flow.gates == set()
+
+
+class Padded(nn.Module):
+    """A convolution of the inputs with a border of zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.conv(F.pad(x, (1, 1, 1, 1))))
+
+
+class Plain(nn.Module):
+    """A convolution without a module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(F.conv2d(x, self.weight))
+
+
+class Words(nn.Module):
+    """Words that are looked up and read one after another."""
+
+    def __init__(self, cell: type[nn.RNNBase] = nn.LSTM) -> None:
+        super().__init__()
+        self.words, self.cell, self.out = nn.Embedding(9, 4), cell(4, 5, batch_first=True), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.cell(self.words(x))[0])
+
+
+@pytest.mark.parametrize(
+    ("network", "inputs", "message"),
+    [
+        (net(net(nn.Conv2d(3, 2, 1), nn.ReLU())), torch.ones(3, 5, 5), r"0\.0 takes a tensor of shape \(3, 5, 5\)"),
+        (net(nn.Conv1d(3, 2, 1), nn.ReLU()), torch.ones(3, 5), r"0 takes a tensor of shape \(3, 5\)"),
+        (net(nn.Conv3d(3, 2, 1), nn.ReLU()), torch.ones(3, 5, 5, 5), r"0 takes a tensor of shape \(3, 5, 5, 5\)"),
+        (net(nn.Linear(4, 2), nn.ReLU()), torch.ones(4), r"0 takes a tensor of shape \(4,\)"),
+        (Padded(), torch.ones(3, 5, 5), r"conv takes a tensor of shape \(3, 7, 7\)"),
+        (Plain(), torch.ones(3, 5, 5), r"Plain takes a tensor of shape \(3, 5, 5\)"),
+        (Words(), torch.tensor([1, 2, 3]), r"cell takes a tensor of shape \(3, 4\)"),
+        (Words(nn.GRU), torch.tensor([1, 2, 3]), r"cell takes a tensor of shape \(3, 4\)"),
+    ],
+)
+def test_one_example_is_refused_by_the_name_of_the_layer_that_takes_it(
+    network: nn.Module, inputs: Tensor, message: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{message} for one example: the inputs have no dimension for examples"):
+        measure_health(network, inputs)
+    assert measure_health(network, inputs[None], exclude_last=False).examples == 1
+
+
+def test_a_layer_that_is_called_twice_is_listed_once_and_its_calls_are_numbered() -> None:
+    class Twice(nn.Module):
+        def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+            super().__init__()
+            self.shared, self.out, self.function = fixed(1, ALIVE), fixed(1, 0.0), function
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.function(self.shared(self.function(self.shared(x)))))
+
+    assert measure_health(Twice(torch.exp), X).unseen == ("shared",)
+    assert measure_health(Twice(lambda z: z * 2), X).linear == ("shared",)
+    seen = measure_health(Twice(torch.relu), X)
+    assert [(layer.name, layer.after) for layer in seen.layers] == [("relu", ("shared",)), ("relu#2", ("shared",))]
+
+
+def test_a_module_with_two_weights_is_listed_once() -> None:
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Parameter(torch.ones(2, 1)), nn.Parameter(torch.ones(2, 2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.linear(F.linear(x, self.a).exp(), self.b).exp()
+
+    report = measure_health(net(Pair(), fixed(2, 0.0)), X)
+    assert report.unseen == ("0",)
