@@ -218,6 +218,8 @@ FOLLOWED: dict[str, Steps] = {
     "values @ scores of the input": lambda h: h.mean(3) @ (X[:, 0] @ X[:, 1].mT),
     "times each number of a parameter": lambda h: torch.einsum("nchw,k->nkchw", h, SQUARE[0]),
     "times a parameter for each position": lambda h: torch.einsum("nchw,hk->nchwk", h, SQUARE),
+    "one channel, padded by one plus padded by two": lambda h: F.pad(h[:, :1], (1, 0)) + F.pad(h[:, :1, :, 1:], (2, 0)),
+    "one channel, padded by two plus padded by one": lambda h: F.pad(h[:, :1, :, 1:], (2, 0)) + F.pad(h[:, :1], (1, 0)),
     "filters made by a network": lambda h: F.conv2d(X, filters(h), None, 1, 0, 1, 1),
     "filters made by a network, by keyword": lambda h: F.conv2d(X, weight=filters(h), groups=1),
     "filters made by a network, by torch.convolution": lambda h: torch.convolution(
