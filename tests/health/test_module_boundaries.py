@@ -31,7 +31,15 @@ class Scaled(nn.Module):
 
 @pytest.mark.parametrize("shape", [(1, 5, 3), (2, 2, 3), (1, 1, 3), (2, 7, 3)])
 def test_steps_come_first_however_few_they_are(shape: tuple[int, ...]) -> None:
-    assert measure_health(Scaled(), torch.rand(shape) + 1).examples == shape[1]
+    shapes = []
+
+    def forward(module: nn.Module, batch: Tensor) -> Tensor:
+        shapes.append(tuple(batch.shape))
+        return module(batch)
+
+    assert measure_health(Scaled(), torch.rand(shape) + 1, forward=forward).examples == shape[1]
+    measure_health(Scaled(), torch.rand(shape) + 1, forward=forward, max_examples=1)
+    assert shapes[-1] == (shape[0], 1, shape[2])
 
 
 def test_examples_that_attend_to_each_other_are_no_single_example() -> None:

@@ -28,9 +28,10 @@ EXAMPLES, CHANNELS, HEIGHT, WIDTH = 2, 6, 4, 3
 X = torch.rand(EXAMPLES, 2, HEIGHT, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 WEIGHT = nn.Parameter(torch.rand(CHANNELS, 2, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
 MATRIX = nn.Parameter(torch.rand(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5)))
+GAIN = nn.Parameter(torch.rand(6, dtype=torch.float64, generator=torch.Generator().manual_seed(8)))
 SQUARE = nn.Parameter(torch.rand(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(6)))
 BLOCKS = nn.Parameter(torch.rand(2, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(7)))
-PARAMETERS = [WEIGHT, MATRIX, SQUARE, BLOCKS]
+PARAMETERS = [WEIGHT, GAIN, MATRIX, SQUARE, BLOCKS]
 GRID = torch.rand(EXAMPLES, 5, 4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) - 0.5
 ORDER = torch.tensor([3, 0, 5, 1, 4, 2])
 ROWS = torch.tensor([0, 1, 1, 0])
@@ -83,12 +84,32 @@ def depending(run: Callable[[Tensor], Tensor], given: Tensor, parts: list[tuple[
 
 def by_channel(steps: Steps) -> Partition:
     shape = (EXAMPLES, CHANNELS, HEIGHT, WIDTH)
-    return depending(steps, torch.zeros(shape, dtype=torch.float64), [(slice(None), one) for one in range(CHANNELS)])
+    return depending(
+        lambda h: steps(h).clone(),
+        torch.zeros(shape, dtype=torch.float64),
+        [(slice(None), one) for one in range(CHANNELS)],
+    )
 
 
 def filters(h: Tensor) -> Tensor:
     """Return a filter of each channel, for images of two channels."""
     return h.mean((0, 2, 3)).view(CHANNELS, 1, 1, 1).expand(CHANNELS, 2, 1, 1)
+
+
+def lost(h: Tensor) -> Tensor:
+    """Return numbers made of several channels each, by a function that mixes them."""
+    return torch.fft.fft(h, dim=1).abs()
+
+
+def written(write: Callable[[Tensor, Tensor], object]) -> Steps:
+    """Return steps that write a signal into zeros."""
+
+    def steps(h: Tensor) -> Tensor:
+        target = torch.zeros(2, 7, 4, 3, dtype=torch.float64)
+        write(target, h)
+        return target
+
+    return steps
 
 
 FOLLOWED: dict[str, Steps] = {
@@ -220,6 +241,24 @@ FOLLOWED: dict[str, Steps] = {
     "times a parameter for each position": lambda h: torch.einsum("nchw,hk->nchwk", h, SQUARE),
     "one channel, padded by one plus padded by two": lambda h: F.pad(h[:, :1], (1, 0)) + F.pad(h[:, :1, :, 1:], (2, 0)),
     "one channel, padded by two plus padded by one": lambda h: F.pad(h[:, :1, :, 1:], (2, 0)) + F.pad(h[:, :1], (1, 0)),
+    "zeros in place of mixed numbers": lambda h: lost(h).zero_() + h,
+    "a number in place of mixed numbers": lambda h: lost(h).fill_(2.0) * h,
+    "copies in place of mixed numbers": lambda h: lost(h).copy_(h),
+    "a shape of mixed numbers": lambda h: torch.full_like(lost(h), 2.0) * h + lost(h).new_zeros(h.shape),
+    "mixed numbers that choose a position": lambda h: h.gather(2, h.argsort(2)),
+    "the largest positions": lambda h: torch.take_along_dim(h, h.argmax(2, keepdim=True), 2),
+    "written by index of the channel": written(lambda z, h: z.__setitem__((slice(None), ORDER), h)),
+    "written by slices": written(lambda z, h: z.__setitem__((slice(None), slice(1, 5), 2), h[:, 2:, 1])),
+    "written at one place": written(lambda z, h: z.__setitem__((..., 3, 2), h[:, :1, 1, 1])),
+    "copied into a part": written(lambda z, h: z[:, 2:5, 1:, ::2].copy_(h[:, 1:4, 1:, ::2])),
+    "copied into the second example": written(lambda z, h: z[1:][0, 1:].copy_(h[0])),
+    "copied into a transposed part": written(lambda z, h: z.transpose(1, 2)[:, 1, :6].copy_(h[:, :, 2])),
+    "copied into a diagonal": written(lambda z, h: z[:, 1:5].diagonal(dim1=1, dim2=2).copy_(h[:, 0].mT)),
+    "copied into a flat view": written(lambda z, h: z.view(-1)[5:17].copy_(h[0, 2].flatten())),
+    "added into a part": written(lambda z, h: z[:, 1:, :, 0].add_(h[:, :, :, 1])),
+    "written and overwritten": written(lambda z, h: (z[:, 1:].copy_(h), z[:, :6].copy_(h))),
+    "out=": written(lambda z, h: torch.add(h, 1, out=z[:, 1:])),
+    "batch_norm": lambda h: F.batch_norm(h, torch.zeros(6).double(), torch.ones(6).double()),
     "filters made by a network": lambda h: F.conv2d(X, filters(h), None, 1, 0, 1, 1),
     "filters made by a network, by keyword": lambda h: F.conv2d(X, weight=filters(h), groups=1),
     "filters made by a network, by torch.convolution": lambda h: torch.convolution(
@@ -288,6 +327,14 @@ LOST: dict[str, Steps] = {
     "filters made for groups, by torch.convolution": lambda h: torch.convolution(
         X, filters(h)[:, :1], None, [1, 1], [0, 0], [1, 1], False, [0, 0], 2
     ),
+    "weights over positions of mixed numbers": lambda h: SQUARE.T @ lost(h),
+    "a norm of several dimensions of mixed numbers": lambda h: F.layer_norm(lost(h), (4, 3)),
+    "mixed numbers written into a part": written(lambda z, h: z[:, 1:].copy_(lost(h))),
+    "mixed numbers beside others": lambda h: torch.cat([h, lost(h)], 1),
+    "mixed numbers added": lambda h: h + lost(h),
+    "mixed numbers as windows": lambda h: F.unfold(lost(h), 2),
+    "mixed numbers in order": lambda h: lost(h).sort(2)[0],
+    "the sum of mixed numbers": lambda h: lost(h).sum(2),
     "a function in no family": lambda h: torch.matrix_exp(h[..., :3, :]),
 }  # fmt: skip
 
@@ -323,6 +370,27 @@ WEIGHTED: dict[str, tuple[nn.Parameter, Callable[[Tensor, Tensor], Tensor]]] = {
     "grouped conv2d": (BLOCKS, lambda h, w: F.conv2d(h, w.mT.reshape(10, 3, 1, 1), groups=2)),
     "one unit times a row of weights": (MATRIX, lambda h, w: h[:, 2:3].movedim(1, -1) @ w[:1]),
     "one unit times a vector of weights": (MATRIX, lambda h, w: torch.einsum("nhw,o->nohw", h[:, 2], w[0])),
+    "batch_norm of mixed numbers": (
+        GAIN,
+        lambda h, w: F.batch_norm(lost(h), torch.zeros(6).double(), torch.ones(6).double(), w),
+    ),
+    "group_norm of mixed numbers": (GAIN, lambda h, w: F.group_norm(lost(h), 2, w)),
+    "instance_norm of mixed numbers": (GAIN, lambda h, w: F.instance_norm(lost(h), weight=w)),
+    "layer_norm of mixed numbers": (GAIN, lambda h, w: F.layer_norm(lost(h).movedim(1, -1), (6,), w)),
+    "rms_norm of mixed numbers": (GAIN, lambda h, w: F.rms_norm(lost(h).movedim(1, -1), (6,), w)),
+    "the same norm twice": (
+        GAIN,
+        lambda h, w: torch.cat([F.layer_norm(lost(one).movedim(1, -1), (6,), w) for one in (h, h + 1)], 1),
+    ),
+    "linear of mixed numbers": (MATRIX, lambda h, w: F.linear(lost(h).movedim(1, -1), w.T)),
+    "conv2d of mixed numbers": (MATRIX, lambda h, w: F.conv2d(lost(h), w.T[..., None, None])),
+    "mixed numbers @ matrix": (MATRIX, lambda h, w: lost(h).movedim(1, -1) @ w),
+    "input @ a part of a matrix": (MATRIX, lambda h, w: X.movedim(1, -1) @ w[:2]),
+    "a copy of the matrix": (MATRIX, lambda h, w: h.movedim(1, -1) @ w.clone().detach().contiguous()),
+    "used twice, one copied": (
+        MATRIX,
+        lambda h, w: torch.cat([h.mT.flatten(2).mT @ w, h.flatten(2).mT @ w.clone()], 1),
+    ),
     "used twice": (MATRIX, lambda h, w: torch.cat([h.movedim(1, -1) @ w, (2 * h + 1).movedim(1, -1) @ w], 1)),
     "used twice, transposed": (MATRIX, lambda h, w: torch.stack([w.T @ h.flatten(2), w.mT @ h.flatten(2)])),
     "linear used twice": (MATRIX, lambda h, w: torch.cat([F.linear(h.movedim(1, -1), w.T)] * 2, 1)),
