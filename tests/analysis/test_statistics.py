@@ -1,5 +1,6 @@
 """Intervals against scipy, published tables and cases small enough to do by hand; all figures on degenerate data."""
 
+import itertools
 import math
 
 import numpy as np
@@ -19,6 +20,7 @@ from actbench.analysis.statistics import (
     t_p,
     wilson_interval,
 )
+from actbench.analysis.statistics.sign_flips import sign_patterns
 
 finite = st.one_of(
     st.floats(-1e299, 1e299, allow_nan=False), st.sampled_from([0.0, 1.0, 1.0, -1.0, 0.1, 1e-300, 5e-324, -1e299])
@@ -100,6 +102,31 @@ def test_a_share_never_leaves_0_to_1_and_nothing_seen_leaves_all_possible():
     for n in range(1, 60):
         assert wilson_interval(0, n)[0] == 0.0 < wilson_interval(0, n)[1] < 1.0
         assert 0.0 < wilson_interval(n, n)[0] < wilson_interval(n, n)[1] == 1.0
+
+
+def test_a_sign_flip_of_sums_that_tie_on_paper_is_counted():
+    # ±0.1 ± 0.2 ± 0.3 … in whole numbers and in tenths
+    for draw in range(200):
+        tenths = np.random.default_rng(draw).integers(-9, 10, size=6)
+        assert sign_flip_p(tenths / 10) == sign_flip_p(tenths)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 12])
+def test_every_pattern_of_signs_or_its_mirror_image_is_counted_once(n):
+    patterns = {tuple(signs) for signs in sign_patterns(n)}
+    assert len(sign_patterns(n)) == len(patterns) == 2 ** (n - 1)
+    assert patterns | {tuple(-sign for sign in signs) for signs in patterns} == {
+        *itertools.product([1.0, -1.0], repeat=n)
+    }
+    assert (sign_patterns(n)[0] == 1).all()
+
+
+@pytest.mark.parametrize("n", [13, 30])
+def test_of_many_seeds_ten_thousand_patterns_are_drawn_and_the_observed_one_is_among_them(n):
+    assert sign_patterns(n).shape == (10_000, n)
+    assert (sign_patterns(n)[0] == 1).all()
+    assert np.unique(sign_patterns(n)).tolist() == [-1.0, 1.0]
+    assert np.abs(sign_patterns(n)[1:].mean(axis=0)).max() < 0.05
 
 
 @pytest.mark.parametrize(("count", "n"), [(-1, 3), (4, 3)])

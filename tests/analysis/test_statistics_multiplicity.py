@@ -20,6 +20,7 @@ from actbench.analysis.statistics import (
     smallest_p,
     t_p,
 )
+from actbench.analysis.statistics.westfall_young import _bounded_t
 
 INFARCTION = [
     *(0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459),
@@ -129,6 +130,14 @@ def test_patterns_that_tie_on_paper_tie_whatever_rounding_does(tenths):
     whole = np.array(tenths, dtype=float)
     assert max_t(whole / 10) == pytest.approx(enumerated(whole), rel=1e-12)
     assert family_p(whole / 10, "sign-flip") == family_p(whole, "sign-flip")
+
+
+@pytest.mark.parametrize("n", [3, 4, 10])
+def test_of_equal_p_the_larger_t_is_the_stronger_one_on_a_scale_that_ends_at_1(n):
+    values = np.random.default_rng(n).normal(0.5, 1.0, size=n)
+    t = scipy.stats.ttest_1samp(values, 0.0).statistic
+    square = values.sum() ** 2 / (n * np.square(values).sum())
+    assert _bounded_t(np.array([square, 1.0, 0.0]), n) == pytest.approx([t**2 / (1 + t**2), 1.0, 0.0])
 
 
 @pytest.mark.parametrize("contrasts", [1, 5, 40])
@@ -251,6 +260,21 @@ def test_rows_that_can_not_be_tested_choose_no_method():
     assert family_p(differences) == [*max_t(differences[:, :3]), None]
     assert [part.method for part in family_parts([9, 9, 2, 0])] == ["max-T"]
     assert [part.method for part in family_parts([5, 2])] == ["Holm"]
+
+
+@pytest.mark.parametrize(
+    ("alpha", "pairs", "method"),
+    [
+        (0.1, 7, "Holm"),
+        (0.1, 8, "max-T"),
+        (0.05, 7, "Holm"),
+        (0.05, 8, "max-T"),
+        (0.01, 9, "Holm"),
+        (0.01, 10, "max-T"),
+    ],
+)
+def test_max_t_is_used_from_eight_pairs_on_or_more_where_a_quarter_of_the_level_asks_for_more(alpha, pairs, method):
+    assert [part.method for part in family_parts([pairs] * 3, alpha=alpha)] == [method]
 
 
 @given(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from actbench.analysis.statistics import paired_difference, sign_flip_p, smallest_p, t_p
+from actbench.analysis.statistics import Difference, paired_difference, sign_flip_p, smallest_p, t_p
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 """Hours of sleep that a drug gained over another: Student (1908)."""
@@ -66,6 +66,10 @@ def test_a_constant_difference_is_a_point_even_when_rounding_blurs_it():
     got = paired_difference(seeds(*[x + 0.01 for x in b]), seeds(*b))
     assert (got.p, got.note, got.wins) == (None, "constant", 4)
     assert got.low == got.difference == got.high == pytest.approx(0.01)
+
+
+def test_sides_without_a_common_seed_have_nothing():
+    assert paired_difference({0: 0.9}, {1: 0.9}) == Difference(None, None, None, None, 0, 0, 0, None, "")
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.9, 0.9), (0.9, 0.8)])

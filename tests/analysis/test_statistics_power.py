@@ -1,5 +1,6 @@
 """Power, seeds and equivalence against scipy's noncentral t and published tables."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from actbench.analysis.statistics import (
     smallest_p,
     t_power,
 )
+from actbench.analysis.statistics.power import RESAMPLES, flips_power
 
 
 def noncentral(effect, n, alpha):
@@ -151,6 +153,27 @@ def test_no_power_is_promised_below_six_seeds_nor_for_no_difference(values, seed
 def test_a_stricter_level_needs_the_seeds_that_can_reach_it():
     values = [-0.29, -0.31, -0.28]
     assert [seeds_needed_by_flips(values, alpha=alpha) for alpha in (0.05, 0.01, 0.001, 1e-5)] == [6, 8, 11, None]
+
+
+def flips_power_in_plain_python(values, n, alpha, comparisons):
+    """The definition of ``flips_power``, study by study with scipy's tests; the studies are those that it draws."""
+    hits = 0
+    for study in np.random.default_rng(0).choice(values, size=(RESAMPLES, n)):
+        if not study.any():
+            continue
+        patterns = [abs(np.dot(signs, study)) for signs in itertools.product([1, -1], repeat=n)]
+        by_flips = np.mean(np.array(patterns) >= patterns[0] - 1e-9)
+        by_t = 0.0 if np.ptp(study) == 0 else scipy.stats.ttest_1samp(study, 0.0).pvalue
+        few_ties = by_flips <= alpha / (1 + 1.5 * (comparisons - 1))
+        hits += by_flips < alpha and (by_t <= alpha / comparisons or few_ties)
+    return hits / RESAMPLES
+
+
+@pytest.mark.parametrize(("n", "alpha", "comparisons"), [(6, 0.05, 1), (6, 0.05, 4), (7, 0.05, 2), (7, 2 / 2**7, 1)])
+def test_the_power_of_flips_is_the_share_of_drawn_studies_that_both_tests_find(n, alpha, comparisons):
+    values = np.array([0.3, 0.1, 0.0, 0.25, 0.7, 0.2, -0.02])
+    got = flips_power(values, n, alpha=alpha, comparisons=comparisons)
+    assert got == pytest.approx(flips_power_in_plain_python(values, n, alpha, comparisons), abs=1e-12)
 
 
 def difference(*values, test="t"):

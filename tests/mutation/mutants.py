@@ -90,9 +90,16 @@ ROOMS = {
     "storage": Room(("actbench/storage/*.py",), ("tests/storage", "tests/faults", "tests/execution")),
 }
 
-LEFT_OUT = ("core/ReplaceBinaryOperator_BitOr", "core/RemoveDecorator", "core/ExceptionReplacer")
-"""Operators whose mutants are nearly all equivalent or senseless: ``int | None`` in annotations; decorators, without
-which nothing can be imported."""
+LEFT_OUT = (
+    "core/RemoveDecorator",  # without which nothing can be imported
+    "core/ExceptionReplacer",
+    # Equal numbers and texts may or may not be one object, and None is one: no mistake, and no difference.
+    "core/ReplaceComparisonOperator_Eq_Is",
+    "core/ReplaceComparisonOperator_NotEq_IsNot",
+    "core/ReplaceComparisonOperator_Is_Eq",
+    "core/ReplaceComparisonOperator_IsNot_NotEq",
+)
+"""Operators whose mutants are nearly all equivalent or senseless."""
 
 EQUIVALENT: dict[str, str] = json.loads((Path(__file__).parent / "equivalent.json").read_text())
 """``file: line before -> line after`` of mutants that behave as the original, with the reason."""
@@ -172,7 +179,7 @@ def main() -> None:
 
 
 def mutants_of(room: Room) -> Iterator[Mutant]:
-    """Return every mutant of a room's files, those within decorators left out: ``frozen=False`` changes no result."""
+    """Return every sensible mutant of a room's files."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator, operator_names
 
@@ -181,12 +188,29 @@ def mutants_of(room: Room) -> Iterator[Mutant]:
         lines, nodes = text.splitlines(), list(ast_nodes(get_ast(text)))
         for operator in sorted(operator_names()):
             made = get_operator(operator)
-            if made.arguments() or operator.startswith(LEFT_OUT):
+            if made.arguments() or operator in LEFT_OUT:
                 continue
             places = [place for node in nodes for place in made().mutation_positions(node)]
-            for index, ((row, _), _) in enumerate(places):
-                if not lines[row - 1].lstrip().startswith("@"):
+            for index, ((row, column), _) in enumerate(places):
+                before = "\n".join((*lines[: row - 1], lines[row - 1][:column]))
+                if is_sensible(operator, before):
                     yield Mutant(file, operator, index)
+
+
+def is_sensible(operator: str, before: str) -> bool:
+    """Return whether a change may be a mistake, by its operator and the text before it.
+
+    Not so in decorators (``frozen=False`` changes no result), of ``|`` in annotations, and of stars that multiply
+    nothing: the marker of keywords and the unpacking of lists, most of whose mutants can't even be imported.
+
+    >>> is_sensible("core/ReplaceBinaryOperator_Mul_Add", "def f(a, "), is_sensible("core/NumberReplacer", "x = ")
+    (False, True)
+    """
+    if before.rpartition("\n")[2].lstrip().startswith("@"):
+        return False
+    if operator.startswith("core/ReplaceBinaryOperator"):
+        return "_BitOr" not in operator and not before.rstrip().endswith(tuple("([{,=:"))
+    return True
 
 
 def sampled(every: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
@@ -230,10 +254,10 @@ def likely_files(order: Mapping[str, int], count: int = 2) -> list[str]:
 
 
 def files_naming(file: str, tests: Sequence[str]) -> frozenset[str]:
-    """Return the test files that import a source file, or bear its name."""
+    """Return the test files that import from a source file's package, or bear its name."""
     source = Path(file)
-    module = ".".join(source.with_suffix("").parts)
-    return frozenset(test for test in tests if source.stem in Path(test).stem or module in (ROOT / test).read_text())
+    package = ".".join(source.parent.parts)
+    return frozenset(test for test in tests if source.stem in Path(test).stem or package in (ROOT / test).read_text())
 
 
 def run(room: Room, chosen: Sequence[Mutant], jobs: int) -> Iterator[Outcome]:

@@ -110,4 +110,4 @@ def _side_of(mean: float, bound: float) -> Side:
     # 0.9 − 0.7 is 0.20000000000000007, which is not above 0.2.
     if math.isclose(mean, bound, rel_tol=ROUNDING):
         return "at"
-    return "above" if mean > bound else "below" if mean < bound else "at"
+    return "above" if mean > bound else "below"
