@@ -8,11 +8,13 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import scipy.stats
 from factories import ELU, RELU, SELU, cells, grid, only, record, row, save, smooth
 
 from actbench.analysis.compare import compare
+from actbench.analysis.statistics import interaction_p
 from actbench.analysis.table.factors import show_all
 from actbench.errors import ResultsError
 from actbench.storage.reading import Records, read_results
@@ -90,6 +92,43 @@ def test_a_component_with_options_is_one_factor_and_an_optimizers_options_are_se
     assert {one.factors["activation"] for one in only(records).rows} == {"elu(alpha=0.1)", "elu(alpha=0.2)"}
     mixed = [*records, record(activation="relu", training={"optimizer": "adam"})]
     assert only(mixed).factors == ("activation", "training.optimizer")
+
+
+@pytest.mark.parametrize(("seeds", "tied"), [(2, None), (3, True)])
+def test_a_row_that_equals_the_best_in_each_of_three_pairs_is_tied_with_it(seeds, tied):
+    found = only(cells({"relu": RELU[:seeds], "elu": RELU[:seeds]}))
+    assert [one.tied for one in found.rows] == [True, tied]
+
+
+def uneven(activation, bias, seed):
+    """Three activations and three biases whose effects do not add up, with noise in each cell."""
+    generator = np.random.default_rng([seed, len(activation), round(100 * bias)])
+    return 0.9 + 0.02 * (activation == "elu") + bias * (1 + 3 * (activation == "selu")) + generator.normal(0, 0.002)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_interaction_is_the_largest_departure_from_the_sum_of_both_effects(seeds):
+    activations, biases = ("relu", "elu", "selu"), (0.0, 0.01, 0.02)
+    found = only(grid(uneven, activations=activations, biases=biases, seeds=range(seeds))).interaction
+    if seeds < 3:
+        assert found is None
+        return
+    values = np.array([[[uneven(a, b, s) for b in biases] for a in activations] for s in range(seeds)])
+    assert found.p == interaction_p(values)
+    effects = (values - values[:, :1] - values[:, :, :1] + values[:, :1, :1]).mean(axis=0)
+    a, b = np.unravel_index(np.abs(effects).argmax(), effects.shape)
+    assert (found.factors, found.origin) == (("activation", "bias_init"), {"activation": "relu", "bias_init": 0.0})
+    assert found.at == {"activation": activations[a], "bias_init": biases[b]}
+    assert (found.effect.difference, found.effect.n_pairs) == (pytest.approx(effects[a, b]), seeds)
+
+
+def test_an_interaction_needs_two_factors_and_every_combination_of_them():
+    complete = grid(uneven, activations=("relu", "elu", "selu"), seeds=range(4))
+    assert only(complete).interaction is not None
+    lacking = [one for one in complete if (one.spec.activation.name, one.spec.bias_init.value) != ("selu", 0.01)]
+    assert only(lacking).interaction is None
+    assert only([one for one in complete if one.spec.bias_init.value == 0]).interaction is None
+    assert only([*complete, *grid(uneven, seeds=range(4), training={"epochs": 3})]).interaction is None
 
 
 def test_a_single_activation_is_still_named():

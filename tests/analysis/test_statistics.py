@@ -114,10 +114,9 @@ def test_a_sign_flip_of_sums_that_tie_on_paper_is_counted():
 @pytest.mark.parametrize("n", [1, 2, 5, 12])
 def test_every_pattern_of_signs_or_its_mirror_image_is_counted_once(n):
     patterns = {tuple(signs) for signs in sign_patterns(n)}
+    mirrored = {tuple(-sign for sign in signs) for signs in patterns}
     assert len(sign_patterns(n)) == len(patterns) == 2 ** (n - 1)
-    assert patterns | {tuple(-sign for sign in signs) for signs in patterns} == {
-        *itertools.product([1.0, -1.0], repeat=n)
-    }
+    assert patterns | mirrored == {*itertools.product([1.0, -1.0], repeat=n)}
     assert (sign_patterns(n)[0] == 1).all()
 
 

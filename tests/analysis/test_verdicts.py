@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from factories import ELU, RELU, cells, grid, only, record, smooth
 
 from actbench.analysis.compare import compare
 from actbench.analysis.judgements.formatting import p_value
+from actbench.analysis.judgements.verdicts import verdict_sentences
 from actbench.analysis.statistics import paired_difference, seeds_needed
 from actbench.errors import UsageError
 
@@ -89,6 +91,45 @@ def test_an_open_question_comes_with_the_seeds_that_would_settle_it():
     assert verdict(values) == (
         f"elu and relu are not distinguishable (10 paired seeds); telling 0.1 points apart needs about {seeds} seeds"
     )
+
+
+UNSURE = [0.4 + one for one in (1.2, -1.1, 0.7, -0.9, 1.3, -1.4, 0.2, -0.6, 1.0, -0.4)]
+"""Ten differences, in units of about their standard deviation, of which no test at .05 finds the mean."""
+
+
+def unsure(*, sd):
+    """A table whose one difference is open, with this standard deviation."""
+    scale = sd / np.std(UNSURE, ddof=1)
+    return only(cells({"relu": [0.5] * 10, "elu": [0.5 + scale * one for one in UNSURE]}))
+
+
+@pytest.mark.parametrize(
+    ("sds", "text"),
+    [
+        (1.0, "; telling 1 points apart needs about 11 seeds"),
+        (1.04, ", though so many tell 1.04 points apart four times in five"),
+    ],
+)
+def test_as_many_seeds_as_are_needed_are_enough(sds, text):
+    # With d = 1.04 ten pairs are the fewest with a power of .8.
+    assert seeds_needed(sds, 1.025) == (10 if sds > 1 else 11)
+    (found,) = verdict_sentences(unsure(sd=0.01025), sds / 100, lost={})
+    assert found == f"elu and relu are not distinguishable (10 paired seeds){text}"
+
+
+def test_no_more_seeds_are_offered_than_anyone_trains():
+    offered = {}
+    for delta in np.arange(0.00190, 0.00210, 1e-6):
+        offered[seeds_needed(delta, 0.01)] = list(verdict_sentences(unsure(sd=0.01), delta, lost={}).values())
+    assert (offered[199], offered[200], offered[201]) == ([199], [200], [None])
+
+
+def test_of_what_was_found_the_largest_difference_comes_first():
+    values = {"relu": BASE, "elu": shifted(0.003, 1), "selu": shifted(0.005, 1), "gelu": shifted(-0.004, 1)}
+    values["silu"] = shifted(-0.006, 1)
+    assert [text.split(" by ")[0] for text in only(cells(values)).verdicts] == [
+        "selu beats relu", "elu beats relu", "relu beats silu", "relu beats gelu",
+    ]  # fmt: skip
 
 
 def test_below_three_seeds_there_is_no_verdict_and_one_sentence_says_so():
