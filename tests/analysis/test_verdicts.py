@@ -117,6 +117,25 @@ def test_as_many_seeds_as_are_needed_are_enough(sds, text):
     assert found == f"elu and relu are not distinguishable (10 paired seeds){text}"
 
 
+@pytest.mark.parametrize(
+    ("low", "text", "explained"),
+    [
+        (-0.001, "[−0.10, +", True),
+        (0.0, "[0.00, 0.", True),
+        (0.0001, "[0.01, 0.", False),
+    ],
+)
+def test_an_interval_that_reaches_0_beside_a_finding_is_explained(low, text, explained):
+    table = only(cells({"relu": BASE, "elu": shifted(0.003, 1)}))
+    first, *rest = table.rows
+    contrast = first.vs_baseline["test.accuracy"]
+    contrast = replace(contrast, difference=replace(contrast.difference, low=low))
+    table = replace(table, rows=(replace(first, vs_baseline={"test.accuracy": contrast}), *rest))
+    (found,) = verdict_sentences(table, 0.001, lost={})
+    assert text in found
+    assert ("though its interval includes 0" in found) is explained
+
+
 def test_no_more_seeds_are_offered_than_anyone_trains():
     offered = {}
     for delta in np.arange(0.00190, 0.00210, 1e-6):
