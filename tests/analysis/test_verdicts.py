@@ -78,6 +78,26 @@ def test_a_found_difference_within_delta_says_so():
     assert verdict(shifted(0.0005, 0.1)).endswith("better in 10 of 10), a difference within ±0.1 points")
 
 
+@pytest.mark.parametrize("by", [0.04, -0.04])
+def test_the_same_difference_in_each_of_few_pairs_is_stated_and_not_called_indistinguishable(by):
+    base = [0.5, 0.51, 0.53, 0.5, 0.52, 0.54]
+    table = only(cells({"relu": base, "elu": [one + by for one in base]}))
+    assert table.verdicts == (
+        "elu and relu differ by 4.00 points in each of 6 paired seeds, without the spread that a t test needs; 8 seeds "
+        "are the fewest that can show it by sign flips",
+    )
+    (row,) = [row for row in table.rows if row.vs_baseline]
+    assert row.vs_baseline["test.accuracy"].difference.p is None
+    assert "practically the same" in verdict([one + 0.0004 for one in base], base)
+
+
+def test_from_eight_pairs_on_sign_flips_find_the_same_difference():
+    base = [0.5, 0.51, 0.53, 0.5, 0.52, 0.54, 0.51, 0.55]
+    assert verdict([one + 0.04 for one in base], base).startswith(
+        "elu beats relu by 4.00 points [4.00, 4.00] (8 paired"
+    )
+
+
 def test_identical_rows_are_called_so():
     assert verdict(BASE) == "elu and relu are identical in each of 10 paired seeds"
 

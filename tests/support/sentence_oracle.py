@@ -31,6 +31,11 @@ SAME = re.compile(
 OPEN = re.compile(
     rf"(?P<first>.+) and (?P<second>.+) are not distinguishable{OF} \((?P<n>\d+) paired seeds{LOST}\)(?P<rest>.*)"
 )
+STEADY = re.compile(
+    rf"(?P<first>.+) and (?P<second>.+) differ by (?P<size>{NUMBER})(?: (?P<unit>(?!in )[a-z]+))?{OF} in each of "
+    rf"(?P<n>\d+) paired seeds{LOST}, without the spread that a t test needs; "
+    r"(?:no number of seeds|(?P<enough>\d+) seeds are the fewest that) can show it by sign flips"
+)
 UNTOLD = re.compile(
     r"no verdict on (?:(?P<first>.+) and (?P<second>.+)|(?P<count>\d+) differences) in (?P<metric>\S+): "
     r"(?P<n>\d+) paired seeds can show none \(smallest possible adjusted p (?P<p>= [\d.]+|< \.001)\); "
@@ -187,7 +192,7 @@ def check_verdicts(comparison, runs, metric, options):
         if match := INTERACTION.fullmatch(text):
             check_interaction(match, comparison, runs, metric, options["alpha"])
             continue
-        match = next((m for kind in (FOUND, IDENTICAL, SAME, OPEN) if (m := kind.fullmatch(text))), None)
+        match = next((m for kind in (FOUND, IDENTICAL, SAME, STEADY, OPEN) if (m := kind.fullmatch(text))), None)
         assert match, f"no known sentence: {text}"
         name = check_verdict(match, rows, runs, metric, options)
         seen.append(name)
@@ -300,6 +305,15 @@ def check_verdict(match, rows, runs, metric, options):
         assert first == name
     if match.re is IDENTICAL:
         assert all(a == b for a, b in pairs)
+    if match.re in (STEADY, OPEN):
+        steps = [a - b for a, b in pairs]
+        is_steady = max(steps) - min(steps) <= 1e-12 * spread and contrast["p"] is None
+        assert (match.re is STEADY) == is_steady
+    if match.re is STEADY:
+        assert_printed(match["size"], abs(contrast["difference"]), metric)
+        assert match["unit"] == units(metric)
+        assert not is_bounded(metric)
+        assert len(pairs) < int(match["enough"] or 1000)
     if match.re is SAME:
         assert_interval(match, contrast["low"], contrast["high"], metric, 1)
         delta = options.get("delta", 0.1) / 100

@@ -24,6 +24,7 @@ from actbench.analysis.statistics import (
     fewest_pairs,
     is_equivalent,
     mean_interval,
+    min_pairs_for_max_t,
     seeds_needed,
     seeds_needed_by_flips,
 )
@@ -88,6 +89,11 @@ class Case:
         """Return whether the two sides are practically the same."""
         return self.contrast.difference.note == "identical" or self.is_within_delta
 
+    @property
+    def is_without_spread(self) -> bool:
+        """Return whether the same difference in every pair left the t test without a p."""
+        return self.contrast.difference.note == "constant" and self.contrast.difference.p is None
+
 
 def verdict_sentences(comparison: Comparison, delta: float | None, *, lost: Mapping[str, str]) -> dict[str, int | None]:
     """Return the verdicts of one table: differences found, the interaction, rows that are the same, open differences.
@@ -131,8 +137,11 @@ def verdict_sentences(comparison: Comparison, delta: float | None, *, lost: Mapp
         *([] if comparison.interaction is None else _interaction(comparison.interaction, comparison.alpha)),
         *(_same(case) for case in judged if not case.contrast.significant and case.is_same),
     )
-    return dict.fromkeys(settled) | _open(
-        [case for case in judged if not case.contrast.significant and not case.is_same]
+    opened = [case for case in judged if not case.contrast.significant and not case.is_same]
+    return (
+        dict.fromkeys(settled)
+        | dict(_without_spread(case) for case in opened if case.is_without_spread)
+        | _open([case for case in opened if not case.is_without_spread])
     )
 
 
@@ -204,6 +213,17 @@ def _same(case: Case) -> str:
         f"{_interval(case.metric, _ends(found), with_sign=True)} lies within "
         f"±{short(case.metric, case.delta or 0.0)} ({case.seeds})"
     )
+
+
+def _without_spread(case: Case) -> tuple[str, int | None]:
+    """Return that one difference was seen in every pair, and the fewest seeds with which sign flips test it."""
+    metric, seeds = case.metric, min_pairs_for_max_t(case.alpha)
+    enough = "no number of seeds" if seeds is None else f"{seeds} seeds are the fewest that"
+    text = (
+        f"{case.row} and {case.base} differ by {in_units(metric, number(metric, abs(case.size)))}{_of(metric)} in each "
+        f"of {case.seeds}, without the spread that a t test needs; {enough} can show it by sign flips"
+    )
+    return text, seeds
 
 
 def _open(cases: Sequence[Case]) -> dict[str, int | None]:

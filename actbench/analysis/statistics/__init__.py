@@ -23,6 +23,7 @@ from actbench.analysis.statistics.multiplicity import (
     family_p,
     family_parts,
     holm,
+    min_pairs_for_max_t,
     smallest_adjusted_p,
 )
 from actbench.analysis.statistics.paired import Difference, Test, paired_difference, t_p
@@ -45,6 +46,7 @@ __all__ = [
     "is_equivalent",
     "max_t",
     "mean_interval",
+    "min_pairs_for_max_t",
     "paired_difference",
     "prediction_interval",
     "seeds_needed",

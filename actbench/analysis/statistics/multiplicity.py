@@ -90,7 +90,7 @@ def family_parts(pairs: Sequence[int], test: Test = "t", *, alpha: float = 0.05)
     everything = tuple(range(len(pairs)))
     if test == "sign-flip":
         return (Part("max-T", everything),)
-    least = _min_pairs_for_max_t(alpha)
+    least = min_pairs_for_max_t(alpha)
     many = tuple(index for index in everything if least is not None and pairs[index] >= least)
     few = tuple(index for index in everything if index not in many)
     if least is None or not many:
@@ -166,7 +166,7 @@ def _pairs(differences: Floats) -> list[int]:
     return [int(count) for count in (~np.isnan(differences)).sum(axis=0)]
 
 
-def _min_pairs_for_max_t(alpha: float) -> int | None:
+def min_pairs_for_max_t(alpha: float) -> int | None:
     """Return the fewest pairs with which max-T can show something at a quarter of the level; None where none can."""
     least = fewest_pairs(alpha * MIN_SHARE)
     return None if least is None else max(MIN_PAIRS_FOR_MAX_T, least)
