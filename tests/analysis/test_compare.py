@@ -166,6 +166,14 @@ def test_by_averages_over_the_other_factors_within_each_seed():
     assert (found.baseline, found.averaged) == ({"activation": "relu"}, ("bias_init",))
 
 
+def test_a_factor_with_one_value_is_not_averaged_over():
+    found = only(cells({"relu": RELU, "elu": ELU}), by=["activation"])
+    assert found.averaged == ()
+    found = compare([record(bias_init=bias, seed=seed) for bias in (0.0, 0.01) for seed in range(3)], by=["bias_init"])
+    assert found.comparisons[0].averaged == ()
+    assert "averaged" not in " ".join(found.all_warnings)
+
+
 def test_by_leaves_out_a_seed_that_lacks_a_combination():
     records = grid(smooth)
     records[0] = record(None, outcome="diverged", activation="relu", bias_init=0.0, seed=0)

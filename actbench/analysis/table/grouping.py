@@ -153,7 +153,8 @@ def _is_determined(key: str, factors: tuple[str, ...], runs: Sequence[Run]) -> b
 
 
 def _averaged(runs: Sequence[Run], factors: tuple[str, ...]) -> tuple[str, ...]:
-    found = _varying(runs) if runs else ()
+    """Return the keys that vary besides the factors."""
+    found = [key for key in _varying(runs) if len({one.get(key) for _, one in runs}) > 1] if runs else []
     return tuple(key for key in found if not any(f"{key}.".startswith(f"{kept}.") for kept in factors))
 
 
