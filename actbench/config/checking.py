@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from actbench.config import cadence
-from actbench.config.design import MAX_RUNS, Design, baseline_problems, sweep_problems, tune_problems
+from actbench.config.design import MAX_RUNS, Design, baseline_problems, expect_problems, sweep_problems, tune_problems
 from actbench.config.keys import path_of, put, refusal, section_of
 from actbench.errors import ConfigError, KeyPath, Problem
 from actbench.schema.components import Component, Options, problems_of, shown, unknown_key
@@ -63,6 +63,7 @@ def check_study(content: Mapping[str, Any]) -> CheckedStudy:
     if design:
         of_baseline = baseline_problems(design.compare.baseline, choices)
         problems += [problem.below(("compare", "baseline")) for problem in of_baseline]
+        problems += [problem.below(("expect",)) for problem in expect_problems(design.expect, choices)]
         of_tune = tune_problems(design.tune, design.compare.baseline, design.sweep)
         problems += [problem.below(("tune",)) for problem in of_tune]
     # the config's own fields are checked even where the sweep replaces them: a typo is a typo

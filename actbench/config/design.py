@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from actbench.config import cadence
-from actbench.config.hypotheses import parse_expectation
+from actbench.config.hypotheses import Ordering, parse_expectation
 from actbench.config.keys import component_kind, refusal
 from actbench.errors import ConfigError, Problem, UsageError, suggestion
 from actbench.schema import registry
@@ -199,6 +199,29 @@ def baseline_problems(baseline: Mapping[str, Any], choices: Mapping[str, Any]) -
         for key, value in baseline.items()
         if key in choices and not any(_is_choice(key, value, choice) for choice in choices[key])
     ]
+
+
+def expect_problems(expect: Iterable[str], choices: Mapping[str, Any]) -> list[Problem]:
+    """Refuse names in hypotheses that are neither swept nor known: no run could ever have them.
+
+    A known one that is not swept may belong to runs of other overrides, which lie in the same folder.
+    """
+    problems = []
+    for index, text in enumerate(expect):
+        claim = parse_expectation(text)
+        cells = (claim.left, claim.right, claim.where) if isinstance(claim, Ordering) else (claim.where,)
+        named = (
+            (key, value) for cell in cells for key, value in cell.items() if key in choices and component_kind(key)
+        )
+        for key, value in named:
+            if any(_is_choice(key, value, choice) for choice in choices[key]):
+                continue
+            try:
+                resolve(str(component_kind(key)), value)
+            except ConfigError:
+                swept = ", ".join(map(shown, choices[key]))
+                problems.append(Problem(f"{shown(value)} is none of the swept values of '{key}': {swept}", (index,)))
+    return problems
 
 
 def _is_choice(key: str, value: Any, choice: Any) -> bool:

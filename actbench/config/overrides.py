@@ -77,7 +77,7 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
         try:
             settings[key] = read(SourceText("", value)).content
         except ConfigError as error:
-            raise ConfigError(f"the value of '{key}' {error.messages}") from error
+            raise ConfigError(f"the value of '{key}': {error.messages}") from error
     return settings
 
 

@@ -187,9 +187,9 @@ def beyond_torch(value: Any) -> str | None:
         return None if abs(value) < 2**63 else f"{_short(value)} is beyond 64 bits: at most 9.2e+18"
     if abs(value) > FLOAT32_MAX:
         return f"{value!r} is beyond float32: at most {FLOAT32_MAX:.2g}"
-    return (
-        None if abs(value) >= FLOAT32_TINY else f"{value!r} is lost in float32: write 0, or at least {FLOAT32_TINY:.2g}"
-    )
+    if abs(value) >= FLOAT32_TINY:
+        return None
+    return f"{value!r} is lost in float32: write at least {FLOAT32_TINY:.2g}, or 0 where that is allowed"
 
 
 def _short(value: int) -> str:
@@ -298,6 +298,9 @@ def _read_label(kind: str, text: str, valid: tuple[str, ...]) -> tuple[str, dict
         raise ConfigError(f"'{text}' can't be read: write {known}(option=value), or {{name: {known}, …}}") from error
     if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
         return None
+    names = [str(keyword.arg) for keyword in call.keywords]
+    if twice := next((option for option in names if names.count(option) > 1), None):
+        raise ConfigError(f"'{text}' gives '{twice}' twice")
     return known, {str(keyword.arg): _label_value(keyword.value) for keyword in call.keywords}
 
 

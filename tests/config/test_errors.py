@@ -110,6 +110,16 @@ SINGLE = [
         "2.0 is none of the swept values of 'bias_init': 0.0, 1.0",
     ),
     (
+        "sweep: {activation: [relu, elu]}\nexpect: ['test.accuracy: activation=relu < activation=gleu']",
+        "2:10",
+        "'gleu' is none of the swept values of 'activation': 'relu', 'elu'",
+    ),
+    (
+        "sweep: {activation: [relu, elu]}\nexpect: ['test.loss < 1', 'test.loss < 1 where activation=relux']",
+        "2:27",
+        "'relux' is none of the swept values of 'activation': 'relu', 'elu'",
+    ),
+    (
         "activation: [relu, gelu]",
         "1:13",
         "several values for one run: to try each, write sweep: {activation: [relu, gelu]}",
@@ -136,7 +146,7 @@ SINGLE = [
     (
         "training: {optimizer: {name: sgd, lr: 1e-320}}",
         "1:39",
-        "1e-320 is lost in float32: write 0, or at least 1.2e-38",
+        "1e-320 is lost in float32: write at least 1.2e-38, or 0 where that is allowed",
     ),
     ("activation: elu(alpha=-1)", "1:13", "'alpha' should be greater than 0, not -1"),
     ("bias_init: 1e39", "1:12", "'bias_init': 1e+39 is beyond float32: at most 3.4e+38"),

@@ -121,6 +121,7 @@ def test_every_label_is_read_back_as_the_same_component(written: dict[str, Any])
         ("elu(alpha=-1)", "'alpha' should be greater than 0"),
         ("elu(beta=1)", "unknown key 'beta' — valid for 'elu': alpha"),
         ("max(x", "in quotes"),
+        ("elu(alpha=0.2, alpha=0.3)", "gives 'alpha' twice"),
     ],
 )
 def test_a_label_with_a_mistake_gets_a_message_about_the_mistake(written: str, message: str) -> None:
