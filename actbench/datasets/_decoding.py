@@ -2,7 +2,7 @@
 
 | stored | read as |
 |---|---|
-| 1, L, P, RGB, CMYK, YCbCr, HSV | 8-bit grey or RGB, by Pillow's own conversion |
+| 1, L, P, RGB, CMYK, YCbCr, HSV, LAB | 8-bit grey or RGB, by Pillow's own conversion |
 | an alpha channel, a transparent colour | (c·a + 255·(255 - a)) / 255, laid on white; 255 - a where c is white |
 | whole numbers of 16 or 32 bits | v · 255 / (2ᵇ - 1), with b the bits in use in the whole dataset |
 | floats | v · 255, when all of them lie in 0 … 1 |
@@ -137,7 +137,8 @@ def _shallow(image: Image, reading: Reading) -> Images:
     """Return (C, H, W) of an image of at most 8 bits a channel, without transparency."""
     from PIL.Image import Resampling
 
-    converted = image.convert("L" if reading.grey else "RGB")
+    colour = image.convert("RGB") if image.mode == "LAB" else image  # which Pillow turns into no other mode
+    converted = colour.convert("L" if reading.grey else "RGB")
     if reading.size is not None:
         converted = converted.resize((reading.size, reading.size), Resampling.BILINEAR)
     pixels = np.asarray(converted)

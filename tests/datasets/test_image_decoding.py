@@ -132,6 +132,17 @@ def test_images_of_one_and_eight_bits_are_read_as_they_are(mode, suffix, read):
     assert_holds(read([Image.fromarray(array.astype(np.uint8)).convert(mode) for array in stored], suffix), stored)
 
 
+def test_lab_is_read_as_colour_and_as_grey(read):
+    # L 0 and 255 with neutral a and b are black and white.
+    images = [Image.frombytes("LAB", SHAPE[::-1], bytes([level, 0, 0]) * (SHAPE[0] * SHAPE[1])) for level in
+              (0, 255, 255, 0)]  # fmt: skip
+    for grey, channels in ((False, 3), (True, 1)):
+        found = read(images, ".tif", grey=grey).train_images.astype(int)
+        assert found.shape == (4, channels, *SHAPE)
+        means = sorted(image.mean() for image in found)
+        assert means == pytest.approx([0, 0, 255, 255], abs=2)  # its conversion by colour profiles rounds
+
+
 def test_cmyk_is_converted(read):
     stored = numbers(shape=(*SHAPE, 4))
     images = [Image.frombytes("CMYK", SHAPE[::-1], array.astype(np.uint8).tobytes()) for array in stored]

@@ -48,6 +48,14 @@ def test_a_cnn_halves_the_image_after_each_block() -> None:
     assert state.stack.tensors["dense.0.weight"].shape == (1, 5, 4 * 4 * 4)
 
 
+def test_a_kernel_that_reaches_beyond_the_image_on_every_side_is_refused_before_it_takes_memory() -> None:
+    model: Model = build(resolve("models", {"name": "cnn", "channels": [4], "kernel": 1001}))
+    with pytest.raises(ModelError, match="a kernel of 1001 reaches 500 pixels to each side of a 8×8 image; at most 17"):
+        model.hidden_layers((1, 8, 8), 10)
+    widest: Model = build(resolve("models", {"name": "cnn", "channels": [4], "kernel": 17}))
+    assert widest.hidden_layers((1, 8, 8), 10)
+
+
 def test_a_cnn_that_leaves_nothing_of_the_image_is_refused() -> None:
     model: Model = build(resolve("models", {"name": "cnn", "channels": [4, 4, 4, 4]}))
     with pytest.raises(ModelError, match="4 blocks with pool_size 2 leave nothing of a 8×8 image"):

@@ -62,7 +62,7 @@ class CNN(Options):
         """Return ``conv.0.0`` (block, convolution) … with their channels, then ``dense.0`` … with their units.
 
         Raises:
-            ModelError: When the poolings leave nothing of the image.
+            ModelError: When the poolings leave nothing of the image, or a kernel reaches beyond it on every side.
         """
         self._flat_size(shape)
         convolutions = {
@@ -118,6 +118,13 @@ class CNN(Options):
 
     def _flat_size(self, shape: tuple[int, int, int]) -> int:
         """Return the count of numbers that the last block passes on, for one image."""
+        side = max(shape[1:])
+        # Weights beyond meet padding alone, and their memory grows with the square: gigabytes for a kernel of 1001.
+        if self.kernel > 2 * side + 1:
+            raise ModelError(
+                f"cnn: a kernel of {self.kernel} reaches {self.kernel // 2} pixels to each side of a "
+                f"{shape[1]}×{shape[2]} image; at most {2 * side + 1} is of use"
+            )
         shrunk: int = self.pool_size ** len(self.channels)
         height, width = shape[1] // shrunk, shape[2] // shrunk
         if height < 1 or width < 1:
