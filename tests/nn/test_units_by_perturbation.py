@@ -29,9 +29,10 @@ X = torch.rand(EXAMPLES, 2, HEIGHT, WIDTH, dtype=torch.float64, generator=torch.
 WEIGHT = nn.Parameter(torch.rand(CHANNELS, 2, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
 MATRIX = nn.Parameter(torch.rand(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5)))
 GAIN = nn.Parameter(torch.rand(6, dtype=torch.float64, generator=torch.Generator().manual_seed(8)))
+GATES = nn.Parameter(torch.rand(20, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(9)))
 SQUARE = nn.Parameter(torch.rand(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(6)))
 BLOCKS = nn.Parameter(torch.rand(2, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(7)))
-PARAMETERS = [WEIGHT, GAIN, MATRIX, SQUARE, BLOCKS]
+PARAMETERS = [WEIGHT, GATES, GAIN, MATRIX, SQUARE, BLOCKS]
 GRID = torch.rand(EXAMPLES, 5, 4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) - 0.5
 ORDER = torch.tensor([3, 0, 5, 1, 4, 2])
 ROWS = torch.tensor([0, 1, 1, 0])
@@ -219,6 +220,10 @@ FOLLOWED: dict[str, Steps] = {
     "squeeze": lambda h: h[:, 2:3].squeeze(),
     "reshape of channels and height": lambda h: h.reshape(2, 8, 3, 3),
     "reshape across everything": lambda h: h.reshape(9, 16),
+    "reshape to threes": lambda h: h.reshape(3, 48),
+    "reshape that keeps a size elsewhere": lambda h: h.reshape(6, 2, 3, 4),
+    "pixel_shuffle of one image": lambda h: F.pixel_shuffle(h[0, :1].expand(4, 4, 3), 2),
+    "channel_shuffle of sequences": lambda h: F.channel_shuffle(h.flatten(2)[..., None], 2),
     "view of one example": lambda h: h[:1].view(-1),
     "view of the tail": lambda h: h.view(2, 6, 2, 2, 3),
     "view of the head": lambda h: h.view(2, 3, 2, 4, 3),
@@ -345,6 +350,15 @@ def test_units_that_cannot_be_told_apart_are_uncertain_after(name: str) -> None:
     assert not layout.certain
 
 
+def cell(h: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the states of a recurrent cell of five units after a step."""
+    before = torch.full((2, 2, 5), 0.5, dtype=torch.float64)
+    found: tuple[Tensor, Tensor] = torch.lstm_cell(
+        h.mean((2, 3)), (before[0], before[1]), weight, torch.ones(20, 5).double() / 9
+    )
+    return found
+
+
 WEIGHTED: dict[str, tuple[nn.Parameter, Callable[[Tensor, Tensor], Tensor]]] = {
     "channels last @ matrix": (MATRIX, lambda h, w: h.movedim(1, -1) @ w),
     "matrix.T @ channels": (MATRIX, lambda h, w: w.T @ h.flatten(2)),
@@ -391,6 +405,8 @@ WEIGHTED: dict[str, tuple[nn.Parameter, Callable[[Tensor, Tensor], Tensor]]] = {
         MATRIX,
         lambda h, w: torch.cat([h.mT.flatten(2).mT @ w, h.flatten(2).mT @ w.clone()], 1),
     ),
+    "lstm_cell": (GATES, lambda h, w: cell(h, w)[0]),
+    "the second state of lstm_cell": (GATES, lambda h, w: cell(h, w)[1]),
     "used twice": (MATRIX, lambda h, w: torch.cat([h.movedim(1, -1) @ w, (2 * h + 1).movedim(1, -1) @ w], 1)),
     "used twice, transposed": (MATRIX, lambda h, w: torch.stack([w.T @ h.flatten(2), w.mT @ h.flatten(2)])),
     "linear used twice": (MATRIX, lambda h, w: torch.cat([F.linear(h.movedim(1, -1), w.T)] * 2, 1)),
@@ -466,6 +482,7 @@ def test_a_layout_fits_any_number_of_examples_and_no_other_units(
     [
         ((5,), Status.INPUT, 0, 0, 1, True),
         ((5,), Status.LOST, 0, 0, 1, False),
+        ((5,), torch.tensor([9]), 0, 0, 1, True),
         ((), Status.INPUT, 0, None, 1, True),
         ((4, 3), Status.INPUT, 0, 1, 3, True),
         ((4, 3), Status.LOST, 0, 1, 3, False),
@@ -494,6 +511,36 @@ def test_the_dimension_of_units_by_labels_and_the_dimension_of_examples(
     for example in range(examples):
         found = sorted(map(int, part[0, example].flatten()))
         assert found == sorted(map(int, (values.select(batch_axis, example) if shape else values).flatten()))
+
+
+@pytest.mark.parametrize("batch_axis", [0, 1, 2])
+def test_units_that_share_a_dimension_with_the_examples_are_found_by_their_numbers(batch_axis: int) -> None:
+    labels = torch.tensor([4, 9]).view([2 if place == batch_axis else 1 for place in range(3)])
+    layout = unit_layout(torch.Size((2, 2, 2)), labels, batch_axis=batch_axis)
+    assert (layout.axis, layout.units, layout.certain) == (None, 2, True)
+    (part,) = layout.to_units(torch.arange(8).view(2, 2, 2).double())
+    for unit in range(2):
+        places = torch.arange(8).view(2, 2, 2).select(batch_axis, unit).flatten().tolist()
+        assert sorted(map(int, part[0, :, unit].flatten())) == places
+
+
+@pytest.mark.parametrize(
+    ("labels", "batch_axis", "units"),
+    [
+        (torch.arange(1, 13).view(1, 3, 2, 2), 0, 3),  # a vector that was viewed as an image
+        (torch.arange(1, 13).flip(0).view(1, 3, 2, 2), 0, 12),
+        (torch.arange(0, 12).view(1, 3, 2, 2), 0, 11),  # with a number that no unit made
+        (torch.arange(1, 13).view(1, 1, 3, 4), 0, 12),
+        (torch.arange(1, 13).view(1, 3, 4), 0, 12),
+        (torch.arange(1, 13).view(3, 1, 2, 2), 1, 12),
+        (torch.arange(1, 4).view(1, 3, 1, 1).expand(1, 3, 2, 2), 0, 3),
+    ],
+)
+def test_a_vector_that_is_viewed_as_an_image_has_its_channels_as_units(
+    labels: Tensor, batch_axis: int, units: int
+) -> None:
+    shape = [5 if place == batch_axis else size for place, size in enumerate(labels.shape)]
+    assert unit_layout(torch.Size(shape), labels, batch_axis=batch_axis).units == units
 
 
 @pytest.mark.parametrize("chosen", [-4, 4, 0, -3, 3])
