@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -153,3 +154,9 @@ def test_a_divergence_before_the_first_step_is_not_the_learning_rates() -> None:
     (text,) = diagnose(spec(), [row(0) | {"layers": []}], diverged_at=0)
     assert "lr" not in text
     assert text.startswith("a loss or a parameter is not a finite number at initialisation; smaller initial weights")
+
+
+def test_rows_that_were_read_from_a_file_give_the_same_sentences() -> None:
+    rows = [*dead(0, 25, 30), row(3, dead=30, inert=50, constant=20)]
+    read = [json.loads(json.dumps(one)) for one in rows]  # the layers' names are equal, and no longer one object
+    assert diagnose(spec(), read) == diagnose(spec(), rows) != ()

@@ -236,6 +236,8 @@ FOLLOWED: dict[str, Steps] = {
     "irfft to another length": lambda h: torch.fft.irfft(torch.fft.rfft(h, 4), n=5),
     "view_as_real": lambda h: torch.view_as_real(torch.complex(h, h + 1)),
     "view_as_complex": lambda h: torch.view_as_complex(torch.stack([h, h * 2], -1)).abs(),
+    "one channel doubled": lambda h: h[:, 2:3] * 2.0 + 1,
+    "one channel and as many constants": lambda h: h[:, 2] * torch.ones(4, 3).double(),
     "lerp": lambda h: torch.lerp(h, h * 2 + 1, 0.25),
     "where": lambda h: torch.where(ODD, h, -h),
     "a constant of more dimensions": lambda h: h + torch.ones(5, 1, 1, 1, 1).double(),
