@@ -443,6 +443,23 @@ def test_a_difference_that_is_the_same_in_every_seed_is_judged_by_sign_flips(see
     assert "the same difference in every seed" in found.note
 
 
+@pytest.mark.parametrize("metric", ["test.accuracy", "health.dead_fraction"])
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+@pytest.mark.parametrize(
+    ("operator", "verdict_of"),
+    [("<", "undecided"), (">", "undecided"), ("<=", "supported"), (">=", "supported"), ("=", "supported")],
+)
+def test_sides_that_are_identical_in_every_seed_are_inside_the_borders_of_all_that_may_equal(
+    metric, seeds, operator, verdict_of
+):
+    values = [0.9 + 0.001 * seed for seed in range(seeds)]
+    (found,) = judged(cells({"relu": values, "elu": values}), f"{metric}: activation=elu {operator} activation=relu")
+    assert found.verdict == ("undecided" if seeds < 3 else verdict_of)
+    assert ("identical in every seed" in found.note) is (seeds >= 3)
+    assert (found.interval, found.n) == (None if seeds < 3 else (0.0, 0.0), seeds)
+    assert (found.p, found.p_adjusted, found.is_judged) == (None, None, seeds >= 3)
+
+
 def test_a_difference_in_counts_that_is_the_same_in_every_seed_is_certain():
     records = cells({"relu": [0.90, 0.91, 0.92], "prelu": [0.90, 0.91, 0.92]})
     larger = [replace(one, final={**one.final, "parameters": 199214.0}) for one in records[3:]]

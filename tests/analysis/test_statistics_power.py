@@ -157,22 +157,34 @@ def test_a_stricter_level_needs_the_seeds_that_can_reach_it():
 
 def flips_power_in_plain_python(values, n, alpha, comparisons):
     """The definition of ``flips_power``, study by study with scipy's tests; the studies are those that it draws."""
-    hits = 0
+    hits, signs = 0, np.array(list(itertools.product([1, -1], repeat=n)))
     for study in np.random.default_rng(0).choice(values, size=(RESAMPLES, n)):
         if not study.any():
             continue
-        patterns = [abs(np.dot(signs, study)) for signs in itertools.product([1, -1], repeat=n)]
-        by_flips = np.mean(np.array(patterns) >= patterns[0] - 1e-9)
+        sums = np.abs(signs @ study)
+        by_flips = np.mean(sums >= sums[0] - 1e-9)
         by_t = 0.0 if np.ptp(study) == 0 else scipy.stats.ttest_1samp(study, 0.0).pvalue
         few_ties = by_flips <= alpha / (1 + 1.5 * (comparisons - 1))
         hits += by_flips < alpha and (by_t <= alpha / comparisons or few_ties)
     return hits / RESAMPLES
 
 
-@pytest.mark.parametrize(("n", "alpha", "comparisons"), [(6, 0.05, 1), (6, 0.05, 4), (7, 0.05, 2), (7, 2 / 2**7, 1)])
-def test_the_power_of_flips_is_the_share_of_drawn_studies_that_both_tests_find(n, alpha, comparisons):
-    values = np.array([0.3, 0.1, 0.0, 0.25, 0.7, 0.2, -0.02])
-    got = flips_power(values, n, alpha=alpha, comparisons=comparisons)
+FEW_LARGE = [0.02, 0.03, 1.0, 0.9, -0.01, 0.05, 0.04]
+"""Differences of one sign of which few are large: sign flips find them, a t test does not."""
+
+
+@pytest.mark.parametrize(
+    ("values", "n", "alpha", "comparisons"),
+    [
+        ([0.3, 0.1, 0.0, 0.25, 0.7, 0.2, -0.02], 6, 0.05, 4),
+        ([0.3, 0.1, 0.0, 0.25, 0.7, 0.2, -0.02], 7, 2 / 2**7, 1),
+        (FEW_LARGE, 7, 0.05, 2),
+        (FEW_LARGE, 9, 0.05, 4),
+        (FEW_LARGE, 10, 0.05, 4),
+    ],
+)
+def test_the_power_of_flips_is_the_share_of_drawn_studies_that_both_tests_find(values, n, alpha, comparisons):
+    got = flips_power(np.array(values), n, alpha=alpha, comparisons=comparisons)
     assert got == pytest.approx(flips_power_in_plain_python(values, n, alpha, comparisons), abs=1e-12)
 
 
