@@ -112,6 +112,20 @@ def test_the_remark_that_small_p_rest_on_normal_differences_is_about_t_tests_alo
     assert not any(remark in text for text in compare(runs(6), metric=ACCURACY).warnings)
 
 
+@pytest.mark.parametrize(
+    ("metrics", "claims", "seeds", "alpha"),
+    [
+        ([SHARE], [], 6, 2 / 2**6),
+        ([], ["health.dead_fraction < 5%"], 6, 2 / 2**6),
+        ([], ["health.dead_fraction < 5%", "health.dead_fraction > 1%"], 7, 2 * 2 / 2**7),
+    ],
+)
+def test_a_plan_has_a_limit_where_the_smallest_p_equals_alpha_and_none_where_it_is_below(metrics, claims, seeds, alpha):
+    (limit,) = limits_of_plan(metrics, claims, seeds, alpha=alpha)
+    assert f"{seeds + 1} seeds are the fewest that can" in limit
+    assert limits_of_plan(metrics, claims, seeds, alpha=alpha + 1e-9) == ()
+
+
 CLAIMS = [
     "health.dead_fraction: activation=elu < activation=relu",
     "health.dead_fraction < 5% where activation=selu",
