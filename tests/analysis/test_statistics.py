@@ -140,6 +140,22 @@ def test_what_is_no_finite_number_is_refused(value):
         mean_interval([1.0, value])
 
 
+def test_statistics_end_where_a_loss_has_diverged():
+    largest = math.nextafter(1e300, 0)
+    assert mean_interval([largest]).mean == largest
+    with pytest.raises(ValueError, match="finite"):
+        mean_interval([1e300])
+
+
+@pytest.mark.parametrize(("step", "is_constant"), [(0.9e-12, True), (1.1e-12, False)])
+def test_what_varies_by_less_than_a_share_of_1e_12_of_the_values_varies_by_rounding(step, is_constant):
+    b = [1.0, 0.5, 0.25, 0.75]
+    found = paired_difference(dict(enumerate([1.0 + step, 0.5, 0.25, 0.75])), dict(enumerate(b)))
+    assert (found.note == "constant") is is_constant
+    assert (found.p is None) is is_constant
+    assert (t_p([1.0 + step, 1.0, 1.0]) is None) is is_constant
+
+
 def figures(found):
     return [figure for figure in vars(found).values() if isinstance(figure, float)]
 

@@ -59,6 +59,15 @@ def test_seeds_needed_are_the_published_numbers(effect, options, seeds):
     assert seeds_needed(-effect * 1e-3, 1e-3, **options) == seeds
 
 
+@pytest.mark.parametrize("seeds", [3, 4, 10, 1_000_000])
+def test_so_many_seeds_as_have_exactly_the_wanted_power_are_enough(seeds):
+    effect = 0.7 if seeds < 1000 else 0.003
+    assert seeds_needed(effect, 1.0, power=t_power(effect, seeds)) == seeds
+    values = np.array([0.3, 0.1, 0.0, 0.25, 0.7, 0.2, -0.02])
+    for n in (6, 9, 12):
+        assert seeds_needed_by_flips(values, power=flips_power(values / 0.7, n)) == n
+
+
 @pytest.mark.parametrize("effect", [0.07, 0.3, 0.9, 1.7])
 @pytest.mark.parametrize("comparisons", [1, 12])
 def test_one_seed_fewer_would_not_do(effect, comparisons):
