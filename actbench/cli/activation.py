@@ -14,20 +14,28 @@ if TYPE_CHECKING:
 TITLES = {"second_moment": "E[f(Z)²]", "gain": "gain E[f²]^−½", "minimum": "minimum", "minimum_at": "minimum at z"}
 
 
-def facts(name: str) -> dict[str, Any]:
-    """Return all about a row of ACTIVATIONS as plain data."""
+def facts(name: str, component: Component | None = None) -> dict[str, Any]:
+    """Return all about a row of ACTIVATIONS as plain data.
+
+    Args:
+        name: The row.
+        component: A choice of its options, at which the constants are computed; None for the defaults.
+    """
     from actbench.schema import registry
+    from actbench.schema.components import resolve
 
     row = registry.load("activations", name)
+    if component is None and None not in row.options.values():
+        component = resolve("activations", name)
     return {
-        "name": name,
+        "name": component.label if component else name,
         "summary": row.summary,
         "formula": row.formula,
         "derivative": row.derivative,
         "kinks": list(row.kinks),
-        "options": dict(row.options),
+        "options": {**row.options, **(component.options if component else {})},
         "learned": list(row.learned),
-        "constants": _constants(name) if None not in row.options.values() else {},
+        "constants": _constants(component) if component else {},
         "reference": row.reference,
     }
 
@@ -51,12 +59,10 @@ def print_facts(console: Console, found: dict[str, Any]) -> None:
     console.print()
 
 
-def _constants(name: str) -> dict[str, float]:
-    """Return E[f(Z)²] at the default options, the gain that keeps the variance, and the minimum if there is a dip."""
+def _constants(component: Component) -> dict[str, float]:
+    """Return E[f(Z)²], the gain that keeps the variance, and the minimum if there is a dip."""
     from actbench.nn.activations import second_moment
-    from actbench.schema.components import resolve
 
-    component = resolve("activations", name)
     moment = second_moment(component)
     return {"second_moment": moment, "gain": 1 / math.sqrt(moment), **_lowest(component)}
 

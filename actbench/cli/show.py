@@ -56,7 +56,7 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
     from actbench.cli.output import as_json, print_result
     from actbench.schema import registry
 
-    found = [facts(name) if name in registry.names("activations") else _run(results, name) for name in names]
+    found = [facts(name) if name in registry.names("activations") else _found(results, name) for name in names]
     if json:
         content = [one if isinstance(one, dict) else {**one.to_json(), "curves": list(one.curves)} for one in found]
         print_result(as_json(content))
@@ -81,16 +81,31 @@ def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, 
         print_forecasts(console_for(sys.stdout), found)
 
 
-def _run(results: Path, name: str) -> RunRecord:
-    from actbench.errors import UsageError, nearest
-    from actbench.schema import registry
+def _found(results: Path, text: str) -> RunRecord | dict[str, Any]:
+    """Return the run, or where none is meant the facts on the activation that a config would mean by this text.
+
+    Raises:
+        UsageError: When there is neither.
+    """
+    from actbench.cli.activation import facts
+    from actbench.errors import ConfigError, UsageError, nearest
+    from actbench.schema import registry, synonyms
+    from actbench.schema.components import resolve
     from actbench.storage.reading import find_run
 
     try:
-        return find_run(results, name)
+        return find_run(results, text)
     except UsageError as error:
-        near = nearest(name, registry.names("activations"))
-        raise UsageError(f"{error}; or the activation '{near}'?" if near else str(error)) from error
+        if reason := synonyms.explanation("activations", text):
+            raise UsageError(f"unknown activation '{text}' — {reason}") from error
+        try:
+            component = resolve("activations", text)
+        except ConfigError:
+            near = nearest(text, registry.names("activations"))
+            raise UsageError(f"{error}; or the activation '{near}'?" if near else str(error)) from error
+        if text.endswith("-") or not text.strip():  # the first letters of several runs
+            raise
+        return facts(component.name, component)
 
 
 def print_run(console: Console, record: RunRecord) -> None:

@@ -72,6 +72,32 @@ def test_show_explains_every_activation(name):
     assert row.reference in text
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "options"),
+    [
+        ("lrelu", "leaky_relu", {"negative_slope": 0.01}),
+        ("Leaky ReLU", "leaky_relu", {"negative_slope": 0.01}),
+        ("celu(alpha=0.5)", "celu(alpha=0.5)", {"alpha": 0.5}),
+        ("max(x, 0.5 * x)", "max(x, 0.5 * x)", {"formula": "max(x, 0.5 * x)"}),
+    ],
+)
+def test_show_takes_an_activation_as_a_config_does(results, text, name, options):
+    (found,) = json.loads(call("show", text, "--results", results, "--json"))
+    assert (found["name"], found["options"]) == (name, options)
+
+
+def test_show_computes_constants_at_the_options_that_are_given(results):
+    # E[f(Z)²] of max(z, s·z) with Z ~ N(0, 1) is (1 + s²)/2, half of it from either side.
+    for text, slope in (("leaky_relu(negative_slope=0.5)", 0.5), ("max(x, 0.5 * x)", 0.5), ("lrelu", 0.01)):
+        (found,) = json.loads(call("show", text, "--results", results, "--json"))
+        assert found["constants"]["second_moment"] == pytest.approx((1 + slope**2) / 2, abs=1e-6)
+
+
+def test_show_explains_a_name_of_other_tools_instead_of_offering_a_lookalike(results):
+    with pytest.raises(UsageError, match="unknown activation 'swiglu' — it multiplies two halves"):
+        call("show", "swiglu", "--results", results)
+
+
 def test_show_offers_the_nearest_name(results):
     with pytest.raises(UsageError, match=r"no run 'reluu' in .* or the activation 'relu'"):
         call("show", "reluu", "--results", results)
