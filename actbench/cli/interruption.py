@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -65,7 +65,8 @@ class Interruption:
         self.asked, self._at = True, time.monotonic()
         self._stop()
         # In a thread, because the signal may have interrupted a write to the same stream, whose lock is held.
-        threading.Thread(target=self._say, args=(ASKED,), daemon=True).start()
+        with suppress(RuntimeError):  # no more threads: the end of the command reports it as well
+            threading.Thread(target=self._say, args=(ASKED,), daemon=True).start()
 
 
 @contextmanager

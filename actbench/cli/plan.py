@@ -173,9 +173,11 @@ def _bytes_a_run(runner: Runner) -> float | None:
 
 def _sizes(runs: Path) -> Iterator[int]:
     """Yield the size of each finished run in bytes."""
-    if not runs.is_dir():
-        return
-    with os.scandir(runs) as entries:
-        for entry in entries:
-            if Path(entry.path, "result.json").is_file():
-                yield sum(file.stat().st_size for file in Path(entry.path).iterdir())
+    from actbench.storage.folders import subfolders
+
+    for run in subfolders(runs):
+        try:
+            if os.path.isfile(run / "result.json"):
+                yield sum(file.lstat().st_size for file in run.iterdir())
+        except OSError:
+            continue  # it changes, or can't be read: others show the size as well

@@ -20,6 +20,7 @@ from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component
 from actbench.schema.runtime import Cadence
 from actbench.schema.spec import RunSettings, RunSpec
+from actbench.system.files import read_input
 from actbench.system.text import printable, storable
 
 _UNNAMED = "<text>"
@@ -177,8 +178,7 @@ def _heading(source: str, overrides: Sequence[str]) -> str:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_CHARACTERS + 1)
+        content = read_input(path, MAX_CHARACTERS + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         raise ConfigError([Problem(_unreadable(path, error), place=str(path))]) from error
     if len(content) > MAX_CHARACTERS:  # characters are never more than bytes

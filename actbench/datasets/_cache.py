@@ -25,7 +25,7 @@ from actbench.datasets._checks import checked
 from actbench.datasets._source import ARRAYS, Source
 from actbench.schema.components import Options
 from actbench.schema.spec import canonical_json
-from actbench.system.files import path_text
+from actbench.system.files import open_file, path_text, read_file
 
 FOLDER = "actbench-cache"
 MANIFEST = "manifest.json"
@@ -99,7 +99,7 @@ def _opened(entry: Path) -> Source | None:
 
 
 def _read(entry: Path) -> Source:
-    manifest = Manifest.model_validate_json((entry / MANIFEST).read_bytes())
+    manifest = Manifest.model_validate_json(read_file(entry / MANIFEST))
     arrays = {name: _mapped(entry / f"{name}.npy") for name in ARRAYS}
     source = Source(**arrays, classes=manifest.classes, notes=manifest.notes)
     if source.fingerprint != manifest.fingerprint:
@@ -109,6 +109,7 @@ def _read(entry: Path) -> Source:
 
 def _mapped(file: Path) -> NDArray[Any]:
     # Copy-on-write: shared pages, and yet no "not writable" warning from torch.from_numpy.
+    open_file(file).close()  # raises for a pipe, which could be waited for for ever
     array: NDArray[Any] = np.load(file, mmap_mode="c", allow_pickle=False)
     return array.view(np.ndarray)
 

@@ -7,7 +7,6 @@ estimated as well as one with more runs. While a study runs, the times of its ow
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -21,10 +20,10 @@ from statistics import median
 from actbench.execution.cohorts import schedule
 from actbench.execution.cost_model import Basis, CohortTime, time_by_settings
 from actbench.schema.events import EpochDone, Event, Finished, Saved, Started
-from actbench.schema.record import RunRecord
+from actbench.schema.record import RunRecord, check_row
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec, canonical_json
-from actbench.system.files import read_json
+from actbench.system.files import open_file, parse_json, read_json
 
 STUDIES, RUNS_OF_A_STUDY = 8, 48
 """Studies that are read, the latest first, and runs of each. An estimate takes a tenth of a second, however much is
@@ -169,11 +168,11 @@ def read_estimates(results: Path, device: str) -> Estimates:
     for folder in _sampled_runs(results):
         try:
             record = RunRecord.from_json(read_json(folder / "result.json"))
-            with (folder / "metrics.jsonl").open(encoding="utf-8") as file:
-                untrained = float(json.loads(file.readline())["seconds"])
+            with open_file(folder / "metrics.jsonl") as file:
+                untrained = float(check_row(parse_json(file.readline()))["seconds"])
             if _is_of_this_machine(record, device) and record.outcome != "diverged":
                 found.append(((folder / "result.json").stat().st_mtime, record, untrained))
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, ArithmeticError):
             continue  # under way, or damaged
     cohorts: dict[tuple[float, int], MeasuredCohort] = {}
     for _, record, untrained in sorted(found, key=itemgetter(0), reverse=True):

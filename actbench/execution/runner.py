@@ -6,6 +6,7 @@ The command line and the Python API both call ``Runner``. This module never impo
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -175,7 +176,9 @@ class Runner:
 
     def saved(self) -> frozenset[str]:
         """Return the digests of the runs whose checkpoints lie in the results folder."""
-        return frozenset(digest for path, runs in self.checkpoints.found.items() if path.exists() for digest in runs)
+        return frozenset(
+            digest for path, runs in self.checkpoints.found.items() if os.path.exists(path) for digest in runs
+        )
 
     def _train(self, working: Engine, locks: Locks) -> Iterator[Event]:
         """Yield the events of the cohorts, round by round, until none is left or ``stop`` is called."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS
 from actbench.schema.metrics import METRICS
 from actbench.schema.spec import RunSpec
 
@@ -17,6 +18,9 @@ MAX_INITIAL_EXAMPLES = 2000
 
 All 54,000 of MNIST took a fifth of a one-epoch study, and these give the loss of an untrained network to a percent.
 """
+
+MAX_MAGNITUDE = 1e300
+"""Larger numbers are in no record: their sum may overflow, and a loss of this size has diverged."""
 
 Outcome = Literal["ok", "collapsed", "diverged", "failed"]
 OUTCOMES: tuple[Outcome, ...] = ("ok", "collapsed", "diverged", "failed")
@@ -92,8 +96,8 @@ class RunRecord:
             if not isinstance(part, Mapping):
                 raise ValueError(f"'{key}' in result.json is not a mapping")
         for key in ("final", "timing"):
-            _check_numbers(key, parts[key])
-        _check_numbers("health", {key: parts["health"].get(key) for key in ("units", "probe_size")})
+            _check_numbers(f"'{key}.{{}}' in result.json", parts[key])
+        _check_health("'health.{}' in result.json", parts["health"])
         return cls(
             spec=RunSpec.model_validate(content.get("spec", {})),
             outcome=content["outcome"],
@@ -104,7 +108,65 @@ class RunRecord:
         )
 
 
-def _check_numbers(part: str, content: Mapping[str, Any]) -> None:
-    for name, value in content.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise ValueError(f"'{part}.{name}' in result.json is not a number: {value!r}")
+def check_row(row: Any) -> Mapping[str, Any]:
+    """Return a row of ``metrics.jsonl`` as it was parsed.
+
+    Raises:
+        ValueError: When it is no mapping with an epoch, numbers and layers.
+    """
+    if not isinstance(row, Mapping):
+        raise ValueError("it is no mapping")
+    epoch = row.get("epoch")
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch < MAX_MAGNITUDE:
+        raise ValueError("'epoch' is not a count")
+    _check_numbers("'{}'", {key: value for key, value in row.items() if key != "layers"})
+    _check_layers("'layers.{}'", row.get("layers"))
+    return row
+
+
+def _check_health(name: str, content: Mapping[str, Any]) -> None:
+    numbers = {
+        key: value
+        for key, value in content.items()
+        if key in ("units", "probe_size") or isinstance(value, (int, float))
+    }
+    _check_numbers(name, numbers)
+    _check_layers(name.format("layers.{}"), content.get("layers"))
+    diagnosis = content.get("diagnosis", ())
+    if not isinstance(diagnosis, (list, tuple)) or not all(isinstance(sentence, str) for sentence in diagnosis):
+        raise ValueError(f"{name.format('diagnosis')} is not a list of sentences")
+
+
+def _check_layers(name: str, layers: Any) -> None:
+    """Refuse layers that are not a list of mappings with a name and numbers where numbers are expected."""
+    if layers is None:
+        return
+    if not isinstance(layers, (list, tuple)):
+        raise ValueError(f"{name.format('*')} is not a list")
+    for layer in layers:
+        if not isinstance(layer, Mapping) or not isinstance(layer.get("name"), str):
+            raise ValueError(f"{name.format('*')} is not a layer with a name")
+        _check_numbers(
+            name, {field: layer.get(field) for field in ("units", *HEALTH_MEASURES, *DYNAMICS, *LAYER_SIGNALS)}
+        )
+
+
+def _check_numbers(name: str, content: Mapping[str, Any]) -> None:
+    """Refuse a value that is neither None nor a number that can be computed with.
+
+    Args:
+        name: How a message names a value, with ``{}`` in place of its key.
+        content: Key -> value.
+    """
+    for key, value in content.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{name.format(key)} is not a number: {_shortened(value)}")
+        if not abs(value) < MAX_MAGNITUDE:  # also of an integer that no float can hold
+            raise ValueError(f"{name.format(key)} is not a number below 1e300: {_shortened(value)}")
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"

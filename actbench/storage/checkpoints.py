@@ -16,7 +16,7 @@ from actbench.schema.checkpoint_header import (
 )
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
-from actbench.system.files import clear_unfinished, write_atomically, writing
+from actbench.system.files import clear_unfinished, open_file, read_file, write_atomically, writing
 
 _log = logging.getLogger("actbench.storage.checkpoints")
 
@@ -69,7 +69,7 @@ class Checkpoints:
         """Return the cohort with its checkpoint's state; without it, and with a warning, when it can't be read."""
         path = self._path(cohort.specs)
         try:
-            state = path.read_bytes()
+            state = read_file(path)
             header, _ = parse_checkpoint(state)
             if header.runs != tuple(spec.digest for spec in cohort.specs):
                 raise UnusableCheckpoint("it is of other runs")
@@ -123,7 +123,7 @@ class Checkpoints:
 
     def _note(self, path: Path) -> None:
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 header = CheckpointHeader.parse(file.readline(MAX_HEADER))
         except FileNotFoundError:
             return  # another process has just ended its runs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,7 +42,7 @@ def train_command(
     """
     folder = folder.resolve()  # "." and ".." have no parent of their own
     config = folder / "study.yaml"
-    if not config.is_file():
+    if not os.path.isfile(config):
         raise UsageError(f"no config at {config}")
     named = _name_words(config, folder.name)
     study = Study.from_yaml(config, [*named, *overrides])
@@ -71,7 +72,7 @@ def _missing_parts(specs: Iterable[RunSpec]) -> Iterator[str]:
     """Yield the folders and modules of a study that can't be reached: both are looked up from the current folder."""
     for component in dict.fromkeys(one for spec in specs for one in _components(spec)):
         root = component.options.get("root")
-        if isinstance(root, str) and not expanded(root).exists():
+        if isinstance(root, str) and not os.path.exists(expanded(root)):
             yield f"the folder {root}"
         # The top-level package alone: to look further would run the user's code.
         package = (component.path or "").partition(":")[0].partition(".")[0]
@@ -105,7 +106,7 @@ def _kept_options(argv: Sequence[str]) -> list[str]:
             found.append(word)
         elif name in KEPT:
             value = value if has_value else next(words, "")
-            if name == "--data-dir" and not expanded(value).is_dir():
+            if name == "--data-dir" and not os.path.isdir(expanded(value)):
                 raise UsageError(f"the data folder {value} is not there from the current folder")
             found += [name, value]
         elif word.startswith("-j") and not word.startswith("--"):  # -j4

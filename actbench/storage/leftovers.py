@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actbench.errors import ResultsError
+from actbench.storage.folders import subfolders
 from actbench.storage.lock_files import (
     LOCK_FILE,
     dead_heartbeats,
@@ -114,10 +115,7 @@ def _run_folders(study: Path) -> Iterator[Path]:
         ResultsError: When the study's folder can't be read.
     """
     try:
-        with os.scandir(study / "runs") as entries:
-            yield from (Path(entry.path) for entry in entries if entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return
+        yield from subfolders(study / "runs")
     except OSError as error:
         raise ResultsError(f"can't read {study / 'runs'}: {error.strerror}") from error
 

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from actbench.system.files import parse_json, write_atomically
+from actbench.system.files import open_file, parse_json, read_file, write_atomically
 from actbench.system.processes import Process
 
 LOCK_FILE = "claim.json"
@@ -223,7 +223,7 @@ def read_lock(path: Path) -> Lock | None:
         OSError: When the file can't be read.
     """
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(read_file(path))
         token, since, process = content["token"], content["since"], Process(**content["process"])
         datetime.fromisoformat(since)
         return Lock(token, since, process) if token.isalnum() else Lock(TORN)
@@ -260,7 +260,7 @@ def _is_alive(lock: Lock, heartbeat: Path) -> bool:
     if lock.token in _closed:
         return False
     alive = None if lock.process is None else lock.process.is_alive()
-    return _is_young(heartbeat) if alive is None else alive and heartbeat.exists()
+    return _is_young(heartbeat) if alive is None else alive and os.path.exists(heartbeat)
 
 
 def _is_young(file: Path) -> bool:
@@ -271,7 +271,7 @@ def _is_young(file: Path) -> bool:
     It is opened, not only asked for its times: a network file system may answer those from memory for a minute.
     """
     try:
-        with file.open("rb") as opened:
+        with open_file(file) as opened:
             touched = os.fstat(opened.fileno()).st_mtime
     except FileNotFoundError:
         return False

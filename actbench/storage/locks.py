@@ -37,7 +37,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from actbench.errors import ResultsError
+from actbench.errors import ResultsError, UsageError
 from actbench.storage.lock_files import (
     LOCK_FILE,
     TORN,
@@ -95,13 +95,18 @@ class Locks:
 
         Raises:
             ResultsError: When the folder can't be written.
+            UsageError: When the system allows no more threads.
         """
         with writing(self._study):
             self._study.mkdir(parents=True, exist_ok=True)
             for other in dead_heartbeats(self._study):
                 other.unlink(missing_ok=True)
             write_heartbeat(self._study, self._own_lock())
-        self._beating.start()
+        try:
+            self._beating.start()
+        except RuntimeError as error:  # the system allows no more threads
+            self._heartbeat.unlink(missing_ok=True)
+            raise UsageError(f"{error}: raise the limit of processes and threads (ulimit -u)") from error
         return self
 
     def __exit__(

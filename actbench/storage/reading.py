@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
 from actbench.errors import ResultsError, UsageError, suggestion
-from actbench.schema.record import RunRecord
+from actbench.schema.record import RunRecord, check_row
 from actbench.schema.spec import RunSpec
 from actbench.storage.commands import train_command
+from actbench.storage.folders import check_results_folder, subfolders
 from actbench.storage.study_settings import comparison_settings, reason
 from actbench.system.command_line import command_text
-from actbench.system.files import parse_json, read_json
+from actbench.system.files import parse_json, read_file, read_json
 
 _log = logging.getLogger("actbench.storage.reading")
 
@@ -60,9 +61,9 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     Raises:
         ResultsError: When a path does not exist or no run is found.
     """
-    folders = dict.fromkeys(run for path in paths for run in _run_folders(Path(path)))
-    found: list[tuple[str, int, str, RunRecord]] = []
     warnings: list[str] = []
+    folders = dict.fromkeys(run for path in paths for run in _run_folders(Path(path), warnings))
+    found: list[tuple[str, int, str, RunRecord]] = []
     unfinished: dict[str, int] = {}
     for folder in folders:
         study = _study_of(folder)
@@ -76,7 +77,8 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         else:
             found.append((study, record.spec.seed, folder.name, replace(record, study=study)))
     if not folders:
-        raise ResultsError(f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written")
+        absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written"
+        raise ResultsError("\n".join((absent, *warnings)))
     found.sort(key=lambda entry: entry[:3])
     warnings += [f"{study}: unfinished runs, left out: {count}" for study, count in unfinished.items()]
     settings = {
@@ -122,24 +124,53 @@ def _study_of(run: Path) -> str:
     return run.parent.parent.resolve().name
 
 
-def _run_folders(path: Path) -> Iterator[Path]:
-    """Yield the run folders at or below a path; other files and folders are passed by."""
-    if not path.is_dir():
-        raise ResultsError(f"no results at {path}: {'not a folder' if path.exists() else 'it does not exist'}")
+def _run_folders(path: Path, warnings: list[str]) -> Iterator[Path]:
+    """Yield the run folders at or below a path; other files and folders are passed by.
+
+    Args:
+        path: Where to look.
+        warnings: A warning is added for each study whose folder can't be read.
+
+    Raises:
+        ResultsError: When the path does not exist, or can't be read.
+    """
+    check_results_folder(path)
     path = path.resolve()
-    if (path / "spec.json").is_file():
-        yield path
-        return
-    for study in (path, *_subfolders(path)):
-        yield from (run for run in _subfolders(study / "runs") if (run / "spec.json").is_file())
-
-
-def _subfolders(path: Path) -> Iterable[Path]:
     try:
-        with os.scandir(path) as entries:
-            return sorted(Path(entry.path) for entry in entries if entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
+        if _is_run(path):
+            yield path
+            return
+        studies = [path, *subfolders(path)]
+    except OSError as error:
+        raise ResultsError(f"can't read {path}: {error.strerror}") from error
+    for study in studies:
+        try:
+            yield from (run for run in subfolders(study / "runs") if _may_be_run(run))
+        except OSError as error:
+            warnings.append(f"{study.name}: skipped, its runs can't be listed: {error.strerror}")
+
+
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder holds a run.
+
+    Raises:
+        PermissionError: When that can't be known.
+    """
+    try:
+        (folder / "spec.json").lstat()
+    except PermissionError:
+        raise
+    except (OSError, ValueError):  # no such folder; no folder; a text that can't be the name of one
+        return False
+    return True
+
+
+def _may_be_run(folder: Path) -> bool:
+    """Return whether a folder holds a run, or can't be looked into, which is reported when the run is read."""
+    try:
+        return _is_run(folder)
+    except PermissionError:
+        return True
 
 
 def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord | None:
@@ -151,7 +182,7 @@ def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord |
     except FileNotFoundError:
         pass
     try:
-        message = (folder / "error.txt").read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+        message = read_file(folder / "error.txt").decode(errors="replace").partition("\n")[0]
     except FileNotFoundError:
         return None
     return RunRecord(RunSpec.model_validate(read_json(folder / "spec.json")), "failed", rows, message=message)
@@ -160,23 +191,33 @@ def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord |
 def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:
     """Return the rows of ``metrics.jsonl`` up to the first that is torn: a process may have died while writing it."""
     try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_file(folder / "metrics.jsonl").decode(errors="replace").splitlines()
     except FileNotFoundError:
         return []
     rows: list[Mapping[str, Any]] = []
     for number, line in enumerate(lines, start=1):
+        place = f"{_study_of(folder)}/runs/{folder.name}/metrics.jsonl: line {number}"
         try:
-            rows.append(parse_json(line))
+            row = parse_json(line)
         except ValueError:
-            warnings.append(f"{_study_of(folder)}/runs/{folder.name}/metrics.jsonl: line {number} is torn and ignored")
+            warnings.append(f"{place} is torn and ignored")
+            break
+        try:
+            rows.append(check_row(row))
+        except ValueError as error:
+            warnings.append(f"{place} and what follows are ignored: {error}")
             break
     return rows
 
 
 def _pointed_to(root: Path, text: str) -> Path:
-    if (Path(text) / "spec.json").is_file():
-        return Path(text).resolve()
-    runs = list(_run_folders(root))
+    with suppress(PermissionError):  # then it is the name of a run below the root
+        if _is_run(Path(text)):
+            return Path(text).resolve()
+    warnings = list[str]()
+    runs = list(_run_folders(root, warnings))
+    for warning in warnings:
+        _log.warning("%s", warning)
     # The strictest reading first; the first that fits any run counts.
     for fits in (text.__eq__, lambda name: name.endswith(f"-{text}"), lambda name: name.startswith(text)):
         found = [run for run in runs if fits(run.name)]

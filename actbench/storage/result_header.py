@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from actbench.system.files import parse_json
+from actbench.system.files import parse_json, read_file
 
 _WHOLE = re.compile(rb'\{\s*"schema": (\d{1,9}),\s*"outcome": "([a-z]+)",\n(?s:.*)\n\}\s*')
 """As actbench writes it: these two come first, and only the last brace begins a line."""
@@ -21,7 +21,7 @@ def schema_and_outcome(path: Path) -> tuple[Any, Any]:
         OSError: When there is no such file, or it can't be read.
         ValueError: When it does not hold a whole JSON mapping.
     """
-    content = path.read_bytes()
+    content = read_file(path)
     found = _WHOLE.fullmatch(content)
     if found:
         return int(found[1]), found[2].decode("ascii")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from actbench.errors import ActbenchError, ResultsError, UsageError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome
+from actbench.storage.folders import check_results_folder, subfolders
 from actbench.storage.lock_files import LOCK_FILE, holder
 from actbench.storage.result_header import schema_and_outcome
 from actbench.system.command_line import program
-from actbench.system.files import read_json
+from actbench.system.files import open_file, read_file, read_json
 
 ENDS = tuple(outcome for outcome in OUTCOMES if outcome != "failed")
 """Outcomes of a run that has a result."""
@@ -123,37 +125,46 @@ def study_statuses(path: Path) -> tuple[StudyStatus, ...]:
     Of a run only its outcome is read, or, without one, its progress.
 
     Raises:
-        ResultsError: When there is no study, or a folder can't be read.
+        ResultsError: When there is no study, or the path can't be read.
     """
-    if not path.is_dir():
-        raise ResultsError(f"no results at {path}: {'not a folder' if path.exists() else 'it does not exist'}")
+    check_results_folder(path)
     try:
-        found = tuple(_study_status(folder) for folder in _studies(path))
+        studies = [path] if _is_study(path) else list(filter(_is_study, subfolders(path)))
     except OSError as error:
-        raise ResultsError(f"can't read {error.filename or path}: {error.strerror}") from error
-    if not found:
+        raise ResultsError(f"can't read {path}: {error.strerror}") from error
+    if not studies:
         raise ResultsError(f"no study in {path}: give a folder that `actbench run` has written")
-    return found
+    return tuple(map(_study_status, studies))
 
 
-def _studies(path: Path) -> Iterator[Path]:
-    if (path / "runs").is_dir():
-        yield path
-        return
-    with os.scandir(path) as entries:
-        yield from sorted(path / entry.name for entry in entries if (path / entry.name / "runs").is_dir())
+def _is_study(folder: Path) -> bool:
+    """Return whether a folder holds runs; one that can't be read may, which is reported when it is read."""
+    try:
+        return stat.S_ISDIR((folder / "runs").stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def _study_status(folder: Path) -> StudyStatus:
-    """Look once at every run's folder."""
+    """Look once at every run's folder; a warning names what can't be read."""
     status = StudyStatus(folder.resolve().name, folder)
-    with os.scandir(folder / "runs") as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir())
+    try:
+        runs = subfolders(folder / "runs")
+    except OSError as error:
+        status.warnings.append(f"its runs can't be listed: {error.strerror}")
+        return status
     begun = set()
-    for name in names:
-        found = _look_at(folder / "runs" / name)
+    for run in runs:
+        try:
+            found = _look_at(run)
+        except OSError as error:
+            begun.add(run.name)
+            status.warnings.append(f"{run.name}: can't be read, not counted: {error.strerror}")
+            continue
         if found is not None:
-            begun.add(name)
+            begun.add(run.name)
             _add(status, found)
     _ask_config(status, begun)
     return status
@@ -178,9 +189,10 @@ def _look_at(run: Path) -> Found | None:
     The run may go on while its files are read one after the other, so one that seems to be stale is looked at again.
     """
     for _ in range(LOOKS):
-        if not run.is_dir():
+        try:
+            files = set(os.listdir(run))
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        files = set(os.listdir(run))
         try:
             found = _judge(run, files)
         except FileNotFoundError:
@@ -200,8 +212,8 @@ def _judge(run: Path, files: set[str]) -> Found | None:
     if ended is not None and not isinstance(ended, Stale):
         return ended
     if "error.txt" in files:
-        with (run / "error.txt").open(encoding="utf-8", errors="replace") as log:
-            return Failure(run.name, log.readline().strip(), run / "error.txt")
+        with open_file(run / "error.txt") as log:
+            return Failure(run.name, log.readline().decode(errors="replace").strip(), run / "error.txt")
     found = holder(run) if LOCK_FILE in files else None
     if found is not None and found.is_alive:
         process, (epoch, epochs) = found.lock.process, _progress(run)
@@ -230,7 +242,7 @@ def _progress(run: Path) -> tuple[int | None, int | None]:
     epochs = None
     try:
         epochs = read_json(run / "spec.json")["training"]["epochs"]
-        rows = (run / "metrics.jsonl").read_bytes().count(b"\n")  # a line an epoch, from epoch 0; the last may be torn
+        rows = read_file(run / "metrics.jsonl").count(b"\n")  # a line an epoch, from epoch 0; the last may be torn
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None, epochs  # it has only just been taken
     return (rows - 1 if rows else None), epochs

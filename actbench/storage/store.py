@@ -85,7 +85,7 @@ class Store:
         folders = {name.rpartition("-")[2]: name for name in self.begun()}
         found = ((digest, folders.get(digest[:8])) for digest in digests)
         return frozenset(
-            digest for digest, name in found if name and (self.folder / "runs" / name / "result.json").exists()
+            digest for digest, name in found if name and os.path.exists(self.folder / "runs" / name / "result.json")
         )
 
     def outcome(self, spec: RunSpec) -> Outcome | None:

@@ -15,6 +15,7 @@ from actbench.config.hypotheses import parse_expectation
 from actbench.config.nodes import read
 from actbench.config.places import SourceText
 from actbench.errors import ConfigError, Problem, UsageError
+from actbench.system.files import read_file
 
 
 def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
@@ -27,7 +28,7 @@ def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
         warnings: A warning is added for each part that is left out.
     """
     try:
-        content = read(SourceText("study.yaml", (study / "study.yaml").read_text(encoding="utf-8"))).content
+        content = read(SourceText("study.yaml", read_file(study / "study.yaml").decode())).content
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):

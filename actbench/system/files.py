@@ -20,6 +20,7 @@ from actbench.system.text import storable
 _KEPT = "give the same command again: what is finished is kept"
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), f"; make room, then {_KEPT}"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), f"; raise the limit of open files (ulimit -n), then {_KEPT}"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), f"; allow writing there, then {_KEPT}"),
 }
 """Cause of a failure to write -> what to do about it."""
@@ -128,6 +129,33 @@ def read_file(path: Path) -> bytes:
         return file.read()
 
 
+def read_input(path: Path, limit: int) -> bytes:
+    """Return the beginning of a file that a user names, which may be a pipe that a program writes to, as ``<(…)`` is.
+
+    Args:
+        path: The file.
+        limit: Bytes that are read at most.
+
+    Raises:
+        OSError: When it can't be read, or is a pipe without a writer, which could be waited for for ever, or a device.
+    """
+    with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+        kind, begun = os.fstat(file.fileno()).st_mode, b""
+        if stat.S_ISFIFO(kind):
+            found: bytes | None = file.read(limit)  # None: nothing yet, but there is a writer
+            if found == b"":
+                raise OSError(errno.EINVAL, "no program writes to this named pipe", str(path))
+            begun = found or b""
+            os.set_blocking(file.fileno(), True)
+        elif not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, "it is no file and no pipe", str(path))
+        parts, left = [begun], limit - len(begun)
+        while left > 0 and (more := file.read(left)):
+            parts.append(more)
+            left -= len(more)
+        return b"".join(parts)
+
+
 def _open_at_once(path: str, flags: int) -> int:
     """Open without waiting for the other end of a pipe; for a regular file that makes no difference."""
     return os.open(path, flags | os.O_NONBLOCK)
@@ -157,6 +185,12 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError as error:
+        if "digits" in str(error):
+            raise ValueError("a number in it has thousands of digits") from error
+        raise
 
 
 def _refuse_constant(name: str) -> None:

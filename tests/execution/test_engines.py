@@ -64,6 +64,16 @@ def test_a_lost_worker_costs_its_own_cohort_and_no_other() -> None:
     assert sorted(done) == [0, 2, 3]
 
 
+def test_a_message_that_can_t_be_read_costs_its_run_and_not_the_study() -> None:
+    """The thread that listened to the worker died of it, and the pool waited for ever."""
+    with engine("pool", 1) as working:
+        events = list(working.execute(Work("engine_work:unreadable_on_seed_one", RUNTIME), cohorts(3)))
+    (failed,) = [event for event in events if isinstance(event, Failed)]
+    assert failed.cohort.shared.seed == 1
+    assert "can't be read: AttributeError: the module of an event has no such class here" in failed.message
+    assert [event.cohort.shared.seed for event in events if isinstance(event, EpochDone)] == [0, 2]
+
+
 @pytest.mark.slow
 def test_who_replaces_a_lost_worker_takes_its_number_and_with_it_its_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

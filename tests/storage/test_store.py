@@ -3,13 +3,17 @@
 import json
 import math
 import os
+import re
 import shutil
 from dataclasses import replace
 
 import pytest
 from factories import cells, record, save
 
+from actbench.analysis.compare import compare
+from actbench.analysis.run_diff import differences
 from actbench.errors import ResultsError, UsageError
+from actbench.execution.estimates import read_estimates
 from actbench.schema.spec import RunSpec
 from actbench.storage.reading import find_run, read_results
 from actbench.storage.store import Store
@@ -105,6 +109,88 @@ def test_an_unreadable_result_is_skipped_and_named(tmp_path, content, reason):
     assert [run.spec for run in found] == [good.spec]
     assert found.warnings[0].startswith(f"demo/runs/{bad.spec.run_id}: skipped, ")
     assert reason in found.warnings[0]
+
+
+@pytest.mark.parametrize("number", ["1e300", "-1e308", "1e400", "NaN", "Infinity", "1" + "0" * 400, "1" + "0" * 5000])
+@pytest.mark.parametrize(
+    "key", ["test.accuracy", "seconds", "parameters", "cohort_seconds", "units", "dead", "sparsity"]
+)
+def test_a_number_that_nobody_can_compute_with_is_named_and_its_run_skipped(tmp_path, key, number):
+    good, bad = record(seed=0), replace(record(seed=1), timing={"cohort_seconds": 3.0})
+    save(tmp_path, [good, bad])
+    path = run_folder(tmp_path, bad) / "result.json"
+    changed, count = re.subn(rf'("{key}": )[0-9.]+', rf"\g<1>{number}", path.read_text())
+    assert count
+    path.write_text(changed)
+    found = read_results(tmp_path)
+    assert [run.spec for run in found] == [good.spec]
+    (warning,) = found.warnings
+    assert len(warning) < 250
+    assert re.search(r"is not a number below 1e300: -?(1|inf)|is not a JSON number|thousands of digits", warning)
+    assert compare(found).comparisons
+
+
+@pytest.mark.parametrize(
+    ("layers", "problem"),
+    [
+        ("3", "is not a list"),
+        ("[3]", "is not a layer with a name"),
+        ('[{"units": 3}]', "is not a layer with a name"),
+        ('[{"name": "a", "dead": "x"}]', "'health.layers.dead' in result.json is not a number: 'x'"),
+    ],
+)
+def test_layers_that_are_none_are_named(tmp_path, layers, problem):
+    one = record()
+    save(tmp_path, [one])
+    path = run_folder(tmp_path, one) / "result.json"
+    content = json.loads(path.read_text())
+    content["health"]["layers"] = json.loads(layers)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ResultsError, match=re.escape(problem)):
+        find_run(tmp_path, "relu")
+
+
+ROW = {"epoch": 1, "train.loss": 1.3, "val.accuracy": 0.5, "health.dead_fraction": 0.0, "seconds": 0.1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[1, 2]",
+        "3",
+        '"text"',
+        "null",
+        "{}",
+        json.dumps({**ROW, "epoch": "1"}),
+        json.dumps({**ROW, "epoch": 0.5}),
+        json.dumps({**ROW, "epoch": -1}),
+        json.dumps({**ROW, "epoch": 10**400}),
+        json.dumps({**ROW, "val.accuracy": "x"}),
+        json.dumps({**ROW, "val.accuracy": [1]}),
+        json.dumps({**ROW, "val.accuracy": True}),
+        json.dumps({**ROW, "val.accuracy": 10**400}),
+        json.dumps({**ROW, "train.loss": 1e300}),
+        json.dumps({**ROW, "seconds": 10**400}),
+        json.dumps({**ROW, "layers": 3}),
+        json.dumps({**ROW, "layers": [{"name": "a", "dead": "x"}]}),
+        '{"epoch": 1, "train.loss": NaN}',
+    ],
+    ids=lambda line: line[:40],
+)
+def test_a_line_that_is_no_row_is_ignored_with_what_follows_and_named(tmp_path, line):
+    one, other = record(seed=0), record(seed=1)
+    save(tmp_path, [one, other])
+    curve = run_folder(tmp_path, one) / "metrics.jsonl"
+    first = curve.read_text().splitlines()[0]
+    curve.write_text(f"{first}\n{line}\n{first}\n")
+    found = read_results(tmp_path, curves=True)
+    assert found[0].curves == (json.loads(first),)
+    (warning,) = found.warnings
+    assert f"demo/runs/{one.spec.run_id}/metrics.jsonl: line 2" in warning
+    assert "ignored" in warning
+    assert compare(found, reach=0.4).comparisons
+    assert differences(found[0], found[1]).divergence
+    read_estimates(tmp_path, "cpu")
 
 
 def test_foreign_files_are_passed_by(tmp_path):
@@ -291,4 +377,4 @@ def test_reading_many_runs_opens_one_file_each(tmp_path, monkeypatch):
         "builtins.open", lambda path, *rest, real=open, **more: opened.append(path) or real(path, *rest, **more)
     )
     assert len(read_results(tmp_path / "many")) == 50
-    assert [tmp_path.joinpath(path).name for path in opened] == ["result.json"] * 50
+    assert [tmp_path.joinpath(path).name for path in opened] == ["result.json"] * 50 + ["study.yaml"]

@@ -42,6 +42,22 @@ def tells_its_number(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
         kill_this_process()
 
 
+def _fails_to_arrive() -> None:
+    raise AttributeError("the module of an event has no such class here")
+
+
+class Unreadable:
+    """Can be sent, and not be read by another process."""
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return _fails_to_arrive, ()
+
+
+def unreadable_on_seed_one(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    yield Started(cohort)
+    yield EpochDone(cohort, [{"epoch": Unreadable() if cohort.shared.seed == 1 else 0}])
+
+
 def nothing(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     yield Started(cohort)
 

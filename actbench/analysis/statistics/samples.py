@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from actbench.schema.record import MAX_MAGNITUDE
+
 ROUNDING = 1e-12
 """Numbers that differ by less than this share of their size differ by floating-point rounding only."""
-
-MAX_MAGNITUDE = 1e300
-"""A sum of larger numbers may overflow; a loss of this size has diverged."""
 
 Floats = NDArray[np.float64]
 

@@ -65,6 +65,7 @@ class Worker:
     told_to_stop: bool = False
     _ended: set[str] = field(default_factory=set)
     _hung: bool = False
+    _unreadable: str = ""
 
     def hand_over(self, work: Work, cohort: Cohort) -> None:
         """Give an idle worker a cohort. If the process has just ended, its listener is about to report the loss."""
@@ -107,6 +108,13 @@ class Worker:
         time.sleep(0.05)  # the rest of the lines
         self.process.kill()
 
+    def kill_unreadable(self, error: Exception) -> None:
+        """Kill a worker of which a message can't be read: where the next one begins is not known."""
+        # The end of a worker tears its last message, and has a cause of its own.
+        if not isinstance(error, EOFError) and "truncated" not in str(error):
+            self._unreadable = f"{type(error).__name__}: {error}"
+        self.process.kill()
+
     def cause_of_loss(self) -> tuple[str, str]:
         """Return why the process ended, in a sentence, and its last traceback if it wrote one."""
         code = self.process.wait()
@@ -114,6 +122,8 @@ class Worker:
         traceback = self.trace_file.read().decode(errors="replace")
         if self._hung:
             return f"no step was finished for {self.limit:g} s, so the worker process was ended (--timeout)", traceback
+        if self._unreadable:
+            return f"a message of the worker process can't be read: {self._unreadable}", traceback
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         # The kernel's out-of-memory killer sends SIGKILL, and hardly anybody else does.
         hint = "; out of memory? try fewer --jobs" if code == -signal.SIGKILL else ""
@@ -131,7 +141,7 @@ class Worker:
 
 def start(command: list[str], number: int, environment: dict[str, str]) -> Worker:
     """Start a worker; it finds its number in its environment, and its trace file's descriptor as the last argument."""
-    trace_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+    trace_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker, or below
     # Ctrl-C may come before the new process has told Python to ignore it. So it is born with the signals blocked, which
     # a child inherits; the worker ignores them first and unblocks them then.
     blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
@@ -143,6 +153,9 @@ def start(command: list[str], number: int, environment: dict[str, str]) -> Worke
             env=environment | {WORKER: str(number)},
             pass_fds=[trace_file.fileno()],
         )
+    except BaseException:
+        trace_file.close()
+        raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
     return Worker(process, trace_file, number)

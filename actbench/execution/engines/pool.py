@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import ClassVar, Self
 
-from actbench.errors import WorkerLostError
+from actbench.errors import UsageError, WorkerLostError
 from actbench.execution.engines import Work
 from actbench.execution.engines._process import BEAT, DONE, STOP, Worker, start
 from actbench.schema.events import Event, Failed
@@ -61,15 +61,26 @@ class Pool:
         self._last_look = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Start the workers; they import torch while the caller goes on."""
-        for number in range(self._jobs):
-            self._start(number)
+        """Start the workers; they import torch while the caller goes on.
+
+        Raises:
+            UsageError: When the system allows no more processes, threads or open files.
+        """
+        try:
+            for number in range(self._jobs):
+                self._start(number)
+        except BaseException:
+            self._end_workers()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Kill every worker and wait for its end."""
+        self._end_workers()
+
+    def _end_workers(self) -> None:
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
@@ -86,6 +97,7 @@ class Pool:
 
         Raises:
             WorkerLostError: When no worker is left, because each ended while it had nothing to do.
+            UsageError: When the system does not allow another worker in the place of a lost one.
         """
         waiting = iter(cohorts)
         while True:
@@ -162,17 +174,27 @@ class Pool:
         # Other C libraries ignore the variable; the user's own settings come last and win.
         environment |= {"GLIBC_TUNABLES": f"{glibc}:{own}" if own else glibc}
         environment |= {"PYTHONPATH": os.pathsep.join(sys.path)}
-        worker = start([sys.executable, "-m", "actbench.execution.engines._worker"], number, environment)
-        self._workers.append(worker)
-        threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+        try:
+            worker = start([sys.executable, "-m", "actbench.execution.engines._worker"], number, environment)
+            self._workers.append(worker)
+            threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+        except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
+            raise UsageError(
+                f"can't start worker {number + 1} of {self._jobs}: {getattr(error, 'strerror', None) or error}; raise "
+                "the limits of this user (ulimit -n for files, -u for processes and threads), or take fewer --jobs"
+            ) from error
 
     def _listen(self, worker: Worker) -> None:
-        """Put a worker's messages into the inbox until its output ends; a message torn by its end is lost with it."""
+        """Put a worker's messages into the inbox until its output ends; a message torn by its end is lost with it.
+
+        Whatever goes wrong, the loss is reported: the pool would wait for ever for a worker that nobody listens to.
+        """
         assert worker.process.stdout is not None
         try:
             while True:
                 self._inbox.put((worker, pickle.load(worker.process.stdout)))
-        except (EOFError, pickle.UnpicklingError, OSError, ValueError):
+        except Exception as error:
+            worker.kill_unreadable(error)
             self._inbox.put((worker, LOST))
 
 
