@@ -31,7 +31,7 @@ def test_a_limit_of_open_files_that_no_pool_fits_is_named(actbench: Run, tmp_pat
         preexec_fn=limited(resource.RLIMIT_NOFILE, 10),
         check=False,
     )
-    check_refused(done, "can't start worker 1", "Too many open files", "ulimit -n", "fewer --jobs")
+    check_refused(done, "can't start worker", "Too many open files", "ulimit -n", "fewer --jobs")
     assert results(tmp_path) == before
     assert {path.name for path in tmp_path.glob("results/faults/*")} == {"study.yaml", "runs"}
     assert train(actbench).returncode == 0
