@@ -222,7 +222,7 @@ def test_a_run_that_is_not_found_is_looked_for_in_the_folder_that_was_named(tmp_
     assert shell(command, folder=tmp_path).returncode == 0
 
 
-@pytest.mark.parametrize("word", ["a b", "it's", 'say "x"', "$HOME", "a;b", "*", "ü", "--until=x ci < 1pp", "x\ny"])
+@pytest.mark.parametrize("word", ["a b", "it's", 'say "x"', "$HOME", "a;b", "*", "ü", "--until=x ci < 1pp"])
 def test_a_command_is_split_by_a_shell_into_the_words_that_it_was_made_of(word: str) -> None:
     assert shlex.split(command_text(["run", word]))[-2:] == ["run", word]
     said = subprocess.run(["sh", "-c", f"printf %s {shlex.quote(word)}"], capture_output=True, text=True, check=True)
