@@ -39,6 +39,11 @@ def level(metric: str, text: str) -> float:
     number, unit = _read(metric, text, "95% or 0.95")
     if METRICS[metric].unit != "fraction":
         return _at_least_zero(metric, text, number)
+    if unit == "pp":
+        raise UsageError(
+            f"pp, percentage points, is the unit of a difference: for a value of {metric} write {number:g}%, "
+            f"for a difference '{metric} drop > {number:g}pp'"
+        )
     if not unit and number == 1:
         raise UsageError(f"{metric} is a fraction, of which a bare 1 may be all or a percent: write 100% or 1%")
     if not unit and 1 < number <= 100:

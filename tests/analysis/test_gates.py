@@ -52,6 +52,7 @@ def test_gates_are_read_as_documented():
         ("test.accuracy drop > 100pp", "less than 100pp apart"),
         ("health.dead_fraction rise > 0.1", "write 0.1pp (or 10pp)"),
         ("test.accuracy < 50", "write 50%, or 0.5"),
+        ("test.accuracy < 0.8pp", "pp, percentage points, is the unit of a difference: for a value of test.accuracy"),
         ("test.accuracy < 1", "write 100% or 1%"),
         ("health.dead_fraction > 1", "write 100% or 1%"),
         ("health.dead_fraction > 100%", "never holds"),

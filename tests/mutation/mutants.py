@@ -386,7 +386,8 @@ class Copy:
         rest = [test for test in room.test_files() if test not in first]
         try:
             file.write_text(changed)
-            for tests in ([mutant.file, *first], rest):
+            # Without a file pytest would collect the whole project.
+            for tests in filter(None, ([mutant.file, *first], rest)):
                 reply = self.run_tests(tests, order, limit=limit, limit_of_test=limit_of_test)
                 if not reply["passed"]:
                     break
