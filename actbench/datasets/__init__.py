@@ -49,14 +49,18 @@ def load(component: Component, folder: Path) -> Data:
         DatasetError: When the dataset is absent, unreadable, malformed or too small for the options, or the folder is
             a file.
     """
-    if folder.is_file():
+    if os.path.isfile(folder):
         raise DatasetError(f"the data folder {folder} is a file: name a folder with --data-dir or ACTBENCH_DATA")
     if component.path is not None:
         from actbench.datasets import _user_dataset
 
         return _user_dataset.load(component, folder)
     dataset: Dataset = component.build()
-    return dataset.load(folder)
+    try:
+        return dataset.load(folder)
+    except OSError as error:  # no permission, a name too long, a disk that fails: no fault of the runs
+        place = error.filename or folder
+        raise DatasetError(f"dataset '{component.name}' can't be read: {place}: {error.strerror or error}") from error
 
 
 def data_folder(given: Path | None) -> Path:

@@ -198,6 +198,22 @@ def closed(folder: Path) -> Iterator[Callable[[str, int], None]]:
         path.chmod(0o755)
 
 
+@pytest.mark.parametrize("dataset", ["fashion_mnist", "digits"])
+def test_a_data_folder_that_can_t_be_reached_is_named_before_any_training(
+    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], dataset: str
+) -> None:
+    """Data that are installed need no folder."""
+    actbench = command_in(tmp_path, data_folder, monkeypatch, capfd)
+    done = train(actbench, f"dataset={{name: {dataset}, train_size: 200, test_size: 100}}", "--data-dir", "d" * 300)
+    if dataset == "digits":
+        assert "4 ok in" in done.stderr
+        return
+    assert done.returncode == 2
+    assert "dataset 'fashion_mnist' can't be read: ddd" in done.stderr
+    assert done.stderr.rstrip().endswith("File name too long")
+    assert not (tmp_path / "results").exists()
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="gives up root's right as Linux does")
 @pytest.mark.parametrize("mode", [0o000, 0o444, 0o111])
 @pytest.mark.parametrize("place", ["results", "results/demo", "results/demo/runs", RUNS, f"{RUNS}/result.json"])
