@@ -67,7 +67,7 @@ def _check(cohort: Cohort, runtime: Runtime) -> Generator[Event, None, None]:
             yield Noted(cohort, f"dataset '{cohort.shared.dataset.name}': {note}")
     except UsageError as error:
         yield _failure(cohort, error)
-    except Exception:
+    except (Exception, SystemExit):  # a user's code may call sys.exit, which must not end the study
         return
 
 
