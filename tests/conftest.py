@@ -11,6 +11,9 @@ from processes import remember_this_process
 
 remember_this_process()
 
+collect_ignore = ["support/vandal_import.py"]
+"""Not looked through for doctests: to import it changes the settings of the whole process, here of all tests after."""
+
 # How long an example takes depends on what else the machine does, and no test may.
 settings.register_profile("any load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any load")
