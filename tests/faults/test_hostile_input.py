@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from mutations import PIECES, mutated
+from pydantic import ValidationError
 
 from actbench.config import Study
 from actbench.errors import ConfigError, DatasetError
@@ -68,7 +69,12 @@ def test_a_study_s_name_can_t_leave_the_results_folder(name: str) -> None:
 
 @given(name=st.text(max_size=200) | st.sampled_from(["../../x", "..", "/", "\\", "a/../b", "CON", "x" * 500, "\0"]))
 def test_a_run_s_folder_is_one_plain_name_whatever_the_activation_is_called(name: str) -> None:
-    folder = RunSpec(activation={"name": name or "x", "path": "somewhere:something"}).run_id
+    try:
+        folder = RunSpec(activation={"name": name or "x", "path": "somewhere:something"}).run_id
+    except ValidationError as error:
+        if "is built in" not in str(error):  # then tables could not tell it from another
+            raise
+        return
     assert Path(folder).parts == (folder,)
     assert not folder.startswith(".")
     assert len(folder) < 100
