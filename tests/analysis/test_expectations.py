@@ -460,6 +460,69 @@ def test_sides_that_are_identical_in_every_seed_are_inside_the_borders_of_all_th
     assert (found.p, found.p_adjusted, found.is_judged) == (None, None, seeds >= 3)
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict_of"),
+    [
+        (">= 90%", "supported"), ("<= 90%", "supported"), ("> 90%", "contradicted"), ("< 90%", "contradicted"),
+        (">= 89.9%", "supported"), ("<= 89.9%", "contradicted"), ("> 89.9%", "supported"), ("< 90.1%", "supported"),
+        ("= 90.1% ± 0.1%", "supported"), ("= 89.9% ± 0.1%", "supported"), ("= 90.2% ± 0.1%", "contradicted"),
+    ],
+)  # fmt: skip
+def test_a_constant_that_lies_at_the_number_keeps_the_bounds_that_may_equal_it(text, verdict_of):
+    assert verdict(cells({"relu": [0.9] * 3}), f"test.accuracy {text}") == verdict_of
+
+
+def test_hypotheses_are_judged_where_the_studys_baseline_has_no_run():
+    own = {"baseline": {"activation": "tanh"}, "expect": ["test.accuracy: activation=elu > activation=relu"]}
+    (found,) = compare(Records(tuple(cells(ACCURACY)), (), {"demo": own})).comparisons
+    assert (found.baseline, [one.verdict for one in found.expectations]) == (None, ["supported"])
+
+
+@pytest.mark.parametrize(
+    ("metric", "operator", "speaks_against"),
+    [
+        ("test.accuracy", ">", "elu"), ("test.accuracy", ">=", "elu"), ("test.accuracy", "<", "relu"),
+        ("test.accuracy", "<=", "relu"), ("test.loss", ">", "relu"), ("test.loss", "<", "elu"),
+        ("test.accuracy", "=", "either"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("lost", ["elu", "relu", "neither"])
+def test_a_hypothesis_is_of_survivors_where_the_side_that_it_calls_better_lost_runs(
+    metric, operator, speaks_against, lost
+):
+    gone = [] if lost == "neither" else [record(None, outcome="diverged", activation=lost, seed=9)]
+    (found,) = judged([*cells(ACCURACY), *gone], f"{metric}: activation=elu {operator} activation=relu")
+    assert found.is_of_survivors is (lost == speaks_against or (speaks_against == "either" and lost != "neither"))
+
+
+FEW = "health.dead_fraction: activation=elu < activation=relu"
+
+
+def wavering(seeds, names=("relu", "elu", "selu")):
+    """Runs of which elu has now more and now fewer dead units than the others."""
+    return [
+        record(0.9, dead=0.1 + (0.01 + 0.001 * seed) * (-1) ** seed * (name == "elu"), activation=name, seed=seed)
+        for name in names
+        for seed in range(seeds)
+    ]
+
+
+def test_seeds_that_could_have_decided_are_not_called_too_few():
+    found, _ = judged(wavering(8), FEW, "parameters > 1e9")
+    assert found.verdict == "undecided"
+    assert "can't decide" not in found.note
+
+
+def test_a_family_whose_smallest_adjusted_p_equals_alpha_can_not_decide():
+    alpha = 2 * 2 / 2**7
+    told = "7 seeds can't decide among 2 expectations: smallest possible adjusted p .0312, 8 are the fewest that can"
+    own = {"expect": [FEW, "health.dead_fraction: activation=elu < activation=selu"]}
+    for level, is_told in ((alpha, True), (alpha + 1e-9, False)):
+        (table,) = compare(Records(tuple(wavering(7)), (), {"demo": own}), alpha=level).comparisons
+        assert {one.verdict for one in table.expectations} == {"undecided"}
+        assert [told in one.note for one in table.expectations] == [is_told] * 2
+
+
 def test_a_difference_in_counts_that_is_the_same_in_every_seed_is_certain():
     records = cells({"relu": [0.90, 0.91, 0.92], "prelu": [0.90, 0.91, 0.92]})
     larger = [replace(one, final={**one.final, "parameters": 199214.0}) for one in records[3:]]

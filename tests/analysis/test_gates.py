@@ -247,6 +247,14 @@ def test_the_expect_gate_trips_where_nothing_can_be_judged():
     assert told == "nothing can be judged: test.accuracy: activation=elu > activation=relu"
 
 
+@pytest.mark.parametrize(
+    ("seeds", "counted"), [(1, "(1 seed, fewer than 3 seeds)"), (2, "(2 seeds, fewer than 3 seeds)")]
+)
+def test_a_seed_is_counted_in_the_singular(seeds, counted):
+    assert counted in reason(cells({"relu": [0.9] * seeds}), "test.accuracy < 50%")
+    assert "(3 seeds)" in reason(cells({"relu": [0.9, 0.91, 0.92]}), "test.accuracy < 99%")
+
+
 def test_a_gate_does_not_look_inside_an_average():
     with pytest.raises(UsageError, match="averaged over: add it to --by"):
         compare(grid(smooth), by=["activation"], fail_if=["test.accuracy > 0.5 where bias_init=0"])
