@@ -211,7 +211,15 @@ def test_sides_are_the_same_only_when_the_whole_interval_lies_within_delta():
 
 @pytest.mark.parametrize(
     ("low", "high", "same"),
-    [(-0.49, 0.49, True), (-0.5, 0.2, False), (-0.2, 0.5, False), (0.1, 0.2, True), (-0.6, -0.55, False)],
+    [
+        (-0.49, 0.49, True),
+        (-0.5, 0.2, False),
+        (-0.2, 0.5, False),
+        (0.1, 0.2, True),
+        (-0.6, -0.55, False),
+        (-0.2, 0.6, False),
+        (-0.6, 0.2, False),
+    ],
 )
 def test_an_interval_that_touches_delta_shows_nothing_to_be_the_same(low, high, same):
     assert is_equivalent(replace(difference(0.0, 0.1, 0.2), low=low, high=high), 0.5) is same

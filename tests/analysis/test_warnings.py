@@ -56,6 +56,24 @@ def test_a_row_of_which_some_runs_fell_out_of_line_is_named(values, seeds):
     assert f"collapsed runs lie far from the row's other runs in test.accuracy: {CANNOT_BE_TRUSTED} (relu)" in found
 
 
+@pytest.mark.parametrize(
+    ("others", "fallen", "told"),
+    [
+        ([0.5, 0.6, 0.7, 0.8], [0.20, 0.20], False),  # inside the 97.5 % prediction interval, 0.65 ± 0.60
+        ([0.5, 0.6, 0.7, 0.8], [0.02, 0.65], True),
+        ([0.5, 0.6, 0.7, 0.8], [0.20], False),  # inside the 95 % one, 0.65 ± 0.46
+        ([0.5, 0.6, 0.7, 0.8], [0.16], True),
+        ([0.9, 0.9, 0.9], [0.883], False),  # equal values leave room for 2 % of their size
+        ([0.9, 0.9, 0.9], [0.881], True),
+        ([0.9, 0.9, 0.9], [0.917], False),
+        ([0.9, 0.9, 0.9], [0.919], True),
+    ],
+)
+def test_collapsed_runs_are_far_outside_the_prediction_interval_of_the_others_and_a_little_room(others, fallen, told):
+    records = collapsed(cells({"relu": [*others, *fallen]}), *range(len(others), len(others) + len(fallen)))
+    assert any(CANNOT_BE_TRUSTED in text for text in compare(records).warnings) is told
+
+
 def test_a_share_without_an_interval_has_none_to_distrust():
     records = [replace(one, final=one.final | {"health.dead_fraction": 0.9 * (one.outcome != "ok")})
                for one in collapsed(cells({"relu": RELU, "elu": ELU}), 1)]  # fmt: skip
