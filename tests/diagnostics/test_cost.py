@@ -199,8 +199,8 @@ def test_measuring_leaves_threads_random_numbers_and_rounding_as_they_were() -> 
 def test_what_can_not_be_measured_is_refused() -> None:
     with pytest.raises(UsageError, match="take at least 5"):
         measure_costs(named("elu"), rounds=4)
-    with pytest.raises(UsageError, match="both called 'relu'"):
-        measure_costs([own("relu", "first")], rounds=5)
+    with pytest.raises(UsageError, match="both called 'mine'"):
+        measure_costs([own("mine", "first"), own("mine", "second")], rounds=5)
     with pytest.raises(DeviceError, match="unknown device"):
         measure_costs(named("elu"), rounds=5, device="abacus")
 
