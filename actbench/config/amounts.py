@@ -13,12 +13,10 @@ import re
 
 from actbench.errors import UsageError
 from actbench.schema.metrics import METRICS
+from actbench.schema.record import MAX_MAGNITUDE
 
 NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 UNIT = r"pp|%"
-
-MAX_NUMBER = 1e300
-"""Beyond it sums overflow, and no run has such a value."""
 
 _AMOUNT = re.compile(rf"\s*(?P<number>{NUMBER})\s*(?P<unit>{UNIT})?\s*")
 
@@ -89,7 +87,7 @@ def _read(metric: str, text: str, example: str) -> tuple[float, str]:
         write = example if METRICS[metric].unit == "fraction" else "a number such as 0.3"
         raise UsageError(f"'{text.strip()}' is not an amount of {metric}: write {write}")
     number, unit = float(found["number"]), found["unit"] or ""
-    if not abs(number) < MAX_NUMBER:
+    if not abs(number) < MAX_MAGNITUDE:
         raise UsageError(f"{found['number']} is too large a number for {metric}")
     if unit and METRICS[metric].unit != "fraction":
         raise UsageError(f"{metric} is in {METRICS[metric].unit}, not a fraction: leave out '{unit}'")

@@ -13,16 +13,9 @@ from typing import Any
 
 import pytest
 from commands import Run
-from faulty_studies import check_refused, command_in, limited, program, results, train
+from faulty_studies import check_refused, limited, program, results, train
 
 from actbench.datasets._idx import FILES
-
-
-@pytest.fixture
-def actbench(
-    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Run:
-    return command_in(tmp_path, data_folder, monkeypatch, capfd)
 
 
 def test_a_corrupt_dataset_is_named_before_anything_is_trained(actbench: Run, tmp_path: Path) -> None:

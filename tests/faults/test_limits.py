@@ -11,14 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import Run
-from faulty_studies import check_refused, command_in, limited, program, results, train
-
-
-@pytest.fixture
-def actbench(
-    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Run:
-    return command_in(tmp_path, data_folder, monkeypatch, capfd)
+from faulty_studies import check_refused, limited, program, results, train
 
 
 def test_a_limit_of_open_files_that_no_pool_fits_is_named(actbench: Run, tmp_path: Path) -> None:

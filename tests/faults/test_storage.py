@@ -15,17 +15,10 @@ from pathlib import Path
 
 import pytest
 from commands import Done, Run
-from faulty_studies import STUDY, check_refused, command_in, limited, program, results, train
+from faulty_studies import STUDY, check_refused, limited, program, results, train
 from processes import wait_until
 
 SYSTEM = ctypes.CDLL(None)
-
-
-@pytest.fixture
-def actbench(
-    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Run:
-    return command_in(tmp_path, data_folder, monkeypatch, capfd)
 
 
 def test_a_disk_that_takes_no_more_ends_the_command_and_the_same_one_goes_on(actbench: Run, tmp_path: Path) -> None:

@@ -10,14 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import Run
-from faulty_studies import check_refused, command_in, limited, program, results, train
-
-
-@pytest.fixture
-def actbench(
-    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Run:
-    return command_in(tmp_path, data_folder, monkeypatch, capfd)
+from faulty_studies import check_refused, limited, program, results, train
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the address space has no limit")

@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -302,28 +301,15 @@ def run(room: Room, chosen: Sequence[Mutant], jobs: int) -> Iterator[Outcome]:
 
 def summary(name: str, outcomes: Sequence[Outcome]) -> str:
     """Return the share killed of the mutants that are not known to be equivalent, with its interval."""
+    from actbench.analysis.statistics.intervals import wilson_interval
+
     counted = [one for one in outcomes if one.killed or one.reason is None]
     killed, n = sum(one.killed for one in counted), len(counted)
-    low, high = wilson(killed, n)
+    low, high = wilson_interval(killed, n) if n else (0.0, 1.0)
     return (
         f"{name}: {killed} of {n} mutants killed, {killed / max(n, 1):.1%} [{low:.1%}, {high:.1%}]; "
         f"{len(outcomes) - n} equivalent; {sum(one.seconds for one in outcomes):.0f} s of tests"
     )
-
-
-def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share.
-
-    >>> [round(end, 3) for end in wilson(9, 10)]
-    [0.596, 0.982]
-    """
-    if not n:
-        return 0.0, 1.0
-    centre, spread = (
-        successes / n + z * z / (2 * n),
-        z * math.sqrt(successes * (n - successes) / n**3 + z * z / (4 * n * n)),
-    )
-    return (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
 
 
 class Copy:

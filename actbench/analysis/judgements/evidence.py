@@ -62,7 +62,7 @@ def evidence_of(
         alpha: Level of the test, one minus the coverage of the interval.
         of_differences: Whether the values are paired differences. One that is the same in each seed but not 0 is a
             point only where the metric is a count: accuracies and shares are multiples of one image or one unit, so
-            that few seeds may agree by chance. The sign-flip test judges it, since there is no spread for a t test.
+            that a few seeds may agree by chance. It is judged by sign flips, since a t test needs a spread.
     """
     found = mean_interval(values, alpha)
     if found.mean is None or found.n < MIN_VALUES or found.low is None or found.high is None:

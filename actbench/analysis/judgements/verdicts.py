@@ -129,7 +129,7 @@ def verdict_sentences(comparison: Comparison, delta: float | None, *, lost: Mapp
         reasons = lost_among([name for pair in names for name in pair], lost)
         return {f"no verdict: fewer than {MIN_VALUES} paired seeds{some_of(reasons)}": None}
     # A quotable order: what the row wins, what it loses, the interaction, what is settled as equal, what is open.
-    # A difference between survivors comes behind: runs that diverged might have told another story.
+    # A difference between survivors comes last: the runs that diverged could have reversed it.
     found = [case for case in judged if case.contrast.significant]
     found.sort(key=lambda case: (bool(case.lost), not case.is_won, -abs(case.size)))
     settled = (
@@ -231,21 +231,21 @@ def _open(cases: Sequence[Case]) -> dict[str, int | None]:
 
     Those that no values of so many seeds could have settled are counted in one sentence.
     """
-    untold = [case for case in cases if case.contrast.smallest_p >= case.alpha]
+    beyond_test = [case for case in cases if case.contrast.smallest_p >= case.alpha]
     texts: list[tuple[float, str, int | None]] = []
     for case in cases:
-        if case in untold:
+        if case in beyond_test:
             continue
         text = f"{case.row} and {case.base} are not distinguishable{_of(case.metric)} ({case.seeds})"
-        seeds, told = _seeds_to_tell(case)
+        seeds, size = _seeds_to_tell(case)
         if seeds is not None and seeds <= case.contrast.difference.n_pairs:
-            text += f", though so many tell {told} apart four times in five"
+            text += f", though so many tell {size} apart four times in five"
         elif seeds is not None:
-            text += f"; telling {told} apart needs about {seeds:,} seeds"
+            text += f"; telling {size} apart needs about {seeds:,} seeds"
         pairs = case.contrast.difference.n_pairs
         offered = seeds if seeds is not None and pairs < seeds <= MAX_SEEDS_OFFERED else None
         texts.append((math.inf if seeds is None else seeds, text, offered))
-    return _no_verdict(untold) | {text: offered for _, text, offered in sorted(texts, key=lambda one: one[0])}
+    return _no_verdict(beyond_test) | {text: offered for _, text, offered in sorted(texts, key=lambda one: one[0])}
 
 
 def _no_verdict(cases: Sequence[Case]) -> dict[str, int | None]:
