@@ -293,6 +293,26 @@ def test_a_place_that_can_t_be_written_is_an_error_and_no_warning(tmp_path: Path
         Checkpoints(tmp_path).write(Cohort((spec(),)), b"state")
 
 
+def state(cohort: Cohort) -> bytes:
+    digests = tuple(one.digest for one in cohort.specs)
+    return CheckpointHeader(digests, "cpu", "2", "default", "data", "0" * 64).line()
+
+
+def test_the_checkpoint_of_a_larger_cohort_goes_whatever_its_name_and_others_stay(tmp_path: Path) -> None:
+    pairs = [Cohort((spec(seed=seed), spec(seed=seed + 1))) for seed in range(0, 40, 2)]
+    first = {checkpoint_name(pair.specs) < checkpoint_name(pair.specs[:1]) for pair in pairs}
+    assert first == {True, False}, "the names are sorted in both ways"
+    kept = Checkpoints(tmp_path)
+    for pair in pairs:
+        kept.write(pair, state(pair))
+    for pair in pairs:
+        kept.write(Cohort(pair.specs[:1]), state(Cohort(pair.specs[:1])))
+        kept.write(Cohort(pair.specs[:1]), state(Cohort(pair.specs[:1])))
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {
+        checkpoint_name(pair.specs[:1]) for pair in pairs
+    }
+
+
 def test_a_smaller_cohort_replaces_the_checkpoint_of_the_larger_one(tmp_path: Path) -> None:
     kept, specs = Checkpoints(tmp_path), tuple(spec(seed=seed) for seed in range(4))
     for cohort in (Cohort(specs), *Cohort(specs).halves()):

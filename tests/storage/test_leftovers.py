@@ -99,6 +99,13 @@ def test_what_can_not_be_read_keeps_nothing_else_from_being_cleared(study: Path,
     assert files(study) == set()
 
 
+def test_of_several_folders_that_can_t_be_cleared_the_first_is_reported(study: Path) -> None:
+    for name in ("b", "a", "c"):
+        (study / "runs" / name / "claim.json").mkdir(parents=True)
+    with pytest.raises(ResultsError, match=r"runs/a\b"):
+        remove_leftovers(study)
+
+
 def test_a_study_in_the_root_of_a_short_path_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ck").mkdir()
     (tmp_path / "ck" / "claim.json").write_text("")

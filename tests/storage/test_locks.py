@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +19,10 @@ import pytest
 from left_locks import DEAD, leave
 from processes import signal_process, wait_until
 
+from actbench.errors import ResultsError
 from actbench.storage import locks
 from actbench.storage.leftovers import remove_leftovers
-from actbench.storage.lock_files import holder
+from actbench.storage.lock_files import Lock, create_lock, holder, somebody_is_at_work
 from actbench.storage.locks import Locks
 from actbench.system.processes import Process
 
@@ -372,13 +374,117 @@ def test_who_is_taking_over_counts_as_who_has_it(study: Path, run: Path) -> None
         assert found.token == "b" * 16
 
 
-def test_who_lost_a_run_knows_and_does_not_give_it_back(study: Path, run: Path) -> None:
+@pytest.mark.parametrize("token", ["0" * 16, "f" * 16])
+def test_who_lost_a_run_knows_and_does_not_give_it_back(study: Path, run: Path, token: str) -> None:
     with Locks(study) as mine:
         mine.take(run)
-        kept = leave(run, replace(Process.this(), host="elsewhere"))
+        kept = leave(run, replace(Process.this(), host="elsewhere"), token)
         assert not mine.holds(run)
         mine.release(run)
-    assert json.loads(kept.read_text())["token"] == "0" * 16
+    assert json.loads(kept.read_text())["token"] == token
+
+
+def test_a_run_that_nobody_has_taken_is_held_by_nobody(study: Path, run: Path) -> None:
+    with Locks(study) as mine:
+        assert not mine.holds(run)
+
+
+def test_only_the_lock_of_a_dead_process_is_cleared(study: Path, run: Path) -> None:
+    with Locks(study) as mine, Locks(study) as others:
+        others.take(run)
+        mine.clear(run / "claim.json")
+        assert others.holds(run)
+        others.release(run)
+        mine.clear(leave(run, DEAD))
+        assert holder(run) is None
+        mine.clear(run / "claim.json")  # somebody else was quicker
+
+
+@pytest.mark.parametrize("token", ["a" * 16, "f" * 16])
+def test_a_process_that_asks_for_others_at_work_does_not_count_itself(study: Path, token: str) -> None:
+    mine = "c" * 16
+    leave(study, Process.this(), mine, f"heartbeat-{mine}")
+    assert somebody_is_at_work(study)
+    assert not somebody_is_at_work(study, except_token=mine)
+    leave(study, Process.this(), token, f"heartbeat-{token}")
+    assert somebody_is_at_work(study, except_token=mine)
+
+
+@pytest.mark.parametrize("has_hard_links", [True, False])
+def test_a_lock_is_created_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_hard_links: bool) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    if not has_hard_links:
+        monkeypatch.setattr(os, "link", refuse)
+    mine, others = (Lock(letter * 16, "2026-01-01T00:00:00+00:00", Process.this()) for letter in "ab")
+    assert create_lock(tmp_path / "claim.json", mine)
+    assert not create_lock(tmp_path / "claim.json", others)
+    assert json.loads((tmp_path / "claim.json").read_text())["token"] == mine.token
+    assert files(tmp_path) == ["claim.json"]
+
+
+def test_a_lock_without_content_that_another_process_has_just_begun_is_not_removed(
+    study: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old one was judged dead; before it is removed, another process removes it and creates its own."""
+    run.mkdir()
+    path = run / "claim.json"
+    path.write_text("")
+    os.utime(path, (time.time() - 61,) * 2)
+
+    def link(source: Path, name: Path, real: Callable[[Path, Path], None] = os.link) -> None:
+        if name.name == "claim.json.torn":
+            os.utime(path)
+        real(source, name)
+
+    monkeypatch.setattr(os, "link", link)
+    with Locks(study) as mine, Locks(study):
+        found = mine.take(run).held_by
+        assert found is not None
+        assert found.who == "an unknown process"
+        assert files(study)[-1:] == ["runs/relu-0/claim.json"]
+
+
+def test_of_what_fails_at_the_end_the_run_that_stays_locked_is_reported(study: Path, run: Path) -> None:
+    def ends_badly() -> None:
+        with Locks(study) as mine:
+            (heartbeat,) = study.glob("heartbeat-*")
+            mine.take(run)
+            (run / "claim.json").unlink()
+            (run / "claim.json").mkdir()
+            heartbeat.unlink()
+            heartbeat.mkdir()
+
+    with pytest.raises(ResultsError, match="relu-0"):
+        ends_badly()
+
+
+def test_a_heartbeat_that_can_t_be_touched_is_told_once_each_time_that_the_disk_is_away(
+    study: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    touches: list[bool] = []
+    is_away = threading.Event()
+
+    def touch(path: Path, real: Callable[[Path], None] = os.utime) -> None:
+        touches.append(is_away.is_set())
+        if touches[-1]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        real(path)
+
+    monkeypatch.setattr(locks, "BEAT", 0.001)
+    monkeypatch.setattr(os, "utime", touch)
+    is_away.set()
+    with Locks(study):
+        wait_until(lambda: touches.count(True) > 3)
+        is_away.clear()
+        wait_until(lambda: touches.count(False) > 1)
+        is_away.set()
+        before = len(touches)
+        wait_until(lambda: len(touches) > before + 3)
+        is_away.clear()
+        assert len(caplog.messages) == 2
+    assert all("can't touch" in message and "Input/output error" in message for message in caplog.messages)
 
 
 def test_a_heart_beats_and_one_that_stopped_is_removed(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,6 +203,18 @@ def test_the_command_that_goes_on_runs_the_same_runs(
     assert rest[:-2] == ["study=my-demo"]
 
 
+@pytest.mark.parametrize("left", ["failed", "stale", "to do"])
+def test_the_command_that_goes_on_keeps_how_the_runs_were_computed(tmp_path: Path, left: str) -> None:
+    done = record(seed=0, environment={"argv": ["actbench", "run", "study.yaml", "--device", "cpu", "seeds=2"]})
+    save(tmp_path, [done], text="study: demo\nactivation: relu\nseeds: 2\n")
+    store, other = Store(tmp_path, "demo"), RunSpec(seed=1)
+    if left == "failed":
+        store.fail(other, "no", "")
+    elif left == "stale":
+        store.begin(other)
+    assert only(tmp_path).resume[-2:] == ["--device", "cpu"]
+
+
 def test_torch_stays_out(results: Path) -> None:
     check = (
         "import sys; from actbench import cli; sys.argv = ['actbench', 'status', sys.argv[1]]\n"

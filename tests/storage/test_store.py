@@ -217,6 +217,25 @@ def test_a_run_may_fail_before_it_began(tmp_path):
     assert read_results(tmp_path)[0].message == "no such device"
 
 
+def test_the_spec_of_a_run_is_written_in_one_way(tmp_path):
+    spec = RunSpec(seed=1, activation="elu")
+    begun, failed = Store(tmp_path, "begun"), Store(tmp_path, "failed")
+    begun.begin(spec)
+    failed.fail(spec, "no such device", "Traceback …")
+    content = (begun.run_folder(spec) / "spec.json").read_text()
+    assert content == json.dumps(spec.to_json(), indent=2, ensure_ascii=False)
+    assert (failed.run_folder(spec) / "spec.json").read_text() == content
+
+
+@pytest.mark.parametrize(("characters", "is_whole"), [(100_000, True), (100_001, False)])
+def test_a_traceback_is_kept_whole_up_to_a_length(tmp_path, characters, is_whole):
+    store, spec = Store(tmp_path, "demo"), RunSpec()
+    store.fail(spec, "no", "x" * characters)
+    log = (store.run_folder(spec) / "error.txt").read_text()
+    assert (log == f"no\n\n{'x' * characters}") == is_whole
+    assert ("[100,001 characters in all]" in log) != is_whole
+
+
 def test_unfinished_runs_are_counted_once_a_study(tmp_path):
     save(tmp_path, [record()])
     for seed in (1, 2):
@@ -354,6 +373,16 @@ def test_a_run_is_found_by_id_prefix_digits_and_path(tmp_path):
     for text in (wanted.run_id, "elu", wanted.digest[:8], str(run_folder(tmp_path, records[1]))):
         found = find_run(tmp_path, text)
         assert (found.spec, found.study, len(found.curves)) == (wanted, "demo", 2)
+
+
+@pytest.mark.parametrize(("count", "end"), [(2, ""), (5, ""), (6, " …")])
+def test_an_unclear_run_is_refused_with_at_most_five_candidates(tmp_path, count, end):
+    records = [record(seed=seed) for seed in range(count)]
+    save(tmp_path, records)
+    with pytest.raises(UsageError) as refused:
+        find_run(tmp_path, "relu")
+    names = ", ".join(f"demo/runs/{one.spec.run_id}" for one in records[:5])
+    assert str(refused.value) == f"'relu' fits {count} runs: {names}{end}"
 
 
 def test_an_unclear_run_is_refused_with_the_candidates(tmp_path):
