@@ -200,6 +200,22 @@ def test_a_mask_of_zeros_and_minus_infinity_is_no_broken_input() -> None:
         measure_health(Masked(), [{"x": X, "scores": scores}])
 
 
+def test_a_sparse_matrix_among_the_inputs_is_not_searched_for_broken_numbers() -> None:
+    """As the graph of a graph network: torch can't ask a sparse tensor for NaN."""
+
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.out = fixed(1, ALIVE, DEAD, -torch.inf), fixed(3, 0.0)
+
+        def forward(self, x: Tensor, near: Tensor) -> Tensor:
+            return torch.mm(near, self.out(F.relu(self.one(x))))
+
+    for near in (torch.eye(len(X)), torch.eye(len(X)).to_sparse()):
+        report = measure_health(Graph(), [{"x": X, "near": near}])
+        assert (report.not_finite, report.dead) == (1, 1)
+
+
 @pytest.mark.parametrize(("every", "epochs"), [(1, [0, 1, 2, 3, 4]), (2, [0, 2, 4]), (3, [0, 3]), (9, [0])])
 def test_a_callback_measures_at_the_start_and_after_every_so_many_epochs(every: int, epochs: list[int]) -> None:
     class Trainer:
