@@ -200,6 +200,22 @@ def test_a_mask_of_zeros_and_minus_infinity_is_no_broken_input() -> None:
         measure_health(Masked(), [{"x": X, "scores": scores}])
 
 
+def test_a_vector_of_the_networks_own_is_no_layer() -> None:
+    """A number a unit, whatever function takes it, mixes no units: the layer is still the one before."""
+
+    class Bounded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.least, self.out = fixed(1, ALIVE, DEAD), nn.Parameter(torch.zeros(2)), fixed(2, 0.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(F.relu(torch.fmax(self.one(x), -self.least - 99)))
+
+    report = measure_health(Bounded(), X)
+    assert [(layer.after, layer.units) for layer in report.layers] == [(("one",), 2)]
+    assert (report.dead, report.unseen, report.outputs) == (1, (), ("out",))
+
+
 def test_a_sparse_matrix_among_the_inputs_is_not_searched_for_broken_numbers() -> None:
     """As the graph of a graph network: torch can't ask a sparse tensor for NaN."""
 

@@ -154,8 +154,8 @@ def short(metric: str, value: float) -> str:
 def some_of(texts: Sequence[str], most: int = 3) -> str:
     """Return the first texts in brackets, with a space before them, and the number of the others; empty without any.
 
-    >>> some_of(["a", "b", "c", "d"], most=2)
-    ' (a; b; and 2 more)'
+    >>> some_of(["a", "b", "c", "d"]), some_of(["a", "b", "c", "d"], most=2)
+    (' (a; b; c; and 1 more)', ' (a; b; and 2 more)')
     """
     more = [f"and {len(texts) - most} more"] if len(texts) > most else []
     return f" ({'; '.join((*texts[:most], *more))})" if texts else ""
