@@ -99,6 +99,13 @@ def test_a_gate_trips_only_when_the_interval_says_so_and_warns_when_it_is_open(t
     assert tripped(cells(ACCURACY), text) == found
 
 
+@pytest.mark.parametrize(
+    ("text", "found"), [("diverged > 1", "elu: 2 of 5 runs diverged"), ("ok < 80%", "elu: 3 of 5 runs are ok")]
+)
+def test_a_gate_on_outcomes_tells_how_many_runs_had_it(text, found):
+    assert reason([*lost(0, activation="relu"), *lost(2)], text).startswith(found)
+
+
 def test_a_gate_tells_the_worst_row_and_how_many_more():
     values = {**ACCURACY, "selu": [one - 0.02 for one in ELU], "silu": [one - 0.03 for one in RELU]}
     found = reason(cells(values), "test.accuracy < 0.945")

@@ -42,6 +42,23 @@ def test_steps_come_first_however_few_they_are(shape: tuple[int, ...]) -> None:
     assert shapes[-1] == (shape[0], 1, shape[2])
 
 
+def test_units_are_not_taken_for_examples_where_there_are_as_many_of_both() -> None:
+    """Steps come first, so that examples are the inputs' second dimension; of one step alone they are the first."""
+
+    class LastStep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.out = nn.LSTM(4, 3), nn.Linear(7, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(torch.cat([self.cell(x)[0][-1], F.relu(x[-1])], -1))
+
+    inputs = torch.ones(6, 4, 4)
+    inputs[..., 0] = -1  # one unit is dead in every example, and no example is negative in every unit
+    report = measure_health(LastStep(), inputs)
+    assert (report.examples, report.units, report.dead) == (4, 4, 1)
+
+
 def test_examples_that_attend_to_each_other_are_no_single_example() -> None:
     class Compared(nn.Module):
         def __init__(self) -> None:
