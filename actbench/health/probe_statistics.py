@@ -31,52 +31,67 @@ def probe_statistics(pass_probe: Callable[[ObserveNorm], None]) -> Iterator[None
     Layer by layer, since a layer's inputs depend on the statistics of those before it. The result is what one batch
     that holds the whole probe would be normalised by in training mode, the biased variance included. This takes one
     pass over the probe for each layer, as far as that layer. A layer that is called twice gets the statistics of its
-    first inputs.
+    first inputs. One that gets no more than one number per unit keeps its own: a variance takes two.
 
     Args:
         pass_probe: Passes every batch of the probe forward in evaluation mode, calls the function that it is given
             before each normalisation, and goes on to the next batch when that raises ``LayerReached``.
     """
     saved: list[tuple[Tensor, Tensor]] = []
-    done: set[str] = set()
+    layers = _WaitingLayers()
     try:
         while True:
-            layer = _NextLayer(done)
-            pass_probe(layer.observe)
-            if layer.summary is None:
+            pass_probe(layers.observe)
+            found = layers.next()
+            if found is None:
                 break
-            done.add(layer.name)
-            saved += [(running, running.clone()) for running in layer.running]
-            count, mean, squares = layer.summary
-            for running, values in zip(layer.running, (mean, squares / count), strict=True):
-                running.copy_(values)
+            running, summary = found
+            if summary is None or bool((summary[0] < 2).any()):
+                continue
+            saved += [(own, own.clone()) for own in running]
+            count, mean, squares = summary
+            for own, values in zip(running, (mean, squares / count), strict=True):
+                own.copy_(values)
         yield
     finally:
-        for running, values in saved:
-            running.copy_(values)
+        for own, values in saved:
+            own.copy_(values)
 
 
-class _NextLayer:
-    """Collects the moments of the inputs of the first layer in a pass that is not done yet.
+class _WaitingLayers:
+    """Collects in each pass the moments of the inputs at which its batches were held, each at a layer not done yet.
 
-    Attributes:
-        name: Its name, "" before any was reached.
-        running: Its running mean and variance, (R, U) each.
-        summary: Count, mean and squared deviations of its inputs, (R, U) each; None before any was reached.
+    Most networks hold all batches at one layer. One that sends some batches through other layers (a normalisation for
+    each domain, say) holds them at several. Then the layer that has waited longest is done next, so that the others,
+    and the layers behind all of them, are not done before every batch has come as far.
     """
 
-    def __init__(self, done: set[str]) -> None:
-        self._done = done
-        self.name = ""
-        self.running: tuple[Tensor, ...] = ()
-        self.summary: Summary | None = None
+    def __init__(self) -> None:
+        self._done: set[str] = set()
+        self._waiting: dict[str, tuple[Tensor, Tensor]] = {}  # in the order in which they were reached
+        self._summaries: dict[str, Summary | None] = {}  # of this pass; None: no inputs so far
 
     def observe(self, name: str, x: Tensor, mean: Tensor, variance: Tensor) -> None:
-        """Add a batch of inputs, unless the layer is done."""
+        """Add a batch of inputs and hold it there, unless the layer is done."""
         if name in self._done:
             return
-        self.name, self.running = name, (mean, variance)
-        exact = x.detach() if x.dtype.itemsize >= 4 else x.detach().float()
-        batch = tuple(map(widened, moments(exact)))
-        self.summary = batch if self.summary is None else merge_moments(self.summary, batch)
+        self._waiting.setdefault(name, (mean, variance))
+        before = self._summaries.setdefault(name, None)
+        if x.numel():
+            exact = x.detach() if x.dtype.itemsize >= 4 else x.detach().float()
+            batch = tuple(map(widened, moments(exact)))
+            self._summaries[name] = batch if before is None else merge_moments(before, batch)
         raise LayerReached
+
+    def next(self) -> tuple[tuple[Tensor, Tensor], Summary | None] | None:
+        """Return one layer's running statistics, and count, mean and squared deviations of its inputs; it is done.
+
+        Returns:
+            None where the pass held no batch.
+        """
+        summaries, self._summaries = self._summaries, {}
+        name = next((name for name in self._waiting if name in summaries), None)
+        if name is None:
+            return None
+        self._done.add(name)
+        return self._waiting.pop(name), summaries[name]

@@ -129,3 +129,49 @@ def test_a_module_that_catches_every_exception_is_prepared_all_the_same() -> Non
         del user_parts.stubborn
     (z,) = found.values()
     assert torch.allclose(z.mean((0, 1)), torch.zeros(8, dtype=z.dtype), atol=1e-6)
+
+
+def frozen(activation: Any, classes: int) -> nn.Module:
+    """A batch norm that its module's train() leaves in evaluation mode, and one that it does not."""
+
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm, self.act = nn.Linear(64, 8), nn.BatchNorm1d(8), activation()
+            self.second, self.norm2, self.act2 = nn.Linear(8, 6), nn.BatchNorm1d(6), activation()
+            self.last = nn.Linear(6, classes)
+
+        def train(self, mode: bool = True) -> nn.Module:
+            super().train(mode)
+            self.norm.eval()
+            return self
+
+        def forward(self, x: Tensor) -> Tensor:
+            a = self.act(self.norm(self.first(x.flatten(1))))
+            return self.last(self.act2(self.norm2(self.second(a))))
+
+    return Frozen()
+
+
+def test_a_frozen_layer_uses_its_own_statistics_as_the_first_step_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("user_parts.frozen", frozen, raising=False)
+    model = {"name": "f", "path": "user_parts:frozen"}
+    found = seen_by_activations(opened(model, "relu"), calibrated=True)
+    expected = seen_by_activations(opened(model, "relu"), calibrated=False)
+    assert found.keys() == expected.keys() == {"act", "act2"}
+    for layer, z in found.items():
+        assert torch.allclose(z, expected[layer], rtol=1e-9, atol=1e-9), layer
+
+
+@pytest.mark.parametrize("probe", [1, 2])
+@pytest.mark.parametrize("model", [MLP, CNN], ids=lambda model: model["name"])
+def test_a_tiny_probe_gives_finite_numbers(model: dict[str, Any], probe: int) -> None:
+    (record,) = records(
+        spec(model=model, activation="relu", bias_init=50.0, training={"epochs": 1}, health={"probe_size": probe})
+    )
+    assert record.outcome != "diverged"
+    layers = record.curves[0]["layers"]
+    assert [layer["not_finite"] for layer in layers] == [0] * len(layers)
+    # One image gives a unit of an MLP no variance: with the statistics that it was made with, its z is about 50.
+    assert (layers[0]["z_mean"] > 5) == (probe == 1 and model is MLP)
+    assert layers[0]["dead"] == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from actbench.health.modules.report import HealthReport, LayerHealth
 from actbench.health.modules.watch import UnitAxis, Watch
 from actbench.health.probe_statistics import LayerReached, ObserveNorm, probe_statistics
 from actbench.health.units.probe import UnitHealth
-from actbench.nn.running_statistics import have_seen_no_batch, norms_shown
+from actbench.nn.running_statistics import has_seen_no_batch, normalisations, norms_shown
 from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, LAYER_SIGNALS
 from actbench.schema.spec import HealthSettings
 
@@ -46,7 +46,7 @@ def measure_health(
     input that belongs to it are positions. A layer to which the units could not be followed is listed in
     ``uncertain``: its counts are a guess, and in no total. The module runs in evaluation mode and is left as it was
     found. Batch normalisations that have seen no batch yet use the mean and variance of these inputs: with those they
-    were made with, 0 and 1, they would do nothing.
+    were made with, 0 and 1, they would do nothing. One that gets a single number per unit keeps its own.
 
     Args:
         module: Any network; of a compiled one its original is measured.
@@ -97,7 +97,7 @@ def measure_health(
         if axis is None:
             inputs, axis = with_batch_axis(original, forward, inputs, place)
         each_batch = partial(batches, device=place, max_examples=max_examples, axis=axis, mask=mask)
-        with noted(inputs), _initial_statistics(original, inputs, each_batch, forward) as inputs:
+        with noted(inputs), _initial_statistics(original, inputs, each_batch, forward, max_examples) as inputs:
             watch = Watch(original, settings, activations, unit_axis, axis)
             for batch in each_batch(inputs):
                 watch.begin(batch)
@@ -116,22 +116,39 @@ def _initial_statistics(
     inputs: Any,
     each_batch: Callable[[Any], Iterator[Batch]],
     forward: Callable[[nn.Module, Any], Any],
+    max_examples: int | None,
 ) -> Iterator[Any]:
     """Let batch normalisations that have seen no batch use the statistics of the inputs; yield inputs to measure on."""
-    if not have_seen_no_batch(module):
+    fresh = {name: layer for name, layer in normalisations(module).items() if has_seen_no_batch(layer)}
+    if not fresh:
         yield inputs
         return
-    if isinstance(inputs, Iterator):  # gone after one pass
-        inputs = list(inputs)
+    if isinstance(inputs, Iterable) and not isinstance(inputs, (torch.Tensor, Sequence, Mapping)):
+        # An iterator is gone after one pass; a loader that shuffles may begin each pass with other examples.
+        inputs = _kept(inputs, each_batch) if isinstance(inputs, Iterator) or max_examples is not None else inputs
 
     def pass_inputs(observe: ObserveNorm) -> None:
-        with norms_shown(module, observe):
+        with norms_shown(fresh, observe):
             for batch in each_batch(inputs):
                 with suppress(LayerReached):
                     forward(module, batch.content)
 
     with probe_statistics(pass_inputs):
         yield inputs
+
+
+def _kept(inputs: Iterable[Any], each_batch: Callable[[Any], Iterator[Batch]]) -> list[Any]:
+    """Return the batches that are measured on, of inputs that may have no end."""
+    kept: list[Any] = []
+
+    def read() -> Iterator[Any]:
+        for batch in inputs:
+            kept.append(batch)
+            yield batch
+
+    for _ in each_batch(read()):
+        pass
+    return kept
 
 
 def _settings(**thresholds: float) -> HealthSettings:

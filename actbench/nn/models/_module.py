@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -20,7 +20,7 @@ from actbench.errors import ModelError
 from actbench.nn.initializers import Initializer
 from actbench.nn.layers import Activate
 from actbench.nn.rng import stream
-from actbench.nn.running_statistics import BATCH_NORM, norms_shown
+from actbench.nn.running_statistics import BATCH_NORM, normalisations, norms_shown
 from actbench.nn.unit_axes.layout import UnitLayout
 from actbench.nn.unit_axes.torch_calls import held_tensors, uncompiled
 from actbench.nn.unit_axes.tracker import FollowedPass
@@ -249,11 +249,15 @@ def _followed(module: nn.Module, image: Tensor) -> Iterator[None]:
 def _bound(module: nn.Module, act: Activate) -> Iterator[None]:
     """Let the module's activations call ``act`` during one pass, in its mode."""
     found = [layer for layer in module.modules() if isinstance(layer, RunActivation)]
+    trained: dict[str, nn.Module] = {}
+    if act.watches_norms:  # those that the module's own train() leaves in evaluation mode use their statistics always
+        module.train()
+        trained = {name: layer for name, layer in normalisations(module).items() if layer.training}
     module.train(act.training)
     for layer in found:
         layer.act, layer.calls = act, 0
     try:
-        with norms_shown(module, act.before_norm) if act.watches_norms else nullcontext():
+        with norms_shown(trained, act.before_norm):
             yield
     finally:
         for layer in found:
