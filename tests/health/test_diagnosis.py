@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_runs import spec
 
-from actbench.health.units.diagnosis import diagnose
+from actbench.health.units.diagnosis import collapse_in_words, diagnose
 
 BATCH_NORM = {"name": "mlp", "hidden": [24, 16], "batch_norm": True}
 
@@ -75,6 +75,34 @@ def test_only_units_that_are_dead_still_count_as_dead_since_initialisation() -> 
     assert "hidden.0: 40% dead since epoch 2, 3% already at initialisation; " in text
     (text,) = diagnose(spec(), dead(30, 0, 40, born=30, lost=40))
     assert "initialisation" not in text
+
+
+def test_all_and_none_are_said_of_all_and_none_alone() -> None:
+    """999 units of 1000 are not 100 %, and one of them is not 0 %."""
+    (text,) = diagnose(
+        spec(), [row(0, units=1000), *(row(n, units=1000, dead=999, inert=999, lost=999) for n in (1, 2))]
+    )
+    assert text.startswith("hidden.0: >99% dead since epoch 1; ")
+    (text,) = diagnose(spec(), [row(n, units=1000, dead=d, inert=d, lost=d) for n, d in enumerate((0, 996, 1000))])
+    assert text.startswith("hidden.0: all units dead, >99% since epoch 1; ")
+    (text,) = diagnose(spec(), [row(n, units=1000, dead=d, inert=d, lost=d and 299) for n, d in enumerate((0, 300))])
+    assert text.startswith("hidden.0: 30% dead since epoch 1, <1% already at initialisation; ")
+    health = {"inert_fraction": 0.998, "layers": [{"name": "hidden.0", "inert": 998, "units": 1000}]}
+    assert collapse_in_words(health) == ">99% of the hidden units are inert (dead or constant)"
+
+
+@given(data=st.data(), units=st.integers(1, 2000), epochs=st.integers(0, 6))
+def test_no_sentence_claims_all_or_none_that_the_units_deny(data: st.DataObject, units: int, epochs: int) -> None:
+    near = st.one_of(st.integers(0, units), st.integers(max(0, units - 3), units))
+    counts = data.draw(st.lists(near, min_size=epochs + 1, max_size=epochs + 1))
+    rows = [row(epoch, units=units, dead=count, inert=count, lost=count) for epoch, count in enumerate(counts)]
+    for text in diagnose(spec(), rows):
+        began = re.search(r"since (?:epoch (\d+)|initialisation)", text)
+        assert began, text
+        stretch = counts[int(began.group(1) or 0) :]
+        assert ("all units dead since" in text) == (set(stretch) == {units}), (text, counts, units)
+        assert "100%" not in text
+        assert " 0%" not in text
 
 
 def remedies(text: str) -> str:

@@ -44,7 +44,7 @@ def is_collapsed(health: Row, settings: HealthSettings) -> bool:
 
 def collapse_in_words(health: Row) -> str:
     """Return the message of a collapsed run's record: the share of inert units, and the layers without any other."""
-    share = f"{health['inert_fraction']:.0%} of the hidden units are inert (dead or constant)"
+    share = f"{_percent(health['inert_fraction'])} of the hidden units are inert (dead or constant)"
     silent = _inert_layers(health)
     return f"{share}; every unit of {', '.join(silent)} is" if silent else share
 
@@ -103,7 +103,7 @@ def _layer_sentences(spec: RunSpec, curve: Sequence[Row], name: str) -> Iterator
         course = _Course.of(rows, [layer["dead"] for layer in layers])
         # Of those dead now; a unit that was born dead and came to life is not among them.
         born = last["dead"] - last["lost"] if course.began and not rows[0]["epoch"] else 0
-        at_birth = f", {born / units:.0%} already at initialisation" if born else ""
+        at_birth = f", {_percent(born / units)} already at initialisation" if born else ""
         yield _advised(
             f"{name}: {course.in_words(units, 'dead')}{at_birth}", *_remedies_for_death(spec, trained=course.began > 0)
         )
@@ -153,10 +153,24 @@ class _Course:
 
     def in_words(self, units: int, state: str) -> str:
         """Return, for example, ``61% dead since epoch 3``, or ``61% dead, at least 56% since epoch 3``."""
-        now, before = f"{self.final / units:.0%}", f"{self.least / units:.0%}"
+        now, before = _percent(self.final / units), _percent(self.least / units)
         since = f"since epoch {self.began}" if self.began else "since initialisation"
         share = "all units" if self.final == units else now
-        return f"{share} {state} {since}" if before == now else f"{share} {state}, at least {before} {since}"
+        if before == now:
+            return f"{share} {state} {since}"
+        least = before if before.startswith(">") else f"at least {before}"
+        return f"{share} {state}, {least} {since}"
+
+
+def _percent(share: float) -> str:
+    """Return a share in whole percent; 0% and 100% stand for none and all alone.
+
+    >>> _percent(0.004), _percent(0.4), _percent(0.996), _percent(1)
+    ('<1%', '40%', '>99%', '100%')
+    """
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def _remedies_for_death(spec: RunSpec, *, trained: bool) -> tuple[str, ...]:
