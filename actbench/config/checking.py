@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -43,8 +43,12 @@ class CheckedStudy:
     checkpoint_every: Cadence
 
 
-def check_study(content: Mapping[str, Any]) -> CheckedStudy:
+def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) -> CheckedStudy:
     """Check all of a study's content, every combination of its sweep included.
+
+    Args:
+        content: What could be read of the config.
+        left_out: Paths of the values that could not be read, which is reported elsewhere. Their absence is no problem.
 
     Raises:
         ConfigError: With every problem, each at its path.
@@ -60,7 +64,7 @@ def check_study(content: Mapping[str, Any]) -> CheckedStudy:
 
     design, found = _validated(Design, {key: content[key] for key in DESIGN_KEYS if key in content})
     problems += found
-    if design:
+    if design and not any(path[0] == "sweep" for path in left_out if path):  # else a key may only seem not to be swept
         of_baseline = baseline_problems(design.compare.baseline, choices)
         problems += [problem.below(("compare", "baseline")) for problem in of_baseline]
         problems += [problem.below(("expect",)) for problem in expect_problems(design.expect, choices)]
@@ -85,8 +89,10 @@ def check_study(content: Mapping[str, Any]) -> CheckedStudy:
             cells.setdefault(cell.digest, cell)  # two values may mean the same run: elu, and {name: elu, alpha: 1.0}
     if problems or not design or not base:
         # without those at a value with problems inside: pydantic then also finds a list too short
-        around = {problem.path[:length] for problem in problems for length in range(len(problem.path))}
-        raise ConfigError(problem for problem in problems if problem.path not in around)
+        inner = [*(problem.path for problem in problems), *left_out]
+        around = {path[:length] for path in inner for length in range(len(path))}
+        around |= {path for path in left_out if path and isinstance(path[-1], str)}  # the key seems to be missing
+        raise ConfigError(problem for problem in problems if problem.at_key or problem.path not in around)
     return CheckedStudy(design, base, tuple(cells.values()), checkpoint_every)
 
 

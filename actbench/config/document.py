@@ -22,12 +22,14 @@ class Document:
         keys: Path of a mapping's entry -> place of its key.
         values: Path -> place of the value; the whole document at ``()``.
         problems: What had to be left out of the content, and why.
+        left_out: Paths of the values that were left out; in a list, the position that the value would have had.
     """
 
     content: Any
     keys: Mapping[KeyPath, Place] = field(default_factory=dict)
     values: Mapping[KeyPath, Place] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    left_out: frozenset[KeyPath] = frozenset()
 
     def placed(self, path: KeyPath, place: Place) -> Document:
         """Return the document with ``place`` as the origin of everything at and below ``path``."""

@@ -54,7 +54,8 @@ def read(source: SourceText) -> Document:
         raise _unreadable(Span.at_index(source, 0), "is empty: there is nothing to run")
     reader = _Reader(source)
     content = reader.value(root, ())
-    return Document(None if content is _MISSING else content, reader.keys, reader.values, tuple(reader.problems))
+    kept = None if content is _MISSING else content
+    return Document(kept, reader.keys, reader.values, tuple(reader.problems), frozenset(reader.left_out))
 
 
 def read_config(source: SourceText) -> Document:
@@ -156,6 +157,7 @@ class _Reader:
         self.keys: dict[KeyPath, Place] = {}
         self.values: dict[KeyPath, Place] = {}
         self.problems: list[Problem] = []
+        self.left_out: set[KeyPath] = set()
         self.nodes = 0
         self.open: set[int] = set()  # ids of the nodes between the root and here: meeting one again is a cycle
 
@@ -184,8 +186,11 @@ class _Reader:
             return self._refuse(node, f"the tag {_short(node.tag)} is not allowed: use plain mappings and lists")
         content: list[Any] = []
         for item in node.value:
-            value = self.value(item, (*path, len(content)))  # the position in the content, not in the text
-            if value is not _MISSING:
+            at = (*path, len(content))  # the position in the content, not in the text
+            value = self.value(item, at)
+            if value is _MISSING:
+                self.left_out.add(at)
+            else:
                 content.append(value)
         return content
 
@@ -197,7 +202,9 @@ class _Reader:
                 continue
             self.keys[*path, key] = self._span(key_node)
             value = self.value(value_node, (*path, key))
-            if value is not _MISSING:
+            if value is _MISSING:
+                self.left_out.add((*path, key))
+            else:
                 content[key] = value
         return content
 

@@ -37,7 +37,11 @@ def apply_overrides(document: Document, arguments: Sequence[str]) -> Document:
             document = _applied(document, argument)
         except ConfigError as error:
             problems = (argument.problem(problem.message) for problem in error.problems)
-            document = replace(document, problems=(*document.problems, *problems))
+            document = replace(
+                document,
+                problems=(*document.problems, *problems),
+                left_out=document.left_out | {path_of(text.partition("=")[0])},
+            )
     return document
 
 

@@ -77,7 +77,7 @@ class Study(Design, RunSettings):
         name = "study" if source == _UNNAMED else Path(source).stem
         content = {"study": name, **document.content}
         try:
-            checked = check_study(content)
+            checked = check_study(content, document.left_out)
         except ConfigError as error:
             raise document.rejection(error) from error
         if document.problems:

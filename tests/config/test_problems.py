@@ -48,3 +48,34 @@ def test_an_error_survives_the_way_from_a_worker() -> None:
     again = pickle.loads(pickle.dumps(caught.value))
 
     assert (str(again), again.problems) == (str(caught.value), caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "messages"),
+    [
+        ("seeds: [18446744073709551616]", [], ["an integer beyond 64 bits"]),
+        ("seeds: [.inf, -1]", [], [".inf is not a finite number", "a seed should be a whole number from 0 up, not -1"]),
+        ("dataset: {name: idx, root: .inf}", [], [".inf is not a finite number"]),
+        ("training: {optimizer: {name: .inf}}", [], [".inf is not a finite number"]),
+        ("model: {name: mlp, hidden: [.nan]}", [], [".nan is not a finite number"]),
+        ("compare: {metric: [.inf]}", [], [".inf is not a finite number"]),
+        ("sweep: {bias_init: [.nan]}", [], [".nan is not a finite number"]),
+        ("sweep: {bias_init: .nan}\ntune: [bias_init]", [], [".nan is not a finite number"]),
+        ("tune: [bias_init]", ["sweep.bias_init=[.nan]"], ["in the value: .nan is not a finite number"]),
+        ("seeds: [1]", ["seeds=[18446744073709551616]"], ["in the value: an integer beyond 64 bits"]),
+    ],
+)
+def test_a_value_that_can_t_be_read_is_one_problem_and_its_absence_no_second_one(
+    text: str, overrides: list[str], messages: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Study.from_text(text, "x.yaml", overrides)
+
+    assert [problem.message for problem in caught.value.problems] == messages
+
+
+def test_an_unknown_key_is_reported_beside_a_value_in_it_that_can_t_be_read() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Study.from_text("sedes: [.inf]", "x.yaml")
+
+    assert ["unknown key 'sedes'" in str(caught.value), ".inf is not a finite number" in str(caught.value)] == [True] * 2
