@@ -34,7 +34,7 @@ def test_a_share_is_judged_by_sign_flips_and_a_p_that_equals_alpha_decides_nothi
     found = evidence_of(SHARES, 0.05, SHARE, p)
     assert (found.side, found.observed, found.p, found.can_decide) == (None, "above", p, False)
     assert (
-        found.note == "sign-flip p = .031; 6 seeds can't decide: smallest possible p .0312, 7 are the fewest that can"
+        found.note == "sign-flip p = .031; 6 seeds can't decide: smallest possible p = .031, 7 are the fewest that can"
     )
     found = evidence_of(SHARES, 0.05, SHARE, p + 1e-9)
     assert (found.side, found.observed, found.p, found.can_decide) == ("above", "above", p, True)
@@ -80,9 +80,9 @@ def test_values_that_rounding_alone_makes_vary_are_a_point_beside_a_bound_far_aw
 @pytest.mark.parametrize(
     ("n", "alpha", "text"),
     [
-        (3, 0.05, "3 seeds can't decide: smallest possible p .25, 6 are the fewest that can"),
-        (6, 2 / 2**6, "6 seeds can't decide: smallest possible p .0312, 7 are the fewest that can"),
-        (12, 1e-5, "12 seeds can't decide: smallest possible p .000488, no number of seeds can"),
+        (3, 0.05, "3 seeds can't decide: smallest possible p = .25, 6 are the fewest that can"),
+        (6, 2 / 2**6, "6 seeds can't decide: smallest possible p = .031, 7 are the fewest that can"),
+        (12, 1e-5, "12 seeds can't decide: smallest possible p < .001, no number of seeds can"),
     ],
 )
 def test_too_few_seeds_are_said_with_the_fewest_that_can_decide(n, alpha, text):

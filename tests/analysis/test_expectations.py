@@ -171,7 +171,7 @@ def test_a_dead_fraction_is_judged_by_sign_flips_and_told_how_many_seeds_that_ta
     uneven += [record(0.9, dead=0.3, bias_init=0.0, seed=seed) for seed in range(5)]
     (found,) = judged(uneven, text)
     assert (found.verdict, found.interval) == ("undecided", None)
-    assert found.note == "p = .062, 5 seeds can't decide: smallest possible p .0625, 6 are the fewest that can"
+    assert found.note == "p = .063, 5 seeds can't decide: smallest possible p = .063, 6 are the fewest that can"
     more = [*uneven, record(0.9, dead=0.29, bias_init=0.01, seed=5), record(0.9, dead=0.3, seed=5)]
     assert verdict(more, text) == "supported"
 
@@ -377,7 +377,7 @@ def test_seeds_that_can_not_decide_among_several_hypotheses_are_named_with_those
     texts = [f"health.dead_fraction: activation={name} < activation=relu" for name in ("elu", "gelu")]
     for found in judged(records, *texts):
         assert (found.verdict, found.p, found.p_adjusted) == ("undecided", 1 / 32, 1 / 16)
-        assert "6 seeds can't decide among 2 expectations: smallest possible adjusted p .0625, 7 are" in found.note
+        assert "6 seeds can't decide among 2 expectations: smallest possible adjusted p = .063, 7 are" in found.note
     assert verdict(records, texts[0]) == "supported"
 
 
@@ -515,7 +515,7 @@ def test_seeds_that_could_have_decided_are_not_called_too_few():
 
 def test_a_family_whose_smallest_adjusted_p_equals_alpha_can_not_decide():
     alpha = 2 * 2 / 2**7
-    told = "7 seeds can't decide among 2 expectations: smallest possible adjusted p .0312, 8 are the fewest that can"
+    told = "7 seeds can't decide among 2 expectations: smallest possible adjusted p = .031, 8 are the fewest that can"
     own = {"expect": [FEW, "health.dead_fraction: activation=elu < activation=selu"]}
     for level, is_told in ((alpha, True), (alpha + 1e-9, False)):
         (table,) = compare(Records(tuple(wavering(7)), (), {"demo": own}), alpha=level).comparisons

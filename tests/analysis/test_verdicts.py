@@ -257,3 +257,21 @@ def test_a_delta_that_can_not_be_is_refused(delta):
 )
 def test_p_is_written_as_papers_do(p, text):
     assert p_value(p) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (2.0**-4, "= .063"),  # .0625, which Python's own rounding makes .062
+        (2.0**-3, "= .13"),
+        (3 * 0.0115, "= .035"),  # .034499999999999996 in binary
+        (0.0115, "= .012"),  # just below it in binary
+        (0.0995, "= .1"),
+        (0.09949, "= .099"),
+        (0.995, "= 1"),
+        (0.99499, "= .99"),
+        (0.001, "= .001"),
+    ],
+)
+def test_halves_of_a_p_are_rounded_up_as_its_decimals_say(p, text):
+    assert p_value(p) == text

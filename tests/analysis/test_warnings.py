@@ -113,7 +113,7 @@ def test_normality_is_named_where_no_exact_test_can_be_below_alpha():
         found = compare(cells(values), alpha=alpha).warnings
         assert any(text.startswith("with 6 paired seeds no exact test can reach p < 0.03125") for text in found) is told
     (text,) = compare(cells({"relu": RELU[:3], "elu": ELU[:3]})).warnings
-    assert text.startswith("with 3 paired seeds no exact test can reach p < 0.05 (smallest possible 0.25)")
+    assert text.startswith("with 3 paired seeds no exact test can reach p < 0.05 (smallest possible p = .25)")
 
 
 def test_each_is_said_of_parameters_only_where_all_runs_have_as_many():

@@ -383,8 +383,8 @@ WARNINGS = {
     r"those that both sides have",
     "few": r"fewer than 3 (?P<noun>seeds|seeds with a value)(?: in (?P<few>\d+) of (?P<of>\d+) rows)?: no interval and "
     r"no test(?: \((?P<lost>.+)\))?",
-    "exact": r"with (?P<n>\d+) paired seeds no exact test can reach p < (?P<alpha>[\d.]+) \(smallest possible "
-    r"(?P<smallest>[\d.]+)\): a smaller p(?: in (?P<metrics>.+))? rests on normally distributed differences",
+    "exact": r"with (?P<n>\d+) paired seeds no exact test can reach p < (?P<alpha>[\d.]+) \(smallest possible p "
+    r"(?P<p>= [\d.]+|< \.001)\): a smaller p(?: in (?P<metrics>.+))? rests on normally distributed differences",
     "limit": r"nothing can be shown(?: in (?P<metrics>.+))?: (?:(?P<untested>fewer than 3 paired seeds)|with "
     r"(?P<n>\d+) paired seeds no p can be below (?P<alpha>[\d.]+) \(smallest possible adjusted p "
     r"(?P<p>= [\d.]+|< \.001)\); "
@@ -431,8 +431,8 @@ def check_warnings(report, comparison, runs, records, metrics, options):
                 assert_lost(part, runs, [name], metrics[0])
         elif kind == "exact":
             assert float(match["alpha"]) == options["alpha"]
-            assert abs(float(match["smallest"]) - 2.0 ** (1 - int(match["n"]))) < 5e-4
-            assert float(match["smallest"]) > options["alpha"] - 5e-4
+            assert_p(match["p"], 2.0 ** (1 - int(match["n"])))
+            assert 2.0 ** (1 - int(match["n"])) >= options["alpha"]
             by_t = [name for name in metrics if not is_bounded(name)]
             assert (match["metrics"] or ", ".join(metrics)).split(", ") == by_t
             pairs = {c["n_pairs"] for row in comparison["rows"] for m, c in row["vs_baseline"].items() if m in by_t}

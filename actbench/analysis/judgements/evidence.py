@@ -91,12 +91,11 @@ def too_few(n: int, alpha: float) -> str:
     """Return that so many seeds can't decide by sign flips, and how many could.
 
     >>> too_few(5, 0.05)
-    "5 seeds can't decide: smallest possible p .0625, 6 are the fewest that can"
+    "5 seeds can't decide: smallest possible p = .063, 6 are the fewest that can"
     """
     enough = fewest_pairs(alpha)
     more = "no number of seeds can" if enough is None else f"{enough} are the fewest that can"
-    smallest = f"{smallest_p(n):.3g}".removeprefix("0")
-    return f"{n} seeds can't decide: smallest possible p {smallest}, {more}"
+    return f"{n} seeds can't decide: smallest possible p {p_value(smallest_p(n))}, {more}"
 
 
 def interval_in_words(metric: str, interval: tuple[float, float], *, of_difference: bool) -> str:

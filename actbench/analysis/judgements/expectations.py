@@ -321,9 +321,9 @@ def _too_few_seeds(n: int, others: Sequence[float], alpha: float) -> list[str]:
         return []
     enough = next((count for count in range(n, MAX_USEFUL_PAIRS + 1) if smallest(count) < alpha), None)
     more = "no number of seeds can" if enough is None else f"{enough} are the fewest that can"
-    least = f"{smallest(n):.3g}".removeprefix("0")
     return [
-        f"{n} seeds can't decide among {len(others) + 1} expectations: smallest possible adjusted p {least}, {more}"
+        f"{n} seeds can't decide among {len(others) + 1} expectations: smallest possible adjusted p "
+        f"{p_value(smallest(n))}, {more}"
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 from actbench.schema.metrics import METRICS
 
@@ -162,12 +163,15 @@ def some_of(texts: Sequence[str], most: int = 3) -> str:
 
 
 def p_value(p: float) -> str:
-    """Return p as papers write it: ``= .004``, ``< .001``.
+    """Return p as papers write it: ``= .004``, ``< .001``. Every p in a text is rounded here, and halves go up.
 
-    >>> p_value(0.0041), p_value(0.00002), p_value(1.0)
-    ('= .004', '< .001', '= 1')
+    Python rounds the halves that a float holds exactly to the even digit, and .0625 (5 seeds) is such a half.
+
+    >>> p_value(0.0041), p_value(0.00002), p_value(1.0), p_value(0.0625)
+    ('= .004', '< .001', '= 1', '= .063')
     """
     if p < 0.001:
         return "< .001"
-    digits = f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
-    return f"= {digits.removeprefix('0').rstrip('0').rstrip('.')}" if p < 0.995 else "= 1"
+    exact = Decimal(f"{p:.12g}")  # as written in decimals, without the rest of a product such as 3 · .0115
+    digits = exact.quantize(Decimal("0.001") if exact < Decimal("0.0995") else Decimal("0.01"), ROUND_HALF_UP)
+    return f"= {str(digits).removeprefix('0').rstrip('0').rstrip('.')}" if digits < 1 else "= 1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from actbench.analysis.judgements.formatting import some_of
+from actbench.analysis.judgements.formatting import p_value, some_of
 from actbench.analysis.judgements.lost_runs import lost_among, outcomes_in_words
 from actbench.analysis.statistics import MIN_VALUES, prediction_interval, smallest_p
 from actbench.analysis.table.factors import row_name, show
@@ -116,8 +116,8 @@ def _seeds(comparison: Comparison, lost: Mapping[str, str]) -> Iterator[str]:
     if few:
         where = "" if len(by_t) == len(comparison.metrics) else f" in {', '.join(by_t)}"
         yield (
-            f"with {min(few)} paired seeds no exact test can reach p < {comparison.alpha:g} (smallest possible "
-            f"{smallest_p(min(few)):.3g}): a smaller p{where} rests on normally distributed differences"
+            f"with {min(few)} paired seeds no exact test can reach p < {comparison.alpha:g} (smallest possible p "
+            f"{p_value(smallest_p(min(few)))}): a smaller p{where} rests on normally distributed differences"
         )
 
 
