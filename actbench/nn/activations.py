@@ -294,8 +294,12 @@ def check_slope(component: Component) -> None:
 
 
 @lru_cache(maxsize=512)
-def overflow(component: Component) -> float | None:
-    """Return the z nearest to 0, of 0 and two hundred up to ±10,000, at which f(z) or f′(z) is not finite in float32.
+def overflow(component: Component, dtype: str = "float32") -> float | None:
+    """Return the z nearest to 0, of 0 and two hundred up to ±10,000, at which f(z) or f′(z) is not finite.
+
+    Args:
+        component: The activation.
+        dtype: The type in which it is computed.
 
     >>> from actbench.schema.components import resolve
     >>> overflow(resolve("activations", "mish")), overflow(resolve("activations", "x * tanh(log(1 + exp(x)))"))
@@ -305,7 +309,7 @@ def overflow(component: Component) -> float | None:
 
     sizes = torch.logspace(0, 4, 101).round(decimals=1)
     signed = torch.cat([torch.zeros(1), torch.stack([sizes, -sizes], dim=1).flatten()])
-    z = signed.reshape(1, 1, -1).requires_grad_()  # (R, B, U), as in a layer
+    z = signed.to(getattr(torch, dtype)).reshape(1, 1, -1).requires_grad_()  # (R, B, U), as in a layer
     with torch.enable_grad():
         starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
         a = function_of(component)(z, **starts)

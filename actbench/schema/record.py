@@ -20,7 +20,7 @@ All 54,000 of MNIST took a fifth of a one-epoch study, and these give the loss o
 """
 
 MAX_MAGNITUDE = 1e300
-"""Larger numbers are in no record: their sum may overflow, and a loss of this size has diverged."""
+"""Numbers of this size are in no record: their sum may overflow, and a loss so large has diverged."""
 
 Outcome = Literal["ok", "collapsed", "diverged", "failed"]
 OUTCOMES: tuple[Outcome, ...] = ("ok", "collapsed", "diverged", "failed")
@@ -32,8 +32,8 @@ class RunRecord:
 
     Args:
         spec: The run.
-        outcome: ``ok``; ``collapsed`` (more inert units than ``health.collapse_at``); ``diverged`` (the loss is NaN or
-            infinite); ``failed`` (an error, whose traceback lies in ``error.txt``).
+        outcome: ``ok``; ``collapsed`` (more inert units than ``health.collapse_at``); ``diverged`` (a loss or a
+            parameter is not a finite number below 1e300); ``failed`` (an error, whose traceback lies in ``error.txt``).
         curves: One row per epoch, as in ``metrics.jsonl``; row 0 is the network at initialisation.
         final: Name of a metric -> value at the last epoch, in the unit that ``METRICS`` gives; None where there is
             none (a diverged loss).
@@ -69,11 +69,11 @@ class RunRecord:
             "study": self.study,
             "digest": self.spec.digest,
             "spec": self.spec.to_json(),
-            "final": dict(self.final),
+            "final": recorded(self.final),
             "metrics": {name: METRICS[name].to_json() for name in self.final if name in METRICS},
-            "health": dict(self.health),
+            "health": recorded(self.health),
             "environment": dict(self.environment),
-            "timing": dict(self.timing),
+            "timing": recorded(self.timing),
         }
 
     @classmethod
@@ -106,6 +106,26 @@ class RunRecord:
             study=str(content.get("study", "")),
             **parts,
         )
+
+
+def may_be_recorded(value: float) -> bool:
+    """Return whether a number may stand in a record: it is finite and below ``MAX_MAGNITUDE``.
+
+    Writers and readers both ask here, so that nothing is written that can't be read again.
+
+    >>> [may_be_recorded(value) for value in (0.5, -9.9e299, 1e300, float("inf"), float("nan"))]
+    [True, True, False, False, False]
+    """
+    return abs(value) < MAX_MAGNITUDE  # also False for NaN, and for an integer that no float can hold
+
+
+def recorded(content: Any) -> Any:
+    """Return a part of a record as it is written: with None for each number that may not stand there."""
+    if isinstance(content, float):
+        return content if may_be_recorded(content) else None
+    if isinstance(content, Mapping):
+        return {key: recorded(value) for key, value in content.items()}
+    return [recorded(value) for value in content] if isinstance(content, (list, tuple)) else content
 
 
 def check_row(row: Any) -> Mapping[str, Any]:
@@ -163,7 +183,7 @@ def _check_numbers(name: str, content: Mapping[str, Any]) -> None:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{name.format(key)} is not a number: {_shortened(value)}")
-        if not abs(value) < MAX_MAGNITUDE:  # also of an integer that no float can hold
+        if not may_be_recorded(value):
             raise ValueError(f"{name.format(key)} is not a number below 1e300: {_shortened(value)}")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from actbench.errors import ResultsError
-from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord
+from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord, recorded
 from actbench.schema.spec import RunSpec
 from actbench.storage.result_header import schema_and_outcome
 from actbench.system.files import clear_unfinished, json_text, read_file, write_atomically, writing
@@ -142,12 +142,12 @@ class Store:
         """Add one epoch's row to the run's curve and flush it, so that others may follow."""
         path = self.run_folder(spec) / "metrics.jsonl"
         with writing(path), path.open("a", encoding="utf-8") as file:
-            file.write(json_text(row) + "\n")
+            file.write(json_text(recorded(row)) + "\n")
 
     def finish(self, record: RunRecord) -> None:
         """Write the run's own curve anew, since another command may have appended to it too, and last its result."""
         folder = self.run_folder(record.spec)
-        write_atomically(folder / "metrics.jsonl", "".join(f"{json_text(row)}\n" for row in record.curves))
+        write_atomically(folder / "metrics.jsonl", "".join(f"{json_text(recorded(row))}\n" for row in record.curves))
         write_atomically(folder / "result.json", json_text(record.to_json(), indent=2))
 
     def fail(self, spec: RunSpec, message: str, traceback: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 from torch import Tensor
@@ -16,7 +15,7 @@ from actbench.nn import cpu_linear
 from actbench.nn.activations import overflow
 from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.metrics import METRICS
-from actbench.schema.record import MAX_INITIAL_EXAMPLES, Outcome, RunRecord
+from actbench.schema.record import MAX_INITIAL_EXAMPLES, MAX_MAGNITUDE, Outcome, RunRecord, may_be_recorded, recorded
 from actbench.system import cancellation, devices
 from actbench.training.evaluation import Tally, evaluate, initial_statistics, measure_gradients, measure_unit_health
 from actbench.training.state import TrainState
@@ -182,7 +181,7 @@ class EpochLog:
         now = time.perf_counter()
         seconds, self._last = (now - self._last) / runs, now
         for run in writing:
-            row: Row = {"epoch": epoch} | {name: _finite_or_none(values[run]) for name, values in columns.items()}
+            row: Row = {"epoch": epoch} | {name: recorded(values[run]) for name, values in columns.items()}
             self._rows[run].append(row | self._health_columns(run, health[run]) | {"seconds": seconds})
         return [self._rows[run][-1] if run in writing else None for run in range(runs)]
 
@@ -211,11 +210,11 @@ class EpochLog:
         return {f"health.{name}": found[name] for name in HEALTH} | lost | {"layers": found["layers"]}
 
     def _note_diverged(self, *losses: Sequence[float | None]) -> None:
-        """Mark the runs of which a loss or a parameter has ceased to be a finite number in this epoch."""
-        finite = self._state.stack.is_finite().tolist()
+        """Mark the runs of which a loss or a parameter has ceased to be a number for a record in this epoch."""
+        finite = self._state.stack.is_below(MAX_MAGNITUDE).tolist()
         for run in range(self._runs):
             numbers = [values[run] for values in losses]
-            if not finite[run] or any(number is not None and not isfinite(number) for number in numbers):
+            if not finite[run] or any(number is not None and not may_be_recorded(number) for number in numbers):
                 self._diverged.setdefault(run, self._epoch)
 
     def _outcome(self, run: int) -> tuple[Outcome, str]:
@@ -227,7 +226,7 @@ class EpochLog:
 
     def _diagnosis(self, run: int) -> list[str]:
         spec, diverged_at = self._state.cohort.specs[run], self._diverged.get(run)
-        broken_at = None if diverged_at is None else overflow(spec.activation)
+        broken_at = None if diverged_at is None else overflow(spec.activation, spec.training.dtype_name)
         return list(diagnose(spec, self._rows[run], diverged_at, overflow=broken_at))
 
     def _final(self, run: int, tested: Mapping[str, float]) -> dict[str, float | None]:
@@ -239,8 +238,3 @@ class EpochLog:
         if run in self._diverged:
             final = dict.fromkeys(final)
         return {**final, "parameters": float(self._state.stack.parameter_count(run))}
-
-
-def _finite_or_none(value: float | None) -> float | None:
-    """Replace NaN and the infinities, which JSON lacks, by None."""
-    return value if value is not None and isfinite(value) else None

@@ -123,9 +123,9 @@ class Stack:
         owned = (tensor for name, tensor in self.trained.items() if self._owns(name, run))
         return sum(prod(tensor.shape[1:]) for tensor in owned)
 
-    def is_finite(self) -> Tensor:
-        """Return (R,) bool: whether every number of the run is finite."""
-        flags = [tensor.isfinite().reshape(len(tensor), -1).all(1) for tensor in self.tensors.values()]
+    def is_below(self, limit: float) -> Tensor:
+        """Return (R,) bool: whether every number of the run is finite and smaller in magnitude than the limit."""
+        flags = [(tensor.abs() < limit).reshape(len(tensor), -1).all(1) for tensor in self.tensors.values()]
         return torch.stack(flags).all(0)
 
     def _layout(self) -> list[list[Any]]:

@@ -78,4 +78,6 @@ def test_an_unknown_key_is_reported_beside_a_value_in_it_that_can_t_be_read() ->
     with pytest.raises(ConfigError) as caught:
         Study.from_text("sedes: [.inf]", "x.yaml")
 
-    assert ["unknown key 'sedes'" in str(caught.value), ".inf is not a finite number" in str(caught.value)] == [True] * 2
+    assert ["unknown key 'sedes'" in str(caught.value), ".inf is not a finite number" in str(caught.value)] == [
+        True
+    ] * 2

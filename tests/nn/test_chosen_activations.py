@@ -202,6 +202,11 @@ def test_the_place_where_a_formula_overflows_is_found(formula: str, at: float | 
     assert overflow(resolve("activations", formula)) == at
 
 
+def test_a_function_that_overflows_in_float32_alone_is_not_said_to_in_float64() -> None:
+    component = resolve("activations", "x * 1e30 * 1e9")
+    assert (overflow(component), overflow(component, "float64")) == (0.0, None)  # its slope is 1e39 everywhere
+
+
 def test_a_users_function_is_tried_on_tensors_shaped_as_in_a_layer(users_module: types.ModuleType) -> None:
     def shaped(z: torch.Tensor) -> torch.Tensor:
         assert z.shape[1], "a dimension of examples"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from actbench.nn.initializers import Initializer
 from actbench.nn.rng import stream
 from actbench.schema.components import resolve
 from actbench.schema.events import EpochDone, Failed, Finished
+from actbench.schema.record import RunRecord
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
+from actbench.storage.reading import read_results
+from actbench.storage.store import Store
 from actbench.training.loop import run_cohort, train_epoch
 from actbench.training.state import TrainState
 from actbench.training.steps.choice import choose_stepper
@@ -251,6 +255,49 @@ def test_a_loss_that_is_no_number_makes_a_run_diverged_even_if_its_parameters_ar
     assert record.final["test.loss"] is None
     assert record.outcome == "diverged"
     assert "lr 1e+18" in record.message
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [(1e147, "ok"), (1e152, "diverged")])
+def test_a_finite_loss_that_no_reader_accepts_makes_a_run_diverged(factor: float, outcome: str, tmp_path: Path) -> None:
+    """Two layers multiply by the factor, so the loss is near 1e294 or 1e304; Adam takes no step at such gradients."""
+    whole, rest = divmod(round(math.log10(factor)), 30)
+    formula = " * ".join(["x", *["1e30"] * whole, f"1e{rest}"])
+    wild = spec(activation=formula, training={"epochs": 1, "optimizer": {"name": "adam", "lr": 1e-3}})
+    (record,) = records(wild)
+
+    store = Store(tmp_path, "s")
+    store.begin(wild)
+    for row in record.curves:
+        store.append(wild, row)
+    store.finish(record)
+    found = read_results(tmp_path, curves=True)
+
+    assert not found.warnings
+    assert [one.outcome for one in found] == [record.outcome] == [outcome]
+    assert len(found[0].curves) == (2 if outcome == "ok" else 1)
+    if outcome == "ok":
+        assert 1e290 < found[0].final["test.loss"] < 1e300
+    else:
+        assert found[0].final["test.loss"] is None
+        assert record.message.startswith("a loss or a parameter is not a finite number below 1e300 at initialisation")
+        assert "overflows" not in record.message
+
+
+def test_a_gradient_that_no_reader_accepts_is_left_out_of_the_record_of_a_run_with_a_finite_loss(
+    tmp_path: Path,
+) -> None:
+    wild = spec()
+    layer = {"name": "hidden.0", "units": 3, "gradient_norm": 1e301, "a_max": 9e299}
+    row = {"epoch": 0, "train.loss": 1.0, "health.gradient_ratio": -1e300, "layers": [layer]}
+    store = Store(tmp_path, "s")
+    store.begin(wild)
+    store.finish(RunRecord(wild, "ok", [row], final={"test.loss": 9.9e299}, health={"layers": [layer]}))
+
+    (found,) = read_results(tmp_path, curves=True)
+
+    kept = {**layer, "gradient_norm": None}
+    assert found.curves == ({**row, "health.gradient_ratio": None, "layers": [kept]},)
+    assert (found.final, found.health["layers"]) == ({"test.loss": 9.9e299}, [kept])
 
 
 def test_deaths_and_revivals_add_up_to_the_count_of_the_dead() -> None:

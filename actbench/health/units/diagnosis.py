@@ -61,7 +61,7 @@ def diagnose(
     Args:
         spec: The run's settings; learning rate and activation enter the advice.
         curves: One row per epoch, as in ``metrics.jsonl``.
-        diverged_at: The epoch in which a loss or a parameter ceased to be a finite number.
+        diverged_at: The epoch in which a loss or a parameter ceased to be a finite number below 1e300.
         overflow: A z at which the activation or its slope is not finite; None where there is none.
     """
     found = [] if diverged_at is None else [_divergence(spec, diverged_at, overflow)]
@@ -75,7 +75,7 @@ def diagnose(
 
 
 def _divergence(spec: RunSpec, epoch: int, overflow: float | None) -> str:
-    what = "a loss or a parameter is not a finite number"
+    what = "a loss or a parameter is not a finite number below 1e300"
     if overflow is not None:
         when = f"since epoch {epoch}" if epoch else "at initialisation"
         return (
