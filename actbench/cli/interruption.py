@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -23,6 +24,13 @@ GRACE = 0.5
 its group, as from ``timeout`` or a wrapper that passes Ctrl-C on."""
 
 ASKED = "stopping after this step; once more to stop at once"
+
+
+FORCE_VARIABLE, RETRY_VARIABLE = "ACTBENCH_RUN_FORCE", "ACTBENCH_RUN_RETRY"
+"""The variables in place of ``--force`` and ``--retry``; they also hold for the command that goes on."""
+
+OFF = ("", "0", "false", "f", "no", "n", "off")
+"""Values of a flag's variable that leave the flag off."""
 
 
 class Interruption:
@@ -95,5 +103,40 @@ def interruption() -> Iterator[Interruption]:
 
 
 def how_to_go_on() -> str:
-    """Spell the command that was given, without ``--force``, which would begin anew."""
-    return f"To go on:\n  {command_text(word for word in sys.argv[1:] if word != '--force')}"
+    """Spell the command that goes on: the one that was given, without what would train anew what has just finished.
+
+    That is ``--force``, and ``--retry all`` for runs that have collapsed or diverged again. Earlier results that had
+    not been replaced yet are then kept, so a sentence says what was left out.
+    """
+    kept, left_out = _without_repeats(sys.argv[1:])
+    if "--retry" not in kept and os.environ.get(RETRY_VARIABLE) == "all":
+        kept += ["--retry", "failed"]
+    lines = [f"To go on:\n  {command_text(kept)}"]
+    if left_out:
+        options = " and ".join(left_out)
+        lines.append(
+            f"Without {options}, which would also train again what has just finished; earlier results that were not "
+            "replaced yet stay."
+        )
+    if os.environ.get(FORCE_VARIABLE, "").lower() not in OFF:
+        lines.append(f"First unset {FORCE_VARIABLE}, which would train all of it anew.")
+    return "\n".join(lines)
+
+
+def _without_repeats(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return a command's words without ``--force`` and ``--retry all``, and those of them that were there."""
+    kept: list[str] = []
+    left_out: dict[str, None] = {}
+    rest = iter(words)
+    for word in rest:
+        if word == "--force":
+            left_out["--force"] = None
+        elif word.partition("=")[0] == "--retry":
+            value = word.partition("=")[2] if "=" in word else next(rest, "")
+            if value == "all":
+                left_out["--retry all"] = None
+            else:
+                kept += ["--retry", value]
+        else:
+            kept.append(word)
+    return kept, list(left_out)
