@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,23 @@ def checked(name: str, source: Source) -> Source:
     Raises:
         DatasetError: Naming the dataset, the array and the expected one.
     """
+    _check_names(name, source.classes)
     check_part(name, "train", source.train_images, source.train_labels, source.classes)
     check_part(name, "test", source.test_images, source.test_labels, source.classes)
     check_same_shape(name, source.train_images, "test_images", source.test_images)
     if problem := unlearnable(source):
         raise DatasetError(f"dataset '{name}': {problem}")
     return replace(source, notes=(*source.notes, *oddities(source)))
+
+
+def _check_names(name: str, classes: tuple[str, ...]) -> None:
+    """Refuse classes of one name: nothing could tell them apart."""
+    twice = [label for label, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise DatasetError(
+            f"dataset '{name}': classes holds {', '.join(map(repr, twice))} more than once; expected a name of its own "
+            "for each class"
+        )
 
 
 def check_same_shape(name: str, train_images: Images, other_name: str, other: Images) -> None:

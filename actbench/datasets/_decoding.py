@@ -3,6 +3,7 @@
 | stored | read as |
 |---|---|
 | 1, L, P, RGB, CMYK, YCbCr, HSV, LAB | 8-bit grey or RGB, by Pillow's own conversion |
+| several channels of 16 bits each | the upper 8 bits, which is all that Pillow reads; a note says so |
 | an alpha channel, a transparent colour | (c·a + 255·(255 - a)) / 255, laid on white; 255 - a where c is white |
 | whole numbers of 16 or 32 bits | v · 255 / (2ᵇ - 1), with b the bits in use in the whole dataset |
 | floats | v · 255, when all of them lie in 0 … 1 |
@@ -39,6 +40,10 @@ UPRIGHT = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROT
 
 WHITE_ON_TRANSPARENT = "are white on a transparent ground: read as black on white"
 SEVERAL_FRAMES = "hold several frames, of which the first is read"
+UPPER_BITS = (
+    "hold 16 bits a channel, of which the upper 8 are read: white is 65535 (where it is less, as 4095 for 12 bits, "
+    "save them as 8 bits a channel)"
+)
 BAD_ORIENTATION = "have unreadable EXIF data: read as they are stored, not turned"
 
 
@@ -99,8 +104,10 @@ def decode(file: str, reading: Reading) -> Decoded:
 
     try:
         with Image.open(file) as image:
+            is_cut = _loses_bits(image)
             image.load()
-            remarks = [SEVERAL_FRAMES] if getattr(image, "is_animated", False) else []
+            remarks = [UPPER_BITS] if is_cut else []
+            remarks += [SEVERAL_FRAMES] if getattr(image, "is_animated", False) else []
             upright, is_readable = _upright(image)
             remarks += [] if is_readable else [BAD_ORIENTATION]
             if upright.mode == "F" or upright.mode.startswith("I"):
@@ -115,6 +122,16 @@ def decode(file: str, reading: Reading) -> Decoded:
     except Exception as error:  # Pillow's decoders raise almost anything when a file is damaged
         reason = str(error) or type(error).__name__
         raise DatasetError(f"dataset 'image_folder': can't decode {path_text(file)}: {reason}") from error
+
+
+def _loses_bits(image: Image) -> bool:
+    """Return whether Pillow will read only the upper 8 of 16 bits of an image that is opened and not yet loaded.
+
+    It has no mode for several channels of 16 bits. The tiles that are to be decoded name the layout of the file, such
+    as ``RGB;16B``; where they don't, as for JPEG 2000, the decoder scales the levels itself.
+    """
+    layouts = (tile[3] if isinstance(tile[3], str) else (tile[3] or ("",))[0] for tile in image.tile)
+    return len(image.getbands()) > 1 and any(";16" in str(layout) for layout in layouts)
 
 
 def _upright(image: Image) -> tuple[Image, bool]:

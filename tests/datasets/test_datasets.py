@@ -53,6 +53,25 @@ def images_as_set(images):
     return {hashlib.sha256(image.tobytes()).digest() for image in images}
 
 
+@pytest.mark.parametrize("form", ["a mapping", "Data"])
+def test_classes_of_one_name_are_refused_by_name(form, own):
+    arrays = {"train_images": SMALL, "train_labels": LABELS, "test_images": SMALL, "test_labels": LABELS}
+    returned = {**arrays, "classes": ["cat", "dog", "cat", "dog"]}
+    if form == "Data":
+        parts = (SMALL, LABELS, SMALL, LABELS, SMALL, LABELS)
+        returned = Data(
+            "other", *parts, classes=("cat", "dog", "cat", "dog"), mean=(0.5,), std=(0.25,), fingerprint="f"
+        )
+    with pytest.raises(DatasetError, match="classes holds 'cat', 'dog' more than once"):
+        own(returned)
+
+
+def test_classes_whose_names_are_one_text_are_refused(own):
+    returned = {"train_images": SMALL, "train_labels": LABELS % 2, "test_images": SMALL, "test_labels": LABELS % 2}
+    with pytest.raises(DatasetError, match="classes holds '1' more than once"):
+        own({**returned, "classes": [1, "1"]})
+
+
 def test_every_file_is_listed_by_the_name_that_configs_use():
     names = ("cifar10", "cifar100", "digits", "fashion_mnist", "idx", "image_folder", "kmnist", "mnist", "mnist-5k")
     assert registry.names("datasets") == names

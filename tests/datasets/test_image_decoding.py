@@ -1,6 +1,7 @@
 """Every way in which image files store pixels, against NumPy's arithmetic."""
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -79,6 +80,69 @@ def test_big_endian_16_bit_levels_are_read(read):
     stored = numbers(65536)
     data = read([Image.fromarray(array.astype(">u2")) for array in stored], ".tif")
     assert_holds(data, np.rint(stored * (255 / 65535)))
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+class DeepPng:
+    """A PNG of 16 bits a channel, written byte by byte, as Pillow writes none in colour; (H, W, channels)."""
+
+    def __init__(self, levels):
+        self.levels = levels
+
+    def save(self, path):
+        height, width, channels = self.levels.shape
+        kind = {2: 4, 3: 2, 4: 6}[channels]  # grey with alpha, RGB, RGB with alpha
+        header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in self.levels)
+        chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+
+
+class DeepTiff:
+    """An uncompressed little-endian TIFF of 16 bits in each of three channels; (H, W, 3)."""
+
+    def __init__(self, levels):
+        self.levels = levels
+
+    def save(self, path):
+        height, width, _ = self.levels.shape
+        pixels = self.levels.astype("<u2").tobytes()
+        behind = 8 + len(pixels)
+        short, long = 3, 4
+        tags = [
+            (256, short, 1, width), (257, short, 1, height), (258, short, 3, behind), (259, short, 1, 1),
+            (262, short, 1, 2), (273, long, 1, 8), (277, short, 1, 3), (278, short, 1, height),
+            (279, long, 1, len(pixels)),
+        ]  # fmt: skip
+        entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+        bits = struct.pack("<HHH", 16, 16, 16)
+        directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+        path.write_bytes(b"II*\0" + struct.pack("<I", behind + len(bits)) + pixels + bits + directory)
+
+
+@pytest.mark.parametrize(("make", "suffix"), [(DeepPng, ".png"), (DeepTiff, ".tif")])
+def test_colour_of_16_bits_is_read_by_its_upper_8_and_that_is_said(make, suffix, read):
+    stored = numbers(65536, shape=(*SHAPE, 3))
+    data = read([make(array) for array in stored], suffix)
+    assert_holds(data, stored // 256)
+    (said,) = noted(data, "16 bits a channel")
+    assert said.startswith("8 of 8 images hold 16 bits a channel, of which the upper 8 are read")
+
+
+def test_grey_with_alpha_of_16_bits_is_read_by_its_upper_8_and_that_is_said(read):
+    stored = numbers(65536, shape=(*SHAPE, 2))
+    stored[..., 1] = 65535  # opaque
+    data = read([DeepPng(array) for array in stored], ".png")
+    assert_holds(data, stored[..., 0] // 256)
+    assert noted(data, "16 bits a channel")
+
+
+def test_of_images_of_8_bits_no_note_speaks_of_16(read):
+    stored = numbers(256, shape=(*SHAPE, 3))
+    assert not noted(read([Image.fromarray(array.astype(np.uint8)) for array in stored], ".png"), "16 bits")
 
 
 def test_levels_of_32_bit_whole_numbers_are_those_of_16_bits(read):
