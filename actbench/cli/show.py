@@ -54,8 +54,11 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
     from actbench.analysis.reports.table import console_for
     from actbench.cli.activation import facts, print_facts
     from actbench.cli.output import as_json, print_result
+    from actbench.errors import UsageError
     from actbench.schema import registry
 
+    if not all(map(str.strip, names)):
+        raise UsageError("an empty name is neither a run nor an activation: see `actbench list activations`")
     found = [facts(name) if name in registry.names("activations") else _found(results, name) for name in names]
     if json:
         content = [one if isinstance(one, dict) else {**one.to_json(), "curves": list(one.curves)} for one in found]

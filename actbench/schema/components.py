@@ -217,11 +217,23 @@ def _built_in(kind: str, name: str, given: dict[str, Any]) -> Component:
     try:
         schema = _schema(kind, name)
     except UsageError as error:
-        raise ConfigError([Problem(str(error), ("name",))]) from error
+        text = _as_formula(kind, name) or str(error)
+        raise ConfigError([Problem(text, ("name",))]) from error
     checked = schema.parse(given, f"for '{name}'")
     return Component(
         kind, name, checked.model_dump(mode="json"), checked.model_dump(mode="json", exclude_defaults=True)
     )
+
+
+def _as_formula(kind: str, name: str) -> str | None:
+    """Say how a formula is written that looks like a name, such as ``x``; None for what is no formula."""
+    if kind != "activations":
+        return None
+    try:
+        _schema(kind, EXPRESSION).parse({"formula": name})
+    except ConfigError:
+        return None
+    return f"unknown activation '{name}' — as a formula it is written {{name: {EXPRESSION}, formula: {name}}}"
 
 
 def problems_of(

@@ -101,6 +101,8 @@ def find_run(root: Path | str, text: str) -> RunRecord:
         UsageError: When no run or more than one fits, or the run has neither finished nor failed.
         ResultsError: When its files can't be read.
     """
+    if not text.strip():
+        raise UsageError("an empty name is that of no run: give a run's id, its first letters, its digits or its path")
     folder, warnings = _pointed_to(Path(root), text), list[str]()
     try:
         record = _read_run(folder, warnings, curves=True)

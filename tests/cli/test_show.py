@@ -98,6 +98,13 @@ def test_show_explains_a_name_of_other_tools_instead_of_offering_a_lookalike(res
         call("show", "swiglu", "--results", results)
 
 
+@pytest.mark.parametrize("name", ["", " "])
+@pytest.mark.parametrize("words", [["show"], ["show", "relu"]])
+def test_an_empty_name_is_called_so(results, words, name):
+    with pytest.raises(UsageError, match="an empty name is"):
+        call(*words, name, "--results", results)
+
+
 def test_show_offers_the_nearest_name(results):
     with pytest.raises(UsageError, match=r"no run 'reluu' in .* or the activation 'relu'"):
         call("show", "reluu", "--results", results)

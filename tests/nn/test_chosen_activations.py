@@ -92,6 +92,11 @@ def test_rows_tell_which_options_are_trained_by_default() -> None:
         ({"name": "relu", "alpha": 1}, "no options"),
         ({"name": "expression"}, "'formula' is required"),
         ("reluu", "did you mean 'relu'"),
+        ("x", "unknown activation 'x' — as a formula it is written {name: expression, formula: x}"),
+        ("-x", "as a formula it is written {name: expression, formula: -x}"),
+        ("1-x", "as a formula it is written {name: expression, formula: 1-x}"),
+        ("y", "unknown activation 'y' — choose from"),
+        ("e", "unknown activation 'e' — choose from"),
     ],
 )
 def test_options_out_of_bounds_are_refused(choice: Any, reason: str) -> None:

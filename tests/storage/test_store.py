@@ -407,3 +407,9 @@ def test_reading_many_runs_opens_one_file_each(tmp_path, monkeypatch):
     )
     assert len(read_results(tmp_path / "many")) == 50
     assert [tmp_path.joinpath(path).name for path in opened] == ["result.json"] * 50 + ["study.yaml"]
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_text_names_no_run(text, tmp_path):
+    with pytest.raises(UsageError, match="an empty name is that of no run"):
+        find_run(tmp_path, text)
