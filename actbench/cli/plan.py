@@ -104,15 +104,16 @@ def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]
 
 
 def _limits(runner: Runner, design: SequentialDesign | None) -> tuple[str, ...]:
-    """Return what the study's seeds will not show; under ``--until`` what the most that there may be will not."""
+    """Return what the study's runs will not show; under ``--until`` what the most seeds that there may be will not."""
     from actbench.analysis.compare_options import DEFAULT_ALPHA
-    from actbench.analysis.judgements.limits import limits_of_plan
+    from actbench.analysis.judgements.limits import limits_of_plan, unjudged_of_plan
 
     study, seeds = runner.study, len(_all_seeds(runner))
     is_compared = len(runner.specs) > seeds * len(_contexts(runner))  # a table of one row compares nothing
     most = seeds if design is None else max(seeds, design.max_seeds)
     metrics = study.compare.metric if is_compared else ()
-    return limits_of_plan(metrics, study.expect, most, alpha=DEFAULT_ALPHA)
+    unjudged = unjudged_of_plan(study.expect, runner.specs)
+    return (*limits_of_plan(metrics, study.expect, most, alpha=DEFAULT_ALPHA), *unjudged)
 
 
 def _contexts(runner: Runner) -> list[tuple[str, str]]:

@@ -32,6 +32,7 @@ from actbench.cli.study_options import (
     workers,
 )
 from actbench.system.command_line import command_text, error_logs
+from actbench.system.text import printable
 
 if TYPE_CHECKING:
     from actbench.cli.until import Trained
@@ -74,6 +75,7 @@ def run(
     timeout: Timeout = 600,
 ) -> None:
     """Train every run of the study that is not finished yet."""
+    from actbench.analysis.judgements.limits import unjudged_of_plan
     from actbench.cli.plan import plan_text
     from actbench.cli.until import design_of, run_until
     from actbench.schema.runtime import Runtime
@@ -104,6 +106,8 @@ def run(
     if dry_run:
         print_result(plan_text(runner, design))
         return
+    for text in unjudged_of_plan(runner.study.expect, runner.specs):
+        print_note(printable(f"warning: {text}"))
     with interruption() as interrupted:
         train = partial(_train, interrupted=interrupted, fail_fast=fail_fast)
         if design is not None:

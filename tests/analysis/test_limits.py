@@ -7,12 +7,18 @@ import pytest
 from factories import cells, only, record
 
 from actbench.analysis.compare import compare
-from actbench.analysis.judgements.limits import limits_of_plan
+from actbench.analysis.judgements.limits import limits_of_plan, unjudged_of_plan
+from actbench.config import Study
+from actbench.schema.record import RunRecord
 from actbench.schema.registry import load
 from actbench.storage.reading import Records
 
 SHARE = "health.dead_fraction"
 ACCURACY = "test.accuracy"
+SPECS = Study.from_text(
+    "sweep: {activation: [relu, {name: elu, alpha: 0.2}], bias_init: [0.0, 0.01]}\nseeds: 2", "x.yaml"
+).specs()
+
 NOTHING = "nothing can be shown in health.dead_fraction: with 3 paired seeds no p can be below 0.05 (smallest possible "
 TOO_FEW = "fewer than 3 paired seeds"
 
@@ -146,3 +152,32 @@ def test_a_plan_calls_hypotheses_undecided_exactly_where_the_clearest_runs_would
         entries = "1 entry" if shares == 1 else f"{shares} entries"
         assert f"expect: with {seeds} seeds sign flips can't decide {entries} on health shares" in told[0]
         assert f"; {6 if shares == 1 else 7} seeds are the fewest that can" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("test.accuracy: bias_init=0.01 > bias_init=0.0", None),
+        ("test.accuracy: activation=elu(alpha=0.2) > activation=ReLU where bias_init=0", None),
+        ("test.accuracy > 90%", None),
+        ("test.accuracy > 90% where training.epochs=5, dataset=mnist-5k", None),
+        (
+            "test.accuracy: training.optimizer.lr=0.1 > training.optimizer.lr=0.7",
+            "no run has training.optimizer.lr=0.7; there are: 0.1",
+        ),
+        ("test.accuracy > 90% where weight_init=orthogonal", "no run has weight_init=orthogonal; there are: he_normal"),
+        ("test.accuracy: bias_init=0.1 > bias_init=0.0", "no run has bias_init=0.1; there are: 0, 0.01"),
+        (
+            "test.accuracy: activation=relu > activation=elu",
+            "no run has activation=elu; there are: relu, elu(alpha=0.2)",
+        ),
+        ("test.accuracy > 90% where activation.alpha=0.3", "no run has activation.alpha=0.3; there are: none, 0.2"),
+    ],
+)
+def test_a_hypothesis_about_runs_that_are_not_planned_is_named_before_training_as_it_is_after(text, reason):
+    found = unjudged_of_plan([text], SPECS)
+    assert found == (() if reason is None else (f"expect: '{text}' can't be judged by these runs: {reason}",))
+
+    trained = [RunRecord(spec, "ok", final={"test.accuracy": 0.9}, study="s") for spec in SPECS]
+    (table,) = compare(Records(tuple(trained), settings={"s": {"expect": [text]}})).comparisons
+    assert [one.note == reason for one in table.expectations] == [reason is not None]

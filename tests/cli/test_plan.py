@@ -94,6 +94,21 @@ def test_plan_says_first_what_so_many_seeds_will_not_show(said: Run) -> None:
     assert "sign flips can't decide 1 entry on health shares" in said("plan", "study.yaml", "seeds=3", expect)
 
 
+def test_a_hypothesis_that_can_t_be_judged_is_said_before_training(said: Run, config: Path) -> None:
+    expect = "expect=['test.accuracy: bias_init=0.01 > bias_init=0.0']"
+    warning = "can't be judged by these runs: no run has bias_init=0.01; there are: 0"
+    assert warning in said("plan", "study.yaml", expect)
+    assert warning in json.loads(said("plan", "study.yaml", expect, "--json"))["warnings"][-1]
+    assert warning in said("run", "study.yaml", expect, "--dry-run")
+    done = subprocess.run(
+        [sys.executable, "-m", "actbench", "run", config, expect, "seeds=1", "--engine", "inline"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, warning in done.stderr.partition("runs to do")[0]) == (0, True)
+
+
 def test_plan_counts_what_is_done_and_writes_nothing(said: Run, tmp_path: Path) -> None:
     assert "4: 0 done, 4 to do" in said("plan", "study.yaml")
     assert not (tmp_path / "results").exists()

@@ -5,16 +5,19 @@ Whether a difference can get a star depends on the test in use, the number of pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from actbench.analysis.judgements.formatting import p_value
 from actbench.analysis.pairs_needed import MIN_VALUES, fewest_pairs, smallest_p
-from actbench.config.hypotheses import parse_expectation
+from actbench.analysis.table.factors import FlatSpec, flat_specs, matching_value
+from actbench.config.hypotheses import Ordering, parse_expectation
+from actbench.errors import UsageError
 from actbench.schema.metrics import is_bounded
 
 if TYPE_CHECKING:
     from actbench.analysis.table.result import Comparison
+    from actbench.schema.spec import RunSpec
 
 
 def limits_of(comparison: Comparison) -> tuple[str, ...]:
@@ -50,6 +53,35 @@ def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *,
     shares = sum(is_bounded(parse_expectation(text).metric) for text in expect)
     undecided = _undecided(shares, seeds, alpha) if shares else []
     return (*_sentences(found, len(metrics), "seeds"), *undecided)
+
+
+def unjudged_of_plan(expect: Sequence[str], specs: Sequence[RunSpec]) -> tuple[str, ...]:
+    """Return the hypotheses that no results of these runs could decide, since none has a value that they name.
+
+    That is no error of the config: other overrides of it may train such runs into the same folder.
+
+    Args:
+        expect: The study's hypotheses.
+        specs: Its runs.
+    """
+    cells = flat_specs(list(dict.fromkeys(spec.with_seed(0) for spec in specs))) if expect else []
+    found = []
+    for text in expect:
+        claim = parse_expectation(text)
+        sides = [claim.left, claim.right] if isinstance(claim, Ordering) else [{}]
+        try:
+            for side in sides:
+                _refuse_absent({**claim.where, **side}, cells)
+        except UsageError as error:
+            found.append(f"expect: '{text}' can't be judged by these runs: {error}")
+    return tuple(found)
+
+
+def _refuse_absent(settings: Mapping[str, Any], cells: Sequence[FlatSpec]) -> None:
+    """Raise where no run has all of these settings, as the comparison will."""
+    for key, given in settings.items():
+        value = matching_value(key, given, [cell.get(key) for cell in cells])
+        cells = [cell for cell in cells if cell.get(key) == value]
 
 
 def _undecided(shares: int, seeds: int, alpha: float) -> list[str]:
