@@ -130,8 +130,9 @@ def _loses_bits(image: Image) -> bool:
     It has no mode for several channels of 16 bits. The tiles that are to be decoded name the layout of the file, such
     as ``RGB;16B``; where they don't, as for JPEG 2000, the decoder scales the levels itself.
     """
-    layouts = (tile[3] if isinstance(tile[3], str) else (tile[3] or ("",))[0] for tile in image.tile)
-    return len(image.getbands()) > 1 and any(";16" in str(layout) for layout in layouts)
+    arguments = (tile[3] for tile in getattr(image, "tile", ()))  # the layout alone, or the layout and more
+    layouts = (given if isinstance(given, str) else str((given or ("",))[0]) for given in arguments)
+    return len(image.getbands()) > 1 and any(";16" in layout for layout in layouts)
 
 
 def _upright(image: Image) -> tuple[Image, bool]:
