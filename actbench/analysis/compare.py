@@ -30,10 +30,13 @@ from actbench.analysis.table.reach import rows_with_reach
 from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family
 from actbench.analysis.table.rows import rows_of, sort_rows
 from actbench.analysis.table.tuning import check_tune, tune_rows
+from actbench.config.hypotheses import UNFINISHED, Gate, OutcomeCount
 from actbench.errors import ResultsError, UnknownNameError, UsageError
 from actbench.schema.metrics import METRICS, is_bounded
 from actbench.schema.record import RunRecord
+from actbench.schema.spec import RunSpec
 from actbench.storage.reading import Records
+from actbench.storage.unfinished import unfinished_runs
 
 DEFAULT_METRIC = "test.accuracy"
 
@@ -193,8 +196,30 @@ def _compare(records: Sequence[RunRecord], options: CompareOptions) -> Compariso
     titles = [f"{view.comparison.title}: " if len(views) > 1 else "" for view in views]
     warnings = [title + text for title, view in zip(titles, views, strict=True) for text in view.warnings]
     shown = [(view.table, view.comparison) for view in views]
-    gates = judge_gates(conditions, shown, alpha=options.alpha, where=where)
+    unfinished = _unfinished(records, folders, conditions)
+    gates = judge_gates(conditions, shown, alpha=options.alpha, where=where, unfinished=unfinished)
     return Comparisons(tuple(view.comparison for view in views), (*reading_warnings, *warnings), gates)
+
+
+def _unfinished(
+    records: Sequence[RunRecord], folders: Mapping[str, Path], conditions: Mapping[str, Gate | None]
+) -> dict[str, tuple[RunSpec, ...]]:
+    """Return study -> its runs that have not ended, where a gate counts them: only then are their files looked at.
+
+    Raises:
+        UsageError: When it is not known what was planned for a study.
+    """
+    texts = [text for text, one in conditions.items() if isinstance(one, OutcomeCount) and one.outcome == UNFINISHED]
+    if not texts:
+        return {}
+    for study in dict.fromkeys(record.study for record in records):
+        if study not in folders:
+            why = f"what was planned for '{study}' is not known: its runs do not lie in one folder"
+            raise UsageError(f"--fail-if '{texts[0]}': {why}")
+    try:
+        return {study: unfinished_runs(folder) for study, folder in folders.items()}
+    except UsageError as error:
+        raise UsageError(f"--fail-if '{texts[0]}': {error}") from error
 
 
 def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ FailIf = Annotated[
     list[str] | None,
     typer.Option(
         help="Exit with 1 when this is shown, or a row that it is about has lost runs: expect, 'test.accuracy drop > "
-        f"0.5pp', 'test.accuracy < 90%', 'diverged > 0', … [env var: {GATES_VARIABLE}]",
+        f"0.5pp', 'test.accuracy < 90%', 'diverged > 0', 'unfinished > 0', … [env var: {GATES_VARIABLE}]",
         metavar="EXPR",
         allow_from_autoenv=False,
     ),

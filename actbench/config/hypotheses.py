@@ -6,6 +6,7 @@
     METRIC = NUMBER [± NUMBER]               each cell's mean is that number, but for ``--delta`` or the second one
     METRIC drop > NUMBER [where CELL]        a change from the baseline (gates only); or ``rise``
     OUTCOME > NUMBER [where CELL]            how many runs of a row ended so, or their share with ``%`` (gates only)
+    unfinished > NUMBER [where CELL]         how many that were planned or begun have not ended (gates only)
 
 A cell is ``KEY=VALUE,…``. ``<``, ``>``, ``<=`` and ``>=`` may stand in each place where one of them does. How numbers
 are written is up to ``amounts``: ``95%`` or ``0.95`` for a level of a fraction, ``0.5pp`` for a difference.
@@ -29,6 +30,11 @@ from actbench.schema.record import OUTCOMES, Outcome
 Operator = Literal["<", ">", "<=", ">=", "="]
 Direction = Literal["drop", "rise"]
 Settings = Mapping[str, Any]
+
+UNFINISHED: Literal["unfinished"] = "unfinished"
+"""Counted by gates like an outcome: a run that was planned or begun and has none."""
+
+COUNTED: tuple[Outcome | Literal["unfinished"], ...] = (*OUTCOMES, UNFINISHED)
 
 FORMS = (
     "'test.accuracy > 95% where activation=relu', 'test.accuracy = 88.6% ± 1.5pp' or "
@@ -112,7 +118,7 @@ class OutcomeCount:
 
     Args:
         text: The gate as it was written.
-        outcome: One of OUTCOMES.
+        outcome: One of COUNTED.
         operator: ``<``, ``>``, ``<=`` or ``>=``.
         number: A number of runs, or a share of them, 0 … 1.
         is_share: Whether the number is a share.
@@ -120,7 +126,7 @@ class OutcomeCount:
     """
 
     text: str
-    outcome: Outcome
+    outcome: Outcome | Literal["unfinished"]
     operator: Operator
     number: float
     is_share: bool
@@ -161,14 +167,14 @@ def parse_gate(text: str) -> Gate:
     claim, where = _split_where(text)
     if found := _CHANGE.fullmatch(claim):
         metric = _metric(found["metric"], outcomes=True)
-        if metric in OUTCOMES:
+        if metric in COUNTED:
             raise UsageError(f"runs are counted by outcome, not compared: write '{metric} > 0'")
         direction: Direction = "drop" if found["direction"] == "drop" else "rise"
         number = amounts.difference(metric, found["number"])
         return Change(text, metric, direction, number, where, _SPELLINGS[found["operator"]])
     if (found := _BOUND.fullmatch(claim)) and found["tolerance"] is None and found["operator"] not in ("=", "=="):
         metric, operator = _metric(found["metric"], outcomes=True), _SPELLINGS[found["operator"]]
-        outcome = next((one for one in OUTCOMES if one == metric), None)
+        outcome = next((one for one in COUNTED if one == metric), None)
         if outcome is not None:
             return _count(text, outcome, operator, found["number"], where)
         return _bound(text, metric, operator, found, where)
@@ -269,7 +275,9 @@ def _refuse_idle(text: str, name: str, operator: Operator, number: float, *, hig
         raise UsageError(f"'{text}' always holds: {name} is never beyond that")
 
 
-def _count(text: str, outcome: Outcome, operator: Operator, number: str, where: Settings) -> OutcomeCount:
+def _count(
+    text: str, outcome: Outcome | Literal["unfinished"], operator: Operator, number: str, where: Settings
+) -> OutcomeCount:
     """Read the number of runs, or the percentage of them, in a gate on an outcome."""
     if number.endswith("pp"):
         raise UsageError(f"write a number of runs such as {outcome} > 0, or a share such as 10%")
@@ -287,10 +295,10 @@ def _count(text: str, outcome: Outcome, operator: Operator, number: str, where: 
 def _metric(name: str, *, outcomes: bool = False) -> str:
     """Return the name if there is such a metric, or, where they count too, such an outcome."""
     if outcomes:
-        if name not in METRICS and name not in OUTCOMES:
-            raise UnknownNameError("metric or outcome", name, (*METRICS, *OUTCOMES))
+        if name not in METRICS and name not in COUNTED:
+            raise UnknownNameError("metric or outcome", name, (*METRICS, *COUNTED))
         return name
-    if name in OUTCOMES:
+    if name in COUNTED:
         raise UsageError(
             f"'{name}' is an outcome, which --fail-if counts ('{name} > 0'); an expectation needs a metric"
         )

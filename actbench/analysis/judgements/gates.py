@@ -23,7 +23,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from actbench.analysis.judgements.evidence import Evidence, evidence_of, interval_in_words
 from actbench.analysis.judgements.expectations import CONTRADICTED, UNDECIDED
@@ -32,13 +32,14 @@ from actbench.analysis.judgements.lost_runs import collapsed_alone, lost_of
 from actbench.analysis.table.against import SIDE, is_new
 from actbench.analysis.table.baselines import counterpart
 from actbench.analysis.table.contrasts import seed_differences
-from actbench.analysis.table.factors import Value, matching_value, row_name
+from actbench.analysis.table.factors import Value, context, flat_specs, matching_value, row_name
 from actbench.analysis.table.grouping import Filter, Group, Table, fits
 from actbench.analysis.table.result import Comparison, Gate
-from actbench.config.hypotheses import Bound, Change, OutcomeCount, parse_gate
+from actbench.config.hypotheses import UNFINISHED, Bound, Change, OutcomeCount, parse_gate
 from actbench.config.hypotheses import Gate as Condition
 from actbench.errors import UsageError
 from actbench.schema.metrics import is_bounded
+from actbench.schema.spec import RunSpec
 
 EXPECT = "expect"
 
@@ -90,6 +91,7 @@ def judge_gates(
     *,
     alpha: float,
     where: Filter,
+    unfinished: Mapping[str, Sequence[RunSpec]],
 ) -> tuple[Gate, ...]:
     """Judge each condition over the shown rows of all tables.
 
@@ -98,6 +100,7 @@ def judge_gates(
         found: The tables.
         alpha: One minus the intervals' coverage.
         where: Factor -> value that the shown rows have.
+        unfinished: Study -> its runs that have not ended; only needed by a gate on them.
 
     Raises:
         UsageError: When a condition's ``where`` fits no row, or none of the studies expects anything.
@@ -105,6 +108,8 @@ def judge_gates(
     return tuple(
         _expect_gate(text, [comparison for _, comparison in found])
         if condition is None
+        else _row_gate(text, _judge_unfinished(condition, found, unfinished, where))
+        if isinstance(condition, OutcomeCount) and condition.outcome == UNFINISHED
         else _row_gate(
             text,
             [
@@ -185,13 +190,65 @@ def _absent_rows(condition: Condition, table: Table, comparison: Comparison, whe
     ]
 
 
+def _judge_unfinished(
+    condition: OutcomeCount,
+    found: Sequence[tuple[Table, Comparison]],
+    unfinished: Mapping[str, Sequence[RunSpec]],
+    where: Filter,
+) -> list[RowJudgement]:
+    """Count for each shown row the runs that have not ended; runs of rows that no table has yet are rows, too."""
+    common = [(table, comparison) for table, comparison in found if comparison.tuned is None]
+    ended = [record.spec for table, _ in common for record, _ in table.all_runs]
+    specs = [(study, spec) for study, own in unfinished.items() for spec in own]
+    flats = flat_specs([*ended, *(spec for _, spec in specs)])[len(ended) :]
+    left = [(study, spec, flat) for (study, spec), flat in zip(specs, flats, strict=True)]
+    judged: list[RowJudgement] = []
+    for table, comparison in common:
+        shown = {id(group) for group in table.shown}
+        for group in table.groups:
+            if not is_new(group.factors):
+                continue
+            factors = {key: value for key, value in group.factors.items() if key != SIDE}
+            own = [
+                one
+                for one in left
+                if one[0] == comparison.study
+                and context(one[1], one[2], table.factors) == comparison.context
+                and fits(one[2], factors)
+            ]
+            left = [one for one in left if one not in own]
+            if id(group) in shown and _fits(group, condition):
+                judged.append(_counted(condition, row_name(group.factors), len(own), len(group.runs) + len(own)))
+    rows: dict[str, int] = {}
+    for study, spec, flat in left:
+        if fits(flat, where) and all(_may_mean(key, given, flat.get(key)) for key, given in condition.where.items()):
+            keys: tuple[str, ...] = next((table.factors for table, one in common if one.study == study), ())
+            values = {key: flat.get(key) for key in keys if key != SIDE}
+            name = row_name(values) if values else spec.with_seed(0).run_id
+            rows[name] = rows.get(name, 0) + 1
+    return [*judged, *(_counted(condition, name, count, count) for name, count in rows.items())]
+
+
+def _may_mean(key: str, given: Any, value: Value) -> bool:
+    try:
+        matching_value(key, given, [value])
+    except UsageError:
+        return False
+    return True
+
+
 def _judge_count(condition: OutcomeCount, group: Group) -> RowJudgement:
     count = sum(record.outcome == condition.outcome for record, _ in group.runs)
-    size = count / len(group.runs) if condition.is_share else count
+    return _counted(condition, row_name(group.factors), count, len(group.runs))
+
+
+def _counted(condition: OutcomeCount, row: str, count: int, runs: int) -> RowJudgement:
+    """Hold a row to a condition on how many of its runs ended in one way."""
+    size = count / runs if condition.is_share else count
     trips = HOLDS[condition.operator](size, condition.number)
-    text = f"{count} of {len(group.runs)} runs {'are ok' if condition.outcome == 'ok' else condition.outcome}"
+    text = f"{count} of {runs} runs {'are ok' if condition.outcome == 'ok' else condition.outcome}"
     sign = -1 if condition.operator.startswith("<") else 1
-    return RowJudgement(row_name(group.factors), "trips" if trips else "passes", text, sign * size)
+    return RowJudgement(row, "trips" if trips else "passes", text, sign * size)
 
 
 def _judge_bound(condition: Bound, group: Group, base: Group | None, alpha: float) -> RowJudgement:
