@@ -1,11 +1,13 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from forked_commands import Server, forked_commands
 from hypothesis import HealthCheck, settings
 from processes import remember_this_process
 
@@ -48,3 +50,16 @@ def mnist_folder(data_folder: Path) -> Path:
     if not (data_folder / "MNIST").exists():
         (data_folder / "MNIST").symlink_to(images.resolve())
     return data_folder
+
+
+@pytest.fixture(scope="session")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Starts commands without importing torch for each; one for all tests that ask for it."""
+    with forked_commands(tmp_path_factory.mktemp("data")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(forking: Server) -> Iterator[Server]:
+    yield forking
+    forking.end_what_is_left()

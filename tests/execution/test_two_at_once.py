@@ -6,17 +6,15 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_commands import Server
 from left_locks import leave
-from processes import signal_process, wait_until
+from processes import wait_until
 
 import actbench
 from actbench.config import Study
@@ -100,14 +98,11 @@ def runner(folder: Path, data_folder: Path, *, force: bool = False) -> Runner:
     return Runner(Study.from_text(STUDY), folder / "results", runtime, force=force)
 
 
-@contextmanager
-def started(data_folder: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    """The command in a process of its own, which is in the current folder."""
-    command = [sys.executable, "-m", "actbench", "run", "study.yaml", "--engine", "inline", "--cohort-size", "2"]
-    environment = os.environ | {"ACTBENCH_DATA": str(data_folder)} | settings
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        yield process
-        process.kill()
+def start(server: Server, folder: Path, data_folder: Path, streams: str = "", **settings: str) -> int:
+    """The id of a process in which the command runs, in that folder."""
+    command = ("run", "study.yaml", "--engine", "inline", "--cohort-size", "2", "--device", "cpu")
+    settings = {"ACTBENCH_DATA": str(data_folder), "ACTBENCH_RUN_PRODUCTS": "auto"} | settings
+    return server.start(folder, *command, streams=streams, **settings)
 
 
 def finished(events: Iterator[Event]) -> Iterator[RunSpec]:
@@ -130,26 +125,28 @@ def left_over(folder: Path) -> list[str]:
     return [str(path) for path in shared.rglob("*") if path.is_file() and path.name not in usual]
 
 
-def wait_until_locked(folder: Path, process: subprocess.Popen[str]) -> set[str]:
-    """The ids of the runs that the process holds once it trains."""
+def wait_until_locked(folder: Path) -> set[str]:
+    """The ids of the runs that the first process holds once it trains."""
 
     def locked() -> set[str]:
         runs = {path.parent.name for path in folder.glob("results/shared/runs/*/spec.json")}
         return runs if len(runs) == 2 else set()
 
-    found: set[str] = wait_until(locked, process)
+    found: set[str] = wait_until(locked)
     return found
 
 
 @pytest.mark.slow
-def test_three_at_once_compute_every_run_once(folder: Path, data_folder: Path, undisturbed: dict[str, Any]) -> None:
-    with (
-        started(data_folder, WAIT_FOR="3") as one,
-        started(data_folder, WAIT_FOR="3") as two,
-        started(data_folder, WAIT_FOR="3", ACTBENCH_HOST="elsewhere") as three,
-    ):
-        said = [process.communicate()[1] for process in (one, two, three)]
-    assert [process.returncode for process in (one, two, three)] == [0, 0, 0], said
+def test_three_at_once_compute_every_run_once(
+    server: Server, folder: Path, data_folder: Path, undisturbed: dict[str, Any]
+) -> None:
+    hosts: tuple[dict[str, str], ...] = ({}, {}, {"ACTBENCH_HOST": "elsewhere"})
+    processes = [
+        start(server, folder, data_folder, f"-{number}", WAIT_FOR="3", **host) for number, host in enumerate(hosts)
+    ]
+    codes = [server.end(process) for process in processes]
+    said = [(folder / f"stderr-{number}").read_text() for number in range(3)]
+    assert codes == [0, 0, 0], said
     computed = [int(count) for text in said for count in re.findall(r"(\d+) ok in", text)]
     assert len(computed) == 3
     assert min(computed) >= 1, "each waited until all three had something to do"
@@ -158,44 +155,49 @@ def test_three_at_once_compute_every_run_once(folder: Path, data_folder: Path, u
     assert left_over(folder) == []
 
 
+@pytest.mark.slow
 def test_the_runs_of_the_living_are_left_alone_and_those_of_the_dead_taken_over(
-    folder: Path, data_folder: Path, undisturbed: dict[str, Any], caplog: pytest.LogCaptureFixture
+    server: Server,
+    folder: Path,
+    data_folder: Path,
+    undisturbed: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with started(data_folder, WAIT_FOR="9") as other:
-        theirs = wait_until_locked(folder, other)
-        mine = {spec.run_id for spec in finished(runner(folder, data_folder).run())}
-        assert len(mine) == RUNS - 2
-        assert not mine & theirs
-        host = Process.this().host
-        assert caplog.messages == [f"2 runs are being computed by pid {other.pid} on {host}"]
-        assert {one.run for one in study_statuses(folder / "results")[0].running} == theirs
+    other = start(server, folder, data_folder, WAIT_FOR="9")
+    theirs = wait_until_locked(folder)
+    mine = {spec.run_id for spec in finished(runner(folder, data_folder).run())}
+    assert len(mine) == RUNS - 2
+    assert not mine & theirs
+    host = Process.this().host
+    assert caplog.messages == [f"2 runs are being computed by pid {other} on {host}"]
+    assert {one.run for one in study_statuses(folder / "results")[0].running} == theirs
 
-        forced = runner(folder, data_folder, force=True)
-        assert {spec.run_id for spec in finished(forced.run())} == mine, "--force leaves them alone, too"
-        records = actbench.run(Study.from_text(STUDY), folder / "results", engine="inline", data_folder=data_folder)
-        assert {record.spec.run_id for record in records} == mine
-        assert {one.run for one in study_statuses(folder / "results")[0].running} == theirs
+    forced = runner(folder, data_folder, force=True)
+    assert {spec.run_id for spec in finished(forced.run())} == mine, "--force leaves them alone, too"
+    records = actbench.run(Study.from_text(STUDY), folder / "results", engine="inline", data_folder=data_folder)
+    assert {record.spec.run_id for record in records} == mine
+    assert {one.run for one in study_statuses(folder / "results")[0].running} == theirs
 
-        signal_process(other, signal.SIGKILL)
-        other.wait()
-        assert {one.run for one in study_statuses(folder / "results")[0].stale} == theirs
-        assert {spec.run_id for spec in finished(runner(folder, data_folder).run())} == theirs
+    server.signal(other, signal.SIGKILL)
+    assert server.end(other) == -signal.SIGKILL
+    assert {one.run for one in study_statuses(folder / "results")[0].stale} == theirs
+    assert {spec.run_id for spec in finished(runner(folder, data_folder).run())} == theirs
     assert compared(folder) == undisturbed
     assert left_over(folder) == []
 
 
 @pytest.mark.slow
 def test_who_dies_while_others_work_is_replaced_before_they_end(
-    folder: Path, data_folder: Path, undisturbed: dict[str, Any]
+    server: Server, folder: Path, data_folder: Path, undisturbed: dict[str, Any]
 ) -> None:
-    with started(data_folder, WAIT_FOR="9") as other:
-        theirs = wait_until_locked(folder, other)
-        done = []
-        for spec in finished(runner(folder, data_folder).run()):
-            done.append(spec.run_id)
-            if len(done) == RUNS - 2:
-                signal_process(other, signal.SIGKILL)
-                other.wait()
+    other = start(server, folder, data_folder, WAIT_FOR="9")
+    theirs = wait_until_locked(folder)
+    done = []
+    for spec in finished(runner(folder, data_folder).run()):
+        done.append(spec.run_id)
+        if len(done) == RUNS - 2:
+            server.signal(other, signal.SIGKILL)
+            assert server.end(other) == -signal.SIGKILL
     assert len(done) == RUNS
     assert set(done[-2:]) == theirs
     assert compared(folder) == undisturbed

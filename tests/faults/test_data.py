@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import resource
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import Any
 
 import pytest
 from commands import Run
-from faulty_studies import check_refused, limited, program, results, train
+from faulty_studies import STUDY, check_refused, results, train
+from forked_commands import Server
 
 from actbench.datasets._idx import FILES
 
@@ -27,40 +26,47 @@ def test_a_corrupt_dataset_is_named_before_anything_is_trained(actbench: Run, tm
     assert not results(tmp_path)
 
 
+@pytest.fixture
+def study_folder(tmp_path: Path) -> Path:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    return tmp_path
+
+
+def own_folders(folder: Path) -> dict[str, str]:
+    """Settings by which nothing is decoded yet."""
+    return {"ACTBENCH_DATA": str(folder / "data"), "XDG_CACHE_HOME": str(folder / "cache")}
+
+
 @pytest.mark.slow
-def test_a_corrupt_cache_is_named_and_replaced(actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACTBENCH_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    command = program("run", "study.yaml", "--engine", "inline", "seeds=1")
-    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
-    before = results(tmp_path)
-    (array,) = tmp_path.glob("data/actbench-cache/*/train_images.npy")
+def test_a_corrupt_cache_is_named_and_replaced(server: Server, study_folder: Path) -> None:
+    command = ("run", "study.yaml", "--engine", "inline", "seeds=1")
+    folders = own_folders(study_folder)
+    assert server.do(study_folder, *command, **folders) == 0
+    before = results(study_folder)
+    (array,) = study_folder.glob("data/actbench-cache/*/train_images.npy")
     array.write_bytes(array.read_bytes()[:-100])
-    again = subprocess.run([*command, "--force"], check=False, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
-    assert f"{array.parent} is damaged" in again.stderr
+    code, said = server.do(study_folder, *command, "--force", **folders), (study_folder / "stderr").read_text()
+    assert code == 0, said
+    assert f"{array.parent} is damaged" in said
     finals = [
-        {name: json.loads(text)["health"] for name, (_, text) in found.items()} for found in (before, results(tmp_path))
+        {name: json.loads(text)["health"] for name, (_, text) in found.items()}
+        for found in (before, results(study_folder))
     ]
     assert finals[0] == finals[1]
 
 
+@pytest.mark.slow
 def test_without_room_for_the_cache_the_study_is_trained_and_a_warning_says_so(
-    actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, study_folder: Path
 ) -> None:
-    monkeypatch.setenv("ACTBENCH_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    done = subprocess.run(
-        program("run", "study.yaml", "--engine", "inline"),
-        check=False,
-        capture_output=True,
-        text=True,
-        preexec_fn=limited(resource.RLIMIT_FSIZE, 50_000),  # the decoded images take 115,000
-    )
-    assert done.returncode == 0, done.stderr
-    assert "could not be cached" in done.stderr
-    assert len(results(tmp_path)) == 4
-    assert not list(tmp_path.rglob("*.npy")), "no half of an entry is left"
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))"  # the images take 115,000
+    command = ("run", "study.yaml", "--engine", "inline")
+    code = server.do(study_folder, *command, prelude=limit, **own_folders(study_folder))
+    said = (study_folder / "stderr").read_text()
+    assert code == 0, said
+    assert "could not be cached" in said
+    assert len(results(study_folder)) == 4
+    assert not list(study_folder.rglob("*.npy")), "no half of an entry is left"
 
 
 class Faulty(http.server.BaseHTTPRequestHandler):
@@ -78,7 +84,7 @@ class Faulty(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def mirror() -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Faulty) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
@@ -87,11 +93,11 @@ def server() -> Iterator[str]:
 
 @pytest.mark.parametrize("how", ["broken", "wrong"])
 def test_a_download_that_fails_is_told_and_nothing_is_trained_on_it(
-    how: str, actbench: Run, tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+    how: str, actbench: Run, tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from torchvision.datasets import MNIST
 
-    monkeypatch.setattr(MNIST, "mirrors", [f"{server}/{how}/"])
+    monkeypatch.setattr(MNIST, "mirrors", [f"{mirror}/{how}/"])
     monkeypatch.setenv("ACTBENCH_DATA", str(tmp_path / "data"))
     for _ in range(2):  # what the first has left behind is not taken for the dataset by the second
         done = train(actbench, "dataset=mnist")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -10,15 +9,15 @@ import shlex
 import signal
 import subprocess
 import sys
-import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import stopping_parts
+from forked_commands import Server
 from processes import end_group, is_group_there, signal_group, signal_process, wait_until
 
 from actbench import cli
@@ -69,15 +68,7 @@ FOR_EVER = "3600"
 
 
 @contextmanager
-def started(
-    folder: Path,
-    data_folder: Path,
-    *options: str,
-    grace: str = "0.5",
-    stream: int = subprocess.PIPE,
-    before: Callable[[], object] | None = None,
-    **settings: str,
-) -> Iterator[Process]:
+def started(folder: Path, data_folder: Path, *options: str, grace: str, **settings: str) -> Iterator[Process]:
     """The command, as the leader of a process group of its own; whatever is left of the group at the end is killed.
 
     Args:
@@ -85,21 +76,13 @@ def started(
         data_folder: Where datasets lie.
         options: Options of ``run``.
         grace: Seconds within which signals are the same one.
-        stream: Where it writes its standard error to.
-        before: Called in the new process.
         settings: Added to its environment.
     """
     command = [sys.executable, "-c", COMMAND, grace, "run", "study.yaml", "--device", "cpu", *options]
     paths = os.pathsep.join([str(PARTS), *filter(None, sys.path)])
     environment = os.environ | {"ACTBENCH_DATA": str(data_folder), "PYTHONPATH": paths} | settings
     with subprocess.Popen(
-        command,
-        stderr=stream,
-        text=True,
-        cwd=folder,
-        env=environment,
-        start_new_session=True,
-        preexec_fn=before,
+        command, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment, start_new_session=True
     ) as process:
         try:
             yield process
@@ -107,15 +90,19 @@ def started(
             end_group(process)
 
 
-def said_until(process: Process, words: str) -> str:
-    """What the process says until it has said these words."""
-    assert process.stderr is not None
-    said = ""
-    while words not in said:
-        line = process.stderr.readline()
-        assert line, f"it ended without '{words}': {said}"
-        said += line
-    return said
+def fork(
+    server: Server,
+    folder: Path,
+    data_folder: Path,
+    *options: str,
+    grace: str = "0.5",
+    prelude: str = "",
+    **settings: str,
+) -> int:
+    """The process id of such a command that imports nothing anew; it writes to the file ``stderr``."""
+    prelude = f"from actbench.cli import interruption\ninterruption.GRACE = {grace}\n{prelude}"
+    settings = {"ACTBENCH_DATA": str(data_folder), "ACTBENCH_RUN_PRODUCTS": "auto"} | settings
+    return server.start(folder, "run", "study.yaml", "--device", "cpu", *options, prelude=prelude, **settings)
 
 
 def said_at_last(process: Process) -> str:
@@ -124,6 +111,10 @@ def said_at_last(process: Process) -> str:
     said = process.stderr.read()
     process.wait()
     return said
+
+
+def said_by_forked(folder: Path) -> str:
+    return (folder / "stderr").read_text()
 
 
 def training(folder: Path) -> bool:
@@ -164,8 +155,8 @@ def command_in(said: str) -> list[str]:
     return shlex.split(said.rstrip().splitlines()[-1])
 
 
-def check_saved(folder: Path, process: Process, said: str, number: int = signal.SIGINT) -> None:
-    assert process.returncode == 128 + number, said
+def check_saved(folder: Path, code: int, said: str, number: int = signal.SIGINT) -> None:
+    assert code == 128 + number, said
     assert "stopping after this step; once more to stop at once" in said
     assert re.search("stopped: no run finished, [24] saved in training. To go on:", said)
     assert "Traceback" not in said
@@ -188,7 +179,7 @@ def test_the_first_signal_saves_and_the_printed_command_goes_on(
         signal_group(process.pid, signal.SIGINT)  # the same one: from the terminal and from a wrapper, say
         said = said_at_last(process)
         assert not is_group_there(process)
-    check_saved(folder, process, said)
+    check_saved(folder, process.returncode, said)
     settings = os.environ | {"ACTBENCH_DATA": str(data_folder), "PYTHONPATH": str(PARTS), "SLOW": "0"}
     again = subprocess.run(command_in(said), cwd=folder, env=settings, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
@@ -199,13 +190,17 @@ def test_the_first_signal_saves_and_the_printed_command_goes_on(
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_sigterm_and_sighup_do_the_same_and_so_does_the_inline_engine(
-    folder: Path, data_folder: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch, number: int
+    server: Server,
+    folder: Path,
+    data_folder: Path,
+    undisturbed: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
 ) -> None:
-    with started(folder, data_folder, "--engine", "inline", SLOW="until asked") as process:
-        wait_until(lambda: training(folder), process)
-        signal_process(process, number)
-        said = said_at_last(process)
-    check_saved(folder, process, said, number)
+    command = fork(server, folder, data_folder, "--engine", "inline", SLOW="until asked")
+    wait_until(lambda: training(folder))
+    server.signal_alone(command, number)
+    check_saved(folder, server.end(command), said_by_forked(folder), number)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("SLOW", "0")
     runtime = Runtime(device="cpu", engine="inline", cohort_size=1, data_folder=data_folder)
@@ -232,54 +227,47 @@ def shown(window: int) -> bytes:
         return b""
 
 
-@pytest.mark.parametrize("engine", ["inline", pytest.param("pool", marks=pytest.mark.slow)])
-def test_a_terminal_that_is_closed_saves_what_is_in_training(folder: Path, data_folder: Path, engine: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["inline", "pool"])
+def test_a_terminal_that_is_closed_saves_what_is_in_training(
+    server: Server, folder: Path, data_folder: Path, engine: str
+) -> None:
     """The system sends SIGHUP to the command and its workers, and every write to the terminal fails from then on."""
-    with (
-        terminal() as (window, programs),
-        started(
-            folder,
-            data_folder,
-            "--engine",
-            engine,
-            SLOW="until asked",
-            stream=programs,
-            before=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),
-            TERM="xterm",
-            CI="",
-        ) as process,
-    ):
-        os.close(programs)
+    with terminal() as (window, programs):
+        # A session that has no terminal yet gets the first one that its leader opens.
+        prelude = f"import os\nos.dup2(os.open({os.ttyname(programs)!r}, os.O_RDWR), 2)"
+        options = ("--engine", engine, "-j", "1")
+        command = fork(server, folder, data_folder, *options, prelude=prelude, SLOW="until asked", TERM="xterm", CI="")
         # Rows of rich are drawn all the time, and have to be taken off the window.
-        wait_until(lambda: (shown(window), training(folder))[1], process)
+        wait_until(lambda: (shown(window), training(folder))[1])
+        os.close(programs)
         os.close(window)
-        process.wait()
-        wait_until(lambda: not is_group_there(process))
-    assert process.returncode == 128 + signal.SIGHUP
+        assert server.end(command) == 128 + signal.SIGHUP
+    wait_until(lambda: not server.is_group_there(command))
     check_only_checkpoints_are_left(folder)
 
 
-def test_a_command_that_shall_outlive_its_terminal_goes_on(folder: Path, data_folder: Path) -> None:
+@pytest.mark.slow
+def test_a_command_that_shall_outlive_its_terminal_goes_on(server: Server, folder: Path, data_folder: Path) -> None:
     """``nohup`` has it ignore SIGHUP."""
-    ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
-    with started(folder, data_folder, "--engine", "inline", SLOW="until asked", before=ignore) as process:
-        wait_until(lambda: training(folder), process)
-        signal_group(process.pid, signal.SIGHUP)
-        signal_process(process, signal.SIGTERM)
-        said = said_at_last(process)
-    check_saved(folder, process, said, signal.SIGTERM)
+    ignore = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    command = fork(server, folder, data_folder, "--engine", "inline", prelude=ignore, SLOW="until asked")
+    wait_until(lambda: training(folder))
+    server.signal(command, signal.SIGHUP)
+    server.signal_alone(command, signal.SIGTERM)
+    check_saved(folder, server.end(command), said_by_forked(folder), signal.SIGTERM)
 
 
-def test_the_second_signal_ends_at_once(folder: Path, data_folder: Path) -> None:
-    with started(folder, data_folder, "-j", "1", grace="0", SLOW=FOR_EVER) as process:
-        wait_until(lambda: training(folder), process)
-        signal_group(process.pid, signal.SIGINT)
-        said_until(process, "once more to stop at once")
-        assert process.poll() is None, "the step is still under way"
-        signal_group(process.pid, signal.SIGINT)
-        said = said_at_last(process)  # long before that step would have ended
-        assert process.returncode == 130
-        assert not is_group_there(process)
+@pytest.mark.slow
+def test_the_second_signal_ends_at_once(server: Server, folder: Path, data_folder: Path) -> None:
+    command = fork(server, folder, data_folder, "-j", "1", grace="0", SLOW=FOR_EVER)
+    wait_until(lambda: training(folder))
+    server.signal(command, signal.SIGINT)
+    wait_until(lambda: "once more to stop at once" in said_by_forked(folder))  # the step is still under way
+    server.signal(command, signal.SIGINT)
+    assert server.end(command) == 130  # long before that step would have ended
+    assert not server.is_group_there(command)
+    said = said_by_forked(folder)
     assert "interrupted; what is finished is kept" in said
     assert command_in(said)[-4:] == ["--device", "cpu", "-j", "1"]
 
@@ -331,25 +319,26 @@ def test_a_study_that_grows_is_stopped_between_two_steps_too(
     assert left_over(folder) == []
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_a_parent_that_is_killed_in_the_middle_of_a_long_step(
-    folder: Path, data_folder: Path
+    server: Server, folder: Path, data_folder: Path
 ) -> None:
-    with started(folder, data_folder, "-j", "1", SLOW=FOR_EVER) as process:
-        wait_until(lambda: training(folder), process)
-        signal_process(process, signal.SIGKILL)
-        process.wait()
-        wait_until(lambda: not is_group_there(process))  # workers notice that nobody listens
+    command = fork(server, folder, data_folder, "-j", "1", SLOW=FOR_EVER)
+    wait_until(lambda: training(folder))
+    server.signal_alone(command, signal.SIGKILL)
+    assert server.end(command) == -signal.SIGKILL
+    wait_until(lambda: not server.is_group_there(command))  # workers notice that nobody listens
 
 
 @pytest.mark.slow
-def test_an_activation_that_hangs_fails_alone_and_says_where(folder: Path, data_folder: Path) -> None:
+def test_an_activation_that_hangs_fails_alone_and_says_where(server: Server, folder: Path, data_folder: Path) -> None:
     (folder / "hang").touch()
     study = STUDY.replace("sweep:", "sweep:\n  activation: [relu, {name: h, path: 'stopping_parts:hangs'}]")
     (folder / "study.yaml").write_text(study.replace("[0.0, 0.01, 0.1, 0.2]", "[0.0]"))
-    with started(folder, data_folder, "-j", "1", "--timeout", "5") as process:
-        said = said_at_last(process)
-        assert process.returncode == 1, said
-        assert not is_group_there(process)
+    command = fork(server, folder, data_folder, "-j", "1", "--cohort-size", "1", "--timeout", "5")
+    code, said = server.end(command), said_by_forked(folder)
+    assert code == 1, said
+    assert not server.is_group_there(command)
     assert len(results(folder)) == 1
     (error,) = folder.glob("results/*/runs/*/error.txt")
     assert "no step was finished for 5 s" in error.read_text()

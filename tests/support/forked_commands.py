@@ -1,10 +1,12 @@
-"""Commands in processes of their own, to be killed; forked from one that has imported torch, which takes seconds."""
+"""Commands in processes of their own, to be killed; forked from one that has imported torch, scipy and all of actbench,
+which takes seconds."""
 
 from __future__ import annotations
 
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -12,20 +14,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from processes import LIMIT, signal_group
+from processes import LIMIT, is_any_left, kill_orphans, signal_group, signal_leader
 
 SUPPORT = Path(__file__).parent
 
 PROGRAM = """\
-import json, os, sys
-import torch._dynamo
+import gc, importlib, json, os, pkgutil, sys
+import rich.live, rich.table, scipy.special, torch._dynamo, typer._adapters
+import actbench
 from actbench import cli
-from actbench.cli import compare, run, status
-from actbench.execution import runner
-from actbench.training import checkpoint, loop
 
-for line in sys.stdin:
-    folder, arguments, settings, prelude = json.loads(line)
+for module in pkgutil.walk_packages(actbench.__path__, "actbench."):
+    if not module.name.rpartition(".")[2].startswith("_"):
+        importlib.import_module(module.name)
+gc.collect()
+gc.freeze()  # a collection in a child would write to, and so copy, the memory that both share
+
+
+def start(folder, arguments, settings, prelude, streams):
     leads, said = os.pipe()
     pid = os.fork()
     if not pid:
@@ -34,7 +40,7 @@ for line in sys.stdin:
         os.close(leads)
         os.chdir(folder)
         os.environ.update(settings)
-        for number, name in ((0, os.devnull), (1, "stdout"), (2, "stderr")):
+        for number, name in ((0, os.devnull), (1, f"stdout{streams}"), (2, f"stderr{streams}")):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if number else 0)), number)
         sys.argv = ["actbench", *arguments]
         exec(prelude, {})
@@ -49,15 +55,23 @@ for line in sys.stdin:
     os.read(leads, 1)
     os.close(leads)
     print("began", pid, flush=True)
+
+
+def end(pid):
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # not waited for, so that its id stays its own until "code"
     print("ended", flush=True)
     sys.stdin.readline()
     print("code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+for line in sys.stdin:
+    name, *values = json.loads(line)
+    {"start": start, "end": end}[name](*values)
 """
 
 
 class Server:
-    """Starts one command after the other and tells how each ended.
+    """Starts commands and returns how each ended.
 
     Args:
         process: The program above.
@@ -65,50 +79,66 @@ class Server:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self._pid: int | None = None
+        self._running: list[int] = []
+        self._ended: list[int] = []
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def start(self, folder: Path, *arguments: str, prelude: str = "", **settings: str) -> int:
-        """Start a command, as the leader of a session of its own; what an earlier test left running is killed.
+    def start(self, folder: Path, *arguments: str, prelude: str = "", streams: str = "", **settings: str) -> int:
+        """Start a command, as the leader of a session of its own.
 
         Args:
             folder: Where it runs, and writes its ``stdout`` and ``stderr``.
             arguments: The words after ``actbench``.
             prelude: Python that the process executes first.
+            streams: Added to the names of the files that it writes its streams to.
             settings: Added to its environment.
 
         Returns:
             Its process id, which stays its own until ``end``.
         """
-        self.end_what_is_left()
-        self._tell(json.dumps([str(folder), arguments, settings, prelude]))
-        self._pid = int(self._word("began"))
-        return self._pid
+        self._tell(json.dumps(["start", str(folder), arguments, settings, prelude, streams]))
+        pid = int(self._word("began"))
+        self._running.append(pid)
+        return pid
 
-    def end(self) -> int:
-        """Wait for the command; returns the exit code, or minus the signal."""
-        assert self._pid is not None, "nothing was started"
+    def end(self, pid: int) -> int:
+        """Wait for a command; returns the exit code, or minus the signal."""
+        assert pid in self._running, f"{pid} was not started, or has ended"
+        self._tell(json.dumps(["end", pid]))
         self._word("ended")
+        self._running.remove(pid)  # from now on its id may become another's
+        self._ended.append(pid)
         self._tell("")
-        self._pid = None
         return int(self._word("code"))
 
     def do(self, folder: Path, *arguments: str, prelude: str = "", **settings: str) -> int:
         """Start a command and wait for it."""
-        self.start(folder, *arguments, prelude=prelude, **settings)
-        return self.end()
+        return self.end(self.start(folder, *arguments, prelude=prelude, **settings))
 
-    def signal(self, number: int) -> None:
-        """Send a signal to the command and all that it has started."""
-        assert self._pid is not None, "nothing was started"
-        signal_group(self._pid, number)
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to a command and all that it has started."""
+        assert pid in self._running, f"{pid} was not started, or has ended"
+        signal_group(pid, number)
+
+    def signal_alone(self, pid: int, number: int) -> None:
+        """Send a signal to a command and nothing that it has started."""
+        assert pid in self._running, f"{pid} was not started, or has ended"
+        signal_leader(pid, number)
+
+    def is_group_there(self, pid: int) -> bool:
+        """Whether any process is left of the group that a command led that has ended."""
+        assert pid in self._ended, f"{pid} has not ended"
+        return is_any_left(pid)
 
     def end_what_is_left(self) -> None:
-        """Kill a command that was started and not waited for, as by a test that failed meanwhile."""
-        if self._pid is not None:
-            self.signal(9)
-            self.end()
+        """Kill what a test that failed has left running."""
+        for pid in [*self._running]:
+            self.signal(pid, signal.SIGKILL)
+            self.end(pid)
+        for pid in self._ended:
+            kill_orphans(pid)
+        self._ended.clear()
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None

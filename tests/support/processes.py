@@ -49,10 +49,20 @@ def signal_group(leader: int, number: int) -> None:
         AssertionError: When it is not such a process.
         ProcessLookupError: When there is none.
     """
+    _check_leader(leader)
+    os.killpg(leader, number)
+
+
+def signal_leader(leader: int, number: int) -> None:
+    """Send a signal to such a leader and to no other process of its group."""
+    _check_leader(leader)
+    os.kill(leader, number)
+
+
+def _check_leader(leader: int) -> None:
     assert leader > 1, f"{leader} is no process of a test"
     assert leader not in (os.getpid(), os.getppid(), os.getpgrp()), "the tests' own group was to get a signal"
     assert os.getsid(leader) == os.getpgid(leader) == leader, f"{leader} does not lead a session of its own"
-    os.killpg(leader, number)
 
 
 def signal_process(process: subprocess.Popen[Any], number: int) -> None:
@@ -64,32 +74,42 @@ def signal_process(process: subprocess.Popen[Any], number: int) -> None:
 def is_group_there(process: subprocess.Popen[Any]) -> bool:
     """Whether any process is left of the group that a child leads, or led; it is waited for if it has ended."""
     process.poll()
+    return is_any_left(process.pid)
+
+
+def is_any_left(leader: int) -> bool:
+    """Whether any process is left of a group that a test has started."""
     try:
-        os.killpg(process.pid, 0)
+        os.killpg(leader, 0)
     except ProcessLookupError:
         return False
     return True
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:
-    """Kill what is left of the group that a child leads, or led, and wait for the child.
-
-    While any process of a group is left, its id is given to nobody. So an id that the child no longer has is that of
-    its orphans, unless a process bears it: then it is a stranger's.
-    """
+    """Kill what is left of the group that a child leads, or led, and wait for the child."""
     if process.returncode is None:
         signal_group(process.pid, signal.SIGKILL)
         process.wait()
         return
+    kill_orphans(process.pid)
+
+
+def kill_orphans(leader: int) -> None:
+    """Kill what is left of a group whose leader has ended and was waited for.
+
+    While any process of a group is left, its id is given to nobody. So an id that the leader no longer has is that of
+    its orphans, unless a process bears it: then it is a stranger's.
+    """
     try:
-        os.getpgid(process.pid)
+        os.getpgid(leader)
     except ProcessLookupError:
         pass
     else:
         return
-    assert process.pid not in (os.getpid(), os.getppid(), os.getpgrp())
+    assert leader not in (os.getpid(), os.getppid(), os.getpgrp())
     try:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(leader, signal.SIGKILL)
     except ProcessLookupError:
         return
 
