@@ -17,10 +17,13 @@ from actbench.analysis.reports._sentences import caption, lists
 from actbench.errors import UsageError
 from actbench.storage.reading import Records
 
-STUDIES, BATCH = 400, 20
+STUDIES, QUICK, BATCH = 400, 100, 20
 
 
-@pytest.mark.parametrize("start", range(0, STUDIES, BATCH))
+@pytest.mark.parametrize(
+    "start",
+    [pytest.param(start, marks=pytest.mark.slow if start >= QUICK else ()) for start in range(0, STUDIES, BATCH)],
+)
 def test_every_sentence_says_what_the_table_says(start):
     read = 0
     for seed in range(start, start + BATCH):

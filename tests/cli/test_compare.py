@@ -165,6 +165,7 @@ def test_lists_and_pairs_are_split_at_commas_outside_brackets():
     assert pairs("--where", None) == {}
 
 
+@pytest.mark.slow
 def test_a_copied_folder_gives_the_same_bytes_in_any_terminal(results, tmp_path):
     shutil.copytree(results, tmp_path / "copy")
     here = command("compare", results, "--json", COLUMNS="40", LC_ALL="C", PYTHONIOENCODING="ascii")

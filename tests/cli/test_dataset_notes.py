@@ -39,12 +39,14 @@ def actbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
     return in_this_process(monkeypatch, capfd)
 
 
-@pytest.mark.parametrize("engine", ["inline", "pool"])
+@pytest.mark.parametrize(
+    "engines", [("inline", "inline"), pytest.param(("pool", "inline"), marks=pytest.mark.slow)], ids=" ".join
+)
 def test_notes_on_the_data_are_logged_once_a_command(
-    engine: str, actbench: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    engines: tuple[str, str], actbench: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "pictures/train/left/99.tif").symlink_to("/nonexistent/annex/99.tif")
-    for _ in range(2):  # decoded, and from the cache
+    for engine in engines:  # decoded, and from the cache
         caplog.clear()
         done = actbench("run", "study.yaml", "--engine", engine, *(["-j", "2"] if engine == "pool" else []), "--force")
         assert done.returncode == 0, done.stderr
@@ -63,13 +65,13 @@ def test_bright_halves_of_12_bit_pictures_are_told_apart(actbench: Run, tmp_path
     assert [record["final"]["test.accuracy"] for record in found] == [1.0] * 4
 
 
-@pytest.mark.parametrize("engine", ["inline", "pool"])
+@pytest.mark.parametrize("engine", ["inline", pytest.param("pool", marks=pytest.mark.slow)])
 def test_pictures_from_which_nothing_can_be_learned_end_the_command_before_a_run(
     engine: str, actbench: Run, tmp_path: Path
 ) -> None:
     for path in tmp_path.glob("pictures/*/*/*.tif"):
         Image.new("L", (8, 8), 0).save(path)
-    done = actbench("run", "study.yaml", "--engine", engine)
+    done = actbench("run", "study.yaml", "--engine", engine, "-j", "1")
     assert done.returncode == 2
     message = "dataset 'image_folder': all 24 training images are equal (every pixel is 0)"
     assert done.stderr.splitlines()[-1].startswith(f"actbench: {message}")

@@ -7,12 +7,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from commands import Done, in_this_process
 from factories import cells, record, save
 
+from actbench import __main__
 from actbench.analysis.compare import compare
 from actbench.schema.record import RunRecord
 from actbench.storage.reading import read_results
@@ -22,7 +25,7 @@ from actbench.system.command_line import command_text, shown_path
 CONFIG = "study: demo\nactivation: relu\nseeds: 10\nsweep:\n  activation: [relu, elu]\n"
 NOISE = [0.0, 0.004, -0.003, 0.002, -0.004, 0.001, 0.003, -0.002, -0.001, 0.0005]
 
-STRANGE = ["results", "my results", 'it\'s "mine" $HOME', "-dash", "a=b", "ünïcode;rm"]
+STRANGE = ["results", 'it\'s "mine" $HOME', "a=b", "-ünïcode;rm"]
 """Names of results folders, each of which a shell or an option parser could misread."""
 
 
@@ -32,9 +35,19 @@ def runs(argv: list[str] | None = None) -> list[RunRecord]:
     return cells(values, environment={} if argv is None else {"argv": argv})
 
 
-def actbench(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """``python -m actbench`` in a folder."""
-    return shell(shlex.join([sys.executable, "-m", "actbench", *map(str, arguments)]), folder=folder)
+Actbench = Callable[..., Done]
+
+
+@pytest.fixture
+def actbench(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Actbench:
+    """``python -m actbench`` in a folder, in this process: it prints what it would print in one of its own."""
+    command = in_this_process(monkeypatch, capfd, program=__main__.__file__)
+
+    def run(*arguments: str | Path, folder: Path) -> Done:
+        monkeypatch.chdir(folder)
+        return command(*map(str, arguments))
+
+    return run
 
 
 def shell(command: str, *, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -54,9 +67,10 @@ def offered(results: Path) -> dict[str, str]:
     return dict(found.commands)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRANGE)
 def test_the_command_for_more_seeds_works_as_it_is_printed_whatever_the_folder_is_called(
-    tmp_path: Path, name: str
+    actbench: Actbench, tmp_path: Path, name: str
 ) -> None:
     save(tmp_path / name, runs(), text=CONFIG)
     done = actbench("compare", f"./{name}", folder=tmp_path)
@@ -66,8 +80,11 @@ def test_the_command_for_more_seeds_works_as_it_is_printed_whatever_the_folder_i
     assert ": 20 done, " in again.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("here", "asked"), [("far", "away/results"), ("far/away/results/demo", "."), ("", "far/away")])
-def test_the_command_works_from_wherever_a_moved_folder_is_compared(tmp_path: Path, here: str, asked: str) -> None:
+def test_the_command_works_from_wherever_a_moved_folder_is_compared(
+    actbench: Actbench, tmp_path: Path, here: str, asked: str
+) -> None:
     save(tmp_path / "results", runs(["actbench", "run", "configs/gone.yaml", "-o", "results"]), text=CONFIG)
     shutil.move(tmp_path / "results", tmp_path / "far/away/results")
     folder = tmp_path / here
@@ -99,7 +116,7 @@ def test_the_command_keeps_how_the_runs_were_computed_and_not_which(tmp_path: Pa
     "broken", ["no config", "a config that is none", "another config", "data gone", "images gone", "code gone"]
 )
 def test_where_no_command_would_work_none_is_printed_and_the_sentence_ends_before_it(
-    tmp_path: Path, broken: str
+    actbench: Actbench, tmp_path: Path, broken: str
 ) -> None:
     argv = ["a", "run", "x.yaml", "--data-dir", "no such folder"] if broken == "data gone" else None
     own = {
@@ -153,15 +170,15 @@ def test_records_that_lie_in_no_folder_get_no_command(tmp_path: Path) -> None:
     assert pooled.folders == {}, "two studies of one name: which is meant?"
 
 
-def test_the_command_is_no_part_of_the_json(tmp_path: Path) -> None:
+def test_the_command_is_no_part_of_the_json(actbench: Actbench, tmp_path: Path) -> None:
     save(tmp_path / "results", runs(), text=CONFIG)
     done = actbench("compare", "results", "--json", folder=tmp_path)
     assert "needs about" in done.stdout
     assert "actbench run" not in done.stdout
 
 
-@pytest.mark.parametrize("name", STRANGE[2:4])
-def test_the_command_of_status_works_as_it_is_printed(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", STRANGE[1:2])
+def test_the_command_of_status_works_as_it_is_printed(actbench: Actbench, tmp_path: Path, name: str) -> None:
     save(tmp_path / name, runs(["a", "run", "x.yaml", "--device", "cpu"])[:-1], text=CONFIG)
     done = actbench("status", f"./{name}", folder=tmp_path)
     command = printed(done.stdout, "to go on: ")
@@ -171,8 +188,11 @@ def test_the_command_of_status_works_as_it_is_printed(tmp_path: Path, name: str)
     assert "20: 19 done, 1 to do" in again.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", ["007", "1e3", "null", "yes"])
-def test_a_study_whose_name_yaml_reads_otherwise_is_resumed_under_its_name(tmp_path: Path, study: str) -> None:
+def test_a_study_whose_name_yaml_reads_otherwise_is_resumed_under_its_name(
+    actbench: Actbench, tmp_path: Path, study: str
+) -> None:
     save(tmp_path / "results", [replace(one, study=study) for one in runs()[:-1]], text=CONFIG.partition("\n")[2])
     done = actbench("status", "..", folder=tmp_path / "results" / study / "runs")
     again = shell(f"{printed(done.stdout, 'to go on: ')} --dry-run", folder=tmp_path / "results" / study / "runs")
@@ -180,7 +200,9 @@ def test_a_study_whose_name_yaml_reads_otherwise_is_resumed_under_its_name(tmp_p
     assert ": 19 done, 1 to do" in again.stdout
 
 
-def test_a_folder_with_a_name_that_no_study_can_have_gets_a_reason_instead_of_a_command(tmp_path: Path) -> None:
+def test_a_folder_with_a_name_that_no_study_can_have_gets_a_reason_instead_of_a_command(
+    actbench: Actbench, tmp_path: Path
+) -> None:
     save(tmp_path / "results", runs()[:-1], text=CONFIG)
     (tmp_path / "results/demo").rename(tmp_path / "results/my copy")
     done = actbench("status", folder=tmp_path)
@@ -188,7 +210,10 @@ def test_a_folder_with_a_name_that_no_study_can_have_gets_a_reason_instead_of_a_
     assert "warning: no command to go on from here: 'my copy' can't be the name of a study" in done.stdout
 
 
-def test_the_commands_below_a_finished_study_work_as_they_are_printed(tmp_path: Path, data_folder: Path) -> None:
+@pytest.mark.slow
+def test_the_commands_below_a_finished_study_work_as_they_are_printed(
+    actbench: Actbench, tmp_path: Path, data_folder: Path
+) -> None:
     (tmp_path / "my study.yaml").write_text(
         "dataset: {name: digits, train_size: 100, test_size: 50}\nmodel: {name: mlp, hidden: [8]}\n"
         "training: {epochs: 1, batch_size: 32}\nsweep:\n  activation: [relu, 'where(x > 0, x, x / 0)']\nseeds: 1\n"
@@ -202,7 +227,9 @@ def test_the_commands_below_a_finished_study_work_as_they_are_printed(tmp_path: 
     assert "mine · digits" in shown.stdout
 
 
-def test_a_run_that_has_not_finished_is_shown_with_the_command_that_resumes_it(tmp_path: Path) -> None:
+def test_a_run_that_has_not_finished_is_shown_with_the_command_that_resumes_it(
+    actbench: Actbench, tmp_path: Path
+) -> None:
     save(tmp_path / "my results", runs()[:-1], text=CONFIG)
     left = runs()[-1].spec
     Store(tmp_path / "my results", "demo").begin(left)
@@ -215,7 +242,7 @@ def test_a_run_that_has_not_finished_is_shown_with_the_command_that_resumes_it(t
     assert "no command resumes it from here, no config at" in done.stderr
 
 
-def test_a_run_that_is_not_found_is_looked_for_in_the_folder_that_was_named(tmp_path: Path) -> None:
+def test_a_run_that_is_not_found_is_looked_for_in_the_folder_that_was_named(actbench: Actbench, tmp_path: Path) -> None:
     save(tmp_path / "my results", [record()])
     done = actbench("diff", "a", "b", "--results", "my results", folder=tmp_path)
     command = done.stderr.split("`")[1]

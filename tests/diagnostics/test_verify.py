@@ -41,7 +41,10 @@ def idx(folder: Path, images: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("group", GROUPS)
+SLOW = {"signal": pytest.mark.slow}
+
+
+@pytest.mark.parametrize("group", [pytest.param(group, marks=SLOW.get(group, ())) for group in GROUPS])
 def test_every_group_of_checks_holds_here(group: str, verify: Verify) -> None:
     code, out, _ = verify(group)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from actbench.execution.engines import Engine, Work
-from actbench.schema.events import EpochDone, Failed, Finished
+from actbench.schema.events import EpochDone, Event, Failed, Finished
 from actbench.schema.registry import load, names
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
@@ -26,52 +27,46 @@ def engine(name: str, jobs: int) -> Engine:
     return made
 
 
-@pytest.mark.parametrize("name", names("engines"))
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_every_cohort_is_worked_on_once(name: str, jobs: int) -> None:
-    with engine(name, jobs) as working:
-        events = list(working.execute(Work("engine_work:echo", RUNTIME), cohorts(5)))
-    rows = [event for event in events if isinstance(event, EpochDone)]
-    assert sorted(event.cohort.shared.seed for event in rows) == [0, 1, 2, 3, 4]
+def rows_of(events: Iterable[Event]) -> list[EpochDone]:
+    return [event for event in events if isinstance(event, EpochDone)]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=pytest.mark.slow if one == "pool" else ()) for one in names("engines")]
+)
+def test_every_cohort_is_worked_on_once_however_often_an_engine_is_used(name: str) -> None:
+    """Also with nothing to do, with fewer cohorts than jobs, and when it is left with some undone."""
+    echo = Work("engine_work:echo", RUNTIME)
+    with engine(name, 2) as working:
+        assert list(working.execute(echo, [])) == []
+        assert len(list(working.execute(echo, cohorts(1)))) == 2
+        events = list(working.execute(echo, cohorts(5)))
+        left = working.execute(echo, cohorts(6))
+        rows = [*rows_of(events), *rows_of(next(left) for _ in range(3))]
     assert len(events) == 10
+    assert sorted(event.cohort.shared.seed for event in rows_of(events)) == [0, 1, 2, 3, 4]
+    processes = {event.rows[0]["process"] for event in rows}
+    if name == "inline":
+        assert processes == {HERE}
+        return
+    assert HERE not in processes
+    assert 1 <= len(processes) <= 2
+    assert {event.rows[0]["threads"] for event in rows} == {"1"}
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)  # none is left behind
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", names("engines"))
-def test_an_engine_can_be_used_twice_and_with_nothing_to_do(name: str) -> None:
-    with engine(name, 2) as working:
-        assert list(working.execute(Work("engine_work:echo", RUNTIME), [])) == []
-        assert len(list(working.execute(Work("engine_work:echo", RUNTIME), cohorts(1)))) == 2
-        assert len(list(working.execute(Work("engine_work:echo", RUNTIME), cohorts(3)))) == 6
-
-
-def test_the_pool_works_in_other_processes_of_one_thread() -> None:
-    with engine("pool", 2) as working:
-        events = list(working.execute(Work("engine_work:echo", RUNTIME), cohorts(6)))
-    rows = [event.rows[0] for event in events if isinstance(event, EpochDone)]
-    assert HERE not in {row["process"] for row in rows}
-    assert len({row["process"] for row in rows}) <= 2
-    assert {row["threads"] for row in rows} == {"1"}
-
-
-def test_a_lost_worker_costs_its_own_cohort_and_no_other() -> None:
+def test_a_worker_that_is_lost_or_writes_nonsense_costs_its_own_cohort_and_no_other() -> None:
+    """The thread that listened to a worker died of a message that it could not read, and the pool waited for ever."""
     with engine("pool", 1) as working:
-        events = list(working.execute(Work("engine_work:dies_on_seed_one", RUNTIME), cohorts(4)))
-    failed = [event for event in events if isinstance(event, Failed)]
-    done = [event.cohort.shared.seed for event in events if isinstance(event, EpochDone)]
-    assert [event.cohort.shared.seed for event in failed] == [1]
-    assert "killed by signal 9" in failed[0].message
-    assert sorted(done) == [0, 2, 3]
-
-
-def test_a_message_that_can_t_be_read_costs_its_run_and_not_the_study() -> None:
-    """The thread that listened to the worker died of it, and the pool waited for ever."""
-    with engine("pool", 1) as working:
-        events = list(working.execute(Work("engine_work:unreadable_on_seed_one", RUNTIME), cohorts(3)))
-    (failed,) = [event for event in events if isinstance(event, Failed)]
-    assert failed.cohort.shared.seed == 1
-    assert "can't be read: AttributeError: the module of an event has no such class here" in failed.message
-    assert [event.cohort.shared.seed for event in events if isinstance(event, EpochDone)] == [0, 2]
+        events = list(working.execute(Work("engine_work:dies_on_seed_one_unreadable_on_two", RUNTIME), cohorts(4)))
+    one, two = [event for event in events if isinstance(event, Failed)]
+    assert (one.cohort.shared.seed, two.cohort.shared.seed) == (1, 2)
+    assert "killed by signal 9" in one.message
+    assert "can't be read: AttributeError: the module of an event has no such class here" in two.message
+    assert sorted(event.cohort.shared.seed for event in rows_of(events)) == [0, 3]
 
 
 @pytest.mark.slow
@@ -84,16 +79,6 @@ def test_who_replaces_a_lost_worker_takes_its_number_and_with_it_its_gpu(
     rows = [event.rows[0] for event in events if isinstance(event, EpochDone)]
     assert sorted(row["number"] for row in rows) == ["0", "0", "1", "1"]
     assert len({row["process"] for row in rows}) == 3, "one of the two was replaced"
-
-
-@pytest.mark.slow
-def test_leaving_the_pool_early_leaves_no_process_behind() -> None:
-    with engine("pool", 2) as working:
-        events = working.execute(Work("engine_work:echo", RUNTIME), cohorts(6))
-        rows = [event.rows[0] for event in (next(events), next(events), next(events)) if isinstance(event, EpochDone)]
-    for row in rows:
-        with pytest.raises(ProcessLookupError):
-            os.kill(row["process"], 0)
 
 
 @pytest.mark.parametrize("name", names("engines"))

@@ -163,6 +163,7 @@ def hostile(text: str) -> list[RunRecord]:
     return [first, *rest[:-1], failed]
 
 
+@pytest.mark.slow
 @settings(STEADY, max_examples=25)
 @given(text=NAMES | st.just(WORST))
 def test_no_command_prints_a_character_that_steers(actbench: Run, tmp_path_factory: Any, text: str) -> None:
@@ -252,6 +253,7 @@ def command(folder: Path, data: Path, *arguments: bytes) -> subprocess.Completed
     return subprocess.run(program, cwd=folder, env={**os.environb, **own}, capture_output=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_training_fails_for_no_text(tmp_path: Path, data_folder: Path) -> None:
     """Bytes that are not UTF-8 in every argument, variable and message; names and errors that hold anything."""
     config, results = os.fsencode(tmp_path) + b"/caf\xe9\x1b[31m.yaml", b"caf\xe9\nresults"
@@ -291,6 +293,7 @@ def test_a_training_fails_for_no_text(tmp_path: Path, data_folder: Path) -> None
         assert max(map(len, output.decode().splitlines())) < 2_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

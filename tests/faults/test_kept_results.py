@@ -145,20 +145,21 @@ def stored(folder: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    ("fault", "kept"),
+    ("engine", "fault", "kept"),
     [
-        ("moved", 2),
-        ("removed", 2),
-        ("study_removed", 2),
-        ("runs_removed", 2),
-        ("replaced", 2),
-        ("result_removed", 3),
-        ("result_emptied", 3),
+        ("inline", "moved", 2),
+        ("inline", "removed", 2),
+        ("inline", "study_removed", 2),
+        ("inline", "runs_removed", 2),
+        ("inline", "replaced", 2),
+        ("inline", "result_removed", 3),
+        ("inline", "result_emptied", 3),
+        pytest.param("pool", "replaced", 2, marks=pytest.mark.slow),
+        pytest.param("pool", "result_removed", 3, marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("engine", ["inline", pytest.param("pool", marks=pytest.mark.slow)])
 def test_only_what_is_in_the_folder_counts_and_the_rest_is_named(
-    actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, kept: int, engine: str
+    actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, fault: str, kept: int
 ) -> None:
     monkeypatch.setenv("FAULT", fault)
     done = train(actbench, "--engine", engine, "-j", "1") if engine == "pool" else train(actbench)

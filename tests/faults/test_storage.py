@@ -21,6 +21,7 @@ from processes import wait_until
 SYSTEM = ctypes.CDLL(None)
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_no_more_ends_the_command_and_the_same_one_goes_on(actbench: Run, tmp_path: Path) -> None:
     assert train(actbench, "seeds=1").returncode == 0
     before = results(tmp_path)
@@ -106,6 +107,7 @@ def is_training(runs: Path) -> bool:
     return bool(begun) and all((run / "metrics.jsonl").exists() for run in begun)
 
 
+@pytest.mark.slow
 def test_a_read_only_folder_is_named(reachable: Path, data_folder: Path) -> None:
     (reachable / "results" / "faults").chmod(0o555)
     with started(reachable, data_folder) as process:
@@ -116,6 +118,7 @@ def test_a_read_only_folder_is_named(reachable: Path, data_folder: Path) -> None
     )
 
 
+@pytest.mark.slow
 def test_a_permission_that_is_lost_midway_is_named(reachable: Path, data_folder: Path) -> None:
     runs = reachable / "results" / "faults" / "runs"
     with started(reachable, data_folder) as process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from commands import Done, Run, in_this_process
 from factories import record, save
-from faulty_studies import STUDY, command_in, program, train
+from faulty_studies import STUDY, command_in, train
 
 RUN = record(activation="relu", seed=0).spec.run_id
 RECORDS = [record(0.9 + 0.01 * seed, activation=name, seed=seed) for name in ("relu", "tanh") for seed in range(3)]
@@ -214,16 +215,42 @@ def test_a_data_folder_that_can_t_be_reached_is_named_before_any_training(
     assert not (tmp_path / "results").exists()
 
 
+READING = """\
+import contextlib, json, os, sys
+from actbench import cli
+
+codes = []
+for number, arguments in enumerate(json.loads(sys.argv[1])):
+    sys.argv = ["actbench", *arguments]
+    with open(f"stdout{number}", "w") as out, open(f"stderr{number}", "w") as err:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                cli.main()
+            except SystemExit as end:
+                codes.append(end.code or 0)
+print(*codes)
+"""
+"""Several commands in one process."""
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="gives up root's right as Linux does")
 @pytest.mark.parametrize("mode", [0o000, 0o444, 0o111])
 @pytest.mark.parametrize("place", ["results", "results/demo", "results/demo/runs", RUNS, f"{RUNS}/result.json"])
 def test_what_may_not_be_read_is_named(folder: Path, closed: Callable[[str, int], None], place: str, mode: int) -> None:
     closed(place, mode)
-    for arguments in (("status",), ("compare", "results"), ("show", RUN)):
-        found = subprocess.run(
-            program(*arguments), capture_output=True, text=True, cwd=folder, preexec_fn=without_roots_right, check=False
-        )
-        check(Done(found.returncode, found.stdout, found.stderr), arguments)
+    commands = [("status",), ("compare", "results"), ("show", RUN)]
+    ended = subprocess.run(
+        [sys.executable, "-c", READING, json.dumps(commands)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        preexec_fn=without_roots_right,
+        check=True,
+    )
+    for number, (arguments, code) in enumerate(zip(commands, ended.stdout.split(), strict=True)):
+        found = Done(int(code), (folder / f"stdout{number}").read_text(), (folder / f"stderr{number}").read_text())
+        check(found, arguments)
         reads_nothing_closed = (mode == 0o111 and place != "results") or (mode == 0o444 and place.endswith("json"))
         if not reads_nothing_closed:
             assert "ermission denied" in found.stdout + found.stderr or "not readable" in found.stderr, arguments

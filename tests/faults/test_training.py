@@ -13,6 +13,7 @@ from commands import Run
 from faulty_studies import check_refused, limited, program, results, train
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the address space has no limit")
 def test_a_run_that_does_not_fit_the_memory_fails_alone(actbench: Run, tmp_path: Path) -> None:
     models = "sweep.model=[{name: mlp, hidden: [60000, 60000]}, {name: mlp, hidden: [8]}]"

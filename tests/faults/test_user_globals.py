@@ -33,6 +33,22 @@ VANDALS = {
     ),
 }
 
+TOGETHER = {
+    "activations": (
+        "activation: [relu, {name: call, path: 'vandals:act'}, {name: slope, path: 'vandals:act_with_gradient'}, "
+        "{name: import, path: 'vandal_import:act'}, tanh]"
+    ),
+    "models": (
+        "model: [{name: factory, path: 'vandals:factory'}, {name: forward, path: 'vandals:Net'}, "
+        "{name: mlp, hidden: [12]}]"
+    ),
+    "datasets": (
+        "dataset: [{name: call, path: 'vandals:digits'}, {name: import, path: 'vandal_import:digits'}, "
+        "{name: digits, train_size: 200, test_size: 60}]"
+    ),
+}
+"""The same in one study for each kind of part: a worker takes seconds to start."""
+
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -61,12 +77,16 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict]]:
     return curves(f"study: clean\n{CLEAN}sweep:\n  activation: [relu, tanh]\n", str(results), "inline")
 
 
-@pytest.mark.parametrize("engine", ["inline", "pool"])
-@pytest.mark.parametrize("place", VANDALS)
+@pytest.mark.parametrize(
+    ("sweep", "engine"),
+    [
+        *(pytest.param(sweep, "inline", id=place) for place, sweep in VANDALS.items()),
+        *(pytest.param(sweep, "pool", id=f"{kind}-pool", marks=pytest.mark.slow) for kind, sweep in TOGETHER.items()),
+    ],
+)
 def test_what_a_users_code_changes_in_the_process_changes_no_other_run(
-    place: str, engine: str, clean: dict[str, list[dict]]
+    sweep: str, engine: str, clean: dict[str, list[dict]]
 ) -> None:
-    sweep = VANDALS[place]
     if not sweep.startswith("activation"):
         sweep += "\n  activation: [relu, tanh]"
     before = vandals.seen()

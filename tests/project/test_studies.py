@@ -15,9 +15,10 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 def trained(folder: Path, data: Path | None, config: str, *overrides: str) -> dict[str, RunRecord]:
     """Records by activation of a shipped study cut down by overrides."""
     study = Study.from_yaml(CONFIGS / config, overrides)
-    return {record.spec.activation.label: record for record in run(study, folder, data_folder=data, jobs=2)}
+    return {record.spec.activation.label: record for record in run(study, folder, engine="inline", data_folder=data)}
 
 
+@pytest.mark.slow
 def test_the_quick_start_reaches_92_percent_with_relu(tmp_path: Path) -> None:
     records = trained(tmp_path, None, "quickstart.yaml", "activation=relu", "bias_init=0", "seeds=1")
     assert records["relu"].final["test.accuracy"] >= 0.92

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -255,29 +256,39 @@ list(Runner(Study.from_text(text), Path(folder), Runtime(device="cpu", engine="i
 WITHOUT_SAVING = STUDY.replace("checkpoint_every: 1", "checkpoint_every: null")
 
 
-def left_by_a_kill(folder: Path) -> Path:
-    """The file that a process has written and not yet named when it is killed."""
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a process leaves it that is killed when it has written a checkpoint and not yet named it."""
+    folder = tmp_path_factory.mktemp("killed")
     command = [sys.executable, "-c", KILLED_WHILE_SAVING, str(folder), STUDY]
     paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, env=os.environ | paths, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
+    return folder
+
+
+def left_by_a_kill(killed: Path, folder: Path) -> Path:
+    """The file without its name, in a copy of the study."""
+    shutil.copytree(killed, folder, dirs_exist_ok=True)
     (left,) = files(folder)
     assert left.name.startswith(".")
     return left
 
 
+@pytest.mark.slow
 def test_what_a_kill_left_of_a_checkpoint_goes_even_if_nothing_is_saved_again(
-    tmp_path: Path, undisturbed: dict[str, Any]
+    tmp_path: Path, killed: Path, undisturbed: dict[str, Any]
 ) -> None:
-    left = left_by_a_kill(tmp_path)
+    left = left_by_a_kill(killed, tmp_path)
     events = list(runner(tmp_path, text=WITHOUT_SAVING).run())
     assert not [event for event in events if isinstance(event, Saved)]
     assert not left.exists()
     assert result(tmp_path) == undisturbed
 
 
-def test_what_a_living_process_may_be_writing_is_left_alone(tmp_path: Path) -> None:
-    left = left_by_a_kill(tmp_path)
+@pytest.mark.slow
+def test_what_a_living_process_may_be_writing_is_left_alone(tmp_path: Path, killed: Path) -> None:
+    left = left_by_a_kill(killed, tmp_path)
     study = tmp_path / "long"
     with Locks(study) as others:
         others.take(study / "runs" / "of-another-config")

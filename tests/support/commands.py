@@ -22,9 +22,11 @@ class Done:
 Run = Callable[..., Done]
 
 
-def in_this_process(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+def in_this_process(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], program: str = "actbench"
+) -> Run:
     def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["actbench", *arguments])
+        monkeypatch.setattr(sys, "argv", [program, *arguments])
         environment.describe_command.cache_clear()
         with pytest.raises(SystemExit) as ended:
             cli.main()

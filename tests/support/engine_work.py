@@ -23,13 +23,6 @@ def echo(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     yield EpochDone(cohort, [{"epoch": 0, "process": os.getpid(), "threads": os.environ.get("OMP_NUM_THREADS")}])
 
 
-def dies_on_seed_one(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
-    yield Started(cohort)
-    if cohort.shared.seed == 1:
-        kill_this_process()
-    yield EpochDone(cohort, [{"epoch": 0}])
-
-
 def tells_its_number(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     """Two at a time meet before either goes on, so that no worker gets both; the one that has seed 1 is killed."""
     meeting = Path(os.environ["MEETING"])
@@ -53,9 +46,11 @@ class Unreadable:
         return _fails_to_arrive, ()
 
 
-def unreadable_on_seed_one(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+def dies_on_seed_one_unreadable_on_two(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     yield Started(cohort)
-    yield EpochDone(cohort, [{"epoch": Unreadable() if cohort.shared.seed == 1 else 0}])
+    if cohort.shared.seed == 1:
+        kill_this_process()
+    yield EpochDone(cohort, [{"epoch": Unreadable() if cohort.shared.seed == 2 else 0}])
 
 
 def nothing(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:

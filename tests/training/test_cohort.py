@@ -30,11 +30,10 @@ ODD = {"name": "mlp", "hidden": [7, 5]}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_sizes_that_fill_no_cache_line_and_no_vector_change_nothing(precision: str, optimizer: str) -> None:
+@pytest.mark.parametrize(("optimizer", "precision"), [("adam", "float32"), ("sgd", "float64")])
+def test_sizes_that_fill_no_cache_line_and_no_vector_change_nothing(optimizer: str, precision: str) -> None:
     """Products round by where their operands lie, and exp by whether an element is left over by a vector loop."""
-    training = {"epochs": 2, "batch_size": 33, "precision": precision, "optimizer": {"name": optimizer, "lr": 0.01}}
+    training = {"epochs": 1, "batch_size": 33, "precision": precision, "optimizer": {"name": optimizer, "lr": 0.01}}
     for run in every_activation():
         own = run.model_dump(mode="json") | {"model": ODD, "training": training}
         runs = [RunSpec.model_validate(own | {"bias_init": bias}) for bias in (0.0, 0.01, 0.02)]
@@ -48,7 +47,7 @@ def test_every_activation_is_bit_equal_in_a_cohort_and_alone() -> None:
         assert numbers(record) == numbers(records(run)[0]), run.activation.label
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "changes",
     [
@@ -66,10 +65,9 @@ def test_every_activation_is_bit_equal_in_a_cohort_and_alone() -> None:
 def test_a_mixed_cohort_gives_each_run_what_it_gets_alone(changes: dict[str, Any], precision: str) -> None:
     changes = changes | {"training": changes.get("training", {}) | {"precision": precision}}
     runs = [
-        spec(activation=activation, bias_init=bias, seed=seed, **changes)
-        for activation in ("relu", "prelu", "tanh")
-        for bias in (0.0, None, "pytorch")
-        for seed in (0, 3)
+        spec(activation=activation, bias_init=bias, seed=(0, 3)[(place + own) % 2], **changes)
+        for place, activation in enumerate(("relu", "prelu", "tanh"))
+        for own, bias in enumerate((0.0, None, "pytorch"))
     ]
     for run, record in zip(runs, records(*runs), strict=True):
         assert numbers(record) == numbers(records(run)[0]), run.run_id

@@ -99,6 +99,7 @@ def born_dead(**model: Any) -> int:
     return int(record.curves[0]["layers"][0]["dead"])
 
 
+@pytest.mark.slow
 def test_filters_and_units_under_batch_norm_are_not_born_dead() -> None:
     assert born_dead(name="cnn", channels=[[480]], dense=[], batch_norm=False) == 480
     assert born_dead(name="cnn", channels=[[480]], dense=[], batch_norm=True) == 0

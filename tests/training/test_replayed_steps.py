@@ -93,7 +93,9 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    "precision", ["float32", *(pytest.param(one, marks=pytest.mark.slow) for one in PRECISIONS[1:])]
+)
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
 def test_replayed_steps_give_a_mixed_cohort_the_numbers_of_eager_ones(changes: dict[str, Any], precision: str) -> None:
     changes = changes | {"training": changes.get("training", {}) | {"precision": precision, "epochs": 4}}
@@ -118,6 +120,7 @@ def test_steps_that_draw_random_numbers_are_never_replayed(changes: dict[str, An
     assert stepper.batches_per_call == 1
 
 
+@pytest.mark.slow
 def test_several_steps_are_taken_together_only_where_they_stay_in_the_cache() -> None:
     runs = [spec(activation=name, training={"precision": "float32"}) for name in ("relu", "tanh")]
     wide = [spec(activation=name, model={"name": "mlp", "hidden": [2000, 2000]}) for name in ("relu", "tanh")]
