@@ -14,6 +14,7 @@ KINDS = {
     "metrics": "metrics",
     "engines": "engines",
     "reports": "reports",
+    "charts": "charts",
     "optimizers": "optimizers",
     "schedules": "schedules",
 }

@@ -26,6 +26,7 @@ FOLDERS = {
     "datasets": "actbench.datasets",
     "engines": "actbench.execution.engines",
     "reports": "actbench.analysis.reports",
+    "charts": "actbench.analysis.plots",
 }
 TABLES = {
     "activations": "actbench.nn.activations:ACTIVATIONS",

@@ -9,6 +9,7 @@ from typing import Any
 from actbench.analysis.statistics import Difference, Interval, Part, Test
 from actbench.analysis.table.factors import Value
 from actbench.schema.metrics import METRICS
+from actbench.schema.record import RunRecord
 
 SCHEMA = 1
 """Version of ``compare --format json``."""
@@ -275,6 +276,7 @@ class Row:
         picked: Tuned factor -> its value for this row; empty in a table at common values.
         lost: Metric -> number of runs without a value in it, such as those that diverged.
         parameters: Smallest and largest number of trained parameters among the runs; None where no run has recorded it.
+        records: The runs themselves, for charts; not in the JSON.
     """
 
     factors: Mapping[str, Value]
@@ -288,6 +290,7 @@ class Row:
     picked: Mapping[str, Value] = field(default_factory=dict)
     lost: Mapping[str, int] = field(default_factory=dict)
     parameters: tuple[float, float] | None = None
+    records: tuple[RunRecord, ...] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as in the JSON; fractions stay fractions."""

@@ -100,6 +100,7 @@ def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], 
         picked=group.picked,
         lost={name: len(group.lost(name)) for name in names},
         parameters=_parameters(group.runs),
+        records=tuple(record for record, _ in group.runs),
     )
 
 

@@ -1,0 +1,50 @@
+"""Charts of a comparison: one file a chart, each with a ``plugin`` that follows the ``Chart`` protocol.
+
+A chart has two halves. ``collect`` lists the numbers to draw as marks: a point with its interval, a cell, a line's
+vertex. ``draw`` gives each mark its place. The page prints the same marks as the chart's table and as the text under
+the pointer, and the tests hold them to ``compare --format json``, so that no number is computed for a picture alone.
+
+    figure = draw_chart("differences", comparison)              # a matplotlib Figure of its own
+    draw_chart("differences", comparison, axes=[your_axes])     # or into yours
+
+matplotlib is imported when something is drawn, never when a chart is only listed. **To add a chart**, add a file here
+and a test that what it draws equals the JSON.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from actbench.analysis.plots._data import ChartData
+from actbench.analysis.plots._style import Look
+from actbench.analysis.table.result import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Chart(ABC):
+    """A chart, which answers one question."""
+
+    title: ClassVar[str]
+    """A heading of a few words."""
+
+    question: ClassVar[str]
+    """The question that the chart answers, as a reader would ask it."""
+
+    order: ClassVar[int]
+    """Its place among the charts of a page; the smallest comes first."""
+
+    @abstractmethod
+    def collect(self, comparison: Comparison) -> ChartData | None:
+        """Return what is drawn of a comparison; None where its runs have no such numbers."""
+
+    @abstractmethod
+    def draw(self, data: ChartData, axes: Sequence[Axes], look: Look) -> None:
+        """Draw the marks, each under its ``gid``, on one pair of axes for each of ``data.panels``."""
+
+    def height(self, data: ChartData, look: Look) -> float:
+        """Return the inches of a panel; a chart of rows gives each of them room."""
+        return look.height

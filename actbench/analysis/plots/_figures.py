@@ -1,0 +1,137 @@
+"""From a chart's name to a figure, and from a figure to a file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from actbench.analysis.plots import Chart
+from actbench.analysis.plots._data import ChartData
+from actbench.analysis.plots._style import LOOKS, Look, drawing
+from actbench.analysis.table.result import Comparison
+from actbench.errors import UsageError
+from actbench.schema.registry import load, names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg", "pdf")
+
+_NO_DATE = {
+    "svg": {"Date": None, "Creator": "actbench"},
+    "pdf": {"CreationDate": None},
+    "png": {"Software": "actbench"},
+}
+"""Metadata by format: the same bytes for the same results, whenever they are drawn."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A chart of one comparison.
+
+    Args:
+        name: As ``plot --chart`` has it.
+        chart: Title, question and drawing.
+        data: What is drawn.
+    """
+
+    name: str
+    chart: Chart
+    data: ChartData
+
+
+def charts_of(comparison: Comparison, chosen: Sequence[str] = ()) -> list[Drawn]:
+    """Return the charts for which a comparison has data, in their order.
+
+    Args:
+        comparison: With its rows' records, and their curves.
+        chosen: Names of charts; empty for all.
+
+    Raises:
+        UnknownNameError: For a chart that does not exist.
+    """
+    found = [(name, load("charts", name)) for name in chosen or names("charts")]
+    if not chosen:
+        found.sort(key=lambda one: one[1].order)
+    collected = ((name, chart, chart.collect(comparison)) for name, chart in found)
+    return [Drawn(name, chart, data) for name, chart, data in collected if data is not None]
+
+
+def draw_chart(
+    name: str, comparison: Comparison, *, axes: Sequence[Axes] = (), look: Look = LOOKS["paper"], columns: int = 2
+) -> Figure:
+    """Draw one chart of a comparison.
+
+    Args:
+        name: See ``actbench list charts``.
+        comparison: One of ``compare``'s, made of records that were read with their curves.
+        axes: The caller's own, one for each panel; empty for a new figure.
+        look: Sizes.
+        columns: 1 or 2 columns of a page, for a new figure.
+
+    Returns:
+        The figure that was drawn on.
+
+    Raises:
+        UnknownNameError: For a chart that does not exist.
+        UsageError: When the runs have no data for it, or the axes are not as many as the chart has panels.
+    """
+    drawn = charts_of(comparison, [name])
+    if not drawn:
+        raise UsageError(f"chart '{name}': these runs have no data for it. It answers: {load('charts', name).question}")
+    return figure_of(drawn[0], axes=axes, look=look, columns=columns)
+
+
+def figure_of(
+    drawn: Drawn,
+    *,
+    axes: Sequence[Axes] = (),
+    look: Look = LOOKS["paper"],
+    columns: int = 2,
+    height: float | None = None,
+) -> Figure:
+    """Draw a chart whose data is at hand, into a new figure or the caller's axes; ``height`` is that of the figure."""
+    panels = len(drawn.data.panels)
+    if axes and len(axes) != panels:
+        raise UsageError(f"chart '{drawn.name}' has {panels} panels: give as many axes, not {len(axes)}")
+    with drawing(look):
+        if axes:
+            drawn.chart.draw(drawn.data, axes, look)
+            root = axes[0].get_figure(root=True)
+            assert root is not None
+            return root
+        across = min(drawn.data.columns, panels) if columns == 2 else 1
+        down = -(-panels // across)
+        size = (look.widths[columns - 1], height or drawn.chart.height(drawn.data, look) * down)
+        from matplotlib.figure import Figure  # not pyplot, which keeps every figure
+
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(down, across, squeeze=False).ravel()
+        for spare in grid[panels:]:
+            spare.remove()
+        drawn.chart.draw(drawn.data, list(grid[:panels]), look)
+        return figure
+
+
+def image_bytes(figure: Figure, form: str, look: Look) -> bytes:
+    """Return a figure as the content of a png, svg or pdf file."""
+    target = io.BytesIO()
+    with drawing(look):
+        figure.savefig(target, format=form, metadata=_NO_DATE[form])
+    return target.getvalue()
+
+
+def format_of(path: Path) -> str:
+    """Return the format that a file's ending names.
+
+    Raises:
+        UsageError: For another ending.
+    """
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FORMATS:
+        raise UsageError(f"can't draw into '{path}': its name has to end with .{', .'.join(FORMATS)}")
+    return form

@@ -1,0 +1,144 @@
+"""Learning curves: mean over seeds with its band, every seed faint behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from actbench.analysis.plots import Chart
+from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, seed_curves, series_of
+from actbench.analysis.plots._labels import Label, label_ends
+from actbench.analysis.plots._style import Look, pens
+from actbench.analysis.statistics import mean_interval
+from actbench.analysis.table.result import Comparison
+from actbench.schema.metrics import METRICS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MAX_SEEDS = 20
+"""More faint lines than these are a grey area."""
+
+MAX_FAINT_ROWS = 12
+"""With more rows their seeds hide the means."""
+
+LOG_FROM = 20
+"""A loss that falls by more than this factor is drawn on a logarithmic axis."""
+
+PANELS = (("val.accuracy", "validation accuracy"), ("train.loss", "training loss (nats)"))
+"""The test set is read once, at the last epoch, so no curve shows it."""
+
+
+class LearningCurves(Chart):
+    """Validation accuracy and training loss by epoch, epoch 0 being the network before training."""
+
+    title = "Learning curves"
+    question = "How fast do the networks learn, and how far do the seeds lie apart?"
+    order = 20
+
+    def collect(self, comparison: Comparison) -> ChartData | None:
+        """Return a mean with its interval for each epoch and row, and each seed's values where they are few."""
+        marks: list[Mark] = []
+        most = max((len(row.records) for row in comparison.rows), default=0)
+        has_seeds = most <= MAX_SEEDS and len(comparison.rows) <= MAX_FAINT_ROWS
+        for panel, (metric, _) in enumerate(PANELS):
+            for series, row in enumerate(comparison.rows):
+                curves = {seed: _trained(curve, metric) for seed, curve in seed_curves(row, metric).items()}
+                marks += _means(series, panel, curves, comparison.alpha)
+                if has_seeds:
+                    for seed, curve in curves.items():
+                        for epoch, value in curve.items():
+                            marks.append(Mark(series, epoch, value, panel=panel, kind="seed", note=f"seed {seed}"))
+        if not any(mark.kind == "mean" and mark.x != 0 for mark in marks):
+            return None
+        level = f"{100 * (1 - comparison.alpha):g} %"
+        return ChartData(
+            panels=tuple(Panel(text, Axis("epoch"), Axis(text, metric)) for metric, text in PANELS),
+            series=series_of(comparison),
+            marks=tuple(marks),
+            caption=f"Line: mean over seeds; band: its {level} Student-t interval at each epoch by itself"
+            f"{'; thin: each seed' if has_seeds else ''}. A mean ends where a run's values end, as those of a diverged "
+            "run do. Epoch 0 is the network before training.",
+            baseline=baseline_activation(comparison),
+            columns=2,
+        )
+
+    def draw(self, data: ChartData, axes: Sequence[Axes], look: Look) -> None:
+        """Draw a line, a band and the thin lines of the seeds for each row, and name the lines at their ends."""
+        drawn_with = pens(data)
+        for panel, ax in enumerate(axes):
+            labels = []
+            for series, pen in enumerate(drawn_with):
+                gid = data.series_gid(series)
+                for seed, points in _by_seed(data, panel, series).items():
+                    ax.plot(
+                        *points, color=pen.color, linewidth=look.line * 0.35, alpha=0.35, gid=f"{gid}.{seed}.p{panel}"
+                    )
+                means = [(i, one) for i, one in data.in_panel(panel, "mean") if one.series == series]
+                if not means:
+                    continue
+                x, y = [one.x for _, one in means], [one.y for _, one in means]
+                (line,) = ax.plot(x, y, color=pen.color, linestyle=pen.dash, gid=f"{gid}.line.p{panel}")
+                band = [(one.x, one.low, one.high) for _, one in means if one.low is not None]
+                if band:
+                    ax.fill_between(
+                        *zip(*band, strict=True), color=pen.color, alpha=0.15, linewidth=0, gid=f"{gid}.band.p{panel}"
+                    )
+                for index, one in means:
+                    ax.plot(
+                        [one.x], [one.y], pen.marker, color=pen.color, markersize=look.marker * 0.6, gid=data.gid(index)
+                    )
+                labels.append(Label(data.series[series].name, float(y[-1] or 0), pen.color, line, gid))
+            values = [one.y for _, one in data.in_panel(panel) if one.y is not None]
+            _finish(ax, data.panels[panel], values, labels, look)
+
+
+def _finish(ax: Axes, panel: Panel, values: Sequence[float], labels: Sequence[Label], look: Look) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+    ax.set_xlabel(panel.x.label)
+    ax.set_ylabel(panel.y.label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if panel.y.is_fraction:
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    lowest, highest = min(values, default=0.0), max(values, default=0.0)
+    if panel.y.metric == "train.loss" and lowest > 0 and highest > LOG_FROM * lowest:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    low, high = ax.get_ylim()
+    least, most = METRICS[panel.y.metric].scale()
+    if ax.get_yscale() == "linear":
+        ax.set_ylim(max(low, least - 0.02 * (high - low)), min(high, most + 0.02 * (high - low)))
+    ax.margins(x=0.02)
+    label_ends(ax, labels, look)
+
+
+def _trained(curve: dict[int, float], metric: str) -> dict[int, float]:
+    """Return a curve without the accuracy of chance at epoch 0, beside which all later ones look alike."""
+    is_left_out = metric == "val.accuracy" and len(curve) > 2
+    return {epoch: value for epoch, value in curve.items() if epoch > 0 or not is_left_out}
+
+
+def _means(series: int, panel: int, curves: dict[int, dict[int, float]], alpha: float) -> list[Mark]:
+    """Return the means of those epochs at which every seed has a value: a mean of survivors would flatter."""
+    epochs = sorted(set().union(*curves.values())) if curves else []
+    found = []
+    for epoch in epochs:
+        values = [curve[epoch] for curve in curves.values() if epoch in curve]
+        if len(values) == len(curves):
+            mean = mean_interval(values, alpha)
+            found.append(Mark(series, epoch, mean.mean, mean.low, mean.high, panel, note=f"n = {mean.n}"))
+    return found
+
+
+def _by_seed(data: ChartData, panel: int, series: int) -> dict[str, tuple[list[float], list[float]]]:
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for _, one in data.in_panel(panel, "seed"):
+        if one.series == series and one.y is not None:
+            x, y = found.setdefault(one.note.replace(" ", ""), ([], []))
+            x.append(float(one.x))
+            y.append(one.y)
+    return found
+
+
+plugin = LearningCurves()

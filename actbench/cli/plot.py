@@ -1,0 +1,103 @@
+"""``actbench plot``: charts of finished runs as png, svg or pdf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from actbench.cli.compare import Baseline, By, Metric, Where
+from actbench.cli.output import listed, pairs, print_note, print_result
+
+if TYPE_CHECKING:
+    from actbench.analysis.plots._figures import Drawn
+    from actbench.analysis.table.result import Comparison
+
+Paths = Annotated[
+    list[Path] | None, typer.Argument(help="Results, studies or runs. [default: results]", metavar="PATH")
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        help="A .png, .svg or .pdf file. For several charts each one's name is put before the ending.",
+    ),
+]
+Charts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--chart", help="See `actbench list charts`. [default: all that the runs have data for]", metavar="NAME,…"
+    ),
+]
+Style = Annotated[str, typer.Option(help="Sizes: paper, slides or screen.", metavar="NAME")]
+Columns = Annotated[int, typer.Option(min=1, max=2, help="Width: one column of a page, or two.")]
+Width = Annotated[
+    float | None, typer.Option(min=1, max=40, help="Inches, in place of the style's width.", metavar="INCHES")
+]
+Height = Annotated[
+    float | None, typer.Option(min=1, max=40, help="Inches, in place of the style's height.", metavar="INCHES")
+]
+
+
+def plot(
+    output: Output,
+    paths: Paths = None,
+    charts: Charts = None,
+    style: Style = "paper",
+    columns: Columns = 2,
+    width: Width = None,
+    height: Height = None,
+    by: By = None,
+    baseline: Baseline = None,
+    metric: Metric = None,
+    where: Where = None,
+) -> None:
+    """Draw charts of finished runs: differences, learning curves, dead units and more."""
+    from dataclasses import replace
+
+    from actbench.analysis.compare import compare
+    from actbench.analysis.plots._figures import charts_of, figure_of, format_of, image_bytes
+    from actbench.analysis.plots._style import look_named
+    from actbench.errors import UsageError
+    from actbench.storage.reading import read_results
+    from actbench.system.files import write_atomically
+
+    form, look = format_of(output), look_named(style)
+    if width is not None:
+        look = replace(look, widths=(width, width))
+    records = read_results(*(paths or [Path("results")]), curves=True)
+    found = compare(
+        records,
+        by=listed(by),
+        baseline=pairs("--baseline", baseline),
+        metric=listed(metric),
+        where=pairs("--where", where),
+    )
+    for warning in found.all_warnings:
+        print_note(f"warning: {warning}")
+    drawn = [(comparison, one) for comparison in found.comparisons for one in charts_of(comparison, listed(charts))]
+    if not drawn:
+        raise UsageError(
+            "these runs have no data for " + (f"the charts {', '.join(listed(charts))}" if charts else "any chart")
+        )
+    for target, one in zip(_targets(output, drawn), (one for _, one in drawn), strict=True):
+        figure = figure_of(one, look=look, columns=columns, height=height)
+        write_atomically(target, image_bytes(figure, form, look))
+        print_result(f"{target}: {one.chart.title}")
+
+
+def _targets(output: Path, drawn: Sequence[tuple[Comparison, Drawn]]) -> list[Path]:
+    """Return a file for each chart: the given one for a single chart, else with its table's number and its name."""
+    if len(drawn) == 1:
+        return [output]
+    tables = list(dict.fromkeys(id(comparison) for comparison, _ in drawn))
+    return [
+        output.with_stem("-".join((output.stem, *_number(tables, comparison), one.name))) for comparison, one in drawn
+    ]
+
+
+def _number(tables: Sequence[int], comparison: Comparison) -> tuple[str, ...]:
+    return (str(tables.index(id(comparison)) + 1),) if len(tables) > 1 else ()

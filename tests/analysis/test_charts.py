@@ -1,0 +1,153 @@
+"""Charts: what is drawn is what ``compare --format json`` says, and every chart draws what any study has."""
+
+import math
+from itertools import pairwise
+
+import pytest
+from comparisons import varied
+from drawn import artists, charted, position
+from factories import cells, only
+from generated_studies import generated
+
+from actbench.analysis.compare import compare
+from actbench.analysis.plots._figures import FORMATS, charts_of, draw_chart, figure_of, image_bytes
+from actbench.analysis.plots._labels import _apart
+from actbench.analysis.plots._style import LOOKS
+from actbench.analysis.table.factors import row_name
+from actbench.errors import UsageError
+from actbench.schema import registry
+
+CHARTS = registry.names("charts")
+
+
+def all_drawn(comparison, look="paper"):
+    return [(one, figure_of(one, look=LOOKS[look])) for one in charts_of(comparison)]
+
+
+def test_the_differences_are_those_of_the_json_seed_by_seed():
+    comparison = only(varied(), metric=["test.accuracy"])
+    data, figure = charted(comparison, "differences")
+    rows = {row_name(row["factors"]): row for row in comparison.to_dict()["rows"]}
+    seen = set()
+    for index, mark in enumerate(data.marks):
+        name = data.series[mark.series].name
+        x, _ = position(figure, data.gid(index))
+        assert x == mark.y
+        if mark.kind == "mean":
+            expected = rows[name]["vs_baseline"]["test.accuracy"]
+            assert (mark.y, mark.low, mark.high) == (expected["difference"], expected["low"], expected["high"])
+            seeds = [one.y for one in data.marks if one.kind == "seed" and one.series == mark.series]
+            assert len(seeds) == expected["n_pairs"]
+            assert math.isclose(sum(seeds) / len(seeds), expected["difference"], abs_tol=1e-12)
+            (marker,) = artists(figure, data.gid(index))
+            assert (marker.get_markerfacecolor() != "none") is expected["significant"]
+            seen.add(name)
+    assert seen == {name for name, row in rows.items() if "test.accuracy" in row["vs_baseline"]}
+
+
+def test_a_curves_last_mean_is_that_of_the_records():
+    records = cells({"relu": [0.91, 0.93, 0.95], "elu": [0.92, 0.90, 0.94]})
+    comparison = only(records, metric=["val.accuracy"])
+    data, figure = charted(comparison, "learning_curves")
+    for series, row in enumerate(comparison.rows):
+        last = [
+            (index, mark) for index, mark in data.in_panel(0, "mean") if mark.series == series and mark.x == 1
+        ]  # the factories' curves have two epochs
+        ((index, mark),) = last
+        values = [record.curves[-1]["val.accuracy"] for record in row.records]
+        assert math.isclose(mark.y, sum(values) / len(values))
+        assert position(figure, data.gid(index)) == (1, mark.y)
+        assert len(artists(figure, f"s{series}.seed0.p0")) == 1
+
+
+def test_a_mean_ends_where_a_seed_has_no_value():
+    records = cells({"relu": [0.9, 0.9, 0.9]})
+    short = [records[0], records[1], type(records[2])(**{**vars(records[2]), "curves": records[2].curves[:1]})]
+    data, _ = charted(only(short), "learning_curves")
+    assert data is None, "no epoch after the first has a value of every seed"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_chart_draws_any_study_or_says_that_it_has_no_data(seed):
+    study = generated(seed)
+    for comparison in compare(study.records, **study.options).comparisons:
+        for drawn, figure in all_drawn(comparison):
+            names = [artist.get_gid() for artist in figure.findobj(lambda one: bool(one.get_gid()))]
+            marks = [name for name in names if ".m" in name]
+            assert len(marks) == len(set(marks)), f"{drawn.name}: two marks of one name"
+            assert set(marks) <= {drawn.data.gid(index) for index in range(len(drawn.data.marks))}
+            heads, rows = drawn.data.table()
+            assert len(rows) == len(drawn.data.marks)
+            assert all(len(row) == len(heads) for row in rows)
+            assert all(math.isfinite(mark.y) for mark in drawn.data.marks if mark.y is not None)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_same_results_give_the_same_bytes(look, form):
+    for one, figure in all_drawn(only(varied()), look):
+        first = image_bytes(figure, form, LOOKS[look])
+        assert first == image_bytes(figure_of(one, look=LOOKS[look]), form, LOOKS[look])
+
+
+def test_an_svg_has_its_text_as_text_and_a_pdf_embeds_truetype():
+    (_, figure), *_ = all_drawn(only(varied()))
+    assert b"elu(alpha=0.2)" in image_bytes(figure, "svg", LOOKS["paper"])
+    assert b"/Type3" not in image_bytes(figure, "pdf", LOOKS["paper"])
+
+
+def test_a_chart_is_drawn_into_the_callers_axes():
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    ax = figure.subplots()
+    assert draw_chart("differences", only(varied()), axes=[ax]) is figure
+    assert ax.lines
+    with pytest.raises(UsageError, match="2 panels: give as many axes, not 1"):
+        draw_chart("learning_curves", only(varied()), axes=[ax])
+
+
+def test_the_defaults_of_matplotlib_are_the_callers_again():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    draw_chart("differences", only(varied()))
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_chart_without_data_says_what_it_would_answer():
+    with pytest.raises(UsageError, match=r"no data for it\. It answers: How much better"):
+        draw_chart("differences", only(cells({"relu": [0.9, 0.8]})))
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_chart_has_a_title_a_question_and_a_place_of_its_own(name):
+    chart = registry.load("charts", name)
+    assert chart.title
+    assert chart.question.endswith("?")
+    assert [registry.load("charts", other).order for other in CHARTS].count(chart.order) == 1
+
+
+@pytest.mark.parametrize(
+    ("heights", "gap"), [([0.5] * 5, 0.1), ([0.0, 0.01, 0.99, 1.0], 0.2), ([-0.2, 1.3], 0.5), ([0.2, 0.25, 0.3], 0.05)]
+)
+def test_names_are_moved_apart_within_the_axes(heights, gap):
+    found = _apart(heights, gap)
+    assert all(b - a >= gap - 1e-9 for a, b in pairwise(found))
+    assert min(found) >= -1e-9
+    assert max(found) <= 1 + 1e-9
+
+
+def test_no_name_lies_over_another_or_outside_the_figure():
+    records = cells(
+        {"relu": [0.9, 0.91, 0.92], **{("elu", "gelu", "tanh", "silu")[i]: [0.9 + i / 1e3] * 3 for i in range(4)}}
+    )
+    for look in LOOKS:
+        for _, figure in all_drawn(only(records), look):
+            figure.draw_without_rendering()
+            for ax in figure.axes:
+                boxes = [text.get_window_extent() for text in ax.texts if text.get_visible()]
+                for i, one in enumerate(boxes):
+                    assert figure.bbox.x0 - 1 <= one.x0
+                    assert one.x1 <= figure.bbox.x1 + 1
+                    assert not any(one.overlaps(other) for other in boxes[i + 1 :])
