@@ -101,6 +101,7 @@ def test_the_methods_read_as_designed():
         (cells({"relu": [0.2, 0.85, 0.825]}), {}, "that would pass the end of a metric's scale are cut there."),
         (grid(smooth), {"where": {"bias_init": 0.01}}, "Of the study demo, the table shows 6 training runs of mlp"),
         (cells({"relu": [0.9, 0.8, 0.7]}), {}, ": 1 configuration, with 3 seeds each (0–2)."),
+        (grid(smooth), {"reach": 0.4}, "convergence is the first epoch with val.accuracy of at least 40 %, averaged"),
     ],
 )  # fmt: skip
 def test_the_methods_say_what_was_done(records, options, told):
