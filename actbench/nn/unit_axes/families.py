@@ -29,6 +29,8 @@ RECURRENT = _names("gru lstm rnn_relu rnn_tanh")
 """Weight layers with a second result, the last states (layers and directions, …, units)."""
 
 PRODUCTS = _names("addbmm addmm addmv baddbmm bmm einsum matmul mm mv rmatmul sparse_mm tensordot")
+WITH_SUMMAND = _names("addbmm addmm addmv baddbmm")
+"""Products that are added to their first argument."""
 
 NORMS = _names(
     """batch_norm group_norm instance_norm layer_norm native_batch_norm_legit_no_training native_group_norm

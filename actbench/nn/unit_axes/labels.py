@@ -7,6 +7,7 @@ for a number that no unit made, such as padding. Instead of labels a tensor may 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -37,6 +38,9 @@ class Weight:
 
 
 Labels = Tensor | Status | Weight
+
+Fresh = Callable[[Sequence[int], object], Tensor]
+"""(shape, key) -> labels of new units in that shape; units of one key are the same in each call, None is none."""
 
 
 def is_constant(labels: Labels) -> bool:

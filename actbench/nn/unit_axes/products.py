@@ -8,17 +8,15 @@ they are summed over the constant is a weight matrix, and its new letters are th
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from actbench.nn.unit_axes.labels import Labels, Status, Weight, is_constant, joined, merged, varying
+from actbench.nn.unit_axes.families import WITH_SUMMAND
+from actbench.nn.unit_axes.labels import Fresh, Labels, Status, Weight, is_constant, joined, merged, varying
 from actbench.nn.unit_axes.torch_calls import tensors
-
-Fresh = Callable[[Sequence[int], object], Tensor]
-"""(shape, key) -> labels of new units in that shape; units of one key are the same in each call, None is none."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def equation(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tup
         return _einsum(args, given)
     if name == "tensordot":
         return _tensordot(given, args[2] if len(args) > 2 else kwargs.get("dims", 2))
-    if name in ("addmm", "addmv", "baddbmm", "addbmm"):
+    if name in WITH_SUMMAND:
         given = given[1:]
     if name == "rmatmul":
         given = given[::-1]

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from actbench.nn.unit_axes import rules
+from actbench.nn.unit_axes.call import Call
 from actbench.nn.unit_axes.labels import Labels, Status, Weight, compressed, full
 from actbench.nn.unit_axes.layout import UnitLayout, unit_layout
+from actbench.nn.unit_axes.rules import results
 from actbench.nn.unit_axes.torch_calls import name_of, tensors
 
 
@@ -67,10 +68,10 @@ class UnitTracker:
         name = name_of(function).removeprefix("linalg_")
         if name == "get":  # a property, such as x.T
             name = str(getattr(getattr(function, "__self__", None), "__name__", name))
-        call = rules.Call(function, name, args, kwargs, self.of, self._shape, made)
+        call = Call(function, name, args, kwargs, self.of, self._shape, self._fresh, made)
         with torch.inference_mode(False), torch.no_grad():
             try:
-                found = rules.results(call, self._fresh)
+                found = results(call)
             except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError):
                 # A form of the call that its rule does not know: its units are reported as uncertain.
                 found = [Status.LOST for _ in made]
