@@ -66,6 +66,7 @@ class Flow:
         gates: Activations that only scale another signal.
         sources: Activation -> the weight layers that feed it directly.
         met_unknown: Whether a tensor was met that no observed function returned.
+        has_left: Whether a signal left torch in this pass, so that a tensor made of no other may hold it.
     """
 
     def __init__(self) -> None:
@@ -73,6 +74,7 @@ class Flow:
         self.gates: set[str] = set()
         self.sources: dict[str, Names] = {}
         self.met_unknown = False
+        self.has_left = False
         self._kinds: dict[str, str] = {}  # activation -> its function
         self._ancestry: dict[str, Names] = {}  # activation -> weight layers behind it, through other activations too
         self._own_gates: set[str] = set()  # gates on a signal of their own layer, as in x * sigmoid(x)
@@ -82,7 +84,6 @@ class Flow:
         # Of the present pass: weight layers called so far, and those that may have fed a tensor made out of sight.
         self._called: set[str] = set()
         self._suspects: set[str] = set()
-        self._has_left = False
         # Tensor -> its origin and its version when that was recorded. Weak, so that following a tensor does not keep it
         # in memory.
         self._origins: MutableMapping[Tensor, tuple[Origin, int]] = WeakTensorKeyDictionary()
@@ -90,7 +91,7 @@ class Flow:
     def begin(self, constants: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
         """Start a forward pass."""
         self._origins = WeakTensorKeyDictionary()
-        self._called, self._suspects, self._has_left = set(), set(), False
+        self._called, self._suspects, self.has_left = set(), set(), False
         self.assign(constants, CONSTANT)
         self.assign(inputs, INPUT)
 
@@ -119,15 +120,10 @@ class Flow:
 
     def leave(self, tensors: Iterable[Tensor]) -> None:
         """Record that tensors are read by code that is not torch's, which may write into their memory too."""
-        self._has_left = True
+        self.has_left = True
         for tensor in tensors:
             if not self.is_constant(tensor):
                 self.write(tensor, replace(self.of([tensor]), opaque=True))
-
-    @property
-    def enters_unseen(self) -> bool:
-        """Whether a tensor made of no other may hold a signal: one left torch in this pass, and may come back."""
-        return self._has_left
 
     def is_constant(self, tensor: Tensor) -> bool:
         """Return whether a tensor is made of parameters and constants alone."""

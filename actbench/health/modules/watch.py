@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 from torch.overrides import TorchFunctionMode
 
 from actbench.errors import UsageError
@@ -29,10 +28,11 @@ from actbench.health.modules.flow import CONSTANT, INPUT, Flow, Origin
 from actbench.health.modules.inputs import TO_BATCHES, Batch
 from actbench.health.modules.inventory import Inventory
 from actbench.health.modules.masks import carried, has_positions
+from actbench.health.modules.submodules import is_one_layer, is_packed, plain_name, scripted, visible
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
 from actbench.nn.unit_axes.labels import Labels, Status, varying
 from actbench.nn.unit_axes.layout import unit_layout
-from actbench.nn.unit_axes.torch_calls import held_tensors
+from actbench.nn.unit_axes.torch_calls import held_tensors, name_of, tensors
 from actbench.nn.unit_axes.tracker import UnitTracker
 from actbench.schema.spec import HealthSettings
 
@@ -74,9 +74,9 @@ class _Pass:
         labels: The labels of the result of ``inside``.
     """
 
-    examples: int = 0
-    mask: Tensor | None = None
-    inputs: tuple[torch.Size, ...] = ()
+    examples: int
+    mask: Tensor | None
+    inputs: tuple[torch.Size, ...]
     used: set[int] = field(default_factory=set)
     stack: list[nn.Module] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
@@ -106,23 +106,24 @@ class Watch(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.flow = Flow()
-        self._units = UnitTracker()
         self.seen: dict[str, Sighting] = {}
         self.observer = UnitObserver(slope_by_autograd(lambda layer, z: self._function(z)), health)
         self._module, self._own, self._unit_axis = module, tuple(activations), unit_axis
         self._batch_axis = batch_axis
-        self._names = {part: _plain(name) for name, part in module.named_modules()}
+        self._names = {part: plain_name(name) for name, part in module.named_modules()}
         self._parts: dict[str, nn.Module] = {name: part for part, name in self._names.items()}
         self.inventory = Inventory(module, self._names)
         self._layers: dict[str, str] = {}
         self._constants = [*module.buffers(), *held_tensors(module)]
         self._function: Callable[[Tensor], Tensor] = torch.relu
-        self._pass = _Pass()
+        # Of the present pass; ``begin`` sets both.
+        self._pass: _Pass
+        self._units: UnitTracker
         self._hooks = ExitStack()
 
     def __enter__(self) -> Watch:
         """Hook the submodules and begin to receive the calls of torch's functions."""
-        for part in _visible(self._module):
+        for part in visible(self._module):
             self._hooks.callback(part.register_forward_pre_hook(self._enter_module, with_kwargs=True).remove)
             self._hooks.callback(part.register_forward_hook(self._leave_module, always_call=True).remove)
         super().__enter__()  # type: ignore[no-untyped-call]
@@ -138,11 +139,11 @@ class Watch(TorchFunctionMode):
     def begin(self, batch: Batch) -> None:
         """Prepare for a forward pass on a batch."""
         inputs = [tensor for _, tensor in batch.tensors]
-        self._pass = _Pass(batch.examples, mask=batch.mask, inputs=tuple(tensor.shape for tensor in inputs))
+        self._pass = _Pass(batch.examples, batch.mask, tuple(tensor.shape for tensor in inputs))
         weights = list(self._module.parameters())
         self.flow.begin([*weights, *self._constants], inputs)
-        self._units.begin(weights, self._constants, inputs)
-        for part in _scripted(self._module):
+        self._units = UnitTracker(weights, self._constants, inputs)
+        for part in scripted(self._module):
             self.flow.conceal(self._names[part])
 
     def has_used(self, tensor: Tensor) -> bool:
@@ -156,18 +157,18 @@ class Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._pass.inside is not None:
             return function(*args, **kwargs)
-        name, targets = calls.name_of(function), [*calls.tensors(kwargs.get("out"))]
+        name, written = name_of(function), [*tensors(kwargs.get("out"))]
         own = {key: value for key, value in kwargs.items() if key != "out"}
-        given = [*calls.tensors(args), *calls.tensors(own)]
+        given = [*tensors(args), *tensors(own)]
         origin = None
-        if given and calls.is_activation(name, args, own) and self._is_observable(given[:1]):
+        observable = given and calls.is_plain(given[0]) and not self.flow.is_constant(given[0])
+        if observable and calls.is_activation(name, args, own):
             origin = self._activate(name, given[0], self._label(name), _of_first(function, args, own))
         versions = [version(tensor) for tensor in given]
         result = function(*args, **kwargs)
-        made = [*calls.tensors(result)]
+        made = [*tensors(result)]
         if made:  # not a look at its shape
             self._pass.used.update(map(id, given))
-        written = list(targets)
         for one, before in zip(given, versions, strict=True):
             if version(one) != before:
                 self.flow.count_write(one, before)
@@ -181,18 +182,10 @@ class Watch(TorchFunctionMode):
         else:
             self._units.assign(made, self._units.of(given[0]))
             self.inventory.meet(given, made, constant=False)
-            self._record(made, written, origin)
+            self.flow.assign(made, origin)
+            for tensor in written:
+                self.flow.write(tensor, origin)
         return result
-
-    def _is_observable(self, given: Sequence[Tensor]) -> bool:
-        """Return whether the tensors hold numbers that depend on the input, and can be looked at."""
-        return all(calls.is_plain(tensor) and not self.flow.is_constant(tensor) for tensor in given)
-
-    def _record(self, made: Iterable[Tensor], written: Iterable[Tensor], origin: Origin) -> None:
-        """Record the origin of an activation's result, and of what shares its memory if it works in place."""
-        self.flow.assign(made, origin)
-        for tensor in written:
-            self.flow.write(tensor, origin)
 
     def _trace(self, name: str, given: Sequence[Tensor], made: Sequence[Tensor], written: Sequence[Tensor]) -> None:
         """Record the origin of the result of a function that is not an activation, and of tensors it has written."""
@@ -211,7 +204,7 @@ class Watch(TorchFunctionMode):
 
     def _may_be_signal(self, name: str) -> bool:
         """Return whether a tensor that is made of no other may depend on the input all the same."""
-        return "rand" in name or (name in calls.ENTERING and (self.flow.enters_unseen or not self._pass.inputs))
+        return "rand" in name or (name in calls.ENTERING and (self.flow.has_left or not self._pass.inputs))
 
     def _result(self, name: str, given: Sequence[Tensor]) -> Origin:
         """Return the origin of a function's result."""
@@ -224,7 +217,7 @@ class Watch(TorchFunctionMode):
         constants = [tensor for tensor in given if self.flow.is_constant(tensor)]
         if name in calls.WEIGHTED | calls.FUSED or (name in calls.PRODUCTS and constants):
             return self.flow.enter_weights(self._weight_label(name, constants), origin, recurrent=name in calls.FUSED)
-        if name not in calls.KNOWN and self._pass.stack and _is_packed(self._pass.stack[-1]):
+        if name not in calls.KNOWN and self._pass.stack and is_packed(self._pass.stack[-1]):
             # A recurrent cell, say: its weights are packed where no tensor is given.
             return self.flow.enter_weights(self._weight_label(name, constants), origin, recurrent=True)
         if name not in calls.KNOWN and any(map(self._is_weight, constants)):
@@ -301,7 +294,7 @@ class Watch(TorchFunctionMode):
         """
         part = self._pass.stack[-1] if self._pass.stack else self._module
         name = self._names[part]
-        label = name if name and _is_one_layer(part) else ".".join(filter(None, (name, function)))
+        label = name if name and is_one_layer(part) else ".".join(filter(None, (name, function)))
         if owner is not None and owner in self._parts and owner != name != label:
             part, label = self._parts[owner], owner
         self._pass.calls[f"{of}/{label}"] += 1
@@ -318,12 +311,12 @@ class Watch(TorchFunctionMode):
     def _enter_module(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._pass.stack.append(part)
         self.inventory.call(part)
-        first = next(calls.tensors(args), None)
+        first = next(tensors(args), None)
         if isinstance(part, nn.RNNBase) and first is not None and args[0] is first:
             self._check_batched(2, first.shape)
         if self._pass.inside is None and isinstance(part, self._own):
             self._pass.inside = part
-            kind, z = type(part).__name__, next(calls.tensors([args, kwargs]), None)
+            kind, z = type(part).__name__, next(tensors([args, kwargs]), None)
             if z is None:
                 raise UsageError(f"{self._names[part]} ({kind}) was called without a tensor: it is not an activation")
             forward = _of_first(part.forward, args, kwargs)
@@ -334,46 +327,8 @@ class Watch(TorchFunctionMode):
         self._pass.stack.pop()
         if self._pass.inside is part:
             self._pass.inside = None
-            self.flow.assign(calls.tensors(result), self._pass.result)
-            self._units.assign(calls.tensors(result), self._pass.labels)
-
-
-def _is_one_layer(part: nn.Module) -> bool:
-    """Return whether the submodule's name suffices: it has no parts but those that make its own weights."""
-    whole = isinstance(part, nn.MultiheadAttention) or _is_quantized(part)
-    return whole or is_parametrized(part) or next(part.children(), None) is None
-
-
-def _is_quantized(part: nn.Module) -> bool:
-    """Return whether torch made the submodule of a layer: it holds packed weights, and an activation perhaps."""
-    return type(part).__module__.startswith("torch.ao.nn.") and ".quantized." in type(part).__module__
-
-
-def _is_packed(part: nn.Module) -> bool:
-    """Return whether a submodule is torch's quantised form of a layer with weights."""
-    held = (*vars(part), *part._modules)
-    return _is_quantized(part) and any("packed" in name or name == "_all_weight_values" for name in held)
-
-
-def _visible(module: nn.Module) -> Iterable[nn.Module]:
-    """Return the submodules that Python calls: a scripted module is one piece."""
-    hidden = {
-        inner for part in module.modules() if isinstance(part, torch.jit.ScriptModule) for inner in part.modules()
-    }
-    return [part for part in module.modules() if part not in hidden]
-
-
-def _scripted(module: nn.Module) -> Iterable[nn.Module]:
-    """Return the outermost scripted modules that hold weights."""
-    visible = _visible(module)
-    pieces = [part for part in module.modules() if isinstance(part, torch.jit.ScriptModule)]
-    outermost = [part for part in pieces if any(part in parent.children() for parent in visible)]
-    return [part for part in outermost if next(part.parameters(), None) is not None]
-
-
-def _plain(name: str) -> str:
-    """Return a submodule's name without the wrapper of ``torch.compile``."""
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+            self.flow.assign(tensors(result), self._pass.result)
+            self._units.assign(tensors(result), self._pass.labels)
 
 
 def _is_written(tensor: Tensor, before: int, made: Sequence[Tensor]) -> bool:

@@ -19,28 +19,22 @@ from actbench.nn.unit_axes.torch_calls import name_of, tensors
 
 
 class UnitTracker:
-    """Labels the tensors of one forward pass after another.
+    """Labels the tensors of one forward pass.
 
-    Call ``begin`` before a pass and ``record`` after each call of a torch function in it. Units made by one parameter
-    have the same labels in every call, so a layer used twice has its units once.
+    Call ``record`` after each call of a torch function in it. Units made by one parameter have the same labels in every
+    call, so a layer used twice has its units once.
+
+    Args:
+        weights: The network's parameters.
+        constants: Its buffers and other tensors that do not depend on the input.
+        inputs: The batch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Iterable[Tensor], constants: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
         # Weak, so that following a tensor does not keep it in memory; with the shape, which a call may change in place.
         self._labels: MutableMapping[Tensor, tuple[Labels, torch.Size]] = WeakTensorKeyDictionary()
         self._made: dict[object, Tensor] = {}
         self._next = 1
-
-    def begin(self, weights: Iterable[Tensor], constants: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
-        """Start a forward pass.
-
-        Args:
-            weights: The network's parameters.
-            constants: Its buffers and other tensors that do not depend on the input.
-            inputs: The batch.
-        """
-        self._labels = WeakTensorKeyDictionary()
-        self._made, self._next = {}, 1
         self.assign(constants, Status.CONSTANT)
         for weight in weights:
             self.assign([weight], Weight(id(weight)))
@@ -125,8 +119,7 @@ class FollowedPass(TorchFunctionMode):
 
     def __init__(self, weights: Iterable[Tensor], constants: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
         super().__init__()
-        self._tracker = UnitTracker()
-        self._tracker.begin(weights, constants, inputs)
+        self._tracker = UnitTracker(weights, constants, inputs)
         self._resting = False
 
     def __torch_function__(
