@@ -13,15 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from actbench.nn.unit_axes.torch_calls import name_of as name_of
-from actbench.nn.unit_axes.torch_calls import tensors as tensors
+from actbench.nn.unit_axes import families
+from actbench.nn.unit_axes.families import NORMS, RESHAPES, names
 
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-ACTIVATIONS = _names(
+ACTIVATIONS = names(
     """celu elu expit gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid logsigmoid mish prelu relu
     relu6 rrelu selu sigmoid silu softplus softshrink softsign tanh tanhshrink threshold"""
 )
@@ -33,7 +28,7 @@ CLAMPS = frozenset({"clamp", "clamp_min", "clip"})
 GATING = frozenset({"expit", "hardsigmoid", "sigmoid"})
 """Functions that, multiplied by another signal, are a gate on that signal rather than a unit's activation."""
 
-WEIGHTED = _names(
+WEIGHTED = names(
     """bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution linear
     linear_dynamic linear_dynamic_fp16 multi_head_attention_forward"""
 )
@@ -45,34 +40,34 @@ UNBATCHED = {name: int(name[-2]) + 1 for name in WEIGHTED if name.startswith("co
 }
 """Functions that take one example as well as a batch, and the dimensions of one."""
 
-FUSED = _names(
+FUSED = names(
     """gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
     linear_relu linear_relu_dynamic linear_leaky_relu linear_tanh conv1d_relu conv2d_relu conv3d_relu conv2d_add_relu"""
 )
 """Weight layers with their activations inside one fused function, where no hook and no mode sees them."""
 
-PRODUCTS = _names("addbmm addmm addmv baddbmm bmm einsum matmul mm mv rmatmul tensordot")
+PRODUCTS = families.PRODUCTS - {"sparse_mm"}  # a sparse weight can't be looked at: its layer counts as unseen
 """Weight layers when one factor is made of parameters alone; attention and the like when both are signals."""
 
-SCALINGS = _names("div divide imul mul multiply rmul rdiv rtruediv true_divide truediv")
+SCALINGS = names("div divide imul mul multiply rmul rdiv rtruediv true_divide truediv")
 """Linear when all factors but one are constants; otherwise one signal gates another."""
 
-LEAVING = _names("array data_ptr dlpack numpy storage tolist typed_storage untyped_storage")
+LEAVING = names("array data_ptr dlpack numpy storage tolist typed_storage untyped_storage")
 """Functions that hand a tensor's numbers, and mostly its memory, to code that is not torch's."""
 
 ENTERING = frozenset({"as_tensor", "asarray", "frombuffer", "tensor"})
 """Functions that make a tensor of numbers that are not torch's."""
 
-CONSTANTS = _names("empty_like full_like new_empty new_full new_ones new_tensor new_zeros ones_like zeros_like")
+CONSTANTS = frozenset(name for name in families.MADE_ALIKE if "rand" not in name)
 """Functions that take shape and type from their argument but no numbers."""
 
 PASSAGES = (
     PRODUCTS
     | SCALINGS
-    | _names(
-        """batch_norm group_norm instance_norm native_batch_norm_legit_no_training native_group_norm
-        layer_norm native_layer_norm rms_norm
-        add iadd radd isub rsub sub subtract neg negative sum mean cumsum
+    | NORMS
+    | RESHAPES
+    | names(
+        """add iadd radd isub rsub sub subtract neg negative sum mean cumsum
         alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout feature_dropout
         local_response_norm normalize softmax softmin log_softmax scaled_dot_product_attention masked_fill
         adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
@@ -80,11 +75,10 @@ PASSAGES = (
         max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices max_unpool1d max_unpool2d
         channel_shuffle fold grid_sample interpolate pad pixel_shuffle pixel_unshuffle unfold upsample
         atleast_2d atleast_3d broadcast_to cat chunk clone concat concatenate contiguous detach diagonal embedding
-        expand expand_as flatten flip gather get getitem hstack index_select moveaxis movedim narrow permute
-        alias embedding_bag lift_fresh_copy native_dropout slice to_copy unsafe_view
-        positive ravel repeat repeat_interleave reshape reshape_as roll select setitem split split_with_sizes squeeze
-        stack swapaxes swapdims t take_along_dim tensor_split tile transpose tril triu type_as unbind unflatten
-        unsqueeze view view_as vstack
+        expand expand_as flip gather get getitem hstack index_select moveaxis movedim narrow permute
+        alias embedding_bag lift_fresh_copy native_dropout slice to_copy
+        positive repeat repeat_interleave roll select setitem split split_with_sizes
+        stack swapaxes swapdims t take_along_dim tensor_split tile transpose tril triu type_as unbind vstack
         complex conj conj_physical imag real resolve_conj resolve_neg view_as_complex view_as_real
         as_subclass bfloat16 copy cpu cuda double float half requires_grad to type"""
     )

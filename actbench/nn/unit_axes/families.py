@@ -9,39 +9,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def _names(text: str) -> frozenset[str]:
+def names(text: str) -> frozenset[str]:
+    """Return the names in a text, as the tables are written."""
     return frozenset(text.split())
 
 
-CONVOLUTIONS = _names(
+CONVOLUTIONS = names(
     """conv1d conv1d_relu conv2d conv2d_add_relu conv2d_relu conv3d conv3d_relu conv_transpose1d conv_transpose2d
     conv_transpose3d convolution"""
 )
 """Weight layers with their units in dimension 1, before the positions."""
 
-LAST = _names(
+LAST = names(
     """bilinear embedding embedding_bag gru gru_cell linear linear_dynamic linear_dynamic_fp16 linear_leaky_relu
     linear_relu linear_relu_dynamic linear_tanh lstm lstm_cell multi_head_attention_forward rnn_relu
     rnn_relu_cell rnn_tanh rnn_tanh_cell"""
 )
 """Weight layers with their units in the last dimension of each result."""
-RECURRENT = _names("gru lstm rnn_relu rnn_tanh")
+RECURRENT = names("gru lstm rnn_relu rnn_tanh")
 """Weight layers with a second result, the last states (layers and directions, …, units)."""
 
-PRODUCTS = _names("addbmm addmm addmv baddbmm bmm einsum matmul mm mv rmatmul sparse_mm tensordot")
-WITH_SUMMAND = _names("addbmm addmm addmv baddbmm")
+PRODUCTS = names("addbmm addmm addmv baddbmm bmm einsum matmul mm mv rmatmul sparse_mm tensordot")
+WITH_SUMMAND = names("addbmm addmm addmv baddbmm")
 """Products that are added to their first argument."""
 
-NORMS = _names(
+NORMS = names(
     """batch_norm group_norm instance_norm layer_norm native_batch_norm_legit_no_training native_group_norm
     native_layer_norm rms_norm"""
 )
 """Normalisations, after which units are what they were; without a layer before, each feature is one."""
 
-RESHAPES = _names("flatten ravel reshape reshape_as squeeze unflatten unsafe_view unsqueeze view view_as")
+RESHAPES = names("flatten ravel reshape reshape_as squeeze unflatten unsafe_view unsqueeze view view_as")
 """Functions that keep the order of the numbers, in C's order of the dimensions."""
 
-MOVES = _names(
+MOVES = names(
     """H T adjoint atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors broadcast_to cat chunk
     column_stack concat concatenate diag diag_embed diagonal diagonal_scatter dsplit dstack expand expand_as
     flip fliplr flipud gather get getitem hsplit hstack index_copy index_put index_select mH mT masked_scatter
@@ -52,16 +53,16 @@ MOVES = _names(
 )
 """Functions that only move numbers; indices are taken as they are."""
 
-TRANSFORMS = _names(
+TRANSFORMS = names(
     """fft_fft fft_fft2 fft_fftn fft_hfft fft_ifft fft_ifft2 fft_ifftn fft_ihfft fft_irfft fft_irfft2 fft_irfftn
     fft_rfft fft_rfft2 fft_rfftn"""
 )
 """Fourier transforms: each result is made of all numbers along the transformed dimensions."""
 
-BLOCKWISE = _names("channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle")
+BLOCKWISE = names("channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle")
 """Moves that treat each example alike, so that labels equal for all examples need only one."""
 
-ELEMENTWISE = _names(
+ELEMENTWISE = names(
     """abs absolute acos acosh add addcdiv addcmul alias alpha_dropout angle arccos arccosh arcsin arcsinh arctan
     arctan2 arctanh as_subclass asin asinh atan atan2 atanh bernoulli bfloat16 celu clamp clamp_max clamp_min
     clip clone complex conj conj_physical contiguous copy copysign cos cosh cpu cuda cummax cummin cumprod
@@ -80,25 +81,25 @@ ELEMENTWISE = _names(
 """Functions whose result at a place comes from its arguments at that place; those that compute along a dimension
 (``softmax``, ``cumsum``) but put a result beside each number are among them."""
 
-REPLACED = _names("bernoulli copy exponential fill normal random set uniform zero")
+REPLACED = names("bernoulli copy exponential fill normal random set uniform zero")
 """Elementwise functions that replace the numbers of their first argument."""
 
 REDUCTIONS: Mapping[str, int] = {
     **dict.fromkeys(
-        _names(
+        names(
             """amax amin aminmax logsumexp max mean median min mode nanmean nanmedian nansum prod std std_mean sum var
     var_mean"""
         ),
         1,
     ),
-    **dict.fromkeys(_names("kthvalue nanquantile norm quantile vector_norm"), 2),
+    **dict.fromkeys(names("kthvalue nanquantile norm quantile vector_norm"), 2),
 }
 """Functions that leave a dimension out, and the place of ``dim`` among their arguments."""
 
-ORDERINGS = _names("msort sort topk")
+ORDERINGS = names("msort sort topk")
 """Functions that order the numbers along a dimension."""
 
-POOLS = _names(
+POOLS = names(
     """adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d
     adaptive_max_pool1d_with_indices adaptive_max_pool2d adaptive_max_pool2d_with_indices adaptive_max_pool3d
     adaptive_max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d fractional_max_pool2d
@@ -108,10 +109,10 @@ POOLS = _names(
 )
 """Functions that treat each channel (dimension 1) for itself and mix only neighbouring positions."""
 
-SUMS = _names("fold index_add index_reduce scatter_add scatter_reduce segment_reduce")
+SUMS = names("fold index_add index_reduce scatter_add scatter_reduce segment_reduce")
 """Functions that sum (or reduce) numbers of several places into one."""
 
-MADE_ALIKE = _names(
+MADE_ALIKE = names(
     """empty_like full_like new_empty new_full new_ones new_tensor new_zeros ones_like rand_like randint_like
     randn_like zeros_like"""
 )
