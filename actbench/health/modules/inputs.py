@@ -1,11 +1,9 @@
-"""Cut, count, mask and move the batches that a network is fed with: tensors, data loaders, mappings, batch objects."""
+"""Cut, count, mask and move the batches of a network's inputs: tensors, data loaders, mappings, batch objects."""
 
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sized
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from numbers import Number
@@ -83,17 +81,6 @@ def batches(
         )
 
 
-@contextmanager
-def noted(inputs: Any) -> Iterator[None]:
-    """Add a note to errors of a network whose inputs are a tuple, which is easily taken for one batch."""
-    try:
-        yield
-    except Exception as error:
-        if type(inputs) is tuple:
-            error.add_note("the inputs are a tuple: each of its elements is a batch; [inputs] makes one batch of it")
-        raise
-
-
 def peek(inputs: Any, device: torch.device) -> tuple[Batch | None, Any]:
     """Return the first batch, if there is one, and inputs that still hold it."""
     again, source = inputs, inputs
@@ -105,35 +92,6 @@ def peek(inputs: Any, device: torch.device) -> tuple[Batch | None, Any]:
         return next(batches(source, device), None), again
     except UsageError:  # reading the inputs comes next, and raises it again
         return None, again
-
-
-def feed(module: nn.Module, batch: Any) -> Any:
-    """Call a module as training loops do: a mapping as keyword arguments, of a tuple or list its first element.
-
-    Raises:
-        UsageError: When the module does not take such arguments, or the batch is a single example.
-    """
-    if isinstance(batch, (tuple, list)) and not isinstance(batch, PackedSequence):
-        if not batch:
-            raise UsageError("a batch is an empty tuple or list")
-        _check_several(batch)
-        return feed(module, batch[0])
-    if isinstance(batch, (str, bytes, Number, type(None))) or (hasattr(batch, "__array__") and not _is_tensor(batch)):
-        raise UsageError(
-            f"a batch should be or begin with a tensor, not {type(batch).__name__}; say how the network is called on "
-            "it: forward=lambda module, batch: …"
-        )
-    args, kwargs = ((), dict(batch)) if isinstance(batch, Mapping) else ((batch,), {})
-    try:
-        return module(*args, **kwargs)
-    except (TypeError, AttributeError) as error:
-        problem = _misfit(module, args, kwargs) if isinstance(error, TypeError) else ""
-        if problem:
-            raise UsageError(problem) from error
-        if not isinstance(batch, (Tensor, Mapping)):
-            kind = type(batch).__name__
-            error.add_note(f"the batch is of class {kind}; forward=lambda module, batch: … says how it is used")
-        raise
 
 
 def examples_in(batch: Any, axis: int = 0) -> int:
@@ -186,6 +144,11 @@ def as_mask(mask: Any) -> Tensor:
     if not ((mask == 0) | (mask == 1)).all():
         raise UsageError("the mask should hold 1 (or True) where a position counts and 0 (or False) elsewhere")
     return mask.bool()
+
+
+def keys_in_words(mapping: Mapping[Any, Any]) -> str:
+    """Return ``the keys 'pixels', 'label'``."""
+    return f"the keys {', '.join(map(repr, mapping))}"
 
 
 def not_finite(batch: Batch, used: Callable[[Tensor], bool]) -> str | None:
@@ -282,48 +245,9 @@ def _mask_of(batch: Any, mask: str | Callable[[Any], Tensor] | None) -> Any:
         return mask(batch)
     holder = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
     if not isinstance(holder, Mapping) or mask not in holder:
-        keys = f"the keys {_listed(holder)}" if isinstance(holder, Mapping) else f"{type(holder).__name__} and no keys"
+        keys = keys_in_words(holder) if isinstance(holder, Mapping) else f"{type(holder).__name__} and no keys"
         raise UsageError(f"mask='{mask}' is none of the batch's keys: it has {keys}")
     return holder[mask]
-
-
-def _check_several(batch: Any) -> None:
-    """Refuse one example with its label: a tensor beside a single number.
-
-    Raises:
-        UsageError: When the batch is such a pair.
-    """
-    first, *others = batch
-    if not isinstance(first, Tensor):
-        return
-    if any((isinstance(one, Tensor) and one.ndim == 0) or isinstance(one, Number) for one in others):
-        raise UsageError(
-            f"a tensor of shape {tuple(first.shape)} beside a single number looks like one example and its label, not "
-            f"like a batch; {TO_BATCHES}, and forward=lambda module, batch: module(batch[0]) takes it as it is"
-        )
-
-
-def _misfit(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    """Return a sentence on a call that does not fit the parameters of a module's ``forward``; empty if it does."""
-    try:
-        signature = inspect.signature(module.forward)
-    except (TypeError, ValueError):
-        return ""
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        key = next(iter(kwargs), None)
-        given = f"a mapping with the keys {_listed(kwargs)}" if kwargs else f"of type {type(args[0]).__name__}"
-        choice = f"batch[{key!r}]) or module(batch" if kwargs else "batch, …"
-        return (
-            f"the batch is {given}, which {type(module).__name__}.forward{signature} does not take ({error}); say how "
-            f"the network is called, such as forward=lambda module, batch: module({choice})"
-        )
-    return ""
-
-
-def _listed(keys: Iterable[Any]) -> str:
-    return ", ".join(map(repr, keys))
 
 
 def _moved(content: Any, device: torch.device) -> Any:
@@ -331,7 +255,7 @@ def _moved(content: Any, device: torch.device) -> Any:
 
     A batch object moves itself if it has a method ``to``.
     """
-    if all(_lies_on(tensor, device) for _, tensor in leaves(content)):
+    if all(tensor.device == device for _, tensor in leaves(content)):
         return content
     if isinstance(content, Tensor) or (not isinstance(content, dict) and callable(getattr(content, "to", None))):
         return content.to(device)
@@ -345,11 +269,3 @@ def _moved(content: Any, device: torch.device) -> Any:
     if isinstance(content, (tuple, list)):
         return type(content)(_moved(value, device) for value in content)
     return content
-
-
-def _is_tensor(content: Any) -> bool:
-    return isinstance(content, Tensor)
-
-
-def _lies_on(tensor: Tensor, device: torch.device) -> bool:
-    return tensor.device == device

@@ -12,7 +12,8 @@ from torch import nn
 
 from actbench.errors import ConfigError, UsageError
 from actbench.health.modules.batch_axis import with_batch_axis
-from actbench.health.modules.inputs import Batch, Mask, batches, feed, not_finite, noted
+from actbench.health.modules.feeding import feed, noted
+from actbench.health.modules.inputs import Batch, Mask, batches, not_finite
 from actbench.health.modules.isolation import check_ready, device_of, in_evaluation, run_watched
 from actbench.health.modules.report import HealthReport, LayerHealth
 from actbench.health.modules.watch import UnitAxis, Watch
@@ -167,11 +168,10 @@ def _report(watch: Watch, settings: HealthSettings, examples: int, *, exclude_la
     kept = [name for name in found if name not in outputs]
     uncertain = [name for name in kept if not watch.seen[name].certain]
     totals = _of_layers(measured, [name for name in kept if name not in uncertain]).of_run(0)
-    del totals["layers"]
     rows = _of_layers(measured, kept).of_run(0)["layers"]
     return HealthReport(
         layers=tuple(_layer_health(watch, row, measured.units[row["name"]]) for row in rows),
-        totals={key: value for key, value in totals.items() if key != "probe_size"},
+        totals={key: value for key, value in totals.items() if key not in ("layers", "probe_size")},
         examples=examples,
         settings=settings,
         uncertain=tuple(uncertain),
