@@ -14,6 +14,7 @@ from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.locks import Locks
 from actbench.storage.store import Store
 from actbench.system import environment
+from actbench.system.text import some_names
 
 _log = logging.getLogger("actbench.execution.event_storage")
 
@@ -182,5 +183,4 @@ class EventStorage:
 
 
 def _named(specs: Sequence[RunSpec]) -> str:
-    more = f" and {len(specs) - MAX_NAMED} more" if len(specs) > MAX_NAMED else ""
-    return ", ".join(spec.run_id for spec in specs[:MAX_NAMED]) + more
+    return some_names([spec.run_id for spec in specs], MAX_NAMED)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MAX_MESSAGE = 500
 """Characters of a message in one line of the terminal."""
@@ -72,6 +72,16 @@ def one_line(text: str, most: int = MAX_MESSAGE) -> str:
     'sizes differ: 3 and \\x1b[31m4'
     """
     return printable(shortened(" ".join(text.split()), most))
+
+
+def some_names(names: Sequence[str], most: int) -> str:
+    """Return the first names, and the number of the others.
+
+    >>> some_names(["relu", "elu", "selu"], 3), some_names(["relu", "elu", "selu"], 1)
+    ('relu, elu, selu', 'relu and 2 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def shell_command(words: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from actbench.analysis.table.rows import best_first
 from actbench.config.design import untunable
 from actbench.errors import UsageError
 from actbench.schema.metrics import METRICS
+from actbench.system.text import some_names
 
 UNFIT = ("diverged", "failed")
 """A setting with one such run is not picked, since the mean over the seeds that survived flatters it."""
@@ -183,6 +184,4 @@ def _edge_warnings(rows: Sequence[tuple[Group, Mapping[str, Value]]]) -> list[st
 
 
 def _names(rows: Sequence[Group]) -> str:
-    names = [row_name(row.factors) for row in rows]
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(names[:MAX_NAMES]) + more
+    return some_names([row_name(row.factors) for row in rows], MAX_NAMES)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from actbench.health.theory.closed_forms import max_unseen_firing_rate
 from actbench.health.units.probe import dead_share
 from actbench.schema.health_measures import COUNTED, HEALTH_MEASURES, NOT_FINITE, SHARES
+from actbench.system.text import some_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 
 NOT_PRINTED = ("spatially_silent",)
 """Measures left out of the printed table: it means something for channels only, and the table is wide."""
+
+LISTS = {
+    "unseen": "activation not seen after",
+    "linear": "no activation after",
+    "gating": "gate for others",
+    "outputs": "left out as output",
+    "uncertain": "units uncertain, in no total (choose unit_axis)",
+    "unmasked": "mask does not fit, all positions count",
+    "others": "others with parameters",
+    "unused": "not used on these inputs",
+}
+"""A report's lists of layers, and the words before each in the printed one."""
 
 MAX_NAMES = 8
 """Names in a line of the printed report; ``to_dict`` holds them all."""
@@ -179,14 +192,7 @@ class HealthReport:
             "dead_slope": self.settings.dead_slope,
             "constant_std": self.settings.constant_std,
             "firing_rate_bound": self.firing_rate_bound,
-            "unseen": list(self.unseen),
-            "linear": list(self.linear),
-            "gating": list(self.gating),
-            "outputs": list(self.outputs),
-            "uncertain": list(self.uncertain),
-            "unmasked": list(self.unmasked),
-            "others": list(self.others),
-            "unused": list(self.unused),
+            **{name: list(getattr(self, name)) for name in LISTS},
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
@@ -194,17 +200,8 @@ class HealthReport:
         """Return a table of the layers, the totals with their definitions and the probe, and the layers not seen."""
         parts = [_table(self.layers)] if self.layers else ["no hidden activation was seen"]
         parts += self._definitions() if self.units else []
-        lists = {
-            "activation not seen after": self.unseen,
-            "no activation after": self.linear,
-            "gate for others": self.gating,
-            "left out as output": self.outputs,
-            "units uncertain, in no total (choose unit_axis)": self.uncertain,
-            "mask does not fit, all positions count": self.unmasked,
-            "others with parameters": self.others,
-            "not used on these inputs": self.unused,
-        }
-        return "\n".join([*parts, *(f"{text}: {_listed(names)}" for text, names in lists.items() if names)])
+        lists = [(text, getattr(self, name)) for name, text in LISTS.items()]
+        return "\n".join([*parts, *(f"{text}: {some_names(names, MAX_NAMES)}" for text, names in lists if names)])
 
     def _definitions(self) -> list[str]:
         probe, bound = f"on {self.examples:,} inputs", self.firing_rate_bound
@@ -247,11 +244,6 @@ def _table(layers: tuple[LayerHealth, ...]) -> str:
         ]
         lines.append("  ".join(cells))
     return "\n".join(lines)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def _percent(share: float | None) -> str:
