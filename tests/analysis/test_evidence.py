@@ -3,7 +3,8 @@
 import pytest
 import scipy.stats
 
-from actbench.analysis.judgements.evidence import evidence_of, interval_in_words, too_few
+from actbench.analysis.judgements.evidence import evidence_of, too_few
+from actbench.analysis.judgements.formatting import interval_in_words
 from actbench.analysis.statistics import MIN_VALUES
 
 SHARE, ACCURACY, COUNT = "health.dead_fraction", "test.accuracy", "parameters"

@@ -9,8 +9,7 @@ import scipy.stats
 from comparisons import rendered
 from factories import cells, record
 
-from actbench.analysis.judgements.evidence import interval_in_words
-from actbench.analysis.judgements.formatting import interval
+from actbench.analysis.judgements.formatting import interval, interval_in_words
 from actbench.schema.metrics import METRICS
 
 SPLIT = [0.2, 0.85, 0.825]

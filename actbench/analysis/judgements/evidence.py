@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from actbench.analysis.judgements.formatting import interval_to_quote, p_value, unit_of_difference
+from actbench.analysis.judgements.formatting import fewest_in_words, p_value
 from actbench.analysis.statistics import MIN_VALUES, fewest_pairs, mean_interval, sign_flip_p, smallest_p, t_p
 from actbench.analysis.statistics.samples import ROUNDING
 from actbench.schema.metrics import METRICS, is_bounded
@@ -93,16 +93,8 @@ def too_few(n: int, alpha: float) -> str:
     >>> too_few(5, 0.05)
     "5 seeds can't decide: smallest possible p = .063, 6 are the fewest that can"
     """
-    enough = fewest_pairs(alpha)
-    more = "no number of seeds can" if enough is None else f"{enough} are the fewest that can"
-    return f"{n} seeds can't decide: smallest possible p {p_value(smallest_p(n))}, {more}"
-
-
-def interval_in_words(metric: str, interval: tuple[float, float], *, of_difference: bool) -> str:
-    """Return ``[92.80, 93.44]``, or ``[+0.20, +0.37] points`` for the interval of a difference."""
-    if not of_difference:
-        return interval_to_quote(metric, interval)
-    return interval_to_quote(metric, interval, differences=1, unit=unit_of_difference(metric))
+    smallest, enough = p_value(smallest_p(n)), fewest_in_words(fewest_pairs(alpha), noun="")
+    return f"{n} seeds can't decide: smallest possible p {smallest}, {enough}"
 
 
 def _side_of(mean: float, bound: float) -> Side:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 from actbench.schema.metrics import METRICS
@@ -132,6 +132,13 @@ def unit_of_difference(metric: str) -> str:
     return UNITS_OF_DIFFERENCES.get(unit, unit)
 
 
+def interval_in_words(metric: str, ends: tuple[float, float], *, of_difference: bool) -> str:
+    """Return ``[92.80, 93.44]``, or ``[+0.20, +0.37] points`` for the interval of a difference."""
+    if not of_difference:
+        return interval_to_quote(metric, ends)
+    return interval_to_quote(metric, ends, differences=1, unit=unit_of_difference(metric))
+
+
 def in_units(metric: str, digits: str) -> str:
     """Return the digits of a difference with their unit, if there is one.
 
@@ -160,6 +167,25 @@ def some_of(texts: Sequence[str], most: int = 3) -> str:
     """
     more = [f"and {len(texts) - most} more"] if len(texts) > most else []
     return f" ({'; '.join((*texts[:most], *more))})" if texts else ""
+
+
+def series(words: Iterable[str], last: str = "and") -> str:
+    """Return the words as a sentence lists them; empty for none.
+
+    >>> series(["a", "b", "c"]), series(["a"]), series("ab", "or")
+    ('a, b and c', 'a', 'a or b')
+    """
+    *rest, final = [*words] or [""]
+    return f"{', '.join(rest)} {last} {final}" if rest else final
+
+
+def fewest_in_words(enough: int | None, noun: str = " seeds") -> str:
+    """Return how many seeds can show something at least; None for no number of them.
+
+    >>> fewest_in_words(6), fewest_in_words(None)
+    ('6 seeds are the fewest that can', 'no number of seeds can')
+    """
+    return "no number of seeds can" if enough is None else f"{enough}{noun} are the fewest that can"
 
 
 def p_value(p: float) -> str:

@@ -25,9 +25,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from actbench.analysis.judgements.evidence import Evidence, evidence_of, interval_in_words
+from actbench.analysis.judgements.evidence import Evidence, evidence_of
 from actbench.analysis.judgements.expectations import CONTRADICTED, UNDECIDED
-from actbench.analysis.judgements.formatting import number, signed
+from actbench.analysis.judgements.formatting import interval_in_words, number, signed
 from actbench.analysis.judgements.lost_runs import collapsed_alone, lost_of
 from actbench.analysis.table.against import SIDE, is_new
 from actbench.analysis.table.baselines import counterpart

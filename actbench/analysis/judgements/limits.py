@@ -5,10 +5,10 @@ Whether a difference can get a star depends on the test in use, the number of pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from actbench.analysis.judgements.formatting import p_value
+from actbench.analysis.judgements.formatting import fewest_in_words, p_value, series
 from actbench.analysis.pairs_needed import MIN_VALUES, fewest_pairs, smallest_p
 from actbench.analysis.table.factors import FlatSpec, flat_specs, matching_value
 from actbench.config.hypotheses import Ordering, parse_expectation
@@ -31,8 +31,8 @@ def limits_of(comparison: Comparison) -> tuple[str, ...]:
         pairs = max((one.difference.n_pairs for one in contrasts), default=0)
         least = min((one.smallest_p for one in contrasts), default=0.0)
         if least >= comparison.alpha:
-            found.setdefault(_reason(pairs, least, comparison.alpha), []).append(metric)
-    return tuple(_sentences(found, len(comparison.metrics), "paired seeds"))
+            found.setdefault(_reason(pairs, "paired seeds", least, comparison.alpha), []).append(metric)
+    return tuple(_sentences(found, len(comparison.metrics)))
 
 
 def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *, alpha: float) -> tuple[str, ...]:
@@ -49,10 +49,10 @@ def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *,
         # t tests can reach any p, and max-T is used in their place only where it can reach alpha.
         least = 1.0 if seeds < MIN_VALUES else smallest_p(seeds) if is_bounded(metric) else 0.0
         if least >= alpha:
-            found.setdefault(_reason(seeds, least, alpha), []).append(metric)
+            found.setdefault(_reason(seeds, "seeds", least, alpha), []).append(metric)
     shares = sum(is_bounded(parse_expectation(text).metric) for text in expect)
     undecided = _undecided(shares, seeds, alpha) if shares else []
-    return (*_sentences(found, len(metrics), "seeds"), *undecided)
+    return (*_sentences(found, len(metrics)), *undecided)
 
 
 def unjudged_of_plan(expect: Sequence[str], specs: Sequence[RunSpec]) -> tuple[str, ...]:
@@ -92,29 +92,21 @@ def _undecided(shares: int, seeds: int, alpha: float) -> list[str]:
     least = min(1.0, shares * smallest_p(seeds))
     if least < alpha:
         return []
-    enough = fewest_pairs(alpha / shares)
-    more = "no number of seeds can" if enough is None else f"{enough} seeds are the fewest that can"
     entries = "1 entry" if shares == 1 else f"{shares} entries"
     return [
         f"expect: with {seeds} seeds sign flips can't decide {entries} on health shares (smallest possible adjusted p "
-        f"{p_value(least)}); {more}"
+        f"{p_value(least)}); {fewest_in_words(fewest_pairs(alpha / shares))}"
     ]
 
 
-def _reason(pairs: int, least: float, alpha: float) -> str:
-    if pairs < MIN_VALUES:
-        return f"fewer than {MIN_VALUES} {{seeds}}"
-    enough = fewest_pairs(alpha)
-    more = "no number of seeds can" if enough is None else f"{enough} seeds are the fewest that can"
-    return f"with {pairs} {{seeds}} no p can be below {alpha:g} (smallest possible adjusted p {p_value(least)}); {more}"
+def _reason(count: int, noun: str, least: float, alpha: float) -> str:
+    if count < MIN_VALUES:
+        return f"fewer than {MIN_VALUES} {noun}"
+    enough = fewest_in_words(fewest_pairs(alpha))
+    return f"with {count} {noun} no p can be below {alpha:g} (smallest possible adjusted p {p_value(least)}); {enough}"
 
 
-def _sentences(found: dict[str, list[str]], metrics: int, seeds: str) -> Iterator[str]:
+def _sentences(found: dict[str, list[str]], metrics: int) -> Iterator[str]:
     for reason, own in found.items():
-        where = "" if len(own) == metrics and metrics > 1 else f" in {_series(own)}"
-        yield f"nothing can be shown{where}: {reason.format(seeds=seeds)}"
-
-
-def _series(names: Iterable[str]) -> str:
-    *rest, last = names
-    return f"{', '.join(rest)} and {last}" if rest else last
+        where = "" if len(own) == metrics and metrics > 1 else f" in {series(own)}"
+        yield f"nothing can be shown{where}: {reason}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from actbench.analysis.judgements.formatting import p_value
+from actbench.analysis.judgements.formatting import p_value, series
 from actbench.analysis.judgements.lost_runs import outcomes_in_words
 from actbench.analysis.statistics import MIN_VALUES, Part, Test
 from actbench.analysis.table.factors import show, show_all
@@ -50,7 +50,7 @@ def methods_paragraph(comparison: Comparison, records: Sequence[RunRecord]) -> s
 
 def _design(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[str]:
     rows, runs = len(comparison.rows), len(records)
-    differing = f" that differ in {_series(comparison.factors)}" if rows > 1 else ""
+    differing = f" that differ in {series(comparison.factors)}" if rows > 1 else ""
     # Not the context: --by may have made a factor of the dataset or the model.
     models = _values(records, lambda record: record.spec.model.label)
     datasets = _values(records, lambda record: record.spec.dataset.label)
@@ -62,12 +62,12 @@ def _design(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[st
         yield "Runs with equal seed share the random streams of initial weights and batch order."
     if comparison.tuned:
         yield (
-            f"For each configuration, {_series(comparison.tuned.factors)} was picked by the best mean "
+            f"For each configuration, {series(comparison.tuned.factors)} was picked by the best mean "
             f"{comparison.tuned.by}; other values are not reported here."
         )
     if comparison.averaged:
         yield (
-            f"Values were averaged over {_series(comparison.averaged)} within each seed, using only seeds with a value "
+            f"Values were averaged over {series(comparison.averaged)} within each seed, using only seeds with a value "
             "in every combination."
         )
 
@@ -111,23 +111,22 @@ def _outcomes(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[
 def _means(comparison: Comparison) -> Iterator[str]:
     for metric in comparison.metrics:
         yield f"The metric {metric} ({METRICS[metric].unit}) is defined as: {METRICS[metric].text}."
-    level = f"{100 * (1 - comparison.alpha):g} %"
     plain, bounded = _by_kind(comparison)
     if plain:
-        yield f"Means over seeds of {_series(plain)} have {level} Student-t intervals, from {MIN_VALUES} seeds on."
+        interval = f"{comparison.level} Student-t intervals"
+        yield f"Means over seeds of {series(plain)} have {interval}, from {MIN_VALUES} seeds on."
         if has_intervals_beyond_scale(comparison):
             yield "Intervals that would pass the end of a metric's scale are cut there."
     if bounded:
-        yield f"Means over seeds of {_series(bounded)}, a bounded share, have their range instead of an interval."
+        yield f"Means over seeds of {series(bounded)}, a bounded share, have their range instead of an interval."
 
 
 def _differences(comparison: Comparison) -> Iterator[str]:
     if comparison.baseline is None or not any(family.size for family in comparison.families.values()):
         return
-    matched = [key for key in comparison.factors if key not in comparison.baseline]
-    equal = f" with equal {_series(matched)}" if matched else ""
+    equal = f" with equal {series(comparison.matched)}" if comparison.matched else ""
     plain, _ = _by_kind(comparison)
-    intervals = f", with {100 * (1 - comparison.alpha):g} % intervals of the paired t distribution" if plain else ""
+    intervals = f", with {comparison.level} intervals of the paired t distribution" if plain else ""
     yield f"Differences to the baseline ({show_all(comparison.baseline)}{equal}) are paired by seed{intervals}."
     for metric, family in comparison.families.items():
         if family.size:
@@ -172,17 +171,16 @@ def _interaction(comparison: Comparison) -> Iterator[str]:
     found = comparison.interaction
     if found is not None:
         yield (
-            f"The interaction of {_series(found.factors)} in {found.metric} was tested by sign flips of the residuals "
+            f"The interaction of {series(found.factors)} in {found.metric} was tested by sign flips of the residuals "
             f"of each seed, double-centred (p {p_value(found.p)}, {found.effect.n_pairs} seeds)."
         )
 
 
 def _additions(comparison: Comparison) -> Iterator[str]:
-    reach = next((row.reach for row in comparison.rows if row.reach is not None), None)
-    if reach is not None:
+    if comparison.reach is not None:
         yield (
-            f"Speed of convergence is the first epoch with {REACH_METRIC} of at least {100 * reach.level:g} %, "
-            "averaged over the seeds that reached it; the others are counted."
+            f"Speed of convergence is the first epoch with {REACH_METRIC} of at least "
+            f"{100 * comparison.reach.level:g} %, averaged over the seeds that reached it; the others are counted."
         )
     if comparison.pairs is not None:
         test = "sign-flip tests" if is_bounded(comparison.pairs.metric) else "paired t tests"
@@ -199,12 +197,12 @@ def _environment(records: Sequence[RunRecord]) -> str:
     ]  # fmt: skip
     names, devices = _recorded(records, "device_name"), _recorded(records, "device")
     device = f"{devices} ({names})" if names else devices
-    return f"Computed with {_series(versions) or 'unrecorded versions'} on {device or 'an unrecorded device'}."
+    return f"Computed with {series(versions) or 'unrecorded versions'} on {device or 'an unrecorded device'}."
 
 
 def _recorded(records: Sequence[RunRecord], name: str) -> str:
     found = sorted({show(record.environment[name]) for record in records if record.environment.get(name)})
-    return _series(found, "or")
+    return series(found, "or")
 
 
 def _by_kind(comparison: Comparison) -> tuple[list[str], list[str]]:
@@ -215,13 +213,7 @@ def _by_kind(comparison: Comparison) -> tuple[list[str], list[str]]:
 
 def _values(records: Sequence[RunRecord], value: Callable[[RunRecord], Any]) -> str:
     """Return the values that occur, in the order of their first run."""
-    return _series(list(dict.fromkeys(show(value(record)) for record in records)), "or")
-
-
-def _series(words: Iterable[str], last: str = "and") -> str:
-    """Return ``a, b and c``."""
-    *rest, final = [*words] or [""]
-    return f"{', '.join(rest)} {last} {final}" if rest else final
+    return series(list(dict.fromkeys(show(value(record)) for record in records)), "or")
 
 
 def _count(number: int, noun: str) -> str:

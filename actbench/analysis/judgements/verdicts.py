@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actbench.analysis.judgements.formatting import (
+    fewest_in_words,
     in_units,
     interval_to_quote,
     number,
@@ -218,10 +219,9 @@ def _same(case: Case) -> str:
 def _without_spread(case: Case) -> tuple[str, int | None]:
     """Return that one difference was seen in every pair, and the fewest seeds with which sign flips test it."""
     metric, seeds = case.metric, min_pairs_for_max_t(case.alpha)
-    enough = "no number of seeds" if seeds is None else f"{seeds} seeds are the fewest that"
     text = (
         f"{case.row} and {case.base} differ by {in_units(metric, number(metric, abs(case.size)))}{_of(metric)} in each "
-        f"of {case.seeds}, without the spread that a t test needs; {enough} can show it by sign flips"
+        f"of {case.seeds}, without the spread that a t test needs; {fewest_in_words(seeds)} show it by sign flips"
     )
     return text, seeds
 
@@ -257,10 +257,9 @@ def _no_verdict(cases: Sequence[Case]) -> dict[str, int | None]:
     pairs = f"{max(case.contrast.difference.n_pairs for case in cases)} paired seeds"
     least = min(case.contrast.smallest_p for case in cases)
     enough = fewest_pairs(first.alpha)
-    needed = "no number of seeds can" if enough is None else f"{enough} seeds are the fewest that can"
     text = (
         f"no verdict on {which}{_of(first.metric)}: {pairs} can show none (smallest possible adjusted p "
-        f"{p_value(least)}); {needed}"
+        f"{p_value(least)}); {fewest_in_words(enough)}"
     )
     return {text: enough}
 

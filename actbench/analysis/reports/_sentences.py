@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from actbench.analysis.judgements.evidence import interval_in_words
-from actbench.analysis.judgements.formatting import CAUTIONS
+from actbench.analysis.judgements.formatting import CAUTIONS, interval_in_words
 from actbench.analysis.judgements.methods_text import methods_in_words
 from actbench.analysis.reports._columns import MAX_PAIRS_SHOWN, common_parameters, has_ties
 from actbench.analysis.table.factors import show_all
@@ -33,7 +32,7 @@ def caption(comparison: Comparison, *, tie_mark: str = "=", with_range: bool = T
         with_range: Whether the table shows the range of dead units, as ``has_range`` returns it.
     """
     any_interval = any(row.metrics[metric].low is not None for row in comparison.rows for metric in comparison.metrics)
-    interval = f" [{100 * (1 - comparison.alpha):g} % Student-t interval]" if any_interval else ""
+    interval = f" [{comparison.level} Student-t interval]" if any_interval else ""
     lines = [f"mean{interval} over n seeds, {_order(comparison)}"]
     if has_intervals_beyond_scale(comparison):
         lines.append("an interval that would pass the end of its metric's scale is cut there")
@@ -42,8 +41,7 @@ def caption(comparison: Comparison, *, tie_mark: str = "=", with_range: bool = T
         hidden = f" ({show_all(comparison.best or {})}, not shown)" if is_hidden else ""
         lines.append(f"{tie_mark} not distinguishable from the best{hidden}")
     if any(row.vs_baseline for row in comparison.rows) and comparison.baseline is not None:
-        matched = [key for key in comparison.factors if key not in comparison.baseline]
-        equal = f" with equal {', '.join(matched)}" if matched else ""
+        equal = f" with equal {', '.join(comparison.matched)}" if comparison.matched else ""
         lines += [
             f"Δ = row − baseline ({show_all(comparison.baseline)}{equal}), paired by seed",
             f"* p < {comparison.alpha:g}, {_adjustment(comparison)}",
@@ -51,9 +49,8 @@ def caption(comparison: Comparison, *, tie_mark: str = "=", with_range: bool = T
         ]
     if any(is_bounded(metric) for metric in comparison.metrics):
         lines.append("health shares: mean (range), p by sign-flip")
-    reach = next((row.reach for row in comparison.rows if row.reach is not None), None)
-    if reach is not None:
-        level = f"{100 * reach.level:g} %"
+    if comparison.reach is not None:
+        level = f"{100 * comparison.reach.level:g} %"
         lines.append(
             f"epochs (to {level}): epochs to {REACH_METRIC} ≥ {level}, mean over the seeds that "
             "reached it (k of n reached; the others are in no mean)"

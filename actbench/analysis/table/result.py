@@ -201,13 +201,7 @@ class Reach:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the speed of convergence as in the JSON."""
-        return {
-            "metric": REACH_METRIC,
-            "level": self.level,
-            "epochs": self.epochs,
-            "reached": self.reached,
-            "n": self.n,
-        }
+        return {"metric": REACH_METRIC, **asdict(self)}
 
 
 @dataclass(frozen=True)
@@ -361,6 +355,21 @@ class Comparison:
         """Return study, context and tuned factors in one line."""
         tuned = (f"tuned on validation: {', '.join(self.tuned.factors)}",) if self.tuned else ()
         return " · ".join((self.study, *self.context.values(), *tuned))
+
+    @property
+    def level(self) -> str:
+        """Return the intervals' coverage, such as ``95 %``."""
+        return f"{100 * (1 - self.alpha):g} %"
+
+    @property
+    def matched(self) -> list[str]:
+        """Return the factors in which each row is compared to the baseline of its own value."""
+        return [] if self.baseline is None else [key for key in self.factors if key not in self.baseline]
+
+    @property
+    def reach(self) -> Reach | None:
+        """Return the first row's speed of convergence, of which the level is that of all; None unless asked for."""
+        return next((row.reach for row in self.rows if row.reach is not None), None)
 
     def is_baseline(self, factors: Mapping[str, Value]) -> bool:
         """Return whether the row with these factors is (one of) those that the others are compared to."""
