@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA, CompareOptions
-from actbench.analysis.judgements.expectations import Data, TableBeside, judge_expectations
+from actbench.analysis.judgements.expectations import judge_expectations
 from actbench.analysis.judgements.gates import judge_gates, parse_gates
 from actbench.analysis.judgements.limits import limits_of
 from actbench.analysis.judgements.lost_runs import lost_in_words
 from actbench.analysis.judgements.methods_text import methods_paragraph
+from actbench.analysis.judgements.tables_beside import HypothesesData, TableBeside
 from actbench.analysis.judgements.verdicts import commands_for_more_seeds, verdict_sentences
 from actbench.analysis.judgements.warnings import warnings_about
 from actbench.analysis.table.against import both_sides, is_new, options_with_base
@@ -63,12 +64,14 @@ class TableRequest:
     own_table: TableBeside
     folder: Path | None
 
-    def hypotheses_data(self, table: Table) -> Data:
+    def hypotheses_data(self, table: Table) -> HypothesesData:
         """Return the runs by which the hypotheses are judged, and how: those of the new side, whatever is hidden."""
         shown = TableBeside(self.baseline, self.metrics, table.factors, is_explicit=self.is_explicit)
         runs = [run for run in table.all_runs if is_new(run[1])]
         options = self.options
-        return Data(runs, table.all_factors, options.alpha, options.delta / 100, beside=(self.own_table, shown))
+        return HypothesesData(
+            runs, table.all_factors, options.alpha, options.delta / 100, beside=(self.own_table, shown)
+        )
 
 
 @dataclass(frozen=True)

@@ -11,22 +11,22 @@ Each entry is one or more *parts*: a sample, a number, and the side of the numbe
 An entry is supported when all its parts are: its p is the largest of theirs. It is contradicted when one part is: its p
 is then the smallest of the parts on the wrong side, times the number of cells. These p are adjusted over all entries of
 the study by Holm's method. Where an entry asks for the very difference that a table tests, the table's adjusted p
-counts if it is the larger one, so that no hypothesis is called supported that a table beside it leaves open.
+counts if it is the larger one (``tables_beside``), so that no hypothesis is called supported that a table beside it
+leaves open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from actbench.analysis.judgements.evidence import Evidence, Side, evidence_of, too_few
-from actbench.analysis.judgements.formatting import CAUTIONS, p_value, short
+from actbench.analysis.judgements.formatting import CAUTIONS, fewest_in_words, p_value, short
 from actbench.analysis.judgements.lost_runs import left_out_of
+from actbench.analysis.judgements.tables_beside import HypothesesData, p_in_a_table
 from actbench.analysis.pairs_needed import MAX_USEFUL_PAIRS
 from actbench.analysis.statistics import MIN_VALUES, holm, smallest_p
-from actbench.analysis.table.baselines import baseline_of, counterpart
-from actbench.analysis.table.contrasts import Values, against_baseline, seed_differences
+from actbench.analysis.table.contrasts import seed_differences
 from actbench.analysis.table.factors import CONTEXT, Value, row_name, show, show_all
 from actbench.analysis.table.grouping import Filter, Group, Run, as_run_values, fits, grouped
 from actbench.analysis.table.result import Expectation
@@ -35,42 +35,6 @@ from actbench.errors import UsageError
 from actbench.schema.metrics import METRICS
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
-
-
-@dataclass(frozen=True)
-class TableBeside:
-    """A table whose tests hypotheses must not contradict: the study's own, and the one that is shown.
-
-    Args:
-        baseline: Factor -> value as the study or the caller wrote it; empty for the default one.
-        metrics: The metrics that it tests.
-        factors: The factors of its rows; None for the study's own, which has those of the hypothesis at hand.
-        is_explicit: Whether the caller named the baseline.
-    """
-
-    baseline: Mapping[str, Any]
-    metrics: Sequence[str]
-    factors: tuple[str, ...] | None = None
-    is_explicit: bool = False
-
-
-@dataclass(frozen=True)
-class Data:
-    """The runs by which hypotheses are judged, and how.
-
-    Args:
-        runs: All runs of one table, whatever the view shows of it.
-        factors: All factors in which the runs differ.
-        alpha: Level of the family of all hypotheses, and one minus the coverage of the intervals.
-        delta: Two values of a fraction that are less apart than this are the same; itself a fraction.
-        beside: The tables that may test the same differences.
-    """
-
-    runs: Sequence[Run]
-    factors: tuple[str, ...]
-    alpha: float
-    delta: float
-    beside: Sequence[TableBeside] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +63,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Case:
+class TestedEntry:
     """One entry with its test, before it is adjusted over the others.
 
     Args:
@@ -135,7 +99,7 @@ class Case:
         return deciding.p if deciding.is_kept else min(1.0, self.cells * deciding.p)
 
 
-def judge_expectations(texts: Sequence[str], data: Data) -> list[Expectation]:
+def judge_expectations(texts: Sequence[str], data: HypothesesData) -> list[Expectation]:
     """Judge the hypotheses about these runs, in their order; those about another dataset or model are left out.
 
     Args:
@@ -145,20 +109,20 @@ def judge_expectations(texts: Sequence[str], data: Data) -> list[Expectation]:
     Raises:
         UsageError: For a text that is not an expectation.
     """
-    cases = [_case(parse_expectation(text), data) for text in texts]
+    entries = [_tested(parse_expectation(text), data) for text in texts]
     # An entry without a test counts in the family nevertheless: the reader sees it, and its runs may come.
-    ps = [case.p if isinstance(case, Case) else 1.0 for case in cases]
+    ps = [entry.p if isinstance(entry, TestedEntry) else 1.0 for entry in entries]
     adjusted = holm(ps)
     found: list[Expectation] = []
-    for index, case in enumerate(cases):
-        if isinstance(case, Case):
-            found.append(_judged(case, adjusted[index], [*ps[:index], *ps[index + 1 :]], data.alpha))
-        elif case is not None:
-            found.append(case)
+    for index, entry in enumerate(entries):
+        if isinstance(entry, TestedEntry):
+            found.append(_judged(entry, adjusted[index], [*ps[:index], *ps[index + 1 :]], data.alpha))
+        elif entry is not None:
+            found.append(entry)
     return found
 
 
-def _case(claim: Ordering | Bound, data: Data) -> Case | Expectation | None:
+def _tested(claim: Ordering | Bound, data: HypothesesData) -> TestedEntry | Expectation | None:
     """Return an entry with its test; its judgement where no run fits it, None where it is about another table."""
     try:
         return _ordering(claim, data) if isinstance(claim, Ordering) else _bound(claim, data)
@@ -168,7 +132,7 @@ def _case(claim: Ordering | Bound, data: Data) -> Case | Expectation | None:
         return Expectation(claim.text, UNDECIDED, None, 0, str(error))
 
 
-def _ordering(claim: Ordering, data: Data) -> Case:
+def _ordering(claim: Ordering, data: HypothesesData) -> TestedEntry:
     """Test left − right, paired by seed, and averaged over the other factors' combinations that both sides have."""
     metric, where = claim.metric, as_run_values(claim.where, data.runs)
     runs = [run for run in data.runs if fits(run[1], where)]
@@ -203,14 +167,14 @@ def _ordering(claim: Ordering, data: Data) -> Case:
     if room:
         notes.append(f"{'within ±' if claim.operator == '=' else 'allowing '}{short(metric, room)}")
     lost = [group.lost(metric) for group in groups]
-    return Case(
+    return TestedEntry(
         claim,
         tuple(parts),
         averaged=averaged,
         left_out=left_out_of([*lost[0], *lost[1]], sum(len(group.runs) for group in groups)),
         is_of_survivors=_is_of_survivors(claim, bool(lost[0]), bool(lost[1])),
         notes=tuple(notes),
-        table_p=None if room else _table_p(data, metric, rest, sides, values),
+        table_p=None if room else p_in_a_table(data, metric, rest, sides, values),
     )
 
 
@@ -236,7 +200,7 @@ def _refuse_several_rows(side: Filter, runs: Sequence[Run], factors: tuple[str, 
             )
 
 
-def _bound(claim: Bound, data: Data) -> Case:
+def _bound(claim: Bound, data: HypothesesData) -> TestedEntry:
     """Test each combination of the factors; all have to keep the bound."""
     where = as_run_values(claim.where, data.runs)
     runs = [run for run in data.runs if fits(run[1], where)]
@@ -248,7 +212,7 @@ def _bound(claim: Bound, data: Data) -> Case:
         for bound, wanted in _borders(claim.operator, claim.number, room):
             parts.append(Part(row_name(group.factors), evidence_of(values, bound, claim.metric, data.alpha), wanted))
     lost = [record for group in groups for record in group.lost(claim.metric)]
-    return Case(
+    return TestedEntry(
         claim,
         tuple(parts),
         cells=len(groups),
@@ -258,55 +222,48 @@ def _bound(claim: Bound, data: Data) -> Case:
     )
 
 
-def _judged(case: Case, holm_p: float, others: Sequence[float], alpha: float) -> Expectation:
+def _judged(entry: TestedEntry, holm_p: float, others: Sequence[float], alpha: float) -> Expectation:
     """Return the verdict by the larger p of the two families, with what a reader needs to understand it.
 
     Args:
-        case: The entry.
+        entry: The entry.
         holm_p: Its p, adjusted over the entries of the study.
         others: The p of the other entries, not adjusted.
         alpha: Level of the family.
     """
-    deciding, evidence = case.deciding, case.deciding.evidence
+    deciding, evidence = entry.deciding, entry.deciding.evidence
     # A point, and what is too few for a test, has no p that any family could adjust.
     is_tested = evidence.p is not None and not evidence.is_point
-    in_table = case.table_p is not None and is_tested and case.table_p[0] > holm_p
-    p = case.table_p[0] if in_table and case.table_p is not None else holm_p
+    p, family = holm_p, f"{len(others) + 1} expectations" if others else ""
+    if is_tested and entry.table_p is not None and entry.table_p[0] > holm_p:
+        p, family = entry.table_p[0], f"the table's {entry.table_p[1]} differences"
     verdict = UNDECIDED if p >= alpha or evidence.p is None else SUPPORTED if deciding.is_kept else CONTRADICTED
     notes: list[str] = []
     if evidence.p is None:
         notes.append(evidence.note)
     elif is_tested:
-        family = f"the table's {case.table_p[1]} differences" if in_table and case.table_p is not None else ""
-        notes.append(_p_in_words(p, family, len(others) + 1))
+        notes.append(f"adjusted p {p_value(p)} over {family}" if family else f"p {p_value(p)}")
         if verdict == UNDECIDED and evidence.interval is None:
             notes += _too_few_seeds(evidence.n, others, alpha)
-    notes += case.notes
-    if case.cells > 1:
-        notes.append(f"of {case.cells} cells {deciding.cell} decides")
-    if case.averaged:
-        notes.append(f"averaged over {', '.join(case.averaged)}")
-    notes += [text for text in (case.left_out, CAUTIONS.get(case.claim.metric)) if text]
+    notes += entry.notes
+    if entry.cells > 1:
+        notes.append(f"of {entry.cells} cells {deciding.cell} decides")
+    if entry.averaged:
+        notes.append(f"averaged over {', '.join(entry.averaged)}")
+    notes += [text for text in (entry.left_out, CAUTIONS.get(entry.claim.metric)) if text]
     return Expectation(
-        text=case.claim.text,
+        text=entry.claim.text,
         verdict=verdict,
         interval=evidence.interval,
         n=evidence.n,
         note=", ".join(notes),
         p=evidence.p if is_tested else None,
         p_adjusted=p if is_tested else None,
-        averaged=case.averaged,
-        left_out=case.left_out,
-        is_of_survivors=case.is_of_survivors,
+        averaged=entry.averaged,
+        left_out=entry.left_out,
+        is_of_survivors=entry.is_of_survivors,
         is_judged=evidence.can_decide,
     )
-
-
-def _p_in_words(p: float, table: str, expectations: int) -> str:
-    """Return the p that decides and the family over which it is adjusted: ``adjusted p = .03 over 2 expectations``."""
-    if table:
-        return f"adjusted p {p_value(p)} over {table}"
-    return f"adjusted p {p_value(p)} over {expectations} expectations" if expectations > 1 else f"p {p_value(p)}"
 
 
 def _too_few_seeds(n: int, others: Sequence[float], alpha: float) -> list[str]:
@@ -320,10 +277,9 @@ def _too_few_seeds(n: int, others: Sequence[float], alpha: float) -> list[str]:
     if smallest(n) < alpha:
         return []
     enough = next((count for count in range(n, MAX_USEFUL_PAIRS + 1) if smallest(count) < alpha), None)
-    more = "no number of seeds can" if enough is None else f"{enough} are the fewest that can"
     return [
         f"{n} seeds can't decide among {len(others) + 1} expectations: smallest possible adjusted p "
-        f"{p_value(smallest(n))}, {more}"
+        f"{p_value(smallest(n))}, {fewest_in_words(enough, noun='')}"
     ]
 
 
@@ -357,45 +313,6 @@ def _is_of_survivors(claim: Ordering, left_lost: bool, right_lost: bool) -> bool
     if higher_is_better is None or claim.operator == "=":
         return left_lost or right_lost
     return left_lost if claim.operator.startswith(">") == higher_is_better else right_lost
-
-
-def _table_p(
-    data: Data, metric: str, rest: tuple[str, ...], sides: Sequence[Filter], values: Sequence[Values]
-) -> tuple[float, int] | None:
-    """Return the largest adjusted p of the same difference in a table, and the number of differences adjusted with it.
-
-    Args:
-        data: All runs.
-        metric: The entry's.
-        rest: The factors over which it averages.
-        sides: The settings of its two sides.
-        values: Their values by seed.
-
-    Returns:
-        None where no table has this difference: neither side is the baseline, or a side is more or less than one row.
-    """
-    factors = tuple(key for key in data.factors if key not in rest)
-    groups = grouped(data.runs, factors, rest)
-    rows = [group for side in sides for group in groups if fits(group.runs[0][1], side)]
-    if [row.values(metric) for row in rows] != list(values):
-        return None
-    by_factors = {tuple(group.factors.values()): group for group in groups}
-    wanted = {id(row) for row in rows}
-    found: list[tuple[float, int]] = []
-    baselines: list[Mapping[str, Value]] = []
-    for table in data.beside:
-        if metric in table.metrics and (table.factors is None or {*table.factors} == {*factors}):
-            baseline, _ = baseline_of(groups, table.baseline, explicit=table.is_explicit)
-            if baseline is not None and baseline not in baselines:
-                baselines.append(baseline)
-    for baseline in baselines:
-        # The row of the two that is not the baseline's, if they are compared in this table.
-        row = next((one for one in rows if {id(one), id(counterpart(one, baseline, by_factors))} == wanted), None)
-        if row is not None:
-            contrasts, family = against_baseline(groups, baseline, metric, data.alpha)
-            p = next(contrasts[index].p_adjusted for index, group in enumerate(groups) if group is row)
-            found.append((1.0 if p is None else p, family.size))  # without a p the table leaves the difference open
-    return max(found, default=None)
 
 
 def _overlap(key: str, other: str) -> bool:

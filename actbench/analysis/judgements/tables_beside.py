@@ -1,0 +1,87 @@
+"""Find the adjusted p of a hypothesis in a table of the same difference: in the study's own, or in the one shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actbench.analysis.table.baselines import baseline_of, counterpart
+from actbench.analysis.table.contrasts import Values, against_baseline
+from actbench.analysis.table.factors import Value
+from actbench.analysis.table.grouping import Filter, Run, fits, grouped
+
+
+@dataclass(frozen=True)
+class TableBeside:
+    """A table whose tests hypotheses must not contradict: the study's own, and the one that is shown.
+
+    Args:
+        baseline: Factor -> value as the study or the caller wrote it; empty for the default one.
+        metrics: The metrics that it tests.
+        factors: The factors of its rows; None for the study's own, which has those of the hypothesis at hand.
+        is_explicit: Whether the caller named the baseline.
+    """
+
+    baseline: Mapping[str, Any]
+    metrics: Sequence[str]
+    factors: tuple[str, ...] | None = None
+    is_explicit: bool = False
+
+
+@dataclass(frozen=True)
+class HypothesesData:
+    """The runs by which hypotheses are judged, and how.
+
+    Args:
+        runs: All runs of one table, whatever the view shows of it.
+        factors: All factors in which the runs differ.
+        alpha: Level of the family of all hypotheses, and one minus the coverage of the intervals.
+        delta: Two values of a fraction that are less apart than this are the same; itself a fraction.
+        beside: The tables that may test the same differences.
+    """
+
+    runs: Sequence[Run]
+    factors: tuple[str, ...]
+    alpha: float
+    delta: float
+    beside: Sequence[TableBeside] = ()
+
+
+def p_in_a_table(
+    data: HypothesesData, metric: str, rest: tuple[str, ...], sides: Sequence[Filter], values: Sequence[Values]
+) -> tuple[float, int] | None:
+    """Return the largest adjusted p of the same difference in a table, and the number of differences adjusted with it.
+
+    Args:
+        data: All runs.
+        metric: The entry's.
+        rest: The factors over which it averages.
+        sides: The settings of its two sides.
+        values: Their values by seed.
+
+    Returns:
+        None where no table has this difference: neither side is the baseline, or a side is more or less than one row.
+    """
+    factors = tuple(key for key in data.factors if key not in rest)
+    groups = grouped(data.runs, factors, rest)
+    rows = [group for side in sides for group in groups if fits(group.runs[0][1], side)]
+    if [row.values(metric) for row in rows] != list(values):
+        return None
+    by_factors = {tuple(group.factors.values()): group for group in groups}
+    wanted = {id(row) for row in rows}
+    found: list[tuple[float, int]] = []
+    baselines: list[Mapping[str, Value]] = []
+    for table in data.beside:
+        if metric in table.metrics and (table.factors is None or {*table.factors} == {*factors}):
+            baseline, _ = baseline_of(groups, table.baseline, explicit=table.is_explicit)
+            if baseline is not None and baseline not in baselines:
+                baselines.append(baseline)
+    for baseline in baselines:
+        # The row of the two that is not the baseline's, if they are compared in this table.
+        row = next((one for one in rows if {id(one), id(counterpart(one, baseline, by_factors))} == wanted), None)
+        if row is not None:
+            contrasts, family = against_baseline(groups, baseline, metric, data.alpha)
+            p = next(contrasts[index].p_adjusted for index, group in enumerate(groups) if group is row)
+            found.append((1.0 if p is None else p, family.size))  # without a p the table leaves the difference open
+    return max(found, default=None)
