@@ -116,57 +116,56 @@ def unit_layout(
         UsageError: When the chosen dimension does not exist or is the examples'.
     """
     ndim = len(shape)
+    batch = batch_axis % max(ndim, 1)
     if chosen is not None:
-        if not -ndim <= chosen < ndim or chosen % ndim == batch_axis % ndim:
+        if not -ndim <= chosen < ndim or chosen % ndim == batch:
             raise UsageError(f"unit_axis {chosen} is none of the dimensions 1 … {ndim - 1} of z {tuple(shape)}")
-        return UnitLayout(shape[chosen], batch_axis % ndim, chosen % ndim)
+        return UnitLayout(shape[chosen], batch, chosen % ndim)
     if not isinstance(labels, Tensor):
-        return _unlabelled(shape, labels, batch_axis)
-    axis = 1 if _is_vector_as_image(shape, labels, batch_axis) else _only_axis(shape, labels, batch_axis)
+        return _unlabelled(shape, labels, batch)
+    axis = 1 if _is_vector_as_image(shape, labels, batch) else _only_axis(shape, labels, batch)
     if axis is not None:
-        return UnitLayout(shape[axis] if ndim > 1 else 1, batch_axis % ndim, axis)
-    return _by_members(shape, labels, batch_axis, examples)
+        return UnitLayout(shape[axis] if ndim > 1 else 1, batch, axis)
+    return _by_members(shape, labels, batch, examples)
 
 
-def _unlabelled(shape: torch.Size, labels: Labels, batch_axis: int) -> UnitLayout:
+def _unlabelled(shape: torch.Size, labels: Labels, batch: int) -> UnitLayout:
     """Return a guess: channels come first in images, last in sequences. Vectors of the network's input are certain."""
     ndim = len(shape)
     certain = ndim <= 2 and labels is not Status.LOST
     if ndim < 2:
         return UnitLayout(1, 0, 0 if ndim else None, certain, 1, (torch.zeros(1, 1, dtype=torch.long),))
-    batch = batch_axis % ndim
     others = [place for place in range(ndim) if place != batch]
     axis = others[0] if ndim > 3 else others[-1]
     return UnitLayout(shape[axis], batch, axis, certain)
 
 
-def _only_axis(shape: torch.Size, labels: Tensor, batch_axis: int) -> int | None:
+def _only_axis(shape: torch.Size, labels: Tensor, batch: int) -> int | None:
     """Return the dimension along which each place is a unit; None where there is none such."""
     ndim, places = len(shape), varying(labels)
     if not places:
         if ndim == 1:
             return 0  # one unit, one number an example
-        return next((axis for axis in range(ndim) if shape[axis] == 1 and axis != batch_axis % ndim), None)
-    if len(places) > 1 or places[0] == batch_axis % ndim:
+        return next((axis for axis in range(ndim) if shape[axis] == 1 and axis != batch), None)
+    if len(places) > 1 or places[0] == batch:
         return None
     distinct = torch.unique(labels)
     return places[0] if len(distinct) == labels.numel() and int(distinct[0]) != NO_UNIT else None
 
 
-def _is_vector_as_image(shape: torch.Size, labels: Tensor, batch_axis: int) -> bool:
+def _is_vector_as_image(shape: torch.Size, labels: Tensor, batch: int) -> bool:
     """Return whether a layer's vector was viewed as an image of several channels: those are its units, by convention.
 
     So a generator's first layer is read, though each of its numbers has weights of its own.
     """
-    if batch_axis or len(shape) < 4 or shape[1] == 1 or labels.shape != (1, *shape[1:]):
+    if batch or len(shape) < 4 or shape[1] == 1 or labels.shape != (1, *shape[1:]):
         return False
     row = labels.flatten()
     return bool((row.diff() == 1).all()) and int(row[0]) != NO_UNIT
 
 
-def _by_members(shape: torch.Size, labels: Tensor, batch_axis: int, examples: int) -> UnitLayout:
+def _by_members(shape: torch.Size, labels: Tensor, batch: int, examples: int) -> UnitLayout:
     """Return the layout of units that lie across dimensions, or share one with positions."""
-    batch = batch_axis % max(len(shape), 1)
     moved = labels.expand(shape).movedim(batch, 0) if len(shape) else labels.reshape(1)
     mixed = False
     if len(shape) and labels.shape[batch] == 1:
