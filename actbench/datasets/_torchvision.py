@@ -14,20 +14,19 @@ import sys
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from actbench.datasets import _idx
 from actbench.datasets._cache import cached, stamps
-from actbench.datasets._source import Source
+from actbench.datasets._source import Source, channels_first
 from actbench.errors import DatasetError
-
-if TYPE_CHECKING:
-    from actbench.datasets._data import Images
 
 TIMEOUT = 20.0
 """Seconds without an answer after which a server counts as unreachable; the system's own limit is minutes."""
+
+RGB = (3,)
 
 _log = logging.getLogger("actbench.datasets")
 
@@ -75,9 +74,9 @@ def _cifar(class_name: str, folder: Path) -> Source:
     _refuse_damaged(kind, folder)
     train, test = kind(folder, train=True), kind(folder, train=False)
     return Source(
-        _channels_first(train.data),
+        channels_first(train.data, RGB),
         np.array(train.targets, dtype=np.int64),
-        _channels_first(test.data),
+        channels_first(test.data, RGB),
         np.array(test.targets, dtype=np.int64),
         tuple(train.classes),
     )
@@ -96,10 +95,6 @@ def _refuse_damaged(kind: Any, folder: Path) -> None:
             raise DatasetError(
                 f"{path} is damaged: its md5 is not the published {checksum}; delete it to download again"
             )
-
-
-def _channels_first(images: Images) -> Images:
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 def _classes(class_name: str) -> tuple[str, ...]:
