@@ -141,6 +141,18 @@ def test_a_pick_at_the_edge_of_its_range_is_warned_of_with_the_value_to_add():
 
 
 @pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("elu", "relu", "selu"), "picked for elu, relu, selu, is the largest"),
+        (("elu", "gelu", "relu", "selu"), "picked for elu, gelu, relu and 1 more, is the largest"),
+    ],
+)
+def test_a_pick_at_the_edge_names_three_rows_and_counts_the_others(names, told):
+    _, _, warnings = both(study(validation=dict.fromkeys(names, (0.80, 0.85, 0.95))))
+    assert [told in text for text in warnings if "tried" in text] == [True]
+
+
+@pytest.mark.parametrize(
     ("value", "tried", "beyond"),
     [
         (0.1, [0.1, 0.05, 0.025], 0.2),
@@ -151,6 +163,7 @@ def test_a_pick_at_the_edge_of_its_range_is_warned_of_with_the_value_to_add():
         (0.02, [0.0, 0.01, 0.02], 0.03),
         (-0.1, [-0.1, 0.1], -0.3),
         (256, [64, 128, 256], 512),
+        (-4, [-4, 4], -12),
         (1, [1, 4], 1),
         ("adam", ["adam", "sgd"], None),
         (0.1, [0.1, 0.2, "pytorch"], None),
