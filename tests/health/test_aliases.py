@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -292,3 +293,28 @@ def test_a_layer_is_linear_only_if_all_that_follows_is(steps: list[Callable[[Ten
     if float(middle.abs().max()) > 1e-9:
         assert "one" in fed.union(found.unseen), "something on the way is not linear"
         assert "one" not in found.linear
+
+
+def test_the_work_on_calls_in_place_grows_with_their_number_and_not_with_its_square() -> None:
+    """Calls of Python functions are counted: twice as many further layers take twice as many of them."""
+    counts = [_python_calls(layers) for layers in (10, 20, 40)]
+
+    assert counts[2] - counts[1] < 2.2 * (counts[1] - counts[0])
+
+
+def _python_calls(layers: int) -> int:
+    parts = [part for _ in range(layers) for part in (nn.Linear(2, 2), nn.ReLU(inplace=True))]
+    network, x, counted = nn.Sequential(*parts, nn.Linear(2, 2)), torch.ones(3, 2), 0
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal counted
+        counted += event == "call"
+
+    measure_health(network, x)  # the first measurement also imports
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        measure_health(network, x)
+    finally:
+        sys.setprofile(before)
+    return counted

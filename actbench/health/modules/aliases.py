@@ -23,8 +23,8 @@ def overlay(one: Tensor, other: Tensor) -> Literal["whole", "part"] | None:
     >>> overlay(h, h.data), overlay(h, h[:, :2]), overlay(h, h.clone())
     ('whole', 'part', None)
     """
-    storage = _storage(one)
-    if storage is None or storage != _storage(other):
+    storage = memory_of(one)
+    if storage is None or storage != memory_of(other):
         return None
     same = (one.storage_offset(), one.shape, one.stride(), one.dtype) == (
         other.storage_offset(), other.shape, other.stride(), other.dtype
@@ -32,7 +32,7 @@ def overlay(one: Tensor, other: Tensor) -> Literal["whole", "part"] | None:
     return "whole" if same else "part"
 
 
-def _storage(tensor: Tensor) -> int | None:
+def memory_of(tensor: Tensor) -> int | None:
     """Return the identity of a tensor's memory; None for one without a memory of its own (sparse, in vmap)."""
     try:
         identity: int = tensor.untyped_storage()._cdata

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
+from torch.utils.weak import WeakIdRef, WeakTensorKeyDictionary
 
-from actbench.health.modules.aliases import overlay, version
+from actbench.health.modules.aliases import memory_of, overlay, version
 from actbench.health.modules.calls import GATING
 
 Names = frozenset[str]
@@ -87,10 +87,13 @@ class Flow:
         # Tensor -> its origin and its version when that was recorded. Weak, so that following a tensor does not keep it
         # in memory.
         self._origins: MutableMapping[Tensor, tuple[Origin, int]] = WeakTensorKeyDictionary()
+        # Memory -> the tensors that lay in it when they were recorded: to look through all tensors at each call that
+        # works in place would take time quadratic in the number of layers.
+        self._lying_in: dict[int, list[WeakIdRef]] = {}
 
     def begin(self, constants: Iterable[Tensor], inputs: Iterable[Tensor]) -> None:
         """Start a forward pass."""
-        self._origins = WeakTensorKeyDictionary()
+        self._origins, self._lying_in = WeakTensorKeyDictionary(), {}
         self._called, self._suspects, self.has_left = set(), set(), False
         self.assign(constants, CONSTANT)
         self.assign(inputs, INPUT)
@@ -99,6 +102,8 @@ class Flow:
         """Record the origin of tensors."""
         for tensor in tensors:
             self._origins[tensor] = origin, version(tensor)
+            if (memory := memory_of(tensor)) is not None:
+                self._lying_in.setdefault(memory, []).append(WeakIdRef(tensor))
 
     def write(self, target: Tensor, origin: Origin) -> None:
         """Record that numbers of this origin were written into a tensor's memory, which other tensors may share."""
@@ -116,7 +121,15 @@ class Flow:
 
     def _sharing(self, tensor: Tensor) -> list[Tensor]:
         """Return the recorded tensors that share a tensor's memory, itself included."""
-        return [other for other in list(self._origins) if other is tensor or overlay(tensor, other)]
+        memory = memory_of(tensor)
+        refs = () if memory is None else self._lying_in.get(memory, ())
+        there = [other for ref in refs if (other := ref()) is not None]
+        found = {id(other): other for other in there if other in self._origins and overlay(tensor, other)}
+        if tensor in self._origins:
+            found[id(tensor)] = tensor
+        if memory is not None:  # without those that are gone, whose memory may be another's by now
+            self._lying_in[memory] = [WeakIdRef(other) for other in found.values()]
+        return list(found.values())
 
     def leave(self, tensors: Iterable[Tensor]) -> None:
         """Record that tensors are read by code that is not torch's, which may write into their memory too."""
