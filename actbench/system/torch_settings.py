@@ -10,6 +10,8 @@ from operator import attrgetter
 from typing import Any
 
 BACKENDS = (
+    "fp32_precision",
+    "mkldnn.fp32_precision",
     "mkldnn.enabled",
     "mkldnn.matmul.fp32_precision",
     "mkldnn.conv.fp32_precision",
@@ -24,10 +26,14 @@ CUDA_BACKENDS = (
     "cudnn.enabled",
     "cudnn.benchmark",
     "cudnn.deterministic",
+    "cudnn.fp32_precision",
     "cudnn.conv.fp32_precision",
     "cudnn.rnn.fp32_precision",
 )
 """The same on a GPU; they are left alone where there is none, as each reading takes time."""
+
+MIXED = "mixed"
+"""``float32_matmul_precision`` where the precisions of the backends are no level of it; theirs are written besides."""
 
 _SMALLEST = sys.float_info.min
 """The smallest normal number; half of it is denormal."""
@@ -106,6 +112,16 @@ def _settings() -> dict[str, Setting]:
     def set_deterministic(value: tuple[bool, bool]) -> None:
         torch.use_deterministic_algorithms(value[0], warn_only=value[1])
 
+    def matmul_precision() -> str:
+        try:
+            return torch.get_float32_matmul_precision()
+        except RuntimeError:  # torch refuses while ``backends.fp32_precision`` or the like says otherwise
+            return MIXED
+
+    def set_matmul_precision(value: str) -> None:
+        if value != MIXED:
+            torch.set_float32_matmul_precision(value)
+
     table = {
         "dtype": Setting(torch.get_default_dtype, torch.set_default_dtype),
         "device": Setting(device, set_device),
@@ -120,7 +136,7 @@ def _settings() -> dict[str, Setting]:
             set_deterministic,
         ),
         "anomaly": Setting(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-        "matmul_precision": Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+        "matmul_precision": Setting(matmul_precision, set_matmul_precision),
     }
     has_cuda = torch.cuda.is_available()
     for kind in ("cpu", "cuda") if has_cuda else ("cpu",):
@@ -131,8 +147,8 @@ def _settings() -> dict[str, Setting]:
             partial(torch.get_autocast_dtype, kind), partial(torch.set_autocast_dtype, kind)
         )
     for path in (*BACKENDS, *CUDA_BACKENDS) if has_cuda else BACKENDS:
-        above, _, name = path.rpartition(".")
-        owner = attrgetter(above)(torch.backends)
+        above, _, name = f"backends.{path}".rpartition(".")
+        owner = attrgetter(above)(torch)
         if hasattr(owner, name):  # some came with later versions of torch
             table[path] = Setting(partial(getattr, owner, name), partial(setattr, owner, name))
     return table

@@ -5,7 +5,8 @@ be computed otherwise. So these settings are read before its code runs, and put 
 
 - ``contained``, around an import, a factory and a dataset's function: all of them, and the global random streams;
 - ``contained_call``, around each call of an activation or a module, and around each pass backward: those that take no
-  time to read, among them all of torch's, which alone move the bits of other runs in the same cohort;
+  time to read, among them all of torch's, which alone move the bits of other runs in the same cohort, and the limit of
+  recursion, which alone makes them fail;
 - ``contained_events``, around what a cohort computes between two events: those that a call may leave behind.
 
 Not put back is what is done to objects of other modules, such as a patched function or a hook for all modules.
@@ -13,6 +14,7 @@ Not put back is what is done to objects of other modules, such as a patched func
 
 from __future__ import annotations
 
+import gc
 import os
 import random  # noqa: TID251 - its state is kept, nothing is drawn
 import signal
@@ -29,8 +31,10 @@ from actbench.system import torch_settings
 if TYPE_CHECKING:
     from torch import Tensor
 
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals on which the command, or a worker, acts."""
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGCHLD") if hasattr(signal, name)
+)
+"""Signals on which the command, or a worker, acts; the last two would end it with a pipe, or hide its workers' ends."""
 
 _set_by_import: dict[str, dict[str, str]] = {}
 """Module -> environment variables that its import set: its functions find them again."""
@@ -47,7 +51,7 @@ def contained(module: str = "") -> Iterator[None]:
     Args:
         module: The module whose code is run: the environment variables that its import set are there meanwhile.
     """
-    put_back = (_torch(), _folder(), _module_path(), _warnings(), _environment(), _signals(), _float_errors())
+    put_back = (*_of_each_call(), *_between_events())
     streams = _random_streams()
     os.environ.update(_set_by_import.get(module, {}))
     try:
@@ -62,7 +66,7 @@ def contained_call(function: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(function)
     def call(*arguments: Any, **named: Any) -> T:
-        put_back = (_torch(), _folder(), _module_path(), _warnings())
+        put_back = _of_each_call()
         try:
             return function(*arguments, **named)
         finally:
@@ -87,10 +91,10 @@ def gradients(outputs: Tensor, inputs: Sequence[Tensor], **options: Any) -> tupl
 
 
 def contained_events(events: Generator[T, None, None]) -> Iterator[T]:
-    """Yield the events, with the environment, signals and NumPy's floats put back before each one is handed on."""
+    """Yield the events, with environment, signals, umask and NumPy's floats put back before each one is handed on."""
     try:
         while True:
-            put_back = (_environment(), _signals(), _float_errors())
+            put_back = _between_events()
             try:
                 event = next(events)
             except StopIteration:
@@ -116,9 +120,40 @@ def contained_import(import_object: Callable[[str], T], path: str) -> T:
             _set_by_import[module] = {name: text for name, text in os.environ.items() if before.get(name) != text}
 
 
+def _of_each_call() -> tuple[PutBack, ...]:
+    return _torch(), _interpreter(), _folder(), _module_path(), _warnings()
+
+
+def _between_events() -> tuple[PutBack, ...]:
+    return _environment(), _signals(), _float_errors(), _file_modes()
+
+
 def _torch() -> PutBack:
     before = torch_settings.read()
     return lambda: torch_settings.write(before)
+
+
+def _interpreter() -> PutBack:
+    limit, output, errors, collects = sys.getrecursionlimit(), sys.stdout, sys.stderr, gc.isenabled()
+
+    def put_back() -> None:
+        sys.stdout, sys.stderr = output, errors
+        if sys.getrecursionlimit() != limit:
+            sys.setrecursionlimit(limit)
+        if gc.isenabled() != collects:
+            (gc.enable if collects else gc.disable)()
+
+    return put_back
+
+
+def _file_modes() -> PutBack:
+    before = os.umask(0o022)  # it can only be read by setting it: meanwhile another thread may make files
+    os.umask(before)
+
+    def put_back() -> None:
+        os.umask(before)
+
+    return put_back
 
 
 def _folder() -> PutBack:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import io
 import os
 import random  # noqa: TID251 - a user's code draws from it
 import signal
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 
@@ -25,6 +28,17 @@ def _handle() -> None:
     with contextlib.suppress(ValueError):  # outside of the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+def _mode_of_a_new_file() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        descriptor = os.open(os.path.join(folder, "made"), os.O_CREAT, 0o666)
+        try:
+            return os.fstat(descriptor).st_mode
+        finally:
+            os.close(descriptor)
 
 
 CHANGES: dict[str, Callable[[], object]] = {
@@ -40,6 +54,8 @@ CHANGES: dict[str, Callable[[], object]] = {
     "autocast type": lambda: torch.set_autocast_dtype("cpu", torch.float16),
     "oneDNN": lambda: setattr(torch.backends.mkldnn, "enabled", False),
     "rounding of convolutions": lambda: setattr(torch.backends.mkldnn.conv, "fp32_precision", "bf16"),
+    "rounding of everything": lambda: setattr(torch.backends, "fp32_precision", "bf16"),
+    "rounding by oneDNN": lambda: setattr(torch.backends.mkldnn, "fp32_precision", "bf16"),
     "folder": lambda: os.chdir("/"),
     "module path": lambda: sys.path.insert(0, "/nonexistent"),
     "warnings": lambda: warnings.simplefilter("error"),
@@ -47,6 +63,10 @@ CHANGES: dict[str, Callable[[], object]] = {
     "absent variable": lambda: os.environ.pop("HOME", None),
     "signals": _handle,
     "floats": lambda: np.seterr(all="raise"),
+    "limit of recursion": lambda: sys.setrecursionlimit(500),
+    "standard streams": lambda: (setattr(sys, "stdout", io.StringIO()), setattr(sys, "stderr", None)),
+    "garbage": gc.disable,
+    "modes of new files": lambda: os.umask(0o777),
     "random streams": _seed,
 }
 
@@ -55,6 +75,8 @@ def seen() -> dict[str, object]:
     """Return what the changes change, read in other ways than the product reads it."""
     return {
         "matmul precision": torch.get_float32_matmul_precision(),
+        "rounding of everything": torch.backends.fp32_precision,
+        "rounding by oneDNN": torch.backends.mkldnn.fp32_precision,
         "gradients": (torch.ones(1, requires_grad=True, device="cpu") * 1).requires_grad,
         "type": torch.tensor(0.5, device="cpu").dtype,
         "device": str(torch.get_default_device()),
@@ -71,8 +93,12 @@ def seen() -> dict[str, object]:
         "warnings": str(warnings.filters),
         "environment": (os.environ.get("ACTBENCH_DATA"), os.environ.get("VANDAL")),
         "absent variable": os.environ.get("HOME"),
-        "signals": (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)),
+        "signals": [*map(signal.getsignal, (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE))],
         "floats": np.geterr(),
+        "limit of recursion": sys.getrecursionlimit(),
+        "standard streams": (sys.stdout, sys.stderr),
+        "garbage": gc.isenabled(),
+        "modes of new files": _mode_of_a_new_file(),
         "random streams": (
             random.getstate(),
             np.random.get_state()[1].tolist(),  # noqa: NPY002
