@@ -26,6 +26,9 @@ LIBRARIES = (
 )  # fmt: skip
 """Imported once."""
 
+HUNG = "a hang"
+"""What stands in the place of a test that failed where the limit of a run was over before one did."""
+
 MAX_MEMORY = 16 * 2**30
 """Bytes that a run may hold: a mutant that asks for more fails by itself and leaves the machine alone."""
 
@@ -51,7 +54,8 @@ class Reply:
 
     Args:
         passed: Whether every test passed within the limit.
-        failed: The first test that failed; empty where none did, as after an error at an import.
+        failed: The first test that failed; ``HUNG`` where time was over before one did, which says little on a busy
+            machine; empty where none did, as after an error at an import.
         seconds: Test -> its time, of those that ran to their end.
     """
 
@@ -113,7 +117,7 @@ def in_fork(request: Request) -> Reply:
             os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     # Without an answer it hung, or something killed the process itself, such as a lack of memory.
-    return Reply(**json.loads(text)) if text.endswith("\n") else Reply(False, "", {})
+    return Reply(**json.loads(text)) if text.endswith("\n") else Reply(False, "" if ended else HUNG, {})
 
 
 def _run(request: Request, answer: IO[str]) -> None:

@@ -136,7 +136,7 @@ class Outcome:
         killed: Whether a test failed, or hung.
         diff: The changed lines.
         seconds: Time that its tests took.
-        killer: The test that failed; empty where none did, as after an error at an import.
+        killer: The test that failed; ``a hang`` where time was over; empty after an error at an import, say.
     """
 
     mutant: Mutant
