@@ -43,6 +43,9 @@ def main() -> None:
     spread = f"[{min(ratios):.3f}, {max(ratios):.3f}]"
     print(f"{arguments.dataset} {arguments.model}, {len(specs)} runs, 1 thread of {processors()} processors")
     print(f"health / epoch: median {statistics.median(ratios):.3f} {spread}, n = {len(ratios)}")
+    counted = [_histogram_ratio(state, len(specs)) for _ in range(arguments.rounds + 1)][1:]
+    spread = f"[{min(counted):.3f}, {max(counted):.3f}]"
+    print(f"health with histograms / without: median {statistics.median(counted):.3f} {spread}, n = {len(counted)}")
     for size in (2000, 8000, 32000):
         _measure(state, len(specs), HealthSettings(probe_size=size))
         print(
@@ -58,8 +61,17 @@ def _ratio(state: TrainState, stepper: Stepper, runs: int) -> float:
     return (time.perf_counter() - middle) / (middle - began)
 
 
-def _measure(state: TrainState, runs: int, health: HealthSettings) -> None:
-    measure_unit_health(state.forward, state.act, state.images, health, runs)
+def _histogram_ratio(state: TrainState, runs: int) -> float:
+    health, seconds = state.cohort.shared.health, []
+    for histograms in (True, False):
+        began = time.perf_counter()
+        _measure(state, runs, health, histograms=histograms)
+        seconds.append(time.perf_counter() - began)
+    return seconds[0] / seconds[1]
+
+
+def _measure(state: TrainState, runs: int, health: HealthSettings, *, histograms: bool = False) -> None:
+    measure_unit_health(state.forward, state.act, state.images, health, runs, histograms=histograms)
     measure_gradients(state.forward, state.act, state.images, runs)
 
 

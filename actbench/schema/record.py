@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS
+from actbench.schema.histograms import HISTOGRAMS, unpacked
 from actbench.schema.metrics import METRICS
 from actbench.schema.spec import RunSpec
 
@@ -166,6 +167,11 @@ def _check_layers(name: str, layers: Any) -> None:
     for layer in layers:
         if not isinstance(layer, Mapping) or not isinstance(layer.get("name"), str):
             raise ValueError(f"{name.format('*')} is not a layer with a name")
+        for histogram in HISTOGRAMS:
+            try:
+                unpacked(layer.get(histogram))
+            except ValueError as error:
+                raise ValueError(f"{name.format(histogram)}: {error}") from error
         _check_numbers(
             name, {field: layer.get(field) for field in ("units", *HEALTH_MEASURES, *DYNAMICS, *LAYER_SIGNALS)}
         )

@@ -168,7 +168,10 @@ class EpochLog:
         columns |= {"val.loss": [None] * runs, "val.accuracy": [None] * runs}
         if len(state.images.val):
             columns["val.loss"], columns["val.accuracy"] = evaluate(self._forward, state.images, state.images.val, runs)
-        units = measure_unit_health(self._forward, state.act, state.images, state.cohort.shared.health, runs)
+        shared = state.cohort.shared
+        # Histograms of the network before training and of the trained one; those between would only fill the disk.
+        histograms = epoch in (0, shared.training.epochs)
+        units = measure_unit_health(self._forward, state.act, state.images, shared.health, runs, histograms=histograms)
         norms = measure_gradients(self._forward, state.act, state.images, runs)
 
         self._epoch = epoch

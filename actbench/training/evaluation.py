@@ -91,10 +91,10 @@ def evaluate(forward: Forward, images: Images, examples: Examples, runs: int) ->
 
 @torch.no_grad()
 def measure_unit_health(
-    forward: Forward, act: Activations, images: Images, health: HealthSettings, runs: int
+    forward: Forward, act: Activations, images: Images, health: HealthSettings, runs: int, *, histograms: bool
 ) -> UnitHealth:
-    """Measure every hidden unit's health on the first ``probe_size`` training examples."""
-    observer = UnitObserver(slope_by_autograd(act.apply), health)
+    """Measure every hidden unit's health on the first ``probe_size`` training examples, and count histograms."""
+    observer = UnitObserver(slope_by_autograd(act.apply), health, histograms=histograms)
 
     def observe(layer: str, z: Tensor) -> None:
         layout = act.layouts.get(layer)

@@ -7,7 +7,7 @@ The probe is these inputs. ``UnitObserver`` observes them batch after batch and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from actbench.health.units.accumulators import STATISTICS, Observation, Summary, joined, widened
+from actbench.health.units.histograms import counts
 from actbench.health.units.measures import judged, mean_over_units
 from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
+from actbench.schema.histograms import HISTOGRAMS, packed
 from actbench.schema.spec import HealthSettings
 from actbench.system import user_code
 
@@ -32,11 +34,13 @@ class UnitHealth:
         units: Layer -> measure -> (R, U): a mask or a share.
         signals: Layer -> figure (``z_mean``, ``a_std`` …) -> (R,): how strong the layer's signal is.
         examples: Inputs in the probe.
+        histograms: Layer -> ``z_histogram`` and ``a_histogram`` -> (R, bins); empty unless asked for.
     """
 
     units: Mapping[str, Mapping[str, Tensor]]
     signals: Mapping[str, Mapping[str, Tensor]]
     examples: int
+    histograms: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
     def of_run(self, run: int) -> dict[str, Any]:
         """Return counts and shares of one run, per layer and in total, as written to ``result.json``."""
@@ -57,7 +61,8 @@ class UnitHealth:
             else:
                 known = values[~unknown] if unknown.any() else values
                 row[name] = float(known.mean()) if len(known) else None
-        return row | {name: _finite_or_none(float(values[run])) for name, values in sorted(self.signals[layer].items())}
+        row |= {name: _finite_or_none(float(values[run])) for name, values in sorted(self.signals[layer].items())}
+        return row | {name: packed(bins[run].tolist()) for name, bins in self.histograms.get(layer, {}).items()}
 
 
 def known_units(row: Mapping[str, Any]) -> int:
@@ -99,10 +104,12 @@ class UnitObserver:
     Args:
         derivative: (layer, z) -> (f(z), |f'(z)|), each run with its own f.
         health: Thresholds.
+        histograms: Whether to count each layer's values in bins besides.
     """
 
-    def __init__(self, derivative: Derivative, health: HealthSettings) -> None:
-        self._derivative, self._health = derivative, health
+    def __init__(self, derivative: Derivative, health: HealthSettings, *, histograms: bool = False) -> None:
+        self._derivative, self._health, self._has_histograms = derivative, health, histograms
+        self._histograms: dict[str, dict[str, Tensor]] = {}
         self._seen: dict[str, dict[str, Summary]] = {}
 
     def observe(
@@ -129,10 +136,19 @@ class UnitObserver:
         if keep is not None:
             parts = arrange(keep.to(torch.uint8))
             batches = [replace(batch, keep=part.bool()) for batch, part in zip(batches, parts, strict=True)]
+        if self._has_histograms:
+            self._count(layer, batches)
         seen = self._seen.setdefault(layer, {})
         for name, statistic in STATISTICS.items():
             summary = tuple(map(widened, joined([statistic.observe(batch) for batch in batches], order)))
             seen[name] = statistic.merge(seen[name], summary) if name in seen else summary
+
+    def _count(self, layer: str, batches: Sequence[Observation]) -> None:
+        totals = self._histograms.setdefault(layer, {})
+        for batch in batches:
+            for name, values in zip(HISTOGRAMS, (batch.z, batch.a), strict=True):
+                found = counts(values, batch.keep)
+                totals[name] = totals[name] + found if name in totals else found
 
     def finish(self, examples: int) -> UnitHealth:
         """Return the measures of all that was observed, on the CPU.
@@ -146,7 +162,7 @@ class UnitObserver:
             for layer, seen in self._seen.items()
         }
         signals = {layer: _signals(seen, units[layer][NOT_FINITE]) for layer, seen in self._seen.items()}
-        return UnitHealth(units, signals, examples)
+        return UnitHealth(units, signals, examples, self._histograms)
 
 
 def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:

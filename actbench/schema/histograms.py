@@ -1,0 +1,68 @@
+"""The bins in which a layer's pre-activations and outputs are counted: one grid for all runs, so that they compare.
+
+The edges lie at ``SCALE``·sinh(``STEP``·k) for k = −``HALF`` … ``HALF``: nearly equal near 0 and in equal ratios far
+from it, so that a network whose signal has vanished and one whose signal has exploded fit the same 80 bins.
+The lowest and the highest bin hold what lies beyond, too. 0 lies in the first bin above it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SCALE, STEP, HALF = 0.5, 0.15, 40
+"""Bins of 0.075 near 0 and of 15 % far from it, up to ±100."""
+
+BINS = 2 * HALF
+
+HISTOGRAMS = ("z_histogram", "a_histogram")
+"""Of a layer's pre-activations z and outputs a = f(z) over probe, units and positions.
+
+In the rows of epoch 0 and the last one: ``{"first": k, "counts": [...]}``, the counts of the bins from k on, which
+leave out the empty bins at both ends.
+"""
+
+
+def edges() -> list[float]:
+    """Return the ``BINS`` + 1 edges.
+
+    >>> [round(edge, 3) for edge in edges()[38:43]], round(edges()[-1])
+    ([-0.152, -0.075, 0.0, 0.075, 0.152], 101)
+    """
+    return [SCALE * math.sinh(STEP * (k - HALF)) for k in range(BINS + 1)]
+
+
+def packed(counts: Sequence[int]) -> dict[str, Any] | None:
+    """Return counts of all bins as a record holds them; None where nothing was counted.
+
+    >>> packed([0] * 40 + [3, 0, 1] + [0] * 37)
+    {'first': 40, 'counts': [3, 0, 1]}
+    """
+    filled = [index for index, count in enumerate(counts) if count]
+    if not filled:
+        return None
+    return {"first": filled[0], "counts": list(counts[filled[0] : filled[-1] + 1])}
+
+
+def unpacked(found: Any) -> list[int]:
+    """Return the counts of all bins.
+
+    >>> sum(unpacked({"first": 40, "counts": [3, 0, 1]})), len(unpacked(None)), sum(unpacked(None))
+    (4, 80, 0)
+
+    Raises:
+        ValueError: When it is no histogram of this grid.
+    """
+    if found is None:
+        return [0] * BINS
+    first, counts = (found.get("first"), found.get("counts")) if isinstance(found, Mapping) else (None, None)
+    if not _is_count(first) or not isinstance(counts, (list, tuple)) or not all(map(_is_count, counts)):
+        raise ValueError("it is no histogram: a first bin and counts")
+    if first + len(counts) > BINS:
+        raise ValueError(f"it has more than {BINS} bins")
+    return [0] * first + [*counts] + [0] * (BINS - first - len(counts))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
