@@ -56,12 +56,14 @@ def unpacked(found: Any) -> list[int]:
     """
     if found is None:
         return [0] * BINS
-    first, counts = (found.get("first"), found.get("counts")) if isinstance(found, Mapping) else (None, None)
-    if not _is_count(first) or not isinstance(counts, (list, tuple)) or not all(map(_is_count, counts)):
+    if not isinstance(found, Mapping) or not isinstance(found.get("counts"), (list, tuple)):
+        raise ValueError("it is no histogram: a first bin and counts")
+    first, counts = found.get("first"), list(found["counts"])
+    if not isinstance(first, int) or not all(_is_count(value) for value in (first, *counts)):
         raise ValueError("it is no histogram: a first bin and counts")
     if first + len(counts) > BINS:
         raise ValueError(f"it has more than {BINS} bins")
-    return [0] * first + [*counts] + [0] * (BINS - first - len(counts))
+    return [0] * first + counts + [0] * (BINS - first - len(counts))
 
 
 def _is_count(value: Any) -> bool:
