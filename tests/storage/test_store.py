@@ -1,11 +1,13 @@
 """What is written can be read; what was torn, foreign or half done never stops a reader."""
 
+import errno
 import json
 import math
 import os
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from factories import cells, record, save
@@ -201,6 +203,30 @@ def test_foreign_files_are_passed_by(tmp_path):
     (tmp_path / "demo/runs/my-folder").mkdir()
     found = read_results(tmp_path)
     assert (len(found), found.warnings) == (1, ())
+
+
+def test_a_run_whose_folder_can_not_be_looked_into_is_named_and_others_are_read(tmp_path, monkeypatch):
+    """As another user's folder; root may look into each, so that the system's answer is given here."""
+    locked, other = record(seed=0), record(seed=1)
+    save(tmp_path, [locked, other])
+
+    def refuse(path):
+        if locked.spec.run_id in os.fspath(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+
+    def look(path, real=Path.lstat):
+        refuse(path)
+        return real(path)
+
+    def open_it(path, *rest, real=os.open, **more):
+        refuse(path)
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(Path, "lstat", look)
+    monkeypatch.setattr(os, "open", open_it)
+    found = read_results(tmp_path)
+    assert [run.spec for run in found] == [other.spec]
+    assert found.warnings == (f"demo/runs/{locked.spec.run_id}: skipped, Permission denied",)
 
 
 def test_a_failed_run_is_read_with_its_message(tmp_path):
