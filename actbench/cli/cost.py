@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actbench.cli.output import as_json, print_note, print_result
+from actbench.cli.output import as_json, print_note, print_result, user_output_on_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +45,8 @@ def cost(
     from actbench.diagnostics.cost.measure import measure_costs
 
     chosen = [component(text) for text in activations or every_name()]
-    found = measure_costs(chosen, rounds=rounds, device=device, tell=_round_reporter(len(chosen), rounds))
+    with user_output_on_stderr():
+        found = measure_costs(chosen, rounds=rounds, device=device, tell=_round_reporter(len(chosen), rounds))
     if json:
         print_result(as_json(found.to_json()))
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, redirect_stdout
 from typing import Any
 
 from actbench.errors import UsageError
@@ -49,6 +50,14 @@ def print_result(text: str) -> None:
 def print_note(text: str) -> None:
     """Print lines on standard error: progress, warnings, errors."""
     print(printable_lines(text), file=sys.stderr, flush=True)
+
+
+def user_output_on_stderr() -> AbstractContextManager[object]:
+    """Send what is printed meanwhile to standard error, as a worker does: results alone are on standard output.
+
+    It goes around each use of a user's own code, which may print.
+    """
+    return redirect_stdout(sys.stderr)
 
 
 def as_json(content: Any) -> str:

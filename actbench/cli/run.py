@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
-from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from actbench.cli.interruption import Interruption, how_to_go_on, interruption
-from actbench.cli.output import print_note, print_result
+from actbench.cli.output import print_note, print_result, user_output_on_stderr
 from actbench.cli.study_options import (
     CohortSize,
     Config,
@@ -135,7 +133,7 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Tra
     ended, failed, saved = dict[str, str](), 0, set[str]()
     # Saved runs are counted for the message of an interruption: each leaves the set when it ends.
     # What a user's code prints in this process goes where that of a worker goes: results alone are on standard output.
-    with redirect_stdout(sys.stderr), progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):
+    with user_output_on_stderr(), progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):
         for event in runner.run():
             shown.update(event)
             if isinstance(event, Finished):

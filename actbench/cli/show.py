@@ -74,10 +74,11 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
 
 def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, *, json: bool) -> None:
     from actbench.analysis.reports.table import console_for
-    from actbench.cli.output import as_json, print_result
+    from actbench.cli.output import as_json, print_result, user_output_on_stderr
     from actbench.cli.theory import forecast_rows, print_forecasts
 
-    found = forecast_rows(config, overrides, data_dir)
+    with user_output_on_stderr():
+        found = forecast_rows(config, overrides, data_dir)
     if json:
         print_result(as_json([one.to_json() for one in found]))
     else:

@@ -105,6 +105,14 @@ def test_no_data_is_needed_where_the_size_of_images_does_not_matter(show: Show, 
     assert "no train-images-idx3-ubyte" in err
 
 
+def test_what_a_users_activation_prints_is_not_part_of_the_json(show: Show) -> None:
+    own = "activation={name: talking, path: 'printing_parts:prints'}"
+    code, out, err = show("--theory", "study.yaml", own, "bias_init=0", "--json")
+
+    assert (code, len(json.loads(out))) == (0, 1)
+    assert "printed by a user" in err
+
+
 def test_an_infinite_expectation_is_valid_json(show: Show) -> None:
     code, out, _ = show("--theory", "study.yaml", "activation=x * exp(x**2)", "--json")
 

@@ -94,6 +94,24 @@ def test_a_ratio_is_paired_so_that_a_slow_round_leaves_it_alone() -> None:
     assert median_interval(found.rows[-1].times["forward"]).high == 30
 
 
+@pytest.mark.parametrize(
+    ("ratio", "group", "printed"),
+    [
+        (0.998, "costs less", "0.998"),
+        (1.002, "costs more", "1.002"),
+        (0.99997, "costs less", "0.99997"),
+        (1 + 2**-40, "costs more", "1.0000000000009"),
+        (1.0, "not told apart", "1.00"),
+        (0.994, "costs less", "0.99"),
+        (1.006, "costs more", "1.01"),
+    ],
+)
+def test_a_ratio_that_is_not_1_is_never_printed_as_1(ratio: float, group: str, printed: str) -> None:
+    forward, _ = verdicts(costs([1.0] * 9, mine=[ratio] * 9))
+    groups = dict(part.split(": ") for part in forward.removeprefix("forward in cache, × relu: ").split("; "))
+    assert f"mine {printed} [{printed}, {printed}]" in groups[group]
+
+
 def test_verdicts_tell_dearer_from_cheaper_and_from_neither_dearest_first() -> None:
     found = costs(
         [2.0] * 5, elu=[6.0, 6.2, 6.4, 6.6, 6.8], mish=[9.0] * 5, tanh=[1.9, 2.0, 2.1, 2.2, 2.3], silu=[1.0] * 5
@@ -233,6 +251,14 @@ def test_json_holds_times_with_spread_ratios_and_memory(cost: Command) -> None:
             assert own_ratio is None or row[measured][own_ratio] == {"median": 1, "low": 1, "high": 1}
         assert row["bytes_per_element"] >= 4
         assert row["saved_bytes_per_element"] <= row["bytes_per_element"]
+
+
+@pytest.mark.slow
+def test_what_a_users_activation_prints_is_not_part_of_the_json(cost: Command) -> None:
+    cost_parts.greeted.clear()
+    code, out, err = cost("{name: greets, path: 'cost_parts:greets'}", "--rounds", "5", "--json")
+    assert (code, json.loads(out)["rounds"]) == (0, 5)
+    assert "greetings of a user" in err
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from actbench.nn.activations import Activation
 
 SHAPE = (1, 8, 16)
 calls: list[str] = []
+greeted: list[bool] = []
 
 
 def first(z: Tensor) -> Tensor:
@@ -21,6 +22,13 @@ def second(z: Tensor) -> Tensor:
 
 def stepped(z: Tensor) -> Tensor:
     return (z > 0).to(z.dtype)
+
+
+def greets(z: Tensor) -> Tensor:
+    if not greeted:
+        greeted.append(True)
+        print("greetings of a user")
+    return 4 * z
 
 
 def draws(z: Tensor, noise: Tensor | None = None) -> Tensor:

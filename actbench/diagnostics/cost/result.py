@@ -186,10 +186,12 @@ def _verdict(costs: Costs, measured: Pass, size: Size) -> str:
 
 
 def with_interval(found: MedianInterval) -> str:
-    """Return a median with its interval, three digits each.
+    """Return a median with its interval, three digits each; more where these would make it 1.
 
     >>> with_interval(MedianInterval(3.1234, 2.9, 3.3))
     '3.12 [2.90, 3.30]'
+    >>> with_interval(MedianInterval(1.0, 0.9981, 1.0002))
+    '1.00 [0.998, 1.0002]'
     >>> with_interval(MedianInterval(0.002, 0.001, 1234.0))
     '<0.01 [<0.01, 1,234]'
     """
@@ -197,7 +199,13 @@ def with_interval(found: MedianInterval) -> str:
 
 
 def digits(value: float) -> str:
-    """Return a positive number with three digits, never in powers of ten."""
+    """Return a positive number with three digits, never in powers of ten.
+
+    1 is the border between less and more than a reference, so a number beside it has the first digit that differs.
+    """
     if value < SMALLEST_SHOWN:
         return f"<{SMALLEST_SHOWN:g}"
-    return f"{value:,.{max(0, 2 - max(0, math.floor(math.log10(value))))}f}"
+    decimals = max(0, 2 - max(0, math.floor(math.log10(value))))
+    if value != 1 and f"{value:.2f}" == "1.00":
+        decimals = -math.floor(math.log10(abs(value - 1)))
+    return f"{value:,.{decimals}f}"
