@@ -294,7 +294,10 @@ def test_the_end_of_a_run_is_stamped_by_the_file_that_holds_it(tmp_path):
     one, store = record(), Store(tmp_path, "demo")
     store.begin(one.spec)
     assert store.ending(one.spec) is None
-    for end, name in ((lambda: store.fail(one.spec, "no", ""), "error.txt"), (lambda: store.finish(one), "result.json")):
+    for end, name in (
+        (lambda: store.fail(one.spec, "no", ""), "error.txt"),
+        (lambda: store.finish(one), "result.json"),
+    ):
         end()
         os.utime(store.run_folder(one.spec) / name, ns=(0, 7_000_000_000))
         assert store.ending(one.spec) == (name, 7_000_000_000)
