@@ -22,11 +22,9 @@ def facts(name: str, component: Component | None = None) -> dict[str, Any]:
         component: A choice of its options, at which the constants are computed; None for the defaults.
     """
     from actbench.schema import registry
-    from actbench.schema.components import resolve
 
     row = registry.load("activations", name)
-    if component is None and None not in row.options.values():
-        component = resolve("activations", name)
+    component = component or default_component(name)
     return {
         "name": component.label if component else name,
         "summary": row.summary,
@@ -38,6 +36,15 @@ def facts(name: str, component: Component | None = None) -> dict[str, Any]:
         "constants": _constants(component) if component else {},
         "reference": row.reference,
     }
+
+
+def default_component(name: str) -> Component | None:
+    """Return an activation with its default options; None where one of them must be given."""
+    from actbench.schema import registry
+    from actbench.schema.components import resolve
+
+    row = registry.load("activations", name)
+    return None if None in row.options.values() else resolve("activations", name)
 
 
 def print_facts(console: Console, found: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from actbench.system.text import one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from actbench.schema.components import Component
     from actbench.schema.record import RunRecord
 
 LAYER_TABLES = {
@@ -23,6 +25,19 @@ LAYER_TABLES = {
     "Signal and gradient": LAYER_SIGNALS,
 }
 """Title -> the fields of a layer that fit beside each other; `--json` has every field."""
+
+
+@dataclass(frozen=True)
+class ShownActivation:
+    """An activation that was asked for.
+
+    Args:
+        content: The facts on it, as ``--json`` prints them.
+        component: The activation with its options; None where one of them would have to be given.
+    """
+
+    content: dict[str, Any]
+    component: Component | None
 
 
 def show(
@@ -52,24 +67,29 @@ def show(
 
 def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
     from actbench.analysis.reports.table import console_for
-    from actbench.cli.activation import facts, print_facts
+    from actbench.cli.activation import print_facts
     from actbench.cli.output import as_json, print_result
+    from actbench.cli.pictures import print_functions
     from actbench.errors import UsageError
     from actbench.schema import registry
 
     if not all(map(str.strip, names)):
         raise UsageError("an empty name is neither a run nor an activation: see `actbench list activations`")
-    found = [facts(name) if name in registry.names("activations") else _found(results, name) for name in names]
+    found = [_activation(name) if name in registry.names("activations") else _found(results, name) for name in names]
     if json:
-        content = [one if isinstance(one, dict) else {**one.to_json(), "curves": list(one.curves)} for one in found]
+        content = [
+            one.content if isinstance(one, ShownActivation) else {**one.to_json(), "curves": list(one.curves)}
+            for one in found
+        ]
         print_result(as_json(content))
         return
     console = console_for(sys.stdout)
     for one in found:
-        if isinstance(one, dict):
-            print_facts(console, one)
+        if isinstance(one, ShownActivation):
+            print_facts(console, one.content)
         else:
             print_run(console, one)
+    print_functions(console, [one.component for one in found if isinstance(one, ShownActivation) and one.component])
 
 
 def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, *, json: bool) -> None:
@@ -85,7 +105,14 @@ def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, 
         print_forecasts(console_for(sys.stdout), found)
 
 
-def _found(results: Path, text: str) -> RunRecord | dict[str, Any]:
+def _activation(name: str) -> ShownActivation:
+    from actbench.cli.activation import default_component, facts
+
+    component = default_component(name)
+    return ShownActivation(facts(name, component), component)
+
+
+def _found(results: Path, text: str) -> RunRecord | ShownActivation:
     """Return the run, or where none is meant the facts on the activation that a config would mean by this text.
 
     Raises:
@@ -109,11 +136,13 @@ def _found(results: Path, text: str) -> RunRecord | dict[str, Any]:
             raise UsageError(f"{error}; or the activation '{near}'?" if near else str(error)) from error
         if text.endswith("-") or not text.strip():  # the first letters of several runs
             raise
-        return facts(component.name, component)
+        return ShownActivation(facts(component.name, component), component)
 
 
 def print_run(console: Console, record: RunRecord) -> None:
-    """Print one run's page: settings, final metrics, layers, curve, environment, timing."""
+    """Print one run's page: settings, final metrics, layers, curve with its pictures, environment, timing."""
+    from actbench.cli.pictures import print_run_pictures
+
     console.print(f"{record.study} / {record.spec.run_id}", style="bold")
     style = "green" if record.outcome == "ok" else "red"
     console.print(record.outcome + (f": {one_line(record.message)}" if record.message else ""), style=style)
@@ -124,6 +153,7 @@ def print_run(console: Console, record: RunRecord) -> None:
     _print_pairs(console, "Final metrics", _final(record))
     _print_layers(console, record)
     _print_curve(console, record)
+    print_run_pictures(console, record)
     environment = {key: _word(value) for key, value in record.environment.items()}
     _print_pairs(console, "Environment", environment)
     _print_pairs(console, "Timing", {key: _word(value) for key, value in record.timing.items()})
@@ -198,9 +228,9 @@ def thinned(rows: Sequence[Any], most: int = 21) -> list[Any]:
     >>> thinned(range(100), most=5)
     [0, 25, 50, 74, 99]
     """
-    if len(rows) <= most:
-        return list(rows)
-    return [rows[round(index * (len(rows) - 1) / (most - 1))] for index in range(most)]
+    from actbench.analysis.pictures.blocks import spread_indices
+
+    return [rows[index] for index in spread_indices(len(rows), most)]
 
 
 def _print_rows(console: Console, title: str, keys: list[str], rows: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rich.console import Console
@@ -27,3 +28,17 @@ class PrintableConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """Return text for the terminal; rich calls it for every string that it prints or measures."""
         return super().render_str(printable_lines(text), **options)
+
+
+def has_unicode(console: Console) -> bool:
+    """Return whether a console can show block and braille characters; the rest gets pictures in ASCII.
+
+    A dumb terminal (``TERM=dumb``, as in an editor) has an encoding but mostly no such letters in its font.
+    """
+    if os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        "█⣿·│".encode(console.encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

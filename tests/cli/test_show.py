@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from factories import record, save
 from reading_commands import RECORDS, call, command, python
 
+from actbench.cli.activation import default_component
 from actbench.cli.list_ import KINDS
+from actbench.cli.pictures import function_and_slope
 from actbench.errors import UnknownNameError, UsageError
+from actbench.nn.activations import row_of
 from actbench.schema import registry
 
 
@@ -149,3 +153,88 @@ def test_no_command_here_loads_torch(results):
         "print([m for m in ('torch', 'scipy.stats', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
     )
     assert python("-c", code).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("words", [["elu"], ["elu", "swish"], ["elu", "relu", "tanh", "mish", "selu"]])
+def test_show_draws_activations_below_their_facts_in_the_width_that_there_is(words):
+    text = call("show", *words)
+    facts, _, picture = text.partition("\nf(z) ")
+    assert all(f"\n{word}  " in f"\n{facts}" for word in words)
+    assert max(map(len, picture.splitlines())) <= 120
+    legend = [line.split() for line in picture.splitlines() if line.startswith("  ") and len(line.split()) == 2]
+    named = [found[1] for found in legend if found[0] in "abcd"]
+    assert named == (words if len(words) > 1 else [])
+
+
+def test_show_draws_no_more_than_ascii_where_a_terminal_has_no_more(results):
+    for environment in ({"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}):
+        text = command("show", "elu", "swish", **environment).partition("\nf(z) ")[2]
+        assert "aaa" in text
+        assert text.isascii()
+    run = command("show", "relu-bias-0.0-seed-0", "--results", results, TERM="dumb").partition("loss by epoch")[2]
+    assert run.partition("Environment")[0].isascii()
+
+
+@pytest.mark.parametrize("name", registry.names("activations"))
+def test_what_is_drawn_of_an_activation_is_its_value_and_the_slope_between_two_of_its_points(name):
+    component = default_component(name)
+    if component is None:
+        return
+    function, slope = function_and_slope(component, row_of(component).kinks, 4.0)
+    known = {x: y for x, y in slope if y is not None}
+    checked = 0
+    for (x, y), (later, after) in pairwise(function):
+        if y is None or after is None or later - x < 1e-3 or x not in known or later not in known:
+            continue
+        # On a stretch without a kink the difference quotient lies near the mean of the slopes at its ends.
+        assert (after - y) / (later - x) == pytest.approx((known[x] + known[later]) / 2, abs=0.01)
+        checked += 1
+    assert checked > 400
+
+
+def test_what_is_drawn_of_relu_has_a_gap_in_its_slope_alone():
+    function, slope = function_and_slope(default_component("relu"), (0.0,), 4.0)
+    assert all(y == max(x, 0.0) for x, y in function)
+    assert [(x, y) for x, y in slope if y is None] == [(0.0, None)]
+    assert all(y == (x > 0) for x, y in slope if y is not None)
+
+
+def layered(epoch, dead):
+    """A row of a curve whose layers of ten and a hundred units have so many dead."""
+    layers = [{"name": f"hidden.{i}", "units": 10 ** (i + 1), "dead": count} for i, count in enumerate(dead)]
+    return {"epoch": epoch, "train.loss": 2.0 - epoch, "val.loss": 3.0, "val.accuracy": 0.1 * epoch, "layers": layers}
+
+
+def strip(text):
+    """Layer -> what stands behind its name."""
+    return {line.split()[0]: line for line in text.splitlines() if line.startswith("hidden.") and ("→" in line)}
+
+
+def test_a_runs_strip_of_dead_units_follows_dead_over_units_of_each_layer(tmp_path):
+    dead = [(0, 0), (1, 0), (2, 10), (8, 5)]
+    rows = [layered(epoch, pair) for epoch, pair in enumerate(dead)]
+    save(tmp_path, [replace(record(), curves=tuple(rows))])
+    text = call("show", "relu-", "--results", tmp_path)
+    # The scale ends at 8 of 10: an eighth of it is 10 %.
+    assert strip(text)["hidden.0"].split()[1:] == ["·▂▃█", "0.00", "%", "→", "80.00", "%"]
+    assert strip(text)["hidden.1"].split()[1:] == ["··▂▁", "0.00", "%", "→", "5.00", "%"]
+    assert "· none, ▁ up to 10.00 %, █ up to 80.00 % of the layer's units" in text
+    assert text.index("Curve (epoch 0") < text.index("loss by epoch") < text.index("Dead units of each layer")
+    assert "accuracy by epoch" in text
+
+
+def test_a_run_without_a_dead_unit_is_told_so_and_one_epoch_is_no_curve(tmp_path):
+    save(tmp_path / "none", [replace(record(), curves=tuple(layered(epoch, (0, 0)) for epoch in range(3)))])
+    assert "no dead unit in any layer at any epoch" in call("show", "relu-", "--results", tmp_path / "none")
+    save(tmp_path / "one", [replace(record(), curves=(layered(0, (0, 0)),))])
+    text = call("show", "relu-", "--results", tmp_path / "one")
+    assert "by epoch" not in text
+    assert "Dead units of each" not in text
+
+
+def test_a_long_strip_is_thinned_to_the_width_and_says_so(tmp_path):
+    rows = tuple(layered(epoch, (epoch % 10, epoch % 100)) for epoch in range(401))
+    save(tmp_path, [replace(record(), curves=rows)])
+    text = call("show", "relu-", "--results", tmp_path)
+    assert max(map(len, strip(text).values())) <= 120
+    assert "of 401 epochs are shown" in text
