@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from factories import health, record
+from layered_runs import layered
 
 from actbench.schema.metrics import METRICS as METRICS_OF
 
@@ -122,10 +123,11 @@ def one_run(rng, values, lost, **spec):
     """Return a run with these values, or one that diverged or failed and has none."""
     if rng.random() < lost:
         outcome = str(rng.choice(["diverged", "failed"]))
-        found = record(None, outcome=outcome, **spec)
+        found = layered(record(None, outcome=outcome, **spec), epochs=2, ends=1).record
         return replace(found, final={k: v for k, v in found.final.items() if k == "parameters"}, health={})
     outcome = "collapsed" if rng.random() < 0.05 else "ok"
-    found = record(0.9, outcome=outcome, **spec)
+    learned = ["slope"] if spec["activation"] == "selu" else []
+    found = layered(record(0.9, outcome=outcome, **spec), epochs=2, learned=learned).record
     size = 199210.0 if spec["bias_init"] is not None else 198666.0
     probe = int(rng.choice([1000, 1000, 1000, 2000]))
     return replace(
