@@ -283,14 +283,41 @@ def check_slope(component: Component) -> None:
     import torch
 
     z = torch.linspace(-3, 3, 12).reshape(1, 2, 6).requires_grad_()  # (R, B, U), as in a layer
+    starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
+    function = partial(function_of(component), **starts)
     with torch.enable_grad():
-        starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
-        a = function_of(component)(z, **starts)
-    if not a.requires_grad:
-        raise UsageError(
-            f"no gradient reaches z through '{component.path}', so no layer below it "
-            "could learn: its result is a step, or cut off from z by .detach(), .data, .item() or numpy"
-        )
+        a = function(z)
+        if not a.requires_grad:
+            raise UsageError(
+                f"no gradient reaches z through '{component.path}', so no layer below it "
+                f"could learn: {_reason_for_no_gradient(function, z)}"
+            )
+
+
+def _reason_for_no_gradient(function: Callable[[Tensor], Tensor], z: Tensor) -> str:
+    """Return why the result of a function has no gradient, as far as a call of it shows."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    modes: list[str] = []
+
+    class Watch(TorchFunctionMode):
+        """Note in which modes of gradients the functions of torch are called."""
+
+        def __torch_function__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+        ) -> Any:
+            if torch.is_inference_mode_enabled():
+                modes.append("torch.inference_mode()")
+            elif not torch.is_grad_enabled():
+                modes.append("torch.no_grad()")
+            return function(*args, **(kwargs or {}))
+
+    with Watch():
+        function(z)
+    if modes:
+        return f"it computes under {modes[0]}"
+    return "its result is a step, or cut off from z by .detach(), .data, .item() or numpy"
 
 
 @lru_cache(maxsize=512)

@@ -35,6 +35,9 @@ CUDA_BACKENDS = (
 MIXED = "mixed"
 """``float32_matmul_precision`` where the precisions of the backends are no level of it; theirs are written besides."""
 
+_open_contexts: list[Any] = []
+"""Modes that were entered to put back what a user's code left, or what the caller of a training had."""
+
 _SMALLEST = sys.float_info.min
 """The smallest normal number; half of it is denormal."""
 
@@ -72,6 +75,8 @@ def write_standard() -> None:
     import torch
 
     standard = {
+        "inference": False,
+        "saved_tensors_hooks": [],
         "dtype": torch.float32,
         "device": torch.device("cpu"),
         "grad": True,
@@ -122,7 +127,37 @@ def _settings() -> dict[str, Setting]:
         if value != MIXED:
             torch.set_float32_matmul_precision(value)
 
+    autograd: Any = torch._C._autograd
+
+    def set_inference(value: bool) -> None:
+        # Only a further context changes the mode. It is kept: left in another order than contexts of a user's code that
+        # are still open, it would set what was before them.
+        context = torch.inference_mode(value)
+        context.__enter__()
+        _open_contexts.append(context)
+
+    def saved_tensors_hooks() -> list[tuple[Any, Any]]:
+        """Return the hooks for tensors that autograd saves, the innermost first; only that one can be read."""
+        found = []
+        while (top := autograd._top_saved_tensors_default_hooks(False)) is not None:
+            found.append(top)
+            autograd._pop_saved_tensors_default_hooks()
+        push_hooks(found)
+        return found
+
+    def push_hooks(hooks: list[tuple[Any, Any]]) -> None:
+        for pack, unpack in reversed(hooks):
+            autograd._push_saved_tensors_default_hooks(pack, unpack)
+
+    def set_saved_tensors_hooks(value: list[tuple[Any, Any]]) -> None:
+        for _ in saved_tensors_hooks():
+            autograd._pop_saved_tensors_default_hooks()
+        push_hooks(value)
+
     table = {
+        # Before "grad", which entering or leaving this mode sets, too.
+        "inference": Setting(torch.is_inference_mode_enabled, set_inference),
+        "saved_tensors_hooks": Setting(saved_tensors_hooks, set_saved_tensors_hooks),
         "dtype": Setting(torch.get_default_dtype, torch.set_default_dtype),
         "device": Setting(device, set_device),
         "grad": Setting(torch.is_grad_enabled, torch.set_grad_enabled),

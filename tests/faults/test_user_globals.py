@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,42 @@ def test_each_setting_is_put_back(change: str) -> None:
     with user_code.contained():
         vandals.CHANGES[change]()
     assert vandals.seen() == before
+
+
+def test_hooks_of_the_caller_come_back_in_their_order() -> None:
+    def twice(saved: torch.Tensor) -> torch.Tensor:
+        return 2 * saved
+
+    def slope() -> float:
+        z = torch.ones(1, requires_grad=True)
+        return float(torch.autograd.grad(z * z, z)[0])
+
+    hooks = torch.autograd.graph.saved_tensors_hooks
+    with hooks(twice, lambda saved: saved):
+        with hooks(lambda saved: 5 * saved, lambda saved: saved):
+            with user_code.contained():
+                vandals.CHANGES["saved tensors"]()
+            assert slope() == 10
+        assert slope() == 4
+    assert slope() == 2
+
+
+def wrong_by_half() -> torch.autograd.graph.saved_tensors_hooks:
+    return torch.autograd.graph.saved_tensors_hooks(lambda saved: saved / 2, lambda saved: saved)
+
+
+@pytest.mark.parametrize("context", [torch.inference_mode, torch.no_grad, wrong_by_half])
+def test_what_the_caller_has_set_for_gradients_changes_no_run(
+    context: Callable[[], AbstractContextManager[object]], clean: dict[str, list[dict]]
+) -> None:
+    with context():
+        before = vandals.seen()
+        found = curves(f"study: clean\n{CLEAN}sweep:\n  activation: [relu, tanh]\n", "results", "inline")
+        after = vandals.seen()
+    assert found == clean
+    for name in ("gradients", "inference", "saved tensors"):
+        assert after[name] == before[name]
+    assert (vandals.seen()["inference"], vandals.seen()["saved tensors"]) == (False, 2)
 
 
 def test_settings_are_put_back_after_an_error() -> None:

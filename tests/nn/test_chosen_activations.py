@@ -192,6 +192,20 @@ def test_a_function_that_cuts_the_gradient_off_is_refused_with_its_path(users_mo
             check_slope(resolve("activations", {"name": "mine", "path": f"{path}:{name}"}))
 
 
+def test_a_function_without_gradient_is_refused_by_the_mode_that_it_computes_in(users_module: types.ModuleType) -> None:
+    def inferred(z: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            a = torch.relu(z)
+        return a.clone()
+
+    users_module.inferred = inferred
+    users_module.not_recorded = torch.no_grad()(torch.relu)
+    path = users_module.__name__
+    for name, mode in (("inferred", "inference_mode"), ("not_recorded", "no_grad")):
+        with pytest.raises(UsageError, match=rf"could learn: it computes under torch\.{mode}\(\)$"):
+            check_slope(resolve("activations", {"name": "mine", "path": f"{path}:{name}"}))
+
+
 @pytest.mark.parametrize(
     ("formula", "at"),
     [

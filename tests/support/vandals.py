@@ -41,9 +41,31 @@ def _mode_of_a_new_file() -> int:
             os.close(descriptor)
 
 
+_entered: list[object] = []
+
+
+def _enter(context: contextlib.AbstractContextManager[object]) -> None:
+    """Enter a context for good."""
+    context.__enter__()
+    _entered.append(context)
+
+
+def _threefold(tensor: Tensor) -> Tensor:
+    return 3 * tensor
+
+
+def _slope_of_a_square() -> float | None:
+    """Return the slope of z·z at 1, from the z that autograd has saved."""
+    z = torch.ones(1, requires_grad=True, device="cpu", dtype=torch.float32)
+    square = z * z
+    return float(torch.autograd.grad(square, z)[0]) if square.requires_grad else None
+
+
 CHANGES: dict[str, Callable[[], object]] = {
     "matmul precision": lambda: torch.set_float32_matmul_precision("medium"),
     "gradients": lambda: torch.set_grad_enabled(False),
+    "inference": lambda: _enter(torch.inference_mode()),
+    "saved tensors": lambda: _enter(torch.autograd.graph.saved_tensors_hooks(_threefold, lambda saved: saved)),
     "type": lambda: torch.set_default_dtype(torch.float64),
     "device": lambda: torch.set_default_device("meta"),
     "threads": lambda: torch.set_num_threads(3),
@@ -78,6 +100,8 @@ def seen() -> dict[str, object]:
         "rounding of everything": torch.backends.fp32_precision,
         "rounding by oneDNN": torch.backends.mkldnn.fp32_precision,
         "gradients": (torch.ones(1, requires_grad=True, device="cpu") * 1).requires_grad,
+        "inference": torch.ones(1, device="cpu").is_inference(),
+        "saved tensors": _slope_of_a_square(),
         "type": torch.tensor(0.5, device="cpu").dtype,
         "device": str(torch.get_default_device()),
         "threads": torch.get_num_threads(),
