@@ -141,6 +141,7 @@ def _found(results: Path, text: str) -> RunRecord | ShownActivation:
 
 def print_run(console: Console, record: RunRecord) -> None:
     """Print one run's page: settings, final metrics, layers, curve with its pictures, environment, timing."""
+    from actbench.analysis.chosen_settings import chosen_settings
     from actbench.cli.pictures import print_run_pictures
 
     console.print(f"{record.study} / {record.spec.run_id}", style="bold")
@@ -149,7 +150,7 @@ def print_run(console: Console, record: RunRecord) -> None:
     for sentence in record.health.get("diagnosis", ()):
         if sentence != record.message:  # a diverged run's message is one of these sentences
             console.print(f"- {one_line(sentence)}", soft_wrap=True)
-    _print_pairs(console, "Settings", _chosen_settings(record))
+    _print_pairs(console, "Settings", chosen_settings(record))
     _print_pairs(console, "Final metrics", _final(record))
     _print_layers(console, record)
     _print_curve(console, record)
@@ -157,26 +158,6 @@ def print_run(console: Console, record: RunRecord) -> None:
     environment = {key: _word(value) for key, value in record.environment.items()}
     _print_pairs(console, "Environment", environment)
     _print_pairs(console, "Timing", {key: _word(value) for key, value in record.timing.items()})
-
-
-def _chosen_settings(record: RunRecord) -> dict[str, str]:
-    """Return the main settings, and the others where they differ from the defaults."""
-    from actbench.analysis.table.factors import flat_spec, show
-    from actbench.schema.spec import RunSpec
-
-    usual, own = flat_spec(RunSpec()), flat_spec(record.spec)
-    main = ("dataset", "model", "activation", "weight_init", "bias_init")
-    chosen = {
-        key: show(value)
-        for key, value in own.items()
-        if key in main or (usual.get(key) != value and not _is_option(key, own))
-    }
-    return {**chosen, "seed": str(record.spec.seed)}
-
-
-def _is_option(key: str, cell: dict[str, Any]) -> bool:
-    """Return whether a key is an option of a component: the component's label shows it already."""
-    return key.rpartition(".")[0] in cell
 
 
 def _final(record: RunRecord) -> dict[str, str]:
