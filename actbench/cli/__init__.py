@@ -10,7 +10,7 @@ from typing import Any, NoReturn, cast
 
 import typer
 
-from actbench.cli import compare, cost, diff, doctor, list_, plan, plot, run, show, status, verify
+from actbench.cli import compare, cost, diff, doctor, list_, plan, plot, report, run, show, status, verify
 from actbench.cli.output import print_note
 from actbench.errors import ActbenchError, UsageError
 from actbench.system.streams import unfailing_streams
@@ -38,6 +38,7 @@ app.command("plan")(plan.plan)
 app.command("status")(status.status)
 app.command("compare")(compare.compare)
 app.command("plot")(plot.plot)
+app.command("report")(report.report)
 app.command("show")(show.show)
 app.command("diff")(diff.diff)
 app.command("list")(list_.list_)

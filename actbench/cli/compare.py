@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -96,7 +96,7 @@ def compare(
     from actbench.schema.registry import load
 
     chosen = "json" if as_json else form
-    new, base = _records(paths or [Path("results")], against or [], curves=reach is not None)
+    new, base = read_sides(paths or [Path("results")], against or [], curves=reach is not None)
     report, max_verdicts = load("reports", chosen), _max_verdicts(verdicts)
     found = compare_records(
         new,
@@ -105,23 +105,26 @@ def compare(
         metric=listed(metric),
         where=pairs("--where", where),
         alpha=alpha,
-        delta=100 * _amount("--delta", amounts.difference, "test.accuracy", delta),
+        delta=100 * amount("--delta", amounts.difference, "test.accuracy", delta),
         tune=listed(tune),
         against=base,
         fail_if=fail_if or _gates_of_environment(),
         methods=methods,
-        reach=None if reach is None else _amount("--reach", amounts.level, "val.accuracy", reach),
+        reach=None if reach is None else amount("--reach", amounts.level, "val.accuracy", reach),
         all_pairs=all_pairs,
     )
     if chosen == "csv":  # a table of numbers alone, in which sentences have no place
         for warning in found.all_warnings:
             print_note(printable(f"warning: {warning}"))
     _write(report, replace(found, max_verdicts=max_verdicts), output)
+    if chosen == "table" and output is None and sys.stdout.isatty():
+        given = {"--by": by, "--baseline": baseline, "--metric": metric, "--where": where, "--tune": tune}
+        print_note(f"as a page: {_page_command(paths or [], against or [], given)}")
     if _report_gates(found):
         raise typer.Exit(1)
 
 
-def _records(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[Records, Records | None]:
+def read_sides(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[Records, Records | None]:
     """Read the results, and those to compare them with; curves only where something needs them.
 
     Two paths that hold the same runs of a study are its old and its new results (BASE NEW): pooling them would only
@@ -137,7 +140,7 @@ def _records(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[R
     return read_results(*paths, curves=curves), read_results(*against, curves=curves) if against else None
 
 
-def _amount(option: str, read: Callable[[str, str], float], metric: str, text: str) -> float:
+def amount(option: str, read: Callable[[str, str], float], metric: str, text: str) -> float:
     """Read an option's number as an amount of a metric, a refusal of which names the option."""
     from actbench.errors import UsageError
 
@@ -149,6 +152,15 @@ def _amount(option: str, read: Callable[[str, str], float], metric: str, text: s
 
 def _gates_of_environment() -> list[str]:
     return [text.strip() for text in os.environ.get(GATES_VARIABLE, "").split(";") if text.strip()]
+
+
+def _page_command(paths: list[Path], against: list[Path], given: Mapping[str, list[str] | None]) -> str:
+    """Return the command that writes the same comparison as a page; levels of its own are left to the reader."""
+    from actbench.system.command_line import command_text, shown_path
+
+    options = [f"{name}={text}" for name, texts in given.items() for text in texts or ()]
+    options += [f"--against={shown_path(path)}" for path in against]
+    return command_text(["report", *options, "-o", "report.html", *paths])
 
 
 def _max_verdicts(verdicts: str) -> int | None:

@@ -71,6 +71,9 @@ def run(
     products: Products = "auto",
     capture: Capture = True,
     timeout: Timeout = 600,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write report.html into the study's folder at the end.")
+    ] = False,
 ) -> None:
     """Train every run of the study that is not finished yet."""
     from actbench.analysis.judgements.limits import unjudged_of_plan
@@ -110,14 +113,27 @@ def run(
         train = partial(_train, interrupted=interrupted, fail_fast=fail_fast)
         if design is not None:
             run_until(design, runner, lambda seeds: runner.with_study(options.study(seeds)), train)
+            if report:
+                _write_report(runner)
             return
         began = time.perf_counter()
         trained = train(runner)
         print_note(_summary(runner, trained, time.perf_counter() - began))
+        if report:
+            _write_report(runner)
         if trained.loss is not None:
             raise trained.loss
         if trained.outcomes["failed"]:
             raise typer.Exit(1)
+
+
+def _write_report(runner: Runner) -> None:
+    """Write the page of all runs of the study into its folder."""
+    from actbench.cli.report import write_page
+    from actbench.storage.reading import read_results
+
+    folder = runner.store.folder
+    print_note(f"report: {write_page(read_results(folder, curves=True), folder / 'report.html')}")
 
 
 def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Trained:

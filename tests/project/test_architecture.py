@@ -93,7 +93,7 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
     ("code", "absent"),
     [
         ("import actbench", ["torch", "numpy", "pydantic", "scipy"]),
-        ("import actbench.cli", ["torch", "numpy", "scipy", "matplotlib", "pydantic", "yaml"]),
+        ("import actbench.cli", ["torch", "numpy", "scipy", "matplotlib", "jinja2", "pydantic", "yaml"]),
         (
             "import actbench; actbench.compare; actbench.read_results; actbench.Study",
             ["torch", "matplotlib", "sklearn"],
@@ -114,7 +114,7 @@ def test_heavy_libraries_stay_out_until_they_are_needed(code: str, absent: list[
 
 
 RUNNER = "actbench.execution.runner"
-HEAVY = ["torch", "numpy", "scipy", "rich", "matplotlib", "sklearn", "pandas"]
+HEAVY = ["torch", "numpy", "scipy", "rich", "matplotlib", "jinja2", "sklearn", "pandas"]
 
 
 @pytest.mark.parametrize(

@@ -44,17 +44,17 @@ class CsvReport:
             header = ["study", *context, *factors, *tuned, *_row_columns(found)]
             lines = [line for comparison in found for row in comparison.rows for line in _lines(comparison, row)]
         writer = csv.DictWriter(target, header, lineterminator="\n")
-        writer.writerow({key: _field(key) for key in header})
-        writer.writerows({key: _field(value) for key, value in line.items()} for line in lines)
+        writer.writerow({key: safe_field(key) for key in header})
+        writer.writerows({key: safe_field(value) for key, value in line.items()} for line in lines)
 
 
-def _field(value: Any) -> Any:
+def safe_field(value: Any) -> Any:
     """Return a number as it is, a list as words in one field, and text so that it can do no harm.
 
     Text is made printable, with an apostrophe before what a spreadsheet takes for a formula. Whoever reads the file
     again drops one apostrophe of those that stand before ``= + - @``.
 
-    >>> [_field(value) for value in ("=1+1", "-x", "relu", "-0.5", -0.5, ["low", "high"])]
+    >>> [safe_field(value) for value in ("=1+1", "-x", "relu", "-0.5", -0.5, ["low", "high"])]
     ["'=1+1", "'-x", 'relu', '-0.5', -0.5, 'low high']
     """
     if isinstance(value, list):

@@ -1,0 +1,158 @@
+"""A run's section of the page: settings, outcome, diagnosis, layers and a small curve."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from actbench.analysis.chosen_settings import chosen_settings
+from actbench.analysis.judgements.formatting import NOTHING, quantity
+from actbench.analysis.plots._data import curve
+from actbench.analysis.table.factors import show
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import RunRecord
+from actbench.system.text import one_line, printable
+
+MAX_FULL = 200
+"""With more runs only those that went wrong have a section; the others are lines of a table."""
+
+CURVES = ("val.accuracy", "train.loss")
+WIDTH, HEIGHT, EDGE = 160, 44, 3
+"""Of a small curve, in its own units."""
+
+LAYER_FIELDS = ("units", "dead", "constant", "inert")
+
+
+@dataclass(frozen=True)
+class SmallCurve:
+    """One metric of one run by epoch, as points of an SVG polyline.
+
+    Args:
+        metric: Its name.
+        points: ``x,y x,y …`` within ``WIDTH`` × ``HEIGHT``.
+        text: First and last value in words.
+        index: Its place in ``CURVES``, for the style sheet.
+    """
+
+    metric: str
+    points: str
+    text: str
+    index: int
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run as the page shows it.
+
+    Args:
+        id: Of its section.
+        name: Study and run id.
+        activation: By which it is highlighted.
+        seed: Its seed.
+        outcome: See ``OUTCOMES``.
+        message: Why it is not ``ok``.
+        diagnosis: Sentences about its hidden units.
+        settings: The main settings, and those that leave their default.
+        final: Metric -> value with its unit.
+        layers: Heads and rows of its hidden layers; empty without any.
+        curves: Small curves; none where a run has fewer than two values.
+    """
+
+    id: str
+    name: str
+    activation: str
+    seed: int
+    outcome: str
+    message: str
+    diagnosis: Sequence[str]
+    settings: Mapping[str, str]
+    final: Mapping[str, str]
+    layers: Sequence[Sequence[str]]
+    curves: Sequence[SmallCurve]
+
+
+def run_views(records: Sequence[RunRecord]) -> list[RunView]:
+    """Return every run as the page shows it, in the order of the records."""
+    return [_view(index, record) for index, record in enumerate(records)]
+
+
+def environments(records: Sequence[RunRecord]) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Return entry of the environment -> its values with the number of runs that have each, most frequent first."""
+    keys = dict.fromkeys(key for record in records for key in record.environment)
+    found = []
+    for key in keys:
+        counts = Counter(_word(record.environment[key]) for record in records if key in record.environment)
+        found.append((printable(str(key)), counts.most_common()))
+    return found
+
+
+def runs_csv(records: Sequence[RunRecord]) -> str:
+    """Return one line a run: study, run, seed, outcome, final metrics as they are stored, and the message."""
+    from actbench.analysis.reports.csv import safe_field
+
+    metrics = [name for name in METRICS if any(name in record.final for record in records)]
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(["study", "run", "activation", "bias_init", "seed", "outcome", *metrics, "message"])
+    for one in records:
+        spec = one.spec
+        words = [one.study, spec.run_id, spec.activation.label, show(spec.bias_init.to_json()), spec.seed, one.outcome]
+        writer.writerow(
+            [safe_field(word) for word in (*words, *(one.final.get(name) for name in metrics), one.message)]
+        )
+    return target.getvalue()
+
+
+def _view(index: int, record: RunRecord) -> RunView:
+    diagnosis = [one_line(text) for text in record.health.get("diagnosis", ()) if text != record.message]
+    return RunView(
+        id=f"run-{index}",
+        name=printable(f"{record.study} / {record.spec.run_id}"),
+        activation=printable(record.spec.activation.label),
+        seed=record.spec.seed,
+        outcome=record.outcome,
+        message=one_line(record.message),
+        diagnosis=diagnosis,
+        settings={printable(key): value for key, value in chosen_settings(record).items()},
+        final={name: quantity(name, value) for name, value in record.final.items() if name in METRICS},
+        layers=_layers(record),
+        curves=[found for place, name in enumerate(CURVES) if (found := _small_curve(record, name, place)) is not None],
+    )
+
+
+def _layers(record: RunRecord) -> list[list[str]]:
+    layers = record.health.get("layers") or ()
+    if not layers:
+        return []
+    rows = [
+        [printable(layer["name"]), *(NOTHING if (n := layer.get(key)) is None else f"{n:,}" for key in LAYER_FIELDS)]
+        for layer in layers
+    ]
+    return [["layer", *LAYER_FIELDS], *rows]
+
+
+def _small_curve(record: RunRecord, metric: str, place: int) -> SmallCurve | None:
+    values = curve(record, metric)
+    if len(values) < 2:
+        return None
+    epochs, least, most = [*values], min(values.values()), max(values.values())
+    across, up = (WIDTH - 2 * EDGE) / (epochs[-1] - epochs[0]), (HEIGHT - 2 * EDGE) / ((most - least) or 1.0)
+    points = [
+        f"{EDGE + (epoch - epochs[0]) * across:.1f},{HEIGHT - EDGE - (value - least) * up:.1f}"
+        for epoch, value in values.items()
+    ]
+    first, last = epochs[0], epochs[-1]
+    text = (
+        f"{metric} from {quantity(metric, values[first])} at epoch {first} to {quantity(metric, values[last])} at "
+        f"epoch {last}"
+    )
+    return SmallCurve(metric, " ".join(points), text, place)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return printable(" ".join(map(str, value)))
+    return printable(f"{value:.4g}" if isinstance(value, float) else str(value))

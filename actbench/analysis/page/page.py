@@ -1,0 +1,254 @@
+"""Make the page: everything about some runs as one HTML file that fetches nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.resources import files
+from typing import Any
+
+from actbench._version import __version__
+from actbench.analysis.compare import compare
+from actbench.analysis.compare_options import CompareOptions
+from actbench.analysis.judgements.headline import headline
+from actbench.analysis.page import _runs, _tables, _words
+from actbench.analysis.page.svg import inline_svg, page_color
+from actbench.analysis.plots._figures import charts_of, figure_of
+from actbench.analysis.plots._style import LOOKS, pens
+from actbench.analysis.reports import _sentences, csv, json
+from actbench.analysis.table.result import Comparison, Comparisons
+from actbench.schema.record import RunRecord
+from actbench.storage.reading import Records
+from actbench.system.text import printable
+
+LOOK = LOOKS["screen"]
+
+MAX_CHART_ROWS = 1_000
+"""Rows of a chart's table; the means come first, so single seeds are what is left out."""
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{}'; base-uri 'none'; "
+    "form-action 'none'"
+)
+"""Nothing is fetched, and no script runs but the page's own."""
+
+
+@dataclass(frozen=True)
+class ChartView:
+    """A chart as the page shows it.
+
+    Args:
+        id: Prefix of its ids.
+        title: A heading.
+        question: The question that it answers.
+        caption: What is drawn.
+        svg: The picture.
+        series: Number, name, activation and colour of each series.
+        heads: Of its table.
+        rows: Of its table.
+        left_out: Rows of the table for which there is no room.
+    """
+
+    id: str
+    title: str
+    question: str
+    caption: str
+    svg: Any
+    series: Sequence[tuple[int, str, str, str]]
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class ComparisonView:
+    """One comparison as the page shows it.
+
+    Args:
+        id: Of its section.
+        title: Study, dataset and model.
+        headline: Who wins, in sentences.
+        limits: What so few seeds can't show.
+        table: Against the study's own baseline.
+        others: The same table against its other rows.
+        charts: In their order.
+        verdicts: Each with the command that would settle it, or nothing.
+        expectations: The judged hypotheses.
+        methods: How the numbers came about.
+        words: Words that have led to their definition already.
+    """
+
+    id: str
+    title: str
+    headline: Sequence[str]
+    limits: Sequence[str]
+    table: _tables.TableView
+    others: Sequence[_tables.TableView]
+    charts: Sequence[ChartView]
+    verdicts: Sequence[tuple[str, str]]
+    expectations: Sequence[str]
+    methods: str
+    words: set[str]
+
+
+def page_of(
+    records: Records,
+    *,
+    options: CompareOptions | None = None,
+    step: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Return the page about some runs.
+
+    The tables are those of ``compare`` with the same options; nothing is computed for the page alone.
+
+    Args:
+        records: As ``read_results(…, curves=True)`` returns them.
+        options: Those of ``compare``; None for the studies' own.
+        step: Called with what is being made, for those who wait.
+
+    Returns:
+        HTML, without the time at which it was made: the same results give the same bytes.
+
+    Raises:
+        ActbenchError: Whatever ``compare`` raises.
+    """
+    chosen = replace(options or CompareOptions(), methods=True)
+    step("comparing")
+    found = compare(records, **{one.name: getattr(chosen, one.name) for one in fields(CompareOptions)})
+    views = []
+    for index, comparison in enumerate(found.comparisons):
+        step(f"drawing {comparison.title}")
+        others = _tables.other_baselines(records, comparison, chosen)
+        views.append(_comparison_view(f"t{index}", comparison, others))
+    step("writing")
+    return _render(records, found, views)
+
+
+def _comparison_view(name: str, comparison: Comparison, others: Sequence[Comparison]) -> ComparisonView:
+    return ComparisonView(
+        id=name,
+        title=printable(comparison.title),
+        headline=headline(comparison),
+        limits=comparison.limits,
+        table=_tables.table_of(comparison),
+        others=[_tables.table_of(one) for one in others],
+        charts=_charts(name, comparison),
+        verdicts=[(text, comparison.commands.get(text, "")) for text in comparison.verdicts],
+        expectations=[_sentences.expectation(one) for one in comparison.expectations],
+        methods=comparison.methods,
+        words=set(),
+    )
+
+
+def _charts(name: str, comparison: Comparison) -> list[ChartView]:
+    from markupsafe import Markup
+
+    found = []
+    for drawn in charts_of(comparison):
+        data, prefix = drawn.data, f"{name}-{drawn.name.replace('_', '-')}"
+        svg = inline_svg(figure_of(drawn, look=LOOK), drawn, LOOK, prefix=prefix)
+        heads, rows = data.table()
+        # Of a long table the marks with an interval, which are means, stay; sorting is stable.
+        if len(rows) > MAX_CHART_ROWS:
+            order = sorted(range(len(rows)), key=lambda index: data.marks[index].kind == "seed")[:MAX_CHART_ROWS]
+            shown = [rows[index] for index in sorted(order)]
+        else:
+            shown = rows
+        found.append(
+            ChartView(
+                id=prefix,
+                title=drawn.chart.title,
+                question=drawn.chart.question,
+                caption=printable(data.caption),
+                svg=Markup(svg),  # ``inline_svg`` has escaped every text in it
+                series=[
+                    (index, printable(one.name), printable(one.activation), page_color(pen.color))
+                    for index, (one, pen) in enumerate(zip(data.series, pens(data), strict=True))
+                    if any(mark.series == index for mark in data.marks)
+                ],
+                heads=heads,
+                rows=[tuple(map(printable, row)) for row in shown],
+                left_out=len(rows) - len(shown),
+            )
+        )
+    return found
+
+
+def _render(records: Sequence[RunRecord], found: Comparisons, views: Sequence[ComparisonView]) -> str:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    script = _part("page.js").strip()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = Environment(
+        autoescape=True,
+        loader=FunctionLoader(_part),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["words"] = _words.with_words
+    environment.filters["printable"] = printable
+    runs = _runs.run_views(records)
+    wrong = _tables.outcome_lists(records)
+    is_full = len(runs) <= _runs.MAX_FULL
+    return environment.get_template("page.html.j2").render(
+        title=" · ".join(dict.fromkeys(printable(one.study) for one in found.comparisons)),
+        policy=POLICY.format(digest),
+        style=Markup(_part("page.css").strip()),
+        script=Markup(script),
+        version=__version__,
+        comparisons=views,
+        warnings=found.warnings,  # the limits stand above each table
+        runs=[one for one in runs if is_full or one.outcome != "ok"],
+        other_runs=[] if is_full else [one for one in runs if one.outcome == "ok"],
+        run_count=len(runs),
+        metrics=[name for name in _leading(found) if any(name in one.final for one in runs)],
+        wrong={outcome: [one for one in runs if one.outcome == outcome] for outcome in wrong},
+        activations=list(dict.fromkeys(row.activation for view in views for row in view.table.rows)),
+        environments=_runs.environments(records),
+        definitions=_words.definitions(found.comparisons),
+        downloads=_downloads(records, found),
+        curve_size=(_runs.WIDTH, _runs.HEIGHT),
+        outcomes={outcome: _words.anchor(outcome) for outcome in ("ok", "collapsed", "diverged", "failed")},
+    )
+
+
+def _leading(found: Comparisons) -> list[str]:
+    return list(dict.fromkeys(one.metrics[0] for one in found.comparisons))
+
+
+def _downloads(records: Sequence[RunRecord], found: Comparisons) -> list[Mapping[str, str]]:
+    """Return name, meaning and address of each file that the page carries; a click saves it, without any script."""
+    as_json, as_csv = io.StringIO(), io.StringIO()
+    json.plugin.render(found, as_json)
+    csv.plugin.render(found, as_csv)
+    parts = [
+        ("compare.json", "application/json", "every number of the tables, as compare --format json has it", as_json),
+        ("compare.csv", "text/csv", "one line a row and metric, as compare --format csv has it", as_csv),
+    ]
+    contents = [(name, kind, text, target.getvalue()) for name, kind, text, target in parts]
+    contents.append(("runs.csv", "text/csv", "one line a run: outcome and final metrics", _runs.runs_csv(records)))
+    return [asdict(_download(*one)) for one in contents]
+
+
+@dataclass(frozen=True)
+class _Download:
+    name: str
+    text: str
+    href: str
+    size: str
+
+
+def _download(name: str, kind: str, text: str, content: str) -> _Download:
+    encoded = base64.b64encode(content.encode()).decode()
+    return _Download(name, text, f"data:{kind};base64,{encoded}", f"{len(content) / 1000:,.0f} kB")
+
+
+def _part(name: str) -> str:
+    """Return the text of a file that lies beside this one in the package."""
+    return files("actbench.analysis.page").joinpath(name).read_text("utf-8")

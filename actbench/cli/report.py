@@ -1,0 +1,64 @@
+"""``actbench report``: one offline page with everything about finished runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA
+from actbench.cli.compare import Against, Alpha, Baseline, By, Delta, Metric, Paths, Tune, Where, amount, read_sides
+from actbench.cli.output import listed, pairs, print_result
+
+if TYPE_CHECKING:
+    from actbench.analysis.compare_options import CompareOptions
+    from actbench.storage.reading import Records
+
+Output = Annotated[Path, typer.Option("-o", "--output", help="Write to this file.")]
+
+
+def report(
+    paths: Paths = None,
+    output: Output = Path("report.html"),
+    by: By = None,
+    baseline: Baseline = None,
+    metric: Metric = None,
+    where: Where = None,
+    alpha: Alpha = DEFAULT_ALPHA,
+    delta: Delta = f"{DEFAULT_DELTA:g}pp",
+    tune: Tune = None,
+    against: Against = None,
+) -> None:
+    """Write one page about finished runs, for any browser: tables, charts, verdicts, every run. It fetches nothing."""
+    from actbench.analysis.compare_options import CompareOptions
+    from actbench.config import amounts
+
+    new, base = read_sides(paths or [Path("results")], against or [], curves=True)
+    options = CompareOptions(
+        by=listed(by),
+        baseline=pairs("--baseline", baseline),
+        metric=listed(metric),
+        where=pairs("--where", where),
+        alpha=alpha,
+        delta=100 * amount("--delta", amounts.difference, "test.accuracy", delta),
+        tune=listed(tune),
+        against=base,
+    )
+    print_result(write_page(new, output, options))
+
+
+def write_page(records: Records, output: Path, options: CompareOptions | None = None) -> str:
+    """Write the page of some runs and return the file's path, the number of runs and the size in one line.
+
+    Raises:
+        ActbenchError: When the runs can't be compared so, or the file can't be written.
+    """
+    from actbench.analysis.page.page import page_of
+    from actbench.system.command_line import shown_path
+    from actbench.system.files import write_output
+
+    page = page_of(records, options=options)
+    write_output(output, page)
+    runs = f"{len(records):,} run{'' if len(records) == 1 else 's'}"
+    return f"{shown_path(output)}: {runs}, {len(page.encode()) / 1e6:.1f} MB"

@@ -1,0 +1,139 @@
+"""``actbench report``: one file, the options of ``compare``, one message for what can't be done; ``run --report``."""
+
+import os
+import pty
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import in_this_process
+from comparisons import varied
+from factories import cells, save
+from parsed_page import parsed
+
+
+@pytest.fixture
+def results(tmp_path):
+    save(tmp_path / "results", varied())
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def actbench(monkeypatch, capfd, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return in_this_process(monkeypatch, capfd)
+
+
+def test_the_page_is_written_where_it_is_wanted_and_named_in_one_line(results, actbench, tmp_path):
+    done = actbench("report", "results", "-o", "page.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("page.html: 16 runs, 0.")
+    assert len(done.stdout.splitlines()) == 1
+    assert parsed((tmp_path / "page.html").read_text("utf-8")).one("h1").text == "demo"
+
+
+def test_results_and_report_html_are_what_is_meant_without_arguments(results, actbench, tmp_path):
+    assert actbench("report").returncode == 0
+    assert [path.name for path in tmp_path.glob("*.html")] == ["report.html"]
+
+
+def test_the_options_of_compare_decide_the_table(results, actbench, tmp_path):
+    done = actbench(
+        "report",
+        "results",
+        "--by",
+        "activation",
+        "--metric",
+        "test.loss",
+        "--baseline",
+        "activation=relu",
+        "--alpha",
+        "0.1",
+    )
+    assert done.returncode == 0, done.stderr
+    page = parsed((tmp_path / "report.html").read_text("utf-8"))
+    table = page.all("table", class_="rows")[0]
+    assert [one.text for one in table.one("thead").all("th")][:2] == ["activation", "test.loss"]
+    assert table.attributes["data-baseline-name"] == "relu"
+    assert "p < 0.1" in page.text
+
+
+def test_two_folders_of_the_same_runs_are_compared_as_base_and_new(results, actbench, tmp_path):
+    save(tmp_path / "new", varied())
+    done = actbench("report", "results", "new", "-o", "page.html")
+    assert done.returncode == 0, done.stderr
+    assert "baseline (results=base" in parsed((tmp_path / "page.html").read_text("utf-8")).text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere"),
+        (["results", "--metric", "test.acuracy"], "did you mean 'test.accuracy'?"),
+        (["results", "--by", "activaton"], "did you mean 'activation'?"),
+        (["results", "--baseline", "activation=selu"], "no baseline"),
+        (["results", "--alpha", "2"], "alpha should lie between 0 and 1"),
+        (["results", "--delta", "wide"], "--delta"),
+        (["results", "-o", "no/folder/x.html"], "no/folder"),
+        (["results", "-o", "."], "."),
+        (["results", "--where", "activation=gelu"], "no run has activation=gelu"),
+    ],
+)
+def test_nonsense_gets_one_message_and_leaves_no_file(results, actbench, tmp_path, arguments, message):
+    done = actbench("report", *arguments)
+    assert done.returncode == 2, done.stdout
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.glob("*.html")) == []
+
+
+def test_a_run_can_write_its_page(actbench, tmp_path, data_folder):
+    (tmp_path / "study.yaml").write_text(
+        "study: tiny\ndataset: {name: digits, train_size: 100, test_size: 50}\nmodel: {name: mlp, hidden: [8]}\n"
+        "training: {epochs: 1, batch_size: 32}\nsweep: {activation: [relu, elu]}\nseeds: 1\n"
+    )
+    done = actbench("run", "study.yaml", "--engine", "inline", "--data-dir", str(data_folder), "--report")
+    assert done.returncode == 0, done.stderr
+    target = Path("results/tiny/report.html")
+    assert f"report: {target}: 2 runs, " in done.stderr
+    page = parsed((tmp_path / target).read_text("utf-8"))
+    assert len(page.all("details", class_="run")) == 2
+    again = actbench("compare", "results")
+    assert again.returncode == 0, "the page lies beside the runs and disturbs nobody"
+
+
+def test_a_terminal_is_told_the_command_that_writes_the_same_table_as_a_page(results, actbench, tmp_path):
+    own, terminal = pty.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "actbench",
+        "compare",
+        "results",
+        "--metric",
+        "test.loss",
+        "--where",
+        "bias_init=0",
+    ]
+    paths = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])}
+    done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, cwd=tmp_path, env=os.environ | paths)
+    os.close(terminal)
+    os.close(own)
+    line = done.stderr.decode().splitlines()[-1]
+    assert line.startswith("as a page: ")
+    words = shlex.split(line.removeprefix("as a page: "))
+    assert actbench(*words[words.index("report") :]).returncode == 0
+    page = parsed((tmp_path / "report.html").read_text("utf-8"))
+    assert "test.loss" in [one.text for one in page.all("table", class_="rows")[0].one("thead").all("th")]
+
+
+def test_a_pipe_is_told_no_command(results, actbench):
+    assert "as a page" not in actbench("compare", "results").stderr
+
+
+def test_a_study_of_one_run_has_a_page(actbench, tmp_path):
+    save(tmp_path / "results", cells({"relu": [0.9]}))
+    assert actbench("report").returncode == 0
