@@ -98,6 +98,8 @@ def compare(
     chosen = "json" if as_json else form
     new, base = read_sides(paths or [Path("results")], against or [], curves=reach is not None)
     report, max_verdicts = load("reports", chosen), _max_verdicts(verdicts)
+    if chosen == "table" and output is None and base is None and sys.stdout.isatty():
+        report = _with_curves(new)
     found = compare_records(
         new,
         by=listed(by),
@@ -181,6 +183,16 @@ def _report_gates(found: Comparisons) -> bool:
         if gate.tripped_reason:
             print_note(printable(f"actbench: --fail-if '{gate.text}' tripped: {gate.tripped_reason}"))
     return any(gate.tripped_reason for gate in found.gates)
+
+
+def _with_curves(records: Records) -> Report:
+    """Return the table that draws each row's curves beside its numbers, where the terminal has room for them."""
+    from functools import partial
+
+    from actbench.analysis.reports.table import TableReport
+    from actbench.storage.reading import curve_at
+
+    return TableReport(partial(curve_at, records))
 
 
 def _write(report: Report, found: Comparisons, output: Path | None) -> None:

@@ -90,6 +90,32 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     return Records(tuple(entry[3] for entry in found), tuple(sorted(warnings)), by_study, places)
 
 
+def curve_at(records: Records, record: RunRecord, epochs: Sequence[int]) -> list[Mapping[str, Any]]:
+    """Return the rows of a run's curve at some epochs, without layers, as far as they can be read.
+
+    For pictures, not for numbers: only the lines of those epochs are parsed, since reading whole curves would take
+    longer than comparing the runs, and what can't be read is left out without a warning.
+
+    Args:
+        records: What the run was read with, which knows its folder.
+        record: The run.
+        epochs: Line numbers of ``metrics.jsonl``, which has a line for each epoch from 0 on.
+    """
+    if record.study not in records.folders:
+        return []
+    rows = []
+    try:
+        lines = read_file(records.folders[record.study] / "runs" / record.spec.run_id / "metrics.jsonl").splitlines()
+    except OSError:
+        return []
+    for epoch in epochs:
+        with suppress(ValueError):  # a torn line has no bar
+            row = parse_json(lines[epoch]) if epoch < len(lines) else None
+            if isinstance(row, Mapping) and row.get("epoch") == epoch:
+                rows.append(check_row({key: value for key, value in row.items() if key != "layers"}))
+    return rows
+
+
 def find_run(root: Path | str, text: str) -> RunRecord:
     """Find the run that a user's text names, and read it with its curve; a torn curve is logged as a warning.
 

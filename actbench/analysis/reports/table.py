@@ -14,8 +14,9 @@ from rich.text import Text
 from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Column
 from actbench.analysis.reports._columns import MAX_DETAILS, columns, has_range, pair_columns
+from actbench.analysis.reports._curves import WIDTH, CurveReader, curve_columns
 from actbench.analysis.table.result import Comparison, Comparisons, Pairs
-from actbench.system.console import PrintableConsole
+from actbench.system.console import PrintableConsole, has_unicode
 from actbench.system.text import printable
 
 PLAIN_WIDTH = 120
@@ -53,14 +54,26 @@ class TableLayout:
 
 
 class TableReport:
-    """Tables drawn with rich; colours and the terminal's width only when the target is one."""
+    """Tables drawn with rich; colours and the terminal's width only when the target is one.
+
+    Args:
+        curves: How to read a run's curve, which is drawn in the last columns where there is room for them; None to
+            leave them out.
+    """
+
+    def __init__(self, curves: CurveReader | None = None) -> None:
+        self._curves = curves
 
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
         """Write one table per comparison, each followed by what its figures mean, then the warnings."""
         console = console_for(target)
         for comparison in comparisons.comparisons:
-            layout = _fitting(console, _layouts(comparison))
+            layouts = _layouts(comparison)
+            layout = _fitting(console, layouts)
             caption = _sentences.caption(comparison, with_range=has_range(layout.columns))
+            if self._curves is not None and layout is layouts[0]:
+                layout, meanings = _with_curves(console, comparison, layout, self._curves)
+                caption += meanings
             _print_table(console, comparison.title, layout, caption, limits=comparison.limits)
             for sentences in _sentences.lists(comparison, comparisons):
                 _print_list(console, sentences, comparison.commands)
@@ -77,6 +90,25 @@ def _layouts(comparison: Comparison) -> list[TableLayout]:
     """Return layouts from the widest to the narrowest: fewer and fewer details, then intervals below their means."""
     flat = [columns(comparison, details=details) for details in range(MAX_DETAILS, -1, -1)]
     return [*map(TableLayout, flat), *(TableLayout(found, is_stacked=True) for found in flat[-2:])]
+
+
+def _with_curves(
+    console: Console, comparison: Comparison, layout: TableLayout, read: CurveReader
+) -> tuple[TableLayout, list[str]]:
+    """Return the widest layout with as many columns of curves as there is room for besides, and what they mean.
+
+    Curves are read only where one column would fit.
+    """
+    if console.width - layout.width() < GAP + WIDTH:
+        return layout, []
+    meanings = []
+    for one in curve_columns(comparison, read, is_unicode=has_unicode(console)):
+        wider = TableLayout([*layout.columns, one.column])
+        if wider.width() > console.width:
+            break
+        layout = wider
+        meanings.append(one.meaning)
+    return layout, meanings
 
 
 def _pair_layouts(pairs: Pairs) -> list[TableLayout]:
