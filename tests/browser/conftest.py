@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from actbench.analysis.page.page import page_of
 from factories import save
 
+from actbench.analysis.page.page import page_of
 from actbench.storage.reading import read_results
 
 CHROMIUM = os.environ.get("ACTBENCH_CHROMIUM") or next(

@@ -33,13 +33,14 @@
     for (const details of all("details")) details.open = open;
     press(openAll, open);
   });
-  let closed = [];
+  const closed = [];
   addEventListener("beforeprint", () => {
-    closed = all("details:not([open])");
-    for (const details of closed) details.open = true;
+    const now = all("details:not([open])");
+    for (const details of now) details.open = true;
+    closed.push(...now); // a browser may announce a print twice
   });
   addEventListener("afterprint", () => {
-    for (const details of closed) details.open = false;
+    for (const details of closed.splice(0)) details.open = false;
   });
   const openTarget = () => {
     let element = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));

@@ -142,7 +142,8 @@ class ChartData:
         """Return a mark in words, as it is shown under the pointer: ``relu · epoch 3 · val.accuracy 93.12 %``."""
         mark = self.marks[index]
         panel = self.panels[mark.panel]
-        parts = [self.series[mark.series].name, self._place(mark), f"{panel.y.label} {panel.y.text(mark.y)}"]
+        name, place = self.series[mark.series].name, self._place(mark)
+        parts = [name, "" if place == name else place, f"{panel.y.label} {panel.y.text(mark.y)}"]
         if ends := self._ends(mark):
             parts[-1] += f" {ends}"
         return " · ".join(part for part in (*parts, mark.note) if part)

@@ -34,7 +34,10 @@ class Differences(Chart):
                 continue
             found, name = contrast.difference, row_name(row.factors)
             marks.append(Mark(series, name, found.difference, found.low, found.high, note=_note(contrast)))
-            marks += [Mark(series, name, value, kind="seed", note="one seed") for value in contrast.values]
+            marks += [
+                Mark(series, name, value, kind="seed", note=f"pair {place} of {len(contrast.values)}")
+                for place, value in enumerate(contrast.values, start=1)
+            ]
         if not marks:
             return None
         baseline = row_name(comparison.baseline or {})
