@@ -6,10 +6,11 @@ Every line of every command leaves through ``print_result`` or ``print_note``, o
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, redirect_stdout
-from typing import Any
+from typing import Any, TextIO
 
 from actbench.errors import UsageError
 from actbench.system.text import printable_lines
@@ -58,6 +59,11 @@ def user_output_on_stderr() -> AbstractContextManager[object]:
     It goes around each use of a user's own code, which may print.
     """
     return redirect_stdout(sys.stderr)
+
+
+def is_live(stream: TextIO) -> bool:
+    """Return whether a display may move the cursor there: on a terminal that can, outside of a CI job."""
+    return stream.isatty() and os.environ.get("CI") != "true" and os.environ.get("TERM") != "dumb"
 
 
 def as_json(content: Any) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from actbench.cli.output import print_note, rough_duration
+from actbench.cli.output import is_live, print_note, rough_duration
 from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
 from actbench.schema.runtime import Cohort
 from actbench.system.text import one_line, printable
@@ -41,7 +40,7 @@ class ProgressDisplay(Protocol):
 @contextmanager
 def progress(runner: Runner) -> Iterator[ProgressDisplay]:
     """Show live rows when stderr is a terminal and not a CI job, plain lines otherwise."""
-    if not sys.stderr.isatty() or os.environ.get("CI") == "true" or os.environ.get("TERM") == "dumb":
+    if not is_live(sys.stderr):
         yield PlainLines(runner)
         return
     from rich.progress import BarColumn, Progress, TextColumn

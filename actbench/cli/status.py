@@ -23,11 +23,25 @@ MOST_STALE = 5
 def status(
     path: Annotated[Path, typer.Argument(help="A results folder or a study's.", metavar="PATH")] = Path("results"),
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Look again every 2 seconds, until nothing is running; Ctrl-C ends the view with code 130."
+        ),
+    ] = False,
 ) -> None:
     """Say what is done, running, failed, stale and to do, with each failure's log."""
     from actbench.cli.output import as_json, print_result
+    from actbench.errors import UsageError
     from actbench.storage.status import study_statuses
 
+    if watch:
+        from actbench.cli import watch as watching
+
+        if json:
+            raise UsageError("--json is one look at the runs: give it without --watch")
+        watching.watch(lambda: study_statuses(path), _lines)
+        return
     found = study_statuses(path)
     if json:
         print_result(as_json({"schema": 1, "studies": [one.to_dict() for one in found]}))
