@@ -55,7 +55,7 @@ def print_facts(console: Console, found: dict[str, Any]) -> None:
         "kinks": ", ".join(f"{place:g}" for place in found["kinks"]),
         "options": ", ".join(f"{key}={_plain(value)}" for key, value in found["options"].items()),
         "learned": ", ".join(found["learned"]),
-        **{TITLES[key]: f"{value:.7g}" for key, value in found["constants"].items()},
+        **{TITLES[key]: _constant(value) for key, value in found["constants"].items()},
         "reference": found["reference"],
     }
     console.print(found["name"], style="bold", end="")
@@ -66,16 +66,23 @@ def print_facts(console: Console, found: dict[str, Any]) -> None:
     console.print()
 
 
-def _constants(component: Component) -> dict[str, float]:
-    """Return E[f(Z)²], the gain that keeps the variance, and the minimum if there is a dip."""
+def _constants(component: Component) -> dict[str, float | None]:
+    """Return E[f(Z)²], the gain that keeps the variance, and the minimum if there is a dip.
+
+    None for a moment that is not finite, as that of log(x), and for the gain of one that is 0 besides.
+    """
     from actbench.nn.activations import second_moment
 
     moment = second_moment(component)
-    return {"second_moment": moment, "gain": 1 / math.sqrt(moment), **_lowest(component)}
+    gain = 1 / math.sqrt(moment) if 0 < moment < math.inf else None
+    return {"second_moment": moment if math.isfinite(moment) else None, "gain": gain, **lowest(component)}
 
 
-def _lowest(component: Component) -> dict[str, float]:
-    """Return the minimum and its place, of a function that falls and rises again within [-10, 10]."""
+def lowest(component: Component) -> dict[str, float]:
+    """Return the minimum and its place, of a function that falls and rises again within [-10, 10].
+
+    Empty for a function without such a dip, or with values that are no numbers there.
+    """
     import torch
 
     from actbench.nn.activations import function_of, learned_parameters
@@ -85,9 +92,13 @@ def _lowest(component: Component) -> dict[str, float]:
     values = function_of(component)(z, **starts)
     lowest = int(values.argmin())
     # No dip: the lowest value lies at an end of the range, or only touches zero, as that of ReLU does.
-    if values[lowest] >= min(values[0], values[-1]) - 1e-3 or values[lowest] >= 0:
+    if values.isnan().any() or values[lowest] >= min(values[0], values[-1]) - 1e-3 or values[lowest] >= 0:
         return {}
     return {"minimum": float(values[lowest]), "minimum_at": float(z[lowest])}
+
+
+def _constant(value: float | None) -> str:
+    return "none that is finite" if value is None else f"{value:.7g}"
 
 
 def _plain(value: Any) -> str:

@@ -55,9 +55,22 @@ def show(
         Path | None, typer.Option(help="Folder of datasets, for --theory.", envvar="ACTBENCH_DATA")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs: a list with one object a name.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Draw activations into this .png, .svg or .pdf file instead."),
+    ] = None,
+    style: Annotated[
+        str | None, typer.Option(help="Sizes for -o: paper, slides or screen. [default: paper]", metavar="NAME")
+    ] = None,
 ) -> None:
     """Show runs, or activations (a name that is both is an activation); or what theory says of a study."""
-    if theory is not None:
+    if output is not None and (json or theory is not None):
+        raise typer.BadParameter("it draws activations; leave out --json and --theory", param_hint="-o")
+    if style is not None and output is None:
+        raise typer.BadParameter("it is the style of a picture: give -o FILE, too", param_hint="--style")
+    if output is not None and names:
+        _draw(names, results, output, style or "paper")
+    elif theory is not None:
         _show_theory(theory, names or [], data_dir, json=json)
     elif names:
         _show_names(names, results, json=json)
@@ -70,12 +83,8 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
     from actbench.cli.activation import print_facts
     from actbench.cli.output import as_json, print_result
     from actbench.cli.pictures import print_functions
-    from actbench.errors import UsageError
-    from actbench.schema import registry
 
-    if not all(map(str.strip, names)):
-        raise UsageError("an empty name is neither a run nor an activation: see `actbench list activations`")
-    found = [_activation(name) if name in registry.names("activations") else _found(results, name) for name in names]
+    found = _all_found(names, results)
     if json:
         content = [
             one.content if isinstance(one, ShownActivation) else {**one.to_json(), "curves": list(one.curves)}
@@ -90,6 +99,42 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
         else:
             print_run(console, one)
     print_functions(console, [one.component for one in found if isinstance(one, ShownActivation) and one.component])
+
+
+def _all_found(names: Sequence[str], results: Path) -> list[RunRecord | ShownActivation]:
+    from actbench.errors import UsageError
+    from actbench.schema import registry
+
+    if not all(map(str.strip, names)):
+        raise UsageError("an empty name is neither a run nor an activation: see `actbench list activations`")
+    return [_activation(name) if name in registry.names("activations") else _found(results, name) for name in names]
+
+
+def _draw(names: Sequence[str], results: Path, output: Path, style: str) -> None:
+    """Write the picture of the activations that are named.
+
+    Raises:
+        UsageError: For the name of a run, an activation that lacks an option, an unknown style or ending.
+    """
+    from actbench.analysis.plots._figures import figure_of, format_of, image_bytes
+    from actbench.analysis.plots._functions import drawn_functions
+    from actbench.analysis.plots._style import look_named
+    from actbench.cli.function_curves import function_curves
+    from actbench.cli.output import print_result
+    from actbench.errors import UsageError
+    from actbench.system.files import write_atomically
+
+    form, look = format_of(output), look_named(style)
+    chosen: dict[str, Component] = {}
+    for name, one in zip(names, _all_found(names, results), strict=True):
+        if not isinstance(one, ShownActivation):
+            raise UsageError(f"'{name}' is a run, and show -o draws activations; charts of runs: actbench plot")
+        if one.component is None:
+            raise UsageError(f"'{name}' lacks an option; write it as a config does, or the formula itself")
+        chosen[one.component.label] = one.component
+    drawn = drawn_functions(function_curves(list(chosen.values())))
+    write_atomically(output, image_bytes(figure_of(drawn, look=look), form, look))
+    print_result(f"{output}: {drawn.chart.title} {', '.join(chosen)}")
 
 
 def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, *, json: bool) -> None:

@@ -25,21 +25,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class Chart(ABC):
-    """A chart, which answers one question."""
+class Drawing(ABC):
+    """A picture of numbers that are at hand, which answers one question."""
 
     title: ClassVar[str]
     """A heading of a few words."""
 
     question: ClassVar[str]
-    """The question that the chart answers, as a reader would ask it."""
-
-    order: ClassVar[int]
-    """Its place among the charts of a page; the smallest comes first."""
-
-    @abstractmethod
-    def collect(self, comparison: Comparison) -> ChartData | None:
-        """Return what is drawn of a comparison; None where its runs have no such numbers."""
+    """The question that the picture answers, as a reader would ask it."""
 
     @abstractmethod
     def draw(self, data: ChartData, axes: Sequence[Axes], look: Look) -> None:
@@ -48,3 +41,14 @@ class Chart(ABC):
     def height(self, data: ChartData, look: Look) -> float:
         """Return the inches of a panel; a chart of rows gives each of them room."""
         return look.height
+
+
+class Chart(Drawing):
+    """A picture of a comparison."""
+
+    order: ClassVar[int]
+    """Its place among the charts of a page; the smallest comes first."""
+
+    @abstractmethod
+    def collect(self, comparison: Comparison) -> ChartData | None:
+        """Return what is drawn of a comparison; None where its runs have no such numbers."""

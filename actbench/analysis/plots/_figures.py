@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actbench.analysis.plots import Chart
+from actbench.analysis.plots import Drawing
 from actbench.analysis.plots._data import ChartData
 from actbench.analysis.plots._style import LOOKS, Look, drawing
 from actbench.analysis.table.result import Comparison
@@ -31,7 +31,7 @@ _NO_DATE = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """A chart of one comparison.
+    """A chart of one comparison, or another picture, with its numbers.
 
     Args:
         name: As ``plot --chart`` has it.
@@ -40,7 +40,7 @@ class Drawn:
     """
 
     name: str
-    chart: Chart
+    chart: Drawing
     data: ChartData
 
 
