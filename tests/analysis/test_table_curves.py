@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
@@ -141,3 +149,28 @@ def test_a_file_has_no_curves(folder, tmp_path):
     command("compare", folder, "-o", target, COLUMNS="200")
     assert "curve" not in target.read_text()
     assert "curve" not in command("compare", folder, COLUMNS="200")
+
+
+def on_a_terminal(width, *arguments):
+    """What ``actbench`` writes on a terminal of this width."""
+    reader, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join(["", *sys.path])}
+    environment.pop("COLUMNS", None)
+    command = [sys.executable, "-m", "actbench", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, env=environment)
+    os.close(writer)
+    text = b""
+    with suppress(OSError):  # a terminal that nobody writes to any more
+        while more := os.read(reader, 65536):
+            text += more
+    os.close(reader)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return text.decode()
+
+
+def test_the_command_draws_the_curves_in_the_table_on_a_terminal_alone(folder):
+    assert "▁▄█" in on_a_terminal(150, "compare", folder)
+    assert "curve" not in on_a_terminal(150, "compare", folder, "--format", "markdown")
+    assert "curve" not in on_a_terminal(150, "compare", folder, "--against", folder)
