@@ -22,11 +22,14 @@ from actbench.schema.histograms import BINS, edges, unpacked
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MAX_ROWS = 6
+MAX_ROWS = 5
 """More outlines than these can't be told apart in one panel."""
 
 MAX_LAYERS = 3
 """The first, the middle and the last of more layers."""
+
+MERGED = 2
+"""Neighbouring bins of the record that make one of the chart; 0 stays an edge."""
 
 KINDS = (("z_histogram", "z"), ("a_histogram", "f(z)"))
 
@@ -81,7 +84,7 @@ class Histograms(Chart):
                 own = [(index, mark) for index, mark in data.in_panel(panel) if mark.series == series]
                 if not own:
                     continue
-                densities = [math.nan if ax.get_yscale() == "log" else 0.0] * BINS
+                densities = [math.nan if ax.get_yscale() == "log" else 0.0] * len(centers)
                 for index, mark in own:
                     densities[centers.index(float(mark.x))] = mark.y or 0.0
                     ax.plot([mark.x], [mark.y], ".", color=pen.color, markersize=look.marker * 0.4, gid=data.gid(index))
@@ -130,19 +133,23 @@ def _densities(series: int, panel: int, counts: Sequence[int] | None) -> list[Ma
     total = sum(counts or ())
     if not counts or not total:
         return []
-    limits, centers = edges(), _centers()
+    limits, centers = _limits(), _centers()
     found = []
-    for k, count in enumerate(counts):
+    for k in range(len(centers)):
+        count = sum(counts[k * MERGED : (k + 1) * MERGED])
         if count:
             low, high, share = limits[k], limits[k + 1], count / total
-            note = f"{quantity('health.sparsity', share)} of the values lie from {low:.3g} to {high:.3g}"
+            note = f"{quantity('health.sparsity', share)} from {low:.3g} to {high:.3g}"
             found.append(Mark(series, centers[k], share / (high - low), panel=panel, note=note))
     return found
 
 
+def _limits() -> list[float]:
+    return edges()[::MERGED]
+
+
 def _centers() -> list[float]:
-    limits = edges()
-    return [(low + high) / 2 for low, high in pairwise(limits)]
+    return [(low + high) / 2 for low, high in pairwise(_limits())]
 
 
 def _thinned(layers: Sequence[str]) -> list[str]:
