@@ -17,6 +17,7 @@ from actbench.cli.show import LAYER_TABLES
 from actbench.health.modules.report import NOT_PRINTED
 from actbench.health.units.measures import MEASURES
 from actbench.schema.health_measures import COUNTED, DYNAMIC_COUNTS, DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS, SHARES
+from actbench.schema.histograms import HISTOGRAMS
 from actbench.schema.metrics import METRICS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -37,7 +38,7 @@ def test_a_record_has_every_measure_of_each_layer_and_in_total_in_the_tables_ord
     (record,) = records(spec(training={"epochs": 1}))
     for row in (record.health["layers"][0], record.curves[-1]["layers"][0]):
         fields = ["name", "units", *HEALTH_MEASURES, *sorted(set(LAYER_SIGNALS) - {"gradient_norm"})]
-        assert list(row) == [*fields, *DYNAMICS, "gradient_norm"]
+        assert list(row) == [*fields, *HISTOGRAMS, *DYNAMICS, "gradient_norm"]
     totals = [key for name, measure in HEALTH_MEASURES.items() for key in dict.fromkeys((name, measure.total(name)))]
     assert list(record.health)[2 : 2 + len(totals)] == totals
     assert set(DYNAMIC_COUNTS) < set(record.health)
@@ -93,7 +94,7 @@ def test_show_has_a_column_for_every_field_of_a_layer() -> None:
 
 
 def test_the_documents_list_every_field_of_a_layer_and_every_measure() -> None:
-    fields = {"name", "units", "learned", *HEALTH_MEASURES, *DYNAMICS, *LAYER_SIGNALS}
+    fields = {"name", "units", "learned", *HEALTH_MEASURES, *DYNAMICS, *LAYER_SIGNALS, *HISTOGRAMS}
     assert documented("results.md", "An entry of `layers`:") == fields
     assert documented("health.md", "## What the words mean") == set(HEALTH_MEASURES)
     (health,) = re.findall(r"^\| `health` \| (.*) \|$", (DOCS / "results.md").read_text("utf-8"), re.MULTILINE)

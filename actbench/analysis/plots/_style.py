@@ -21,7 +21,7 @@ Ink stands for their black. The last two are ours: their yellow has too little c
 
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-HATCHES = ("", "///", "...", "\\\\\\", "xxx", "+++")
+HATCHES = ("", "///", "|||", "\\\\\\", "xxx", "+++")
 
 
 @dataclass(frozen=True)

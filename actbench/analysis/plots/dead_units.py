@@ -27,6 +27,9 @@ KINDS = {
 TOPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Upper ends of the scale: the smallest that holds all shares."""
 
+MAX_EMPTY = 3
+"""With more rows than these, those without a dead unit are not drawn: the caption counts them."""
+
 
 class DeadUnits(Chart):
     """Shares of each layer's units, stacked: the first two together are the dead ones."""
@@ -97,6 +100,9 @@ def strips_of(data: ChartData) -> Strips:
         if mark.kind != "revived":
             dead[place] = dead.get(place, 0.0) + (mark.y or 0.0)
     rows, layers = _largest(dead, 0, MAX_STRIPS), _largest(dead, 1, MAX_CELLS)
+    if len(rows) > MAX_EMPTY:
+        empty = {row for row in rows if not any(share for place, share in dead.items() if place[0] == row)}
+        rows = [row for row in rows if row not in empty] or rows[:1]
     highest = max(share for (row, layer, _), share in stacked.items() if row in rows and layer in layers)
     # A rounding error above a top must not double the scale.
     top = next(top for top in TOPS if highest <= top + 1e-9)
@@ -143,8 +149,8 @@ def _fill(kind: str, color: str) -> dict[str, Any]:
     """Return how an area is filled, so that a grey print tells the three apart."""
     from matplotlib.colors import to_rgba
 
-    face = {"born dead": to_rgba(color), "died": to_rgba(color, 0.3), "revived": (1.0, 1.0, 1.0, 0.0)}[kind]
-    hatch = {"born dead": None, "died": "/////", "revived": "....."}[kind]
+    face = {"born dead": to_rgba(color), "died": (1.0, 1.0, 1.0, 0.0), "revived": (1.0, 1.0, 1.0, 0.0)}[kind]
+    hatch = {"born dead": None, "died": "/////", "revived": "-----"}[kind]
     return {"facecolor": face, "edgecolor": color, "linewidth": 0, "hatch": hatch}
 
 
@@ -167,7 +173,7 @@ def _caption(comparison: Comparison, data: ChartData) -> str:
     epochs = {mark.x for mark in data.marks}
     return (
         "Shares of each layer's units, means over seeds, epochs from left to right within a layer. Full: dead at "
-        "epoch 0 and dead now. Hatched: alive at epoch 0, dead now. Dotted, and not dead: dead at the epoch before, "
+        "epoch 0 and dead now. Hatched: alive at epoch 0, dead now. Lined, and not dead: dead at the epoch before, "
         f"alive now. Dead: no slope{slope} on the probe. A row's areas end where a run's "
         "values end, as those of a diverged run do."
         + (f" Not drawn are the {' and '.join(left)} with the fewest dead units; the table has them." if left else "")
