@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from comparisons import varied
 from drawn import artists, charted, position
-from factories import cells, only
+from factories import cells, only, record
 from generated_studies import generated
 
 from actbench.analysis.compare import compare
@@ -136,6 +136,24 @@ def test_names_are_moved_apart_within_the_axes(heights, gap):
     assert all(b - a >= gap - 1e-9 for a, b in pairwise(found))
     assert min(found) >= -1e-9
     assert max(found) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_legend_of_24_long_names_leaves_room_for_every_chart(columns):
+    names = [f"{i} * x + max(0, x) * sigmoid(1.702 * x) + 0.0000000{i} * x * x" for i in range(12)]
+    records = [
+        record(0.9 + s / 100, activation=a, bias_init=b, seed=s, dead=0.1 * s)
+        for a in names
+        for b in (0.0, 0.1)
+        for s in range(2)
+    ]
+    for drawn in charts_of(only(records)):
+        figure = figure_of(drawn, columns=columns)
+        figure.draw_without_rendering()  # matplotlib warns, which is an error here, where no room is left for the axes
+        for ax in figure.axes:
+            assert min(ax.bbox.width, ax.bbox.height) > 40, drawn.name
+        for legend in figure.legends:
+            assert legend.get_window_extent().y1 < min(ax.bbox.y0 for ax in figure.axes), drawn.name
 
 
 def test_no_name_lies_over_another_or_outside_the_figure():

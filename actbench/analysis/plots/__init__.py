@@ -39,8 +39,22 @@ class Drawing(ABC):
         """Draw the marks, each under its ``gid``, on one pair of axes for each of ``data.panels``."""
 
     def height(self, data: ChartData, look: Look) -> float:
-        """Return the inches of a panel; a chart of rows gives each of them room."""
+        """Return the inches of a panel; a chart of rows gives each of them room.
+
+        Args:
+            data: What is drawn.
+            look: Sizes; both of its widths are that of the figure.
+        """
         return look.height
+
+    def below(self, data: ChartData, look: Look) -> float:
+        """Return the inches that a figure needs once, below its panels: those of a long legend.
+
+        Args:
+            data: What is drawn.
+            look: Sizes; both of its widths are that of the figure.
+        """
+        return 0.0
 
 
 class Chart(Drawing):

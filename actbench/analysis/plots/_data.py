@@ -191,6 +191,11 @@ def baseline_activation(comparison: Comparison) -> str:
     return show(factors["activation"]) if "activation" in (factors := comparison.baseline or {}) else ""
 
 
+def leading_accuracy(comparison: Comparison) -> str:
+    """Return the first accuracy among the metrics that were asked for, else the leading metric."""
+    return next((name for name in comparison.metrics if name.endswith(".accuracy")), comparison.metrics[0])
+
+
 def runs_by_seed(row: Row) -> dict[int, list[RunRecord]]:
     """Return seed -> the runs of a row; several where a factor is averaged over."""
     found: dict[int, list[RunRecord]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,7 +106,10 @@ def figure_of(
             return root
         across = min(drawn.data.columns, panels) if columns == 2 else 1
         down = -(-panels // across)
-        size = (look.widths[columns - 1], height or drawn.chart.height(drawn.data, look) * down)
+        width = look.widths[columns - 1]
+        wide = replace(look, widths=(width, width))
+        needed = drawn.chart.height(drawn.data, wide) * down + drawn.chart.below(drawn.data, wide)
+        size = (width, height or needed)
         from matplotlib.figure import Figure  # not pyplot, which keeps every figure
 
         figure = Figure(figsize=size, layout="constrained")

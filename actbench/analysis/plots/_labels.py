@@ -35,12 +35,15 @@ class Label:
 
 
 def shorten(text: str, most: int = MAX_NAME) -> str:
-    """Return a name that fits beside a line.
+    """Return a name that fits beside a line: its beginning and its end, which are what tells long names apart.
 
     >>> shorten("leaky_relu(negative_slope=0.2)", 14)
-    'leaky_relu(ne…'
+    'leaky_r…e=0.2)'
     """
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
 
 
 def label_ends(axes: Axes, labels: Sequence[Label], look: Look) -> None:
@@ -48,20 +51,27 @@ def label_ends(axes: Axes, labels: Sequence[Label], look: Look) -> None:
 
     Call it when the limits of the axes are set. The names stand right of the axes, so none lies over the data.
     """
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    rows, columns = spec.get_geometry()[:2] if (spec := axes.get_subplotspec()) else (1, 1)
-    room = figure.get_size_inches()[1] / rows * 0.72 * 72 / (look.font * 1.15)  # lines of text that fit beside the axes
-    if len(labels) > room or columns > 1:
+    if not fit_beside(axes, [one.text for one in labels], look):
         legend_below(axes, labels)
         return
+    from matplotlib.transforms import Affine2D, ScaledTranslation
+
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    room = _lines_beside(axes, look)
     to_axes = axes.transData + axes.transAxes.inverted()
     placed = sorted(((float(to_axes.transform((1, one.y))[1]), one) for one in labels), key=lambda pair: pair[0])
     for height, one in zip(_apart([height for height, _ in placed], 1 / room), (one for _, one in placed), strict=True):
+        # A piece of the line joins it to its name where colours are not seen; its unit is a letter's height.
+        letters = Affine2D().scale(look.font / 72) + figure.dpi_scale_trans
+        beside = letters + ScaledTranslation(1, height, axes.transAxes)
+        style = {"color": one.color, "linestyle": one.handle.get_linestyle(), "marker": one.handle.get_marker()}
+        style |= {"markersize": look.marker, "markevery": [1], "transform": beside, "clip_on": False}
+        axes.plot([0.6, 1.5, 2.4], [0, 0, 0], gid=f"{one.gid}.key", **style)
         axes.annotate(
             shorten(one.text),
             (1, height),
-            xytext=(6, 0),
+            xytext=(2.9 * look.font, 0),
             xycoords="axes fraction",
             textcoords="offset points",
             color=one.color,
@@ -72,6 +82,24 @@ def label_ends(axes: Axes, labels: Sequence[Label], look: Look) -> None:
         )
 
 
+def fit_beside(axes: Axes, names: Sequence[str], look: Look) -> bool:
+    """Return whether names have room beside the axes: enough lines, and less than 0.42 of the figure's width."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    is_alone = not (spec := axes.get_subplotspec()) or spec.get_geometry()[1] == 1
+    longest = max((len(shorten(name)) * 0.5 for name in names), default=0) + 2.9  # letters
+    is_narrow = longest * look.font / 72 < 0.42 * figure.get_size_inches()[0]
+    return is_alone and is_narrow and len(names) <= _lines_beside(axes, look)
+
+
+def _lines_beside(axes: Axes, look: Look) -> float:
+    """Return how many lines of text fit beside the axes."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    rows = spec.get_geometry()[0] if (spec := axes.get_subplotspec()) else 1
+    return float(figure.get_size_inches()[1] / rows * 0.72 * 72 / (look.font * 1.15))
+
+
 def legend_below(axes: Axes, labels: Sequence[Label]) -> None:
     """Put one legend for the whole figure below its axes; further calls for the same figure add nothing."""
     figure = axes.get_figure()
@@ -79,21 +107,34 @@ def legend_below(axes: Axes, labels: Sequence[Label]) -> None:
     if figure.legends:
         return
     width = figure.get_size_inches()[0] if hasattr(figure, "get_size_inches") else 7.0
-    longest = max(len(shorten(one.text)) for one in labels)
-    import matplotlib
-
-    per_name = (longest * 0.6 + 4.5) * float(matplotlib.rcParams["legend.fontsize"]) / 72
     legend = figure.legend(
         [one.handle for one in labels],
         [shorten(one.text) for one in labels],
         loc="outside lower center",
-        ncols=max(1, min(len(labels), int(width / per_name))),
+        ncols=_legend_columns([one.text for one in labels], width, _legend_font()),
         frameon=False,
     )
     for text, handle, one in zip(legend.get_texts(), legend.legend_handles, labels, strict=True):
         text.set_gid(f"{one.gid}.label")
         if handle is not None:
             handle.set_gid(f"{one.gid}.key")
+
+
+def legend_inches(names: Sequence[str], look: Look) -> float:
+    """Return the inches that ``legend_below`` needs for these names in a figure of the look's width."""
+    lines = -(-len(names) // _legend_columns(names, look.widths[0], look.font * 0.9))
+    return (lines + 1) * look.font * 0.9 * 1.45 / 72
+
+
+def _legend_columns(names: Sequence[str], width: float, font: float) -> int:
+    per_name = (max(len(shorten(name)) for name in names) * 0.6 + 4.5) * font / 72
+    return max(1, min(len(names), int(width / per_name)))
+
+
+def _legend_font() -> float:
+    import matplotlib
+
+    return float(matplotlib.rcParams["legend.fontsize"])
 
 
 def _apart(heights: Sequence[float], gap: float) -> list[float]:

@@ -103,7 +103,7 @@ def pens(data: ChartData) -> list[Pen]:
             Pen(
                 INK if is_baseline else OKABE_ITO[place % len(OKABE_ITO)],
                 DASHES[dash % len(DASHES)],
-                MARKERS[(place + 1) % len(MARKERS)],
+                MARKERS[(place + 1 + max(place, 0) // len(OKABE_ITO)) % len(MARKERS)],  # never again with its colour
                 HATCHES[dashes.index(rest) % len(HATCHES)],
             )
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, seed_curves, series_of
-from actbench.analysis.plots._labels import Label, label_ends
+from actbench.analysis.plots._labels import Label, label_ends, legend_inches
 from actbench.analysis.plots._style import Look, pens
 from actbench.analysis.statistics import mean_interval
 from actbench.analysis.table.result import Comparison
@@ -21,6 +21,9 @@ MAX_SEEDS = 20
 
 MAX_FAINT_ROWS = 12
 """With more rows their seeds hide the means."""
+
+MANY_ROWS = 4
+"""The legend of more needs room of its own."""
 
 LOG_FROM = 20
 """A loss that falls by more than this factor is drawn on a logarithmic axis."""
@@ -91,6 +94,11 @@ class LearningCurves(Chart):
                 labels.append(Label(data.series[series].name, float(y[-1] or 0), pen.color, line, gid))
             values = [one.y for _, one in data.in_panel(panel) if one.y is not None]
             _finish(ax, data.panels[panel], values, labels, look)
+
+    def below(self, data: ChartData, look: Look) -> float:
+        """Return the inches of the legend; a short one fits into the height of the panels."""
+        names = [one.name for one in data.series]
+        return legend_inches(names, look) if len(names) > MANY_ROWS else 0.0
 
 
 def _finish(ax: Axes, panel: Panel, values: Sequence[float], labels: Sequence[Label], look: Look) -> None:
