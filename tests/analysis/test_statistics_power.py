@@ -138,17 +138,25 @@ def test_the_seeds_needed_by_flips_find_the_difference_four_times_in_five(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [5, 10])
+@pytest.mark.parametrize("rows", [1, 2, 5, 10])
 @pytest.mark.parametrize("name", POPULATIONS)
-def test_the_seeds_needed_in_a_table_are_those_of_its_test_whatever_the_other_rows_are(name, rows):
+def test_the_seeds_needed_in_a_table_find_the_difference_four_times_in_five_beside_rows_of_noise(name, rows):
     population, _ = POPULATIONS[name]
     draw = np.random.default_rng(2)
     needed = seeds_needed_by_flips(population(draw, 10_000), comparisons=rows + 1)
-    hits, studies = 0, 100
+    hits, studies = 0, 200
     for _ in range(studies):
         others = draw.normal(size=(needed, rows))
         hits += family_p(np.hstack([population(draw, (needed, 1)), others]), "sign-flip")[0] < 0.05
-    assert hits / studies >= 0.65
+    # Of a power of .8, 200 studies find less than 72 % once in 400 times; the draws are the same each time.
+    assert hits / studies >= 0.72
+
+
+def test_a_few_rows_of_noise_take_two_seeds_more_from_a_difference_that_is_often_0():
+    population, alone = POPULATIONS["two in five are 0"]
+    seen = population(np.random.default_rng(1), 10_000)
+    # With six of twelve differences other than 0 the sign-flip p is .031: two rows of noise take it above .05.
+    assert [seeds_needed_by_flips(seen, comparisons=1 + rows) for rows in (0, 2)] == [alone, alone + 2]
 
 
 @pytest.mark.parametrize(
@@ -173,8 +181,8 @@ def flips_power_in_plain_python(values, n, alpha, comparisons):
         sums = np.abs(signs @ study)
         by_flips = np.mean(sums >= sums[0] - 1e-9)
         by_t = 0.0 if np.ptp(study) == 0 else scipy.stats.ttest_1samp(study, 0.0).pvalue
-        few_ties = by_flips <= alpha / (1 + 1.5 * (comparisons - 1))
-        hits += by_flips < alpha and (by_t <= alpha / comparisons or few_ties)
+        evidence = max(min(by_flips, by_t), 0.5 ** (n - 1))
+        hits += by_flips + (comparisons - 1) * (1.2 * evidence + 0.35 * 0.5 ** (n - 1)) < alpha
     return hits / RESAMPLES
 
 
@@ -192,7 +200,7 @@ FEW_LARGE = [0.02, 0.03, 1.0, 0.9, -0.01, 0.05, 0.04]
         (FEW_LARGE, 10, 0.05, 4),
     ],
 )
-def test_the_power_of_flips_is_the_share_of_drawn_studies_that_both_tests_find(values, n, alpha, comparisons):
+def test_the_power_of_flips_is_the_share_of_drawn_studies_that_are_found_beside_noise(values, n, alpha, comparisons):
     got = flips_power(np.array(values), n, alpha=alpha, comparisons=comparisons)
     assert got == pytest.approx(flips_power_in_plain_python(values, n, alpha, comparisons), abs=1e-12)
 
