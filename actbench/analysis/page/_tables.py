@@ -104,7 +104,8 @@ def other_baselines(records: Records, comparison: Comparison, options: CompareOp
     rows = comparison.rows
     if options.against is not None or comparison.baseline is None or not 2 < len(rows) <= MAX_BASELINES:
         return []
-    own = replace(records, runs=tuple(one for one in records if one.study == comparison.study), warnings=())
+    # Without folders there are no commands for more seeds, for each of which the config would be read anew.
+    own = replace(records, runs=tuple(one for one in records if one.study == comparison.study), warnings=(), folders={})
     found = []
     for row in rows:
         if comparison.is_baseline(row.factors) and comparison.baseline.keys() == row.factors.keys():

@@ -206,7 +206,7 @@
       const top = y + 14 + tip.offsetHeight > innerHeight ? y - 14 - tip.offsetHeight : y + 14;
       tip.style.transform = `translate(${Math.max(8, left)}px,${Math.max(8, top)}px)`;
     };
-    const visible = () => marks.filter((mark) => !mark.classList.contains("off"));
+    const visible = () => marks.filter((mark) => !mark.closest(".off"));
     svg.addEventListener("pointerenter", () => {
       const box = svg.getBoundingClientRect();
       places = visible().map((mark) => {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
@@ -15,10 +16,10 @@ from actbench.analysis.compare import compare
 from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.judgements.headline import headline
 from actbench.analysis.page import _runs, _tables, _words
-from actbench.analysis.page.svg import inline_svg, page_color
+from actbench.analysis.page.svg import Styles, inline_svg, page_color
 from actbench.analysis.plots._figures import charts_of, figure_of
 from actbench.analysis.plots._style import LOOKS, pens
-from actbench.analysis.reports import _sentences, csv, json
+from actbench.analysis.reports import _sentences, csv
 from actbench.analysis.table.result import Comparison, Comparisons
 from actbench.schema.record import RunRecord
 from actbench.storage.reading import Records
@@ -26,7 +27,7 @@ from actbench.system.text import printable
 
 LOOK = LOOKS["screen"]
 
-MAX_CHART_ROWS = 1_000
+MAX_CHART_ROWS = 300
 """Rows of a chart's table; the means come first, so single seeds are what is left out."""
 
 POLICY = (
@@ -118,16 +119,16 @@ def page_of(
     chosen = replace(options or CompareOptions(), methods=True)
     step("comparing")
     found = compare(records, **{one.name: getattr(chosen, one.name) for one in fields(CompareOptions)})
-    views = []
+    styles, views = Styles(), []
     for index, comparison in enumerate(found.comparisons):
         step(f"drawing {comparison.title}")
         others = _tables.other_baselines(records, comparison, chosen)
-        views.append(_comparison_view(f"t{index}", comparison, others))
+        views.append(_comparison_view(f"t{index}", comparison, others, styles))
     step("writing")
-    return _render(records, found, views)
+    return _render(records, found, views, styles)
 
 
-def _comparison_view(name: str, comparison: Comparison, others: Sequence[Comparison]) -> ComparisonView:
+def _comparison_view(name: str, comparison: Comparison, others: Sequence[Comparison], styles: Styles) -> ComparisonView:
     return ComparisonView(
         id=name,
         title=printable(comparison.title),
@@ -135,7 +136,7 @@ def _comparison_view(name: str, comparison: Comparison, others: Sequence[Compari
         limits=comparison.limits,
         table=_tables.table_of(comparison),
         others=[_tables.table_of(one) for one in others],
-        charts=_charts(name, comparison),
+        charts=_charts(name, comparison, styles),
         verdicts=[(text, comparison.commands.get(text, "")) for text in comparison.verdicts],
         expectations=[_sentences.expectation(one) for one in comparison.expectations],
         methods=comparison.methods,
@@ -143,13 +144,13 @@ def _comparison_view(name: str, comparison: Comparison, others: Sequence[Compari
     )
 
 
-def _charts(name: str, comparison: Comparison) -> list[ChartView]:
+def _charts(name: str, comparison: Comparison, styles: Styles) -> list[ChartView]:
     from markupsafe import Markup
 
     found = []
-    for drawn in charts_of(comparison):
+    for index, drawn in enumerate(charts_of(comparison)):
         data, prefix = drawn.data, f"{name}-{drawn.name.replace('_', '-')}"
-        svg = inline_svg(figure_of(drawn, look=LOOK), drawn, LOOK, prefix=prefix)
+        svg = inline_svg(figure_of(drawn, look=LOOK), drawn, LOOK, prefix=f"{name}c{index}", styles=styles)
         heads, rows = data.table()
         # Of a long table the marks with an interval, which are means, stay; sorting is stable.
         if len(rows) > MAX_CHART_ROWS:
@@ -177,7 +178,7 @@ def _charts(name: str, comparison: Comparison) -> list[ChartView]:
     return found
 
 
-def _render(records: Sequence[RunRecord], found: Comparisons, views: Sequence[ComparisonView]) -> str:
+def _render(records: Sequence[RunRecord], found: Comparisons, views: Sequence[ComparisonView], styles: Styles) -> str:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -199,7 +200,7 @@ def _render(records: Sequence[RunRecord], found: Comparisons, views: Sequence[Co
     return environment.get_template("page.html.j2").render(
         title=" · ".join(dict.fromkeys(printable(one.study) for one in found.comparisons)),
         policy=POLICY.format(digest),
-        style=Markup(_part("page.css").strip()),
+        style=Markup(f"{_part('page.css').strip()}\n{styles.sheet()}"),  # matplotlib's numbers and our variables alone
         script=Markup(script),
         version=__version__,
         comparisons=views,
@@ -224,15 +225,14 @@ def _leading(found: Comparisons) -> list[str]:
 
 def _downloads(records: Sequence[RunRecord], found: Comparisons) -> list[Mapping[str, str]]:
     """Return name, meaning and address of each file that the page carries; a click saves it, without any script."""
-    as_json, as_csv = io.StringIO(), io.StringIO()
-    json.plugin.render(found, as_json)
+    as_csv = io.StringIO()
     csv.plugin.render(found, as_csv)
-    parts = [
+    as_json = json.dumps(found.to_dict(), separators=(",", ":"), allow_nan=False)
+    contents = [
         ("compare.json", "application/json", "every number of the tables, as compare --format json has it", as_json),
-        ("compare.csv", "text/csv", "one line a row and metric, as compare --format csv has it", as_csv),
+        ("compare.csv", "text/csv", "one line a row and metric, as compare --format csv has it", as_csv.getvalue()),
+        ("runs.csv", "text/csv", "one line a run: outcome and final metrics", _runs.runs_csv(records)),
     ]
-    contents = [(name, kind, text, target.getvalue()) for name, kind, text, target in parts]
-    contents.append(("runs.csv", "text/csv", "one line a run: outcome and final metrics", _runs.runs_csv(records)))
     return [asdict(_download(*one)) for one in contents]
 
 
