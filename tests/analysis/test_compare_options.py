@@ -143,6 +143,14 @@ def test_a_seed_averaged_over_two_runs_needs_both():
     assert reach_of(records, by=["activation"])[("relu",)] == (2.0, 1, 2)
 
 
+def test_a_seed_that_lacks_a_combination_averaged_over_is_left_out_as_it_is_of_the_mean():
+    records = [*learning(1, 2, 3), *learning(1, 2, 3, bias_init=0.01)]
+    assert reach_of(records, by=["activation"])[("relu",)] == (2.0, 3, 3)
+    found = only(records[:-1], by=["activation"], reach=0.9).rows[0]
+    assert (found.reach.epochs, found.reach.reached, found.reach.n) == (1.5, 2, 2)
+    assert found.metrics["test.accuracy"].n == 2
+
+
 def test_a_run_without_validation_examples_could_not_have_reached_it():
     first, second = learning(1, 2)
     unmeasured = replace(second, curves=({"epoch": 0, "val.accuracy": None},))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import isfinite
 
+from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group, Table
 from actbench.analysis.table.result import REACH_METRIC, Comparison, Reach, Row
 from actbench.errors import UsageError
@@ -44,18 +45,22 @@ def rows_with_reach(comparison: Comparison, table: Table, level: float) -> tuple
 def reach_of(group: Group, level: float) -> Reach:
     """Return the mean over the seeds that reached the level; all runs of a seed that is averaged over have to.
 
-    A diverged or failed run counts as one that never did, whatever its curve held before.
+    A diverged or failed run counts as one that never did, whatever its curve held before. A seed that lacks one of the
+    combinations averaged over is left out, as it is of every mean.
     """
-    by_seed: dict[int, list[int | None]] = {}
-    for record, _ in group.runs:
+    combinations = {tuple(one.get(key) for key in group.averaged) for _, one in group.runs}
+    by_seed: dict[int, dict[tuple[Value, ...], int | None]] = {}
+    for record, one in group.runs:
         if record.outcome in UNFINISHED or _curve(record):
-            by_seed.setdefault(record.spec.seed, []).append(first_epoch(record, level))
+            own = by_seed.setdefault(record.spec.seed, {})
+            own[tuple(one.get(key) for key in group.averaged)] = first_epoch(record, level)
+    complete = [own.values() for own in by_seed.values() if own.keys() == combinations]
     means: list[float] = []
-    for epochs in by_seed.values():
+    for epochs in complete:
         reached = [epoch for epoch in epochs if epoch is not None]
         if len(reached) == len(epochs):  # a mean over some of a seed's runs would favour rows in which others fail
             means.append(sum(reached) / len(reached))
-    return Reach(level, sum(means) / len(means) if means else None, len(means), len(by_seed))
+    return Reach(level, sum(means) / len(means) if means else None, len(means), len(complete))
 
 
 def first_epoch(record: RunRecord, level: float) -> int | None:

@@ -191,7 +191,7 @@ class Reach:
         level: Validation accuracy to be reached, a fraction.
         epochs: Mean number of epochs over the seeds that reached it; None when none did.
         reached: Number of those seeds.
-        n: Seeds that could have reached it: all that have a curve.
+        n: Seeds that could have reached it: all that have a curve, in each combination that is averaged over.
     """
 
     level: float
