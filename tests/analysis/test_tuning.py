@@ -152,6 +152,33 @@ def test_a_pick_at_the_edge_names_three_rows_and_counts_the_others(names, told):
     assert [told in text for text in warnings if "tried" in text] == [True]
 
 
+def test_a_pick_at_the_edge_that_a_value_inside_equals_is_not_warned_of():
+    def edges(means):
+        runs = [replace(one, final={**one.final, "val.accuracy": round(one.final["val.accuracy"], 2)}) for one in
+                study(seeds=4, validation={"relu": means})]  # fmt: skip
+        return [text for text in compare(runs, tune=[LR]).warnings if "tried (" in text]
+
+    assert edges((0.9, 0.9, 0.8)) == edges((0.9, 0.9, 0.9)) == []
+    assert len(edges((0.9, 0.8, 0.9))) == len(edges((0.9, 0.8, 0.8))) == 1
+
+
+def test_picks_by_means_over_different_seeds_are_named():
+    runs = [one for one in study() if one.spec.activation.label == "relu" or rate_of(one) < 1 or one.spec.seed == 0]
+    _, tuned, warnings = both(runs)
+    assert row(tuned, activation="elu").picked == {LR: 1.0}
+    assert row(tuned, activation="elu").metrics["test.accuracy"].n == 1
+    (text,) = [text for text in warnings if "the values tried" in text]
+    assert text.endswith(
+        "the values tried have runs with different seeds, and each mean val.accuracy is over its own: the picked one "
+        "may be best for its seeds alone, for elu"
+    )
+    assert not any("the values tried" in text for text in both(study())[2])
+
+
+def rate_of(one):
+    return one.spec.training.optimizer.options["lr"]
+
+
 @pytest.mark.parametrize(
     ("value", "tried", "beyond"),
     [

@@ -98,7 +98,12 @@ def tune_rows(table: Table, tune: Sequence[str], *, metric: str, where: Filter) 
     if left_out := [row for row in shown if id(row) not in found]:
         names = _names(left_out)
         notes.append(f"no value to pick, as none has {by} of all its runs, so these rows are left out: {names}")
-    notes += _edge_warnings([(row, found[id(row)].picked) for row in kept])
+    if uneven := [row for row in kept if _has_uneven_seeds(row, keys, by)]:
+        notes.append(
+            f"the values tried have runs with different seeds, and each mean {by} is over its own: the picked one may "
+            f"be best for its seeds alone, for {_names(uneven)}"
+        )
+    notes += _edge_warnings([(row, found[id(row)].picked, _equals(row, keys, by)) for row in kept])
     groups, visible = tuple(found.values()), tuple(found[id(row)] for row in kept)
     view = replace(table, factors=factors, averaged=averaged, groups=groups, shown=visible, repeats=0)
     return (replace(view, tuned=Tuned(keys, by)) if visible else None), notes
@@ -155,6 +160,20 @@ def _mean(runs: Sequence[Run], row: Group, by: str) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def _has_uneven_seeds(row: Group, keys: Sequence[str], by: str) -> bool:
+    """Return whether the values that could be picked for a row have their validation metric of different seeds."""
+    candidates = [one for one in grouped(row.runs, tuple(keys)) if _mean(one.runs, row, by) is not None]
+    return len({frozenset(by_seed(one.runs, row.averaged, by)) for one in candidates}) > 1
+
+
+def _equals(row: Group, keys: Sequence[str], by: str) -> list[Mapping[str, Value]]:
+    """Return the values of all candidates whose mean is that of the best, the picked one included."""
+    candidates = [(one.factors, _mean(one.runs, row, by)) for one in grouped(row.runs, tuple(keys))]
+    means = [mean for _, mean in candidates if mean is not None]
+    best = max(means) if METRICS[by].higher_is_better else min(means)
+    return [factors for factors, mean in candidates if mean == best]
+
+
 def _order(value: Value) -> tuple[bool, float, str]:
     """Return a sort key that puts numbers first, by size, then everything else by name."""
     number = _number(value)
@@ -165,13 +184,20 @@ def _number(value: Value) -> float | None:
     return None if value is None or isinstance(value, (bool, str)) else value
 
 
-def _edge_warnings(rows: Sequence[tuple[Group, Mapping[str, Value]]]) -> list[str]:
-    """Return one warning for each value that was picked at the end of its range, with the next value to try."""
+def _edge_warnings(rows: Sequence[tuple[Group, Mapping[str, Value], Sequence[Mapping[str, Value]]]]) -> list[str]:
+    """Return one warning for each value that was picked at the end of its range, with the next value to try.
+
+    There is none where a value with the same mean lies inside the range: the best need not lie beyond.
+
+    Args:
+        rows: A row, its picked values, and those of all candidates with the same mean.
+    """
     found: dict[Edge, list[Group]] = {}
-    for row, picked in rows:
+    for row, picked, equals in rows:
         for key, value in picked.items():
-            edge = edge_of(key, value, [one.get(key) for _, one in row.runs])
-            if edge is not None:
+            tried = [one.get(key) for _, one in row.runs]
+            edge = edge_of(key, value, tried)
+            if edge is not None and all(edge_of(key, one[key], tried) for one in equals):
                 found.setdefault(edge, []).append(row)
     texts = []
     for edge, own in found.items():
