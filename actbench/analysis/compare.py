@@ -21,16 +21,16 @@ from actbench.analysis.judgements.methods_text import methods_paragraph
 from actbench.analysis.judgements.tables_beside import HypothesesData, TableBeside
 from actbench.analysis.judgements.verdicts import commands_for_more_seeds, verdict_sentences
 from actbench.analysis.judgements.warnings import warnings_about
-from actbench.analysis.table.against import both_sides, is_new, options_with_base
+from actbench.analysis.table.against import SIDE, absent_rows, both_sides, is_new, options_with_base
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
-from actbench.analysis.table.factors import Value, check_keys, context, flat_specs
+from actbench.analysis.table.factors import Value, check_keys, context, flat_specs, row_name
 from actbench.analysis.table.grouping import Filter, Table, as_run_values, tables
 from actbench.analysis.table.pairs import all_pairs
 from actbench.analysis.table.reach import rows_with_reach
 from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family
 from actbench.analysis.table.rows import rows_of, sort_rows
-from actbench.analysis.table.tuning import check_tune, tune_rows
+from actbench.analysis.table.tuning import MAX_NAMES, check_tune, tune_rows
 from actbench.config.hypotheses import UNFINISHED, Gate, OutcomeCount
 from actbench.errors import ResultsError, UnknownNameError, UsageError
 from actbench.schema.metrics import METRICS, is_bounded
@@ -38,6 +38,7 @@ from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.reading import Records
 from actbench.storage.unfinished import unfinished_runs
+from actbench.system.text import some_names
 
 DEFAULT_METRIC = "test.accuracy"
 
@@ -237,6 +238,10 @@ def _views(table: Table, request: TableRequest, where: Filter) -> Iterator[View]
     """Compare the table, then the tuned table; a warning is reported once."""
     tune = request.options.tune
     common = _view(table, request)
+    if absent := absent_rows(table.groups, where):
+        names = [row_name({key: value for key, value in one.factors.items() if key != SIDE}) for one in absent]
+        text = f"rows of the base that have no runs among the new results: {some_names(names, MAX_NAMES)}"
+        common = replace(common, warnings=[*common.warnings, text])
     tuned, notes = tune_rows(table, tune, metric=request.metrics[0], where=where)
     if tuned is None:
         yield replace(common, warnings=[*common.warnings, *notes], not_tuned=notes[-1] if notes else "")

@@ -59,6 +59,43 @@ def test_one_new_study_matches_one_of_several_by_name_alone():
         compare(new, against=cells({"relu": RELU}, study="before"))
 
 
+def test_rows_of_the_base_that_the_new_results_lack_are_named_and_leave_a_gate_on_change_open():
+    base = cells({"relu": RELU, "elu": ELU, "selu": SELU})
+    found = compare(cells({"elu": ELU}), against=base, fail_if=["test.accuracy drop > 1pp"])
+    assert "rows of the base that have no runs among the new results: relu, selu" in found.warnings
+    assert "relu (results=base): has no runs among the new results, and 1 more" in found.gates[0].undecided_reason
+    hidden = compare(cells({"relu": RELU, "elu": ELU}), against=base, where={"activation": "elu"}).warnings
+    assert not any("rows of the base" in text for text in hidden)
+    assert not any("rows of the base" in text for text in compare(base, against=cells({"elu": ELU})).warnings)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        (range(4), None),
+        (range(3), "rows have 3 to 4 seeds: a difference uses only those that both sides have"),
+        (range(2, 7), "rows have 4 to 5 seeds: a difference uses only those that both sides have"),
+        (range(1, 5), "rows have different seeds: a difference uses only those that both sides have"),
+        (range(10, 14), "rows have different seeds: a difference uses only those that both sides have"),
+    ],
+)
+def test_seeds_that_the_sides_do_not_share_are_told(seeds, told):
+    new = [record(0.9 + 0.003 * seed**2 % 0.01, seed=seed) for seed in seeds]
+    found = compare(new, against=cells({"relu": RELU}))
+    assert [text for text in found.warnings if text.startswith("rows have")] == ([told] if told else [])
+    (one,) = found.comparisons[0].rows
+    assert one.vs_baseline["test.accuracy"].difference.n_pairs == len(set(seeds) & set(range(4)))
+
+
+def test_a_row_of_the_base_that_diverged_is_named_though_it_is_hidden():
+    lost = [record(None, outcome="diverged", seed=seed) for seed in range(4)]
+    found = compare(cells({"relu": RELU, "elu": ELU}), against=[*lost, *cells({"elu": SELU})])
+    assert (
+        "fewer than 3 seeds with a value in 1 of 4 rows: no interval and no test (relu (results=base): 4 of 4 runs "
+        "diverged)"
+    ) in found.warnings
+
+
 def test_versions_that_differ_between_the_sides_are_told():
     new = [record(seed=seed, environment={"torch": "2.15.0"}) for seed in range(3)]
     assert "runs differ in torch: 2.14.0, 2.15.0" in compare(new, against=cells({"relu": RELU})).warnings

@@ -379,8 +379,8 @@ WARNINGS = {
     r"(?P<how>averaged in|not averaged in|averaged in only in (?P<metrics>.+))",
     "mixture": r"collapsed runs lie far from the row's other runs in (?P<metric>\S+): no interval of such a mean or "
     r"of its difference can be trusted \((?P<names>.+)\)",
-    "seeds": r"rows have (?P<least>\d+) to (?P<most>\d+) (?P<noun>seeds|seeds with a value): a difference uses only "
-    r"those that both sides have",
+    "seeds": r"rows have (?:(?P<least>\d+) to (?P<most>\d+)|different) (?P<noun>seeds|seeds with a value): a "
+    r"difference uses only those that both sides have",
     "few": r"fewer than 3 (?P<noun>seeds|seeds with a value)(?: in (?P<few>\d+) of (?P<of>\d+) rows)?: no interval and "
     r"no test(?: \((?P<lost>.+)\))?",
     "exact": r"with (?P<n>\d+) paired seeds no exact test can reach p < (?P<alpha>[\d.]+) \(smallest possible p "
@@ -399,6 +399,8 @@ def check_warnings(report, comparison, runs, records, metrics, options):
     """Hold each warning to the runs behind the table, and each fact that needs one to a warning."""
     shown = {runs.name(row["factors"]) for row in comparison["rows"]}
     bases = {name for name in runs.names if is_baseline(comparison, runs, name)}
+    compared = {runs.counterpart(row["factors"]) for row in comparison["rows"] if row["vs_baseline"]} | shown
+    counts = {name: len(runs.values(name, metrics[0])) for name in compared}
     behind = [one for name in shown | bases for _, one in runs.members[runs.names[name]]]
     said, limited = [], []
     for text in report["warnings"]:
@@ -417,13 +419,14 @@ def check_warnings(report, comparison, runs, records, metrics, options):
         elif kind == "mixture":
             check_mixture(match, shown | bases, runs)
         elif kind == "seeds":
-            counts = [row["metrics"][metrics[0]]["n"] for row in comparison["rows"]]
-            assert (int(match["least"]), int(match["most"])) == (min(counts), max(counts))
-            assert min(counts) < max(counts)
+            least, most = min(counts.values()), max(counts.values())
+            if match["least"]:
+                assert (int(match["least"]), int(match["most"])) == (least, most)
+            assert (match["least"] is not None) == (least < most)
         elif kind == "few":
-            few = [name for name in shown if len(runs.values(name, metrics[0])) < 3]
+            few = [name for name, count in counts.items() if count < 3]
             assert few
-            assert (int(match["few"] or len(shown)), int(match["of"] or len(shown))) == (len(few), len(shown))
+            assert (int(match["few"] or len(counts)), int(match["of"] or len(counts))) == (len(few), len(counts))
             named = [part for part in (match["lost"] or "").split("; ") if part and not part.startswith("and ")]
             for part in named:
                 name = part.rpartition(": ")[0]
@@ -447,7 +450,9 @@ def check_warnings(report, comparison, runs, records, metrics, options):
     assert sorted(limited) == sorted(wanted)
     for outcome in ("diverged", "failed", "collapsed"):
         assert (outcome in said) == any(one.outcome == outcome for one in behind)
-    assert ("few" in said) == any(len(runs.values(name, metrics[0])) < 3 for name in shown)
+    assert ("few" in said) == any(count < 3 for count in counts.values())
+    unpaired = any(n < max(counts.values()) for n in pairs_of(comparison, metrics[0]))
+    assert ("seeds" in said) == (len(set(counts.values())) > 1 or unpaired)
 
 
 def pairs_of(comparison, metric):

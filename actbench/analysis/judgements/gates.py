@@ -29,7 +29,7 @@ from actbench.analysis.judgements.evidence import Evidence, evidence_of
 from actbench.analysis.judgements.expectations import CONTRADICTED, UNDECIDED
 from actbench.analysis.judgements.formatting import interval_in_words, number, signed
 from actbench.analysis.judgements.lost_runs import collapsed_alone, lost_of
-from actbench.analysis.table.against import SIDE, is_new
+from actbench.analysis.table.against import SIDE, absent_rows, is_new
 from actbench.analysis.table.baselines import counterpart
 from actbench.analysis.table.contrasts import seed_differences
 from actbench.analysis.table.factors import Value, context, flat_specs, matching_value, row_name
@@ -178,15 +178,10 @@ def _absent_rows(condition: Condition, table: Table, comparison: Comparison, whe
     """Return the rows of the base (``--against``) that the new results lack, where a gate is on the change to them."""
     if not isinstance(condition, Change) or comparison.baseline is None or SIDE not in comparison.baseline:
         return []
-    shared = {key: value for key, value in where.items() if key != SIDE}
-    there = {tuple({**group.factors, SIDE: ""}.values()) for group in table.groups if is_new(group.factors)}
     return [
         RowJudgement(row_name(group.factors), "open", "has no runs among the new results", is_judged=False)
-        for group in table.groups
-        if not is_new(group.factors)
-        and tuple({**group.factors, SIDE: ""}.values()) not in there
-        and fits(group.runs[0][1], shared)
-        and _fits(group, condition)
+        for group in absent_rows(table.groups, where)
+        if _fits(group, condition)
     ]
 
 

@@ -43,7 +43,7 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
         unused = (record.spec.model.label for record in records if record.health.get("units") == 0)
         for label in dict.fromkeys(unused):
             yield f"{label} never used the run's activation, so rows that differ only in it are the same network"
-    yield from _seeds(comparison, lost)
+    yield from _seeds(comparison, groups, lost)
     alone = [row for row in comparison.rows if not row.vs_baseline and not comparison.is_baseline(row.factors)]
     if alone and comparison.baseline is not None:
         yield f"{len(alone)} of {len(comparison.rows)} rows have no baseline run with the same other settings"
@@ -95,13 +95,20 @@ def _is_mixture(group: Group, metric: str) -> bool:
     return any(not low - room <= value <= high + room for value in fewer)
 
 
-def _seeds(comparison: Comparison, lost: Mapping[str, str]) -> Iterator[str]:
-    """Warn of different and of too few seeds."""
-    found = {row_name(row.factors): row.metrics[comparison.metrics[0]].n for row in comparison.rows}
+def _seeds(comparison: Comparison, groups: Sequence[Group], lost: Mapping[str, str]) -> Iterator[str]:
+    """Warn of different and of too few seeds, in the rows that are shown and in those that they are compared to."""
+    leading = comparison.metrics[0]
+    found = {row_name(row.factors): row.metrics[leading].n for row in comparison.rows}
+    compared = [row.factors for row in comparison.rows if leading in row.vs_baseline]
+    bases = {row_name({**factors, **(comparison.baseline or {})}) for factors in compared}
+    counts = {row_name(group.factors): len(group.values(leading)) for group in groups}
+    found |= {name: n for name, n in counts.items() if name in bases}
     seeds = set(found.values())
     noun = "seeds with a value" if lost else "seeds"
     if len(seeds) > 1:
-        yield (f"rows have {min(seeds)} to {max(seeds)} {noun}: a difference uses only those that both sides have")
+        yield f"rows have {min(seeds)} to {max(seeds)} {noun}: a difference uses only those that both sides have"
+    elif any(row.vs_baseline[leading].difference.n_pairs not in seeds for row in comparison.rows if row.vs_baseline):
+        yield f"rows have different {noun}: a difference uses only those that both sides have"
     few_values = [name for name, n in found.items() if n < MIN_VALUES]
     if few_values:
         of = "" if len(few_values) == len(found) else f" in {len(few_values)} of {len(found)} rows"

@@ -11,7 +11,7 @@ from typing import Any
 
 from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.table.factors import flat_specs
-from actbench.analysis.table.grouping import Run
+from actbench.analysis.table.grouping import Filter, Group, Run, fits
 from actbench.errors import ResultsError, UsageError
 from actbench.schema.record import RunRecord
 
@@ -48,6 +48,19 @@ def both_sides(new: Sequence[RunRecord], base: Sequence[RunRecord]) -> list[Run]
 def is_new(factors: Mapping[str, Any]) -> bool:
     """Return whether a row belongs to the new side; always true where there is only one side."""
     return bool(factors.get(SIDE, NEW) == NEW)
+
+
+def absent_rows(groups: Sequence[Group], where: Filter) -> list[Group]:
+    """Return the groups of the base that the new results have no runs of, as far as they fit the filter."""
+    shared = {key: value for key, value in where.items() if key != SIDE}
+    there = {tuple({**group.factors, SIDE: ""}.values()) for group in groups if is_new(group.factors)}
+    return [
+        group
+        for group in groups
+        if not is_new(group.factors)
+        and tuple({**group.factors, SIDE: ""}.values()) not in there
+        and fits(group.runs[0][1], shared)
+    ]
 
 
 def options_with_base(options: CompareOptions) -> CompareOptions:
