@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from comparisons import varied
-from drawn import artists, charted, texts
+from drawn import artists, charted, position, texts
 from factories import cells, only
 from layered_runs import layered
 
@@ -130,10 +130,94 @@ def test_rows_without_a_dead_unit_say_so():
     assert "elu · no dead unit" in [one.get_text() for one in texts(figure)]
 
 
-@pytest.mark.parametrize("name", ["dead_units"])
+def test_gradient_norms_are_means_of_the_records_and_drawn_layer_by_layer():
+    records, _ = study()
+    data, figure = charted(only(records), "gradient_depth")
+    assert [one.title for one in data.panels] == ["before training", "after epoch 3"]
+    seen = set()
+    for index, mark in enumerate(data.marks):
+        name, epoch = data.series[mark.series].name, (0, 3)[mark.panel]
+        norms = [
+            layer["gradient_norm"]
+            for one in records
+            if one.spec.activation.label == name
+            for layer in one.curves[epoch]["layers"]
+            if layer["name"] == mark.x
+        ]
+        assert math.isclose(mark.y, sum(norms) / 3)
+        assert (mark.low, mark.high) == (min(norms), max(norms))
+        assert position(figure, data.gid(index)) == (LAYERS.index(mark.x), mark.y)
+        (band,) = artists(figure, f"s{mark.series}.range.p{mark.panel}")
+        corners = {(float(x), float(y)) for x, y in band.get_paths()[0].vertices}
+        assert {(LAYERS.index(mark.x), mark.low), (LAYERS.index(mark.x), mark.high)} <= corners
+        (guide,) = artists(figure, f"s{mark.series}.guide.p{mark.panel}")
+        if mark.x == LAYERS[-1]:
+            assert set(guide.get_ydata()) == {mark.y}
+        seen.add((name, mark.panel, mark.x))
+    assert len(seen) == 2 * 2 * len(LAYERS)
+    assert all(ax.get_yscale() == "log" for ax in figure.axes)
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+
+
+def test_a_gradient_of_zero_is_a_hollow_triangle_at_the_lower_edge():
+    records, _ = study(("relu",), silent=("hidden.0",))
+    data, figure = charted(only(records), "gradient_depth")
+    for index, mark in enumerate(data.marks):
+        (marker,) = artists(figure, data.gid(index))
+        is_zero = mark.x == "hidden.0"
+        assert (mark.y == 0) is is_zero
+        assert (marker.get_marker() == "v" and marker.get_markerfacecolor() == "none") is is_zero
+        if is_zero:
+            assert mark.note.endswith("3 seeds, 0 in 3 of them")
+            low, _ = figure.axes[0].get_ylim()
+            assert low < marker.get_ydata()[0] < min(one.low for one in data.marks if one.low)
+    everywhere, _ = study(("relu",), silent=LAYERS)
+    data, figure = charted(only(everywhere), "gradient_depth")
+    assert {one.y for one in data.marks} == {0.0}
+    assert figure is not None
+
+
+def test_a_row_with_diverged_runs_shows_its_own_last_epoch():
+    records, _ = study(("relu",))
+    gone, _ = study(("elu",), ends=2)
+    data, _ = charted(only([*records, *gone]), "gradient_depth")
+    assert data.panels[1].title == "after the last epoch"
+    notes = {(data.series[one.series].name, one.note) for one in data.marks if one.panel == 1}
+    assert notes == {("relu", "epoch 3, 3 seeds"), ("elu", "epoch 1, 3 seeds")}
+    at_once, _ = study(("elu",), ends=1)
+    data, figure = charted(only(at_once), "gradient_depth")
+    assert [one.title for one in data.panels] == ["before training"]
+    assert len(figure.axes) == 1
+
+
+def test_a_layer_that_was_not_called_has_no_norm_and_one_layer_has_no_depth():
+    records, _ = study(("relu",))
+    rows = [
+        {
+            **row,
+            "layers": [dict(one, gradient_norm=None if one["name"] == "hidden.1" else 0.5) for one in row["layers"]],
+        }
+        for row in records[0].curves
+    ]
+    data, _ = charted(only([replace(records[0], curves=tuple(rows)), *records[1:]]), "gradient_depth")
+    assert {one.x for one in data.marks} == {"hidden.0", "hidden.2"}
+    flat, _ = study(layers=("hidden.0",))
+    assert charts_of(only(flat), ["gradient_depth"]) == []
+
+
+def test_many_rows_have_no_ranges_and_every_point_lies_within_the_axes():
+    records, _ = study([LONG(place + 1) for place in range(24)], seeds=2)
+    data, figure = charted(only(records), "gradient_depth")
+    assert not figure.findobj(lambda one: ".range" in (one.get_gid() or "") or ".guide" in (one.get_gid() or ""))
+    low, high = figure.axes[0].get_ylim()
+    assert all(low < position(figure, data.gid(index))[1] < high for index in range(len(data.marks)))
+    assert len(data.marks) == 24 * 2 * len(LAYERS)
+
+
+@pytest.mark.parametrize("name", ["dead_units", "gradient_depth"])
 def test_runs_without_layers_have_no_chart_of_them(name):
     assert charts_of(only(varied()), [name]) == []
-    gone, _ = study(ends=1)
-    assert charts_of(only(gone), [name]) == [] or name == "gradient_depth"
+    gone, _ = study(ends=0)
+    assert charts_of(only(gone), [name]) == []
     failed = [replace(one, curves=(), outcome="failed") for one in gone]
     assert charts_of(only(failed), [name]) == []

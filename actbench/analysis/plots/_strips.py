@@ -119,6 +119,7 @@ def frame(
     text: Callable[[float], str],
     look: Look,
     remarks: Mapping[int, str] | None = None,
+    panel: int = 0,
 ) -> None:
     """Draw what all cells have: the floor of each, its scale, the names of rows and layers.
 
@@ -130,12 +131,13 @@ def frame(
         text: Returns a value as it is printed there.
         look: Sizes.
         remarks: Series -> words behind its name.
+        panel: Whose axes they are.
     """
     axes.grid(visible=False)
     axes.spines[["left", "bottom"]].set_visible(False)
     thin = {"solid_capstyle": "butt", "zorder": 0.5}
     ends: dict[tuple[int, str | None], float] = {}  # of a row's values in a layer
-    for mark in filter(strips.has, data.marks):
+    for mark in (mark for _, mark in data.in_panel(panel) if strips.has(mark)):
         place = (mark.series, mark.row)
         ends[place] = max(strips.left(mark) + strips.slot, ends.get(place, 0.0))
     for series in strips.rows:
@@ -160,7 +162,7 @@ def frame(
     axes.tick_params(length=0)
     named = layer_ticks(axes, [strips.cell(layer) + 0.5 for layer in strips.layers], strips.layers, look)
     axes.set_xlim(-0.05, strips.cell(strips.layers[-1]) + 1.05)
-    axes.set_ylim(strips.height(strips.rows[-1], strips.bottom) - 0.04, 1 + BETWEEN_STRIPS)
+    axes.set_ylim(strips.height(strips.rows[-1], strips.bottom) - 0.04, 1 + _room_on_top(axes, strips, look))
     first, last = strips.epochs[0], strips.epochs[-1]
     within = f"in each: epochs {first} to {last}" if last > first else f"at epoch {first}"
     axes.set_xlabel((", " if named == "layer" else "\n").join((named, within)))
@@ -219,6 +221,20 @@ def _end_of(layer: str, most: int = 18) -> str:
     '…activation'
     """
     return layer if len(layer) <= most else f"…{layer[1 - most :].lstrip('.')}"
+
+
+def _room_on_top(axes: Axes, strips: Strips, look: Look) -> float:
+    """Return the room for the first name, as a part of a strip; less in axes that are higher than the strips need."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    rows = spec.get_geometry()[0] if (spec := axes.get_subplotspec()) else 1
+    height = float(figure.get_size_inches()[1]) / rows
+    return BETWEEN_STRIPS * min(1.0, strips_height(len(strips.rows), look) / height)
+
+
+def slot_points(axes: Axes, strips: Strips) -> float:
+    """Return about how many points wide an epoch will be."""
+    return _inches(axes) * 72 / (len(strips.layers) * (1 + BETWEEN_CELLS)) * strips.slot
 
 
 def _inches(axes: Axes) -> float:

@@ -1,0 +1,148 @@
+"""Gradient norm by depth, before and after training: whether the signal vanishes or explodes on its way down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from actbench.analysis.plots import Chart
+from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, series_of
+from actbench.analysis.plots._labels import Label, legend_below
+from actbench.analysis.plots._layers import SeedMean, layer_means, layer_names
+from actbench.analysis.plots._strips import layer_ticks
+from actbench.analysis.plots._style import Look, Pen, pens
+from actbench.analysis.table.result import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MAX_GUIDED = 6
+"""With more rows their guide lines and ranges are a grey area."""
+
+FLOOR = 0.4
+"""Norms of 0 are drawn at this part of the smallest norm that is not."""
+
+
+class GradientDepth(Chart):
+    """The norm of the loss's gradient with respect to each layer's pre-activations."""
+
+    title = "Gradient norm by depth"
+    question = "Does the training signal reach the first layers, before training and after it?"
+    order = 50
+
+    def collect(self, comparison: Comparison) -> ChartData | None:
+        """Return a mean over seeds with the seeds' range for each row and layer, at the first and the last epoch."""
+        found = [layer_means(row, lambda layer: layer.get("gradient_norm")) for row in comparison.rows]
+        layers = layer_names(found)
+        if max((len(row) for row in found), default=0) < 2:
+            return None
+        lasts = [max((epoch for epochs in row.values() for epoch in epochs), default=0) for row in found]
+        marks = [
+            Mark(series, layer, one.mean, one.low, one.high, panel, note=_note(epoch, one))
+            for panel, is_last in enumerate((False, True))
+            for series, row in enumerate(found)
+            for epoch in [lasts[series] if is_last else 0]
+            for layer in layers
+            if (one := row.get(layer, {}).get(epoch)) is not None and (epoch or not is_last)
+        ]
+        if not marks:
+            return None
+        trained = {lasts[mark.series] for mark in marks if mark.panel}
+        titles = ["before training", f"after epoch {max(trained)}" if len(trained) == 1 else "after the last epoch"]
+        return ChartData(
+            panels=tuple(Panel(title, Axis("layer"), Axis("gradient norm")) for title in titles[: 1 + bool(trained)]),
+            series=series_of(comparison),
+            marks=tuple(marks),
+            caption="L2 norm of the gradient of the mean loss with respect to a layer's pre-activations, first layer "
+            f"left; mean over seeds{_guides(marks)}. A triangle at the lower edge: 0 in every run. A row of which runs "
+            "diverged is shown at the last epoch of which every run has values.",
+            baseline=baseline_activation(comparison),
+            columns=2,
+        )
+
+    def draw(self, data: ChartData, axes: Sequence[Axes], look: Look) -> None:
+        """Draw a line through each row's layers, both panels on one logarithmic scale."""
+        layers = list(dict.fromkeys(str(mark.x) for mark in data.marks))
+        places = {layer: place for place, layer in enumerate(layers)}
+        ends = [mark for mark in data.marks if _is_guided(data.marks)]  # with many rows their ranges are not drawn
+        values = [mark.y for mark in data.marks] + [one for mark in ends for one in (mark.low, mark.high)]
+        known = [value for value in values if value]
+        lowest, highest = min(known, default=1.0), max(known, default=1.0)
+        floor = lowest * FLOOR
+        labels: dict[int, Label] = {}
+        for panel, ax in enumerate(axes):
+            for series, pen in enumerate(pens(data)):
+                label = _draw_row(ax, data, panel, series, pen, places, floor, look)
+                if label is not None:
+                    labels.setdefault(series, label)
+            ax.set_title(data.panels[panel].title)
+            ax.set_yscale("log")
+            ax.set_ylim(floor * 0.8 if 0 in values else lowest * 0.7, highest * 1.4)
+            ax.set_xlim(-0.3, len(layers) - 0.7)
+            ax.set_xlabel(layer_ticks(ax, list(places.values()), layers, look))
+            ax.set_ylabel(data.panels[panel].y.label)
+        legend_below(axes[0], [labels[series] for series in sorted(labels)])
+
+    def height(self, data: ChartData, look: Look) -> float:
+        """Return more inches than usual: the names below take some."""
+        return look.height * 1.25
+
+
+def _draw_row(
+    ax: Axes,
+    data: ChartData,
+    panel: int,
+    series: int,
+    pen: Pen,
+    places: Mapping[str, int],
+    floor: float,
+    look: Look,
+) -> Label | None:
+    """Draw a row's line, range, guide and marks in one panel; return its entry of the legend, None without marks."""
+    from matplotlib.lines import Line2D
+
+    marks = [(index, mark) for index, mark in data.in_panel(panel) if mark.series == series]
+    if not marks:
+        return None
+    gid, is_guided = data.series_gid(series), _is_guided(data.marks)
+    x = [places[str(mark.x)] for _, mark in marks]
+    y = [max(mark.y or 0.0, floor) for _, mark in marks]
+    ax.plot(x, y, color=pen.color, linestyle=pen.dash, gid=f"{gid}.line.p{panel}")
+    if is_guided:
+        guide = {"linestyle": ":", "linewidth": look.line * 0.6, "alpha": 0.8}
+        ax.plot([x[0], x[-1]], [y[-1]] * 2, color=pen.color, gid=f"{gid}.guide.p{panel}", **guide)
+        band = [
+            (place, max(mark.low, floor), max(mark.high, floor))
+            for place, (_, mark) in zip(x, marks, strict=True)
+            if mark.low is not None and mark.high is not None
+        ]
+        if band:
+            ax.fill_between(
+                *zip(*band, strict=True), color=pen.color, alpha=0.12, linewidth=0, gid=f"{gid}.range.p{panel}"
+            )
+    for place, height, (index, mark) in zip(x, y, marks, strict=True):
+        marker = {"marker": pen.marker} if mark.y else {"marker": "v", "markerfacecolor": "none"}
+        ax.plot([place], [height], color=pen.color, markersize=look.marker * 0.8, gid=data.gid(index), **marker)
+    key = Line2D([], [], color=pen.color, linestyle=pen.dash, marker=pen.marker)
+    return Label(data.series[series].name, y[-1], pen.color, key, gid)
+
+
+def _is_guided(marks: Sequence[Mark]) -> bool:
+    return len({mark.series for mark in marks}) <= MAX_GUIDED
+
+
+def _guides(marks: Sequence[Mark]) -> str:
+    if not _is_guided(marks):
+        return ""
+    return (
+        ", band: their range; dotted: the last layer's norm, which all would have if the signal neither vanished nor "
+        "exploded"
+    )
+
+
+def _note(epoch: int, one: SeedMean) -> str:
+    zeros = f", 0 in {one.zeros} of them" if one.zeros else ""
+    return f"epoch {epoch}, {one.n} {'seeds' if one.n > 1 else 'seed'}{zeros}"
+
+
+plugin = GradientDepth()
