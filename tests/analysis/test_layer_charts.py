@@ -214,7 +214,94 @@ def test_many_rows_have_no_ranges_and_every_point_lies_within_the_axes():
     assert len(data.marks) == 24 * 2 * len(LAYERS)
 
 
-@pytest.mark.parametrize("name", ["dead_units", "gradient_depth"])
+def read_off(ax, strip, y):
+    """The value at a height, by the numbers that are printed beside a strip: the first one is the topmost."""
+    printed = [(place, float(text.get_text().replace("−", "-"))) for place, text in
+               zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)]  # fmt: skip
+    names = sorted((text.get_position()[1] for text in ax.texts), reverse=True)
+    below = names[strip + 1] if strip + 1 < len(names) else -math.inf
+    own = [one for one in printed if below < one[0] < names[strip]]
+    (low, first), (high, last) = own[0], own[-1]
+    return first + (y - low) / (high - low) * (last - first)
+
+
+def test_learned_parameters_are_means_of_the_records_and_read_off_as_such():
+    records, _ = study(("prelu", "elu"), learned=("slope",))
+    plain, _ = study(("relu",))
+    data, figure = charted(only([*records, *plain]), "learned_parameters")
+    (ax,) = figure.axes
+    names = [text.get_text() for text in sorted(ax.texts, key=lambda one: -one.get_position()[1])]
+    assert sorted(names) == ["elu", "prelu"], "relu learns nothing"
+    steps = {}
+    for index, mark in enumerate(data.marks):
+        name = data.series[mark.series].name
+        values = [
+            layer["learned"]["slope"]
+            for one in records
+            if one.spec.activation.label == name
+            for layer in one.curves[mark.x]["layers"]
+            if layer["name"] == mark.row
+        ]
+        assert math.isclose(mark.y, sum(values) / 3)
+        assert (mark.low, mark.high) == (min(values), max(values))
+        x, y = position(figure, data.gid(index))
+        assert math.isclose(read_off(ax, names.index(name), y), mark.y, abs_tol=1e-9)
+        (band,) = artists(figure, f"s{mark.series}.range.{mark.row}")
+        drawn = [read_off(ax, names.index(name), float(corner)) for _, corner in band.get_paths()[0].vertices]
+        assert any(math.isclose(one, mark.low, abs_tol=1e-9) for one in drawn)
+        assert any(math.isclose(one, mark.high, abs_tol=1e-9) for one in drawn)
+        (start,) = artists(figure, f"s{mark.series}.start.{mark.row}")
+        assert math.isclose(read_off(ax, names.index(name), start.get_ydata()[0]), 0.25, abs_tol=1e-9)
+        steps.setdefault((name, mark.row), []).append((mark.x, x))
+    assert len(steps) == 2 * len(LAYERS)
+    for cell in steps.values():
+        epochs, places = zip(*sorted(cell), strict=True)
+        assert epochs == (0, 1, 2, 3)
+        assert np.allclose(np.diff(places, 2), 0), "epochs are at equal distances"
+
+
+def test_each_learned_parameter_has_a_panel_with_the_rows_that_learn_it():
+    slopes, _ = study(("prelu",), learned=("slope",))
+    betas, _ = study(("swish",), learned=("beta",), ends=3)
+    data, figure = charted(only([*slopes, *betas]), "learned_parameters")
+    assert [one.y.label for one in data.panels] == ["beta", "slope"]
+    assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["swish"], ["prelu"]]
+    assert {data.table()[1][index][1] for index, _ in data.in_panel(1)} == {"slope"}
+    more, _ = study(("elu",), learned=("beta",))
+    _, figure = charted(only([*betas, *more]), "learned_parameters")
+    assert "swish · ends at epoch 2" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_the_rows_of_which_a_parameter_moved_most_are_drawn():
+    records, _ = study([LONG(place + 1) for place in range(8)], seeds=1, learned=("slope",))
+    still = {LONG(1), LONG(5)}
+    records = [
+        replace(one, curves=tuple(
+            {**row, "layers": [dict(layer, learned={"slope": 0.25}) for layer in row["layers"]]} for row in one.curves
+        )) if one.spec.activation.label in still else one
+        for one in records
+    ]  # fmt: skip
+    data, figure = charted(only(records), "learned_parameters")
+    assert "2 rows of which slope moved least" in data.caption
+    drawn = {one.get_gid().split(".")[0] for one in figure.findobj(lambda one: ".m" in (one.get_gid() or ""))}
+    assert {data.series[int(name[1:])].name for name in drawn} == {LONG(place + 1) for place in range(8)} - still
+    assert {data.series[one.series].name for one in data.marks} == {LONG(place + 1) for place in range(8)}
+
+
+def test_parameters_that_stay_where_they_started_have_a_scale_around_them():
+    records, _ = study(("prelu",), seeds=1, learned=("slope",))
+    for value in (0.25, 0.0):
+        rows = tuple(
+            {**row, "layers": [dict(layer, learned={"slope": value}) for layer in row["layers"]]}
+            for row in records[0].curves
+        )
+        data, figure = charted(only([replace(records[0], curves=rows)]), "learned_parameters")
+        assert {one.y for one in data.marks} == {value}
+        low, high = figure.axes[0].get_ylim()
+        assert all(low < position(figure, data.gid(index))[1] < high for index in range(len(data.marks)))
+
+
+@pytest.mark.parametrize("name", ["dead_units", "gradient_depth", "learned_parameters"])
 def test_runs_without_layers_have_no_chart_of_them(name):
     assert charts_of(only(varied()), [name]) == []
     gone, _ = study(ends=0)
