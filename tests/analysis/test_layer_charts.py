@@ -212,6 +212,7 @@ def test_many_rows_have_no_ranges_and_every_point_lies_within_the_axes():
     low, high = figure.axes[0].get_ylim()
     assert all(low < position(figure, data.gid(index))[1] < high for index in range(len(data.marks)))
     assert len(data.marks) == 24 * 2 * len(LAYERS)
+    figure.draw_without_rendering()  # warns where axes and legend have no room
 
 
 def read_off(ax, strip, y):

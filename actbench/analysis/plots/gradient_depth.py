@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, series_of
-from actbench.analysis.plots._labels import Label, legend_below
+from actbench.analysis.plots._labels import Label, legend_below, legend_inches
 from actbench.analysis.plots._layers import SeedMean, layer_means, layer_names
 from actbench.analysis.plots._strips import layer_ticks
 from actbench.analysis.plots._style import Look, Pen, pens
@@ -84,8 +84,9 @@ class GradientDepth(Chart):
         legend_below(axes[0], [labels[series] for series in sorted(labels)])
 
     def height(self, data: ChartData, look: Look) -> float:
-        """Return more inches than usual: the names below take some."""
-        return look.height * 1.25
+        """Return more inches than usual: the names of layers and rows below take some."""
+        names = [data.series[series].name for series in dict.fromkeys(mark.series for mark in data.marks)]
+        return look.height * 1.15 + legend_inches(names, look)
 
 
 def _draw_row(
