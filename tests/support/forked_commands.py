@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from processes import LIMIT, is_any_left, kill_orphans, signal_group, signal_lea
 SUPPORT = Path(__file__).parent
 
 PROGRAM = """\
-import gc, importlib, json, os, pkgutil, sys
+import faulthandler, gc, importlib, json, os, pkgutil, signal, sys
 import rich.live, rich.table, scipy.special, torch._dynamo, typer._adapters
 import actbench
 from actbench import cli
@@ -42,6 +43,8 @@ def start(folder, arguments, settings, prelude, streams):
         os.environ.update(settings)
         for number, name in ((0, os.devnull), (1, f"stdout{streams}"), (2, f"stderr{streams}")):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if number else 0)), number)
+        stacks = open(f"stacks{streams}", "w")
+        faulthandler.register(signal.SIGUSR1, file=stacks)  # asked for by ``Server.end`` of a command that hangs
         sys.argv = ["actbench", *arguments]
         exec(prelude, {})
         try:
@@ -79,7 +82,8 @@ class Server:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self._running: list[int] = []
+        self._running: dict[int, Path] = {}
+        self._waited_for: int | None = None
         self._ended: list[int] = []
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -99,18 +103,33 @@ class Server:
         """
         self._tell(json.dumps(["start", str(folder), arguments, settings, prelude, streams]))
         pid = int(self._word("began"))
-        self._running.append(pid)
+        self._running[pid] = folder / f"stacks{streams}"
         return pid
 
     def end(self, pid: int) -> int:
-        """Wait for a command; returns the exit code, or minus the signal."""
+        """Wait for a command; returns the exit code, or minus the signal.
+
+        Raises:
+            AssertionError: When it does not end, with the stacks of its threads.
+        """
         assert pid in self._running, f"{pid} was not started, or has ended"
-        self._tell(json.dumps(["end", pid]))
-        self._word("ended")
-        self._running.remove(pid)  # from now on its id may become another's
+        if self._waited_for != pid:
+            self._waited_for = pid
+            self._tell(json.dumps(["end", pid]))
+        try:
+            self._word("ended")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {pid} was here:\n{self._stacks(pid)}") from None
+        self._waited_for = None
+        del self._running[pid]  # from now on its id may become another's
         self._ended.append(pid)
         self._tell("")
         return int(self._word("code"))
+
+    def _stacks(self, pid: int) -> str:
+        signal_leader(pid, signal.SIGUSR1)
+        time.sleep(2)
+        return self._running[pid].read_text()
 
     def do(self, folder: Path, *arguments: str, prelude: str = "", **settings: str) -> int:
         """Start a command and wait for it."""
