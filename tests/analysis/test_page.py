@@ -20,7 +20,7 @@ from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.page import page as page_module
 from actbench.analysis.page._words import WORDS
 from actbench.analysis.page.page import page_of
-from actbench.analysis.page.svg import Styles, inline_svg
+from actbench.analysis.page.svg import VARIABLES, Styles, inline_svg
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, Series
 from actbench.analysis.plots._figures import Drawn, charts_of
 from actbench.analysis.plots._style import GROUND, INK, LOOKS, OKABE_ITO, PALE
@@ -403,3 +403,9 @@ def test_markers_at_the_edge_stay_clipped_and_those_inside_are_one_element():
     assert inside.tag == "use"
     assert edge.parent is inside.parent
     assert edge.parent.attributes == {"data-series": "0", "data-activation": "relu"}
+
+
+def test_every_colour_of_a_picture_has_one_of_the_page_for_light_dark_and_paper():
+    sheet = files("actbench.analysis.page").joinpath("page.css").read_text("utf-8")
+    for variable in VARIABLES.values():
+        assert len(re.findall(rf"{variable[4:-1]}:#[0-9a-f]+", sheet)) == 4, variable

@@ -48,6 +48,7 @@ _ALIASES = {
     "tied": r"tied|not distinguishable",
     "paired": r"paired",
     "interval": r"[Ii]ntervals?",
+    "constant": r"(?<!schedule )constant",
 }
 """Word -> how it may be written."""
 

@@ -17,6 +17,7 @@ from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.judgements.headline import headline
 from actbench.analysis.page import _runs, _tables, _words
 from actbench.analysis.page.svg import Styles, inline_svg, page_color
+from actbench.analysis.plots._data import ChartData
 from actbench.analysis.plots._figures import charts_of, figure_of
 from actbench.analysis.plots._style import LOOKS, pens
 from actbench.analysis.reports import _sentences, csv
@@ -42,12 +43,12 @@ class ChartView:
     """A chart as the page shows it.
 
     Args:
-        id: Prefix of its ids.
+        id: Of its part of the page.
         title: A heading.
         question: The question that it answers.
         caption: What is drawn.
         svg: The picture.
-        series: Number, name, activation and colour of each series.
+        series: Number, name, activation and colour of each series; no colour where none stands for it.
         heads: Of its table.
         rows: Of its table.
         left_out: Rows of the table for which there is no room.
@@ -149,33 +150,41 @@ def _charts(name: str, comparison: Comparison, styles: Styles) -> list[ChartView
 
     found = []
     for index, drawn in enumerate(charts_of(comparison)):
-        data, prefix = drawn.data, f"{name}-{drawn.name.replace('_', '-')}"
-        svg = inline_svg(figure_of(drawn, look=LOOK), drawn, LOOK, prefix=f"{name}c{index}", styles=styles)
+        data, prefix = drawn.data, f"{name}c{index}"
+        svg = inline_svg(figure_of(drawn, look=LOOK), drawn, LOOK, prefix=prefix, styles=styles)
         heads, rows = data.table()
-        # Of a long table the marks with an interval, which are means, stay; sorting is stable.
-        if len(rows) > MAX_CHART_ROWS:
-            order = sorted(range(len(rows)), key=lambda index: data.marks[index].kind == "seed")[:MAX_CHART_ROWS]
-            shown = [rows[index] for index in sorted(order)]
-        else:
-            shown = rows
+        shown = _rows_to_show(data)
         found.append(
             ChartView(
-                id=prefix,
+                id=f"{name}-{drawn.name.replace('_', '-')}",
                 title=drawn.chart.title,
                 question=drawn.chart.question,
                 caption=printable(data.caption),
                 svg=Markup(svg),  # ``inline_svg`` has escaped every text in it
-                series=[
-                    (index, printable(one.name), printable(one.activation), page_color(pen.color))
-                    for index, (one, pen) in enumerate(zip(data.series, pens(data), strict=True))
-                    if any(mark.series == index for mark in data.marks)
-                ],
+                series=_series(data, styles.used_in(svg)),
                 heads=heads,
-                rows=[tuple(map(printable, row)) for row in shown],
+                rows=[tuple(map(printable, rows[place])) for place in shown],
                 left_out=len(rows) - len(shown),
             )
         )
     return found
+
+
+def _rows_to_show(data: ChartData) -> list[int]:
+    """Return the rows of a chart's table that there is room for, in their order; those of single seeds go first."""
+    order = sorted(range(len(data.marks)), key=lambda place: data.marks[place].kind == "seed")  # sorting is stable
+    return sorted(order[:MAX_CHART_ROWS])
+
+
+def _series(data: ChartData, used: str) -> list[tuple[int, str, str, str]]:
+    """Return the series that have a mark, each with its colour, or none where the picture does not use it, as maps."""
+    there = {mark.series for mark in data.marks}
+    colors = [page_color(pen.color) for pen in pens(data)]
+    return [
+        (index, printable(one.name), printable(one.activation), color if color in used else "")
+        for index, (one, color) in enumerate(zip(data.series, colors, strict=True))
+        if index in there
+    ]
 
 
 def _render(records: Sequence[RunRecord], found: Comparisons, views: Sequence[ComparisonView], styles: Styles) -> str:

@@ -54,6 +54,11 @@ class Styles:
         own = own.replace(": ", ":").replace("; ", ";").rstrip(";")
         return self.classes.setdefault(own, f"k{len(self.classes)}")
 
+    def used_in(self, svg: str) -> str:
+        """Return the styles that a picture uses, as text."""
+        names = set(re.findall(r'class="(?:mark )?(k\d+)"', svg))
+        return "; ".join(style for style, name in self.classes.items() if name in names)
+
     def sheet(self) -> str:
         """Return the style sheet of all classes."""
         return "\n".join(f".{name}{{{style}}}" for style, name in self.classes.items())
