@@ -96,6 +96,25 @@ def test_a_row_of_the_base_that_diverged_is_named_though_it_is_hidden():
     ) in found.warnings
 
 
+def mine(path, values):
+    return cells_of({"name": "mine", "path": path}, values)
+
+
+def cells_of(activation, values):
+    return [record(value, activation=activation, seed=seed) for seed, value in enumerate(values)]
+
+
+def test_a_function_finds_its_base_by_its_path_where_either_side_has_two_of_its_name():
+    found = only([*mine("a:f", RELU), *mine("b:f", SELU)], against=mine("a:f", ELU))
+    assert row(found, activation="mine from a:f").vs_baseline["test.accuracy"].difference.n_pairs == 4
+    assert not row(found, activation="mine from b:f").vs_baseline
+    found = only(mine("a:f", RELU), against=[*mine("b:f", SELU), *mine("a:f", ELU)])
+    (one,) = found.rows
+    assert one.vs_baseline["test.accuracy"].difference.difference == pytest.approx((sum(RELU) - sum(ELU)) / 4)
+    # Moved to another file it is compared by its name.
+    assert only(mine("b:f", RELU), against=mine("a:f", ELU)).rows[0].vs_baseline
+
+
 def test_versions_that_differ_between_the_sides_are_told():
     new = [record(seed=seed, environment={"torch": "2.15.0"}) for seed in range(3)]
     assert "runs differ in torch: 2.14.0, 2.15.0" in compare(new, against=cells({"relu": RELU})).warnings

@@ -242,6 +242,14 @@ def test_two_results_are_tuned_each_on_its_own_side():
     )
 
 
+def test_a_row_of_the_base_without_a_value_to_pick_is_named():
+    base = study(outcome=lambda a, *_: "diverged" if a == "relu" else "ok")
+    _, tuned, warnings = both(study(), against=base)
+    assert not row(tuned, activation="relu").vs_baseline
+    (text,) = [text for text in warnings if "no value to pick" in text]
+    assert text.endswith("so these rows are left out: relu (results=base)")
+
+
 def test_the_study_says_what_is_tuned():
     records = Records(tuple(study()), (), {"demo": {"tune": (LR,)}})
     assert compare(records).to_dict() == compare(study(), tune=[LR]).to_dict()

@@ -38,10 +38,15 @@ def both_sides(new: Sequence[RunRecord], base: Sequence[RunRecord]) -> list[Run]
         base = [replace(record, study=new[0].study) for record in base]
     elif not names & earlier:
         raise UsageError(f"no study is on both sides: {', '.join(sorted(earlier))} against {', '.join(sorted(names))}")
+    base = [record for record in base if record.study in names]
+    specs, earlier_specs = ([record.spec for record in records] for records in (new, base))
     return [
         (record, {**one, SIDE: side})
-        for side, records in ((NEW, new), (BASE, [record for record in base if record.study in names]))
-        for record, one in zip(records, flat_specs([record.spec for record in records]), strict=True)
+        for side, records, cells in (
+            (NEW, new, flat_specs(specs, beside=earlier_specs)),
+            (BASE, base, flat_specs(earlier_specs, beside=specs)),
+        )
+        for record, one in zip(records, cells, strict=True)
     ]
 
 

@@ -39,23 +39,33 @@ def flat_spec(spec: RunSpec) -> FlatSpec:
     return flat
 
 
-def flat_specs(specs: Sequence[RunSpec]) -> list[FlatSpec]:
+def flat_specs(specs: Sequence[RunSpec], *, beside: Sequence[RunSpec] = ()) -> list[FlatSpec]:
     """Return ``flat_spec`` of each, with labels that tell all components apart.
 
     A user's own name stands for its path, so two functions of one name have one label. As one row they would count as
     runs that repeat each other; here each is labelled ``mine from my_parts:bump``.
+
+    Args:
+        specs: The runs.
+        beside: Runs of another side: a name that stands for two paths there is labelled with its path here, too.
     """
     cells = [flat_spec(spec) for spec in specs]
+    ambiguous = _ambiguous(cells) | _ambiguous([flat_spec(spec) for spec in beside])
+    for one in cells:
+        for key in _with_path(one):
+            path = one.get(f"{key}.path")
+            if path is not None and (key, one[key]) in ambiguous:
+                one[key] = f"{one[key]} from {path}"
+    return cells
+
+
+def _ambiguous(cells: Sequence[FlatSpec]) -> set[tuple[str, Value]]:
+    """Return key and label of the components that stand for several paths."""
     paths: dict[tuple[str, Value], set[Value]] = {}
     for one in cells:
         for key in _with_path(one):
             paths.setdefault((key, one[key]), set()).add(one.get(f"{key}.path"))
-    for one in cells:
-        for key in _with_path(one):
-            path = one.get(f"{key}.path")
-            if path is not None and len(paths[key, one[key]]) > 1:
-                one[key] = f"{one[key]} from {path}"
-    return cells
+    return {label for label, found in paths.items() if len(found) > 1}
 
 
 def _with_path(one: FlatSpec) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from actbench.analysis.table.against import SIDE
 from actbench.analysis.table.factors import FlatSpec, Value, check_keys, row_name, show, show_all
 from actbench.analysis.table.grouping import Filter, Group, Run, Table, by_seed, fits, grouped
 from actbench.analysis.table.result import Tuned
@@ -95,7 +96,11 @@ def tune_rows(table: Table, tune: Sequence[str], *, metric: str, where: Filter) 
     found = {id(row): own for row in rows if (own := _tuned_row(row, keys, by)) is not None}
     shown = [row for row in rows if fits(row.runs[0][1], where)]
     kept = [row for row in shown if id(row) in found]
-    if left_out := [row for row in shown if id(row) not in found]:
+    # The base's rows are hidden (``--against``), but a row without its base has no difference.
+    compared = [
+        row for row in rows if fits(row.runs[0][1], {key: value for key, value in where.items() if key != SIDE})
+    ]
+    if left_out := [row for row in compared if id(row) not in found]:
         names = _names(left_out)
         notes.append(f"no value to pick, as none has {by} of all its runs, so these rows are left out: {names}")
     if uneven := [row for row in kept if _has_uneven_seeds(row, keys, by)]:
