@@ -61,6 +61,7 @@ def plot(
     from actbench.analysis.compare import compare
     from actbench.analysis.plots._figures import charts_of, figure_of, format_of, image_bytes
     from actbench.analysis.plots._style import look_named
+    from actbench.cli.theory import prediction
     from actbench.errors import UsageError
     from actbench.storage.reading import read_results
     from actbench.system.files import write_atomically
@@ -78,7 +79,11 @@ def plot(
     )
     for warning in found.all_warnings:
         print_note(f"warning: {warning}")
-    drawn = [(comparison, one) for comparison in found.comparisons for one in charts_of(comparison, listed(charts))]
+    drawn = [
+        (comparison, one)
+        for comparison in found.comparisons
+        for one in charts_of(comparison, listed(charts), predict=prediction)
+    ]
     if not drawn:
         raise UsageError(
             "these runs have no data for " + (f"the charts {', '.join(listed(charts))}" if charts else "any chart")

@@ -55,10 +55,11 @@ def write_page(records: Records, output: Path, options: CompareOptions | None = 
         ActbenchError: When the runs can't be compared so, or the file can't be written.
     """
     from actbench.analysis.page.page import page_of
+    from actbench.cli.theory import prediction
     from actbench.system.command_line import shown_path
     from actbench.system.files import write_output
 
-    page = page_of(records, options=options)
+    page = page_of(records, options=options, predict=prediction)
     write_output(output, page)
     runs = f"{len(records):,} run{'' if len(records) == 1 else 's'}"
     return f"{shown_path(output)}: {runs}, {len(page.encode()) / 1e6:.1f} MB"

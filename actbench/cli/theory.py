@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from actbench.analysis.table.result import Prediction
     from actbench.health.theory.forecast import Forecast
     from actbench.schema.components import Component
     from actbench.schema.spec import RunSpec
@@ -46,19 +47,20 @@ class ForecastRow:
 def forecast_rows(config: Path, overrides: Sequence[str], data_dir: Path | None) -> list[ForecastRow]:
     """Forecast each distinct dataset, model, activation, weight_init and bias_init of the study, in its order.
 
-    A dataset is read only where the size of its images matters, as it does for xavier weights.
+    A dataset is read only where the size of its images matters, as it does for xavier weights, and is not known.
 
     Raises:
         UsageError: For a config with problems, or a dataset or an activation that can't be had.
     """
     from functools import cache, partial
 
+    from actbench.analysis.plots._predictions import network_key
     from actbench.config import Study
     from actbench.health.theory.forecast import depends_on_inputs, forecast
 
     distinct: dict[str, RunSpec] = {}
     for spec in Study.from_yaml(config, overrides).specs():
-        distinct.setdefault(_architecture(spec), spec)
+        distinct.setdefault(network_key(spec), spec)
     image_size = cache(partial(_image_size, data_dir=data_dir))
     found = []
     for spec in distinct.values():
@@ -72,7 +74,36 @@ def _image_size(dataset: Component, data_dir: Path | None) -> int:
 
     from actbench import datasets
 
-    return prod(datasets.load(dataset, datasets.data_folder(data_dir)).shape)
+    shape = datasets.image_shape(dataset)
+    return prod(shape or datasets.load(dataset, datasets.data_folder(data_dir)).shape)
+
+
+def prediction(spec: RunSpec) -> Prediction:
+    """Return what theory expects of a run's network before training, for charts of stored runs.
+
+    No code that the results name is run for a chart, and no dataset read: there is no prediction for a user's own
+    function, nor where it depends on the size of images that only the data knows.
+    """
+    from math import prod, sqrt
+
+    from actbench.analysis.table.result import Prediction
+    from actbench.datasets import image_shape
+    from actbench.errors import ActbenchError
+    from actbench.health.theory.forecast import depends_on_inputs, forecast
+
+    if spec.activation.path is not None or spec.weight_init.path is not None:
+        return Prediction(note="a user's own code is not run for a chart")
+    shape = image_shape(spec.dataset)
+    try:
+        if shape is None and depends_on_inputs(spec):
+            return Prediction(note="it depends on the size of the images, which only the data knows")
+        found = forecast(spec, prod(shape or (1,)))
+    except ActbenchError as error:
+        return Prediction(note=str(error))
+    mean_squares = tuple(variance + spec.bias_init.value**2 for variance in found.variances)
+    layers = len(found.factors) + 1 if mean_squares else 0
+    norms = tuple(sqrt(prod(found.factors[layer:])) for layer in range(layers))
+    return Prediction(mean_squares, norms, found.note)
 
 
 def print_forecasts(console: Console, found: Sequence[ForecastRow]) -> None:
@@ -86,13 +117,6 @@ def print_forecasts(console: Console, found: Sequence[ForecastRow]) -> None:
         console.print()
     for note in NOTES:
         console.print(note.format(low=VANISHING, high=EXPLODING), style="dim")
-
-
-def _architecture(spec: RunSpec) -> str:
-    from actbench.schema.spec import canonical_json
-
-    own = ("dataset", "model", "activation", "weight_init", "bias_init")
-    return canonical_json({key: value for key, value in spec.to_json().items() if key in own})
 
 
 def _title(one: ForecastRow) -> str:

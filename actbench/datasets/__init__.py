@@ -30,7 +30,7 @@ from actbench.system.files import expanded
 if TYPE_CHECKING:
     from actbench.schema.components import Component
 
-__all__ = ["Data", "Dataset", "DatasetOptions", "data_folder", "load"]
+__all__ = ["Data", "Dataset", "DatasetOptions", "data_folder", "image_shape", "load"]
 
 
 def load(component: Component, folder: Path) -> Data:
@@ -61,6 +61,16 @@ def load(component: Component, folder: Path) -> Data:
     except OSError as error:  # no permission, a name too long, a disk that fails: no fault of the runs
         place = error.filename or folder
         raise DatasetError(f"dataset '{component.name}' can't be read: {place}: {error.strerror or error}") from error
+
+
+def image_shape(component: Component) -> tuple[int, int, int] | None:
+    """Return (C, H, W) of a dataset's images where it is known without reading them; else None.
+
+    >>> from actbench.schema.components import resolve
+    >>> image_shape(resolve("datasets", "mnist-5k")), image_shape(resolve("datasets", {"name": "idx", "root": "there"}))
+    ((1, 28, 28), None)
+    """
+    return None if component.path is not None else component.build().image_shape
 
 
 def data_folder(given: Path | None) -> Path:

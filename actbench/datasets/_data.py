@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pydantic import Field
 
@@ -70,6 +70,9 @@ class DatasetOptions(Options):
         max_examples: At most this many examples of each part (training, validation, test), after all else; None for
             no limit. Unlike the sizes it may be more than there are.
     """
+
+    image_shape: ClassVar[tuple[int, int, int] | None] = None
+    """(C, H, W) of every image, where all copies of the dataset have the same."""
 
     train_size: int | None = Field(default=None, ge=1)
     test_size: int | None = Field(default=None, ge=1)

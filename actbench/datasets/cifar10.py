@@ -16,6 +16,8 @@ class CIFAR10(DatasetOptions):
     Reference: Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
     """
 
+    image_shape = (3, 32, 32)
+
     def load(self, folder: Path) -> Data:
         """Read ``folder/cifar-10-batches-py``; download it when it is not there."""
         from actbench.datasets._split import split

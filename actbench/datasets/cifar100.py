@@ -15,6 +15,8 @@ class CIFAR100(DatasetOptions):
     Reference: Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
     """
 
+    image_shape = (3, 32, 32)
+
     def load(self, folder: Path) -> Data:
         """Read ``folder/cifar-100-python``; download it when it is not there."""
         from actbench.datasets._split import split

@@ -21,6 +21,8 @@ class Digits(DatasetOptions):
     Levels 0 … 16 are scaled to 0 … 255. They ship without a split: a fixed fifth of every class is the test set.
     """
 
+    image_shape = (1, 8, 8)
+
     def load(self, folder: Path) -> Data:
         """Read the dataset; ``folder`` only holds the cache."""
         from actbench.datasets._cache import cached

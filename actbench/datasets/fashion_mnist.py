@@ -13,6 +13,8 @@ class FashionMNIST(DatasetOptions):
     Reference: Xiao, Rasul, Vollgraf, "Fashion-MNIST", arXiv:1708.07747.
     """
 
+    image_shape = (1, 28, 28)
+
     def load(self, folder: Path) -> Data:
         """Read ``folder/FashionMNIST/raw``; download it when it is not there."""
         from actbench.datasets._split import split

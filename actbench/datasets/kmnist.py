@@ -13,6 +13,8 @@ class KMNIST(DatasetOptions):
     Reference: Clanuwat et al., "Deep Learning for Classical Japanese Literature", arXiv:1812.01718.
     """
 
+    image_shape = (1, 28, 28)
+
     def load(self, folder: Path) -> Data:
         """Read ``folder/KMNIST/raw``; download it when it is not there."""
         from actbench.datasets._split import split

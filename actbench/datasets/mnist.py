@@ -13,6 +13,8 @@ class MNIST(DatasetOptions):
     Reference: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", 1998.
     """
 
+    image_shape = (1, 28, 28)
+
     def load(self, folder: Path) -> Data:
         """Read ``folder/MNIST/raw``; download it when it is not there."""
         from actbench.datasets._split import split

@@ -18,6 +18,8 @@ class MNIST5k(DatasetOptions):
     They ship without a split: a fixed fifth of every class (1,000 images) is the test set.
     """
 
+    image_shape = (1, 28, 28)
+
     def load(self, folder: Path) -> Data:
         """Read the dataset; ``folder`` only holds the cache."""
         from actbench.datasets._cache import cached

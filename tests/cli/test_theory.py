@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from factories import only, record
 
 from actbench import cli
+from actbench.analysis.plots._figures import charts_of
+from actbench.analysis.table.result import Prediction
+from actbench.cli.theory import prediction
+from actbench.config import Study
 from actbench.health.theory.forecast import forecast
 from actbench.schema.spec import RunSpec
 
@@ -133,3 +140,65 @@ def test_what_can_not_be_shown_ends_with_2(show: Show, arguments: tuple[str, ...
 
     assert code == 2
     assert message in " ".join(err.split())
+
+
+NETWORKS = (
+    {"activation": "relu", "bias_init": 0.1},
+    {"activation": "tanh", "bias_init": "pytorch", "weight_init": "pytorch"},
+    {"activation": "x * sigmoid(1.702 * x)", "weight_init": "xavier_normal", "dataset": "digits"},
+    {"activation": "gelu", "weight_init": "matched", "bias_init": None},
+)
+
+
+@pytest.mark.parametrize("chosen", NETWORKS, ids=lambda one: one["activation"])
+def test_a_charts_prediction_is_the_forecast(chosen: dict[str, object]) -> None:
+    spec = RunSpec.model_validate({"model": {"name": "mlp", "hidden": [40, 30, 20, 10]}} | chosen)
+    inputs = 64 if chosen.get("dataset") else 784
+    expected, found = forecast(spec, inputs), prediction(spec)
+    bias = chosen["bias_init"] if chosen.get("bias_init") == 0.1 else 0.0
+
+    assert found.note == ""
+    assert found.mean_squares == pytest.approx([variance + bias**2 for variance in expected.variances])
+    assert len(found.gradient_norms) == 4
+    assert found.gradient_norms[0] == pytest.approx(expected.gradient_ratio)
+    assert found.gradient_norms[2:] == pytest.approx([math.sqrt(expected.factors[2]), 1.0])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "note"),
+    [
+        ({"model": "cnn"}, "no closed form for model cnn"),
+        ({"model": {"name": "mlp", "batch_norm": True}}, "no closed form with batch_norm"),
+        ({"activation": {"name": "mine", "path": "not_there_at_all:f"}}, "a user's own code is not run for a chart"),
+        (
+            {"dataset": {"name": "idx", "root": "not_there"}, "weight_init": "xavier_normal"},
+            "it depends on the size of the images, which only the data knows",
+        ),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_a_chart_says_why_it_has_no_prediction(chosen: dict[str, object], note: str) -> None:
+    found = prediction(RunSpec.model_validate(chosen))
+
+    assert found == Prediction(note=note)
+
+
+def test_plot_draws_what_show_theory_prints(show: Show, tmp_path: Path) -> None:
+    """The study's runs are stored with what they measured at epoch 0; nothing is trained here."""
+    _, out, _ = show("--theory", "study.yaml", "--json")
+    records = []
+    for spec in Study.from_yaml(tmp_path / "study.yaml").specs():
+        layers = [{"name": f"hidden.{layer}", "units": 4, "z_mean": 0.0, "z_std": 1.5} for layer in range(2)]
+        one = record(0.9 + spec.seed / 100)
+        records.append(replace(one, spec=spec, curves=({"epoch": 0, "layers": layers},)))
+    (drawn,) = charts_of(only(records), ["signal_depth"], predict=prediction)
+
+    expected = {
+        (one["activation"], one["bias_init"]): [variance + one["bias_init"] ** 2 for variance in one["variances"]]
+        for one in json.loads(out)
+    }
+    for series, own in enumerate(drawn.data.series):
+        marks = [mark for _, mark in drawn.data.in_panel(0, "theory") if mark.series == series]
+        assert [mark.y for mark in marks] == pytest.approx(
+            expected[own.factors["activation"], own.factors["bias_init"]]
+        )

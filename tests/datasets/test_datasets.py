@@ -97,7 +97,7 @@ def test_impossible_options_are_refused_in_the_config(option, value):
 @pytest.mark.parametrize(("name", "shape"), OFFLINE.items())
 def test_the_offline_datasets_are_what_they_claim(name, shape, folder):
     data = load(name, folder)
-    assert data.shape == shape
+    assert data.shape == datasets.image_shape(components.resolve("datasets", name)) == shape
     assert data.name == name
     assert data.classes == tuple("0123456789")
     for images, labels in (
@@ -110,6 +110,19 @@ def test_the_offline_datasets_are_what_they_claim(name, shape, folder):
         assert images.shape == (len(labels), *shape)
         assert images.max() == 255
         assert set(labels.tolist()) == set(range(10))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shape"),
+    [
+        *((name, (1, 28, 28)) for name in ("mnist", "fashion_mnist", "kmnist")),
+        *((name, (3, 32, 32)) for name in ("cifar10", "cifar100")),
+        *(({"name": name, "root": "there"}, None) for name in ("idx", "image_folder")),
+        ({"name": "own", "path": "not_there_at_all:load"}, None),
+    ],
+)
+def test_a_size_of_images_is_known_without_reading_them_or_not_at_all(chosen, shape):
+    assert datasets.image_shape(components.resolve("datasets", chosen)) == shape
 
 
 @pytest.mark.parametrize("name", OFFLINE)

@@ -271,6 +271,7 @@ def test_cifar_batches_become_channels_first_images(cifar, tmp_path):
     count = 2 * len(kind.train_list)
     data = load(name, tmp_path, val_fraction=0.0)
     assert (data.shape, data.classes) == ((3, 32, 32), tuple("abcde"))
+    assert data.shape == datasets.image_shape(components.resolve("datasets", name))
     assert sorted_rows(data.train_images) == sorted_rows(np.ascontiguousarray(images[:count].transpose(0, 3, 1, 2)))
     assert sorted(data.train_labels.tolist()) == sorted(kind(tmp_path).targets)
     assert len(data.test_labels) == 2

@@ -19,6 +19,7 @@ from actbench.analysis.page import _runs, _tables, _words
 from actbench.analysis.page.svg import Styles, inline_svg, page_color
 from actbench.analysis.plots._data import ChartData
 from actbench.analysis.plots._figures import charts_of, figure_of
+from actbench.analysis.plots._predictions import Predict
 from actbench.analysis.plots._style import LOOKS, pens
 from actbench.analysis.reports import _sentences, csv
 from actbench.analysis.table.result import Comparison, Comparisons
@@ -101,6 +102,7 @@ def page_of(
     *,
     options: CompareOptions | None = None,
     step: Callable[[str], None] = lambda _: None,
+    predict: Predict | None = None,
 ) -> str:
     """Return the page about some runs.
 
@@ -110,6 +112,7 @@ def page_of(
         records: As ``read_results(…, curves=True)`` returns them.
         options: Those of ``compare``; None for the studies' own.
         step: Called with what is being made, for those who wait.
+        predict: As ``charts_of`` has it.
 
     Returns:
         HTML, without the time at which it was made: the same results give the same bytes.
@@ -124,12 +127,14 @@ def page_of(
     for index, comparison in enumerate(found.comparisons):
         step(f"drawing {comparison.title}")
         others = _tables.other_baselines(records, comparison, chosen)
-        views.append(_comparison_view(f"t{index}", comparison, others, styles))
+        views.append(_comparison_view(f"t{index}", comparison, others, styles, predict))
     step("writing")
     return _render(records, found, views, styles)
 
 
-def _comparison_view(name: str, comparison: Comparison, others: Sequence[Comparison], styles: Styles) -> ComparisonView:
+def _comparison_view(
+    name: str, comparison: Comparison, others: Sequence[Comparison], styles: Styles, predict: Predict | None
+) -> ComparisonView:
     return ComparisonView(
         id=name,
         title=printable(comparison.title),
@@ -137,7 +142,7 @@ def _comparison_view(name: str, comparison: Comparison, others: Sequence[Compari
         limits=comparison.limits,
         table=_tables.table_of(comparison),
         others=[_tables.table_of(one) for one in others],
-        charts=_charts(name, comparison, styles),
+        charts=_charts(name, comparison, styles, predict),
         verdicts=[(text, comparison.commands.get(text, "")) for text in comparison.verdicts],
         expectations=[_sentences.expectation(one) for one in comparison.expectations],
         methods=comparison.methods,
@@ -145,11 +150,11 @@ def _comparison_view(name: str, comparison: Comparison, others: Sequence[Compari
     )
 
 
-def _charts(name: str, comparison: Comparison, styles: Styles) -> list[ChartView]:
+def _charts(name: str, comparison: Comparison, styles: Styles, predict: Predict | None) -> list[ChartView]:
     from markupsafe import Markup
 
     found = []
-    for index, drawn in enumerate(charts_of(comparison)):
+    for index, drawn in enumerate(charts_of(comparison, predict=predict)):
         data, prefix = drawn.data, f"{name}c{index}"
         svg = inline_svg(figure_of(drawn, look=LOOK), drawn, LOOK, prefix=prefix, styles=styles)
         heads, rows = data.table()

@@ -63,6 +63,9 @@ class Chart(Drawing):
     order: ClassVar[int]
     """Its place among the charts of a page; the smallest comes first."""
 
+    uses_predictions: ClassVar[bool] = False
+    """Whether it draws what theory expects, too, so that a caller who can predict should be asked."""
+
     @abstractmethod
     def collect(self, comparison: Comparison) -> ChartData | None:
         """Return what is drawn of a comparison; None where its runs have no such numbers."""

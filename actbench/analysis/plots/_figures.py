@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from actbench.analysis.plots import Drawing
 from actbench.analysis.plots._data import ChartData
+from actbench.analysis.plots._predictions import Predict, with_predictions
 from actbench.analysis.plots._style import LOOKS, Look, drawing
 from actbench.analysis.table.result import Comparison
 from actbench.errors import UsageError
@@ -44,12 +45,14 @@ class Drawn:
     data: ChartData
 
 
-def charts_of(comparison: Comparison, chosen: Sequence[str] = ()) -> list[Drawn]:
+def charts_of(comparison: Comparison, chosen: Sequence[str] = (), *, predict: Predict | None = None) -> list[Drawn]:
     """Return the charts for which a comparison has data, in their order.
 
     Args:
         comparison: With its rows' records, and their curves.
         chosen: Names of charts; empty for all.
+        predict: What theory expects of a run's network, for the charts that draw it; asked only where one of them has
+            data. None for charts without it.
 
     Raises:
         UnknownNameError: For a chart that does not exist.
@@ -57,8 +60,16 @@ def charts_of(comparison: Comparison, chosen: Sequence[str] = ()) -> list[Drawn]
     found = [(name, load("charts", name)) for name in chosen or names("charts")]
     if not chosen:
         found.sort(key=lambda one: one[1].order)
-    collected = ((name, chart, chart.collect(comparison)) for name, chart in found)
-    return [Drawn(name, chart, data) for name, chart, data in collected if data is not None]
+    collected = []
+    predicted: Comparison | None = None
+    for name, chart in found:
+        data = chart.collect(comparison)
+        if data is not None and chart.uses_predictions and predict is not None:
+            predicted = predicted or with_predictions(comparison, predict)
+            data = chart.collect(predicted)
+        if data is not None:
+            collected.append(Drawn(name, chart, data))
+    return collected
 
 
 def draw_chart(

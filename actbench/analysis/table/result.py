@@ -254,6 +254,21 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """What theory expects of a network before it is trained.
+
+    Args:
+        mean_squares: E[z²] of each hidden layer's pre-activations z, over weights and inputs; empty where unknown.
+        gradient_norms: Norm of the loss's gradient with respect to z in each hidden layer, over that in the last one.
+        note: Why something is unknown; empty where nothing is.
+    """
+
+    mean_squares: tuple[float, ...] = ()
+    gradient_norms: tuple[float, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Row:
     """All runs that share one combination of the factors' values.
 
@@ -271,6 +286,7 @@ class Row:
         lost: Metric -> number of runs without a value in it, such as those that diverged.
         parameters: Smallest and largest number of trained parameters among the runs; None where no run has recorded it.
         records: The runs themselves, for charts; not in the JSON.
+        prediction: For charts, where their caller can make one; not in the JSON.
     """
 
     factors: Mapping[str, Value]
@@ -285,6 +301,7 @@ class Row:
     lost: Mapping[str, int] = field(default_factory=dict)
     parameters: tuple[float, float] | None = None
     records: tuple[RunRecord, ...] = field(default=(), repr=False, compare=False)
+    prediction: Prediction | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as in the JSON; fractions stay fractions."""
