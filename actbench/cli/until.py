@@ -145,7 +145,7 @@ def _look_line(look: InterimLook, design: SequentialDesign) -> str:
     else:
         width, name = look.widest
         known = f"known to {_half_width(width, design)} at worst ({name})"
-    text = f"{len(look.seeds)} seeds: {design.rule.metric} {known}"
+    text = f"{_seeds(look)}: {design.rule.metric} {known}"
     return f"{text}; {len(look.open)} of {look.differences} differences open" if look.open else text
 
 
@@ -153,7 +153,7 @@ def _conclusion(look: InterimLook, design: SequentialDesign) -> str:
     """Report whether the condition holds, and the differences that no number of seeds will settle."""
     bound = _half_width(design.rule.bound, design)
     known = f"{look.differences - len(look.open) - len(look.hopeless)} of {look.differences} differences"
-    text = f"{known} to the baseline are known to less than {bound} with {len(look.seeds)} seeds"
+    text = f"{known} to the baseline are known to less than {bound} with {_seeds(look)}"
     if look.open:
         text += f"; stopped by --max-seeds {design.max_seeds}, with these open: {'; '.join(look.open)}"
     if look.hopeless:
@@ -161,8 +161,20 @@ def _conclusion(look: InterimLook, design: SequentialDesign) -> str:
     return text
 
 
-def _half_width(width: float, design: SequentialDesign) -> str:
-    """Spell the half-width of an interval in the unit of differences: ``±0.45 points``."""
-    from actbench.analysis.judgements.formatting import short
+def _seeds(look: InterimLook) -> str:
+    return f"{len(look.seeds)} seed{'s' if len(look.seeds) > 1 else ''}"
 
-    return f"±{short(design.rule.metric, width)}"
+
+def _half_width(width: float, design: SequentialDesign) -> str:
+    """Spell the half-width of an interval in the unit of differences: ``±0.45 points``.
+
+    Three digits, or as many as it takes not to be written like the bound, from which it differs.
+    """
+    from actbench.analysis.judgements.formatting import in_units
+    from actbench.schema.metrics import METRICS
+
+    scale = 100 if METRICS[design.rule.metric].unit == "fraction" else 1
+    bound = f"{scale * design.rule.bound:.6g}"
+    written = (f"{scale * width:.{digits}g}" for digits in range(3, 18))
+    digits = bound if width == design.rule.bound else next((text for text in written if text != bound), bound)
+    return f"±{in_units(design.rule.metric, digits)}"

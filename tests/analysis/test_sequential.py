@@ -9,8 +9,9 @@ from factories import record
 from scipy import stats
 from typer.testing import CliRunner
 
-from actbench.analysis.sequential import grow, interim_look, more_seeds, parse_rule
+from actbench.analysis.sequential import InterimLook, grow, interim_look, more_seeds, parse_rule
 from actbench.cli.run import run
+from actbench.cli.until import SequentialDesign, _conclusion, _look_line
 from actbench.errors import UnknownNameError, UsageError
 
 NOISE = np.random.default_rng(4).normal(0, 0.01, 40)
@@ -149,6 +150,33 @@ def trained_on(dataset):
 def test_nothing_to_compare_is_an_error():
     with pytest.raises(UsageError, match="nothing is compared to a baseline"):
         interim_look((0, 1, 2), [record(0.9, seed=seed) for seed in range(3)], parse_rule("test.accuracy ci < 1pp"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "widest", "known", "wanted"),
+    [
+        ("test.accuracy ci < 0.2pp", 0.0020004, "±0.20004 points", "±0.2 points"),
+        ("test.accuracy ci < 0.2pp", 0.0019996, "±0.19996 points", "±0.2 points"),
+        ("test.accuracy ci < 0.2pp", 0.0027912, "±0.279 points", "±0.2 points"),
+        ("test.accuracy ci < 99.99pp", 0.02, "±2 points", "±99.99 points"),
+        ("test.loss ci < 0.0125", 0.01251, "±0.01251 nats", "±0.0125 nats"),
+        ("parameters ci < 1", 0.0, "±0", "±1"),
+    ],
+)
+def test_a_width_is_never_printed_as_the_bound_that_it_differs_from(condition, widest, known, wanted):
+    design = SequentialDesign(parse_rule(condition), 30)
+    metric = design.rule.metric
+    name = "activation=elu"
+    look = InterimLook((0, 1, 2), 1, (name,) if widest >= design.rule.bound else (), (), (widest, name))
+    assert _look_line(look, design).startswith(f"3 seeds: {metric} known to {known} at worst (activation=elu)")
+    assert f"to the baseline are known to less than {wanted} with 3 seeds" in _conclusion(look, design)
+
+
+def test_one_seed_is_called_a_seed():
+    design = SequentialDesign(parse_rule("test.accuracy ci < 1pp"), 1)
+    look = InterimLook((4,), 1, ("activation=elu",), (), None)
+    assert _look_line(look, design).startswith("1 seed: test.accuracy has no interval yet")
+    assert "with 1 seed; stopped" in _conclusion(look, design)
 
 
 STUDY = """\
