@@ -1,9 +1,10 @@
 """Every sentence of a comparison, of hundreds of generated studies, held to the table that it is about."""
 
 import pytest
-from generated_studies import generated
+from generated_studies import generated, two_sides
 from sentence_oracle import (
     Runs,
+    TwoSides,
     check_caption,
     check_expectations,
     check_gate,
@@ -14,7 +15,7 @@ from sentence_oracle import (
 
 from actbench.analysis.compare import compare
 from actbench.analysis.reports._sentences import caption, lists
-from actbench.errors import UsageError
+from actbench.errors import ResultsError, UsageError
 from actbench.storage.reading import Records
 
 STUDIES, QUICK, BATCH = 400, 100, 20
@@ -45,4 +46,27 @@ def test_every_sentence_says_what_the_table_says(start):
         for gate in found.gates:
             check_gate(gate, comparison, runs, options["alpha"])
         check_caption(caption(found.comparisons[0]), comparison, runs, metrics, options)
+    assert read > BATCH / 2
+
+
+@pytest.mark.parametrize(
+    "start",
+    [pytest.param(start, marks=pytest.mark.slow if start >= BATCH else ()) for start in range(0, QUICK, BATCH)],
+)
+def test_every_sentence_about_two_sides_says_what_their_table_says(start):
+    read = 0
+    for seed in range(start, start + BATCH):
+        study, base = two_sides(seed)
+        try:
+            found = compare(study.records, against=base, **study.options)
+        except (UsageError, ResultsError):  # such as a side without any run
+            continue
+        read += 1
+        report = found.to_dict()
+        (comparison,) = report["comparisons"]
+        runs, metrics = TwoSides(study.records, base, comparison), study.options["metric"]
+        check_verdicts(comparison, runs, metrics[0], study.options)
+        check_warnings(report, comparison, runs, study.records, metrics, study.options)
+        check_ps(comparison, runs, metrics)
+        check_caption(caption(found.comparisons[0]), comparison, runs, metrics, study.options)
     assert read > BATCH / 2

@@ -70,6 +70,35 @@ def generated(seed):
     return GeneratedStudy(records, options_of(rng, metrics, records), expect, gates_of(rng, metrics[0]))
 
 
+def two_sides(seed):
+    """Return the study of a seed without its hypotheses, and another side to compare it with: ``(study, base)``.
+
+    Of the two some runs or a whole row may be missing, values are equal or moved, and seeds may be others.
+    """
+    study, rng = generated(seed), np.random.default_rng([seed, 1])
+    options = {key: value for key, value in study.options.items() if key not in ("baseline", "where")}
+    missing, moved, later = rng.choice([0, 0, 0.2, 0.5]), rng.choice([0, 0.02, 0.02]), int(rng.choice([0, 0, 2]))
+    base = [
+        replace(one, spec=one.spec.with_seed(one.spec.seed + later), final=moved_values(rng, one.final, moved))
+        for one in study.records
+        if rng.random() >= missing
+    ]
+    new, gone = study.records, str(rng.choice([one.spec.activation.label for one in study.records]))
+    if rng.random() < 0.3:
+        new = [one for one in new if one.spec.activation.label != gone] or new
+    return replace(study, records=new, options=options, expect=[]), base
+
+
+def moved_values(rng, final, by):
+    """Return the metrics of a run, each scaled by about 1 + by; fractions stay fractions."""
+    return {
+        name: min(value * (1 + by + rng.normal(0, by)), 1.0 if name in FRACTIONS else np.inf)
+        if by and name in METRICS and value is not None
+        else value
+        for name, value in final.items()
+    }
+
+
 def gates_of(rng, metric):
     """Return two conditions for ``--fail-if`` in the metric's own unit."""
     unit = METRICS_OF[metric].unit

@@ -73,6 +73,14 @@ class Runs:
         rest = ", ".join(f"{key}={word}" for key, word in words.items())
         return f"{activation} ({rest})" if rest else activation
 
+    @property
+    def candidates(self):
+        """Names of the rows among which the best one and an interaction are looked for."""
+        return list(self.names)
+
+    def absent(self):
+        return []
+
     def counterpart(self, factors):
         return self.name({**factors, **self.baseline})
 
@@ -116,6 +124,37 @@ class Runs:
         own = [one for _, one in self.members[self.names[name]]]
         missing = [one for one in own if one.final.get(metric) is None]
         return len(missing), len(own), {one.outcome for one in missing}
+
+
+class TwoSides(Runs):
+    """The runs of new results and of their base, which are one more factor."""
+
+    def __init__(self, new, base, comparison):
+        super().__init__([], comparison)
+        for side, records in (("new", new), ("base", base)):
+            for one in records:
+                settings = {
+                    "activation": one.spec.activation.label,
+                    "bias_init": one.spec.bias_init.to_json(),
+                    "results": side,
+                }
+                key = tuple(settings[name] for name in self.factors)
+                self.members.setdefault(key, []).append((settings["bias_init"], one))
+        self.names = {self.name(dict(zip(self.factors, key, strict=True))): key for key in self.members}
+
+    def name(self, factors):
+        """A row without a side is one of the new results."""
+        return super().name(factors if "results" in factors else {**factors, "results": "new"})
+
+    @property
+    def candidates(self):
+        return [name for name, key in self.names.items() if key[-1] == "new"]
+
+    def absent(self):
+        """Names, without their side, of the rows that the base alone has."""
+        new = {key[:-1] for key in self.members if key[-1] == "new"}
+        return [Runs.name(self, dict(zip(self.factors, key[:-1], strict=False)))
+                for key in self.members if key[-1] == "base" and key[:-1] not in new]  # fmt: skip
 
 
 def scaled(metric):
@@ -362,7 +401,7 @@ def check_interaction(match, comparison, runs, metric, alpha):
         for a in ("at", "from")
         for b in ("at", "from")
     }
-    seeds = set.intersection(*(set(runs.values(name, metric)) for name in runs.names))
+    seeds = set.intersection(*(set(runs.values(name, metric)) for name in runs.candidates))
     effect = fmean(
         cells["at", "at"][s] - cells["from", "at"][s] - cells["at", "from"][s] + cells["from", "from"][s] for s in seeds
     )
@@ -391,6 +430,7 @@ WARNINGS = {
     r"(?:no number of seeds can|(?P<enough>\d+) seeds are the fewest that can))",
     "alone": r"(?P<count>\d+) of (?P<of>\d+) rows have no baseline run with the same other settings",
     "averaged": r"averaged over (?P<factors>.+), per seed; seeds that lack a combination are left out",
+    "absent": r"rows of the base that have no runs among the new results: (?P<names>.+?)(?: and (?P<more>\d+) more)?",
     "no baseline": r"no baseline: .+",
 }
 
@@ -443,6 +483,10 @@ def check_warnings(report, comparison, runs, records, metrics, options):
         elif kind == "limit":
             assert set(said) == {"limit"}  # before all others
             limited += check_limit(match, comparison, metrics, options["alpha"])
+        elif kind == "absent":
+            absent = runs.absent()
+            assert match["names"] == ", ".join(absent[:3])
+            assert int(match["more"] or 0) == len(absent) - len(absent[:3])
         elif kind == "alone":
             alone = [name for name in shown - bases if runs.counterpart(factors_of(runs, name)) not in runs.names]
             assert (int(match["count"]), int(match["of"])) == (len(alone), len(shown))
@@ -450,6 +494,7 @@ def check_warnings(report, comparison, runs, records, metrics, options):
     assert sorted(limited) == sorted(wanted)
     for outcome in ("diverged", "failed", "collapsed"):
         assert (outcome in said) == any(one.outcome == outcome for one in behind)
+    assert "where" in options or ("absent" in said) == bool(runs.absent())
     assert ("few" in said) == any(count < 3 for count in counts.values())
     unpaired = any(n < max(counts.values()) for n in pairs_of(comparison, metrics[0]))
     assert ("seeds" in said) == (len(set(counts.values())) > 1 or unpaired)
