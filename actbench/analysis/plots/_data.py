@@ -169,7 +169,7 @@ class ChartData:
     def _place(self, mark: Mark) -> str:
         panel = self.panels[mark.panel]
         across = f"{panel.x.label} {panel.x.text(mark.x)}".strip()
-        return across if mark.row is None else f"{mark.row}, {across}"
+        return across if mark.row in (None, self.series[mark.series].name) else f"{mark.row}, {across}"
 
     def _ends(self, mark: Mark) -> str:
         """Return a mark's interval in the digits of ``compare``; empty without one."""

@@ -12,7 +12,7 @@ from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, Series
 from actbench.analysis.plots._labels import Label, legend_below, shorten
 from actbench.analysis.plots._style import GROUND, INK, PALE, Look
-from actbench.analysis.table.factors import Value, row_name, show, show_all
+from actbench.analysis.table.factors import Value, show, show_all
 from actbench.analysis.table.result import DEAD_FRACTION, Comparison, Contrast, Row
 from actbench.schema.metrics import METRICS
 
@@ -48,21 +48,16 @@ class FactorMaps(Chart):
         if grid is None:
             return None
         metrics = _metrics(comparison)
-        series: list[Series] = []
-        marks: list[Mark] = []
-        for down in grid.values(0):
-            for across in grid.values(1):
-                row = grid.cells.get((down, across))
-                factors = {grid.down: down, grid.across: across, **grid.fixed} if row is None else row.factors
-                marks += [
-                    _cell(comparison, row, metric, len(series), panel, show(across), grid.name(down))
-                    for panel, metric in enumerate(metrics)
-                ]
-                series.append(Series(row_name(factors), factors))
+        marks = [
+            _cell(comparison, grid, (down, across), metric, (series, panel))
+            for series, down in enumerate(grid.values(0))
+            for across in grid.values(1)
+            for panel, metric in enumerate(metrics)
+        ]
         fixed = f", {show_all(grid.fixed)}" if grid.fixed else ""
         return ChartData(
             panels=tuple(Panel(f"{metric}{fixed}", Axis(grid.across), Axis(metric, metric)) for metric in metrics),
-            series=tuple(series),
+            series=tuple(Series(grid.name(down), {grid.down: down}) for down in grid.values(0)),
             marks=tuple(marks),
             caption=_caption(comparison, grid, metrics),
             columns=2 if len(grid.values(1)) <= MAX_BESIDE else 1,
@@ -147,9 +142,11 @@ def _metrics(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _cell(
-    comparison: Comparison, row: Row | None, metric: str, series: int, panel: int, across: str, down: str
+    comparison: Comparison, grid: _Map, place: tuple[Value, Value], metric: str, series_and_panel: tuple[int, int]
 ) -> Mark:
     """Return a cell, whose kind has a word for each thing drawn: ``shown``, ``baseline``, ``lost``, ``empty``."""
+    (series, panel), row = series_and_panel, grid.cells.get(place)
+    down, across = grid.name(place[0]), show(place[1])
     if row is None:
         return Mark(series, across, None, panel=panel, kind="cell empty", note="no runs", row=down)
     kinds, notes, mean = ["cell"], [], row.metrics[metric]
@@ -165,6 +162,7 @@ def _cell(
         if contrast.significant:
             kinds.append("shown")
         notes.append(_difference(metric, contrast))
+    notes += [show_all(grid.fixed)] if grid.fixed else []
     return Mark(series, across, mean.mean, mean.low, mean.high, panel, " ".join(kinds), "; ".join(notes), down)
 
 
@@ -265,19 +263,19 @@ def _draw_cell(
 
     mark = data.marks[index]
     gid, (x, y) = data.series_gid(mark.series), place
-    face: Any = GROUND if shade is None else colormaps[COLORS](shade)
+    face: Any = "none" if shade is None else colormaps[COLORS](shade)
     ink = INK if shade is None else text_color(face)
     style = {"hatch": "////", "edgecolor": PALE} if shade is None else {"edgecolor": GROUND}
     whole = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, linewidth=look.line, gid=data.gid(index), **style)
     ax.add_patch(whole)
     if "shown" in mark.kind or "baseline" in mark.kind:
         line = {"linewidth": look.line, "linestyle": "-" if "shown" in mark.kind else (0, (3, 2))}
-        name = f"{gid}.border.p{mark.panel}"
+        name = f"{gid}.border{index}"
         ax.add_patch(Rectangle((x - 0.44, y - 0.39), 0.88, 0.78, facecolor="none", edgecolor=ink, gid=name, **line))
     text = _text(mark, data.panels[mark.panel].y.metric)
     box = {"facecolor": GROUND, "edgecolor": "none", "pad": 0.5} if shade is None else None
     at = {"ha": "center", "va": "center", "fontsize": size, "linespacing": 1.1}
-    ax.text(x, y, text, color=ink, bbox=box, gid=f"{gid}.text.p{mark.panel}", **at)
+    ax.text(x, y, text, color=ink, bbox=box, gid=f"{gid}.text{index}", **at)
 
 
 def text_color(face: Sequence[float]) -> str:
