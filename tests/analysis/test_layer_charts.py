@@ -10,10 +10,12 @@ from drawn import artists, charted, position, texts
 from factories import cells, only
 from layered_runs import layered
 
-from actbench.analysis.plots._figures import charts_of
+from actbench.analysis.plots._figures import FORMATS, charts_of, figure_of, image_bytes
+from actbench.analysis.plots._style import LOOKS
 from actbench.analysis.plots.dead_units import strips_of
 
 LAYERS = ("hidden.0", "hidden.1", "hidden.2")
+NAMES = ("dead_units", "gradient_depth", "learned_parameters")
 LONG = "x * sigmoid({:g} * x) + 0.25 * x * x * sigmoid(0.5 * x) + 0.01".format
 
 
@@ -302,7 +304,32 @@ def test_parameters_that_stay_where_they_started_have_a_scale_around_them():
         assert all(low < position(figure, data.gid(index))[1] < high for index in range(len(data.marks)))
 
 
-@pytest.mark.parametrize("name", ["dead_units", "gradient_depth", "learned_parameters"])
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("columns", [1, 2])
+def test_long_names_of_rows_and_layers_have_room_in_charts_of_layers(look, columns):
+    layers = tuple(f"encoder.blocks.{place}.mlp.activation" for place in range(12))
+    records, _ = study([LONG(place + 1) for place in range(7)], seeds=2, layers=layers, learned=("slope",))
+    for name in NAMES:
+        _, figure = charted(only(records), name, look, columns=columns)
+        figure.draw_without_rendering()
+        for ax in figure.axes:
+            printed = [*ax.texts, *ax.get_xticklabels(), ax.xaxis.label]
+            boxes = [text.get_window_extent() for text in printed if text.get_text()]
+            for place, one in enumerate(boxes):
+                assert figure.bbox.x0 - 1 <= one.x0 < one.x1 <= figure.bbox.x1 + 1
+                assert not any(one.overlaps(other) for other in boxes[place + 1 :])
+            assert ax.get_window_extent().height > 0.3 * figure.bbox.height / len(figure.axes)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_charts_of_layers_have_the_same_bytes_for_the_same_results(form):
+    records, _ = study(learned=("slope",))
+    for drawn in charts_of(only(records), NAMES):
+        first, second = (image_bytes(figure_of(drawn), form, LOOKS["paper"]) for _ in range(2))
+        assert first == second
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_runs_without_layers_have_no_chart_of_them(name):
     assert charts_of(only(varied()), [name]) == []
     gone, _ = study(ends=0)

@@ -44,6 +44,9 @@ BETWEEN_STRIPS = 0.5
 STRIP_LINES = 4.4
 """Height of a strip in lines of text, without its name."""
 
+AXES = 0.8
+"""About the part of a figure's width that its axes have, before the layout is known."""
+
 CHARACTER = 0.54
 """Mean width of a letter in DejaVu Sans, as a part of the font size."""
 
@@ -105,10 +108,10 @@ def thinned(epochs: Sequence[int], most: int = MAX_EPOCHS) -> tuple[int, ...]:
     return tuple(epochs[round(place * (len(epochs) - 1) / (most - 1))] for place in range(most))
 
 
-def strips_height(strips: int, look: Look) -> float:
-    """Return the inches of axes with so many strips, with the names of the layers and a legend below them."""
-    lines = strips * STRIP_LINES * (1 + BETWEEN_STRIPS) + 7
-    return lines * look.font * 1.2 / 72
+def strips_height(strips: Strips, look: Look) -> float:
+    """Return the inches of axes with these strips, with the names of the layers and a legend below them."""
+    lines = len(strips.rows) * STRIP_LINES * (1 + BETWEEN_STRIPS) + 7
+    return lines * look.font * 1.2 / 72 + upright_inches(strips.layers, look.widths[0] * AXES, look)
 
 
 def frame(
@@ -182,16 +185,26 @@ def layer_ticks(axes: Axes, places: Sequence[float], layers: Sequence[str], look
     Where there is no room for whole names, the beginning that all have in common moves into the label; where there is
     none for the rest either, the names stand upright, and where layers are many, not each has its name.
     """
-    room = _inches(axes) * 72 / max(1, len(layers))  # points of a layer
-    label, names = "layer", [_end_of(layer) for layer in layers]
-    prefix = _common_beginning(layers)
-    if prefix and _is_wider(names, room, look):
-        label, names = f"layer: {_end_of(layers[0])} to {_end_of(layers[-1])}", [one[len(prefix) :] for one in layers]
-        names = [_end_of(name) for name in names]
-    is_upright = _is_wider(names, room, look)
+    room = _inches(axes) * 72 / len(layers)
+    label, names, is_upright = _fitting(layers, room, look)
     every = max(1, ceil(look.font * 1.3 / room)) if is_upright else 1
     axes.set_xticks(places[::every], names[::every], rotation=90 if is_upright else 0)
     return label
+
+
+def upright_inches(layers: Sequence[str], width: float, look: Look) -> float:
+    """Return the height that names of layers take in axes of so many inches, where they stand upright; else 0."""
+    _, names, is_upright = _fitting(layers, width * 72 / len(layers), look)
+    return max(map(len, names)) * CHARACTER * look.font * 0.9 / 72 if is_upright else 0.0
+
+
+def _fitting(layers: Sequence[str], room: float, look: Look) -> tuple[str, list[str], bool]:
+    """Return the label of the axis, the names below it, and whether they stand upright, with so many points a name."""
+    label, names = "layer", [_end_of(layer) for layer in layers]
+    prefix = _common_beginning(layers)
+    if prefix and _is_wider(names, room, look):
+        label, names = f"layer: {names[0]} to {names[-1]}", [_end_of(layer[len(prefix) :]) for layer in layers]
+    return label, names, _is_wider(names, room, look)
 
 
 def _is_wider(names: Sequence[str], room: float, look: Look) -> bool:
@@ -229,7 +242,7 @@ def _room_on_top(axes: Axes, strips: Strips, look: Look) -> float:
     assert figure is not None
     rows = spec.get_geometry()[0] if (spec := axes.get_subplotspec()) else 1
     height = float(figure.get_size_inches()[1]) / rows
-    return BETWEEN_STRIPS * min(1.0, strips_height(len(strips.rows), look) / height)
+    return BETWEEN_STRIPS * min(1.0, strips_height(strips, look) / height)
 
 
 def slot_points(axes: Axes, strips: Strips) -> float:
@@ -242,4 +255,4 @@ def _inches(axes: Axes) -> float:
     figure = axes.get_figure(root=True)
     assert figure is not None
     columns = spec.get_geometry()[1] if (spec := axes.get_subplotspec()) else 1
-    return float(figure.get_size_inches()[0]) / columns * 0.8
+    return float(figure.get_size_inches()[0]) / columns * AXES

@@ -87,7 +87,7 @@ class DeadUnits(Chart):
 
     def height(self, data: ChartData, look: Look) -> float:
         """Return the inches that the strips need."""
-        return strips_height(len(strips_of(data).rows), look)
+        return strips_height(strips_of(data), look)
 
 
 def strips_of(data: ChartData) -> Strips:

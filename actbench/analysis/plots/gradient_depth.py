@@ -9,7 +9,7 @@ from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, series_of
 from actbench.analysis.plots._labels import Label, legend_below, legend_inches
 from actbench.analysis.plots._layers import SeedMean, layer_means, layer_names
-from actbench.analysis.plots._strips import layer_ticks
+from actbench.analysis.plots._strips import AXES, layer_ticks, upright_inches
 from actbench.analysis.plots._style import Look, Pen, pens
 from actbench.analysis.table.result import Comparison
 
@@ -86,7 +86,9 @@ class GradientDepth(Chart):
     def height(self, data: ChartData, look: Look) -> float:
         """Return more inches than usual: the names of layers and rows below take some."""
         names = [data.series[series].name for series in dict.fromkeys(mark.series for mark in data.marks)]
-        return look.height * 1.15 + legend_inches(names, look)
+        layers = list(dict.fromkeys(str(mark.x) for mark in data.marks))
+        beside = look.widths[0] * AXES / len(data.panels)  # the narrower case: both panels beside each other
+        return look.height * 1.15 + legend_inches(names, look) + upright_inches(layers, beside, look)
 
 
 def _draw_row(

@@ -88,7 +88,7 @@ class LearnedParameters(Chart):
 
     def height(self, data: ChartData, look: Look) -> float:
         """Return the inches that the panel with the most strips needs."""
-        return strips_height(max(len(strips_of(data, panel).rows) for panel in range(len(data.panels))), look)
+        return max(strips_height(strips_of(data, panel), look) for panel in range(len(data.panels)))
 
 
 def strips_of(data: ChartData, panel: int) -> Strips:
