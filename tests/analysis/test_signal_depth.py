@@ -94,6 +94,28 @@ def test_a_row_over_several_networks_has_no_prediction():
     assert len(asked) == 4, "each network once, whatever the seeds"
 
 
+def test_predicted_gradients_start_at_the_norm_of_the_last_layer():
+    def with_norms(one):
+        rows = [
+            {**row, "layers": [{**layer, "gradient_norm": 0.5 + one.spec.seed} for layer in row["layers"]]}
+            for row in one.curves
+        ]
+        return replace(one, curves=tuple(rows))
+
+    def factors(spec):
+        return Prediction((), (4.0, 2.0, 1.0)) if spec.activation.name == "relu" else Prediction(note="none")
+
+    (drawn,) = charts_of(only([with_norms(one) for one in study()]), ["gradient_depth"], predict=factors)
+    data, figure = drawn.data, figure_of(drawn)
+    theory = list(data.in_panel(0, "theory"))
+    assert {data.series[mark.series].activation for _, mark in theory} == {"relu"}
+    assert [(mark.x, mark.y) for _, mark in theory] == [("hidden.0", 6.0), ("hidden.1", 3.0), ("hidden.2", 1.5)]
+    assert [position(figure, data.gid(index)) for index, _ in theory] == [(0, 6.0), (1, 3.0), (2, 1.5)]
+    assert not list(data.in_panel(1, "theory"))
+    assert len(list(data.in_panel(0, "mean"))) == 6
+    assert "mean-field theory" in data.caption
+
+
 def test_theory_is_not_asked_for_runs_without_layers():
     def refuse(spec):
         raise AssertionError(spec)

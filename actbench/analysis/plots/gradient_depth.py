@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from actbench.analysis.plots import Chart
@@ -11,13 +11,15 @@ from actbench.analysis.plots._labels import Label, legend_below, legend_inches
 from actbench.analysis.plots._layers import SeedMean, layer_means, layer_names
 from actbench.analysis.plots._strips import AXES, layer_ticks, upright_inches
 from actbench.analysis.plots._style import Look, Pen, pens
-from actbench.analysis.table.result import Comparison
+from actbench.analysis.table.result import Comparison, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_GUIDED = 6
 """With more rows their guide lines and ranges are a grey area."""
+
+THEORY = "theory"
 
 FLOOR = 0.4
 """Norms of 0 are drawn at this part of the smallest norm that is not."""
@@ -29,6 +31,7 @@ class GradientDepth(Chart):
     title = "Gradient norm by depth"
     question = "Does the training signal reach the first layers, before training and after it?"
     order = 50
+    uses_predictions = True
 
     def collect(self, comparison: Comparison) -> ChartData | None:
         """Return a mean over seeds with the seeds' range for each row and layer, at the first and the last epoch."""
@@ -47,6 +50,8 @@ class GradientDepth(Chart):
         ]
         if not marks:
             return None
+        for series, (row, means) in enumerate(zip(comparison.rows, found, strict=True)):
+            marks += _predicted(series, row, means)
         trained = {lasts[mark.series] for mark in marks if mark.panel}
         titles = ["before training", f"after epoch {max(trained)}" if len(trained) == 1 else "after the last epoch"]
         return ChartData(
@@ -55,7 +60,7 @@ class GradientDepth(Chart):
             marks=tuple(marks),
             caption="L2 norm of the gradient of the mean loss with respect to a layer's pre-activations, first layer "
             f"left; mean over seeds{_guides(marks)}. A triangle at the lower edge: 0 in every run. A row of which runs "
-            "diverged is shown at the last epoch of which every run has values.",
+            f"diverged is shown at the last epoch of which every run has values.{_theory(marks)}",
             baseline=baseline_activation(comparison),
             columns=2,
         )
@@ -75,7 +80,8 @@ class GradientDepth(Chart):
                 label = _draw_row(ax, data, panel, series, pen, places, floor, look)
                 if label is not None:
                     labels.setdefault(series, label)
-            ax.set_title(data.panels[panel].title)
+            has_theory = any(True for _ in data.in_panel(panel, THEORY))
+            ax.set_title(data.panels[panel].title + " (thin dashes: theory)" * has_theory)
             ax.set_yscale("log")
             ax.set_ylim(floor * 0.8 if 0 in values else lowest * 0.7, highest * 1.4)
             ax.set_xlim(-0.3, len(layers) - 0.7)
@@ -104,9 +110,10 @@ def _draw_row(
     """Draw a row's line, range, guide and marks in one panel; return its entry of the legend, None without marks."""
     from matplotlib.lines import Line2D
 
-    marks = [(index, mark) for index, mark in data.in_panel(panel) if mark.series == series]
+    marks = [(index, mark) for index, mark in data.in_panel(panel, "mean") if mark.series == series]
     if not marks:
         return None
+    _draw_theory(ax, data, panel, series, pen, places, look)
     gid, is_guided = data.series_gid(series), _is_guided(data.marks)
     x = [places[str(mark.x)] for _, mark in marks]
     y = [max(mark.y or 0.0, floor) for _, mark in marks]
@@ -128,6 +135,42 @@ def _draw_row(
         ax.plot([place], [height], color=pen.color, markersize=look.marker * 0.8, gid=data.gid(index), **marker)
     key = Line2D([], [], color=pen.color, linestyle=pen.dash, marker=pen.marker)
     return Label(data.series[series].name, y[-1], pen.color, key, gid)
+
+
+def _predicted(series: int, row: Row, means: Mapping[str, Mapping[int, SeedMean]]) -> Iterator[Mark]:
+    """Yield the norms before training that theory expects of the layers below the last one, from that one's norm.
+
+    Theory predicts how a norm changes from layer to layer, not how large the loss's gradient is.
+    """
+    expected = row.prediction.gradient_norms if row.prediction else ()
+    last = list(means.values())[-1].get(0) if means else None
+    if last is None or not last.mean or len(expected) != len(means):
+        return
+    for layer, factor in zip(means, expected, strict=True):
+        if factor * last.mean > 0:
+            yield Mark(series, layer, factor * last.mean, kind=THEORY, note="epoch 0, mean-field theory")
+
+
+def _draw_theory(
+    ax: Axes, data: ChartData, panel: int, series: int, pen: Pen, places: Mapping[str, int], look: Look
+) -> None:
+    theory = [(index, mark) for index, mark in data.in_panel(panel, THEORY) if mark.series == series]
+    if not theory:
+        return
+    x, y = [places[str(mark.x)] for _, mark in theory], [mark.y for _, mark in theory]
+    dashes = {"linestyle": (0, (3, 3)), "linewidth": look.line * 0.6}
+    ax.plot(x, y, color=pen.color, gid=f"{data.series_gid(series)}.theory", **dashes)
+    for place, (index, mark) in zip(x, theory, strict=True):
+        ax.plot([place], [mark.y], "_", color=pen.color, markersize=look.marker * 1.6, gid=data.gid(index))
+
+
+def _theory(marks: Sequence[Mark]) -> str:
+    if not any(mark.kind == THEORY for mark in marks):
+        return ""
+    return (
+        " Thin dashes: how mean-field theory expects the last layer's norm to change on its way down a network of "
+        "infinitely wide layers at initialisation (arXiv:1611.01232)."
+    )
 
 
 def _is_guided(marks: Sequence[Mark]) -> bool:
