@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,19 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["XDG_CACHE_HOME"] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
+
+def _heed_signals() -> None:
+    """Let no test's command inherit signals that this process ignores, as one in the background or under nohup does.
+
+    A handler in Python is not inherited by a program that is started: there the system's default holds. This process
+    itself goes on ignoring them.
+    """
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
+_heed_signals()
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
