@@ -135,6 +135,8 @@ HEAVY = ["torch", "numpy", "scipy", "rich", "matplotlib", "jinja2", "sklearn", "
             ["torch", "scipy.stats", "rich.progress", "matplotlib", RUNNER],
         ),
         (["compare", "results"], 2, ["torch", "scipy", "matplotlib"]),
+        (["plot", "results", "-o", "all.svg"], 3, ["torch"]),
+        (["report", "results"], 3, ["torch"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) and len(value) < 5 else "",
 )

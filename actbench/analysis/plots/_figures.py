@@ -73,7 +73,13 @@ def charts_of(comparison: Comparison, chosen: Sequence[str] = (), *, predict: Pr
 
 
 def draw_chart(
-    name: str, comparison: Comparison, *, axes: Sequence[Axes] = (), look: Look = LOOKS["paper"], columns: int = 2
+    name: str,
+    comparison: Comparison,
+    *,
+    axes: Sequence[Axes] = (),
+    look: Look = LOOKS["paper"],
+    columns: int = 2,
+    predict: Predict | None = None,
 ) -> Figure:
     """Draw one chart of a comparison.
 
@@ -83,6 +89,7 @@ def draw_chart(
         axes: The caller's own, one for each panel; empty for a new figure.
         look: Sizes.
         columns: 1 or 2 columns of a page, for a new figure.
+        predict: As ``charts_of`` has it.
 
     Returns:
         The figure that was drawn on.
@@ -91,7 +98,7 @@ def draw_chart(
         UnknownNameError: For a chart that does not exist.
         UsageError: When the runs have no data for it, or the axes are not as many as the chart has panels.
     """
-    drawn = charts_of(comparison, [name])
+    drawn = charts_of(comparison, [name], predict=predict)
     if not drawn:
         raise UsageError(f"chart '{name}': these runs have no data for it. It answers: {load('charts', name).question}")
     return figure_of(drawn[0], axes=axes, look=look, columns=columns)
