@@ -130,14 +130,17 @@ def read_sides(paths: list[Path], against: list[Path], *, curves: bool) -> tuple
     """Read the results, and those to compare them with; curves only where something needs them.
 
     Two paths that hold the same runs of a study are its old and its new results (BASE NEW): pooling them would only
-    find those runs twice.
+    find those runs twice. So are two studies of any names that have all their runs in common, as a copy has.
     """
     from actbench.storage.reading import read_results
 
     if not against and len(paths) == 2:
         base, new = (read_results(path, curves=curves) for path in paths)
         earlier = {(record.study, record.spec.digest) for record in base}
-        if any((record.study, record.spec.digest) in earlier for record in new):
+        later = {(record.study, record.spec.digest) for record in new}
+        names = [{study for study, _ in side} for side in (earlier, later)]
+        is_copy = max(map(len, names)) == 1 and {run for _, run in earlier} == {run for _, run in later}
+        if earlier & later or is_copy:
             return new, base
     return read_results(*paths, curves=curves), read_results(*against, curves=curves) if against else None
 

@@ -129,6 +129,19 @@ def test_two_folders_with_the_same_runs_are_the_base_and_the_new_results(results
     assert call("compare", results, tmp_path) == call("compare", tmp_path, "--against", results)
 
 
+def test_two_studies_of_different_names_with_the_same_runs_are_base_and_new(tmp_path):
+    runs = {"relu": [0.90, 0.91, 0.92], "elu": [0.912, 0.918, 0.933]}
+    save(tmp_path, cells(runs, study="before"), text="study: before\n")
+    save(tmp_path, cells(runs, study="after"), text="study: after\n")
+    save(tmp_path, cells({**runs, "selu": [0.8, 0.81, 0.83]}, study="wider"), text="study: wider\n")
+    paths = {name: tmp_path / name for name in ("before", "after", "wider")}
+    (found,) = json.loads(call("compare", "--json", paths["before"], paths["after"]))["comparisons"]
+    assert (found["study"], found["baseline"]) == ("after", {"results": "base"})
+    # Studies that share some runs are two tables.
+    both = json.loads(call("compare", "--json", paths["before"], paths["wider"]))["comparisons"]
+    assert [one["study"] for one in both] == ["before", "wider"]
+
+
 def test_folders_with_different_runs_are_pooled(results):
     first, second = sorted((results / "demo/runs").glob("relu*"))[:2]
     (pooled,) = json.loads(call("compare", first, second, "--json"))["comparisons"]
