@@ -2,17 +2,20 @@
 
 import math
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 from comparisons import varied
 from drawn import artists, charted, position
 from factories import cells, only, record
 from generated_studies import generated
+from matplotlib.figure import Figure
 
 from actbench.analysis.compare import compare
 from actbench.analysis.plots._figures import FORMATS, charts_of, draw_chart, figure_of, image_bytes
 from actbench.analysis.plots._labels import _apart
-from actbench.analysis.plots._style import LOOKS
+from actbench.analysis.plots._style import LOOKS, drawing
+from actbench.analysis.plots._text import literal
 from actbench.analysis.table.factors import row_name
 from actbench.errors import UsageError
 from actbench.schema import registry
@@ -97,8 +100,6 @@ def test_an_svg_has_its_text_as_text_and_a_pdf_embeds_truetype():
 
 
 def test_a_chart_is_drawn_into_the_callers_axes():
-    from matplotlib.figure import Figure
-
     figure = Figure()
     ax = figure.subplots()
     assert draw_chart("differences", only(varied()), axes=[ax]) is figure
@@ -169,3 +170,33 @@ def test_no_name_lies_over_another_or_outside_the_figure():
                     assert figure.bbox.x0 - 1 <= one.x0
                     assert one.x1 <= figure.bbox.x1 + 1
                     assert not any(one.overlaps(other) for other in boxes[i + 1 :])
+
+
+@pytest.mark.parametrize("name", ["$x$", r"$\frac$", "a$_{1}$b", "100 % & {x}_1^2"])
+def test_a_name_between_dollar_signs_is_printed_as_it_is(name):
+    records = [
+        record(0.9 + s / 100, activation=a, seed=s)
+        for a in ("relu", {"name": name, "path": "my_parts:bump"})
+        for s in range(3)
+    ]
+    drawn = all_drawn(only(records), "screen")
+    assert drawn
+    for one, figure in drawn:
+        root = ElementTree.fromstring(image_bytes(figure, "svg", LOOKS["screen"]))
+        texts = ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
+        if one.name in ("differences", "learning_curves"):
+            assert name in texts
+        image_bytes(figure, "png", LOOKS["screen"])
+
+
+def test_the_powers_of_a_logarithmic_axis_need_no_formula():
+    figure = Figure()
+    ax = figure.subplots()
+    with drawing(LOOKS["paper"]):
+        ax.plot([1, 2], [1e-5, 1e3])
+        ax.set_yscale("log")
+        literal([ax])
+        figure.draw_without_rendering()
+        texts = [label.get_text() for label in ax.get_yticklabels()]
+    assert "10⁻³" in texts
+    assert not any("$" in text for text in texts)

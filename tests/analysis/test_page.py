@@ -209,15 +209,16 @@ def test_a_name_that_others_chose_stays_text(name):
     assert run.one("ul").text == f"{name}!"
 
 
-def test_an_activation_of_that_name_stays_text_in_table_charts_and_runs():
-    path = {"name": HOSTILE, "path": "my_parts:bump"}
+@pytest.mark.parametrize("name", [HOSTILE, r"$\frac$", "{{ 1 }}", "a & b"])
+def test_an_activation_of_any_name_stays_text_in_table_charts_and_runs(name):
+    path = {"name": name, "path": "my_parts:bump"}
     records = [record(0.9 + s / 100, activation=a, seed=s) for a in ("relu", path) for s in range(3)]
     page = made(records)
     assert len(page.all("script")) == 1
-    assert HOSTILE in [one.attributes["data-row"] for one in page.all("tr", data_row=True)]
+    assert name in [one.attributes["data-row"] for one in page.all("tr", data_row=True)]
     for svg in page.all(class_="chart-svg"):
-        assert any(HOSTILE in one.text for one in svg.all("text"))
-    assert any(one.attributes["data-activation"] == HOSTILE for one in page.all("details", class_="run"))
+        assert any(name in one.text for one in svg.all("text"))
+    assert any(one.attributes["data-activation"] == name for one in page.all("details", class_="run"))
 
 
 @pytest.mark.parametrize("case", DEGENERATE)

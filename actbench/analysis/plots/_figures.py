@@ -12,6 +12,7 @@ from actbench.analysis.plots import Drawing
 from actbench.analysis.plots._data import ChartData
 from actbench.analysis.plots._predictions import Predict, with_predictions
 from actbench.analysis.plots._style import LOOKS, Look, drawing
+from actbench.analysis.plots._text import literal
 from actbench.analysis.table.result import Comparison
 from actbench.errors import UsageError
 from actbench.schema.registry import load, names
@@ -119,6 +120,7 @@ def figure_of(
     with drawing(look):
         if axes:
             drawn.chart.draw(drawn.data, axes, look)
+            literal(axes)
             root = axes[0].get_figure(root=True)
             assert root is not None
             return root
@@ -135,6 +137,7 @@ def figure_of(
         for spare in grid[panels:]:
             spare.remove()
         drawn.chart.draw(drawn.data, list(grid[:panels]), look)
+        literal(figure.axes)
         return figure
 
 

@@ -143,6 +143,7 @@ def drawing(look: Look) -> Iterator[None]:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.unicode_minus": True,
+        "text.parse_math": False,  # a name between dollar signs is no formula
         "svg.fonttype": "none",  # text stays text: small files, searchable, read aloud
         "svg.hashsalt": "actbench",  # the same bytes for the same results
         "pdf.fonttype": 42,  # TrueType, which journals ask for
