@@ -261,6 +261,13 @@ def test_a_run_has_its_settings_its_numbers_and_its_curves(page):
     assert texts[0] == "val.accuracy from 10.00 % at epoch 0 to 50.00 % at epoch 1"
 
 
+def test_a_run_is_highlighted_with_its_row_also_where_rows_have_no_activation():
+    names = {
+        one.attributes["data-activation"] for one in made(varied(), by=("bias_init",)).all("details", class_="run")
+    }
+    assert names == {"bias_init=0", "bias_init=0.01"}
+
+
 def test_a_run_of_many_is_a_line_unless_it_went_wrong(monkeypatch):
     monkeypatch.setattr(page_module._runs, "MAX_FULL", 3)
     records = [*cells({"relu": [0.9, 0.8, 0.7]}), record(None, outcome="diverged", seed=3)]

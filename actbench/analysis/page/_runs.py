@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from actbench.analysis.chosen_settings import chosen_settings
 from actbench.analysis.judgements.formatting import NOTHING, quantity
 from actbench.analysis.plots._data import curve
-from actbench.analysis.table.factors import show
+from actbench.analysis.table.factors import row_name, show
+from actbench.analysis.table.result import Comparison, Row
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 from actbench.system.text import one_line, printable
@@ -50,7 +51,8 @@ class RunView:
     Args:
         id: Of its section.
         name: Study and run id.
-        activation: By which it is highlighted.
+        activation: Its label.
+        highlight: By which it is highlighted, with its row.
         seed: Its seed.
         outcome: See ``OUTCOMES``.
         message: Why it is not ``ok``.
@@ -64,6 +66,7 @@ class RunView:
     id: str
     name: str
     activation: str
+    highlight: str
     seed: int
     outcome: str
     message: str
@@ -74,9 +77,28 @@ class RunView:
     curves: Sequence[SmallCurve]
 
 
-def run_views(records: Sequence[RunRecord]) -> list[RunView]:
-    """Return every run as the page shows it, in the order of the records."""
-    return [_view(index, record) for index, record in enumerate(records)]
+def run_views(records: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> list[RunView]:
+    """Return every run as the page shows it, in the order of the records.
+
+    Args:
+        records: The runs.
+        comparisons: Their tables: a run is highlighted with its row, whose label may be another than its activation's.
+    """
+    rows = {
+        (record.study, record.spec.digest): highlight_of(row)
+        for comparison in reversed(comparisons)
+        for row in comparison.rows
+        for record in row.records
+    }
+    return [
+        _view(index, one, rows.get((one.study, one.spec.digest), one.spec.activation.label))
+        for index, one in enumerate(records)
+    ]
+
+
+def highlight_of(row: Row) -> str:
+    """Return by which name a row is highlighted: its activation, or its own name where it has none."""
+    return show(row.factors["activation"]) if "activation" in row.factors else row_name(row.factors)
 
 
 def environments(records: Sequence[RunRecord]) -> list[tuple[str, list[tuple[str, int]]]]:
@@ -106,12 +128,13 @@ def runs_csv(records: Sequence[RunRecord]) -> str:
     return target.getvalue()
 
 
-def _view(index: int, record: RunRecord) -> RunView:
+def _view(index: int, record: RunRecord, highlight: str) -> RunView:
     diagnosis = [one_line(text) for text in record.health.get("diagnosis", ()) if text != record.message]
     return RunView(
         id=f"run-{index}",
         name=printable(f"{record.study} / {record.spec.run_id}"),
         activation=printable(record.spec.activation.label),
+        highlight=printable(highlight),
         seed=record.spec.seed,
         outcome=record.outcome,
         message=one_line(record.message),

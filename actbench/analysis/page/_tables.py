@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from actbench.analysis.compare import compare
 from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.judgements.formatting import NOTHING, p_value
+from actbench.analysis.page._runs import highlight_of
 from actbench.analysis.page._words import anchor
 from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Cell, Column
 from actbench.analysis.reports._columns import DEAD, columns, has_range
-from actbench.analysis.table.factors import row_name, show
+from actbench.analysis.table.factors import row_name
 from actbench.analysis.table.result import DEAD_FRACTION, Comparison, Row
 from actbench.schema.record import RunRecord
 from actbench.storage.reading import Records
@@ -206,5 +207,4 @@ def _head(column: Column) -> Head:
 def _row(comparison: Comparison, row: Row, cells: Sequence[tuple[Cell, float | None]]) -> TableRow:
     is_best = comparison.best is not None and row.factors == comparison.best
     kind = "baseline" if comparison.is_baseline(row.factors) else "best" if is_best else ""
-    activation = show(row.factors["activation"]) if "activation" in row.factors else row_name(row.factors)
-    return TableRow(printable(row_name(row.factors)), printable(activation), kind, cells)
+    return TableRow(printable(row_name(row.factors)), printable(highlight_of(row)), kind, cells)

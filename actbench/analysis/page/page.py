@@ -208,7 +208,7 @@ def _render(records: Sequence[RunRecord], found: Comparisons, views: Sequence[Co
     )
     environment.filters["words"] = _words.with_words
     environment.filters["printable"] = printable
-    runs = _runs.run_views(records)
+    runs = _runs.run_views(records, found.comparisons)
     wrong = _tables.outcome_lists(records)
     is_full = len(runs) <= _runs.MAX_FULL
     return environment.get_template("page.html.j2").render(
