@@ -70,7 +70,7 @@ def test_a_mean_ends_where_a_seed_has_no_value():
     assert data is None, "no epoch after the first has a value of every seed"
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 15))])
 def test_every_chart_draws_any_study_or_says_that_it_has_no_data(seed):
     study = generated(seed)
     for comparison in compare(study.records, **study.options).comparisons:
@@ -86,7 +86,9 @@ def test_every_chart_draws_any_study_or_says_that_it_has_no_data(seed):
 
 
 @pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "form", ["svg", *(pytest.param(form, marks=pytest.mark.slow) for form in FORMATS if form != "svg")]
+)
 def test_the_same_results_give_the_same_bytes(look, form):
     for one, figure in all_drawn(only(varied()), look):
         first = image_bytes(figure, form, LOOKS[look])
