@@ -221,6 +221,7 @@ def test_an_activation_of_any_name_stays_text_in_table_charts_and_runs(name):
     assert any(one.attributes["data-activation"] == name for one in page.all("details", class_="run"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DEGENERATE)
 def test_degenerate_comparisons_have_a_page(case):
     page = made(DEGENERATE[case])
@@ -228,6 +229,7 @@ def test_degenerate_comparisons_have_a_page(case):
     assert len(page.all(class_="headline")) == len(compare(DEGENERATE[case]).comparisons)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_any_study_has_a_page_with_every_run_verdict_and_warning(seed):
     study = generated(seed)
@@ -333,6 +335,7 @@ def with_curve(one, epochs):
     return replace(one, curves=tuple(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "rows", "epochs", "most"), [(3, 12, 5, 1_000_000), (5, 12, 20, 3_000_000)])
 def test_a_page_stays_small(seeds, rows, epochs, most):
     names = [
