@@ -13,7 +13,12 @@ from actbench.cli.output import listed, pairs, print_result
 
 if TYPE_CHECKING:
     from actbench.analysis.compare_options import CompareOptions
+    from actbench.analysis.plots._figures import Drawn
+    from actbench.analysis.table.result import Comparison
     from actbench.storage.reading import Records
+
+MAX_FUNCTIONS = 8
+"""More curves than these can't be told apart in one picture; ``show NAME …`` draws those one wants to see."""
 
 Output = Annotated[Path, typer.Option("-o", "--output", help="Write to this file.")]
 
@@ -48,6 +53,24 @@ def report(
     print_result(write_page(new, output, options))
 
 
+def _functions(comparison: Comparison) -> Drawn | None:
+    """Return the picture of a comparison's activations; None where there are none of actbench's own, or too many.
+
+    A user's own function stays unevaluated: its code may lie elsewhere, and to write a page is no reason to run it.
+    """
+    from actbench.analysis.plots._data import baseline_activation
+    from actbench.analysis.plots._functions import drawn_functions
+    from actbench.cli.function_curves import function_curves
+
+    specs = [record.spec for row in comparison.rows for record in row.records[:1]]
+    known = {spec.activation.label: spec for spec in specs if spec.activation.path is None}
+    if not 0 < len(known) <= MAX_FUNCTIONS:
+        return None
+    slope = next(iter(known.values())).health.dead_slope
+    curves = function_curves([spec.activation for spec in known.values()], slope)
+    return drawn_functions(curves, baseline=baseline_activation(comparison))
+
+
 def write_page(records: Records, output: Path, options: CompareOptions | None = None) -> str:
     """Write the page of some runs and return the file's path, the number of runs and the size in one line.
 
@@ -59,7 +82,7 @@ def write_page(records: Records, output: Path, options: CompareOptions | None = 
     from actbench.system.command_line import shown_path
     from actbench.system.files import write_output
 
-    page = page_of(records, options=options, predict=prediction)
+    page = page_of(records, options=options, predict=prediction, functions=_functions)
     write_output(output, page)
     runs = f"{len(records):,} run{'' if len(records) == 1 else 's'}"
     return f"{shown_path(output)}: {runs}, {len(page.encode()) / 1e6:.1f} MB"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from commands import in_this_process
 from comparisons import varied
-from factories import cells, save
+from factories import cells, record, save
 from parsed_page import parsed
 
 
@@ -137,3 +137,22 @@ def test_a_pipe_is_told_no_command(results, actbench):
 def test_a_study_of_one_run_has_a_page(actbench, tmp_path):
     save(tmp_path / "results", cells({"relu": [0.9]}))
     assert actbench("report").returncode == 0
+
+
+def test_the_page_draws_the_activations_but_runs_no_code_of_a_user(actbench, tmp_path):
+    mine = {"name": "mine", "path": "no_such_module:f"}
+    runs = [record(0.9 + s / 100, activation=one, seed=s) for one in ("relu", "elu", mine) for s in range(3)]
+    save(tmp_path / "results", runs)
+    assert actbench("report").returncode == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    picture = page.partition('id="t0-functions"')[2].partition("</figure>")[0]
+    assert "relu · z" in picture
+    assert "elu · z" in picture
+    assert "mine" not in picture
+
+
+def test_too_many_activations_have_no_picture(actbench, tmp_path):
+    names = ("relu", "elu", "selu", "gelu", "tanh", "silu", "mish", "sigmoid", "softplus")
+    save(tmp_path / "results", [record(0.9, activation=name, seed=0) for name in names])
+    assert actbench("report").returncode == 0
+    assert 'id="t0-functions"' not in (tmp_path / "report.html").read_text("utf-8")

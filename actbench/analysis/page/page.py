@@ -18,7 +18,7 @@ from actbench.analysis.judgements.headline import headline
 from actbench.analysis.page import _runs, _tables, _words
 from actbench.analysis.page.svg import Styles, inline_svg, page_color
 from actbench.analysis.plots._data import ChartData
-from actbench.analysis.plots._figures import charts_of, figure_of
+from actbench.analysis.plots._figures import Drawn, charts_of, figure_of
 from actbench.analysis.plots._predictions import Predict
 from actbench.analysis.plots._style import LOOKS, pens
 from actbench.analysis.reports import _sentences, csv
@@ -103,6 +103,7 @@ def page_of(
     options: CompareOptions | None = None,
     step: Callable[[str], None] = lambda _: None,
     predict: Predict | None = None,
+    functions: Callable[[Comparison], Drawn | None] = lambda _: None,
 ) -> str:
     """Return the page about some runs.
 
@@ -113,6 +114,7 @@ def page_of(
         options: Those of ``compare``; None for the studies' own.
         step: Called with what is being made, for those who wait.
         predict: As ``charts_of`` has it.
+        functions: Returns the picture of a comparison's activations, which has to evaluate them; None for no picture.
 
     Returns:
         HTML, without the time at which it was made: the same results give the same bytes.
@@ -127,13 +129,15 @@ def page_of(
     for index, comparison in enumerate(found.comparisons):
         step(f"drawing {comparison.title}")
         others = _tables.other_baselines(records, comparison, chosen)
-        views.append(_comparison_view(f"t{index}", comparison, others, styles, predict))
+        charts = charts_of(comparison, predict=predict)
+        charts += [picture] if (picture := functions(comparison)) else []
+        views.append(_comparison_view(f"t{index}", comparison, others, _charts(f"t{index}", charts, styles)))
     step("writing")
     return _render(records, found, views, styles)
 
 
 def _comparison_view(
-    name: str, comparison: Comparison, others: Sequence[Comparison], styles: Styles, predict: Predict | None
+    name: str, comparison: Comparison, others: Sequence[Comparison], charts: Sequence[ChartView]
 ) -> ComparisonView:
     return ComparisonView(
         id=name,
@@ -142,7 +146,7 @@ def _comparison_view(
         limits=comparison.limits,
         table=_tables.table_of(comparison),
         others=[_tables.table_of(one) for one in others],
-        charts=_charts(name, comparison, styles, predict),
+        charts=charts,
         verdicts=[(text, comparison.commands.get(text, "")) for text in comparison.verdicts],
         expectations=[_sentences.expectation(one) for one in comparison.expectations],
         methods=comparison.methods,
@@ -150,11 +154,11 @@ def _comparison_view(
     )
 
 
-def _charts(name: str, comparison: Comparison, styles: Styles, predict: Predict | None) -> list[ChartView]:
+def _charts(name: str, charts: Sequence[Drawn], styles: Styles) -> list[ChartView]:
     from markupsafe import Markup
 
     found = []
-    for index, drawn in enumerate(charts_of(comparison, predict=predict)):
+    for index, drawn in enumerate(charts):
         data, prefix = drawn.data, f"{name}c{index}"
         svg = inline_svg(figure_of(drawn, look=LOOK), drawn, LOOK, prefix=prefix, styles=styles)
         heads, rows = data.table()
