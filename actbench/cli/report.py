@@ -56,13 +56,17 @@ def report(
 def _functions(comparison: Comparison) -> Drawn | None:
     """Return the picture of a comparison's activations; None where there are none of actbench's own, or too many.
 
-    A user's own function stays unevaluated: its code may lie elsewhere, and to write a page is no reason to run it.
+    A user's own function stays unevaluated: its code may lie elsewhere, and to write a page is no reason to run it. Runs
+    without layers have no chart that needs torch, so for them it is not imported.
     """
     from actbench.analysis.plots._data import baseline_activation
     from actbench.analysis.plots._functions import drawn_functions
     from actbench.cli.function_curves import function_curves
 
-    specs = [record.spec for row in comparison.rows for record in row.records[:1]]
+    records = [record for row in comparison.rows for record in row.records]
+    if not any(line.get("layers") for record in records for line in record.curves):
+        return None
+    specs = [record.spec for record in records]
     known = {spec.activation.label: spec for spec in specs if spec.activation.path is None}
     if not 0 < len(known) <= MAX_FUNCTIONS:
         return None

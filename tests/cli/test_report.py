@@ -5,6 +5,7 @@ import pty
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,10 +140,15 @@ def test_a_study_of_one_run_has_a_page(actbench, tmp_path):
     assert actbench("report").returncode == 0
 
 
+def with_layers(one):
+    layers = [{"name": "hidden.0", "units": 8, "dead": 0}]
+    return replace(one, curves=tuple({**row, "layers": layers} for row in one.curves))
+
+
 def test_the_page_draws_the_activations_but_runs_no_code_of_a_user(actbench, tmp_path):
     mine = {"name": "mine", "path": "no_such_module:f"}
     runs = [record(0.9 + s / 100, activation=one, seed=s) for one in ("relu", "elu", mine) for s in range(3)]
-    save(tmp_path / "results", runs)
+    save(tmp_path / "results", [with_layers(one) for one in runs])
     assert actbench("report").returncode == 0
     page = (tmp_path / "report.html").read_text("utf-8")
     picture = page.partition('id="t0-functions"')[2].partition("</figure>")[0]
@@ -153,6 +159,6 @@ def test_the_page_draws_the_activations_but_runs_no_code_of_a_user(actbench, tmp
 
 def test_too_many_activations_have_no_picture(actbench, tmp_path):
     names = ("relu", "elu", "selu", "gelu", "tanh", "silu", "mish", "sigmoid", "softplus")
-    save(tmp_path / "results", [record(0.9, activation=name, seed=0) for name in names])
+    save(tmp_path / "results", [with_layers(record(0.9, activation=name, seed=0)) for name in names])
     assert actbench("report").returncode == 0
     assert 'id="t0-functions"' not in (tmp_path / "report.html").read_text("utf-8")
