@@ -56,8 +56,8 @@ def report(
 def _functions(comparison: Comparison) -> Drawn | None:
     """Return the picture of a comparison's activations; None where there are none of actbench's own, or too many.
 
-    A user's own function stays unevaluated: its code may lie elsewhere, and to write a page is no reason to run it. Runs
-    without layers have no chart that needs torch, so for them it is not imported.
+    A user's own function stays unevaluated: its code may lie elsewhere, and to write a page is no reason to run it.
+    Runs without layers have no chart that needs torch, so for them it is not imported.
     """
     from actbench.analysis.plots._data import baseline_activation
     from actbench.analysis.plots._functions import drawn_functions
