@@ -12,6 +12,7 @@ from actbench._version import __version__
 
 if TYPE_CHECKING:
     from actbench.analysis.compare import compare
+    from actbench.analysis.plots._figures import draw_chart
     from actbench.analysis.table.result import Comparisons
     from actbench.config import Study
     from actbench.execution.runner import run
@@ -33,6 +34,7 @@ __all__ = [
     "Study",
     "__version__",
     "compare",
+    "draw_chart",
     "measure_health",
     "read_results",
     "run",
@@ -47,6 +49,7 @@ _HOMES = {
     "RunSpec": "schema.spec",
     "Study": "config",
     "compare": "analysis.compare",
+    "draw_chart": "analysis.plots._figures",
     "measure_health": "health.modules.module",
     "read_results": "storage.reading",
     "run": "execution.runner",

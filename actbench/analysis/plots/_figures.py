@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from actbench.analysis.plots import Drawing
 from actbench.analysis.plots._data import ChartData
 from actbench.analysis.plots._predictions import Predict, with_predictions
-from actbench.analysis.plots._style import LOOKS, Look, drawing
+from actbench.analysis.plots._style import LOOKS, Look, drawing, look_named
 from actbench.analysis.plots._text import literal
 from actbench.analysis.table.result import Comparison
 from actbench.errors import UsageError
@@ -78,7 +78,7 @@ def draw_chart(
     comparison: Comparison,
     *,
     axes: Sequence[Axes] = (),
-    look: Look = LOOKS["paper"],
+    style: str = "paper",
     columns: int = 2,
     predict: Predict | None = None,
 ) -> Figure:
@@ -88,7 +88,7 @@ def draw_chart(
         name: See ``actbench list charts``.
         comparison: One of ``compare``'s, made of records that were read with their curves.
         axes: The caller's own, one for each panel; empty for a new figure.
-        look: Sizes.
+        style: Sizes: ``paper``, ``slides`` or ``screen``.
         columns: 1 or 2 columns of a page, for a new figure.
         predict: As ``charts_of`` has it.
 
@@ -96,10 +96,10 @@ def draw_chart(
         The figure that was drawn on.
 
     Raises:
-        UnknownNameError: For a chart that does not exist.
+        UnknownNameError: For a chart or a style that does not exist.
         UsageError: When the runs have no data for it, or the axes are not as many as the chart has panels.
     """
-    drawn = charts_of(comparison, [name], predict=predict)
+    look, drawn = look_named(style), charts_of(comparison, [name], predict=predict)
     if not drawn:
         raise UsageError(f"chart '{name}': these runs have no data for it. It answers: {load('charts', name).question}")
     return figure_of(drawn[0], axes=axes, look=look, columns=columns)
