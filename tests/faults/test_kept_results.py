@@ -112,7 +112,7 @@ def taken_over_and_finished():
 def is_time():
     if os.environ["FAULT"] == "taken_over_and_stopped":  # once there is something to save
         return any(len(path.read_text().splitlines()) == 2 for path in RUNS.glob("*/metrics.jsonl"))
-    return len(stored()) == 2
+    return len(stored()) >= 2  # a pool may have stored a third one since the last call
 
 
 def tanh(z):
