@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA
-from actbench.cli.compare import Against, Alpha, Baseline, By, Delta, Metric, Paths, Tune, Where, amount, read_sides
-from actbench.cli.output import listed, pairs, print_result
+from actbench.cli.compare import (
+    Against,
+    Alpha,
+    Baseline,
+    By,
+    Delta,
+    Metric,
+    Paths,
+    Tune,
+    Where,
+    amount,
+    chosen_rows,
+    read_sides,
+)
+from actbench.cli.output import listed, print_result
 
 if TYPE_CHECKING:
     from actbench.analysis.compare_options import CompareOptions
@@ -41,10 +54,7 @@ def report(
 
     new, base = read_sides(paths or [Path("results")], against or [], curves=True)
     options = CompareOptions(
-        by=listed(by),
-        baseline=pairs("--baseline", baseline),
-        metric=listed(metric),
-        where=pairs("--where", where),
+        **chosen_rows(by, baseline, metric, where),
         alpha=alpha,
         delta=100 * amount("--delta", amounts.difference, "test.accuracy", delta),
         tune=listed(tune),
@@ -57,14 +67,15 @@ def _functions(comparison: Comparison) -> Drawn | None:
     """Return the picture of a comparison's activations; None where there are none of actbench's own, or too many.
 
     A user's own function stays unevaluated: its code may lie elsewhere, and to write a page is no reason to run it.
-    Runs without layers have no chart that needs torch, so for them it is not imported.
+    torch evaluates the functions. Runs without layers have no chart that needs it, so for them it is not imported.
     """
     from actbench.analysis.plots._data import baseline_activation
     from actbench.analysis.plots._functions import drawn_functions
     from actbench.cli.function_curves import function_curves
+    from actbench.cli.theory import has_torch
 
     records = [record for row in comparison.rows for record in row.records]
-    if not any(line.get("layers") for record in records for line in record.curves):
+    if not has_torch() or not any(line.get("layers") for record in records for line in record.curves):
         return None
     specs = [record.spec for record in records]
     known = {spec.activation.label: spec for spec in specs if spec.activation.path is None}

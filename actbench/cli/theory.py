@@ -78,6 +78,13 @@ def _image_size(dataset: Component, data_dir: Path | None) -> int:
     return prod(shape or datasets.load(dataset, datasets.data_folder(data_dir)).shape)
 
 
+def has_torch() -> bool:
+    """Return whether torch is installed: stored runs are also drawn where nothing is trained."""
+    from importlib.util import find_spec
+
+    return find_spec("torch") is not None
+
+
 def prediction(spec: RunSpec) -> Prediction:
     """Return what theory expects of a run's network before training, for charts of stored runs.
 
@@ -89,6 +96,9 @@ def prediction(spec: RunSpec) -> Prediction:
     from actbench.analysis.table.result import Prediction
     from actbench.datasets import image_shape
     from actbench.errors import ActbenchError
+
+    if not has_torch():
+        return Prediction(note="torch, which computes it, is not installed here")
     from actbench.health.theory.forecast import depends_on_inputs, forecast
 
     if spec.activation.path is not None or spec.weight_init.path is not None:

@@ -162,3 +162,32 @@ def test_too_many_activations_have_no_picture(actbench, tmp_path):
     save(tmp_path / "results", [with_layers(record(0.9, activation=name, seed=0)) for name in names])
     assert actbench("report").returncode == 0
     assert 'id="t0-functions"' not in (tmp_path / "report.html").read_text("utf-8")
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = sys.modules["torchvision"] = None  # an import of either fails, and none of them is found
+sys.argv = ["actbench", *sys.argv[1:]]
+from actbench.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("report", "-o", "x.html"), ("plot", "--chart", "signal_depth", "-o", "x.svg")])
+def test_stored_runs_are_drawn_without_torch(tmp_path, command):
+    runs = [record(0.9 + s / 100, activation=one, seed=s) for one in ("relu", "elu") for s in range(3)]
+    save(tmp_path / "results", [with_signals(one) for one in runs])
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    written = (tmp_path / command[-1]).read_text("utf-8")
+    if command[0] == "report":
+        assert "torch, which computes it, is not installed here" in written
+        assert 'id="t0-functions"' not in written
+
+
+def with_signals(one):
+    layers = [{"name": f"hidden.{i}", "units": 8, "dead": 0, "z_mean": 0.1, "z_std": 1.0 + i} for i in range(2)]
+    return replace(one, curves=tuple({**row, "layers": layers} for row in one.curves))
