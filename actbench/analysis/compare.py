@@ -157,11 +157,11 @@ def compare(
         reach=reach,
         all_pairs=all_pairs,
     )
-    return _compare(records, options)
+    return compare_with(records, options)
 
 
-def _compare(records: Sequence[RunRecord], options: CompareOptions) -> Comparisons:
-    """Cut the records into tables, compare the rows of each, and judge the gates."""
+def compare_with(records: Sequence[RunRecord], options: CompareOptions) -> Comparisons:
+    """Do what ``compare`` does with its options as one value: cut into tables, compare their rows, judge the gates."""
     conditions = parse_gates(options.fail_if)
     settings, folders, reading_warnings = (
         (records.settings, records.folders, records.warnings) if isinstance(records, Records) else ({}, {}, ())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -102,10 +102,7 @@ def compare(
         report = _with_curves(new)
     found = compare_records(
         new,
-        by=listed(by),
-        baseline=pairs("--baseline", baseline),
-        metric=listed(metric),
-        where=pairs("--where", where),
+        **chosen_rows(by, baseline, metric, where),
         alpha=alpha,
         delta=100 * amount("--delta", amounts.difference, "test.accuracy", delta),
         tune=listed(tune),
@@ -124,6 +121,18 @@ def compare(
         print_note(f"as a page: {_page_command(paths or [], against or [], given)}")
     if _report_gates(found):
         raise typer.Exit(1)
+
+
+def chosen_rows(
+    by: list[str] | None, baseline: list[str] | None, metric: list[str] | None, where: list[str] | None
+) -> dict[str, Any]:
+    """Read the options that choose rows and metrics, as ``analysis.compare`` takes them."""
+    return {
+        "by": listed(by),
+        "baseline": pairs("--baseline", baseline),
+        "metric": listed(metric),
+        "where": pairs("--where", where),
+    }
 
 
 def read_sides(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[Records, Records | None]:

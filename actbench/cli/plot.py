@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from actbench.cli.compare import Baseline, By, Metric, Where
-from actbench.cli.output import listed, pairs, print_note, print_result
+from actbench.cli.compare import Baseline, By, Metric, Where, chosen_rows
+from actbench.cli.output import listed, print_note, print_result
 
 if TYPE_CHECKING:
     from actbench.analysis.plots._figures import Drawn
@@ -70,13 +70,7 @@ def plot(
     if width is not None:
         look = replace(look, widths=(width, width))
     records = read_results(*(paths or [Path("results")]), curves=True)
-    found = compare(
-        records,
-        by=listed(by),
-        baseline=pairs("--baseline", baseline),
-        metric=listed(metric),
-        where=pairs("--where", where),
-    )
+    found = compare(records, **chosen_rows(by, baseline, metric, where))
     for warning in found.all_warnings:
         print_note(f"warning: {warning}")
     drawn = [

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from drawn import charted, position
-from factories import cells, only
+from factories import ACTIVATIONS, cells, only
 
 from actbench.schema.histograms import edges, packed
 
@@ -54,21 +54,7 @@ def test_many_layers_are_the_first_the_middle_and_the_last():
 
 @pytest.mark.parametrize("rows", [7, 12])
 def test_the_caption_counts_the_rows_that_are_left_out(rows):
-    names = [
-        "relu",
-        "elu",
-        "selu",
-        "gelu",
-        "tanh",
-        "silu",
-        "mish",
-        "sigmoid",
-        "softplus",
-        "prelu",
-        "leaky_relu",
-        "celu",
-    ]
-    data, _ = charted(only(with_histograms(cells({name: [0.9] for name in names[:rows]}))), "histograms")
+    data, _ = charted(only(with_histograms(cells({name: [0.9] for name in ACTIVATIONS[:rows]}))), "histograms")
     assert f"{rows - 5} further rows" in data.caption
 
 

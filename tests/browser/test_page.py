@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from comparisons import varied
-from factories import cells, record
+from factories import ACTIVATIONS, cells, record
 
 pytestmark = pytest.mark.slow
 
@@ -19,23 +19,9 @@ def studies():
         record(None, outcome="diverged", activation=name, seed=seed) for name in ("relu", "elu") for seed in range(3)
     ]
     many = {"relu": [0.9 + 0.001 * s for s in range(30)], "elu": [0.91 + 0.001 * (s % 7) for s in range(30)]}
-    names = (
-        "relu",
-        "elu",
-        "selu",
-        "gelu",
-        "tanh",
-        "silu",
-        "mish",
-        "sigmoid",
-        "softplus",
-        "prelu",
-        "leaky_relu",
-        "celu",
-    )
     rows = [
         record(0.9 + 0.002 * i + 0.01 * b + 0.003 * (s * 7 % 3), activation=name, bias_init=b, seed=s)
-        for i, name in enumerate(names) for b in (0.0, 0.01) for s in range(2)
+        for i, name in enumerate(ACTIVATIONS) for b in (0.0, 0.01) for s in range(2)
     ]  # fmt: skip
     hostile = replace(record(None, outcome="failed", activation="gelu"), message=HOSTILE)
     formula = {"name": "expression", "formula": LONG}

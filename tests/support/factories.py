@@ -11,6 +11,13 @@ SELU = [0.85, 0.86, 0.88, 0.87]
 LAYER = {"units": 256, "dead": 3, "constant": 3, "inert": 3, "sparsity": 0.61, "saturation": 0.6}
 
 
+ACTIVATIONS = (
+    *("relu", "elu", "selu", "gelu", "tanh", "silu"),
+    *("mish", "sigmoid", "softplus", "prelu", "leaky_relu", "celu"),
+)
+"""Twelve names, for tables of many rows."""
+
+
 def health(dead=0.01):
     """Health of two layers with this dead fraction."""
     layers = [{"name": f"hidden.{i}", **LAYER, "dead": round(256 * dead)} for i in range(2)]

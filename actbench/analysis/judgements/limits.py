@@ -58,7 +58,7 @@ def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *,
 def unjudged_of_plan(expect: Sequence[str], specs: Sequence[RunSpec]) -> tuple[str, ...]:
     """Return the hypotheses that no results of these runs could decide, since none has a value that they name.
 
-    That is no error of the config: other overrides of it may train such runs into the same folder.
+    The config is not wrong for that: with other overrides it may train such runs into the same folder.
 
     Args:
         expect: The study's hypotheses.

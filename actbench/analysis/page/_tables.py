@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from actbench.analysis.compare import compare
+from actbench.analysis.compare import compare_with
 from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.judgements.formatting import NOTHING, p_value
 from actbench.analysis.page._runs import highlight_of
@@ -105,22 +105,13 @@ def other_baselines(records: Records, comparison: Comparison, options: CompareOp
     rows = comparison.rows
     if options.against is not None or comparison.baseline is None or not 2 < len(rows) <= MAX_BASELINES:
         return []
-    # Without folders there are no commands for more seeds, for each of which the config would be read anew.
+    # Without folders no commands for more seeds are made: nobody sees them, and each would read the config again.
     own = replace(records, runs=tuple(one for one in records if one.study == comparison.study), warnings=(), folders={})
     found = []
     for row in rows:
         if comparison.is_baseline(row.factors) and comparison.baseline.keys() == row.factors.keys():
             continue
-        again = compare(
-            own,
-            by=options.by,
-            baseline=row.factors,
-            metric=options.metric,
-            where=options.where,
-            alpha=options.alpha,
-            delta=options.delta,
-            tune=options.tune,
-        )
+        again = compare_with(own, replace(options, baseline=row.factors, methods=False))
         # Its study may have other tables, and a value written in two ways may have found another row.
         found += [one for one in again.comparisons if _is_same_table(one, comparison) and one.baseline == row.factors]
     return found

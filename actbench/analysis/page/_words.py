@@ -35,7 +35,7 @@ WORDS: Mapping[str, str] = {
     "max-T": "Westfall and Young's adjustment: the signs of each seed's differences are flipped for all rows together.",
     "Holm": "Holm's step-down adjustment of p, used where a row has too few pairs for max-T.",
     "sign flips": "A test that assumes only that a seed's difference could as well have had the other sign.",
-    "tied": "Of a row, marked =: its paired difference to the best row is not shown. That is no proof of equality.",
+    "tied": "Of a row, marked =: its paired difference to the best row is not shown. That does not prove them equal.",
     "epoch 0": "The network before the first step.",
 }
 """Word -> its definition, in the order of the page's list."""

@@ -7,12 +7,12 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from typing import Any
 
 from actbench._version import __version__
-from actbench.analysis.compare import compare
+from actbench.analysis.compare import compare_with
 from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.judgements.headline import headline
 from actbench.analysis.page import _runs, _tables, _words
@@ -52,7 +52,7 @@ class ChartView:
         series: Number, name, activation and colour of each series; no colour where none stands for it.
         heads: Of its table.
         rows: Of its table.
-        left_out: Rows of the table for which there is no room.
+        left_out: How many rows of its table the page leaves out.
     """
 
     id: str
@@ -124,7 +124,7 @@ def page_of(
     """
     chosen = replace(options or CompareOptions(), methods=True)
     step("comparing")
-    found = compare(records, **{one.name: getattr(chosen, one.name) for one in fields(CompareOptions)})
+    found = compare_with(records, chosen)
     styles, views = Styles(), []
     for index, comparison in enumerate(found.comparisons):
         step(f"drawing {comparison.title}")

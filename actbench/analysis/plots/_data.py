@@ -84,7 +84,7 @@ class Mark:
     Args:
         series: Index of its series.
         x: Horizontal position: a number, or the name of a category.
-        y: Vertical position, or the value of a cell; None where there is none, which is told in ``note``.
+        y: Vertical position, or the value of a cell; None where there is no value; then ``note`` gives the reason.
         low: Lower end of the interval around ``y``; None without one.
         high: Upper end.
         panel: Index of its panel.
@@ -112,7 +112,7 @@ class ChartData:
         panels: Its pairs of axes.
         series: In the order in which they are drawn and listed.
         marks: In the order of the chart's table.
-        caption: What the marks are: the mean of what, which interval, over how many seeds.
+        caption: A description of the marks, such as which mean and which interval they show.
         baseline: The baseline's activation, which is drawn in ink; empty without one.
         columns: Panels beside each other.
     """
