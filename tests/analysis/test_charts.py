@@ -1,12 +1,13 @@
 """Charts: what is drawn is what ``compare --format json`` says, and every chart draws what any study has."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 from comparisons import varied
-from drawn import artists, charted, position
+from drawn import artists, charted, position, texts
 from factories import cells, only, record
 from generated_studies import generated
 from matplotlib.figure import Figure
@@ -14,7 +15,8 @@ from matplotlib.figure import Figure
 from actbench.analysis.compare import compare
 from actbench.analysis.plots._figures import FORMATS, charts_of, draw_chart, figure_of, image_bytes
 from actbench.analysis.plots._labels import _apart
-from actbench.analysis.plots._style import LOOKS, drawing
+from actbench.analysis.plots._names import MAX_NAME
+from actbench.analysis.plots._style import LOOKS, drawing, pens
 from actbench.analysis.plots._text import literal
 from actbench.analysis.table.factors import row_name
 from actbench.errors import UsageError
@@ -202,3 +204,69 @@ def test_the_powers_of_a_logarithmic_axis_need_no_formula():
         texts = [label.get_text() for label in ax.get_yticklabels()]
     assert "10⁻³" in texts
     assert not any("$" in text for text in texts)
+
+
+def with_rates(rates, activations=("relu", "elu"), epochs=4):
+    """Runs at several learning rates; those at the highest one end after epoch 1."""
+    records = [
+        record(0.9 - 0.01 * seed, activation=activation, seed=seed, training={"optimizer": {"name": "sgd", "lr": rate}})
+        for activation in activations
+        for rate in rates
+        for seed in range(2)
+    ]
+
+    def curve(one):
+        last = 2 if one.spec.training.optimizer.options["lr"] == max(rates) else epochs
+        off = 0.01 * one.spec.seed
+        rows = [
+            {"train.loss": 2.3 / (1 + epoch) + off, "val.accuracy": 0.1 + 0.2 * epoch + off} for epoch in range(last)
+        ]
+        return tuple({"epoch": epoch, **row} for epoch, row in enumerate(rows))
+
+    return [replace(one, curves=curve(one)) for one in records]
+
+
+def test_rows_are_named_by_the_last_part_of_a_setting():
+    data, figure = charted(only(with_rates((0.1, 1.0))), "differences")
+    assert sorted(data.names) == ["elu (lr=0.1)", "elu (lr=1)", "relu (lr=0.1)", "relu (lr=1)"]
+    shown = {text.get_text() for text in texts(figure)}
+    assert "elu (lr=1)" in shown
+    assert {row[0] for row in data.table()[1]} >= {"elu (training.optimizer.lr=1)"}, "the table has the whole key"
+
+
+def test_long_names_that_differ_in_the_middle_look_different():
+    formulas = [f"max(0.0100000001 * x, x) + 0.{digit}000001 * sigmoid(1.7020001 * x)" for digit in (1, 2, 3)]
+    data, figure = charted(only(cells({name: [0.9, 0.91] for name in ("relu", *formulas)})), "differences")
+    assert len(set(data.names)) == 4
+    assert max(map(len, data.names)) <= MAX_NAME
+    assert set(data.names) - {"relu"} <= {text.get_text() for text in texts(figure)}
+
+
+def test_seven_settings_of_an_activation_have_lines_of_their_own():
+    data, _ = charted(only(with_rates((0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0))), "learning_curves")
+    drawn_with = [(pen.color, pen.dash) for pen in pens(data)]
+    assert len(set(drawn_with)) == len(drawn_with) == 14
+
+
+def test_epoch_0_is_left_out_of_every_curve_or_of_none():
+    data, _ = charted(only(with_rates((0.1, 1.0))), "learning_curves")
+    first = [min(mark.x for _, mark in data.in_panel(0) if mark.series == series) for series in range(4)]
+    assert first == [1, 1, 1, 1]
+    short, _ = charted(only(with_rates((0.1, 1.0), epochs=2)), "learning_curves")
+    assert {mark.x for _, mark in short.in_panel(0)} == {0, 1}
+
+
+@pytest.mark.parametrize(("rates", "bands"), [((0.1, 0.2), 8), ((1, 2, 3, 4, 5, 6, 7), 0)])
+def test_many_rows_have_no_bands_and_the_caption_says_so(rates, bands):
+    data, figure = charted(only(with_rates(rates)), "learning_curves")
+    drawn = [gid for artist in figure.findobj() if ".band." in (gid := artist.get_gid() or "")]
+    assert len(drawn) == bands
+    assert ("no bands" in data.caption) == (bands == 0)
+
+
+def test_the_axis_of_a_single_epoch_has_whole_numbers():
+    records = [replace(one, curves=(*one.curves[:1], {"epoch": 1, "val.accuracy": 0.1})) for one in with_rates((0.1,))]
+    _, figure = charted(only(records), "learning_curves")
+    figure.draw_without_rendering()
+    loss = figure.axes[1]
+    assert all(float(tick).is_integer() for tick in loss.get_xticks())

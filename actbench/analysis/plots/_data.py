@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isfinite
 
 from actbench.analysis.judgements.formatting import NOTHING, interval, quantity, signed, unit_of_difference
+from actbench.analysis.plots._names import drawn_names
 from actbench.analysis.table.factors import Value, row_name, show
 from actbench.analysis.table.result import Comparison, Row
 from actbench.schema.metrics import METRICS
@@ -123,6 +125,14 @@ class ChartData:
     caption: str
     baseline: str = ""
     columns: int = 1
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Return the names of the series as pictures show them: short, and no two alike.
+
+        A row's settings are named by the last part of their keys, as ``relu (lr=0.1)``. Tables have the full names.
+        """
+        return drawn_names([one.name for one in self.series], [one.factors for one in self.series])
 
     def gid(self, index: int) -> str:
         """Return the name under which a mark is drawn; it begins with that of its series."""

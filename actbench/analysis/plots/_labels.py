@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from actbench.analysis.plots._names import shorten
 from actbench.analysis.plots._style import Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-MAX_NAME = 34
-"""Characters of a name beside a line; longer ones end with an ellipsis, and the page's table has them whole."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +30,6 @@ class Label:
     color: str
     handle: Any
     gid: str
-
-
-def shorten(text: str, most: int = MAX_NAME) -> str:
-    """Return a name that fits beside a line: its beginning and its end, which are what tells long names apart.
-
-    >>> shorten("leaky_relu(negative_slope=0.2)", 14)
-    'leaky_r…e=0.2)'
-    """
-    if len(text) <= most:
-        return text
-    end = (most - 1) // 2
-    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
 
 
 def label_ends(axes: Axes, labels: Sequence[Label], look: Look) -> None:

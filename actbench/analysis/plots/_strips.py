@@ -20,7 +20,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from actbench.analysis.plots._data import ChartData, Mark
-from actbench.analysis.plots._labels import shorten
+from actbench.analysis.plots._names import shorten
 from actbench.analysis.plots._style import INK, PALE, Look
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def frame(
         axes.text(
             0,
             strips.height(series, strips.top) + 0.08,
-            _strip_name(data.series[series].name, (remarks or {}).get(series, ""), _inches(axes), look),
+            _strip_name(data.names[series], (remarks or {}).get(series, ""), _inches(axes), look),
             va="bottom",
             fontsize=look.font * 0.95,
             gid=f"{data.series_gid(series)}.label",

@@ -19,7 +19,15 @@ OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "
 Ink stands for their black. The last two are ours: their yellow has too little contrast on white.
 """
 
-DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))
+DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1.2, 1.4)),
+    (0, (6, 2, 1.2, 2)),
+    (0, (9, 1.5, 3, 1.5)),
+    (0, (1.2, 4)),
+    (0, (6, 1.6, 1.2, 1.6, 1.2, 1.6)),
+)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES = ("", "///", "|||", "\\\\\\", "xxx", "+++")
 
@@ -68,7 +76,7 @@ def look_named(name: str) -> Look:
 
 @dataclass(frozen=True)
 class Pen:
-    """How one series is drawn; no two series of a chart share all three up to 8 × 4 of them.
+    """How one series is drawn; no two series of a chart share all three up to 8 × 7 of them.
 
     Args:
         color: Of its activation.

@@ -83,7 +83,7 @@ class AccuracyDead(Chart):
 
     def below(self, data: ChartData, look: Look) -> float:
         """Return the inches of the legend."""
-        return legend_inches([one.name for one in data.series], look)
+        return legend_inches(data.names, look)
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def _names(data: ChartData, drawn_with: Sequence[Pen], look: Look) -> list[Label
     labels = []
     for series, pen in enumerate(drawn_with):
         key = Line2D([], [], color=pen.color, marker=pen.marker, linestyle="none", markersize=look.marker)
-        labels.append(Label(data.series[series].name, 0.0, pen.color, key, data.series_gid(series)))
+        labels.append(Label(data.names[series], 0.0, pen.color, key, data.series_gid(series)))
     if any(mark.kind == "collapsed" for mark in data.marks):
         style = {"markerfacecolor": "none", "markersize": look.marker}
         key = Line2D([], [], color=INK, marker="o", linestyle="none", **style)

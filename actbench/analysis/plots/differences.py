@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from actbench.analysis.judgements.formatting import p_value
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, series_of
-from actbench.analysis.plots._labels import shorten
 from actbench.analysis.plots._style import INK, Look, pens
 from actbench.analysis.table.factors import row_name
 from actbench.analysis.table.result import Comparison, Contrast
@@ -76,7 +75,7 @@ class Differences(Chart):
             ax.plot(
                 [mark.y], [y], "o", color=pen.color, markerfacecolor=face, markersize=look.marker, gid=data.gid(index)
             )
-        ax.set_yticks(list(heights.values()), [shorten(data.series[one].name, 34) for one in rows])
+        ax.set_yticks(list(heights.values()), [data.names[one] for one in rows])
         ax.set_ylim(-len(rows) + 0.4, 0.6)
         ax.tick_params(axis="y", length=0)
         ax.grid(visible=False, axis="y")

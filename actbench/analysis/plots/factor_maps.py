@@ -10,7 +10,8 @@ from actbench.analysis.judgements.formatting import NOTHING, number, p_value, si
 from actbench.analysis.judgements.lost_runs import lost_of
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, Series
-from actbench.analysis.plots._labels import Label, legend_below, shorten
+from actbench.analysis.plots._labels import Label, legend_below
+from actbench.analysis.plots._names import shorten, shorten_apart
 from actbench.analysis.plots._style import GROUND, INK, PALE, Look
 from actbench.analysis.table.factors import Value, show, show_all
 from actbench.analysis.table.result import DEAD_FRACTION, Comparison, Contrast, Row
@@ -231,11 +232,11 @@ def _map_axes(ax: Axes, data: ChartData, panel: int, names: tuple[list[str], lis
     cell = room / len(across), tall / len(down)
     ax.set_xlim(-0.5, len(across) - 0.5)
     ax.set_ylim(len(down) - 0.5, -0.5)
-    shown = [shorten(one, MAX_COLUMN_NAME) for one in across]
+    shown = shorten_apart(across, MAX_COLUMN_NAME)
     is_tilted = max(map(len, shown)) * 0.6 * look.font > cell[0]
     tilt: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_tilted else {}
     ax.set_xticks(range(len(across)), shown, **tilt)
-    ax.set_yticks(range(len(down)), [shorten(one, most) if is_first else "" for one in down])
+    ax.set_yticks(range(len(down)), shorten_apart(down, most) if is_first else [""] * len(down))
     ax.set_xlabel(data.panels[panel].x.label)
     ax.tick_params(length=0)
     ax.grid(visible=False)

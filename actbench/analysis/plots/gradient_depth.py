@@ -91,7 +91,7 @@ class GradientDepth(Chart):
 
     def height(self, data: ChartData, look: Look) -> float:
         """Return more inches than usual: the names of layers and rows below take some."""
-        names = [data.series[series].name for series in dict.fromkeys(mark.series for mark in data.marks)]
+        names = [data.names[series] for series in dict.fromkeys(mark.series for mark in data.marks)]
         layers = list(dict.fromkeys(str(mark.x) for mark in data.marks))
         beside = look.widths[0] * AXES / len(data.panels)  # the narrower case: both panels beside each other
         return look.height * 1.15 + legend_inches(names, look) + upright_inches(layers, beside, look)
@@ -134,7 +134,7 @@ def _draw_row(
         marker = {"marker": pen.marker} if mark.y else {"marker": "v", "markerfacecolor": "none"}
         ax.plot([place], [height], color=pen.color, markersize=look.marker * 0.8, gid=data.gid(index), **marker)
     key = Line2D([], [], color=pen.color, linestyle=pen.dash, marker=pen.marker)
-    return Label(data.series[series].name, y[-1], pen.color, key, gid)
+    return Label(data.names[series], y[-1], pen.color, key, gid)
 
 
 def _predicted(series: int, row: Row, means: Mapping[str, Mapping[int, SeedMean]]) -> Iterator[Mark]:

@@ -92,7 +92,7 @@ class Histograms(Chart):
                 (line,) = ax.plot(
                     centers, densities, color=pen.color, linestyle=pen.dash, gid=f"{gid}.outline.p{panel}"
                 )
-                labels.setdefault(series, Label(data.series[series].name, 0.0, pen.color, line, gid))
+                labels.setdefault(series, Label(data.names[series], 0.0, pen.color, line, gid))
             # The panels before and after training stand side by side and share their range.
             places = [float(mark.x) for part in (panel, panel ^ 1) for _, mark in data.in_panel(part)]
             reach = max(map(abs, places), default=1.0)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MAX_SEEDS = 20
 """More faint lines than these are a grey area."""
 
-MAX_FAINT_ROWS = 12
-"""With more rows their seeds hide the means."""
+MAX_BANDS = 12
+"""With more rows their seeds and bands hide the means."""
 
 MANY_ROWS = 4
 """The legend of more needs room of its own."""
@@ -43,10 +43,9 @@ class LearningCurves(Chart):
         """Return a mean with its interval for each epoch and row, and each seed's values where they are few."""
         marks: list[Mark] = []
         most = max((len(row.records) for row in comparison.rows), default=0)
-        has_seeds = most <= MAX_SEEDS and len(comparison.rows) <= MAX_FAINT_ROWS
+        has_seeds = most <= MAX_SEEDS and len(comparison.rows) <= MAX_BANDS
         for panel, (metric, _) in enumerate(PANELS):
-            for series, row in enumerate(comparison.rows):
-                curves = {seed: _trained(curve, metric) for seed, curve in seed_curves(row, metric).items()}
+            for series, curves in enumerate(_trained([seed_curves(row, metric) for row in comparison.rows], metric)):
                 marks += _means(series, panel, curves, comparison.alpha)
                 if has_seeds:
                     for seed, curve in curves.items():
@@ -54,14 +53,15 @@ class LearningCurves(Chart):
                             marks.append(Mark(series, epoch, value, panel=panel, kind="seed", note=f"seed {seed}"))
         if not any(mark.kind == "mean" and mark.x != 0 for mark in marks):
             return None
-        level = f"{100 * (1 - comparison.alpha):g} %"
+        bands = f"band: its {100 * (1 - comparison.alpha):g} % Student-t interval at each epoch by itself"
+        if len(comparison.rows) > MAX_BANDS:
+            bands = f"no bands, as there are more than {MAX_BANDS} rows"
         return ChartData(
             panels=tuple(Panel(text, Axis("epoch"), Axis(text, metric)) for metric, text in PANELS),
             series=series_of(comparison),
             marks=tuple(marks),
-            caption=f"Line: mean over seeds; band: its {level} Student-t interval at each epoch by itself"
-            f"{'; thin: each seed' if has_seeds else ''}. A mean ends where a run's values end, as those of a diverged "
-            "run do. Epoch 0 is the network before training.",
+            caption=f"Line: mean over seeds; {bands}{'; thin: each seed' if has_seeds else ''}. A mean ends where a "
+            "run's values end, as those of a diverged run do. Epoch 0 is the network before training.",
             baseline=baseline_activation(comparison),
             columns=2,
         )
@@ -83,7 +83,7 @@ class LearningCurves(Chart):
                 x, y = [one.x for _, one in means], [one.y for _, one in means]
                 (line,) = ax.plot(x, y, color=pen.color, linestyle=pen.dash, gid=f"{gid}.line.p{panel}")
                 band = [(one.x, one.low, one.high) for _, one in means if one.low is not None]
-                if band:
+                if band and len(data.series) <= MAX_BANDS:
                     ax.fill_between(
                         *zip(*band, strict=True), color=pen.color, alpha=0.15, linewidth=0, gid=f"{gid}.band.p{panel}"
                     )
@@ -91,13 +91,13 @@ class LearningCurves(Chart):
                     ax.plot(
                         [one.x], [one.y], pen.marker, color=pen.color, markersize=look.marker * 0.6, gid=data.gid(index)
                     )
-                labels.append(Label(data.series[series].name, float(y[-1] or 0), pen.color, line, gid))
+                labels.append(Label(data.names[series], float(y[-1] or 0), pen.color, line, gid))
             values = [one.y for _, one in data.in_panel(panel) if one.y is not None]
             _finish(ax, data.panels[panel], values, labels, look)
 
     def below(self, data: ChartData, look: Look) -> float:
         """Return the inches of the legend; a short one fits into the height of the panels."""
-        names = [one.name for one in data.series]
+        names = data.names
         return legend_inches(names, look) if len(names) > MANY_ROWS else 0.0
 
 
@@ -106,7 +106,7 @@ def _finish(ax: Axes, panel: Panel, values: Sequence[float], labels: Sequence[La
 
     ax.set_xlabel(panel.x.label)
     ax.set_ylabel(panel.y.label)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if panel.y.is_fraction:
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     lowest, highest = min(values, default=0.0), max(values, default=0.0)
@@ -118,13 +118,24 @@ def _finish(ax: Axes, panel: Panel, values: Sequence[float], labels: Sequence[La
     if ax.get_yscale() == "linear":
         ax.set_ylim(max(low, least - 0.02 * (high - low)), min(high, most + 0.02 * (high - low)))
     ax.margins(x=0.02)
+    first, last = ax.get_xlim()
+    if last - first < 1:  # a single epoch, as where every run diverged in its first
+        ax.set_xlim(first - 0.5, last + 0.5)
     label_ends(ax, labels, look)
 
 
-def _trained(curve: dict[int, float], metric: str) -> dict[int, float]:
-    """Return a curve without the accuracy of chance at epoch 0, beside which all later ones look alike."""
-    is_left_out = metric == "val.accuracy" and len(curve) > 2
-    return {epoch: value for epoch, value in curve.items() if epoch > 0 or not is_left_out}
+def _trained(rows: Sequence[dict[int, dict[int, float]]], metric: str) -> list[dict[int, dict[int, float]]]:
+    """Return the seeds' curves of each row without the accuracy of epoch 0.
+
+    It is that of chance, beside which all others look alike. It stays where nothing was trained for more than an
+    epoch.
+    """
+    longest = max((len(curve) for curves in rows for curve in curves.values()), default=0)
+    first = 1 if metric == "val.accuracy" and longest > 2 else 0
+    return [
+        {seed: {epoch: value for epoch, value in curve.items() if epoch >= first} for seed, curve in curves.items()}
+        for curves in rows
+    ]
 
 
 def _means(series: int, panel: int, curves: dict[int, dict[int, float]], alpha: float) -> list[Mark]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from actbench.analysis.judgements.lost_runs import lost_of
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, Series, baseline_activation, leading_accuracy
-from actbench.analysis.plots._labels import Label, fit_beside, label_ends, legend_inches, shorten
+from actbench.analysis.plots._labels import Label, fit_beside, label_ends, legend_inches
 from actbench.analysis.plots._style import GROUND, Look, Pen, pens
 from actbench.analysis.statistics import Interval, mean_interval
 from actbench.analysis.table.factors import Value, flat_specs, row_name, show
@@ -104,14 +104,14 @@ class LearningRate(Chart):
             own = [(index, mark) for index, mark in enumerate(data.marks) if mark.series == series]
             _draw_series(ax, data, own, scale, pen, shift, look)
             ends = [mark.y for _, mark in own if mark.y is not None and mark.kind != "seed"]
-            y, name = ends[-1] if ends else scale.lane, data.series[series].name
+            y, name = ends[-1] if ends else scale.lane, data.names[series]
             labels.append(Label(name, y, pen.color, _key(pen, look), data.series_gid(series)))
         label_ends(ax, labels, look)
 
     def below(self, data: ChartData, look: Look) -> float:
         """Return the inches of the legend where there are more series than names fit beside the panel."""
-        names = [one.name for one in data.series]
-        longest = (max(len(shorten(name)) for name in names) * 0.5 + 2.9) * look.font / 72
+        names = data.names
+        longest = (max(map(len, names)) * 0.5 + 2.9) * look.font / 72
         is_beside = len(names) <= MAX_FAINT_SERIES and longest < 0.42 * look.widths[0]
         return 0.0 if is_beside else legend_inches(names, look)
 
@@ -298,10 +298,7 @@ def _rates_axis(ax: Axes, data: ChartData, look: Look) -> list[Transform]:
     figure = ax.get_figure(root=True)
     assert figure is not None
     columns = spec.get_geometry()[1] if (spec := ax.get_subplotspec()) else 1
-    names = [one.name for one in data.series]
-    beside = (
-        max(map(len, map(shorten, names))) + 5 if fit_beside(ax, names, look) else 0
-    )  # characters right of the axes
+    beside = max(map(len, data.names)) + 5 if fit_beside(ax, data.names, look) else 0  # characters right of the axes
     width = figure.get_size_inches()[0] / columns * 72 - (beside + 13) * look.font * 0.56  # points
     rates = sorted({float(mark.x) for mark in data.marks})
     logs = [log10(rate) for rate in rates]

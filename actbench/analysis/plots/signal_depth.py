@@ -71,7 +71,7 @@ class SignalDepth(Chart):
 
     def height(self, data: ChartData, look: Look) -> float:
         """Return the inches of a panel, with room for a legend of many rows."""
-        return look.height + legend_inches([one.name for one in data.series], look)
+        return look.height + legend_inches(data.names, look)
 
 
 def mean_square(layer: LayerRow) -> float | None:
@@ -136,7 +136,7 @@ def _draw_row(ax: Axes, data: ChartData, panel: int, series: int, pen: Pen, look
         ax.plot(*at, linestyle=(0, (3, 3)), gid=f"{gid}.theory", **thin)
         for index, mark in theory:
             ax.plot([mark.x], [mark.y], "_", color=pen.color, markersize=look.marker * 1.6, gid=data.gid(index))
-    return Label(data.series[series].name, y[-1], pen.color, line, gid)
+    return Label(data.names[series], y[-1], pen.color, line, gid)
 
 
 def _finish(ax: Axes, data: ChartData, panel: int) -> None:
