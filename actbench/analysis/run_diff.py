@@ -97,7 +97,7 @@ def differences(first: RunRecord, second: RunRecord) -> Differences:
         second: Likewise; every difference is ``second − first``.
     """
     return Differences(
-        runs=(f"{first.study} / {first.spec.run_id}", f"{second.study} / {second.spec.run_id}"),
+        runs=(f"{first.study} / {first.run_id}", f"{second.study} / {second.run_id}"),
         outcomes=(first.outcome, second.outcome),
         settings=_settings(first, second),
         environment=_unequal(first.environment, second.environment),

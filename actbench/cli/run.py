@@ -153,7 +153,7 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Tra
         for event in runner.run():
             shown.update(event)
             if isinstance(event, Finished):
-                ended[event.record.spec.run_id] = event.record.outcome
+                ended[runner.store.run_id(event.record.spec)] = event.record.outcome
                 saved.discard(event.record.spec.digest)
             elif isinstance(event, Failed):
                 failed += len(event.cohort.specs)
@@ -184,7 +184,7 @@ def _counts(outcomes: Counter[str]) -> str:
 def _summary(runner: Runner, trained: Trained, seconds: float) -> str:
     folder, outcomes = runner.store.folder, trained.outcomes
     lost = trained.loss.runs if trained.loss is not None else ()
-    skipped = runner.failed_before + sum(spec.run_id not in lost for spec in runner.finished_before)
+    skipped = runner.failed_before + sum(runner.store.run_id(spec) not in lost for spec in runner.finished_before)
     if not runner.waiting:
         failed = f", {runner.failed_before} of them failed" if runner.failed_before else ""
         done = f"{runner.study.name}: nothing to do, all {skipped} runs are finished{failed}"

@@ -189,7 +189,7 @@ def print_run(console: Console, record: RunRecord) -> None:
     from actbench.analysis.chosen_settings import chosen_settings
     from actbench.cli.pictures import print_run_pictures
 
-    console.print(f"{record.study} / {record.spec.run_id}", style="bold")
+    console.print(f"{record.study} / {record.run_id}", style="bold")
     style = "green" if record.outcome == "ok" else "red"
     console.print(record.outcome + (f": {one_line(record.message)}" if record.message else ""), style=style)
     for sentence in record.health.get("diagnosis", ()):

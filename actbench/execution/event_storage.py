@@ -90,22 +90,22 @@ class EventStorage:
         sentences = [
             self._taken_over(specs, who) if who else self._gone(specs) for who, specs in sorted(by_taker.items())
         ]
-        return LostResultsError(". ".join(sentences), (spec.run_id for spec in lost))
+        return LostResultsError(". ".join(sentences), map(self._store.run_id, lost))
 
     def _gone(self, specs: Sequence[RunSpec]) -> str:
         were, have = ("run was", "has") if len(specs) == 1 else ("runs were", "have")
         return (
             f"{len(specs)} {were} stored in {self._store.folder / 'runs'} and {have} no result there any more: moved, "
-            f"removed or replaced by another program ({_named(specs)}). Put back what was moved, or give the same "
+            f"removed or replaced by another program ({self._named(specs)}). Put back what was moved, or give the same "
             "command again to compute it anew"
         )
 
     def _taken_over(self, specs: Sequence[RunSpec], who: str) -> str:
         were, have = ("run was", "has") if len(specs) == 1 else ("runs were", "have")
         return (
-            f"{len(specs)} {were} taken over by {who} and {have} no result yet ({_named(specs)}): this process looked "
-            f"dead, because it stood still or a clock was changed. Look at `actbench status {self._store.folder}`, and "
-            "give the same command again if that process has ended"
+            f"{len(specs)} {were} taken over by {who} and {have} no result yet ({self._named(specs)}): this process "
+            "looked dead, because it stood still or a clock was changed. Look at "
+            f"`actbench status {self._store.folder}`, and give the same command again if that process has ended"
         )
 
     def _start(self, event: Started) -> None:
@@ -181,6 +181,5 @@ class EventStorage:
         self._store.begin(spec)
         return True
 
-
-def _named(specs: Sequence[RunSpec]) -> str:
-    return some_names([spec.run_id for spec in specs], MAX_NAMED)
+    def _named(self, specs: Sequence[RunSpec]) -> str:
+        return some_names([self._store.run_id(spec) for spec in specs], MAX_NAMED)

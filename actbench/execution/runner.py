@@ -5,6 +5,7 @@ The command line and the Python API both call ``Runner``. This module never impo
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -87,13 +88,15 @@ class Runner:
         self.engine: type[Engine] = registry.load("engines", self.runtime.engine)
         self.jobs = self._jobs()
 
-        self.store = Store(results, study.name)
+        self.store = Store(results, study.name, study.factors)
         self.specs = study.specs()
-        begun = self.store.begun()
-        self.sharing = WorkSharing(self.store, (spec for spec in self.specs if spec.run_id in begun))
+        begun = [self.store.has_folder(spec) for spec in self.specs]
+        self.sharing = WorkSharing(self.store, itertools.compress(self.specs, begun))
         # Read outcomes only of runs that have a folder: each costs a file access. With force, none counts.
-        known = frozenset[str]() if force else begun
-        earlier = [self.store.outcome(spec) if spec.run_id in known else None for spec in self.specs]
+        earlier = [
+            self.store.outcome(spec) if is_begun and not force else None
+            for spec, is_begun in zip(self.specs, begun, strict=True)
+        ]
         again = (None, *RETRIED[retry])
         self.waiting = [spec for spec, outcome in zip(self.specs, earlier, strict=True) if outcome in again]
         self.finished_before = [

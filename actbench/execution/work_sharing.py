@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
-from actbench.storage.lock_files import Lock
+from actbench.storage.lock_files import Lock, holder
 from actbench.storage.locks import Locks
 from actbench.storage.store import Store
 
@@ -59,10 +60,31 @@ class WorkSharing:
 
     def _free(self, locks: Locks, cohorts: Iterable[Cohort]) -> Iterator[Cohort]:
         for cohort in cohorts:
+            self._store.look_again(cohort.specs)
             specs = tuple(spec for spec in cohort.specs if self._lock(locks, spec))
+            if locks.in_company():
+                self._store.look_again(())
+                specs = tuple(spec for spec in specs if self._is_mine_alone(locks, spec))
             if specs:
                 self._handed_out += 1
                 yield Cohort(specs)
+
+    def _is_mine_alone(self, locks: Locks, spec: RunSpec) -> bool:
+        """Give a locked run up, and return False, when another process has it under another id.
+
+        A process with another sweep of the same study names runs otherwise, and may have made its folder since the
+        look that named this one's. Each process looks after it has locked its own, so at least one of them sees both.
+        """
+        for other in self._store.other_folders(spec):
+            found = holder(other)
+            if found is not None and found.is_alive:
+                own = self._store.run_folder(spec)
+                locks.release(own)
+                with suppress(OSError):  # it holds files of an earlier try
+                    own.rmdir()
+                self.elsewhere[spec.digest] = found.lock
+                return False
+        return True
 
     def _lock(self, locks: Locks, spec: RunSpec) -> bool:
         """Lock a run; return False when another process computes it or has ended it."""

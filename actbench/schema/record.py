@@ -44,6 +44,7 @@ class RunRecord:
             (the part of ``seconds`` that training steps took).
         message: Why the outcome is not ``ok``, in words.
         study: Name of the study that the run was trained for.
+        folder: Name of the run's folder; empty for a record that was not read from one.
 
     Examples:
         >>> record = RunRecord(RunSpec(), "ok", final={"test.accuracy": 0.93})
@@ -60,6 +61,12 @@ class RunRecord:
     timing: Mapping[str, Any] = field(default_factory=dict)
     message: str = ""
     study: str = ""
+    folder: str = field(default="", compare=False)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id: the name of its folder, which says what varies in its study."""
+        return self.folder or self.spec.run_id
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``result.json``; the curves lie beside it, in ``metrics.jsonl``."""

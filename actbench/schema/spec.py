@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal, Self
 
@@ -19,6 +19,10 @@ from actbench.schema.components import Component, OfKind, Options, resolve
 
 SEMANTICS_VERSION = 1
 """Part of every digest. Raised when a default, or the meaning of a field, changes: old results are then not found."""
+
+
+MAX_SLUG = 80
+"""Characters of a run's id before the digits of its digest: a formula as the activation may be long."""
 
 
 class Augment(Options):
@@ -177,10 +181,25 @@ class RunSpec(RunSettings):
 
     @cached_property
     def run_id(self) -> str:
-        """The name of the run's folder: activation, biases and seed for the reader, then eight digits of the digest."""
-        text = f"{self.activation.label}-bias-{self.bias_init.label}-seed-{self.seed}"
-        slug = re.sub(r"[^a-z0-9.]+", "-", text.lower())
-        return f"{slug.lstrip('-.').rstrip('-')[:80]}-{self.digest[:8]}"
+        """The run's id where no study says what varies: activation, biases, seed, eight digits of the digest."""
+        return self.id_with(("bias_init",))
+
+    def id_with(self, factors: Iterable[str]) -> str:
+        """Return the run's id in a study, the name of its folder: activation, what varies, seed, digits of the digest.
+
+        The digest alone decides which run it is (``storage.store`` finds folders by it): the rest is for the reader,
+        and differs between studies.
+
+        Args:
+            factors: Dotted keys that the study sweeps.
+
+        >>> spec = RunSpec(training={"optimizer": {"name": "sgd", "lr": 0.5}}, seed=3)
+        >>> spec.id_with(["activation", "training.optimizer.lr"])
+        'relu-lr-0.5-seed-3-1fbccffb'
+        """
+        parts = [self.activation.label, *(_part(self, key) for key in factors if key.split(".")[0] != "activation")]
+        seed = f"seed-{self.seed}"
+        return f"{_slug('-'.join(parts))[: MAX_SLUG - len(seed)].rstrip('-')}-{seed}-{self.digest[:8]}"
 
     @cached_property
     def cohort_key(self) -> str:
@@ -196,6 +215,32 @@ class RunSpec(RunSettings):
 def canonical_json(content: Any) -> str:
     """Return JSON text that is equal for equal content: sorted keys, no spaces, no NaN."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _slug(text: str) -> str:
+    """Return a text as a file name may hold it: lower case, a hyphen for all but letters, digits and full stops."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).lstrip("-.").rstrip("-")
+
+
+def _part(spec: RunSpec, key: str) -> str:
+    """Return what a run's id says of one swept key: a component's label, or the key's last word and the value."""
+    value: Any = spec
+    for name in key.removesuffix(".name").split("."):
+        value = value.options.get(name) if isinstance(value, Component) else getattr(value, name, None)
+    if isinstance(value, Component):
+        return value.label
+    word = key.rpartition(".")[2].removesuffix("_init")
+    if isinstance(value, BiasInit):
+        return f"{word}-{value.label}"
+    if isinstance(value, Options):
+        value = [word for name, one in value for word in (name, one)]
+    return f"{word}-{_words(value)}"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "-".join(map(_words, value))
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 def _minimal(options: Options) -> dict[str, Any]:

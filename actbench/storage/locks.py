@@ -48,6 +48,7 @@ from actbench.storage.lock_files import (
     heartbeat_file,
     holder_of_file,
     read_lock,
+    somebody_is_at_work,
     write_heartbeat,
 )
 from actbench.system.files import writing
@@ -152,6 +153,15 @@ class Locks:
         if attempt.succeeded:
             self._held.add(run)
         return attempt
+
+    def in_company(self) -> bool:
+        """Return whether another process works on the study: one that begins later finds this one's heartbeat.
+
+        Raises:
+            ResultsError: When the folder can't be read.
+        """
+        with writing(self._study):
+            return somebody_is_at_work(self._study, except_token=self._token)
 
     def holds(self, run: Path) -> bool:
         """Return whether this process still holds the run.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,6 +21,10 @@ from actbench.system.command_line import command_text
 from actbench.system.files import parse_json, read_file, read_json
 
 _log = logging.getLogger("actbench.storage.reading")
+
+
+_ID = re.compile(r".*-([0-9a-f]{8})/*", re.DOTALL)
+"""A run id, or a path that ends with one."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,8 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     warnings: list[str] = []
     folders = dict.fromkeys(run for path in paths for run in _run_folders(Path(path), warnings))
     found: list[tuple[str, int, str, RunRecord]] = []
-    unfinished: dict[str, int] = {}
+    unfinished: list[Path] = []
+    ended: dict[tuple[Path, str], str] = {}
     for folder in folders:
         study = _study_of(folder)
         try:
@@ -73,14 +80,22 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
             warnings.append(f"{study}/runs/{folder.name}: skipped, {reason(error)}")
             continue
         if record is None:
-            unfinished[study] = unfinished.get(study, 0) + 1
-        else:
-            found.append((study, record.spec.seed, folder.name, replace(record, study=study)))
+            unfinished.append(folder)
+            continue
+        place = (folder.parent, record.spec.digest)
+        if folder.name.endswith(f"-{record.spec.digest[:8]}"):
+            if place in ended:  # two sweeps of the study have named it, each its own way
+                warnings.append(f"{study}/runs/{folder.name}: left out, it is the same run as {ended[place]}")
+                continue
+            ended[place] = folder.name
+        found.append((study, record.spec.seed, folder.name, replace(record, study=study, folder=folder.name)))
     if not folders:
         absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written"
         raise ResultsError("\n".join((absent, *warnings)))
     found.sort(key=lambda entry: entry[:3])
-    warnings += [f"{study}: unfinished runs, left out: {count}" for study, count in unfinished.items()]
+    digits = {(runs, digest[:8]) for runs, digest in ended}
+    waiting = Counter(_study_of(run) for run in unfinished if (run.parent, run.name[-8:]) not in digits)
+    warnings += [f"{study}: unfinished runs, left out: {count}" for study, count in waiting.items()]
     settings = {
         folder: comparison_settings(folder, warnings) for folder in dict.fromkeys(run.parent.parent for run in folders)
     }
@@ -105,7 +120,7 @@ def curve_at(records: Records, record: RunRecord, epochs: Sequence[int]) -> list
         return []
     rows = []
     try:
-        lines = read_file(records.folders[record.study] / "runs" / record.spec.run_id / "metrics.jsonl").splitlines()
+        lines = read_file(records.folders[record.study] / "runs" / record.run_id / "metrics.jsonl").splitlines()
     except OSError:
         return []
     for epoch in epochs:
@@ -121,7 +136,7 @@ def find_run(root: Path | str, text: str) -> RunRecord:
 
     Args:
         root: The results folder to search.
-        text: A run folder's path, a run id, its first letters, or the eight digits it ends with.
+        text: A run folder's path, a run id (also an earlier one), its first letters, or the digits it ends with.
 
     Raises:
         UsageError: When no run or more than one fits, or the run has neither finished nor failed.
@@ -138,7 +153,7 @@ def find_run(root: Path | str, text: str) -> RunRecord:
         _log.warning("%s", warning)
     if record is None:
         raise UsageError(f"run {folder.name} has not finished: {_how_to_resume(folder.parent.parent)}")
-    return replace(record, study=_study_of(folder))
+    return replace(record, study=_study_of(folder), folder=folder.name)
 
 
 def _how_to_resume(study: Path) -> str:
@@ -246,8 +261,15 @@ def _pointed_to(root: Path, text: str) -> Path:
     runs = list(_run_folders(root, warnings))
     for warning in warnings:
         _log.warning("%s", warning)
-    # The strictest reading first; the first that fits any run counts.
-    for fits in (text.__eq__, lambda name: name.endswith(f"-{text}"), lambda name: name.startswith(text)):
+    # The strictest reading first; the first that fits any run counts. The digits that end an id decide which run it is:
+    # the rest says what varied in its study when it was begun, and other versions said it otherwise.
+    digits = _ID.fullmatch(text)
+    for fits in (
+        text.__eq__,
+        lambda name: name.endswith(f"-{text}"),
+        lambda name: name.startswith(text),
+        lambda name: digits is not None and name.endswith(f"-{digits[1]}"),
+    ):
         found = [run for run in runs if fits(run.name)]
         if len(found) == 1:
             return found[0]

@@ -260,7 +260,8 @@ def _ask_config(status: StudyStatus, begun: set[str]) -> None:
         reason = str(error).partition("\n")[0]
         status.warnings.append(f"what is to do is unknown, since the config can't be read: {reason}")
         return
-    status.to_do = sum(spec.run_id not in begun for spec in study.specs())
+    digits = {name.rpartition("-")[2] for name in begun}  # whatever else their ids say
+    status.to_do = sum(spec.digest[:8] not in digits for spec in study.specs())
     is_open = bool(status.failed or status.stale or status.to_do)
     try:
         words = train_command(folder, _argv_of_a_run(folder) if is_open else ())

@@ -8,13 +8,16 @@
         error.txt        message and traceback, only when failed
         claim.json       the lock of the process that computes it, as long as one does (``lock_files``)
 
+A run id says what varies in its study, so the same run may have another id where another sweep began it, or an earlier
+version did. The digest in it decides: a run whose folder is there under another name goes on in that folder.
+
 Nothing in a study's folder depends on where it lies, so it can be copied and archived as it is.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from actbench.errors import ResultsError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord, recorded
 from actbench.schema.spec import RunSpec
 from actbench.storage.result_header import schema_and_outcome
-from actbench.system.files import clear_unfinished, json_text, read_file, write_atomically, writing
+from actbench.system.files import clear_unfinished, json_text, read_file, read_json, write_atomically, writing
 from actbench.system.text import one_line, printable_lines, shortened
 
 MAX_MESSAGE, MAX_TRACEBACK = 2_000, 100_000
@@ -35,10 +38,14 @@ class Store:
     Args:
         root: The results folder, made when needed.
         study: Name of the study's folder below it.
+        factors: Keys that the study sweeps, which new run ids name.
     """
 
-    def __init__(self, root: Path, study: str) -> None:
+    def __init__(self, root: Path, study: str, factors: Sequence[str] = ("bias_init",)) -> None:
         self.folder = Path(root) / study
+        self._factors = tuple(factors)
+        self._ids: dict[str, str] = {}
+        self._by_digits: dict[str, list[str]] | None = None
 
     def create(self, text: str) -> None:
         """Make the study's folder and keep its config.
@@ -61,7 +68,59 @@ class Store:
 
     def run_folder(self, spec: RunSpec) -> Path:
         """Return the folder of one run's files."""
-        return self.folder / "runs" / spec.run_id
+        return self.folder / "runs" / self.run_id(spec)
+
+    def run_id(self, spec: RunSpec) -> str:
+        """Return the name of a run's folder: that of the one that is there, else the id that the study gives it."""
+        found = self._ids.get(spec.digest)
+        if found is None:
+            there = self._folders_of(spec)
+            found = self._ids[spec.digest] = there[0] if there else spec.id_with(self._factors)
+        return found
+
+    def look_again(self, specs: Iterable[RunSpec]) -> None:
+        """Forget which folders some runs have: a process with another sweep may have begun them under other ids."""
+        for spec in specs:
+            self._ids.pop(spec.digest, None)
+        self._by_digits = None
+
+    def has_folder(self, spec: RunSpec) -> bool:
+        """Return whether a run has a folder, under any id, as of the last look."""
+        return bool(self._folders_of(spec))
+
+    def other_folders(self, spec: RunSpec) -> list[Path]:
+        """Return the folders of the same run under other ids than its own, as of the last look."""
+        return [self.folder / "runs" / name for name in self._folders_of(spec) if name != self.run_id(spec)]
+
+    def _folders_of(self, spec: RunSpec) -> list[str]:
+        """Return the names of a run's folders, the one with a result first, then those of known ids."""
+        if self._by_digits is None:
+            self._by_digits = {}
+            for name in self.begun():
+                self._by_digits.setdefault(name.rpartition("-")[2], []).append(name)
+        alike = self._by_digits.get(spec.digest[:8])
+        if not alike:
+            return []
+        known = (spec.id_with(self._factors), spec.run_id)
+        found = [one for one in alike if one in known or self._is_of(one, spec)]
+        if len(found) > 1:
+            found.sort(key=lambda name: (not os.path.exists(self._in(name, "result.json")), name not in known, name))
+        return found
+
+    def _is_of(self, name: str, spec: RunSpec) -> bool:
+        """Return whether a folder with the digits of a run's digest is that run's: of 10,000 runs, two may share them.
+
+        One without settings has only just been made, by a process of another sweep.
+        """
+        try:
+            return RunSpec.model_validate(read_json(self._in(name, "spec.json"))).digest == spec.digest
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError):
+            return False
+
+    def _in(self, name: str, file: str) -> Path:
+        return self.folder / "runs" / name / file
 
     def begun(self) -> frozenset[str]:
         """Return the ids of the runs that have a folder: one look at a study, where asking for each would be thousands.

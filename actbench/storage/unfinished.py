@@ -24,11 +24,12 @@ def unfinished_runs(folder: Path) -> tuple[RunSpec, ...]:
     """
     folder = folder.resolve()
     try:
-        planned = {spec.run_id: spec for spec in Study.from_yaml(folder / "study.yaml").specs()}
+        study = Study.from_yaml(folder / "study.yaml")
     except ConfigError as error:
         raise UsageError(f"what was planned for '{folder.name}' is not known: {error}") from error
-    store = Store(folder.parent, folder.name)
-    begun = {spec.run_id: spec for spec in _begun(folder, store.begun() - planned.keys())}
+    store = Store(folder.parent, folder.name, study.factors)
+    planned = {store.run_id(spec): spec for spec in study.specs()}
+    begun = {store.run_id(spec): spec for spec in _begun(folder, store.begun() - planned.keys())}
     return tuple(spec for spec in (planned | begun).values() if store.outcome(spec) is None)
 
 

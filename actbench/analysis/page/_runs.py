@@ -121,7 +121,7 @@ def runs_csv(records: Sequence[RunRecord]) -> str:
     writer.writerow(["study", "run", "activation", "bias_init", "seed", "outcome", *metrics, "message"])
     for one in records:
         spec = one.spec
-        words = [one.study, spec.run_id, spec.activation.label, show(spec.bias_init.to_json()), spec.seed, one.outcome]
+        words = [one.study, one.run_id, spec.activation.label, show(spec.bias_init.to_json()), spec.seed, one.outcome]
         writer.writerow(
             [safe_field(word) for word in (*words, *(one.final.get(name) for name in metrics), one.message)]
         )
@@ -132,7 +132,7 @@ def _view(index: int, record: RunRecord, highlight: str) -> RunView:
     diagnosis = [one_line(text) for text in record.health.get("diagnosis", ()) if text != record.message]
     return RunView(
         id=f"run-{index}",
-        name=printable(f"{record.study} / {record.spec.run_id}"),
+        name=printable(f"{record.study} / {record.run_id}"),
         activation=printable(record.spec.activation.label),
         highlight=printable(highlight),
         seed=record.spec.seed,
