@@ -16,7 +16,7 @@ Any other exception that escapes is a defect of actbench, and keeps its tracebac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 
@@ -49,6 +49,7 @@ class Problem:
         place: ``file:line:column``, or the command-line argument; empty as long as nobody has looked for it.
         excerpt: The source line with carets below it; empty when there is none.
         order: Sorts problems as they stand in the file, and those of the command line behind them.
+        typed_message: The message where the value was typed on the command line; empty where it is the same.
     """
 
     message: str
@@ -57,6 +58,7 @@ class Problem:
     place: str = ""
     excerpt: str = ""
     order: tuple[int, int, int] = (0, 0, 0)
+    typed_message: str = ""
 
     def below(self, above: KeyPath) -> Problem:
         """Return the same problem, as seen from outside the value at ``above``."""
@@ -168,6 +170,21 @@ def suggestion(name: str, valid: Iterable[str], *, otherwise: str) -> str:
 
     >>> suggestion("reluu", ["relu", "gelu"], otherwise="choose another"), suggestion("x", [], otherwise="add one")
     ("did you mean 'relu'?", 'add one')
+    >>> suggestion("loss", ["test.loss", "test.accuracy", "val.loss"], otherwise="")
+    "did you mean 'test.loss' or 'val.loss'?"
     """
-    near = nearest(name, valid)
-    return f"did you mean '{near}'?" if near else otherwise
+    names = tuple(valid)
+    if ending := [one for one in names if one.endswith(f".{name}")][:4]:
+        return did_you_mean(ending)
+    near = nearest(name, names)
+    return did_you_mean([near]) if near else otherwise
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """Return the question that offers one name or several.
+
+    >>> did_you_mean(["activation.alpha", "training.optimizer.alpha"])
+    "did you mean 'activation.alpha' or 'training.optimizer.alpha'?"
+    """
+    *first, last = (f"'{name}'" for name in names)
+    return f"did you mean {', '.join(first)} or {last}?" if first else f"did you mean {last}?"

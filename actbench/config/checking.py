@@ -12,9 +12,12 @@ from pydantic import ValidationError
 
 from actbench.config import cadence
 from actbench.config.design import MAX_RUNS, Design, baseline_problems, expect_problems, sweep_problems, tune_problems
-from actbench.config.keys import path_of, put, refusal, section_of
+from actbench.config.keys import component_kind, path_of, put, section_of, takes_list
+from actbench.config.nodes import write_inline
+from actbench.config.overrides import pieces_of
+from actbench.config.unknown_keys import misplaced, refusal
 from actbench.errors import ConfigError, KeyPath, Problem
-from actbench.schema.components import Component, Options, problems_of, shown, unknown_key
+from actbench.schema.components import Component, Options, problems_of, resolve, shown, unknown_key
 from actbench.schema.runtime import Cadence
 from actbench.schema.spec import RunSettings, RunSpec
 
@@ -60,7 +63,11 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
     swept = sweep.items() if isinstance(sweep, Mapping) else ()
     choices = {key: values for key, values in swept if not sweep_problems(key, values)}
     valid = (*DESIGN_KEYS, *RUN_KEYS)
-    problems += [Problem(unknown_key(key, valid), (key,), at_key=True) for key in content if key not in valid]
+    problems += [
+        _with_full_key(Problem(unknown_key(key, valid), (key,), at_key=True), content)
+        for key in content
+        if key not in valid
+    ]
 
     design, found = _validated(Design, {key: content[key] for key in DESIGN_KEYS if key in content})
     problems += found
@@ -167,22 +174,55 @@ def _spec(run: Mapping[str, Any], choices: Choices, picked: Mapping[str, int]) -
     for problem in problems:
         path = _written_at(problem.path, picked)
         # A list within a swept value is a slip in that value: a sweep in a sweep does not exist.
-        found.append(replace(problem if path[0] == "sweep" else _with_sweep_hint(problem, content), path=path))
+        hinted = problem if path[0] == "sweep" else _with_sweep_hint(_with_full_key(problem, content), content)
+        found.append(replace(hinted, path=path))
     return spec, found
+
+
+def _with_full_key(problem: Problem, content: Mapping[str, Any]) -> Problem:
+    """Say of a key that does not exist at its place at which other one it does."""
+    if not problem.at_key:
+        return problem
+    texts = misplaced(tuple(map(str, problem.path)), content)
+    return replace(problem, message=texts[0], typed_message=texts[1]) if texts else problem
 
 
 def _with_sweep_hint(problem: Problem, content: Mapping[str, Any]) -> Problem:
     """Add, where several values stand in place of one, that they belong under ``sweep``."""
     value: Any = content
     for name in problem.path:
+        if isinstance(value, str):  # a component by its bare name, whose problem lies in the name
+            break
         value = value[name] if isinstance(value, Mapping) and name in value else None
-    if isinstance(value, Mapping) and len(value) == 1:  # {values: [...]}, as sweeps are written elsewhere
-        value = value.get("values")
-    key = ".".join(map(str, problem.path)).removesuffix(".name")
-    if not isinstance(value, (list, tuple)) or len(value) < 2 or refusal(key):
+    key = ".".join(map(str, problem.path)).removesuffix(".name").removesuffix(".formula")
+    several = _several(key, value)
+    if not several or refusal(key) or takes_list(key):
         return problem
-    listed = shown(list(value)).replace('"', "")
-    return replace(problem, message=f"several values for one run: to try each, write sweep: {{{key}: {listed}}}")
+    typed = ",".join(write_inline(one) for one in several)
+    return replace(
+        problem,
+        message=f"several values for one run: to try each, write sweep: {write_inline({key: several})}",
+        typed_message=f"several values for one run: to try each, write {key}={typed}",
+    )
+
+
+def _several(key: str, value: Any) -> list[Any]:
+    """Return the values that stand in place of one: a list, ``{values: […]}`` of other tools, or ``relu, elu``."""
+    if isinstance(value, Mapping) and value.keys() == {"values"}:
+        return list(value["values"]) if isinstance(value["values"], (list, tuple)) else []
+    if isinstance(value, (list, tuple)):
+        return list(value) if len(value) > 1 else []
+    kind = component_kind(key)
+    if kind is None or not isinstance(value, str):
+        return []
+    pieces = [piece.strip() for piece in pieces_of(value)]
+    pieces = pieces if len(pieces) > 1 else value.split()
+    try:
+        for piece in pieces:
+            resolve(kind, piece)
+    except ConfigError:
+        return []
+    return pieces if len(pieces) > 1 else []
 
 
 def _written_at(path: KeyPath, picked: Mapping[str, int]) -> KeyPath:

@@ -15,13 +15,18 @@ from pydantic import BeforeValidator, Field
 
 from actbench.config import cadence
 from actbench.config.hypotheses import Ordering, parse_expectation
-from actbench.config.keys import component_kind, refusal
+from actbench.config.keys import component_kind
+from actbench.config.nodes import write_inline
+from actbench.config.unknown_keys import refusal
 from actbench.errors import ConfigError, Problem, UsageError, suggestion
 from actbench.schema import registry
 from actbench.schema.components import Options, resolve, shown
 
 MAX_RUNS = 100_000
 """Most runs of a study. A sweep beyond that is a slip of the pen: at a second a run it would take more than a day."""
+
+_WORDS_FOR_VALUES = ("values", "value", "choices", "grid", "grid_search", "choice", "list")
+"""Keys under which other tools write the values of a sweep."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\Z")
 
@@ -62,15 +67,31 @@ def sweep_problems(key: str, values: Any) -> list[Problem]:
         return [Problem(cadence.NOT_SWEPT, (key,))]
     if text := refusal(key):
         return [Problem(text, (key,), at_key=True)]
-    if isinstance(values, Mapping) and values.keys() == {"values"} and isinstance(values["values"], (list, tuple)):
-        return [
-            Problem(f"'sweep.{key}' is the list of values itself, without 'values:': {shown(values['values'])}", (key,))
-        ]
+    if isinstance(values, Mapping):
+        return [Problem(_unmapped(key, values), (key,))]
     if not isinstance(values, (list, tuple)):
-        return [Problem(f"'sweep.{key}' should be a list of values: [{shown(values)}]", (key,))]
+        text = f"'sweep.{key}' should be a list of values: write {write_inline({key: [values]})[1:-1]}"
+        return [Problem(text, (key,))]
     if not values:
         return [Problem(f"'sweep.{key}' has no values: list some, or remove the key", (key,))]
     return [problem.below((key,)) for problem in _repeated(values)]
+
+
+def _unmapped(key: str, values: Mapping[str, Any]) -> str:
+    """Say how the values are written that stand in a mapping: ``{values: […]}``, or a section in place of its key."""
+    inner: Any = values
+    path = [key]
+    while isinstance(inner, Mapping) and len(inner) == 1:
+        name, inner = next(iter(inner.items()))
+        path.append(name)
+    if not isinstance(inner, (list, tuple)):
+        return f"'sweep.{key}' should be a list of values, such as {key}: [1, 2], not a mapping"
+    has_word = path[-1] in _WORDS_FOR_VALUES
+    full = ".".join(path[:-1] if has_word else path)
+    if full != key and refusal(full) is None:
+        return f"a swept key is dotted: write {write_inline({full: list(inner)})[1:-1]}"
+    written = write_inline({key: list(inner)})[1:-1]
+    return f"'sweep.{key}' is the list of values itself, without '{path[-1]}:': write {written}"
 
 
 def _metrics(value: Any) -> tuple[str, ...]:

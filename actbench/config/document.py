@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from actbench.config.places import Place
+from actbench.config.places import Argument, Place, Span
 from actbench.errors import ConfigError, KeyPath, Problem
 
 
@@ -48,14 +48,28 @@ class Document:
     def rejection(self, found: ConfigError | None = None) -> ConfigError:
         """Return one error with the problems so far and those that a check has ``found``, each at its place."""
         problems = found.problems if found else ()
-        return ConfigError([*self.problems, *(self._place_of(one).problem(one.message) for one in problems)])
+        return ConfigError([*self.problems, *(self._placed_problem(one) for one in problems)])
+
+    def _placed_problem(self, problem: Problem) -> Problem:
+        place, message = self._place_of(problem), problem.message
+        if isinstance(place, Argument):
+            return place.problem(problem.typed_message or message)
+        value = self.values[self._known_part(problem.path)]
+        if isinstance(value, Span) and value.is_running_on and not problem.at_key:
+            message += f"; the text goes on to line {value.end[0] + 1}: is that line indented too far?"
+        return place.problem(message)
 
     def _place_of(self, problem: Problem) -> Place:
         """A wrong key is shown itself; a wrong value is too, unless it has many lines: then its key."""
         path = problem.path
         if problem.at_key and path in self.keys:
             return self.keys[path]
-        while path not in self.values:  # a value that is missing: the innermost mapping around it
-            path = path[:-1]
+        path = self._known_part(path)
         value = self.values[path]
         return value if value.is_one_line else self.keys.get(path, value)
+
+    def _known_part(self, path: KeyPath) -> KeyPath:
+        """Return the path of the value, or, where it is missing, of the innermost one around it."""
+        while path not in self.values:
+            path = path[:-1]
+        return path

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actbench.config import amounts
-from actbench.config.keys import refusal
 from actbench.config.overrides import parse_settings
+from actbench.config.unknown_keys import refusal
 from actbench.errors import UnknownNameError, UsageError
 from actbench.schema import registry
 from actbench.schema.metrics import METRICS

@@ -8,35 +8,14 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from actbench.errors import suggestion
-from actbench.schema.components import Component, OfKind, Options
+from actbench.schema import registry
+from actbench.schema.components import Component, OfKind, Options, schema_of
 from actbench.schema.spec import RunSettings
 
 
 def path_of(key: str) -> tuple[str, ...]:
     """Return the path that a dotted key such as ``training.optimizer.lr`` stands for."""
     return tuple(key.split("."))
-
-
-def refusal(key: str) -> str | None:
-    """Explain why no run can vary in a key; None when it can.
-
-    An option of a component (``model.hidden``) is left to the component, which differs from run to run.
-    """
-    if key in ("seed", "seeds"):
-        return f"unknown key '{key}' — each combination runs with all of the study's 'seeds' anyway"
-    model: type[Options] | None = RunSettings
-    path = path_of(key)
-    for position, name in enumerate(path):
-        if model is None:
-            return f"unknown key '{key}' — '{'.'.join(path[:position])}' is a single value"
-        if name not in model.model_fields:
-            return _unknown(key)
-        field = model.model_fields[name]
-        if kind_of(field):  # a component, or one of its options, which are never nested
-            return None if len(path) - position <= 2 and all(path) else _unknown(key)
-        model = section_of(field)
-    return None
 
 
 def component_kind(key: str) -> str | None:
@@ -64,6 +43,15 @@ def kind_of(field: FieldInfo) -> str | None:
     return next((item.kind for item in field.metadata if isinstance(item, OfKind)), None)
 
 
+def takes_list(key: str) -> bool:
+    """Return whether a key holds a list itself, as ``model.hidden`` does."""
+    above, _, option = key.rpartition(".")
+    kind = component_kind(above) if above else None
+    schemas = (schema_of(kind, name) for name in registry.names(kind)) if kind else ()
+    fields = (schema.model_fields[option] for schema in schemas if option in schema.model_fields)
+    return any("tuple[" in str(field.annotation) or "list[" in str(field.annotation) for field in fields)
+
+
 def put(content: Mapping[str, Any], path: tuple[str, ...], value: Any, above: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return a copy of ``content`` with ``value`` at ``path``; only the mappings on the way are copied.
 
@@ -79,7 +67,7 @@ def put(content: Mapping[str, Any], path: tuple[str, ...], value: Any, above: tu
     head, rest = path[0], path[1:]
     if not rest:
         return {**content, head: value}
-    inner = content[head] if head in content else _default((*above, head))
+    inner = content[head] if head in content else default_at((*above, head))
     return {**content, head: put(as_mapping(inner), rest, value, (*above, head))}
 
 
@@ -90,7 +78,7 @@ def as_mapping(value: Any) -> Mapping[str, Any]:
     return {"name": value} if isinstance(value, str) else {}
 
 
-def _default(path: tuple[str, ...]) -> Any:
+def default_at(path: tuple[str, ...]) -> Any:
     """Return the default at a path of a run, as a config would write it."""
     value: Any = _defaults()
     for name in path:
@@ -104,19 +92,11 @@ def _defaults() -> RunSettings:
     return RunSettings()
 
 
-def _unknown(key: str) -> str:
-    valid = _dotted_keys(RunSettings)
-    # batch_size is meant for training.batch_size, though other keys may look more like it
-    meant = next((name for name in valid if name.endswith(f".{key}")), key)
-    hint = suggestion(meant, valid, otherwise=f"valid here: {', '.join(valid)}")
-    return f"unknown key '{key}' — {hint}"
-
-
 @lru_cache
-def _dotted_keys(model: type[Options]) -> tuple[str, ...]:
-    """Every key of an options class, those of its sections dotted; a component is one key."""
+def dotted_keys(model: type[Options]) -> tuple[str, ...]:
+    """Return every key of an options class, those of its sections dotted; a component is one key."""
     keys: list[str] = []
     for name, field in model.model_fields.items():
         section = section_of(field)
-        keys += [f"{name}.{key}" for key in _dotted_keys(section)] if section else [name]
+        keys += [f"{name}.{key}" for key in dotted_keys(section)] if section else [name]
     return tuple(keys)

@@ -7,8 +7,10 @@ are read by YAML 1.2's core schema, each node's place is kept, and no object is 
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -35,6 +37,30 @@ _FLOAT = re.compile(
 )
 # In the order in which a plain scalar is matched; one that matches none is a string.
 _SCALARS = {"null": _NULL, "bool": _BOOLEAN, "int": _INTEGER, "float": _FLOAT}
+_INDENTED = "this line is indented otherwise than the keys that it belongs with: let all of them begin in one column"
+_UNCLOSED = re.compile(r"expected ',' or '([\]}])'")
+_BRACKETS = {"]": "list", "}": "mapping"}
+_EXPLAINED = {
+    "'\\t'": "a tab can't indent YAML: use spaces",
+    "found another document": "a second document ('---') begins here: a config is one document",
+    "undefined alias": "a value that begins with * is an alias in YAML: put it in quotes",
+    "mapping values are not allowed": (
+        "a second ': ' in one line: put a value that holds ': ' in quotes, and each key on a line of its own"
+    ),
+    "expected <block end>, but found '<block mapping start>'": _INDENTED,
+    "unexpected end of stream": "a quote is opened and never closed",
+    "expected <block end>, but found '<block sequence start>'": (
+        "this '-' stands in another column than the other lines of its list: let all of them begin in one"
+    ),
+    "expected <block end>, but found '<scalar>'": (
+        "a value ends before this text: put the whole value in quotes, or a comma between two"
+    ),
+    "expected <block end>, but found '-'": "a list item can't stand among keys: a list needs a key of its own above it",
+    "could not find expected ':'": "a key needs a ':' and a blank behind it: 'activation: relu'",
+    "cannot start any token": "a value can't begin with this character: put it in quotes",
+}
+"""Part of PyYAML's text -> words for someone who does not know how YAML is parsed."""
+
 _MISSING = object()  # for None is a value
 
 
@@ -74,6 +100,16 @@ def read_config(source: SourceText) -> Document:
 def write(content: Any) -> str:
     """Return content as YAML text that ``read`` turns into equal content."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def write_inline(content: Any) -> str:
+    """Return content as YAML text of one line.
+
+    >>> write_inline({"activation": ["relu", "max(x, 0)"]})
+    "{activation: [relu, 'max(x, 0)']}"
+    """
+    text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**9)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 class _Loader(yaml.SafeLoader):
@@ -122,7 +158,8 @@ def _compose(source: SourceText) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = (mark.line, mark.column) if mark else (0, 0)
-        raise _unreadable(Span(source, where, (where[0], where[1] + 1)), _syntax(error)) from error
+        before = source.lines[where[0]][: where[1]] if where[0] < len(source.lines) else ""
+        raise _unreadable(Span(source, where, (where[0], where[1] + 1)), _syntax(error, before)) from error
     except yaml.reader.ReaderError as error:
         code = error.character
         message = f"the character U+{code:04X} is not allowed in YAML"
@@ -131,12 +168,22 @@ def _compose(source: SourceText) -> yaml.Node | None:
         raise _unreadable(Span.at_index(source, error.position), message) from error
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> str:
+def _syntax(error: yaml.MarkedYAMLError, before: str) -> str:
+    """Say what is wrong with the YAML.
+
+    Args:
+        error: PyYAML's.
+        before: The line up to the place of the error.
+    """
     problem = error.problem or "can't be read"
-    if "'\\t'" in problem:
-        return "a tab can't indent YAML: use spaces"
-    if "found another document" in problem:
-        return "a second document ('---') begins here: a config is one document"
+    if "mapping values are not allowed" in problem and ":" not in before:
+        return _INDENTED
+    if found := _UNCLOSED.match(problem):
+        began = f", which began in line {error.context_mark.line + 1}," if error.context_mark else ""
+        return f"a comma or the closing '{found[1]}' is missing here: the {_BRACKETS[found[1]]}{began} goes on"
+    for sign, text in _EXPLAINED.items():
+        if sign in problem:
+            return text
     start = f", {error.context} from line {error.context_mark.line + 1}" if error.context_mark else ""
     return f"not valid YAML: {problem}{start}"
 
@@ -185,9 +232,14 @@ class _Reader:
         if not isinstance(node, yaml.SequenceNode) or node.tag != _STANDARD + "seq":
             return self._refuse(node, f"the tag {_short(node.tag)} is not allowed: use plain mappings and lists")
         content: list[Any] = []
-        for item in node.value:
+        parts_of_cut: set[int] = set()
+        for position, item in enumerate(node.value):
+            if position in parts_of_cut:
+                continue
             at = (*path, len(content))  # the position in the content, not in the text
-            value = self.value(item, at)
+            cut = self._cut_at_commas(node, node.value[position:])
+            parts_of_cut |= set(range(position, position + cut))
+            value = _MISSING if cut else self.value(item, at)
             if value is _MISSING:
                 self.left_out.add(at)
             else:
@@ -196,17 +248,50 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         content: dict[str, Any] = {}
-        for key_node, value_node in node.value:
+        parts_of_cut: set[int] = set()
+        for position, (key_node, value_node) in enumerate(node.value):
+            if position in parts_of_cut:
+                continue
             key = self._key(key_node, path)
             if key is None:
                 continue
             self.keys[*path, key] = self._span(key_node)
-            value = self.value(value_node, (*path, key))
+            # what YAML took for further keys, without values of their own
+            others = [other for other, its_value in node.value[position + 1 :] if _is_empty(its_value)]
+            cut = self._cut_at_commas(node, [value_node, *others])
+            parts_of_cut |= set(range(position + 1, position + cut))
+            value = _MISSING if cut else self.value(value_node, (*path, key))
             if value is _MISSING:
                 self.left_out.add((*path, key))
             else:
                 content[key] = value
         return content
+
+    def _cut_at_commas(self, around: yaml.CollectionNode, nodes: Sequence[yaml.Node]) -> int:
+        """Report a value that YAML cut at its commas, as ``[max(x, 0.1*x)]``: in brackets they separate values.
+
+        Args:
+            around: The list or mapping.
+            nodes: The first part, and what follows it there.
+
+        Returns:
+            The number of parts; 0 where the first node is a whole value.
+        """
+        if not around.flow_style:
+            return 0
+        plain = itertools.takewhile(lambda node: isinstance(node, yaml.ScalarNode) and node.style is None, nodes)
+        depth, parts = 0, list[yaml.Node]()
+        for part in plain:
+            parts.append(part)
+            depth += part.value.count("(") - part.value.count(")")
+            if depth <= 0:
+                break
+        if len(parts) < 2 or depth:
+            return 0
+        whole = Span(self.source, self._span(parts[0]).start, self._span(parts[-1]).end)
+        text = ", ".join(part.value for part in parts)
+        self.problems.append(whole.problem(f"YAML cuts this value at its commas: put it in quotes, '{text}'"))
+        return len(parts)
 
     def _key(self, node: yaml.Node, path: KeyPath) -> str | None:
         if not isinstance(node, yaml.ScalarNode) or node.tag != _STANDARD + "str":
@@ -261,7 +346,13 @@ class _Reader:
 
     def _span(self, node: yaml.Node) -> Span:
         start, end = node.start_mark, node.end_mark
-        return Span(self.source, (start.line, start.column), (end.line, end.column))
+        is_running_on = isinstance(node, yaml.ScalarNode) and node.style is None and start.line < end.line
+        return Span(self.source, (start.line, start.column), (end.line, end.column), is_running_on)
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    """Return whether nothing at all is written where a value stands."""
+    return isinstance(node, yaml.ScalarNode) and node.style is None and not node.value
 
 
 def _short(tag: str) -> str:

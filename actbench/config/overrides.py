@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from actbench.config import cadence
 from actbench.config.document import Document
 from actbench.config.keys import as_mapping, component_kind, path_of, put
 from actbench.config.nodes import read
 from actbench.config.places import Argument, SourceText
+from actbench.config.unknown_keys import refusal
 from actbench.errors import ConfigError
 from actbench.system.text import storable
 
@@ -95,6 +97,8 @@ def _applied(document: Document, argument: Argument) -> Document:
     section = path[0]
     if len(path) > _MAX_PARTS:
         raise ConfigError(f"'{key}' has more parts than any key of a config")
+    if section not in (*_TEXTS, *_LISTS) and key != cadence.DOTTED and (text_of := refusal(key)):
+        raise ConfigError(text_of)
     values = [_parsed(piece) for piece in ([text] if section in _TEXTS else pieces_of(text))]
     value = values if len(values) > 1 else values[0]
     if section in ("sweep", "compare"):

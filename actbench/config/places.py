@@ -39,11 +39,13 @@ class Span:
         source: The text.
         start: Line and column of the first character.
         end: Line and column after the last character.
+        is_running_on: Whether it is a text without quotes that YAML has put together from several lines.
     """
 
     source: SourceText
     start: tuple[int, int]
     end: tuple[int, int]
+    is_running_on: bool = False
 
     @classmethod
     def at_index(cls, source: SourceText, index: int) -> Span:

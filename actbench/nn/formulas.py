@@ -11,12 +11,13 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from actbench.errors import suggestion
-from actbench.schema import registry
+from actbench.schema import registry, synonyms
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,6 +71,19 @@ FUNCTIONS: Mapping[str, tuple[int, str]] = {
 }
 """Name -> number of arguments, and the elementwise torch function behind it."""
 
+_OTHER_WORDS: Mapping[str, str] = {
+    "ln": "log(x)",
+    "pow": "x**2",
+    "power": "x**2",
+    "square": "x**2",
+    "logistic": "sigmoid(x)",
+    "clip": "clamp(x, low, high)",
+    "sgn": "sign(x)",
+    "fabs": "abs(x)",
+    "arctan": "atan(x)",
+}
+"""Functions of other libraries -> ours."""
+
 Term = Callable[["Tensor"], Any]
 """A compiled part of a formula: the tensor x -> a tensor like it, or a plain number."""
 
@@ -121,13 +135,25 @@ def _parse(text: str) -> ast.expr:
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
-        cut = text.count("(") != text.count(")")
-        hint = "; in [ ] or { } of YAML, put a formula with commas in quotes: 'max(x, 0)'" if cut else ""
-        raise ValueError(f"not a formula: {error.msg} at character {error.offset}{hint}") from error
+        raise ValueError(_slip(text) or f"not a formula: {error.msg} at character {error.offset}") from error
     except (ValueError, MemoryError, RecursionError) as error:  # null characters; the parser's own stack
         raise ValueError(f"not a formula: {error or 'nested too deeply'}") from error
     _check_depth(tree)
     return tree
+
+
+def _slip(text: str) -> str | None:
+    """Say what to write in place of a text that is no formula, for the slips that are known; None for others."""
+    if re.fullmatch(r"\s*[\w.]+:[\w.]+\s*", text):
+        name = text.strip().rpartition(":")[2].rpartition(".")[2]
+        return f"a function of your own is written {{name: {name}, path: {text.strip()}}}"
+    if re.search(r"(?<![\w.=])=(?!=)", text.replace("==", "")) or "return" in text:
+        return "a formula is the right side alone, such as x * sigmoid(x)"
+    for signs, written in (("·×∙⋅", "*"), ("−–", "-"), ("÷", "/"), ("²", "x**2"), ("³", "x**3")):
+        if found := next((sign for sign in signs if sign in text), None):
+            return f"'{found}' is not a sign of formulas: write {written}"
+    product = re.search(r"(?<![\w.])([0-9.]+)([a-df-z]\w*)", text)
+    return f"a product is written with *: {product[1]} * {product[2]}" if product else None
 
 
 def _check_depth(tree: ast.expr) -> None:
@@ -156,6 +182,12 @@ def _check(node: ast.expr) -> None:
             _check(right)
         case ast.Call():
             _check_call(node)
+        case ast.IfExp():
+            raise ValueError("a choice is written where(x > 0, a, b), not 'a if x > 0 else b'")
+        case ast.Lambda():
+            raise ValueError(f"a formula stands without 'lambda': {ast.unparse(node.body)}")
+        case ast.Attribute(attr=name) if known := _activation(name):
+            raise ValueError(f"'{ast.unparse(node)}' is called {known} here")
         case ast.Compare():
             raise ValueError("a comparison may stand only as the first argument of where(condition, a, b)")
         case _:
@@ -200,6 +232,8 @@ def _check_call(node: ast.Call) -> None:
     name = ast.unparse(node.func)
     if name not in FUNCTIONS:
         raise ValueError(_unknown_function(name, with_options=bool(node.keywords)))
+    if not node.args and not node.keywords and (known := _activation(name)):
+        raise ValueError(f"'{name}()' is called {known} here, without brackets")
     if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
         raise ValueError(f"{name} takes plain arguments only")
     arity = FUNCTIONS[name][0]
@@ -214,16 +248,35 @@ def _check_call(node: ast.Call) -> None:
 
 def _unknown_function(name: str, *, with_options: bool) -> str:
     """Name the nearest function; or the nearest activation, which whoever gives options has in mind."""
-    activations = [other for other in registry.names("activations") if other not in (*FUNCTIONS, "expression")]
-    if name in activations:
-        return f"'{name}' is an activation, not a function of formulas: write {name}, or {name}(option=value)"
+    last = name.rpartition(".")[2]
+    if name.replace(".", "").isdecimal():
+        return f"a product is written with *: {name} * (…)"
+    if last in _OTHER_WORDS:
+        return f"unknown function '{name}' — write {_OTHER_WORDS[last]}"
+    if name != last and last in FUNCTIONS:
+        return f"'{name}' is called {last} in a formula: {last}(x)"
+    if known := _activation(last):
+        if name == known:
+            option = next(iter(registry.load("activations", known).schema.model_fields), None)
+            or_so = f", or {name}({option}=…)" if option else ""
+            return f"'{name}' is an activation, not a function of formulas: write {name}{or_so}"
+        return f"'{name}' is called {known} here"
     if with_options:
-        return (
-            f"unknown activation '{name}' — {suggestion(name, activations, otherwise='see: actbench list activations')}"
-        )
+        near = suggestion(name, _activations(), otherwise="see: actbench list activations")
+        return f"unknown activation '{name}' — {near}"
     return (
         f"unknown function '{name}' — {suggestion(name, FUNCTIONS, otherwise='choose from: ' + ', '.join(FUNCTIONS))}"
     )
+
+
+def _activation(name: str) -> str | None:
+    """Return the activation that a name stands for, as torch's ``ReLU`` does for ``relu``; None where there is none."""
+    known = synonyms.canonical("activations", name, _activations())
+    return known if known in _activations() else None
+
+
+def _activations() -> tuple[str, ...]:
+    return tuple(name for name in registry.names("activations") if name != "expression")
 
 
 def _sides(condition: ast.expr) -> tuple[ast.expr, ast.expr]:

@@ -126,7 +126,7 @@ class Component:
 
     def build(self) -> Any:
         """Return an instance of the built-in class behind the name, with these options."""
-        return _schema(self.kind, self.name)(**self.options)
+        return schema_of(self.kind, self.name)(**self.options)
 
 
 def resolve(kind: str, value: Any) -> Component:
@@ -215,7 +215,7 @@ def _users_own(kind: str, name: str, options: dict[str, Any]) -> Component:
 
 def _built_in(kind: str, name: str, given: dict[str, Any]) -> Component:
     try:
-        schema = _schema(kind, name)
+        schema = schema_of(kind, name)
     except UsageError as error:
         text = _as_formula(kind, name) or str(error)
         raise ConfigError([Problem(text, ("name",))]) from error
@@ -230,9 +230,9 @@ def _as_formula(kind: str, name: str) -> str | None:
     if kind != "activations":
         return None
     try:
-        _schema(kind, EXPRESSION).parse({"formula": name})
-    except ConfigError:
-        return None
+        schema_of(kind, EXPRESSION).parse({"formula": name})
+    except ConfigError as error:  # exp, which needs an argument
+        return error.messages if error.messages.startswith("the function ") else None
     return f"unknown activation '{name}' — as a formula it is written {{name: {EXPRESSION}, formula: {name}}}"
 
 
@@ -288,7 +288,12 @@ def shown(value: Any) -> str:
 
 
 @lru_cache(maxsize=512)  # a sweep of 100,000 cells asks for the same few
-def _schema(kind: str, name: str) -> type[Options]:
+def schema_of(kind: str, name: str) -> type[Options]:
+    """Return the options class of a built-in part.
+
+    Raises:
+        UsageError: For a name that is not known.
+    """
     found = registry.load(kind, name)
     schema: type[Options] = found if isinstance(found, type) else found.schema
     return schema

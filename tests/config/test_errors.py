@@ -66,8 +66,7 @@ model, activation, weight_init, bias_init, training, health
 x.yaml:16:1: duplicate key 'extra': it already stands at 15:1
   extra: 2
   ^^^^^
-command line: 'training.lr=1': unknown key 'lr' — valid here: epochs, batch_size, optimizer, schedule, decay, \
-clip_norm, augment, precision, checkpoint_every"""
+command line: 'training.lr=1': unknown key 'training.lr' — did you mean 'training.optimizer.lr'?"""
 
 
 def test_a_report_names_every_problem_in_file_order_with_its_line_underlined() -> None:
@@ -97,7 +96,7 @@ SINGLE = [
     ("sweep: {batch_size: [1]}", "1:9", "unknown key 'batch_size' — did you mean 'training.batch_size'?"),
     ("sweep: {training.epochs.x: [1]}", "1:9", "unknown key 'training.epochs.x' — 'training.epochs' is a single value"),
     ("sweep: {model.hidden.x: [1]}", "1:9", "unknown key 'model.hidden.x'"),
-    ("sweep: {bias_init: 0.1}", "1:20", "'sweep.bias_init' should be a list of values: [0.1]"),
+    ("sweep: {bias_init: 0.1}", "1:20", "'sweep.bias_init' should be a list of values: write bias_init: [0.1]"),
     ("sweep: {activation: [relu, relu]}", "1:28", "'relu' stands here twice"),
     ("sweep: [relu]", "1:8", "'sweep' should be a mapping from keys to lists of values"),
     ("compare: {baseline: {bias: 1}}", "1:22", "unknown key 'bias' — did you mean 'bias_init'?"),
@@ -267,9 +266,50 @@ def test_a_file_over_a_megabyte_is_refused_unread(tmp_path: Path) -> None:
         Study.from_yaml(path)
 
 
-def test_a_formula_that_yaml_cut_at_its_comma_is_told_about_quotes() -> None:
-    with pytest.raises(ConfigError) as caught:
-        Study.from_text("sweep: {activation: [relu, max(x, 0.1*x)]}", "x.yaml")
+CUT = [
+    ("sweep: {activation: [relu, max(x, 0.1*x), elu]}", "1:28", "max(x, 0.1*x)"),
+    ("sweep: {activation: [where(x > 0, x, 0.1*x)]}", "1:22", "where(x > 0, x, 0.1*x)"),
+    ("{activation: clamp(x, 0, max(1, x)), seeds: 1}", "1:14", "clamp(x, 0, max(1, x))"),
+    ("sweep: {activation: [prelu(learned=false, per=unit)]}", "1:22", "prelu(learned=false, per=unit)"),
+    ("sweep: {activation: [max(x,\n    0.1*x)]}", "1:22", "max(x, 0.1*x)"),
+]
 
-    assert [problem.where for problem in caught.value.problems] == ["x.yaml:1:28", "x.yaml:1:35"]
-    assert all("put a formula with commas in quotes: 'max(x, 0)'" in one.message for one in caught.value.problems)
+
+@pytest.mark.parametrize(("text", "place", "whole"), CUT)
+def test_a_value_that_yaml_cut_at_its_commas_is_one_problem_with_what_to_write(
+    text: str, place: str, whole: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Study.from_text(text, "x.yaml")
+    (problem,) = caught.value.problems
+
+    assert problem.where == f"x.yaml:{place}"
+    assert problem.message == f"YAML cuts this value at its commas: put it in quotes, '{whole}'"
+    quoted = " ".join(text.split()).replace(whole, f"'{whole}'")
+    assert Study.from_text(quoted, "x.yaml").specs()
+
+
+def test_a_bracket_that_no_further_part_closes_is_left_to_the_formula() -> None:
+    with pytest.raises(ConfigError, match="not a formula: '\\(' was never closed"):
+        Study.from_text("sweep: {activation: [max(x, elu]}", "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("sweep:\n  activation:\n  - relu\n   - gelu", "3:5", "; the text goes on to line 4: is that line indented"),
+        ("training:\n  epochs: 3\n   batch_size: 3", "3:14", "this line is indented otherwise than the keys"),
+        ("training:\n  epochs: 3\n batch_size: 3", "3:2", "this line is indented otherwise than the keys"),
+        ("activation: lambda x: max(x, 0)", "1:21", "a second ': ' in one line"),
+        ("activation: [relu, gelu", "1:24", "a comma or the closing ']' is missing here: the list, which began in"),
+        ("activation: 'relu", "1:18", "a quote is opened and never closed"),
+        ("activation: *x", "1:13", "begins with * is an alias in YAML: put it in quotes"),
+    ],
+)
+def test_a_slip_in_yaml_is_told_in_words(text: str, place: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Study.from_text(text, "x.yaml")
+    (problem,) = caught.value.problems
+
+    assert problem.where == f"x.yaml:{place}"
+    assert message in problem.message

@@ -25,6 +25,8 @@ from actbench.schema.synonyms import EXPLAINED, SYNONYMS, canonical, folded
         ("activations", "LeakyReLU", "leaky_relu"),
         ("activations", "Leaky ReLU", "leaky_relu"),
         ("activations", "hard-swish", "hardswish"),
+        ("activations", "gelu_fast", "gelu_tanh"),
+        ("activations", "swish1", "silu"),
         ("activations", "SiLU", "silu"),
         ("optimizers", "AdamW", "adamw"),
         ("schedules", "cosine_annealing", "cosine"),
@@ -48,6 +50,14 @@ def test_every_synonym_leads_to_a_name_and_hides_none() -> None:
         assert not {folded(name) for name in explained} & {folded(name) for name in (*names(kind), *SYNONYMS[kind])}
 
 
+def test_every_formula_that_an_explanation_offers_is_one() -> None:
+    marked = "write the formula "
+    offered = [text.partition(marked)[2].partition(", with")[0] for text in EXPLAINED["activations"].values()]
+
+    for formula in filter(None, offered):
+        assert resolve("activations", formula).label == formula
+
+
 @pytest.mark.parametrize("kind", [*TABLES, "models", "datasets"])
 def test_every_name_stands_for_itself_and_no_two_are_spelled_alike(kind: str) -> None:
     valid = names(kind)
@@ -60,6 +70,8 @@ def test_every_name_stands_for_itself_and_no_two_are_spelled_alike(kind: str) ->
     [
         ("activations", "swiglu", "half as many outputs.*its gate alone is silu"),
         ("activations", "GLU", "half as many outputs"),
+        ("activations", "quick_gelu", r"write the formula x \* sigmoid\(1.702 \* x\)"),
+        ("activations", "heaviside", "no gradient reaches z through a step"),
         ("activations", "CReLU", "doubles the number of units"),
         ("activations", "softmax", "an activation here is elementwise"),
         ("weight_inits", "kaiming", r"write kaiming_normal \(he_normal\) or kaiming_uniform"),
@@ -120,7 +132,7 @@ def test_every_label_is_read_back_as_the_same_component(written: dict[str, Any])
         ("elu(alpha=__import__('os'))", "is not a value"),
         ("elu(alpha=-1)", "'alpha' should be greater than 0"),
         ("elu(beta=1)", "unknown key 'beta' — valid for 'elu': alpha"),
-        ("max(x", "in quotes"),
+        ("max(x", "was never closed"),
         ("elu(alpha=0.2, alpha=0.3)", "gives 'alpha' twice"),
     ],
 )
