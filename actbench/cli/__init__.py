@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from collections.abc import Callable
 from io import StringIO
-from typing import Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
-from actbench.cli import compare, cost, diff, doctor, list_, plan, plot, report, run, show, status, verify
-from actbench.cli.output import print_note
+from actbench._version import __version__
+from actbench.cli import compare, cost, diff, doctor, help_, list_, plan, plot, report, run, show, status, verify
+from actbench.cli.help_pages import CommandPage, ProgramPage, examples_text
+from actbench.cli.output import print_note, print_result
 from actbench.errors import ActbenchError, UsageError
 from actbench.system.streams import unfailing_streams
 from actbench.system.text import shortened
@@ -27,28 +30,53 @@ _ArgumentError = cast("type[Any]", typer.BadParameter.__bases__[0])
 
 app = typer.Typer(
     name="actbench",
+    cls=ProgramPage,
     help="Compare neural-network activations and initialisations on real images.",
+    epilog="actbench help COMMAND: what a command takes, with examples.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ACTBENCH"},
 )
-app.command("run")(run.run)
-app.command("plan")(plan.plan)
-app.command("status")(status.status)
-app.command("compare")(compare.compare)
-app.command("plot")(plot.plot)
-app.command("report")(report.report)
-app.command("show")(show.show)
-app.command("diff")(diff.diff)
-app.command("list")(list_.list_)
-app.command("verify")(verify.verify)
-app.command("cost")(cost.cost)
-app.command("doctor")(doctor.doctor)
+
+TRAIN, LOOK, LEARN, CHECK = "Plan and train", "Look at results", "Look something up", "Check this machine"
+"""Sections of ``actbench --help``, in the order of a day's work."""
+
+_COMMANDS: tuple[tuple[str, str, Any, Callable[..., None]], ...] = (
+    (TRAIN, "plan", plan, plan.plan),
+    (TRAIN, "run", run, run.run),
+    (TRAIN, "status", status, status.status),
+    (LOOK, "compare", compare, compare.compare),
+    (LOOK, "plot", plot, plot.plot),
+    (LOOK, "report", report, report.report),
+    (LOOK, "show", show, show.show),
+    (LOOK, "diff", diff, diff.diff),
+    (LEARN, "list", list_, list_.list_),
+    (LEARN, "help", help_, help_.help_),
+    (CHECK, "doctor", doctor, doctor.doctor),
+    (CHECK, "verify", verify, verify.verify),
+    (CHECK, "cost", cost, cost.cost),
+)
+"""Section, name, module and function of each command, as ``actbench --help`` lists them; a module has ``EXAMPLES``."""
+
+for _section, _name, _module, _function in _COMMANDS:
+    _epilog = examples_text(_module.EXAMPLES)
+    app.command(_name, cls=CommandPage, epilog=_epilog, rich_help_panel=_section)(_function)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print_result(f"actbench {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def log(context: typer.Context) -> None:
+def log(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     """Print warnings while a command runs."""
     from actbench.system.log import printable_log  # not for --help, which has none
 

@@ -24,50 +24,66 @@ if TYPE_CHECKING:
 GATES_VARIABLE = "ACTBENCH_COMPARE_FAIL_IF"
 """Its gates stand between semicolons. Typer would split it at spaces, which every gate has."""
 
+EXAMPLES = {
+    "actbench compare results/study": "the table, what it means, and verdicts",
+    "actbench compare results/study --baseline activation=tanh --metric test.loss": "against another row",
+    "actbench compare results/study --format latex --methods -o table.tex": "for a paper",
+    "actbench compare results/study --fail-if 'test.accuracy drop > 0.5pp'": "in CI: exit with 1 where that is shown",
+}
+
+ADD, JUDGE = "What to add", "How to judge"
+
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Results, studies or runs. BASE NEW, two folders with the same runs, compares NEW with BASE; other paths "
-        "are pooled. [default: results]",
+        help="Results, studies or runs, pooled; BASE NEW, two folders with the same runs, compares NEW with BASE. "
+        "[default: results]",
         metavar="PATH",
     ),
 ]
-By = Annotated[list[str] | None, typer.Option(help="Keep these factors, average over the others.", metavar="FACTOR,…")]
+By = Annotated[list[str] | None, typer.Option(help="Keep these factors, average the others.", metavar="FACTOR,…")]
 Baseline = Annotated[list[str] | None, typer.Option(help="What the others are compared to.", metavar="KEY=VALUE,…")]
 Metric = Annotated[list[str] | None, typer.Option(help="See `actbench list metrics`.", metavar="NAME,…")]
 Where = Annotated[
     list[str] | None, typer.Option(help="Show only these rows; no number changes.", metavar="KEY=VALUE,…")
 ]
 Form = Annotated[
-    str, typer.Option("-f", "--format", help="See `actbench list reports`.", envvar="ACTBENCH_COMPARE_FORMAT")
+    str,
+    typer.Option(
+        "-f", "--format", metavar="NAME", help="See `actbench list reports`.", envvar="ACTBENCH_COMPARE_FORMAT"
+    ),
 ]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")]
-Alpha = Annotated[float, typer.Option(help="One minus the intervals' coverage.")]
-Delta = Annotated[
-    str, typer.Option(help="Percentage points that make no practical difference, such as 0.2pp.", metavar="POINTS")
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to this file.")]
+Alpha = Annotated[
+    float,
+    typer.Option(metavar="LEVEL", help="One minus the coverage of intervals.", rich_help_panel=JUDGE),
 ]
+Delta = Annotated[str, typer.Option(help="Too small to matter, as 0.2pp.", metavar="POINTS", rich_help_panel=JUDGE)]
 Tune = Annotated[
-    list[str] | None, typer.Option(help="Add a table with each row's best of these on validation.", metavar="FACTOR,…")
+    list[str] | None,
+    typer.Option(help="A table with each row's own best of these.", metavar="FACTOR,…", rich_help_panel=ADD),
 ]
 FailIf = Annotated[
     list[str] | None,
     typer.Option(
-        help="Exit with 1 when this is shown, or a row that it is about has lost runs: expect, 'test.accuracy drop > "
-        f"0.5pp', 'test.accuracy < 90%', 'diverged > 0', 'unfinished > 0', … [env var: {GATES_VARIABLE}]",
+        help="Exit with code 1 where this is shown.",
         metavar="EXPR",
         allow_from_autoenv=False,
+        rich_help_panel=JUDGE,
     ),
 ]
 Against = Annotated[
-    list[Path] | None, typer.Option(help="Earlier results: compare each row to the same one there.", metavar="BASE")
+    list[Path] | None, typer.Option(help="Earlier results, row by row.", metavar="BASE", rich_help_panel=JUDGE)
 ]
-Verdicts = Annotated[str, typer.Option(help="How many sentences stand below a table.", metavar="N|all")]
-Methods = Annotated[bool, typer.Option("--methods", help="Add a paragraph on the methods, ready for a paper.")]
+Verdicts = Annotated[str, typer.Option(help="Sentences below a table.", metavar="N|all", rich_help_panel=ADD)]
+Methods = Annotated[
+    bool, typer.Option("--methods", help="A paragraph on the methods, for a paper.", rich_help_panel=ADD)
+]
 Reach = Annotated[
     str | None,
-    typer.Option(help="Add how many epochs it took to this validation accuracy, such as 90%.", metavar="ACCURACY"),
+    typer.Option(help="Epochs to a validation accuracy, as 90%.", metavar="ACCURACY", rich_help_panel=ADD),
 ]
-AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Add every pair of rows (exploratory).")]
+AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Every pair of rows (exploratory).", rich_help_panel=ADD)]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
 
@@ -78,19 +94,22 @@ def compare(
     metric: Metric = None,
     where: Where = None,
     form: Form = "table",
+    as_json: Json = False,
     output: Output = None,
-    alpha: Alpha = DEFAULT_ALPHA,
-    delta: Delta = f"{DEFAULT_DELTA:g}pp",
     tune: Tune = None,
-    fail_if: FailIf = None,
-    against: Against = None,
-    verdicts: Verdicts = "5",
-    methods: Methods = False,
     reach: Reach = None,
     all_pairs: AllPairs = False,
-    as_json: Json = False,
+    verdicts: Verdicts = "5",
+    methods: Methods = False,
+    fail_if: FailIf = None,
+    against: Against = None,
+    alpha: Alpha = DEFAULT_ALPHA,
+    delta: Delta = f"{DEFAULT_DELTA:g}pp",
 ) -> None:
-    """Compare finished runs: means with intervals, paired differences to a baseline, outcomes, dead units."""
+    """Show a table of finished runs, with differences to a baseline.
+
+    Means with intervals, differences paired by seed, outcomes and dead units. Words in it: actbench explain WORD.
+    """
     from actbench.analysis.compare import compare as compare_records
     from actbench.config import amounts
     from actbench.schema.registry import load

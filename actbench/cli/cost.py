@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from actbench.diagnostics.cost.result import Costs, Pass, Size
     from actbench.schema.components import Component
 
+EXAMPLES = {
+    "actbench cost relu gelu": "two of them",
+    "actbench cost 'max(x, 0.1 * x)' '{name: elu, alpha: 0.2}' --rounds 15": "a formula, and options",
+}
+
 EXPLAINED = (
     "ns: nanoseconds an element, the median of {rounds} rounds in which all take turns [the {low} to the {high} round; "
     "if rounds are independent, the true median lies there with {coverage:.0f} %, each interval by itself]. ×: the "
@@ -36,11 +41,14 @@ def cost(
             help="A name, a formula such as 'max(x, 0.1 * x)', or '{name: elu, alpha: 0.2}'. [default: all]",
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=5, help="How often each is measured.")] = 9,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 …) or mps.")] = "cpu",
+    rounds: Annotated[int, typer.Option(min=5, metavar="N", help="How often each is measured.")] = 9,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda (cuda:1 …) or mps.")] = "cpu",
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Measure what activations cost: time and memory an element, in cache and in memory."""
+    """Measure the time and memory that activations take.
+
+    An element, in cache and in memory, against identity and ReLU.
+    """
     from actbench.analysis.reports.table import console_for
     from actbench.diagnostics.cost.measure import measure_costs
 

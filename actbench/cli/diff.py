@@ -14,16 +14,21 @@ if TYPE_CHECKING:
 
     from actbench.analysis.run_diff import Differences, Divergence, ValuePair
 
+EXAMPLES = {
+    "actbench diff relu-bias-0.0-seed-0 tanh-bias-0.0-seed-0": "two runs by the first letters of their ids",
+    "actbench diff relu-bias-0.0-seed-0 relu-bias-0.0-seed-1 --json": "for programs",
+}
+
 RUN = "A run's id, its first letters, its last eight digits or its path."
 
 
 def diff(
     first: Annotated[str, typer.Argument(help=RUN, metavar="RUN")],
     second: Annotated[str, typer.Argument(help=RUN, metavar="RUN")],
-    results: Annotated[Path, typer.Option(help="Where to look for runs.")] = Path("results"),
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Where to look for runs.")] = Path("results"),
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show in which settings two runs differ, what came out, and the epoch at which their curves part."""
+    """Show in what two runs differ and where their curves part."""
     from actbench.analysis.reports.table import console_for
     from actbench.analysis.run_diff import differences
     from actbench.cli.output import as_json, print_result

@@ -13,18 +13,29 @@ from actbench.system.text import printable
 if TYPE_CHECKING:
     from actbench.diagnostics.installation.facts import FolderState, Installation
 
+EXAMPLES = {
+    "actbench doctor": "what is installed, and what is wrong",
+    "actbench doctor --json": "the same for programs, or to send along with a question",
+}
+
 GIBIBYTE = 2**30
 UNKNOWN = "unknown"
 
 
 def doctor(
-    results: Annotated[Path, typer.Option("-o", "--results", help="Folder for results.")] = Path("results"),
+    results: Annotated[Path, typer.Option("-o", "--results", metavar="DIR", help="Folder for results.")] = Path(
+        "results"
+    ),
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
+        Path | None,
+        typer.Option(metavar="DIR", help="Datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show versions, devices, memory, datasets and folders, and each problem with its remedy; exit code 0."""
+    """Show versions, devices, datasets and folders here, and problems.
+
+    Each problem comes with its remedy. The exit code is 0.
+    """
     from actbench.cli.output import as_json, print_result
     from actbench.diagnostics.installation.examine import examine
 

@@ -21,11 +21,17 @@ KINDS = {
 """The word on the command line -> the kind in ``registry``."""
 
 
+EXAMPLES = {
+    "actbench list activations": "each with a line on it",
+    "actbench list metrics --json": "for programs",
+}
+
+
 def list_(
     kind: Annotated[str, typer.Argument(help=", ".join(KINDS), metavar="KIND")],
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """List what there is to choose from."""
+    """List the activations, models, datasets and more to choose from."""
     from actbench.cli.output import as_json, print_result
     from actbench.errors import UnknownNameError
 

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from actbench.execution.cost_model import Basis
     from actbench.execution.runner import Runner
 
+EXAMPLES = {
+    "actbench plan study.yaml": "how many runs, and how long they may take",
+    "actbench plan study.yaml seeds=20 -j 4": "with other keys and options, as `run` takes them",
+}
+
 SAMPLED = 50
 """Finished runs whose files are measured: enough for the size of one."""
 
@@ -29,16 +34,21 @@ def plan(
     results: study_options.Results = Path("results"),
     jobs: study_options.Jobs = "auto",
     device: study_options.Device = "auto",
-    engine: study_options.Engine = "pool",
-    cohort_size: study_options.CohortSize = None,
-    smoke: Annotated[bool, typer.Option("--smoke", help="The study cut to seconds.")] = False,
-    retry: study_options.Retry = "failed",
-    force: Annotated[bool, typer.Option("--force", help="As if no run had finished.")] = False,
+    smoke: study_options.Smoke = False,
     until: study_options.Until = None,
     max_seeds: study_options.MaxSeeds = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    retry: study_options.Retry = "failed",
+    force: Annotated[
+        bool, typer.Option("--force", help="As if none had.", rich_help_panel=study_options.AGAIN)
+    ] = False,
+    engine: study_options.Engine = "pool",
+    cohort_size: study_options.CohortSize = None,
 ) -> None:
-    """What `run` would do: runs done and to do, estimated time and disk. Trains nothing and writes nothing."""
+    """Show what `run` would do: runs, estimated time and disk.
+
+    Trains nothing and writes nothing.
+    """
     from actbench.cli.output import as_json, print_result
     from actbench.cli.until import design_of
     from actbench.schema.runtime import Runtime

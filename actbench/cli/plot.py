@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from actbench.analysis.plots._figures import Drawn
     from actbench.analysis.table.result import Comparison
 
+EXAMPLES = {
+    "actbench plot results/study -o charts.png": "all that the runs have data for, a file each",
+    "actbench plot results/study -o lr.pdf --chart learning_curves --columns 1": "one, for a paper's column",
+    "actbench plot results/study -o talk.svg --chart differences --style slides": "one, for slides",
+}
+
 Paths = Annotated[
     list[Path] | None, typer.Argument(help="Results, studies or runs. [default: results]", metavar="PATH")
 ]
@@ -23,17 +29,16 @@ Output = Annotated[
     typer.Option(
         "-o",
         "--output",
-        help="A .png, .svg or .pdf file. For several charts each one's name is put before the ending.",
+        metavar="FILE",
+        help="A .png, .svg or .pdf file. [required]",
     ),
 ]
 Charts = Annotated[
     list[str] | None,
-    typer.Option(
-        "--chart", help="See `actbench list charts`. [default: all that the runs have data for]", metavar="NAME,…"
-    ),
+    typer.Option("--chart", help="See `actbench list charts`. [default: all]", metavar="NAME,…"),
 ]
 Style = Annotated[str, typer.Option(help="Sizes: paper, slides or screen.", metavar="NAME")]
-Columns = Annotated[int, typer.Option(min=1, max=2, help="Width: one column of a page, or two.")]
+Columns = Annotated[int, typer.Option(min=1, max=2, metavar="N", help="Width: one column of a page, or two.")]
 Width = Annotated[
     float | None, typer.Option(min=1, max=40, help="Inches, in place of the style's width.", metavar="INCHES")
 ]
@@ -55,7 +60,10 @@ def plot(
     metric: Metric = None,
     where: Where = None,
 ) -> None:
-    """Draw charts of finished runs: differences, learning curves, dead units and more."""
+    """Draw charts of finished runs as png, svg or pdf.
+
+    Several charts become several files: the name of each is put before the ending.
+    """
     from dataclasses import replace
 
     from actbench.analysis.compare import compare

@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 MAX_FUNCTIONS = 8
 """More curves than these can't be told apart in one picture; ``show NAME …`` draws those one wants to see."""
 
-Output = Annotated[Path, typer.Option("-o", "--output", help="Write to this file.")]
+EXAMPLES = {
+    "actbench report results/study": "into report.html",
+    "actbench report results/study --baseline activation=tanh -o tanh.html": "against another row, into another file",
+}
+
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Write to this file.")]
 
 
 def report(
@@ -48,7 +53,10 @@ def report(
     tune: Tune = None,
     against: Against = None,
 ) -> None:
-    """Write one page about finished runs, for any browser: tables, charts, verdicts, every run. It fetches nothing."""
+    """Write one page with everything about finished runs.
+
+    Tables, charts, verdicts and every run, for any browser; it fetches nothing from elsewhere.
+    """
     from actbench.analysis.compare_options import CompareOptions
     from actbench.config import amounts
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from actbench.cli import help_pages
 from actbench.cli.interruption import Interruption, how_to_go_on, interruption
 from actbench.cli.output import print_note, print_result, user_output_on_stderr
 from actbench.cli.study_options import (
+    AGAIN,
     CohortSize,
     Config,
     DataDir,
@@ -36,19 +38,28 @@ if TYPE_CHECKING:
     from actbench.cli.until import Trained
     from actbench.execution.runner import Runner
 
+EXAMPLES = {
+    "actbench run study.yaml": "train what is not finished yet",
+    "actbench run study.yaml seeds=10 training.optimizer.lr=0.05,0.1": "with ten seeds, at two learning rates",
+    "actbench run study.yaml --smoke": "does it work at all? the same study cut to seconds",
+    "actbench run study.yaml --until 'test.accuracy ci < 0.5pp' --max-seeds 20": "as many seeds as it takes",
+}
+
 Products = Annotated[
     Literal["auto", "default", "onednn"],
-    typer.Option(help="Library of dense products on a CPU; auto: the fastest, see `actbench doctor`."),
+    typer.Option(metavar="NAME", help="Products on a CPU: auto, default, onednn.", rich_help_panel=help_pages.RARE),
 ]
-Capture = Annotated[bool, typer.Option(help="Launch each step whole: from a CUDA graph, or a recording on a CPU.")]
+Capture = Annotated[bool, typer.Option(help="Launch steps as a whole; on by default.", rich_help_panel=help_pages.RARE)]
 Timeout = Annotated[
     float,
     typer.Option(
         min=0,
         metavar="SECONDS",
-        help="End a worker that finishes no step for so long; 0: never. Not with --engine inline.",
+        help="End a worker stuck for so long; 0: never.",
+        rich_help_panel=help_pages.RARE,
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Repeat all of them.", rich_help_panel=AGAIN)]
 
 
 def run(
@@ -58,24 +69,25 @@ def run(
     results: Results = Path("results"),
     jobs: Jobs = "auto",
     device: Device = "auto",
-    engine: Engine = "pool",
     data_dir: DataDir = None,
-    cohort_size: CohortSize = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and train nothing.")] = False,
     smoke: Smoke = False,
-    retry: Retry = "failed",
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Run finished runs again, too.")] = False,
     until: Until = None,
     max_seeds: MaxSeeds = None,
+    report: Annotated[bool, typer.Option("--report", help="Write report.html into the study's folder.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    retry: Retry = "failed",
+    force: Force = False,
+    engine: Engine = "pool",
+    cohort_size: CohortSize = None,
     products: Products = "auto",
     capture: Capture = True,
     timeout: Timeout = 600,
-    report: Annotated[
-        bool, typer.Option("--report", help="Write report.html into the study's folder at the end.")
-    ] = False,
 ) -> None:
-    """Train every run of the study that is not finished yet."""
+    """Train every run of a study that is not finished yet.
+
+    Finished runs are kept. A run that was interrupted goes on from where it was saved.
+    """
     from actbench.analysis.judgements.limits import unjudged_of_plan
     from actbench.cli.plan import plan_text
     from actbench.cli.until import design_of, run_until

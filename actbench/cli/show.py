@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from actbench.schema.components import Component
     from actbench.schema.record import RunRecord
 
+EXAMPLES = {
+    "actbench show elu swish": "formulas, derivatives, constants and pictures",
+    "actbench show relu-bias-0.0-seed-0": "a run by the first letters of its id",
+    "actbench show elu 'x * sigmoid(1.702 * x)' -o functions.pdf": "as a figure",
+    "actbench show --theory study.yaml": "what theory expects, before any training",
+}
+
 LAYER_TABLES = {
     "Health of the hidden layers": ("units", *HEALTH_MEASURES),
     "Dead units over time": DYNAMICS,
@@ -44,26 +51,31 @@ def show(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="An activation's name; or a run's id, its first letters, digits or path. With --theory: KEY=VALUE."
+            metavar="NAME",
+            help="An activation's name or formula; or a run's id, its first letters, last eight digits or path. With "
+            "--theory: KEY=VALUE.",
         ),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Where to look for runs.")] = Path("results"),
-    theory: Annotated[
-        Path | None, typer.Option(metavar="CONFIG", help="What theory expects of a study's networks, before training.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of datasets, for --theory.", envvar="ACTBENCH_DATA")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs: a list with one object a name.")] = False,
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Where to look for runs.")] = Path("results"),
+    json: Annotated[bool, typer.Option("--json", help="For programs: one object a name.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Draw activations into this .png, .svg or .pdf file instead."),
+        typer.Option("-o", "--output", metavar="FILE", help="Draw activations: .png, .svg or .pdf."),
     ] = None,
     style: Annotated[
-        str | None, typer.Option(help="Sizes for -o: paper, slides or screen. [default: paper]", metavar="NAME")
+        str | None, typer.Option(help="For -o: paper, slides, screen. [default: paper]", metavar="NAME")
+    ] = None,
+    theory: Annotated[
+        Path | None, typer.Option(metavar="CONFIG", help="What theory expects of a study's networks.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Datasets, for --theory.", envvar="ACTBENCH_DATA")
     ] = None,
 ) -> None:
-    """Show runs, or activations (a name that is both is an activation); or what theory says of a study."""
+    """Show one run, or an activation's formula and picture.
+
+    A name that is both is an activation. With --theory: what mean-field theory says of a study before it is trained.
+    """
     if output is not None and (json or theory is not None):
         raise typer.BadParameter("it draws activations; leave out --json and --theory", param_hint="-o")
     if style is not None and output is None:

@@ -15,6 +15,11 @@ from actbench.system.text import one_line, printable, shell_command
 if TYPE_CHECKING:
     from actbench.storage.status import Running, StudyStatus
 
+EXAMPLES = {
+    "actbench status": "every study below results/",
+    "actbench status results/study --watch": "one study, again and again while it trains",
+}
+
 HEADINGS = ("study", "done", "running", "failed", "stale", "to do")
 MOST_STALE = 5
 """Stale runs that are named; the command that resumes them is the same for all."""
@@ -22,15 +27,13 @@ MOST_STALE = 5
 
 def status(
     path: Annotated[Path, typer.Argument(help="A results folder or a study's.", metavar="PATH")] = Path("results"),
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 s while runs are training.")] = False,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch", help="Look again every 2 seconds, until nothing is running; Ctrl-C ends the view with code 130."
-        ),
-    ] = False,
 ) -> None:
-    """Say what is done, running, failed, stale and to do, with each failure's log."""
+    """Show what is done, running, failed and still to do.
+
+    Each failure comes with its log. Ctrl-C ends a --watch with exit code 130; the runs go on.
+    """
     from actbench.cli.output import as_json, print_result
     from actbench.errors import UsageError
     from actbench.storage.status import study_statuses

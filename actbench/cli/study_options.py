@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from actbench.cli import help_pages
 from actbench.execution.retry import RetryChoice
 
 if TYPE_CHECKING:
@@ -16,37 +17,49 @@ if TYPE_CHECKING:
     from actbench.execution.runner import Runner
     from actbench.schema.runtime import Runtime
 
+AGAIN = "Runs that have ended"
+
 Config = Annotated[Path, typer.Argument(help="A study's YAML file.", metavar="CONFIG")]
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="Change a key by its dotted path; a comma list sweeps.", metavar="KEY=VALUE"),
+    typer.Argument(help="A key of the config, set to a value; a,b sweeps.", metavar="KEY=VALUE"),
 ]
 
-Results = Annotated[Path, typer.Option("-o", "--results", help="Folder for results.")]
+Results = Annotated[Path, typer.Option("-o", "--results", metavar="DIR", help="Folder for results.")]
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda (cuda:1 …) or mps.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda (cuda:1 …) or mps.")]
 
-Engine = Annotated[str, typer.Option(help="Where runs are computed: see `actbench list engines`.")]
+Engine = Annotated[
+    str, typer.Option(metavar="NAME", help="See `actbench list engines`.", rich_help_panel=help_pages.RARE)
+]
 
-CohortSize = Annotated[int | None, typer.Option(min=1, help="Most runs that train together.")]
+CohortSize = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Most runs that train together.", rich_help_panel=help_pages.RARE),
+]
 
 Jobs = Annotated[str, typer.Option("-j", "--jobs", metavar="N|auto", help="Worker processes.")]
 
 DataDir = Annotated[
-    Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
+    Path | None,
+    typer.Option(metavar="DIR", help="Datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA"),
 ]
 
-Smoke = Annotated[bool, typer.Option("--smoke", help="The study cut to seconds: 1 epoch, 2 seeds, 512 examples.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="Cut to seconds: 1 epoch, 2 seeds, 512 images.")]
 
-Retry = Annotated[RetryChoice, typer.Option(help="Earlier runs to run again; all: collapsed, diverged too.")]
-
-Until = Annotated[
-    str | None,
-    typer.Option(metavar="CONDITION", help="Add seeds until differences are known: 'test.accuracy ci < 0.2pp'."),
+Retry = Annotated[
+    RetryChoice,
+    typer.Option(
+        metavar="failed|none|all",
+        help="Which ended runs to repeat.",
+        rich_help_panel=AGAIN,
+    ),
 ]
 
-MaxSeeds = Annotated[int | None, typer.Option(min=1, help="Where --until ends. [default: 30]")]
+Until = Annotated[str | None, typer.Option(metavar="CONDITION", help="Add seeds until this holds of differences.")]
+
+MaxSeeds = Annotated[int | None, typer.Option(min=1, metavar="N", help="Where --until ends. [default: 30]")]
 
 
 @dataclass(frozen=True)

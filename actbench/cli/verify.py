@@ -13,6 +13,11 @@ import typer
 if TYPE_CHECKING:
     from actbench.diagnostics.verification import Check
 
+EXAMPLES = {
+    "actbench verify constants silence": "closed forms, in seconds",
+    "actbench verify": "everything, in minutes",
+}
+
 STYLES = {"ok": "green", "MISS": "bold red", "skipped": "yellow"}
 DIGITS = 5
 
@@ -20,18 +25,23 @@ DIGITS = 5
 def verify(
     groups: Annotated[
         list[str] | None,
-        typer.Argument(help="Groups of checks: constants, silence, signal, units, cohort, published. [default: all]"),
+        typer.Argument(metavar="GROUP", help="constants, silence, signal, units, cohort, published. [default: all]"),
     ] = None,
     fashion_mnist: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Fashion-MNIST's four IDX files. [default: Debian's or the data folder's]"),
+        typer.Option(metavar="DIR", help="The four IDX files of Fashion-MNIST."),
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA")
+        Path | None,
+        typer.Option(metavar="DIR", help="Datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA"),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs: a list with one object a check.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="For programs: one object a check.")] = False,
 ) -> None:
-    """Reproduce published numbers and closed forms; exit code 1 when one is missed."""
+    """Reproduce published numbers and closed forms.
+
+    Expected stands beside measured; the exit code is 1 when one is missed. Fashion-MNIST is looked for where Debian's
+    package puts it, and in the data folder.
+    """
     from actbench.cli.output import as_json, print_result
     from actbench.datasets import data_folder
     from actbench.diagnostics import verification
