@@ -88,6 +88,7 @@ Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")
 
 
 def compare(
+    context: typer.Context,
     paths: Paths = None,
     by: By = None,
     baseline: Baseline = None,
@@ -136,8 +137,7 @@ def compare(
             print_note(printable(f"warning: {warning}"))
     _write(report, replace(found, max_verdicts=max_verdicts), output)
     if chosen == "table" and output is None and sys.stdout.isatty():
-        given = {"--by": by, "--baseline": baseline, "--metric": metric, "--where": where, "--tune": tune}
-        print_note(f"as a page: {_page_command(paths or [], against or [], given)}")
+        print_note(f"as a page: {_page_command(context.params)}")
     if _report_gates(found):
         raise typer.Exit(1)
 
@@ -187,13 +187,27 @@ def _gates_of_environment() -> list[str]:
     return [text.strip() for text in os.environ.get(GATES_VARIABLE, "").split(";") if text.strip()]
 
 
-def _page_command(paths: list[Path], against: list[Path], given: Mapping[str, list[str] | None]) -> str:
-    """Return the command that writes the same comparison as a page; levels of its own are left to the reader."""
+def _page_command(given: Mapping[str, Any]) -> str:
+    """Return the command that writes the same comparison as a page.
+
+    Args:
+        given: Parameter of this command -> its value. Those that ``report`` has, too, are handed on where they differ
+            from its default, so that an option that both commands gain is not forgotten here.
+    """
+    from inspect import signature
+
+    from actbench.cli.report import report
     from actbench.system.command_line import command_text, shown_path
 
-    options = [f"{name}={text}" for name, texts in given.items() for text in texts or ()]
-    options += [f"--against={shown_path(path)}" for path in against]
-    return command_text(["report", *options, "-o", "report.html", *paths])
+    options = []
+    for name, parameter in signature(report).parameters.items():
+        value = given.get(name, parameter.default)
+        if name in ("paths", "output") or value == parameter.default:
+            continue
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            text = shown_path(one) if isinstance(one, Path) else one
+            options.append(f"--{name.replace('_', '-')}={text}")
+    return command_text(["report", *options, "-o", "report.html", *(given["paths"] or ())])
 
 
 def _max_verdicts(verdicts: str) -> int | None:

@@ -71,6 +71,10 @@ def show(
     data_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Datasets, for --theory.", envvar="ACTBENCH_DATA")
     ] = None,
+    columns: Annotated[
+        int | None,
+        typer.Option(min=1, max=2, help="Width for -o: one column of a page, or two. [default: 2]"),
+    ] = None,
 ) -> None:
     """Show one run, or an activation's formula and picture.
 
@@ -78,10 +82,11 @@ def show(
     """
     if output is not None and (json or theory is not None):
         raise typer.BadParameter("it draws activations; leave out --json and --theory", param_hint="-o")
-    if style is not None and output is None:
-        raise typer.BadParameter("it is the style of a picture: give -o FILE, too", param_hint="--style")
+    for option, value in (("style", style), ("columns", columns)):
+        if value is not None and output is None:
+            raise typer.BadParameter("it sets the size of a picture: give -o FILE, too", param_hint=f"--{option}")
     if output is not None and names:
-        _draw(names, results, output, style or "paper")
+        _draw(names, results, output, style=style or "paper", columns=columns or 2)
     elif theory is not None:
         _show_theory(theory, names or [], data_dir, json=json)
     elif names:
@@ -122,7 +127,7 @@ def _all_found(names: Sequence[str], results: Path) -> list[RunRecord | ShownAct
     return [_activation(name) if name in registry.names("activations") else _found(results, name) for name in names]
 
 
-def _draw(names: Sequence[str], results: Path, output: Path, style: str) -> None:
+def _draw(names: Sequence[str], results: Path, output: Path, *, style: str, columns: int) -> None:
     """Write the picture of the activations that are named.
 
     Raises:
@@ -145,7 +150,7 @@ def _draw(names: Sequence[str], results: Path, output: Path, style: str) -> None
             raise UsageError(f"'{name}' lacks an option; write it as a config does, or the formula itself")
         chosen[one.component.label] = one.component
     drawn = drawn_functions(function_curves(list(chosen.values())))
-    write_atomically(output, image_bytes(figure_of(drawn, look=look), form, look))
+    write_atomically(output, image_bytes(figure_of(drawn, look=look, columns=columns), form, look))
     print_result(f"{output}: {drawn.chart.title} {', '.join(chosen)}")
 
 

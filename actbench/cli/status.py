@@ -26,8 +26,10 @@ MOST_STALE = 5
 
 
 def status(
+    context: typer.Context,
     path: Annotated[Path, typer.Argument(help="A results folder or a study's.", metavar="PATH")] = Path("results"),
-    watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 s while runs are training.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again while runs are training.")] = False,
+    every: Annotated[float, typer.Option(help="Seconds between two looks of --watch.", metavar="SECONDS")] = 2.0,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what is done, running, failed and still to do.
@@ -43,8 +45,14 @@ def status(
 
         if json:
             raise UsageError("--json is one look at the runs: give it without --watch")
-        watching.watch(lambda: study_statuses(path), _lines)
+        if not watching.MIN_INTERVAL <= every <= watching.MAX_INTERVAL:
+            least, most = watching.MIN_INTERVAL, watching.MAX_INTERVAL
+            raise UsageError(f"--every: expected {least:g} to {most:,.0f} seconds between two looks, not {every:g}")
+        watching.watch(lambda: study_statuses(path), _lines, interval=every)
         return
+    source = context.get_parameter_source("every")
+    if source is not None and source.name == "COMMANDLINE":  # a variable may hold the user's own default
+        raise UsageError("--every is the time between two looks of --watch: give that, too")
     found = study_statuses(path)
     if json:
         print_result(as_json({"schema": 1, "studies": [one.to_dict() for one in found]}))

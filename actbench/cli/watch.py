@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 Statuses = Sequence["StudyStatus"]
 Clock = Callable[[], float]
 
-INTERVAL = 2.0
-"""Seconds between two looks."""
+MIN_INTERVAL = 0.1
+"""Seconds. A look reads the folders of all runs: more often it would burden a shared disk."""
+
+MAX_INTERVAL = 86_400.0
+"""Seconds; a longer wait is a mistake in the number, and far longer ones are too long for the system's sleep."""
+
+MIN_PLAIN_INTERVAL = 1.0
+"""Seconds: a log gets at most a line a second, however often a terminal's view is drawn."""
 
 IDLE_LOOKS = 2
 """Looks without a run at work that end the watch: between two cohorts a process has none for a moment."""
@@ -72,6 +78,7 @@ def watch(
     look: Callable[[], Statuses],
     lines: Callable[[Statuses], Iterator[str]],
     *,
+    interval: float = 2.0,
     clock: Clock = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -82,6 +89,7 @@ def watch(
     Args:
         look: Returns the status of every study.
         lines: What ``actbench status`` prints of them.
+        interval: Seconds between two looks; without a terminal at least one.
         clock: Seconds that only grow.
         sleep: Waits so many seconds.
 
@@ -89,7 +97,7 @@ def watch(
         KeyboardInterrupt: For Ctrl-C, after the last look has been printed.
     """
     last = look()  # an error of the path comes before anything is drawn
-    show = _live if is_live(sys.stdout) else _plain
+    show, pause = (_live, interval) if is_live(sys.stdout) else (_plain, max(interval, MIN_PLAIN_INTERVAL))
 
     def looks() -> Iterator[Statuses]:
         nonlocal last
@@ -99,7 +107,7 @@ def watch(
             idle = 0 if any(one.running for one in last) else idle + 1
             if idle == IDLE_LOOKS:
                 return
-            sleep(INTERVAL)
+            sleep(pause)
             last = look()
 
     try:

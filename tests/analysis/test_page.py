@@ -10,6 +10,7 @@ from importlib.resources import files
 from io import StringIO
 
 import pytest
+import tuned_study
 from comparisons import DEGENERATE, varied
 from factories import cells, record
 from generated_studies import generated
@@ -144,6 +145,16 @@ def test_every_other_row_can_be_the_baseline_with_the_numbers_of_compare(page):
             cell = cells_of(row)[3]
             value = cell.attributes.get("data-value")
             assert (None if value is None else float(value)) == differences[row.attributes["data-row"]]
+
+
+@pytest.mark.parametrize("tune", ["bias_init", "training.optimizer.lr"])
+def test_a_table_at_common_values_and_a_tuned_one_both_have_their_other_baselines(tune):
+    runs = tuned_study.study() if tune.endswith("lr") else [
+        replace(one, final=one.final | {"val.accuracy": 0.9, "val.loss": 0.1}) for one in varied()
+    ]  # fmt: skip
+    common, tuned = made(runs, tune=[tune]).all("section", class_="comparison")
+    assert len(common.all(class_="baseline-table")) == len(common.one(class_="baseline-choice").all("option")) > 2
+    assert len(tuned.all(class_="baseline-table")) == 1, "two rows: the other one is the baseline"
 
 
 def test_many_rows_keep_the_studys_own_baseline_alone():

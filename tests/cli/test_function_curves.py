@@ -206,15 +206,18 @@ def test_every_text_lies_within_the_figure_and_over_no_other(names, columns, loo
         assert ax.get_window_extent().height > 0.35 * LOOKS[look].height * figure.dpi
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_show_writes_the_picture_that_the_ending_names(tmp_path, form):
+@pytest.mark.parametrize(
+    ("form", "style", "columns"), [*((form, "screen", None) for form in FORMATS), ("svg", "paper", 1)]
+)
+def test_show_writes_the_picture_that_the_ending_names(tmp_path, form, style, columns):
     target = tmp_path / f"both.{form}"
-    found = CliRunner().invoke(app, ["show", "elu", LONG, "-o", str(target), "--style", "screen"])
+    chosen = [] if columns is None else ["--columns", str(columns)]
+    found = CliRunner().invoke(app, ["show", "elu", LONG, "-o", str(target), "--style", style, *chosen])
     assert found.exit_code == 0, found.output
     assert found.stdout == f"{target}: Activations elu, {LONG}\n"
     drawn = drawn_functions(curves("elu", LONG))
-    look = LOOKS["screen"]
-    assert target.read_bytes() == image_bytes(figure_of(drawn, look=look), form, look)
+    look = LOOKS[style]
+    assert target.read_bytes() == image_bytes(figure_of(drawn, look=look, columns=columns or 2), form, look)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +228,8 @@ def test_show_writes_the_picture_that_the_ending_names(tmp_path, form):
         (["elu", "-o", "x.svg", "--style", "papr"], "did you mean 'paper'?"),
         (["elu", "-o", "x.svg", "--json"], "leave out --json and --theory"),
         (["elu", "--style", "paper"], "give -o FILE, too"),
+        (["elu", "--columns", "1"], "give -o FILE, too"),
+        (["elu", "-o", "x.svg", "--columns", "3"], "--columns"),
         (["-o", "x.svg"], "name a run or an activation"),
         (["expression", "-o", "x.svg"], "formula"),
         (["relu-bias", "-o", "x.svg"], "is a run, and show -o draws activations"),

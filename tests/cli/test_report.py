@@ -1,11 +1,14 @@
 """``actbench report``: one file, the options of ``compare``, one message for what can't be done; ``run --report``."""
 
+import base64
+import json
 import os
 import pty
 import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,9 @@ from commands import in_this_process
 from comparisons import varied
 from factories import cells, record, save
 from parsed_page import parsed
+
+from actbench.cli.compare import compare
+from actbench.cli.report import report
 
 
 @pytest.fixture
@@ -106,29 +112,52 @@ def test_a_run_can_write_its_page(actbench, tmp_path, data_folder):
     assert again.returncode == 0, "the page lies beside the runs and disturbs nobody"
 
 
-def test_a_terminal_is_told_the_command_that_writes_the_same_table_as_a_page(results, actbench, tmp_path):
+def on_a_terminal(folder, *arguments):
+    """Standard error of a command whose output is a terminal."""
     own, terminal = pty.openpty()
-    command = [
-        sys.executable,
-        "-m",
-        "actbench",
-        "compare",
-        "results",
-        "--metric",
-        "test.loss",
-        "--where",
-        "bias_init=0",
-    ]
+    command = [sys.executable, "-m", "actbench", *arguments]
     paths = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])}
-    done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, cwd=tmp_path, env=os.environ | paths)
+    done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, cwd=folder, env=os.environ | paths)
     os.close(terminal)
     os.close(own)
-    line = done.stderr.decode().splitlines()[-1]
+    return done.stderr.decode()
+
+
+SHARED = {
+    "--by": ["activation"],
+    "--baseline": ["activation=elu(alpha=0.2)"],
+    "--metric": ["test.loss", "test.accuracy"],
+    "--where": ["bias_init=0"],
+    "--alpha": ["0.2"],
+    "--delta": ["0.37pp"],
+    "--tune": ["bias_init"],
+    "--against": ["an older one"],
+}
+"""Options of ``compare`` that ``report`` has, too, each with values that change the comparison."""
+
+
+def test_the_options_that_compare_and_report_share_are_all_known_here():
+    names = set(signature(compare).parameters) & set(signature(report).parameters) - {"paths", "output"}
+    assert {f"--{name}" for name in names} == set(SHARED)
+
+
+@pytest.mark.parametrize("chosen", [[*SHARED][:6], ["--tune", "--alpha"], ["--against", "--delta"], []])
+def test_a_terminal_is_told_the_command_that_writes_the_same_comparison_as_a_page(actbench, tmp_path, chosen):
+    for name, runs in {"results": varied(), "an older one": varied()[::-1]}.items():
+        save(tmp_path / name, [replace(one, final=one.final | {"val.accuracy": 0.9}) for one in runs])
+    options = [word for name in chosen for value in SHARED[name] for word in (name, value)]
+    line = on_a_terminal(tmp_path, "compare", "results", *options).splitlines()[-1]
     assert line.startswith("as a page: ")
     words = shlex.split(line.removeprefix("as a page: "))
-    assert actbench(*words[words.index("report") :]).returncode == 0
+    own = words[words.index("report") + 1 :]
+    assert sorted(own) == sorted(
+        [*(f"{name}={value}" for name in chosen for value in SHARED[name]), "-o", "report.html", "results"]
+    )
+    assert actbench("report", *own).returncode == 0
     page = parsed((tmp_path / "report.html").read_text("utf-8"))
-    assert "test.loss" in [one.text for one in page.all("table", class_="rows")[0].one("thead").all("th")]
+    data = page.one("a", download="compare.json").attributes["href"].partition(",")[2]
+    expected = actbench("compare", "results", *options, "--methods", "--json").stdout
+    assert json.loads(base64.b64decode(data)) == json.loads(expected)
 
 
 def test_a_pipe_is_told_no_command(results, actbench):

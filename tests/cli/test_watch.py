@@ -17,7 +17,6 @@ import pytest
 from factories import record, save
 
 from actbench import cli
-from actbench.cli import watch as watching
 from actbench.cli.status import _lines
 from actbench.cli.watch import Pace, runs_done, runs_in_all, watch
 from actbench.schema.spec import RunSpec
@@ -56,14 +55,14 @@ class Terminal(io.StringIO):
         return True
 
 
-def watched(monkeypatch, looks, *, terminal=None, **environment):
+def watched(monkeypatch, looks, *, terminal=None, interval=2.0, **environment):
     """What is printed of these looks, and how long it took on the test's clock."""
     for name, value in {"TERM": "xterm", "CI": "", "COLUMNS": "100", **environment}.items():
         monkeypatch.setenv(name, value)
     target = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stdout", target)
     time, waiting = Time(), iter(looks)
-    watch(lambda: [next(waiting)], _lines, clock=time, sleep=time.sleep)
+    watch(lambda: [next(waiting)], _lines, interval=interval, clock=time, sleep=time.sleep)
     monkeypatch.undo()
     assert next(waiting, None) is None, "it ended before nothing was running"
     return target.getvalue(), time.now - 100.0
@@ -86,8 +85,15 @@ def test_without_a_terminal_a_change_is_a_line_without_cursor_codes(monkeypatch,
         "demo: 100%, 4 done, 0 running, 1 failed, 0 stale, 0 to do",
     ]
     assert lines[4:] == list(_lines(ENDED[:1]))
-    assert seconds == 5 * watching.INTERVAL  # six looks
-    assert watching.INTERVAL >= 1  # at most a line a second
+    assert seconds == 5 * 2.0  # six looks
+
+
+@pytest.mark.parametrize("interval", [0.1, 0.5, 1.0, 30.0])
+def test_the_looks_come_as_often_as_is_asked_but_a_log_gets_at_most_a_line_a_second(monkeypatch, interval):
+    _, on_a_terminal = watched(monkeypatch, [*RUNNING, *ENDED], terminal=True, interval=interval)
+    _, in_a_log = watched(monkeypatch, [*RUNNING, *ENDED], interval=interval)
+    assert on_a_terminal == pytest.approx(4 * interval)
+    assert in_a_log == pytest.approx(4 * max(interval, 1.0))
 
 
 def test_a_moment_without_a_run_at_work_does_not_end_it(monkeypatch):
@@ -153,8 +159,7 @@ def test_several_studies_share_a_line(monkeypatch):
 
 def test_watching_a_folder_in_which_nothing_runs_ends_with_its_status(tmp_path, monkeypatch, capsys):
     save(tmp_path, [record()])
-    monkeypatch.setattr(watching, "INTERVAL", 0.0)
-    monkeypatch.setattr(sys, "argv", ["actbench", "status", str(tmp_path), "--watch"])
+    monkeypatch.setattr(sys, "argv", ["actbench", "status", str(tmp_path), "--watch", "--every", "0.1"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
@@ -162,7 +167,16 @@ def test_watching_a_folder_in_which_nothing_runs_ends_with_its_status(tmp_path, 
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["nowhere", "--watch"], "no results at nowhere"), ([".", "--watch", "--json"], "give it without --watch")],
+    [
+        (["nowhere", "--watch"], "no results at nowhere"),
+        ([".", "--watch", "--json"], "give it without --watch"),
+        ([".", "--watch", "--every", "0.09"], "--every: expected 0.1 to 86,400 seconds between two looks, not 0.09"),
+        ([".", "--watch", "--every", "-1"], "not -1"),
+        ([".", "--watch", "--every", "nan"], "not nan"),
+        ([".", "--watch", "--every", "inf"], "not inf"),
+        ([".", "--watch", "--every", "soon"], "--every"),
+        ([".", "--every", "5"], "--every is the time between two looks of --watch: give that, too"),
+    ],
 )
 def test_what_cannot_be_watched_is_refused_at_once(tmp_path, monkeypatch, capfd, words, said):
     monkeypatch.chdir(tmp_path)
@@ -171,6 +185,16 @@ def test_what_cannot_be_watched_is_refused_at_once(tmp_path, monkeypatch, capfd,
         cli.main()
     assert ended.value.code == 2
     assert said in capfd.readouterr().err
+
+
+def test_a_variable_with_ones_own_interval_does_not_forbid_a_single_look(tmp_path, monkeypatch, capfd):
+    save(tmp_path, [record()])
+    monkeypatch.setenv("ACTBENCH_STATUS_EVERY", "5")
+    monkeypatch.setattr(sys, "argv", ["actbench", "status", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert "demo" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("has_terminal", [True, False])

@@ -107,11 +107,13 @@ def other_baselines(records: Records, comparison: Comparison, options: CompareOp
         return []
     # Without folders no commands for more seeds are made: nobody sees them, and each would read the config again.
     own = replace(records, runs=tuple(one for one in records if one.study == comparison.study), warnings=(), folders={})
+    # A baseline of the table at common values holds the tuned factors, too, and ``compare`` takes no such pair.
+    tune = options.tune if comparison.tuned is not None else ()
     found = []
     for row in rows:
         if comparison.is_baseline(row.factors) and comparison.baseline.keys() == row.factors.keys():
             continue
-        again = compare_with(own, replace(options, baseline=row.factors, methods=False))
+        again = compare_with(own, replace(options, baseline=row.factors, methods=False, tune=tune))
         # Its study may have other tables, and a value written in two ways may have found another row.
         found += [one for one in again.comparisons if _is_same_table(one, comparison) and one.baseline == row.factors]
     return found
