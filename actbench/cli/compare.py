@@ -86,6 +86,9 @@ Reach = Annotated[
 AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Every pair of rows (exploratory).", rich_help_panel=ADD)]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
+SHARED_WITH_REPORT = ("by", "baseline", "metric", "where", "alpha", "delta", "tune", "against")
+"""Options that ``report`` has, too, with the same default; the command that is printed for a page hands them on."""
+
 
 def compare(
     context: typer.Context,
@@ -191,22 +194,19 @@ def _page_command(given: Mapping[str, Any]) -> str:
     """Return the command that writes the same comparison as a page.
 
     Args:
-        given: Parameter of this command -> its value. Those that ``report`` has, too, are handed on where they differ
-            from its default, so that an option that both commands gain is not forgotten here.
+        given: Parameter of this command -> its value.
     """
     from inspect import signature
 
-    from actbench.cli.report import report
     from actbench.system.command_line import command_text, shown_path
 
-    options = []
-    for name, parameter in signature(report).parameters.items():
-        value = given.get(name, parameter.default)
-        if name in ("paths", "output") or value == parameter.default:
+    options, known = [], signature(compare).parameters
+    for name in SHARED_WITH_REPORT:
+        value = given[name]
+        if value is None or value == known[name].default:
             continue
         for one in value if isinstance(value, (list, tuple)) else [value]:
-            text = shown_path(one) if isinstance(one, Path) else one
-            options.append(f"--{name.replace('_', '-')}={text}")
+            options.append(f"--{name}={shown_path(one) if isinstance(one, Path) else one}")
     return command_text(["report", *options, "-o", "report.html", *(given["paths"] or ())])
 
 

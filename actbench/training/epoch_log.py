@@ -144,7 +144,8 @@ class EpochLog:
             "training_seconds": state.seconds / self._runs,
         }
         worker = devices.describe_device(state.device)
-        worker |= {"data": state.images.fingerprint, "products": cpu_linear.library_in_use()}
+        data = {"data": state.images.fingerprint, "classes": state.images.classes}
+        worker |= {**data, "products": cpu_linear.library_in_use()}
         for run, spec in enumerate(state.cohort.specs):
             outcome, message = self._outcome(run)
             tested = {"test.accuracy": accuracies[run], "test.loss": losses[run]}

@@ -293,6 +293,48 @@ def test_runs_of_one_activation_are_told_apart_by_their_rows():
     assert [one.name for one in data.series] == ["relu (bias_init=0.1)", "relu (bias_init=0.2)"]
 
 
+CLASSES = {"classes": 4}
+
+
+@pytest.mark.parametrize(("lowest", "is_near"), [(0.25, True), (0.57, True), (0.58, False), (0.2, True)])
+def test_the_line_at_chance_is_drawn_where_it_leaves_half_of_the_axis_to_the_runs(lowest, is_near):
+    values = [0.9, 0.8, lowest]
+    records = [record(one, dead=0.2, seed=seed, environment=CLASSES) for seed, one in enumerate(values)]
+    data, figure = charted(only(records), "accuracy_dead")
+    lines = artists(figure, "chance")
+    assert [list(line.get_ydata()) for line in lines] == ([[0.25, 0.25]] if is_near else [])
+    low, high = figure.axes[0].get_ylim()
+    assert all(low < value < high for value in (*values, *([0.25] if is_near else [])))
+    (legend,) = figure.legends
+    assert ("chance, 4 classes" in [text.get_text() for text in legend.get_texts()]) is is_near
+    assert (
+        f"{'Dotted' if is_near else 'Below the axis'}: the accuracy of guessing among 4 classes, 25.00 %"
+        in data.caption
+    )
+
+
+def with_classes(*values):
+    """Runs whose files hold these numbers of classes; an ellipsis for none, as in results of earlier versions."""
+    return [
+        record(0.9 - seed / 2, dead=0.2, seed=seed, environment={} if one is ... else {"classes": one})
+        for seed, one in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize(
+    "values", [(..., ...), (10, 2), (None, None), (0, 0), (-2, -2), ("10", "10"), (True, True), (10.0, 10.0)]
+)
+def test_without_a_number_of_classes_there_is_no_line_at_chance(values):
+    data, figure = charted(only(with_classes(*values)), "accuracy_dead")
+    assert "guessing" not in data.caption
+    assert not artists(figure, "chance")
+
+
+def test_runs_of_earlier_versions_beside_later_ones_have_the_same_number_of_classes():
+    data, _ = charted(only(with_classes(10, ...)), "accuracy_dead")
+    assert "among 10 classes, 10.00 %" in data.caption
+
+
 # Learning rate
 
 

@@ -60,6 +60,7 @@ def test_the_shares_of_dead_units_are_those_of_the_units_themselves():
             assert math.isclose(bottom, strips.height(mark.series, below), abs_tol=1e-12)
             assert math.isclose(height * strips.top, mark.y), "a strip is as high as its scale"
     assert len(stacked) == 2 * len(LAYERS) * 4
+    assert "revived at that epoch, that is dead at the epoch before and alive now" in data.caption
 
 
 def test_the_dead_shares_of_the_last_epoch_add_up_to_the_metric_of_compare():

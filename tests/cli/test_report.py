@@ -137,8 +137,10 @@ SHARED = {
 
 
 def test_the_options_that_compare_and_report_share_are_all_known_here():
-    names = set(signature(compare).parameters) & set(signature(report).parameters) - {"paths", "output"}
+    one, other = (signature(command).parameters for command in (compare, report))
+    names = set(one) & set(other) - {"paths", "output"}
     assert {f"--{name}" for name in names} == set(SHARED)
+    assert all(one[name].default == other[name].default for name in names)
 
 
 @pytest.mark.parametrize("chosen", [[*SHARED][:6], ["--tune", "--alpha"], ["--against", "--delta"], []])

@@ -184,6 +184,11 @@ def test_epoch_zero_is_measured_before_training() -> None:
     assert first.rows[0]["val.accuracy"] < 0.4
 
 
+def test_the_number_of_the_datasets_classes_is_recorded() -> None:
+    for one in records(spec(), spec(activation="elu")):
+        assert one.environment["classes"] == 10
+
+
 def test_learned_activation_parameters_are_logged() -> None:
     (record,) = records(spec(activation="prelu"))
     slopes = [row["layers"][0]["learned"]["slope"] for row in record.curves]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from math import floor, isfinite, log10
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -24,11 +24,36 @@ if TYPE_CHECKING:
 CLAIM = 0.5
 """It is often said that a network with more than half of its units dead is useless."""
 
+CHANCE_DASH = (0, (1.2, 1.8))
+
 LINEAR_FROM = 0.1
 """With a smaller median, of the runs with any dead unit, a linear axis would press most dots into its corner."""
 
 UNKNOWN = "unknown"
 """The place of a run without a dead fraction."""
+
+
+@dataclass(frozen=True)
+class AccuracyDeadData(ChartData):
+    """What the chart draws.
+
+    Args:
+        classes: Number of the dataset's classes; None where the runs' files do not hold it, or it varies.
+    """
+
+    _: KW_ONLY
+    classes: int | None = None
+
+    @property
+    def chance(self) -> float | None:
+        """Return the accuracy of guessing, each class as likely as the others: 1/classes."""
+        return None if self.classes is None else 1 / self.classes
+
+    @property
+    def has_chance_line(self) -> bool:
+        """Return whether the axis reaches down to chance and leaves the runs at least half of its height."""
+        values = [mark.y for mark in self.marks if mark.y is not None]
+        return self.chance is not None and min(values) - self.chance <= max(values) - min(values)
 
 
 class AccuracyDead(Chart):
@@ -50,19 +75,22 @@ class AccuracyDead(Chart):
             marks += [_mark(series, own, row, one, metric) for one in row.records if one.outcome != "failed"]
         if not any(float(mark.x) > 0 for mark in marks if _is_placed(mark)):
             return None
-        return ChartData(
+        data = AccuracyDeadData(
             panels=(Panel("", Axis("dead units", DEAD_FRACTION), Axis(metric, metric)),),
             series=tuple(by_name.values()),
             marks=tuple(sorted(marks, key=lambda mark: mark.series)),
-            caption=_caption(comparison, metric, marks),
+            caption="",
             baseline=baseline_activation(comparison),
+            classes=_classes(comparison),
         )
+        return replace(data, caption=_caption(comparison, metric, data))
 
     def draw(self, data: ChartData, axes: Sequence[Axes], look: Look) -> None:
         """Draw a marker for each run: filled, hollow where it collapsed, crossed at the rim where it has no value."""
         (ax,) = axes
+        assert isinstance(data, AccuracyDeadData)
         drawn_with = pens(data)
-        _accuracy_axis(ax, data)
+        _accuracy_axis(ax, data, look)
         _dead_axis(ax, data, look)
         size = look.marker * 0.8
         for index, mark in sorted(enumerate(data.marks), key=lambda pair: pair[1].kind == "collapsed"):
@@ -83,7 +111,8 @@ class AccuracyDead(Chart):
 
     def below(self, data: ChartData, look: Look) -> float:
         """Return the inches of the legend."""
-        return legend_inches(data.names, look)
+        assert isinstance(data, AccuracyDeadData)
+        return legend_inches([one.text for one in _names(data, pens(data), look)], look)
 
 
 @dataclass(frozen=True)
@@ -118,7 +147,19 @@ def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and isfinite(value) else None
 
 
-def _caption(comparison: Comparison, metric: str, marks: Sequence[Mark]) -> str:
+def _classes(comparison: Comparison) -> int | None:
+    """Return the number of classes of the table's dataset; None where no run holds it, or they differ.
+
+    Runs of versions that did not record it may stand beside later ones: a table is of one dataset.
+    """
+    environments = [record.environment for row in comparison.rows for record in row.records]
+    known = [one["classes"] for one in environments if "classes" in one]
+    found = known[0] if known and all(one == known[0] for one in known) else None
+    return found if type(found) is int and found > 0 else None
+
+
+def _caption(comparison: Comparison, metric: str, data: AccuracyDeadData) -> str:
+    marks = data.marks
     beyond = [mark.y for mark in marks if mark.y is not None and mark.x != UNKNOWN and float(mark.x) > CLAIM]
     count = f"{len(beyond)} run{'s' if len(beyond) != 1 else ''}"
     found = f", {metric} {quantity(metric, min(beyond))} to {quantity(metric, max(beyond))}" if beyond else ""
@@ -126,6 +167,9 @@ def _caption(comparison: Comparison, metric: str, marks: Sequence[Mark]) -> str:
         f"Each marker is one run at its last epoch. Dead: {comparison.dead}",
         f"Dashed: 50 %, beyond which a network is said to be useless; beyond it: {count}{found}",
     ]
+    if data.chance is not None:
+        chance = f"the accuracy of guessing among {data.classes} classes, {quantity(metric, data.chance)}"
+        sentences.append(f"Dotted: {chance}" if data.has_chance_line else f"Below the axis: {chance}")
     if any(mark.kind == "collapsed" for mark in marks):
         sentences.append("Hollow: collapsed")
     if missing := sum(not _is_placed(mark) for mark in marks):
@@ -135,10 +179,14 @@ def _caption(comparison: Comparison, metric: str, marks: Sequence[Mark]) -> str:
     return ". ".join(sentences) + "."
 
 
-def _accuracy_axis(ax: Axes, data: ChartData) -> None:
+def _accuracy_axis(ax: Axes, data: AccuracyDeadData, look: Look) -> None:
+    """Set the vertical axis, and draw the line at chance if it is near enough to the runs."""
     from matplotlib.ticker import FuncFormatter
 
     values = [mark.y for mark in data.marks if mark.y is not None]
+    if data.chance is not None and data.has_chance_line:
+        values.append(data.chance)
+        ax.axhline(data.chance, color=INK, linewidth=look.line * 0.8, linestyle=CHANCE_DASH, gid="chance")
     low, high = min(values), max(values)
     margin = 0.05 * (high - low) or 0.01
     ax.set_ylim(max(low - margin, -0.03), min(high + margin, 1.03))
@@ -223,8 +271,8 @@ def _at_the_rim(ax: Axes, data: ChartData, look: Look) -> Iterator[tuple[int, Ma
         )
 
 
-def _names(data: ChartData, drawn_with: Sequence[Pen], look: Look) -> list[Label]:
-    """Return the names of the legend: the series, and the collapsed runs' hollow marker."""
+def _names(data: AccuracyDeadData, drawn_with: Sequence[Pen], look: Look) -> list[Label]:
+    """Return the names of the legend: the series, the collapsed runs' hollow marker, and the line at chance."""
     from matplotlib.lines import Line2D
 
     labels = []
@@ -235,6 +283,9 @@ def _names(data: ChartData, drawn_with: Sequence[Pen], look: Look) -> list[Label
         style = {"markerfacecolor": "none", "markersize": look.marker}
         key = Line2D([], [], color=INK, marker="o", linestyle="none", **style)
         labels.append(Label("hollow: collapsed", 0.0, INK, key, "collapsed"))
+    if data.has_chance_line:
+        key = Line2D([], [], color=INK, linestyle=CHANCE_DASH, linewidth=look.line * 0.8)
+        labels.append(Label(f"chance, {data.classes} classes", 0.0, INK, key, "chance"))
     return labels
 
 

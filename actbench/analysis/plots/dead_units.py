@@ -173,8 +173,9 @@ def _caption(comparison: Comparison, data: ChartData) -> str:
     epochs = {mark.x for mark in data.marks}
     return (
         "Shares of each layer's units, means over seeds, epochs from left to right within a layer. Full: dead at "
-        "epoch 0 and dead now. Hatched: alive at epoch 0, dead now. Lined, and not dead: dead at the epoch before, "
-        f"alive now. Dead: no slope{slope} on the probe. A row's areas end where a run's "
+        "epoch 0 and dead now. Hatched: alive at epoch 0, dead now. Lined, and not dead: revived at that epoch, that "
+        "is dead at the epoch before and alive now; a unit that stays alive is not shown at later epochs. "
+        f"Dead: no slope{slope} on the probe. A row's areas end where a run's "
         "values end, as those of a diverged run do."
         + (f" Not drawn are the {' and '.join(left)} with the fewest dead units; the table has them." if left else "")
         + (f" {len(strips.epochs)} of {len(epochs)} epochs are drawn." if len(epochs) > len(strips.epochs) else "")
