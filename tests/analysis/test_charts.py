@@ -270,3 +270,27 @@ def test_the_axis_of_a_single_epoch_has_whole_numbers():
     figure.draw_without_rendering()
     loss = figure.axes[1]
     assert all(float(tick).is_integer() for tick in loss.get_xticks())
+
+
+def test_a_legend_tells_activations_apart_without_colour():
+    names = ("relu", "elu", "selu", "gelu", "tanh", "swish")
+    records = [
+        record(0.9 + s / 100, activation=a, bias_init=b, seed=s) for a in names for b in (0.0, 0.1) for s in range(3)
+    ]
+    for drawn, figure in all_drawn(only(records), "paper"):
+        for legend in figure.legends:
+            keys = [one for one in legend.legend_handles if hasattr(one, "get_marker")]
+            looks = [(str(key._dash_pattern), key.get_marker()) for key in keys]
+            assert len(set(looks)) == len(keys), drawn.name
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_the_label_of_an_axis_lies_within_the_figure(columns):
+    records = cells({name: [0.9, 0.91, 0.92] for name in ("relu", "max(0.0100000001 * x, x) + 0.1 * sigmoid(1.7 * x)")})
+    for drawn in charts_of(only(records)):
+        figure = figure_of(drawn, look=LOOKS["paper"], columns=columns)
+        figure.draw_without_rendering()
+        for label in (label for ax in figure.axes for label in (ax.xaxis.label, ax.yaxis.label) if label.get_text()):
+            box = label.get_window_extent()
+            assert figure.bbox.x0 - 1 <= box.x0, drawn.name
+            assert box.x1 <= figure.bbox.x1 + 1, drawn.name

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from actbench.analysis.plots._names import shorten
-from actbench.analysis.plots._style import Look
+from actbench.analysis.plots._style import Look, Pen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,13 @@ def label_ends(axes: Axes, labels: Sequence[Label], look: Look) -> None:
             annotation_clip=False,
             gid=f"{one.gid}.label",
         )
+
+
+def key_of(pen: Pen, look: Look) -> Line2D:
+    """Return the piece of line that a legend shows of a series: its colour, dash and marker, to know it by each."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=pen.color, linestyle=pen.dash, marker=pen.marker, markersize=look.marker)
 
 
 def fit_beside(axes: Axes, names: Sequence[str], look: Look) -> bool:

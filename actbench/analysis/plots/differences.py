@@ -81,11 +81,21 @@ class Differences(Chart):
         ax.grid(visible=False, axis="y")
         if panel.y.is_fraction:
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: points(value)))
-        ax.set_xlabel(f"{panel.y.label} (points)" if panel.y.is_fraction else panel.y.label)
+        label = f"{panel.y.label} (points)" if panel.y.is_fraction else panel.y.label
+        ax.set_xlabel(_fitting(label, ax, [data.names[one] for one in rows], look))
 
     def height(self, data: ChartData, look: Look) -> float:
         """Return the inches that a figure needs for its rows."""
         return (1.6 + 1.9 * len({mark.series for mark in data.marks})) * look.font * 1.2 / 72 + 4 * look.font / 72
+
+
+def _fitting(label: str, ax: Axes, names: Sequence[str], look: Look) -> str:
+    """Return the axis' label in two lines where the names beside the axes leave too little room for one."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    beside = max(map(len, names), default=0)
+    room = figure.get_size_inches()[0] * 72 / (look.font * 0.56) - beside  # in characters
+    return label if len(label) <= room else label.replace(": ", ":\n", 1)
 
 
 def points(value: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, series_of
-from actbench.analysis.plots._labels import Label, legend_below, legend_inches
+from actbench.analysis.plots._labels import Label, key_of, legend_below, legend_inches
 from actbench.analysis.plots._layers import SeedMean, layer_means, layer_names
 from actbench.analysis.plots._strips import AXES, layer_ticks, upright_inches
 from actbench.analysis.plots._style import Look, Pen, pens
@@ -108,8 +108,6 @@ def _draw_row(
     look: Look,
 ) -> Label | None:
     """Draw a row's line, range, guide and marks in one panel; return its entry of the legend, None without marks."""
-    from matplotlib.lines import Line2D
-
     marks = [(index, mark) for index, mark in data.in_panel(panel, "mean") if mark.series == series]
     if not marks:
         return None
@@ -133,8 +131,7 @@ def _draw_row(
     for place, height, (index, mark) in zip(x, y, marks, strict=True):
         marker = {"marker": pen.marker} if mark.y else {"marker": "v", "markerfacecolor": "none"}
         ax.plot([place], [height], color=pen.color, markersize=look.marker * 0.8, gid=data.gid(index), **marker)
-    key = Line2D([], [], color=pen.color, linestyle=pen.dash, marker=pen.marker)
-    return Label(data.names[series], y[-1], pen.color, key, gid)
+    return Label(data.names[series], y[-1], pen.color, key_of(pen, look), gid)
 
 
 def _predicted(series: int, row: Row, means: Mapping[str, Mapping[int, SeedMean]]) -> Iterator[Mark]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from actbench.analysis.judgements.formatting import quantity
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, series_of
-from actbench.analysis.plots._labels import Label, legend_below
+from actbench.analysis.plots._labels import Label, key_of, legend_below
 from actbench.analysis.plots._style import Look, pens
 from actbench.analysis.table.result import Comparison, Row
 from actbench.schema.histograms import BINS, edges, unpacked
@@ -89,10 +89,9 @@ class Histograms(Chart):
                     densities[centers.index(float(mark.x))] = mark.y or 0.0
                     ax.plot([mark.x], [mark.y], ".", color=pen.color, markersize=look.marker * 0.4, gid=data.gid(index))
                 gid = data.series_gid(series)
-                (line,) = ax.plot(
-                    centers, densities, color=pen.color, linestyle=pen.dash, gid=f"{gid}.outline.p{panel}"
-                )
-                labels.setdefault(series, Label(data.names[series], 0.0, pen.color, line, gid))
+                every = {"marker": pen.marker, "markersize": look.marker * 0.8, "markevery": (series % 8, 8)}
+                ax.plot(centers, densities, color=pen.color, linestyle=pen.dash, gid=f"{gid}.outline.p{panel}", **every)
+                labels.setdefault(series, Label(data.names[series], 0.0, pen.color, key_of(pen, look), gid))
             # The panels before and after training stand side by side and share their range.
             places = [float(mark.x) for part in (panel, panel ^ 1) for _, mark in data.in_panel(part)]
             reach = max(map(abs, places), default=1.0)

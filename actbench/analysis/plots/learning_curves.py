@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, seed_curves, series_of
-from actbench.analysis.plots._labels import Label, label_ends, legend_inches
+from actbench.analysis.plots._labels import Label, key_of, label_ends, legend_inches
 from actbench.analysis.plots._style import Look, pens
 from actbench.analysis.statistics import mean_interval
 from actbench.analysis.table.result import Comparison
@@ -81,7 +81,7 @@ class LearningCurves(Chart):
                 if not means:
                     continue
                 x, y = [one.x for _, one in means], [one.y for _, one in means]
-                (line,) = ax.plot(x, y, color=pen.color, linestyle=pen.dash, gid=f"{gid}.line.p{panel}")
+                ax.plot(x, y, color=pen.color, linestyle=pen.dash, gid=f"{gid}.line.p{panel}")
                 band = [(one.x, one.low, one.high) for _, one in means if one.low is not None]
                 if band and len(data.series) <= MAX_BANDS:
                     ax.fill_between(
@@ -91,7 +91,7 @@ class LearningCurves(Chart):
                     ax.plot(
                         [one.x], [one.y], pen.marker, color=pen.color, markersize=look.marker * 0.6, gid=data.gid(index)
                     )
-                labels.append(Label(data.names[series], float(y[-1] or 0), pen.color, line, gid))
+                labels.append(Label(data.names[series], float(y[-1] or 0), pen.color, key_of(pen, look), gid))
             values = [one.y for _, one in data.in_panel(panel) if one.y is not None]
             _finish(ax, data.panels[panel], values, labels, look)
 

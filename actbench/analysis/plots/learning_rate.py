@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from actbench.analysis.judgements.lost_runs import lost_of
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, Series, baseline_activation, leading_accuracy
-from actbench.analysis.plots._labels import Label, fit_beside, label_ends, legend_inches
+from actbench.analysis.plots._labels import Label, fit_beside, key_of, label_ends, legend_inches
 from actbench.analysis.plots._style import GROUND, Look, Pen, pens
 from actbench.analysis.statistics import Interval, mean_interval
 from actbench.analysis.table.factors import Value, flat_specs, row_name, show
@@ -22,7 +22,6 @@ from actbench.schema.record import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.lines import Line2D
     from matplotlib.transforms import Transform
 
 RATE, OPTIMIZER = "training.optimizer.lr", "training.optimizer"
@@ -105,7 +104,7 @@ class LearningRate(Chart):
             _draw_series(ax, data, own, scale, pen, shift, look)
             ends = [mark.y for _, mark in own if mark.y is not None and mark.kind != "seed"]
             y, name = ends[-1] if ends else scale.lane, data.names[series]
-            labels.append(Label(name, y, pen.color, _key(pen, look), data.series_gid(series)))
+            labels.append(Label(name, y, pen.color, key_of(pen, look), data.series_gid(series)))
         label_ends(ax, labels, look)
 
     def below(self, data: ChartData, look: Look) -> float:
@@ -319,13 +318,6 @@ def _rates_axis(ax: Axes, data: ChartData, look: Look) -> list[Transform]:
     ax.set_xlabel(data.panels[0].x.label)
     offsets = [(place - (count - 1) / 2) * step / 72 for place in range(count)]
     return [ax.transData + ScaledTranslation(offset, 0, figure.dpi_scale_trans) for offset in offsets]
-
-
-def _key(pen: Pen, look: Look) -> Line2D:
-    """Return what a legend shows of a series."""
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=pen.color, linestyle=pen.dash, marker=pen.marker, markersize=look.marker)
 
 
 plugin = LearningRate()

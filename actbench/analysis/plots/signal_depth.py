@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, series_of
-from actbench.analysis.plots._labels import Label, label_ends, legend_inches
+from actbench.analysis.plots._labels import Label, key_of, label_ends, legend_inches
 from actbench.analysis.plots._layers import LayerRow, SeedMean, layer_means
 from actbench.analysis.plots._style import Look, Pen, pens
 from actbench.analysis.table.factors import row_name
@@ -123,7 +123,7 @@ def _draw_row(ax: Axes, data: ChartData, panel: int, series: int, pen: Pen, look
     gid = data.series_gid(series)
     means = [(index, mark) for index, mark in data.in_panel(panel, "mean") if mark.series == series]
     x, y = [float(mark.x) for _, mark in means], [float(mark.y or 0) for _, mark in means]
-    (line,) = ax.plot(x, y, color=pen.color, linestyle=pen.dash, gid=f"{gid}.line.p{panel}")
+    ax.plot(x, y, color=pen.color, linestyle=pen.dash, gid=f"{gid}.line.p{panel}")
     band = [(mark.x, mark.low, mark.high) for _, mark in means if mark.low is not None]
     if band and len(data.series) <= MAX_BANDS:
         ax.fill_between(*zip(*band, strict=True), color=pen.color, alpha=0.15, linewidth=0, gid=f"{gid}.band.p{panel}")
@@ -136,7 +136,7 @@ def _draw_row(ax: Axes, data: ChartData, panel: int, series: int, pen: Pen, look
         ax.plot(*at, linestyle=(0, (3, 3)), gid=f"{gid}.theory", **thin)
         for index, mark in theory:
             ax.plot([mark.x], [mark.y], "_", color=pen.color, markersize=look.marker * 1.6, gid=data.gid(index))
-    return Label(data.names[series], y[-1], pen.color, line, gid)
+    return Label(data.names[series], y[-1], pen.color, key_of(pen, look), gid)
 
 
 def _finish(ax: Axes, data: ChartData, panel: int) -> None:
