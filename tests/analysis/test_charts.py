@@ -1,5 +1,6 @@
 """Charts: what is drawn is what ``compare --format json`` says, and every chart draws what any study has."""
 
+import io
 import math
 from dataclasses import replace
 from itertools import pairwise
@@ -95,6 +96,35 @@ def test_the_same_results_give_the_same_bytes(look, form):
     for one, figure in all_drawn(only(varied()), look):
         first = image_bytes(figure, form, LOOKS[look])
         assert first == image_bytes(figure_of(one, look=LOOKS[look]), form, LOOKS[look])
+
+
+@pytest.mark.parametrize(
+    ("form", "metadata"),
+    [
+        ("svg", {"Date": None, "Creator": "actbench"}),
+        pytest.param("pdf", {"CreationDate": None}, marks=pytest.mark.slow),
+        pytest.param("png", {"Software": "actbench"}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_figure_is_drawn_once_and_laid_out_as_matplotlib_does_it(form, metadata):
+    look = LOOKS["paper"]
+    for one, figure in all_drawn(only(varied()), "paper"):
+        drawings = []
+        figure.canvas.mpl_connect("draw_event", drawings.append)
+        found = image_bytes(figure, form, look)
+        assert len(drawings) == 1
+        expected = io.BytesIO()
+        with drawing(look):
+            figure_of(one, look=look).savefig(expected, format=form, metadata=metadata)
+        assert found == expected.getvalue(), one.name
+
+
+def test_a_figure_that_was_saved_can_be_saved_in_another_format():
+    (one, figure), *_ = all_drawn(only(varied()))
+    engine, dpi = figure.get_layout_engine(), figure.get_dpi()
+    images = [image_bytes(figure, form, LOOKS["paper"]) for form in FORMATS]
+    assert (figure.get_layout_engine(), figure.get_dpi()) == (engine, dpi)
+    assert images == [image_bytes(figure_of(one), form, LOOKS["paper"]) for form in FORMATS]
 
 
 def test_an_svg_has_its_text_as_text_and_a_pdf_embeds_truetype():

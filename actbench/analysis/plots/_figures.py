@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,9 +145,34 @@ def figure_of(
 def image_bytes(figure: Figure, form: str, look: Look) -> bytes:
     """Return a figure as the content of a png, svg or pdf file."""
     target = io.BytesIO()
-    with drawing(look):
+    with drawing(look), _laid_out(figure, form):
         figure.savefig(target, format=form, metadata=_NO_DATE[form])
     return target.getvalue()
+
+
+@contextmanager
+def _laid_out(figure: Figure, form: str) -> Iterator[None]:
+    """Lay a figure out as ``savefig`` would, and put its layout engine aside meanwhile.
+
+    matplotlib draws a figure that has one twice: first with nothing rendered, only so that it is laid out.
+    """
+    import matplotlib
+    from matplotlib.backend_bases import get_registered_canvas_class
+
+    engine, canvas, dpi = figure.get_layout_engine(), figure.canvas, figure.get_dpi()
+    if engine is None:
+        yield
+        return
+    try:
+        get_registered_canvas_class(form)(figure)  # becomes the figure's: its renderer measures the texts
+        figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+        engine.execute(figure)
+        figure.set_layout_engine(None)  # not "none", which is an engine, too
+        yield
+    finally:
+        figure.set_layout_engine(engine)
+        figure.set_canvas(canvas)
+        figure.set_dpi(dpi)
 
 
 def format_of(path: Path) -> str:

@@ -158,6 +158,8 @@ def drawing(look: Look) -> Iterator[None]:
         "ps.fonttype": 42,
         "figure.dpi": 100,
         "savefig.dpi": 200,
+        "figure.autolayout": False,  # each figure says how it is laid out
+        "figure.constrained_layout.use": False,
         "path.simplify": True,
     }
     with matplotlib.rc_context(settings):
