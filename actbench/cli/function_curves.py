@@ -108,11 +108,7 @@ def _evaluated(component: Component) -> Evaluate:
         leaf = torch.from_numpy(z.copy()).reshape(1, 1, -1).requires_grad_()  # (R, B, U), as in a layer
         with torch.enable_grad():
             a = function(leaf, **starts)
-            slope = torch.zeros_like(a)  # of a step, through which no gradient flows
-            if a.requires_grad:
-                (slope,) = user_code.gradients(
-                    a, [leaf], grad_outputs=torch.ones_like(a), materialize_grads=True, allow_unused=True
-                )
+            slope = user_code.slope(a, leaf)
         both = np.stack([a.detach().numpy().ravel(), slope.detach().numpy().ravel()])
         both[~np.isfinite(both)] = np.nan
         return both[0], both[1]
@@ -128,31 +124,36 @@ def _breaks(evaluate: Evaluate) -> tuple[float, ...]:
     import numpy as np
 
     z = _grid()
-    low, high = z[:-1].copy(), z[1:].copy()
+    both = np.stack([z, *evaluate(z)])
+    low, high = both[:, :-1], both[:, 1:]  # (3, intervals): z, f and f′ at the ends
     for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        left, right = _change(evaluate, low, middle), _change(evaluate, middle, high)
-        goes_left = left >= right
+        z = (low[0] + high[0]) / 2
+        middle = np.stack([z, *evaluate(z)])
+        goes_left = _change(low, middle) >= _change(middle, high)
         low, high = np.where(goes_left, low, middle), np.where(goes_left, middle, high)
-    jumps = _change(evaluate, low, high) > 1e-5
+    jumps = _change(low, high) > 1e-5
     found: list[float] = []
-    for place in ((low + high) / 2)[jumps].tolist():
+    for place in ((low[0] + high[0]) / 2)[jumps].tolist():
         nearest = round(place, 9) + 0.0
         if not found or nearest - found[-1] > GAP:
             found.append(nearest)
     return tuple(found)
 
 
-def _change(evaluate: Evaluate, low: Floats, high: Floats) -> Floats:
+def _change(low: Floats, high: Floats) -> Floats:
     """Return how much f and f′ change from one end to the other, whichever more, relative to their size above 1.
 
     0 where one of them is no finite number.
+
+    Args:
+        low: z, f and f′ at one end, (3, intervals).
+        high: The same at the other.
     """
     import numpy as np
 
-    pairs = zip(evaluate(low), evaluate(high), strict=True)
-    changes = [abs(b - a) / np.maximum(1.0, np.maximum(abs(a), abs(b))) for a, b in pairs]
-    return np.nan_to_num(np.maximum(*changes), nan=0.0)
+    a, b = low[1:], high[1:]
+    change = (abs(b - a) / np.maximum(1.0, np.maximum(abs(a), abs(b)))).max(0)
+    return np.where(np.isnan(change), 0.0, change)
 
 
 def _dead(evaluate: Evaluate, breaks: Sequence[float], dead_slope: float) -> tuple[tuple[float, float], ...]:

@@ -90,6 +90,22 @@ def gradients(outputs: Tensor, inputs: Sequence[Tensor], **options: Any) -> tupl
     return contained_call(torch.autograd.grad)(outputs, inputs, **options)
 
 
+def slope(a: Tensor, z: Tensor) -> Tensor:
+    """Return f′(z) of an elementwise a = f(z), with settings put back; call it where gradients are enabled.
+
+    Zeros where a does not depend differentiably on z: a step has no gradient, and a constant branch no path back to z.
+    """
+    import torch
+
+    if not a.requires_grad:
+        return torch.zeros_like(a)
+    # The sum's gradient with respect to each z is f′ there. Handing autograd a tensor of ones instead gives the same
+    # bits, but makes torch import sympy, which takes longer than all that a report computes. The product with ones lays
+    # the gradient out in memory as a is: that of a bare sum is a single 1, for which kernels take another path.
+    (found,) = gradients((a * torch.ones_like(a)).sum(), [z], materialize_grads=True, allow_unused=True)
+    return found
+
+
 def contained_events(events: Generator[T, None, None]) -> Iterator[T]:
     """Yield the events, with environment, signals, umask and NumPy's floats put back before each one is handed on."""
     try:
