@@ -19,6 +19,9 @@ from actbench.errors import ActbenchError, UsageError
 from actbench.system.streams import unfailing_streams
 from actbench.system.text import shortened
 
+READER_LEFT = 141
+"""The exit code where the reader of the results left before their end: 128 and the number of ``SIGPIPE``."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 MAX_LINE, MAX_ERROR = 1_000, 10_000
@@ -86,14 +89,17 @@ def log(
 def main() -> NoReturn:
     """Run the command line and exit; a deliberate error becomes one message on stderr and its exit code.
 
-    Results that could not be written, on a full disk, say, are an error. A reader who has seen enough, as ``head`` has,
-    is not; and where nobody reads standard error, nothing but the messages is lost.
+    Results that could not be written, on a full disk, say, are an error. Where a reader has seen enough, as ``head``
+    has, the command ends with the code of other tools, which ``SIGPIPE`` ends: neither as a tripped gate nor as one that
+    was passed. Where nobody reads standard error, nothing but the messages is lost.
     """
     if "" not in sys.path:
         sys.path.insert(0, "")  # a user's own modules lie where the command is typed, as with `python -m`
     with unfailing_streams() as streams:
         code = _exit_code()
         sys.stdout.flush()  # so that it is known whether that fails
+        if streams.reader_left and code in (0, 1):
+            code = READER_LEFT
         if streams.lost is not None:
             remedy = "; make room where it goes" if streams.lost.errno in _FULL else ""
             print_note(f"actbench: can't write the output: {streams.lost.strerror}{remedy}")

@@ -6,9 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from actbench.schema.components import Component
+    from actbench.system.console import PrintableConsole
 
 
 TITLES = {"second_moment": "E[f(Z)²]", "gain": "gain E[f²]^−½", "minimum": "minimum", "minimum_at": "minimum at z"}
@@ -47,7 +46,7 @@ def default_component(name: str) -> Component | None:
     return None if None in row.options.values() else resolve("activations", name)
 
 
-def print_facts(console: Console, found: dict[str, Any]) -> None:
+def print_facts(console: PrintableConsole, found: dict[str, Any]) -> None:
     """Print the facts for a reader."""
     shown = {
         "f(z)": found["formula"],
@@ -62,7 +61,7 @@ def print_facts(console: Console, found: dict[str, Any]) -> None:
     console.print(f"  {found['summary']}", soft_wrap=True)
     for key, value in shown.items():
         if value:
-            console.print(f"  {key:<15}  {value}", soft_wrap=True)
+            console.print(f"  {console.shown(key):<15}  {value}", soft_wrap=True)
     console.print()
 
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, redirect_stdout
 from typing import Any, TextIO
 
 from actbench.errors import UsageError
+from actbench.system.stand_ins import displayable
 from actbench.system.text import printable_lines
 
 
@@ -45,12 +46,17 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, Any]:
 
 def print_result(text: str) -> None:
     """Print lines on standard output."""
-    print(printable_lines(text))
+    print(shown_on(sys.stdout, text))
 
 
 def print_note(text: str) -> None:
     """Print lines on standard error: progress, warnings, errors."""
-    print(printable_lines(text), file=sys.stderr, flush=True)
+    print(shown_on(sys.stderr, text), file=sys.stderr, flush=True)
+
+
+def shown_on(stream: TextIO, text: str) -> str:
+    """Return lines as a stream shows them, which may be longer: printable, with stand-ins for what it lacks."""
+    return displayable(printable_lines(text), stream.encoding or "utf-8")
 
 
 def user_output_on_stderr() -> AbstractContextManager[object]:

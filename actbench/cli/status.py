@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -76,7 +77,9 @@ def _lines(found: Sequence[StudyStatus]) -> Iterator[str]:
 
 def _row(one: StudyStatus) -> tuple[str, ...]:
     numbers = (sum(one.done.values()), len(one.running), len(one.failed), len(one.stale))
-    return one.study, *map(str, numbers), "?" if one.to_do is None else str(one.to_do)
+    from actbench.cli.output import shown_on
+
+    return shown_on(sys.stdout, one.study), *map(str, numbers), "?" if one.to_do is None else str(one.to_do)
 
 
 def _details(one: StudyStatus) -> Iterator[str]:

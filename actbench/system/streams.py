@@ -17,7 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
+from actbench.system.stand_ins import ERRORS
+
 STDIN, STDOUT, STDERR = 0, 1, 2
+
+_GONE = (errno.EPIPE,) if os.name == "posix" else (errno.EPIPE, errno.EINVAL)
+"""How a system reports a pipe that nobody reads; Windows has the second way too."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,12 @@ class StandardStreams:
     @property
     def lost(self) -> OSError | None:
         """Why some of the results could not be written; None also when their reader has only seen enough."""
-        found = None if self.out is None else self.out.error
-        return None if found is None or found.errno == errno.EPIPE else found
+        return None if self.out is None or self.reader_left else self.out.error
+
+    @property
+    def reader_left(self) -> bool:
+        """Whether the reader of the results went before it had all of them, as ``head`` does."""
+        return self.out is not None and self.out.error is not None and self.out.error.errno in _GONE
 
 
 @contextmanager
@@ -94,6 +103,10 @@ def _unfailing(stream: TextIO | None, number: int, *, is_closed: bool) -> tuple[
         is_closed: Whether that was closed.
     """
     encoding, number_found = "utf-8", number
+    if stream is not None and os.name == "nt" and stream.isatty() and isinstance(stream, io.TextIOWrapper):
+        # Python writes to a console of Windows in UTF-16; bytes in the descriptor would be read by its code page.
+        stream.reconfigure(errors=ERRORS)
+        return None, stream
     if stream is not None:
         try:
             stream.flush()
@@ -105,8 +118,7 @@ def _unfailing(stream: TextIO | None, number: int, *, is_closed: bool) -> tuple[
     text = io.TextIOWrapper(
         io.BufferedWriter(descriptor),
         encoding=encoding,
-        # For a character that the terminal lacks: in a table one letter, for the columns; in a message all of it.
-        errors="replace" if number == STDOUT else "backslashreplace",
+        errors=ERRORS,
         line_buffering=number == STDERR or descriptor.isatty(),
     )
     return descriptor, text

@@ -30,7 +30,7 @@ def storable(text: str) -> str:
     if not _SURROGATE.search(text):
         return text
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    return _SURROGATE.sub(lambda found: _escape(found[0]), joined)
+    return _SURROGATE.sub(lambda found: escaped(found[0]), joined)
 
 
 def printable(text: str) -> str:
@@ -42,7 +42,7 @@ def printable(text: str) -> str:
     text = storable(text)
     if text.isprintable():
         return text
-    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+    return "".join(letter if letter.isprintable() else escaped(letter) for letter in text)
 
 
 def printable_lines(text: str) -> str:
@@ -93,7 +93,12 @@ def shell_command(words: Iterable[str]) -> str:
     return " ".join(shlex.quote(word) if printable(word) == word else _ansi_c_quoted(word) for word in words)
 
 
-def _escape(letter: str) -> str:
+def escaped(letter: str) -> str:
+    r"""Return a character as Python's escape for it, a byte that is not UTF-8 as that of the byte.
+
+    >>> print(escaped("研"), escaped("\udce9"))
+    \u7814 \xe9
+    """
     code = ord(letter)
     # Python reads a byte b that is not UTF-8 as the surrogate 0xDC00 + b (PEP 383).
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(letter)[1:-1]

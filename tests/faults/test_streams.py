@@ -9,6 +9,8 @@ import fcntl
 import json
 import os
 import pty
+import shlex
+import signal
 import struct
 import subprocess
 import sys
@@ -20,6 +22,8 @@ from typing import Any
 
 import pytest
 from factories import cells, save
+
+from actbench.cli import READER_LEFT
 
 PARTS = Path(__file__).parents[1] / "support"
 
@@ -119,7 +123,36 @@ def test_results_that_can_t_be_written_are_an_error_of_one_line(folder: Path, ar
 def test_a_reader_who_has_seen_enough_is_no_error(folder: Path, arguments: tuple[str, ...]) -> None:
     with broken() as nobody:
         done = command(folder, *arguments, out=nobody)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (READER_LEFT, "")
+
+
+@pytest.mark.parametrize("gate", ["test.accuracy < 1%", "test.accuracy < 99%"])
+def test_head_ends_a_gate_as_it_ends_other_tools(folder: Path, tmp_path: Path, gate: str) -> None:
+    """The output is longer than a pipe holds: both programs are at work when ``head`` has its line."""
+    rows = {f"x * {index}": [0.5 + seed / 100 for seed in range(3)] for index in range(60)}
+    save(tmp_path / "many", cells(rows), text=STUDY)
+    words = shlex.join(
+        [sys.executable, "-m", "actbench", "compare", str(tmp_path / "many"), "--json", "--fail-if", gate]
+    )
+    script = f"{words} | head -1; echo ${{PIPESTATUS[0]}}; yes | head -1; echo ${{PIPESTATUS[0]}}"
+    paths = os.pathsep.join([str(PARTS), *filter(None, sys.path)])
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGPIPE, signal.SIG_DFL
+        ),  # Python ignores it, and children inherit that
+    )
+    assert done.stdout.splitlines() == ["{", str(READER_LEFT), "y", "141"]
+    assert "Traceback" not in done.stderr
+    assert ("tripped" in done.stderr) == ("99" in gate)
+    whole = command(folder, *many)
+    assert whole.returncode == ("99" in gate)
+    assert len(whole.stdout) > 2**16 + 2**13
 
 
 @pytest.mark.parametrize("arguments", READING[1:2], ids=" ".join)
@@ -132,18 +165,20 @@ def test_results_do_not_depend_on_standard_error(folder: Path, arguments: tuple[
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "code"),
+    ("arguments", "code", "code_unread"),
     [
-        (("compare", "results", "--fail-if", "test.accuracy < 99%"), 1),
-        (("compare", "nowhere"), 2),
-        (("compare", "--no-such-option"), 2),
-        (("run", "absent.yaml"), 2),
+        (("compare", "results", "--fail-if", "test.accuracy < 99%"), 1, READER_LEFT),
+        (("compare", "nowhere"), 2, 2),
+        (("compare", "--no-such-option"), 2, 2),
+        (("run", "absent.yaml"), 2, 2),
     ],
     ids=str,
 )
-def test_the_exit_code_is_the_same_when_nobody_reads(folder: Path, arguments: tuple[str, ...], code: int) -> None:
+def test_the_exit_code_does_not_depend_on_who_reads_messages(
+    folder: Path, arguments: tuple[str, ...], code: int, code_unread: int
+) -> None:
     with broken() as nobody, full() as nowhere:
-        assert command(folder, *arguments, out=nobody, err=nobody).returncode == code
+        assert command(folder, *arguments, out=nobody, err=nobody).returncode == code_unread
         assert command(folder, *arguments, err=nowhere).returncode == code
         assert command(folder, *arguments, closed=[2]).returncode == code
 

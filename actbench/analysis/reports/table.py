@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +20,7 @@ from actbench.system.console import PrintableConsole, has_unicode
 from actbench.system.text import printable
 
 PLAIN_WIDTH = 120
-"""Letters a line in files, pipes and CI logs, which have no width of their own."""
+"""Letters a line in files, pipes and CI logs, which have no width of their own, unless ``COLUMNS`` sets one."""
 
 STYLES = {"good": "green", "bad": "red", "": ""}
 BULLET = "· "
@@ -47,9 +47,10 @@ class TableLayout:
             [column.heading(separator), *(cell.text(separator) for cell in column.cells)] for column in self.columns
         ]
 
-    def width(self) -> int:
-        """Return the number of letters that a line needs."""
-        widths = [max(len(line) for text in texts for line in text.split("\n")) for texts in self.texts()]
+    def width(self, console: PrintableConsole) -> int:
+        """Return the number of letters that a line needs on a console."""
+        texts = [console.shown("\n".join(own)) for own in self.texts()]
+        widths = [max(map(len, text.split("\n"))) for text in texts]
         return sum(widths) + GAP * (len(widths) - 1)
 
 
@@ -93,18 +94,18 @@ def _layouts(comparison: Comparison) -> list[TableLayout]:
 
 
 def _with_curves(
-    console: Console, comparison: Comparison, layout: TableLayout, read: CurveReader
+    console: PrintableConsole, comparison: Comparison, layout: TableLayout, read: CurveReader
 ) -> tuple[TableLayout, list[str]]:
     """Return the widest layout with as many columns of curves as there is room for besides, and what they mean.
 
     Curves are read only where one column would fit.
     """
-    if console.width - layout.width() < GAP + WIDTH:
+    if console.width - layout.width(console) < GAP + WIDTH:
         return layout, []
     meanings = []
     for one in curve_columns(comparison, read, is_unicode=has_unicode(console)):
         wider = TableLayout([*layout.columns, one.column])
-        if wider.width() > console.width:
+        if wider.width(console) > console.width:
             break
         layout = wider
         meanings.append(one.meaning)
@@ -117,13 +118,13 @@ def _pair_layouts(pairs: Pairs) -> list[TableLayout]:
     return [TableLayout(found), TableLayout(found, is_stacked=True), TableLayout(split, is_stacked=True)]
 
 
-def _fitting(console: Console, layouts: Sequence[TableLayout]) -> TableLayout:
+def _fitting(console: PrintableConsole, layouts: Sequence[TableLayout]) -> TableLayout:
     """Return the first layout that there is room for, otherwise the last."""
-    return next((one for one in layouts if one.width() <= console.width), layouts[-1])
+    return next((one for one in layouts if one.width(console) <= console.width), layouts[-1])
 
 
 def _print_table(
-    console: Console, title: str, layout: TableLayout, caption: Sequence[str], limits: Sequence[str] = ()
+    console: PrintableConsole, title: str, layout: TableLayout, caption: Sequence[str], limits: Sequence[str] = ()
 ) -> None:
     """Print a table below its title and its limits, above its caption."""
     table = grid()
@@ -143,7 +144,7 @@ def _print_table(
     console.print(Text(f"\n{printable(_sentences.one_sentence(caption))}\n", style="dim"))
 
 
-def _print_list(console: Console, sentences: Sequence[str], commands: Mapping[str, str]) -> None:
+def _print_list(console: PrintableConsole, sentences: Sequence[str], commands: Mapping[str, str]) -> None:
     """Print one sentence per line, its further lines indented, and an empty line behind them.
 
     A command stands on a line of its own below its sentence, never broken, so that it can be copied.
@@ -152,7 +153,7 @@ def _print_list(console: Console, sentences: Sequence[str], commands: Mapping[st
         return
     for sentence in sentences:
         text = f"{sentence}:" if sentence in commands else sentence
-        for index, line in enumerate(Text(printable(text)).wrap(console, console.width - len(BULLET))):
+        for index, line in enumerate(Text(console.shown(printable(text))).wrap(console, console.width - len(BULLET))):
             line.rstrip()
             console.print(Text(" " * len(BULLET) if index else BULLET, style="dim") + line)
         if sentence in commands:
@@ -160,10 +161,14 @@ def _print_list(console: Console, sentences: Sequence[str], commands: Mapping[st
     console.print()
 
 
-def console_for(target: TextIO) -> Console:
-    """Return a rich console on ``target``: colours and the terminal's width only where there is a terminal."""
-    width = None if target.isatty() else PLAIN_WIDTH
-    return PrintableConsole(file=target, width=width)
+def console_for(target: TextIO) -> PrintableConsole:
+    """Return a rich console on ``target``: colours and the terminal's width only where there is a terminal.
+
+    The variable ``COLUMNS`` sets the width of both.
+    """
+    columns = os.environ.get("COLUMNS", "")
+    has_width = target.isatty() or (columns.isdecimal() and int(columns) > 0)
+    return PrintableConsole(file=target, width=None if has_width else PLAIN_WIDTH)
 
 
 def grid() -> Table:
