@@ -90,8 +90,8 @@ def main() -> NoReturn:
     """Run the command line and exit; a deliberate error becomes one message on stderr and its exit code.
 
     Results that could not be written, on a full disk, say, are an error. Where a reader has seen enough, as ``head``
-    has, the command ends with the code of other tools, which ``SIGPIPE`` ends: neither as a tripped gate nor as one that
-    was passed. Where nobody reads standard error, nothing but the messages is lost.
+    has, the command ends with the code of other tools, which ``SIGPIPE`` ends: as a gate neither tripped nor passed.
+    Where nobody reads standard error, nothing but the messages is lost.
     """
     if "" not in sys.path:
         sys.path.insert(0, "")  # a user's own modules lie where the command is typed, as with `python -m`

@@ -57,11 +57,12 @@ def print_facts(console: PrintableConsole, found: dict[str, Any]) -> None:
         **{TITLES[key]: _constant(value) for key, value in found["constants"].items()},
         "reference": found["reference"],
     }
+    width = max(15, *(len(console.shown(key)) for key in shown))
     console.print(found["name"], style="bold", end="")
     console.print(f"  {found['summary']}", soft_wrap=True)
     for key, value in shown.items():
         if value:
-            console.print(f"  {console.shown(key):<15}  {value}", soft_wrap=True)
+            console.print(f"  {console.shown(key):<{width}}  {value}", soft_wrap=True)
     console.print()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from actbench.cli.output import print_result, shown_on
 
 OPTIONS, RARE, MORE = "Options", "Rarely needed", "Commands"
 """Titles of sections: of options that name none, of those that few need, and of commands that name none."""
@@ -26,6 +29,10 @@ def examples_text(examples: Mapping[str, str]) -> str:
 class CommandPage(TyperCommand):
     """A command whose help page fits 80 columns."""
 
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return ``--help``, which prints the page as every other line is printed."""
+        return _printing(super().get_help_option(ctx))
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words behind the command's name: ``[OPTIONS] CONFIG [KEY=VALUE]...``."""
         return ["[OPTIONS]", *map(_usage, _arguments(self.get_params(ctx)))]
@@ -42,6 +49,10 @@ class CommandPage(TyperCommand):
 
 class ProgramPage(TyperGroup):
     """The program, whose help page lists the commands in sections, each with its first sentence."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return ``--help``, which prints the page as every other line is printed."""
+        return _printing(super().get_help_option(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands and then the few options of the program itself."""
@@ -60,6 +71,19 @@ class ProgramPage(TyperGroup):
         """Write where to read on, a line each."""
         if self.epilog:
             formatter.write(f"\n{self.epilog}\n")
+
+
+def _printing(option: Any) -> Any:
+    """Return the help option with a callback that leaves characters to the stream: Typer's writes UTF-8 to ASCII."""
+    if option is not None:
+        option.callback = _print_page
+    return option
+
+
+def _print_page(ctx: Any, parameter: Any, is_asked: bool) -> None:
+    if is_asked and not ctx.resilient_parsing:
+        print_result(ctx.get_help())
+        ctx.exit()
 
 
 def summary(command: Any) -> str:
@@ -112,7 +136,8 @@ def _write_sections(parameters: Iterable[Any], ctx: Any, formatter: Any) -> None
     for title, rows in [("Arguments", arguments), *sections.items()]:
         if rows:
             with formatter.section(title):
-                formatter.write_dl(rows, col_max=MAX_NAMES)
+                shown = [(shown_on(sys.stdout, name), text) for name, text in rows]
+                formatter.write_dl(shown, col_max=MAX_NAMES)
 
 
 def _metavar(parameter: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,9 @@ RUN, OTHER = "relu-bias-0.0-seed-0", "elu-bias-0.0-seed-0"
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("--help",),
+    *((name, "--help") for name in ("run", "compare", "plot", "report", "show", "cost", "doctor", "verify")),
+    ("help", "environment"),
+    ("compare", "--no-such-option"),
     ("compare", "results/demo"),
     ("compare", "results/demo", "--methods", "--all-pairs", "--reach", "40%", "--verdicts", "all"),
     ("compare", "results/demo", "--fail-if", "test.accuracy < 99%"),
@@ -97,6 +101,16 @@ def test_no_console_gets_a_question_mark_that_utf_8_has_not(printed: Printed, ar
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_texts_of_a_help_page_stand_below_each_other(printed: Printed, encoding: str) -> None:
+    _, usual = printed("utf-8", ("compare", "--help"))
+    _, text = printed(encoding, ("compare", "--help"))
+    begins = [re.search(r"(?<=  )Keep these|(?<=  )Write to", line) for line in text.splitlines()]
+    columns = {found.start() for found in begins if found}
+    assert len(columns) == 1
+    assert len(text.splitlines()) == len(usual.splitlines())
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_numbers_keep_their_signs_and_columns_their_places(printed: Printed, encoding: str) -> None:
     _, text = printed(encoding, ("compare", "results/demo"))
     heads, _, table = text.partition("----\n")
@@ -108,7 +122,8 @@ def test_numbers_keep_their_signs_and_columns_their_places(printed: Printed, enc
 
     _, text = printed(encoding, ("show", "elu"))
     facts = [line for line in text.splitlines() if line.startswith("  ")][:6]
-    assert {line[19] != " " and line[17:19] == "  " for line in facts} == {True}
+    column = facts[0].index("  z for") + 2
+    assert {line[column] != " " and line[column - 2 : column] == "  " for line in facts} == {True}
     assert "f'(z)" in text
 
 

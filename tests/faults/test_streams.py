@@ -131,9 +131,8 @@ def test_head_ends_a_gate_as_it_ends_other_tools(folder: Path, tmp_path: Path, g
     """The output is longer than a pipe holds: both programs are at work when ``head`` has its line."""
     rows = {f"x * {index}": [0.5 + seed / 100 for seed in range(3)] for index in range(60)}
     save(tmp_path / "many", cells(rows), text=STUDY)
-    words = shlex.join(
-        [sys.executable, "-m", "actbench", "compare", str(tmp_path / "many"), "--json", "--fail-if", gate]
-    )
+    many = ("compare", str(tmp_path / "many"), "--json", "--fail-if", gate)
+    words = shlex.join([sys.executable, "-m", "actbench", *many])
     script = f"{words} | head -1; echo ${{PIPESTATUS[0]}}; yes | head -1; echo ${{PIPESTATUS[0]}}"
     paths = os.pathsep.join([str(PARTS), *filter(None, sys.path)])
     done = subprocess.run(
@@ -143,9 +142,7 @@ def test_head_ends_a_gate_as_it_ends_other_tools(folder: Path, tmp_path: Path, g
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGPIPE, signal.SIG_DFL
-        ),  # Python ignores it, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_DFL),  # `yes` would ignore it as Python does
     )
     assert done.stdout.splitlines() == ["{", str(READER_LEFT), "y", "141"]
     assert "Traceback" not in done.stderr
