@@ -21,7 +21,7 @@ from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.page import page as page_module
 from actbench.analysis.page._words import WORDS
 from actbench.analysis.page.page import page_of
-from actbench.analysis.page.svg import VARIABLES, Styles, inline_svg
+from actbench.analysis.page.svg import VARIABLES, Styles, inline_svg, svg_bytes
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, Series
 from actbench.analysis.plots._figures import Drawn, charts_of
 from actbench.analysis.plots._style import GROUND, INK, LOOKS, OKABE_ITO, PALE
@@ -393,7 +393,7 @@ def hatched():
 def test_a_hatch_keeps_its_pale_ground_and_dots_take_little_room():
     figure, drawn = hatched()
     styles = Styles()
-    svg = inline_svg(figure, drawn, LOOKS["screen"], prefix="c", styles=styles)
+    svg = inline_svg(svg_bytes(figure, LOOKS["screen"]), drawn, prefix="c", styles=styles)
     page = parsed(svg)
     looks = {name: style for style, name in styles.classes.items()}
     patterns = {one.attributes["id"]: one for one in page.all("pattern")}
@@ -419,7 +419,7 @@ def test_markers_at_the_edge_stay_clipped_and_those_inside_are_one_element():
         (Panel("", Axis("x"), Axis("y")),), (Series("relu"),), (Mark(0, 0.0, 0.5), Mark(0, 0.5, 0.5)), caption="two"
     )
     drawn = Drawn("dots", registry.load("charts", "differences"), data)
-    page = parsed(inline_svg(figure, drawn, LOOKS["screen"], prefix="c", styles=Styles()))
+    page = parsed(inline_svg(svg_bytes(figure, LOOKS["screen"]), drawn, prefix="c", styles=Styles()))
     edge, inside = (page.one(id=f"cm{index}") for index in range(2))
     assert edge.one("g").attributes["clip-path"].startswith("url(#c")
     assert inside.tag == "use"

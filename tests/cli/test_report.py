@@ -16,6 +16,7 @@ from commands import in_this_process
 from comparisons import varied
 from factories import cells, record, save
 from parsed_page import parsed
+from reading_commands import python
 
 from actbench.cli.compare import compare
 from actbench.cli.report import report
@@ -217,6 +218,32 @@ def test_stored_runs_are_drawn_without_torch(tmp_path, command):
     if command[0] == "report":
         assert "torch, which computes it, is not installed here" in written
         assert 'id="t0-functions"' not in written
+
+
+WITHOUT_IMPORT = """
+import sys
+sys.argv = ["actbench", "report", "-o", "apart.html"]
+from actbench.cli import main
+try:
+    main()
+finally:
+    assert "torch" not in sys.modules and "matplotlib" in sys.modules
+"""
+
+
+@pytest.mark.slow
+def test_a_page_whose_theory_another_process_computes_has_the_same_bytes(actbench, tmp_path):
+    runs = [record(0.9 + s / 100, activation=one, seed=s) for one in ("relu", "elu") for s in range(3)]
+    save(tmp_path / "results", [with_signals(one) for one in runs])
+    done = python("-c", WITHOUT_IMPORT)
+    assert done.returncode == 0, done.stderr
+    import torch  # noqa: F401  the page is now written by this process alone
+
+    assert actbench("report").returncode == 0
+    apart = (tmp_path / "apart.html").read_text("utf-8")
+    assert apart == (tmp_path / "report.html").read_text("utf-8")
+    order = [apart.index(f'id="t0-{name}"') for name in ("differences", "signal-depth", "functions")]
+    assert order == sorted(order)
 
 
 def with_signals(one):

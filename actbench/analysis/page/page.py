@@ -16,7 +16,8 @@ from actbench.analysis.compare import compare_with
 from actbench.analysis.compare_options import CompareOptions
 from actbench.analysis.judgements.headline import headline
 from actbench.analysis.page import _runs, _tables, _words
-from actbench.analysis.page.svg import Styles, inline_svg, page_color
+from actbench.analysis.page.svg import Styles, inline_svg, page_color, svg_bytes
+from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import ChartData
 from actbench.analysis.plots._figures import Drawn, charts_of, figure_of
 from actbench.analysis.plots._predictions import Predict
@@ -28,6 +29,9 @@ from actbench.storage.reading import Records
 from actbench.system.text import printable
 
 LOOK = LOOKS["screen"]
+
+Functions = Callable[[Comparison], Drawn | None]
+"""Returns the picture of a comparison's activations."""
 
 MAX_CHART_ROWS = 300
 """Rows of a chart's table; the means come first, so single seeds are what is left out."""
@@ -103,11 +107,12 @@ def page_of(
     options: CompareOptions | None = None,
     step: Callable[[str], None] = lambda _: None,
     predict: Predict | None = None,
-    functions: Callable[[Comparison], Drawn | None] = lambda _: None,
+    functions: Functions = lambda _: None,
 ) -> str:
     """Return the page about some runs.
 
-    The tables are those of ``compare`` with the same options; nothing is computed for the page alone.
+    The tables are those of ``compare`` with the same options; nothing is computed for the page alone. ``predict`` and
+    ``functions`` are called once all charts without them are drawn: who computes elsewhere has so long for it.
 
     Args:
         records: As ``read_results(…, curves=True)`` returns them.
@@ -125,13 +130,13 @@ def page_of(
     chosen = replace(options or CompareOptions(), methods=True)
     step("comparing")
     found = compare_with(records, chosen)
+    others = [_tables.other_baselines(records, comparison, chosen) for comparison in found.comparisons]
+    pictures = _pictures(found.comparisons, step, predict, functions)
+    # Only now, in the order of the page: each style's class is numbered when it is met.
     styles, views = Styles(), []
     for index, comparison in enumerate(found.comparisons):
-        step(f"drawing {comparison.title}")
-        others = _tables.other_baselines(records, comparison, chosen)
-        charts = charts_of(comparison, predict=predict)
-        charts += [picture] if (picture := functions(comparison)) else []
-        views.append(_comparison_view(f"t{index}", comparison, others, _charts(f"t{index}", charts, styles)))
+        charts = _charts(f"t{index}", pictures[index], styles)
+        views.append(_comparison_view(f"t{index}", comparison, others[index], charts))
     step("writing")
     return _render(records, found, views, styles)
 
@@ -154,13 +159,49 @@ def _comparison_view(
     )
 
 
-def _charts(name: str, charts: Sequence[Drawn], styles: Styles) -> list[ChartView]:
+@dataclass(frozen=True)
+class _Picture:
+    """A chart and its figure, as matplotlib writes it."""
+
+    drawn: Drawn
+    svg: bytes
+
+    @classmethod
+    def of(cls, drawn: Drawn) -> _Picture:
+        return cls(drawn, svg_bytes(figure_of(drawn, look=LOOK), LOOK))
+
+
+def _pictures(
+    comparisons: Sequence[Comparison], step: Callable[[str], None], predict: Predict | None, functions: Functions
+) -> list[list[_Picture]]:
+    """Draw the charts of each comparison, in the order of the page; what waits for the caller's numbers comes last."""
+    charts, pictures = [], []
+    for comparison in comparisons:
+        step(f"drawing {comparison.title}")
+        charts.append(charts_of(comparison))
+        pictures.append({one.name: _Picture.of(one) for one in charts[-1] if not _is_predicted(one)})
+    for comparison, own, drawn in zip(comparisons, charts, pictures, strict=True):
+        predicted = [one.name for one in own if _is_predicted(one)]
+        if predicted:
+            drawn |= {one.name: _Picture.of(one) for one in charts_of(comparison, predicted, predict=predict)}
+    ordered = [[drawn[one.name] for one in own] for own, drawn in zip(charts, pictures, strict=True)]
+    for comparison, all_drawn in zip(comparisons, ordered, strict=True):
+        if (picture := functions(comparison)) is not None:
+            all_drawn.append(_Picture.of(picture))
+    return ordered
+
+
+def _is_predicted(drawn: Drawn) -> bool:
+    return isinstance(drawn.chart, Chart) and drawn.chart.uses_predictions
+
+
+def _charts(name: str, pictures: Sequence[_Picture], styles: Styles) -> list[ChartView]:
     from markupsafe import Markup
 
     found = []
-    for index, drawn in enumerate(charts):
-        data, prefix = drawn.data, f"{name}c{index}"
-        svg = inline_svg(figure_of(drawn, look=LOOK), drawn, LOOK, prefix=prefix, styles=styles)
+    for index, picture in enumerate(pictures):
+        drawn, data, prefix = picture.drawn, picture.drawn.data, f"{name}c{index}"
+        svg = inline_svg(picture.svg, drawn, prefix=prefix, styles=styles)
         heads, rows = data.table()
         shown = _rows_to_show(data)
         found.append(

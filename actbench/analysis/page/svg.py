@@ -64,7 +64,20 @@ class Styles:
         return "\n".join(f".{name}{{{style}}}" for style, name in self.classes.items())
 
 
-def inline_svg(figure: Figure, drawn: Drawn, look: Look, *, prefix: str, styles: Styles) -> str:
+def svg_bytes(figure: Figure, look: Look) -> bytes:
+    """Return a figure as matplotlib writes it, for ``inline_svg``.
+
+    Args:
+        figure: As ``figure_of`` returns it.
+        look: With which it was drawn.
+    """
+    with warnings.catch_warnings():
+        # The page's reader has other fonts than matplotlib, and the text stays text.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        return image_bytes(figure, "svg", look)
+
+
+def inline_svg(svg: bytes, drawn: Drawn, *, prefix: str, styles: Styles) -> str:
     """Return a figure as an ``<svg>`` element that can stand in a page beside others.
 
     Every id begins with the prefix, and references follow. A mark is an element ``PREFIXm7`` of class ``mark`` with
@@ -72,16 +85,12 @@ def inline_svg(figure: Figure, drawn: Drawn, look: Look, *, prefix: str, styles:
     ``data-series`` and ``data-activation``, or lies in a group that does. Thousands of marks are one element each.
 
     Args:
-        figure: As ``figure_of`` returns it.
+        svg: The figure, as ``svg_bytes`` returns it.
         drawn: The chart that it shows.
-        look: With which it was drawn.
         prefix: Of every id; another one for each chart of a page.
         styles: Those of the page, to which the picture's are added.
     """
-    with warnings.catch_warnings():
-        # The page's reader has other fonts than matplotlib, and the text stays text.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        root = fromstring(image_bytes(figure, "svg", look))
+    root = fromstring(svg)
     _rename_tags(root)
     _hatches(root)
     _place_all(root, drawn.data, prefix, styles)
