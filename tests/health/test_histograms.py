@@ -110,3 +110,12 @@ def test_a_run_has_the_same_counts_alone_and_among_others():
     for alone, among in zip([trained(one)[0] for one in specs], trained(*specs), strict=True):
         for row, other in zip(alone.curves, among.curves, strict=True):
             assert row["layers"] == other["layers"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_numbers_beside_an_edge_lie_on_their_side_of_it(dtype):
+    limits = torch.tensor(edges(), dtype=torch.float64)
+    closeness = 2e-5 if dtype == torch.float32 else 1e-12
+    beside = torch.cat([limits * (1 - closeness), limits * (1 + closeness), torch.tensor([1e-5, -1e-5, 3e38, -3e38])])
+    values = beside.to(dtype)
+    assert counts(values[None])[0].tolist() == by_numpy(values.double().numpy())
