@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 class ActbenchError(Exception):
@@ -107,17 +108,21 @@ class UnknownNameError(UsageError):
         name: The name asked for.
         valid: Every name that exists.
         synonyms: Other names that would be accepted, offered where one of them comes nearest.
+        meant: Names that are known to be meant, offered in place of the nearest.
     """
 
-    def __init__(self, kind: str, name: str, valid: Iterable[str], synonyms: Iterable[str] = ()) -> None:
+    def __init__(
+        self, kind: str, name: str, valid: Iterable[str], synonyms: Iterable[str] = (), meant: Iterable[str] = ()
+    ) -> None:
         self.kind, self.name, self.valid, self.synonyms = kind, name, tuple(valid), tuple(synonyms)
+        self.meant = tuple(meant)
         near = (*self.valid, *self.synonyms)
         hint = suggestion(name, near, otherwise=f"choose from: {', '.join(self.valid)}")
-        super().__init__(f"unknown {kind} '{name}' — {hint}")
+        super().__init__(f"unknown {kind} '{name}' — {did_you_mean(self.meant) if self.meant else hint}")
 
-    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[Any, ...]]:
         """Survive the way from a worker process to its parent."""
-        return type(self), (self.kind, self.name, self.valid, self.synonyms)
+        return type(self), (self.kind, self.name, self.valid, self.synonyms, self.meant)
 
 
 class DatasetError(UsageError):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from actbench.config import cadence
-from actbench.config.design import MAX_RUNS, Design, baseline_problems, expect_problems, sweep_problems, tune_problems
+from actbench.config import bases, cadence, excluding
+from actbench.config.design import MAX_RUNS, Design, baseline_problems, expect_problems, tune_problems
+from actbench.config.excluding import exclude_problems, kept_cells, missing_baseline
+from actbench.config.factors import Factors
 from actbench.config.keys import component_kind, path_of, put, section_of, takes_list
 from actbench.config.nodes import write_inline
 from actbench.config.overrides import pieces_of
@@ -22,9 +22,6 @@ from actbench.schema.runtime import Cadence
 from actbench.schema.spec import RunSettings, RunSpec
 
 Checked = TypeVar("Checked", bound=Options)
-Choices = Mapping[str, list[Any]]
-"""Swept key -> its values."""
-
 RUN_KEYS = tuple(RunSettings.model_fields)
 DESIGN_KEYS = tuple(Design.model_fields)
 
@@ -58,41 +55,51 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
     """
     content, checkpoint_every, problems = cadence.take_out(content)
     run = {key: content[key] for key in RUN_KEYS if key in content}
-    # the sweep without its broken lines, which are reported with the design, so that the rest can be checked
-    sweep = content.get("sweep")
-    swept = sweep.items() if isinstance(sweep, Mapping) else ()
-    choices = {key: values for key, values in swept if not sweep_problems(key, values)}
+    factors = Factors.of(content)
+    choices = factors.choices
     valid = (*DESIGN_KEYS, *RUN_KEYS)
     problems += [
-        _with_full_key(Problem(unknown_key(key, valid), (key,), at_key=True), content)
+        _with_full_key(Problem(unknown_key(key, (*valid, bases.KEY)), (key,), at_key=True), content)
         for key in content
         if key not in valid
     ]
 
     design, found = _validated(Design, {key: content[key] for key in DESIGN_KEYS if key in content})
     problems += found
-    if design and not any(path[0] == "sweep" for path in left_out if path):  # else a key may only seem not to be swept
+    # a key of which a part could not be read may only seem not to be swept
+    entries: Sequence[Mapping[str, Any]] = ()
+    if design and not any(path[0] in bases.FACTORS for path in left_out if path):
+        problems += [
+            Problem(f"'{key}' stands in 'sweep' too: take it out of one", ("zip", key), at_key=True)
+            for key in design.zip
+            if key in design.sweep
+        ]
         of_baseline = baseline_problems(design.compare.baseline, choices)
         problems += [problem.below(("compare", "baseline")) for problem in of_baseline]
         problems += [problem.below(("expect",)) for problem in expect_problems(design.expect, choices)]
-        of_tune = tune_problems(design.tune, design.compare.baseline, design.sweep)
+        of_tune = tune_problems(design.tune, design.compare.baseline, choices, design.zip)
         problems += [problem.below(("tune",)) for problem in of_tune]
+        of_exclude = exclude_problems(design.exclude, factors) if factors.count <= MAX_RUNS else []
+        problems += [problem.below((excluding.KEY,)) for problem in of_exclude]
+        entries = () if of_exclude else design.exclude
+        if not of_exclude and not of_baseline and factors.count <= MAX_RUNS:
+            text = missing_baseline(design.compare.baseline, entries, factors)
+            problems += [Problem(text, ("compare", "baseline"))] if text else []
     # the config's own fields are checked even where the sweep replaces them: a typo is a typo
-    base, found = _spec(run, choices, _left_open(run, choices))
+    base, found = _spec(run, factors, _left_open(run, choices))
     problems += found
 
-    count = math.prod(map(len, choices.values())) * (len(design.seeds) if design else 1)
+    count = factors.count * (len(design.seeds) if design else 1)
     if count > MAX_RUNS:  # too many even to check one by one
         text = f"{count:,} runs are more than a study may have: {MAX_RUNS:,}"
         raise ConfigError([*problems, Problem(text, ("sweep",))])
     cells: dict[str, RunSpec] = {}
     labelled: dict[tuple[KeyPath, str], Component] = {}
-    for picked in itertools.product(*(range(len(values)) for values in choices.values())):
-        at = dict(zip(choices, picked, strict=True))
-        cell, found = _spec(run, choices, at)
+    for at in kept_cells(entries, factors):
+        cell, found = _spec(run, factors, at)
         problems += found
         if cell:
-            problems += _namesakes(cell, at, labelled)
+            problems += _namesakes(cell, at, factors, labelled)
             cells.setdefault(cell.digest, cell)  # two values may mean the same run: elu, and {name: elu, alpha: 1.0}
     if problems or not design or not base:
         # without those at a value with problems inside: pydantic then also finds a list too short
@@ -104,13 +111,14 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
 
 
 def _namesakes(
-    cell: RunSpec, picked: Mapping[str, int], labelled: dict[tuple[KeyPath, str], Component]
+    cell: RunSpec, picked: Mapping[str, int], factors: Factors, labelled: dict[tuple[KeyPath, str], Component]
 ) -> list[Problem]:
     """Find the cell's components that tables could not tell from another cell's: equal labels, different content.
 
     Args:
         cell: A run.
         picked: What the sweep put into it.
+        factors: The sweep.
         labelled: The first component with each label at each path, in the cells so far; the cell's own are added.
     """
     problems = []
@@ -123,7 +131,7 @@ def _namesakes(
             text = (
                 f"{' and '.join(values)} would both be called '{component.label}' in tables; give them different names"
             )
-            problems.append(Problem(text, _written_at((*path, differing[0]), picked)))
+            problems.append(Problem(text, _written_at((*path, differing[0]), picked, factors)))
     return problems
 
 
@@ -137,7 +145,7 @@ def _components(options: Options, above: KeyPath = ()) -> Iterator[tuple[KeyPath
             yield from _components(value, (*above, name))
 
 
-def _left_open(run: Mapping[str, Any], choices: Choices) -> dict[str, int]:
+def _left_open(run: Mapping[str, Any], choices: Mapping[str, list[Any]]) -> dict[str, int]:
     """Return the position of the first value of each swept key that the config itself leaves open.
 
     A value that the config holds under a swept key is never run, but is checked all the same; a value that it leaves to
@@ -158,23 +166,24 @@ def _has(content: Any, path: KeyPath) -> bool:
     return True
 
 
-def _spec(run: Mapping[str, Any], choices: Choices, picked: Mapping[str, int]) -> tuple[RunSpec | None, list[Problem]]:
+def _spec(run: Mapping[str, Any], factors: Factors, picked: Mapping[str, int]) -> tuple[RunSpec | None, list[Problem]]:
     """Check the run with the picked values put in.
 
     Args:
         run: The run as the config's own fields describe it.
-        choices: The sweep.
+        factors: The sweep.
         picked: Swept key -> position of the value.
     """
     content = dict(run)
     for key in sorted(picked, key=lambda key: key.count(".")):  # outer keys first: model may not undo model.hidden
-        content = put(content, path_of(key), choices[key][picked[key]])
+        content = put(content, path_of(key), factors.choices[key][picked[key]])
     spec, problems = _validated(RunSpec, content)
     found = []
     for problem in problems:
-        path = _written_at(problem.path, picked)
-        # A list within a swept value is a slip in that value: a sweep in a sweep does not exist.
-        hinted = problem if path[0] == "sweep" else _with_sweep_hint(_with_full_key(problem, content), content)
+        path = _written_at(problem.path, picked, factors)
+        hinted = _with_full_key(problem, content)
+        # a list within a swept value is a slip in that value: a sweep in a sweep does not exist
+        hinted = hinted if path[0] in bases.FACTORS else _with_sweep_hint(hinted, content)
         found.append(replace(hinted, path=path))
     return spec, found
 
@@ -225,12 +234,12 @@ def _several(key: str, value: Any) -> list[Any]:
     return pieces if len(pieces) > 1 else []
 
 
-def _written_at(path: KeyPath, picked: Mapping[str, int]) -> KeyPath:
-    """Return the path in the config of the value at a run's ``path``: below ``sweep`` when it was picked there."""
+def _written_at(path: KeyPath, picked: Mapping[str, int], factors: Factors) -> KeyPath:
+    """Return the path in the config of the value at a run's ``path``: below its factor when it was picked there."""
     for key in sorted(picked, key=len, reverse=True):  # model.hidden before model, as it was put in after it
         own = path_of(key)
         if path[: len(own)] == own:
-            return ("sweep", key, picked[key], *path[len(own) :])
+            return (*factors.paths[key], picked[key], *path[len(own) :])
     return path
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -61,23 +62,67 @@ def _sweep(value: Any) -> dict[str, tuple[Any, ...]]:
     return {key: tuple(values) for key, values in value.items()}
 
 
-def sweep_problems(key: str, values: Any) -> list[Problem]:
-    """Check one line of the sweep, all but the values themselves: those are checked in the runs that they make."""
+def _zip(value: Any) -> dict[str, tuple[Any, ...]]:
+    if not isinstance(value, Mapping):
+        raise ConfigError("'zip' should be a mapping from keys to lists of values that change in step")
+    _refuse(zip_problems(value))
+    return {key: tuple(values) for key, values in value.items()}
+
+
+def zip_problems(lists: Mapping[str, Any]) -> list[Problem]:
+    """Check the lists that change in step, all but the values themselves."""
+    problems = [problem for key, values in lists.items() for problem in sweep_problems(key, values, section="zip")]
+    if problems or not lists:
+        return problems
+    if len({len(values) for values in lists.values()}) > 1:
+        lengths = ", ".join(f"{key} has {len(values)}" for key, values in lists.items())
+        return [Problem(f"the lists of 'zip' change in step, so they need as many values each: {lengths}")]
+    first, together = next(iter(lists)), ", ".join(lists)
+    repeated = _repeated([list(row) for row in zip(*lists.values(), strict=True)])
+    return [replace(one, message=f"of {together}, {one.message}").below((first,)) for one in repeated]
+
+
+def _exclude(value: Any) -> tuple[dict[str, Any], ...]:
+    if not isinstance(value, (list, tuple)):
+        example: Any = dict(value) if isinstance(value, Mapping) else {"activation": "relu", "bias_init": 0.1}
+        text = f"'exclude' should be a list of mappings from swept keys to values: write {write_inline([example])}"
+        raise ConfigError(text)
+    problems = []
+    for index, entry in enumerate(value):
+        if not isinstance(entry, Mapping) or not entry:
+            text = f"an entry of 'exclude' should be a mapping from swept keys to values, not {shown(entry)}"
+            problems.append(Problem(text, (index,)))
+            continue
+        refused = ((key, refusal(key)) for key in entry)
+        problems += [Problem(why, (index, key), at_key=True) for key, why in refused if why]
+    _refuse(problems)
+    _refuse(_repeated([dict(entry) for entry in value]))
+    return tuple(dict(entry) for entry in value)
+
+
+def sweep_problems(key: str, values: Any, *, section: str = "sweep") -> list[Problem]:
+    """Check one line of the sweep, all but the values themselves: those are checked in the runs that they make.
+
+    Args:
+        key: The swept key.
+        values: Its values as they are written.
+        section: ``sweep``, or ``zip``, where a value may stand twice.
+    """
     if key == cadence.DOTTED:
         return [Problem(cadence.NOT_SWEPT, (key,))]
     if text := refusal(key):
         return [Problem(text, (key,), at_key=True)]
     if isinstance(values, Mapping):
-        return [Problem(_unmapped(key, values), (key,))]
+        return [Problem(_unmapped(key, values, section), (key,))]
     if not isinstance(values, (list, tuple)):
-        text = f"'sweep.{key}' should be a list of values: write {write_inline({key: [values]})[1:-1]}"
+        text = f"'{section}.{key}' should be a list of values: write {write_inline({key: [values]})[1:-1]}"
         return [Problem(text, (key,))]
     if not values:
-        return [Problem(f"'sweep.{key}' has no values: list some, or remove the key", (key,))]
-    return [problem.below((key,)) for problem in _repeated(values)]
+        return [Problem(f"'{section}.{key}' has no values: list some, or remove the key", (key,))]
+    return [problem.below((key,)) for problem in _repeated(values)] if section == "sweep" else []
 
 
-def _unmapped(key: str, values: Mapping[str, Any]) -> str:
+def _unmapped(key: str, values: Mapping[str, Any], section: str) -> str:
     """Say how the values are written that stand in a mapping: ``{values: […]}``, or a section in place of its key."""
     inner: Any = values
     path = [key]
@@ -85,13 +130,13 @@ def _unmapped(key: str, values: Mapping[str, Any]) -> str:
         name, inner = next(iter(inner.items()))
         path.append(name)
     if not isinstance(inner, (list, tuple)):
-        return f"'sweep.{key}' should be a list of values, such as {key}: [1, 2], not a mapping"
+        return f"'{section}.{key}' should be a list of values, such as {key}: [1, 2], not a mapping"
     has_word = path[-1] in _WORDS_FOR_VALUES
     full = ".".join(path[:-1] if has_word else path)
     if full != key and refusal(full) is None:
         return f"a swept key is dotted: write {write_inline({full: list(inner)})[1:-1]}"
     written = write_inline({key: list(inner)})[1:-1]
-    return f"'sweep.{key}' is the list of values itself, without '{path[-1]}:': write {written}"
+    return f"'{section}.{key}' is the list of values itself, without '{path[-1]}:': write {written}"
 
 
 def _metrics(value: Any) -> tuple[str, ...]:
@@ -199,6 +244,8 @@ class Design(Options):
         description: A sentence or two for reports.
         seeds: One run each; a number n in a config stands for 0 … n - 1.
         sweep: Dotted key -> values; every combination is run.
+        zip: Dotted key -> values; all lists are as long, and their values are taken in step.
+        exclude: Factor -> value, an entry each; combinations that have all values of one are left out.
         compare: The baseline and the metrics of ``compare``.
         tune: Swept keys of which ``compare`` picks each row's own value by the validation metric.
         expect: Hypotheses, verbatim; ``compare`` judges them (grammar: ``config.hypotheses``).
@@ -208,6 +255,8 @@ class Design(Options):
     description: str | None = None
     seeds: Annotated[tuple[int, ...], BeforeValidator(_seeds)] = (0, 1, 2, 3, 4)
     sweep: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_sweep)] = Field(default_factory=dict)
+    zip: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_zip)] = Field(default_factory=dict)
+    exclude: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_exclude)] = ()
     compare: Compare = Field(default_factory=Compare)
     tune: Annotated[tuple[str, ...], BeforeValidator(_tune)] = ()
     expect: Annotated[tuple[str, ...], BeforeValidator(_expectations)] = ()
@@ -218,7 +267,7 @@ def baseline_problems(baseline: Mapping[str, Any], choices: Mapping[str, Any]) -
     return [
         Problem(f"{shown(value)} is none of the swept values of '{key}': {', '.join(map(shown, choices[key]))}", (key,))
         for key, value in baseline.items()
-        if key in choices and not any(_is_choice(key, value, choice) for choice in choices[key])
+        if key in choices and not any(is_choice(key, value, choice) for choice in choices[key])
     ]
 
 
@@ -235,7 +284,7 @@ def expect_problems(expect: Iterable[str], choices: Mapping[str, Any]) -> list[P
             (key, value) for cell in cells for key, value in cell.items() if key in choices and component_kind(key)
         )
         for key, value in named:
-            if any(_is_choice(key, value, choice) for choice in choices[key]):
+            if any(is_choice(key, value, choice) for choice in choices[key]):
                 continue
             try:
                 resolve(str(component_kind(key)), value)
@@ -245,8 +294,8 @@ def expect_problems(expect: Iterable[str], choices: Mapping[str, Any]) -> list[P
     return problems
 
 
-def _is_choice(key: str, value: Any, choice: Any) -> bool:
-    """Whether a baseline's value stands for a swept one; a component may also be named by its label."""
+def is_choice(key: str, value: Any, choice: Any) -> bool:
+    """Return whether a value stands for a swept one; a component may also be named by its label."""
     kind = component_kind(key)
     if kind is None or value == choice:
         return bool(value == choice)
@@ -257,15 +306,20 @@ def _is_choice(key: str, value: Any, choice: Any) -> bool:
         return False  # a broken choice; it is reported with the sweep
 
 
-def tune_problems(tune: Iterable[str], baseline: Mapping[str, Any], sweep: Iterable[str]) -> list[Problem]:
+def tune_problems(
+    tune: Iterable[str], baseline: Mapping[str, Any], factors: Iterable[str], zipped: Iterable[str] = ()
+) -> list[Problem]:
     """Refuse tuned factors that have no values to choose from, or that the baseline holds at one."""
-    swept = tuple(sweep)
+    tuned, swept, in_step = tuple(tune), tuple(factors), tuple(zipped)
     problems = []
-    for index, key in enumerate(tune):
+    for index, key in enumerate(tuned):
         if key not in swept:
             hint = suggestion(key, swept, otherwise=f"add it to 'sweep' ({', '.join(swept) or 'empty'})")
             problems.append(Problem(f"'{key}' is not swept, so there is nothing to tune — {hint}", (index,)))
         elif key in baseline:
             text = f"'{key}' is held by 'compare.baseline', so it can't be tuned: take it out of one"
+            problems.append(Problem(text, (index,)))
+        elif key in in_step and (others := [other for other in in_step if other not in tuned]):
+            text = f"'{key}' changes in step with {', '.join(others)}: tune all of 'zip', or none"
             problems.append(Problem(text, (index,)))
     return problems

@@ -11,13 +11,15 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from actbench.config.document import Document
 from actbench.config.places import Place, SourceText, Span
-from actbench.errors import ConfigError, KeyPath, Problem
+from actbench.errors import ConfigError, KeyPath, Problem, nearest
+from actbench.system.files import read_input
 
 MAX_NODES = 10_000
 """Values after the expansion of aliases; a handful of lines of nested aliases could otherwise fill the memory."""
@@ -82,6 +84,35 @@ def read(source: SourceText) -> Document:
     content = reader.value(root, ())
     kept = None if content is _MISSING else content
     return Document(kept, reader.keys, reader.values, tuple(reader.problems), frozenset(reader.left_out))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a config file.
+
+    Raises:
+        ConfigError: For a file that is absent, unreadable, too large or not UTF-8.
+    """
+    try:
+        content = read_input(path, MAX_CHARACTERS + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise ConfigError([Problem(_no_text(path, error), place=str(path))]) from error
+    if len(content) > MAX_CHARACTERS:  # characters are never more than bytes
+        raise ConfigError([Problem(f"larger than {MAX_CHARACTERS:,} bytes: not a config", place=str(path))])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = SourceText(str(path), content[: error.start].decode("utf-8-sig"))
+        text = f"byte 0x{content[error.start]:02x} is not UTF-8 text: save the file as UTF-8"
+        raise ConfigError([Span.at_index(before, len(before.text)).problem(text)]) from error
+
+
+def _no_text(path: Path, error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        near = nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
+        return "no such file" + (f" — did you mean '{path.with_name(near)}'?" if near else "")
+    if isinstance(error, IsADirectoryError):
+        return "is a folder: name a config file inside it"
+    return f"can't be read: {error.strerror if isinstance(error, OSError) else error}"
 
 
 def read_config(source: SourceText) -> Document:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from actbench.config import cadence
+from actbench.config import bases, cadence
 from actbench.config.document import Document
 from actbench.config.keys import as_mapping, component_kind, path_of, put
 from actbench.config.nodes import read
@@ -21,7 +21,7 @@ _MAX_PARTS = 10  # the longest key of a run has four parts
 _TEXTS = ("study", "description")
 """Keys with a text for their value: a comma in it separates nothing."""
 
-_LISTS = ("seeds", "sweep", "compare", "tune", "expect")
+_LISTS = ("seeds", "sweep", "zip", "exclude", "compare", "tune", "expect")
 """Keys (and those below them) that hold lists themselves: a comma list is that list, not a sweep."""
 
 _PIECE = re.compile(r"""(?P<quoted>"(?:\\.|[^"\\])*"|'(?:''|[^'])*')|(?P<open>[\[{(])|(?P<close>[\]})])|.""", re.DOTALL)
@@ -97,19 +97,23 @@ def _applied(document: Document, argument: Argument) -> Document:
     section = path[0]
     if len(path) > _MAX_PARTS:
         raise ConfigError(f"'{key}' has more parts than any key of a config")
+    if section == bases.KEY:
+        raise ConfigError("'base' is set in the file, whose folder it starts from")
     if section not in (*_TEXTS, *_LISTS) and key != cadence.DOTTED and (text_of := refusal(key)):
         raise ConfigError(text_of)
     values = [_parsed(piece) for piece in ([text] if section in _TEXTS else pieces_of(text))]
     value = values if len(values) > 1 else values[0]
-    if section in ("sweep", "compare"):
+    if section in (*bases.FACTORS, "compare"):
         # factors are single keys of their sections, dots included: sweep.training.batch_size
         above = 2 if path[:2] == ("compare", "baseline") else 1
         path = (*path[:above], ".".join(path[above:])) if len(path) > above else path
     if section in (*_TEXTS, *_LISTS):
         return _set(document, path, value, argument)
     if len(values) > 1:  # a factor of the sweep, in place of its own parts there
-        kept = {name: choices for name, choices in _sweep(document).items() if not name.startswith(f"{key}.")}
-        return _set(_with_sweep(document, kept), ("sweep", key), value, argument)
+        document = _without_factors(document, lambda name: name.startswith(f"{key}."))
+        if key not in _factors(document, "sweep"):  # there it keeps its place among the factors
+            document = _without_factors(document, lambda name: name == key)
+        return _set(document, ("sweep", key), value, argument)
     return _fixed(document, key, value, argument)
 
 
@@ -130,16 +134,19 @@ def _fixed(document: Document, key: str, value: Any, argument: Argument) -> Docu
 
     The key and its parts are swept no longer.
     """
-    kept = {name: choices for name, choices in _sweep(document).items() if not f"{name}.".startswith(f"{key}.")}
-    document = _with_sweep(document, kept)
-    above = [name for name in kept if key.startswith(f"{name}.") and isinstance(kept[name], list)]
-    for name in above:
-        sweep, rest = _sweep(document), path_of(key)[len(path_of(name)) :]
-        choices = [put(as_mapping(choice), rest, value, path_of(name)) for choice in sweep[name]]
-        document = _with_sweep(document, {**sweep, name: choices})
-        for index in range(len(choices)):
-            document = document.placed(("sweep", name, index, *rest), argument)
-    return document if above else _set(document, path_of(key), value, argument)
+    document = _without_factors(document, lambda name: f"{name}.".startswith(f"{key}."))
+    is_put_in = False
+    for section in bases.FACTORS:
+        for name, values in _factors(document, section).items():
+            if not key.startswith(f"{name}.") or not isinstance(values, list):
+                continue
+            is_put_in, rest = True, path_of(key)[len(path_of(name)) :]
+            choices = [put(as_mapping(choice), rest, value, path_of(name)) for choice in values]
+            factors = {**_factors(document, section), name: choices}
+            document = replace(document, content={**document.content, section: factors})
+            for index in range(len(choices)):
+                document = document.placed((section, name, index, *rest), argument)
+    return document if is_put_in else _set(document, path_of(key), value, argument)
 
 
 def _set(document: Document, path: tuple[str, ...], value: Any, argument: Argument) -> Document:
@@ -164,13 +171,16 @@ def _replaced(content: Any, path: tuple[str, ...]) -> tuple[str, ...]:
     return path
 
 
-def _sweep(document: Document) -> Mapping[str, Any]:
-    sweep = document.content.get("sweep")
-    return sweep if isinstance(sweep, Mapping) else {}
+def _factors(document: Document, section: str) -> Mapping[str, Any]:
+    factors = document.content.get(section)
+    return factors if isinstance(factors, Mapping) else {}
 
 
-def _with_sweep(document: Document, sweep: Mapping[str, Any]) -> Document:
-    """Return the document with another sweep, where it has one at all (a broken one is kept, to be reported)."""
-    if not isinstance(document.content.get("sweep"), Mapping):
-        return document
-    return replace(document, content={**document.content, "sweep": sweep})
+def _without_factors(document: Document, is_gone: Callable[[str], bool]) -> Document:
+    """Return the document without some factors; a broken section is kept, to be reported."""
+    for section in bases.FACTORS:
+        factors = _factors(document, section)
+        kept = {name: values for name, values in factors.items() if not is_gone(name)}
+        if len(kept) < len(factors):
+            document = replace(document, content={**document.content, section: kept})
+    return document

@@ -10,6 +10,7 @@ from actbench.errors import Problem
 from actbench.system.text import printable
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # the breaks that YAML's own line count knows
+_BEHIND_FILES = 1_000_000  # a rank beyond that of any file
 _MAX_EXCERPT = 120  # characters; a config may be one long line
 
 
@@ -20,10 +21,12 @@ class SourceText:
     Args:
         name: As problems name it: the file as the user gave it, or ``<text>``.
         text: The whole of it.
+        rank: Sorts the problems of several files: 0 for the config itself, 1 for its base and so on.
     """
 
     name: str
     text: str
+    rank: int = 0
 
     @cached_property
     def lines(self) -> list[str]:
@@ -63,7 +66,9 @@ class Span:
         """Return a problem at this place, with the source line underlined."""
         line, column = self.start
         place = f"{self.source.name}:{line + 1}:{column + 1}"
-        return Problem(printable(message), place=printable(place), excerpt=self._excerpt(), order=(0, line, column))
+        return Problem(
+            printable(message), place=printable(place), excerpt=self._excerpt(), order=(self.source.rank, line, column)
+        )
 
     def _excerpt(self) -> str:
         """The first line, and below it blanks up to the span and a caret for each of the span's characters."""
@@ -97,7 +102,7 @@ class Argument:
     def problem(self, message: str) -> Problem:
         """Return a problem with this argument."""
         place = f"command line: '{self.text}'"
-        return Problem(printable(message), place=printable(place), order=(1, self.position, 0))
+        return Problem(printable(message), place=printable(place), order=(_BEHIND_FILES, self.position, 0))
 
 
 Place = Span | Argument

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from actbench.config.excluding import fitted
 from actbench.config.keys import as_mapping, path_of, put
 
 LIMITS = {"training.epochs": 1, "dataset.max_examples": 512, "health.probe_size": 512}
@@ -30,9 +31,19 @@ def smoke_content(content: Mapping[str, Any], *, name: str, seeds: tuple[int, ..
                 if value not in sweep[key]:  # epochs 5 and 10 are now both 1
                     sweep[key].append(value)
         changed["sweep"] = sweep
+    if "zip" in changed:
+        keys, lists = tuple(changed["zip"]), changed["zip"].values()
+        rows = [tuple(map(_limited_factor, keys, row)) for row in zip(*lists, strict=True)]
+        distinct = [row for index, row in enumerate(rows) if row not in rows[:index]]
+        changed["zip"] = {key: [row[place] for row in distinct] for place, key in enumerate(keys)}
+    if "exclude" in changed:
+        changed["exclude"] = [
+            {key: _limited_factor(key, value) for key, value in entry.items()} for entry in changed["exclude"]
+        ]
     if "baseline" in changed.get("compare", {}):
         baseline = {key: _limited_factor(key, value) for key, value in changed["compare"]["baseline"].items()}
         changed["compare"] = {**changed["compare"], "baseline": baseline}
+    changed = fitted(changed)  # an entry may be about a value that is cut now
     return {**changed, "study": f"{name[:94]}-smoke", "seeds": list(seeds[:SEEDS])}
 
 

@@ -9,18 +9,19 @@ from typing import Any
 
 from pydantic import BaseModel, PrivateAttr
 
+from actbench.config.bases import with_bases
 from actbench.config.checking import RUN_KEYS, CheckedStudy, check_study
 from actbench.config.design import Design
-from actbench.config.nodes import MAX_CHARACTERS, read_config, write
+from actbench.config.excluding import fitted
+from actbench.config.nodes import read_config, read_text, write
 from actbench.config.overrides import apply_overrides
-from actbench.config.places import SourceText, Span
+from actbench.config.places import SourceText
 from actbench.config.smoke import smoke_content
-from actbench.errors import ConfigError, KeyPath, Problem, nearest
+from actbench.errors import ConfigError, KeyPath, Problem
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component
 from actbench.schema.runtime import Cadence
 from actbench.schema.spec import RunSettings, RunSpec
-from actbench.system.files import read_input
 from actbench.system.text import printable, storable
 
 _UNNAMED = "<text>"
@@ -59,7 +60,7 @@ class Study(Design, RunSettings):
         Raises:
             ConfigError: With every problem, each with file, line and column.
         """
-        return cls.from_text(_read(Path(path)), str(path), overrides)
+        return cls.from_text(read_text(Path(path)), str(path), overrides)
 
     @classmethod
     def from_text(cls, text: str, source: str = _UNNAMED, overrides: Sequence[str] = ()) -> Study:
@@ -73,9 +74,14 @@ class Study(Design, RunSettings):
         Raises:
             ConfigError: With every problem, each with source, line and column.
         """
-        document = apply_overrides(read_config(SourceText(source, text)), overrides)
+        written = SourceText(source, text)
+        folder = Path() if source == _UNNAMED else Path(source).parent
+        document, extended = with_bases(read_config(written), written, folder)
+        document = apply_overrides(document, overrides)
         name = "study" if source == _UNNAMED else Path(source).stem
         content = {"study": name, **document.content}
+        if extended or overrides:
+            content = fitted(content)
         try:
             checked = check_study(content, document.left_out)
         except ConfigError as error:
@@ -83,8 +89,8 @@ class Study(Design, RunSettings):
         if document.problems:
             raise document.rejection()
         study = cls.__new__(cls)
-        heading = _heading(source, overrides)
-        study._fill(content, checked, heading + write(content) if overrides else text, heading)
+        heading = _heading(source, extended, overrides)
+        study._fill(content, checked, heading + write(content) if heading else text, heading)
         return study
 
     @property
@@ -94,7 +100,9 @@ class Study(Design, RunSettings):
 
     @property
     def text(self) -> str:
-        """The config: verbatim, or written anew when overrides changed it, below comments that list them.
+        """The config: verbatim, or written anew when overrides or a base changed it, below comments that list them.
+
+        It needs no other file, so the results stay whole wherever they are copied.
 
         Read again it gives the same runs and the same comparison.
         """
@@ -102,8 +110,8 @@ class Study(Design, RunSettings):
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """The swept keys, in the order written."""
-        return tuple(self.sweep)
+        """The keys that vary: those of ``sweep`` in the order written, then those of ``zip``."""
+        return (*self.sweep, *self.zip)
 
     @property
     def checkpoint_every(self) -> Cadence:
@@ -168,33 +176,9 @@ def _as_text(text: str, path: KeyPath) -> str:
     return text
 
 
-def _heading(source: str, overrides: Sequence[str]) -> str:
-    """Return comment lines that list the overrides; empty when there are none."""
-    if not overrides:
-        return ""
-    lines = [f"actbench run {source} with overrides:", *(f"  {override}" for override in overrides)]
+def _heading(source: str, extended: Sequence[str], overrides: Sequence[str]) -> str:
+    """Return comment lines that list what was put into the config; empty where nothing was."""
+    lines = [f"{source}, with what it extends put in: {', '.join(extended)}"] if extended else []
+    if overrides:
+        lines += [f"actbench run {source} with overrides:", *(f"  {override}" for override in overrides)]
     return "".join(f"# {printable(line)}\n" for line in lines)
-
-
-def _read(path: Path) -> str:
-    try:
-        content = read_input(path, MAX_CHARACTERS + 1)
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise ConfigError([Problem(_unreadable(path, error), place=str(path))]) from error
-    if len(content) > MAX_CHARACTERS:  # characters are never more than bytes
-        raise ConfigError([Problem(f"larger than {MAX_CHARACTERS:,} bytes: not a config", place=str(path))])
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = SourceText(str(path), content[: error.start].decode("utf-8-sig"))
-        text = f"byte 0x{content[error.start]:02x} is not UTF-8 text: save the file as UTF-8"
-        raise ConfigError([Span.at_index(before, len(before.text)).problem(text)]) from error
-
-
-def _unreadable(path: Path, error: OSError | ValueError) -> str:
-    if isinstance(error, FileNotFoundError):
-        near = nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
-        return "no such file" + (f" — did you mean '{path.with_name(near)}'?" if near else "")
-    if isinstance(error, IsADirectoryError):
-        return "is a folder: name a config file inside it"
-    return f"can't be read: {error.strerror if isinstance(error, OSError) else error}"

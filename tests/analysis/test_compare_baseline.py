@@ -108,3 +108,23 @@ def test_every_error_is_a_deliberate_one():
     for options in ({"by": [""]}, {"metric": [""]}, {"where": {"": 1}}, {"baseline": {"activation": 3}}):
         with pytest.raises(ActbenchError):
             compare(grid(smooth), **options)
+
+
+def test_factors_that_change_in_step_with_the_baselines_belong_to_it():
+    def zipped(lr, epochs):
+        training = {"epochs": epochs, "optimizer": {"name": "sgd", "lr": lr}}
+        return grid(lambda a, b, s: smooth(a, b, s) + lr, biases=(0.0,), training=training)
+
+    records = [*zipped(0.1, 1), *zipped(0.01, 2)]
+    found = only(records, baseline={"training.optimizer.lr": 0.1})
+
+    assert found.baseline == {"training.optimizer.lr": 0.1, "training.epochs": 1}
+    for activation in ("relu", "elu"):
+        contrast = row(found, activation=activation, **{"training.epochs": 2}).vs_baseline["test.accuracy"]
+        assert contrast.difference.difference == pytest.approx(-0.09)
+
+
+def test_a_factor_that_changes_by_itself_is_matched():
+    records = [one for one in grid(smooth) if (one.spec.activation.label, one.spec.bias_init.value) != ("elu", 0.01)]
+
+    assert only(records, baseline={"activation": "relu"}).baseline == {"activation": "relu"}

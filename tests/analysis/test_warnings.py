@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from comparisons import rendered
-from factories import ELU, RELU, cells, only, record, row
+from factories import ELU, RELU, cells, grid, only, record, row, smooth
 
 from actbench.analysis.compare import compare
 
@@ -134,3 +134,14 @@ def test_the_probe_is_that_of_the_records():
     lost = [replace(one, health={}) for one in lost]
     assert only([*measured, *lost]).dead == "slope ≤ 0.001 on 1,000 training images"
     assert only(lost).dead == "slope ≤ 0.001 on up to 2,000 training images"
+
+
+def test_rows_that_are_averaged_over_different_combinations_are_named():
+    whole = grid(smooth)
+    part = [one for one in whole if (one.spec.activation.label, one.spec.bias_init.value) != ("elu", 0.01)]
+
+    said = "rows are averaged over different values of bias_init, which moves their differences (elu has 1 of 2)"
+
+    assert said in compare(part, by=["activation"]).warnings
+    assert not any("different values" in warning for warning in compare(whole, by=["activation"]).warnings)
+    assert not any("different values" in warning for warning in compare(part).warnings)

@@ -89,7 +89,11 @@ SINGLE = [
     ("dataset: {name: idx}", "1:10", "'root' is required"),
     ("activation: null", "1:13", "expected a name or a mapping with a name, not null"),
     ("activation: relu\nsweep: {activation: [{name: elu, alpha: [1]}]}", "2:41", "'alpha' should be a number, not [1]"),
-    ("sweep: {activation: [relu, elu], activation.alpha: [2.0]}", "1:53", "unknown key 'alpha' — valid for 'relu': no"),
+    (
+        "sweep: {activation: [relu, elu], activation.alpha: [2.0]}",
+        "1:53",
+        "unknown key 'alpha' — it is an option of elu",
+    ),
     ("activation: reluu\nsweep: {activation: [relu, elu]}", "1:13", "unknown activation 'reluu'"),
     ("sweep: {seed: [1]}", "1:9", "unknown key 'seed' — each combination runs with all of the study's 'seeds' anyway"),
     ("sweep: {seeds: [1]}", "1:9", "unknown key 'seeds' — each"),

@@ -77,6 +77,17 @@ def test_the_arithmetic_beside_the_sweep_example_is_right() -> None:
     assert len(Study.from_text(text).specs()) == 36
 
 
+def test_the_config_over_another_is_what_the_text_says(tmp_path: Path) -> None:
+    (tmp_path / "common.yaml").write_text(one("yaml", "# config: common.yaml"), "utf-8")
+    (tmp_path / "longer.yaml").write_text(one("yaml", "# longer.yaml"), "utf-8")
+
+    specs = Study.from_yaml(tmp_path / "longer.yaml").specs()
+
+    assert {spec.training.epochs for spec in specs} == {10}
+    assert {tuple(spec.training.optimizer.changed.items()) for spec in specs} == {(("lr", 0.05), ("momentum", 0.5))}
+    assert {(spec.activation.name, spec.bias_init.value) for spec in specs} == {("relu", 0.0), ("elu", 0.0)}
+
+
 def test_the_readers_own_parts_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from actbench.execution.runner import run
 

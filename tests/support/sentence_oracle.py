@@ -430,6 +430,8 @@ WARNINGS = {
     r"(?:no number of seeds can|(?P<enough>\d+) seeds are the fewest that can))",
     "alone": r"(?P<count>\d+) of (?P<of>\d+) rows have no baseline run with the same other settings",
     "averaged": r"averaged over (?P<factors>.+), per seed; seeds that lack a combination are left out",
+    "uneven": r"rows are averaged over different values of (?P<factors>.+), which moves their differences "
+    r"\((?P<names>.+)\)",
     "absent": r"rows of the base that have no runs among the new results: (?P<names>.+?)(?: and (?P<more>\d+) more)?",
     "no baseline": r"no baseline: .+",
 }
@@ -442,6 +444,7 @@ def check_warnings(report, comparison, runs, records, metrics, options):
     compared = {runs.counterpart(row["factors"]) for row in comparison["rows"] if row["vs_baseline"]} | shown
     counts = {name: len(runs.values(name, metrics[0])) for name in compared}
     behind = [one for name in shown | bases for _, one in runs.members[runs.names[name]]]
+    biases = {name: {bias for bias, _ in runs.members[runs.names[name]]} for name in shown | bases}
     said, limited = [], []
     for text in report["warnings"]:
         found = {kind: m for kind, pattern in WARNINGS.items() if (m := re.fullmatch(pattern, text))}
@@ -487,9 +490,17 @@ def check_warnings(report, comparison, runs, records, metrics, options):
             absent = runs.absent()
             assert match["names"] == ", ".join(absent[:3])
             assert int(match["more"] or 0) == len(absent) - len(absent[:3])
+        elif kind == "uneven":
+            listed = [part for part in match["names"].split("; ") if not re.fullmatch(r"and \d+ more", part)]
+            for part in listed:
+                name, _, count = part.rpartition(" has ")
+                assert count == f"{len(biases[name])} of {len(set().union(*biases.values()))}"
+                assert biases[name] != set().union(*biases.values())
         elif kind == "alone":
             alone = [name for name in shown - bases if runs.counterpart(factors_of(runs, name)) not in runs.names]
             assert (int(match["count"]), int(match["of"])) == (len(alone), len(shown))
+    is_averaged = "averaged" in said
+    assert ("uneven" in said) == (is_averaged and any(own != set().union(*biases.values()) for own in biases.values()))
     wanted = [name for name in metrics if is_limited(comparison, name, options["alpha"])]
     assert sorted(limited) == sorted(wanted)
     for outcome in ("diverged", "failed", "collapsed"):

@@ -49,6 +49,7 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
         yield f"{len(alone)} of {len(comparison.rows)} rows have no baseline run with the same other settings"
     if comparison.averaged:
         yield f"averaged over {', '.join(comparison.averaged)}, per seed; seeds that lack a combination are left out"
+        yield from _uneven(comparison.averaged, groups)
     if table.repeats:
         yield f"runs that repeat another's settings and seed, left out: {table.repeats}"
     for name in ENVIRONMENT:
@@ -56,6 +57,24 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
         if len(values) > 1:
             yield f"runs differ in {name}: {', '.join(values)}"
     yield from _data(records)
+
+
+def _uneven(averaged: Sequence[str], groups: Sequence[Group]) -> Iterator[str]:
+    """Name the rows that lack combinations of what is averaged over, as ``exclude`` or an unfinished study leaves them.
+
+    Their means stand for other conditions than those of the rows that have all, so that a difference between the two is
+    partly one of the conditions.
+    """
+    has = [{tuple(one.get(key) for key in averaged) for _, one in group.runs} for group in groups]
+    every = set[tuple[object, ...]]().union(*has)
+    lacking = [
+        f"{row_name(group.factors)} has {len(own)} of {len(every)}"
+        for group, own in zip(groups, has, strict=True)
+        if own != every
+    ]
+    if lacking:
+        factors = ", ".join(averaged)
+        yield f"rows are averaged over different values of {factors}, which moves their differences{some_of(lacking)}"
 
 
 def _mixtures(comparison: Comparison, groups: Sequence[Group]) -> Iterator[str]:

@@ -38,6 +38,7 @@ def baseline_of(
     found = {key: value for key, value in found.items() if len(_values(key, groups)) > 1}
     if not found and not explicit:
         return _default(groups), ""
+    found = {**found, **_in_step(found, groups)}
     if not any(found.items() <= group.factors.items() for group in groups):
         return None, f"no baseline: no run has {show_all(found)}"
     return found, ""
@@ -50,6 +51,24 @@ def counterpart(
     # The union keeps the order of the group's factors, as the keys of ``by_factors`` do.
     found = by_factors.get(tuple({**group.factors, **baseline}.values()))
     return None if found is group else found
+
+
+def _in_step(found: Mapping[str, Value], groups: Sequence[Group]) -> dict[str, Value]:
+    """Return the values of the factors that change in step with those of a baseline, as ``zip`` makes them do.
+
+    They belong to it: no row has the baseline's learning rate and another one's number of epochs, say, so that matching
+    rows by the latter would leave all others without a baseline.
+    """
+    result: dict[str, Value] = {}
+    for key, value in found.items():
+        for other in groups[0].factors:
+            if other in found or other in result or key not in groups[0].factors:
+                continue
+            pairs = {(group.factors[key], group.factors[other]) for group in groups}
+            values = [{pair[side] for pair in pairs} for side in (0, 1)]
+            if 1 < len(pairs) == len(values[0]) == len(values[1]):
+                result[other] = dict(pairs)[value]
+    return result
 
 
 def _values(key: str, groups: Sequence[Group]) -> list[Value]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from actbench.config.keys import component_kind
 from actbench.config.unknown_keys import meant_keys
-from actbench.errors import ConfigError, UnknownNameError, UsageError, did_you_mean
+from actbench.errors import ConfigError, UnknownNameError, UsageError
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, Options, resolve
 from actbench.schema.record import RunRecord
@@ -116,9 +116,7 @@ def check_keys(kind: str, keys: Iterable[str], cells: Iterable[FlatSpec]) -> Non
         if given.count(key) > 1:
             raise UsageError(f"{kind} '{key}' is given twice")
         if key not in valid:
-            if meant := [full for full in meant_keys(key) if full in valid]:
-                raise UsageError(f"unknown {kind} '{key}' — {did_you_mean(meant)}")
-            raise UnknownNameError(kind, key, valid)
+            raise UnknownNameError(kind, key, valid, meant=[full for full in meant_keys(key) if full in valid])
 
 
 def distinct(runs: Sequence[tuple[RunRecord, FlatSpec]], keys: Sequence[str]) -> list[tuple[RunRecord, FlatSpec]]:
