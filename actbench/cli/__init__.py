@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, cast
 import typer
 
 from actbench._version import __version__
-from actbench.cli import compare, cost, diff, doctor, help_, list_, plan, plot, report, run, show, status, verify
+from actbench.cli import compare, cost, diff, doctor, help_, list_, plan, plot, report, run, runs, show, status, verify
 from actbench.cli.help_pages import CommandPage, ProgramPage, examples_text
 from actbench.cli.output import print_note, print_result
 from actbench.errors import ActbenchError, UsageError
@@ -54,6 +54,7 @@ _COMMANDS: tuple[tuple[str, str, Any, Callable[..., None]], ...] = (
     (LOOK, "report", report, report.report),
     (LOOK, "show", show, show.show),
     (LOOK, "diff", diff, diff.diff),
+    (LOOK, "runs", runs, runs.runs),
     (LEARN, "list", list_, list_.list_),
     (LEARN, "help", help_, help_.help_),
     (CHECK, "doctor", doctor, doctor.doctor),

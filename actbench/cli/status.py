@@ -21,9 +21,9 @@ EXAMPLES = {
     "actbench status results/study --watch": "one study, again and again while it trains",
 }
 
-HEADINGS = ("study", "done", "running", "failed", "stale", "to do")
-MOST_STALE = 5
-"""Stale runs that are named; the command that resumes them is the same for all."""
+HEADINGS = ("study", "done", "running", "failed", "paused", "stale", "to do")
+MOST_LEFT = 5
+"""Paused runs, and stale ones, that are named; the command that resumes them is the same for all."""
 
 
 def status(
@@ -33,7 +33,7 @@ def status(
     every: Annotated[float, typer.Option(help="Seconds between two looks of --watch.", metavar="SECONDS")] = 2.0,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what is done, running, failed and still to do.
+    """Show what is done, running, failed, paused and still to do.
 
     Each failure comes with its log. Ctrl-C ends a --watch with exit code 130; the runs go on.
     """
@@ -76,9 +76,9 @@ def _lines(found: Sequence[StudyStatus]) -> Iterator[str]:
 
 
 def _row(one: StudyStatus) -> tuple[str, ...]:
-    numbers = (sum(one.done.values()), len(one.running), len(one.failed), len(one.stale))
     from actbench.cli.output import shown_on
 
+    numbers = (sum(one.done.values()), len(one.running), len(one.failed), len(one.paused), len(one.stale))
     return shown_on(sys.stdout, one.study), *map(str, numbers), "?" if one.to_do is None else str(one.to_do)
 
 
@@ -92,13 +92,28 @@ def _details(one: StudyStatus) -> Iterator[str]:
     for failure in one.failed:
         yield f"failed: {failure.run}: {one_line(failure.message)}"
         yield f"  {failure.log}"
-    for stale in one.stale[:MOST_STALE]:
+    for paused in one.paused[:MOST_LEFT]:
+        yield f"{goes_on(paused.epoch, paused.epochs)}: {paused.run}"
+    if len(one.paused) > MOST_LEFT:
+        yield f"paused: … and {len(one.paused) - MOST_LEFT} more (--json)"
+    for stale in one.stale[:MOST_LEFT]:
         yield f"stale: {stale.run}: {one_line(stale.why)}"
-    if len(one.stale) > MOST_STALE:
-        yield f"stale: … and {len(one.stale) - MOST_STALE} more (--json)"
+    if len(one.stale) > MOST_LEFT:
+        yield f"stale: … and {len(one.stale) - MOST_LEFT} more (--json)"
     yield from (f"warning: {warning}" for warning in one.warnings)
-    if one.resume and (one.failed or one.stale or one.to_do):
+    if one.resume and (one.failed or one.paused or one.stale or one.to_do):
         yield f"to go on: {shell_command(one.resume)}"
+
+
+def goes_on(epoch: int | None, epochs: int | None) -> str:
+    """Spell where a paused run goes on.
+
+    >>> goes_on(3, 20), goes_on(None, 20)
+    ('paused, goes on from epoch 3 of 20', 'paused, goes on where it was saved')
+    """
+    if epoch is None:
+        return "paused, goes on where it was saved"
+    return f"paused, goes on from epoch {epoch}" + ("" if epochs is None else f" of {epochs}")
 
 
 def _who(run: Running) -> str:

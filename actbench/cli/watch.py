@@ -62,8 +62,9 @@ class Pace:
 
 
 def runs_done(one: StudyStatus) -> float:
-    """Return how many runs have ended, one at work counting as the share of its epochs, epoch 0 included."""
-    at_work = sum((run.epoch + 1) / (run.epochs + 1) for run in one.running if run.epoch is not None and run.epochs)
+    """Return how many runs have ended, one at work or paused counting as the share of its epochs, epoch 0 included."""
+    epochs = [*((run.epoch, run.epochs) for run in one.running), *((run.epoch, run.epochs) for run in one.paused)]
+    at_work = sum((done + 1) / (of + 1) for done, of in epochs if done is not None and of)
     return sum(one.done.values()) + len(one.failed) + at_work
 
 
@@ -71,7 +72,7 @@ def runs_in_all(one: StudyStatus) -> int | None:
     """Return the number of the study's runs; None where its config can't be read."""
     if one.to_do is None:
         return None
-    return sum(one.done.values()) + len(one.running) + len(one.failed) + len(one.stale) + one.to_do
+    return sum(one.done.values()) + len(one.running) + len(one.failed) + len(one.paused) + len(one.stale) + one.to_do
 
 
 def watch(
@@ -134,6 +135,7 @@ def _summary(one: StudyStatus, pace: Pace) -> str:
         "done": sum(one.done.values()),
         "running": len(one.running),
         "failed": len(one.failed),
+        "paused": len(one.paused),
         "stale": len(one.stale),
         "to do": "?" if one.to_do is None else one.to_do,
     }

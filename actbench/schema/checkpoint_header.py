@@ -34,6 +34,7 @@ class CheckpointHeader:
         sha256: Checksum of everything behind the first line.
         format: ``FORMAT`` of the version that wrote it.
         semantics: ``SEMANTICS_VERSION`` of the version that wrote it.
+        epoch: The last epoch that had ended, from which its runs go on; None in files of earlier versions.
     """
 
     runs: tuple[str, ...]
@@ -44,6 +45,7 @@ class CheckpointHeader:
     sha256: str
     format: int = FORMAT
     semantics: int = SEMANTICS_VERSION
+    epoch: int | None = None
 
     def line(self) -> bytes:
         """Return the first line, with its end."""

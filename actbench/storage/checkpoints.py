@@ -30,6 +30,7 @@ class Checkpoints:
     Attributes:
         found: File -> digests of its runs, the latest first; those that were there at the beginning, and those written
             since.
+        epochs: File -> the last epoch that had ended in it, for those that were there at the beginning and say so.
         refused: File -> why it can't be used; found at the beginning.
     """
 
@@ -41,6 +42,7 @@ class Checkpoints:
         """
         self._folder = study / "checkpoints"
         self.found: dict[Path, tuple[str, ...]] = {}
+        self.epochs: dict[Path, int] = {}
         self.refused: dict[Path, str] = {}
         try:
             for path in sorted(self._folder.glob("*.pt"), key=_changed, reverse=True):
@@ -131,6 +133,12 @@ class Checkpoints:
             self.refused[path] = str(error)
             return
         self.found[path] = header.runs
+        if isinstance(header.epoch, int) and header.epoch >= 0:
+            self.epochs[path] = header.epoch
+
+    def epoch_of(self, cohort: Cohort) -> int | None:
+        """Return the last epoch that had ended in a cohort's checkpoint; None without one that can be read."""
+        return self.epochs.get(self._path(cohort.specs))
 
     def _path(self, specs: Sequence[RunSpec]) -> Path:
         return self._folder / checkpoint_name(specs)

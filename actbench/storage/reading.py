@@ -23,6 +23,9 @@ from actbench.system.files import parse_json, read_file, read_json
 _log = logging.getLogger("actbench.storage.reading")
 
 
+UNFINISHED = ": unfinished runs, left out: "
+"""Between the study and the number in the warning that counts runs without an end."""
+
 _ID = re.compile(r".*-([0-9a-f]{8})/*", re.DOTALL)
 """A run id, or a path that ends with one."""
 
@@ -37,12 +40,14 @@ class Records(Sequence[RunRecord]):
         settings: Study -> ``baseline`` and ``metric`` of its config's ``compare`` section and its ``expect``, as far as
             it has them.
         folders: Study -> its folder; none where several folders hold a study of that name.
+        unfinished: The folders of the runs that have neither finished nor failed; a warning counts them.
     """
 
     runs: tuple[RunRecord, ...]
     warnings: tuple[str, ...] = ()
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict, compare=False)
+    unfinished: tuple[Path, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -73,7 +78,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     unfinished: list[Path] = []
     ended: dict[tuple[Path, str], str] = {}
     for folder in folders:
-        study = _study_of(folder)
+        study = study_of(folder)
         try:
             record = _read_run(folder, warnings, curves=curves)
         except (OSError, ValueError) as error:
@@ -94,15 +99,17 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         raise ResultsError("\n".join((absent, *warnings)))
     found.sort(key=lambda entry: entry[:3])
     digits = {(runs, digest[:8]) for runs, digest in ended}
-    waiting = Counter(_study_of(run) for run in unfinished if (run.parent, run.name[-8:]) not in digits)
-    warnings += [f"{study}: unfinished runs, left out: {count}" for study, count in waiting.items()]
+    unfinished = [run for run in unfinished if (run.parent, run.name[-8:]) not in digits]
+    waiting = Counter(map(study_of, unfinished))
+    warnings += [f"{study}{UNFINISHED}{count}" for study, count in waiting.items()]
     settings = {
         folder: comparison_settings(folder, warnings) for folder in dict.fromkeys(run.parent.parent for run in folders)
     }
     by_study = {folder.resolve().name: section for folder, section in settings.items()}
     names = [folder.resolve().name for folder in settings]
     places = {name: folder for name, folder in zip(names, settings, strict=True) if names.count(name) == 1}
-    return Records(tuple(entry[3] for entry in found), tuple(sorted(warnings)), by_study, places)
+    records = tuple(entry[3] for entry in found)
+    return Records(records, tuple(sorted(warnings)), by_study, places, tuple(unfinished))
 
 
 def curve_at(records: Records, record: RunRecord, epochs: Sequence[int]) -> list[Mapping[str, Any]]:
@@ -148,12 +155,12 @@ def find_run(root: Path | str, text: str) -> RunRecord:
     try:
         record = _read_run(folder, warnings, curves=True)
     except (OSError, ValueError) as error:
-        raise ResultsError(f"can't read run {_study_of(folder)}/runs/{folder.name}: {reason(error)}") from error
+        raise ResultsError(f"can't read run {study_of(folder)}/runs/{folder.name}: {reason(error)}") from error
     for warning in warnings:
         _log.warning("%s", warning)
     if record is None:
         raise UsageError(f"run {folder.name} has not finished: {_how_to_resume(folder.parent.parent)}")
-    return replace(record, study=_study_of(folder), folder=folder.name)
+    return replace(record, study=study_of(folder), folder=folder.name)
 
 
 def _how_to_resume(study: Path) -> str:
@@ -163,7 +170,8 @@ def _how_to_resume(study: Path) -> str:
         return f"no command resumes it from here, {error}"
 
 
-def _study_of(run: Path) -> str:
+def study_of(run: Path) -> str:
+    """Return the name of the study that a run's folder belongs to."""
     return run.parent.parent.resolve().name
 
 
@@ -239,7 +247,7 @@ def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:
         return []
     rows: list[Mapping[str, Any]] = []
     for number, line in enumerate(lines, start=1):
-        place = f"{_study_of(folder)}/runs/{folder.name}/metrics.jsonl: line {number}"
+        place = f"{study_of(folder)}/runs/{folder.name}/metrics.jsonl: line {number}"
         try:
             row = parse_json(line)
         except ValueError:
@@ -274,7 +282,7 @@ def _pointed_to(root: Path, text: str) -> Path:
         if len(found) == 1:
             return found[0]
         if found:
-            several = ", ".join(f"{_study_of(run)}/runs/{run.name}" for run in found[:5])
+            several = ", ".join(f"{study_of(run)}/runs/{run.name}" for run in found[:5])
             raise UsageError(f"'{text}' fits {len(found)} runs: {several}{' …' if len(found) > 5 else ''}")
     otherwise = f"`{command_text(['compare', root])}` and the folder's runs/ show what there is"
     hint = suggestion(text, [run.name for run in runs], otherwise=otherwise)

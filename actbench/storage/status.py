@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from actbench.errors import ActbenchError, ResultsError, UsageError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome
+from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.folders import check_results_folder, subfolders
 from actbench.storage.lock_files import LOCK_FILE, holder
 from actbench.storage.result_header import schema_and_outcome
@@ -74,6 +75,21 @@ class Stale:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """A run that was stopped in training, and goes on from its checkpoint.
+
+    Args:
+        run: Its id.
+        epoch: The last epoch that had ended, 0 for the untrained network; None where an earlier version saved it.
+        epochs: How many there will be; None where its settings can't be read.
+    """
+
+    run: str
+    epoch: int | None
+    epochs: int | None
+
+
+@dataclass(frozen=True)
 class Newer:
     """A run that a newer actbench has written.
 
@@ -97,6 +113,7 @@ class StudyStatus:
         done: Outcome -> runs that ended so; ``failed`` ones are not among them.
         running: Runs at work.
         failed: Runs that ended with an error, and that `actbench run` tries again.
+        paused: Runs that were stopped in training, and that `actbench run` takes up where they were.
         stale: Runs that were left, and that `actbench run` begins anew.
         to_do: Runs of the study's config that have not been begun; None when that can't be read.
         resume: Words of the command that goes on, from the current folder; empty when none would, with a warning.
@@ -108,6 +125,7 @@ class StudyStatus:
     done: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(ENDS, 0))
     running: list[Running] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    paused: list[Paused] = field(default_factory=list)
     stale: list[Stale] = field(default_factory=list)
     to_do: int | None = None
     resume: list[str] = field(default_factory=list)
@@ -158,7 +176,7 @@ def _study_status(folder: Path) -> StudyStatus:
     begun = set()
     for run in runs:
         try:
-            found = _look_at(run)
+            found = look_at(run)
         except OSError as error:
             begun.add(run.name)
             status.warnings.append(f"{run.name}: can't be read, not counted: {error.strerror}")
@@ -166,8 +184,43 @@ def _study_status(folder: Path) -> StudyStatus:
         if found is not None:
             begun.add(run.name)
             _add(status, found)
+    _find_paused(status)
     _ask_config(status, begun)
     return status
+
+
+def _find_paused(status: StudyStatus) -> None:
+    """Move the stale runs that a checkpoint holds to the paused ones."""
+    if not status.stale:
+        return
+    epochs = resumable(status.folder, (one.run for one in status.stale))
+    left = [one for one in status.stale if one.run not in epochs]
+    for run, epoch in epochs.items():
+        status.paused.append(Paused(run, epoch, progress(status.folder / "runs" / run)[1]))
+    status.stale[:] = left
+
+
+def resumable(study: Path, runs: Iterable[str]) -> dict[str, int | None]:
+    """Return which of some stale runs of a study go on from a checkpoint, each with the last epoch that had ended.
+
+    A checkpoint is only used while all of its runs wait: those that another process has ended or works on are not
+    among the given ones.
+
+    Args:
+        study: The study's folder.
+        runs: Ids of its stale runs.
+    """
+    names = {run.rpartition("-")[2]: run for run in runs}
+    try:
+        checkpoints = Checkpoints(study)
+    except ResultsError:
+        return {}  # a folder that can't be read holds nothing to go on from
+    found: dict[str, int | None] = {}
+    for path, digests in checkpoints.found.items():
+        held = [names.get(digest[:8]) for digest in digests]
+        for name in held if all(held) else ():
+            found.setdefault(str(name), checkpoints.epochs.get(path))
+    return found
 
 
 def _add(status: StudyStatus, found: Found) -> None:
@@ -183,7 +236,7 @@ def _add(status: StudyStatus, found: Found) -> None:
         status.done[found] += 1
 
 
-def _look_at(run: Path) -> Found | None:
+def look_at(run: Path) -> Found | None:
     """Return one run's state; None for a folder that is foreign or empty.
 
     The run may go on while its files are read one after the other, so one that seems to be stale is looked at again.
@@ -216,7 +269,7 @@ def _judge(run: Path, files: set[str]) -> Found | None:
             return Failure(run.name, log.readline().decode(errors="replace").strip(), run / "error.txt")
     found = holder(run) if LOCK_FILE in files else None
     if found is not None and found.is_alive:
-        process, (epoch, epochs) = found.lock.process, _progress(run)
+        process, (epoch, epochs) = found.lock.process, progress(run)
         host, pid = ("", None) if process is None else (process.host, process.pid)
         return Running(run.name, host, pid, found.lock.since, epoch, epochs)
     if ended is not None:
@@ -237,7 +290,7 @@ def _ended(run: Path) -> Found:
     return known or Stale(run.name, "its result can't be read")
 
 
-def _progress(run: Path) -> tuple[int | None, int | None]:
+def progress(run: Path) -> tuple[int | None, int | None]:
     """Return the last epoch in a run's curve, and how many there will be; None for each that is not written yet."""
     epochs = None
     try:
@@ -262,7 +315,7 @@ def _ask_config(status: StudyStatus, begun: set[str]) -> None:
         return
     digits = {name.rpartition("-")[2] for name in begun}  # whatever else their ids say
     status.to_do = sum(spec.digest[:8] not in digits for spec in study.specs())
-    is_open = bool(status.failed or status.stale or status.to_do)
+    is_open = bool(status.failed or status.paused or status.stale or status.to_do)
     try:
         words = train_command(folder, _argv_of_a_run(folder) if is_open else ())
     except UsageError as error:

@@ -29,7 +29,7 @@ def pack(state: TrainState, epoch_log: EpochLog) -> bytes:
     """Return the whole cohort as it stands between two steps."""
     body = io.BytesIO()
     torch.save(state.state() | {LOG_KEY: epoch_log.state()}, body)
-    header = _header(state, sha256=hashlib.sha256(body.getvalue()).hexdigest())
+    header = _header(state, sha256=hashlib.sha256(body.getvalue()).hexdigest(), epoch=epoch_log.epochs_trained)
     return header.line() + body.getvalue()
 
 
@@ -52,7 +52,7 @@ def restore(saved: bytes, state: TrainState, epoch_log: EpochLog) -> None:
         raise UnusableCheckpoint(f"its content does not fit: {type(error).__name__}: {error}") from error
 
 
-def _header(state: TrainState, *, sha256: str) -> CheckpointHeader:
+def _header(state: TrainState, *, sha256: str, epoch: int | None = None) -> CheckpointHeader:
     return CheckpointHeader(
         runs=tuple(spec.digest for spec in state.cohort.specs),
         device=state.device.type,
@@ -60,6 +60,7 @@ def _header(state: TrainState, *, sha256: str) -> CheckpointHeader:
         products=cpu_linear.library_in_use(),
         data=state.images.fingerprint,
         sha256=sha256,
+        epoch=epoch,
     )
 
 

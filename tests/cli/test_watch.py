@@ -79,10 +79,10 @@ def test_without_a_terminal_a_change_is_a_line_without_cursor_codes(monkeypatch,
     assert "\r" not in text
     lines = text.splitlines()
     assert [line.partition("  ")[2] for line in lines[:4]] == [
-        "demo: 25%, 1 done, 1 running, 0 failed, 0 stale, 2 to do",
-        "demo: 38%, 1 done, 1 running, 0 failed, 0 stale, 2 to do",
-        "demo: 60%, 1 done, 1 running, 1 failed, 0 stale, 2 to do",
-        "demo: 100%, 4 done, 0 running, 1 failed, 0 stale, 0 to do",
+        "demo: 25%, 1 done, 1 running, 0 failed, 0 paused, 0 stale, 2 to do",
+        "demo: 38%, 1 done, 1 running, 0 failed, 0 paused, 0 stale, 2 to do",
+        "demo: 60%, 1 done, 1 running, 1 failed, 0 paused, 0 stale, 2 to do",
+        "demo: 100%, 4 done, 0 running, 1 failed, 0 paused, 0 stale, 0 to do",
     ]
     assert lines[4:] == list(_lines(ENDED[:1]))
     assert seconds == 5 * 2.0  # six looks

@@ -29,7 +29,7 @@ RUNS = STUDY / "runs"
 
 
 def earlier_removed():
-    next(RUNS.glob("r-*-seed-0-*/result.json")).unlink()
+    next(RUNS.glob("r-*seed-0-*/result.json")).unlink()
 
 
 def stored():
@@ -235,7 +235,7 @@ def test_the_function_raises_for_what_is_lost(
     study = Study.from_yaml("study.yaml")
     with pytest.raises(LostResultsError, match="1 run was stored in results/faults/runs") as found:
         package.run(study, engine="inline", device="cpu", data_folder=data_folder)
-    assert {*found.value.runs, *results(tmp_path)} == {spec.run_id for spec in study.specs()}
+    assert {*found.value.runs, *results(tmp_path)} == {spec.id_with(study.factors) for spec in study.specs()}
     assert stored(tmp_path) == 3
 
 

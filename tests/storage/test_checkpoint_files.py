@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 import stopping_parts
 from small_runs import DIGITS, numbers, spec
 
+from actbench.analysis.run_list import list_runs
 from actbench.config import Study
 from actbench.errors import ResultsError
 from actbench.execution.runner import Runner
@@ -24,6 +26,8 @@ from actbench.schema.events import EpochDone, Event, Saved, Started
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.locks import Locks
+from actbench.storage.reading import read_results
+from actbench.storage.status import study_statuses
 from actbench.system import cancellation
 
 STUDY = f"""\
@@ -55,8 +59,6 @@ def files(folder: Path) -> list[Path]:
 
 
 def result(folder: Path) -> dict[str, Any]:
-    from actbench.storage.reading import read_results
-
     return {one.spec.run_id: numbers(one) for one in read_results(folder, curves=True)}
 
 
@@ -109,6 +111,43 @@ def test_a_study_goes_on_where_it_was_left_whatever_its_cohorts_are_now(
     assert calls < next(stopping_parts.calls) - 10, "what was trained before is not trained again"
     assert result(tmp_path) == undisturbed
     assert files(tmp_path) == []
+
+
+def test_the_status_says_from_which_epoch_the_paused_runs_go_on(tmp_path: Path) -> None:
+    left = leave(tmp_path)
+    (status,) = study_statuses(tmp_path)
+    curve = runner(tmp_path).store.run_folder(left.shared) / "metrics.jsonl"
+    epoch = len(curve.read_text().splitlines()) - 1
+    assert epoch > 0
+    names = {runner(tmp_path).store.run_id(spec) for spec in left.specs}
+    assert {(one.run, one.epoch, one.epochs) for one in status.paused} == {(name, epoch, 3) for name in names}
+    assert (status.stale, status.to_do) == ([], 3)
+    listed = {run.run: (run.state, run.epoch) for run in list_runs(read_results(tmp_path)).runs}
+    assert listed == dict.fromkeys(names, ("paused", epoch))
+    assert runner(tmp_path).checkpoints.epoch_of(left) == epoch
+
+
+def test_a_run_whose_checkpoint_is_damaged_or_holds_a_finished_run_is_stale(tmp_path: Path) -> None:
+    left = leave(tmp_path)
+    (path,) = files(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(b"\x00" * 100)
+    (status,) = study_statuses(tmp_path)
+    assert (len(status.stale), status.paused) == (3, [])
+    path.write_bytes(whole)
+    shutil.rmtree(runner(tmp_path).store.run_folder(left.shared))
+    (status,) = study_statuses(tmp_path)
+    assert (len(status.stale), status.paused) == (2, [])
+
+
+def test_a_checkpoint_of_an_earlier_version_names_no_epoch(tmp_path: Path) -> None:
+    leave(tmp_path)
+    (path,) = files(tmp_path)
+    line, _, rest = path.read_bytes().partition(b"\n")
+    header = {key: value for key, value in json.loads(line).items() if key != "epoch"}
+    path.write_bytes(json.dumps(header).encode() + b"\n" + rest)
+    (status,) = study_statuses(tmp_path)
+    assert [one.epoch for one in status.paused] == [None] * 3
 
 
 def test_the_curve_is_that_of_the_resumed_run_while_it_goes_on(tmp_path: Path) -> None:
@@ -239,6 +278,7 @@ KILLED_WHILE_SAVING = """\
 import os, signal, sys
 from pathlib import Path
 
+from actbench.analysis.run_list import list_runs
 from actbench.config import Study
 from actbench.execution.runner import Runner
 from actbench.schema.runtime import Runtime

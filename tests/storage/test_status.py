@@ -163,9 +163,9 @@ def test_the_command_says_all_of_it(
         assert actbench(monkeypatch) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[:3]] == [
-        ["study", "done", "running", "failed", "stale", "to", "do"],
-        ["demo", "3", "1", "1", "2", "3"],
-        ["zeta", "1", "0", "0", "0", "0"],
+        ["study", "done", "running", "failed", "paused", "stale", "to", "do"],
+        ["demo", "3", "1", "1", "0", "2", "3"],
+        ["zeta", "1", "0", "0", "0", "0", "0"],
     ]
     told = "\n".join(lines[3:])
     assert "done: 1 ok, 1 collapsed, 1 diverged" in told
@@ -182,7 +182,18 @@ def test_the_command_for_programs_says_the_same(
     found = json.loads(capsys.readouterr().out)
     (demo,) = found["studies"]
     assert found["schema"] == 1
-    assert set(demo) == {"study", "folder", "done", "running", "failed", "stale", "to_do", "resume", "warnings"}
+    assert set(demo) == {
+        "study",
+        "folder",
+        "done",
+        "running",
+        "failed",
+        "paused",
+        "stale",
+        "to_do",
+        "resume",
+        "warnings",
+    }
     assert Path(demo["failed"][0]["log"]).exists()
     assert (demo["to_do"], len(demo["stale"])) == (4, 2)
 

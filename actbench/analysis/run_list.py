@@ -1,0 +1,219 @@
+"""One line a run, whatever became of it: what varies in its study, its state, how far it came, its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cmp_to_key
+from pathlib import Path
+from typing import Any
+
+from actbench.analysis.table.factors import (
+    CONTEXT,
+    FlatSpec,
+    Value,
+    check_keys,
+    flat_specs,
+    matching_value,
+    varying,
+)
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import RunRecord
+from actbench.schema.spec import RunSpec
+from actbench.storage.reading import UNFINISHED, Records, study_of
+from actbench.storage.status import Running, Stale, look_at, progress, resumable
+from actbench.system.files import read_json
+
+MAIN_METRICS = ("health.dead_fraction", "seconds")
+"""Metrics that each line shows besides those of the study's config."""
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """One run.
+
+    Args:
+        study: Its study.
+        run: Its id.
+        spec: Its settings.
+        state: Its outcome; without one ``running``, ``paused`` (it goes on from a checkpoint) or ``stale``.
+        epoch: The last epoch that had ended; None before the first.
+        settings: The spec by dotted key, as tables show it.
+        final: Its metrics.
+        message: Why the state is not ``ok``, in words.
+    """
+
+    study: str
+    run: str
+    spec: RunSpec
+    state: str
+    epoch: int | None
+    settings: FlatSpec
+    final: Mapping[str, float | None]
+    message: str = ""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All that can be chosen and sorted by: settings, metrics, and the columns of the list itself."""
+        own = {"study": self.study, "run": self.run, "state": self.state, "epoch": self.epoch, "seed": self.spec.seed}
+        return {**self.settings, **{name: self.final.get(name) for name in METRICS}, **own}
+
+
+@dataclass(frozen=True)
+class RunList:
+    """Runs of one or more studies.
+
+    Args:
+        runs: The runs, by study, seed and id unless they were sorted otherwise.
+        swept: Study -> the keys in which its runs differ.
+        metrics: Study -> the metrics that its lines show.
+        warnings: What could not be read, one sentence each.
+    """
+
+    runs: tuple[ListedRun, ...]
+    swept: Mapping[str, tuple[str, ...]]
+    metrics: Mapping[str, tuple[str, ...]]
+    warnings: tuple[str, ...] = ()
+
+    def studies(self) -> tuple[str, ...]:
+        """Return the studies of the runs that are left, in their order."""
+        return tuple(dict.fromkeys(run.study for run in self.runs))
+
+    def where(self, chosen: Mapping[str, Any]) -> RunList:
+        """Return the runs with these values, of those that ``ListedRun.values`` has.
+
+        Raises:
+            UsageError: For a key or a value that no run has.
+        """
+        values = [run.values for run in self.runs]
+        check_keys("key", chosen, values)
+        kept = list(zip(self.runs, values, strict=True))
+        for key, given in chosen.items():
+            value = matching_value(key, given, [own.get(key) for _, own in kept])
+            kept = [(run, own) for run, own in kept if own.get(key) == value]
+        return replace(self, runs=tuple(run for run, _ in kept))
+
+    def sort(self, key: str) -> RunList:
+        """Return the runs in the order of a value, largest first for ``-key``; those without one come last.
+
+        Raises:
+            UnknownNameError: For a key that no run has.
+        """
+        name = key.removeprefix("-")
+        check_keys("key", [name], [run.values for run in self.runs])
+        order = _largest_first if key.startswith("-") else _smallest_first
+        return replace(self, runs=tuple(sorted(self.runs, key=lambda run: cmp_to_key(order)(run.values.get(name)))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of the JSON."""
+        return {
+            "schema": 1,
+            "runs": [
+                {
+                    "study": run.study,
+                    "run": run.run,
+                    "factors": {key: run.settings.get(key) for key in self.swept[run.study]},
+                    "seed": run.spec.seed,
+                    "state": run.state,
+                    "epoch": run.epoch,
+                    "epochs": run.spec.training.epochs,
+                    "metrics": {name: run.final[name] for name in METRICS if name in run.final},
+                    "message": run.message,
+                }
+                for run in self.runs
+            ],
+            "warnings": list(self.warnings),
+        }
+
+
+def list_runs(records: Records) -> RunList:
+    """List runs that were read with ``read_results``, those without an end included.
+
+    Args:
+        records: The finished and failed runs, and the folders of the others.
+    """
+    warnings = [text for text in records.warnings if UNFINISHED not in text]
+    found = [_of_record(records, record) for record in records]
+    found += _unfinished(records.unfinished, warnings)
+    found.sort(key=lambda run: (run.study, run.spec.seed, run.run))
+    labelled: list[ListedRun] = []
+    swept: dict[str, tuple[str, ...]] = {}
+    for study in dict.fromkeys(run.study for run in found):
+        own = [run for run in found if run.study == study]
+        cells = flat_specs([run.spec for run in own])
+        swept[study] = _swept([run.spec for run in own], cells)
+        labelled += [replace(run, settings=cell) for run, cell in zip(own, cells, strict=True)]
+    metrics = {study: _metrics(records.settings.get(study, {})) for study in swept}
+    return RunList(tuple(labelled), swept, metrics, tuple(warnings))
+
+
+def _of_record(records: Records, record: RunRecord) -> ListedRun:
+    epochs = record.spec.training.epochs
+    if record.outcome in ("failed", "diverged"):  # which may have ended before the last epoch
+        folder = records.folders.get(record.study)
+        epoch = None if folder is None else progress(folder / "runs" / record.run_id)[0]
+    else:
+        epoch = epochs
+    return ListedRun(record.study, record.run_id, record.spec, record.outcome, epoch, {}, record.final, record.message)
+
+
+def _unfinished(folders: Iterable[Path], warnings: list[str]) -> list[ListedRun]:
+    """Return the runs that have neither finished nor failed; a warning names each that can't be read."""
+    found: dict[Path, ListedRun] = {}
+    stale: dict[Path, list[Path]] = {}
+    for folder in folders:
+        study = study_of(folder)
+        try:
+            spec, state = RunSpec.model_validate(read_json(folder / "spec.json")), look_at(folder)
+            epoch, _ = progress(folder)
+        except (OSError, ValueError) as error:
+            warnings.append(f"{study}/runs/{folder.name}: left out, its settings can't be read: {error}")
+            continue
+        run = ListedRun(study, folder.name, spec, "stale", epoch, {}, {})
+        if isinstance(state, Running):
+            who = f"pid {state.pid} on {state.host}" if state.pid else "a process that has only just begun"
+            run = replace(run, state="running", message=f"{who} computes it")
+        elif isinstance(state, Stale):
+            run = replace(run, message=state.why)
+            stale.setdefault(folder.parents[1], []).append(folder)
+        found[folder] = run
+    for of_study, runs in stale.items():
+        for name, epoch in resumable(of_study, (run.name for run in runs)).items():
+            folder = of_study / "runs" / name
+            found[folder] = replace(found[folder], state="paused", epoch=epoch, message="it goes on from a checkpoint")
+    return list(found.values())
+
+
+def _swept(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, ...]:
+    """Return the keys in which runs differ: dataset and model, as a whole or by option, then those of tables."""
+    found: list[str] = []
+    for key in CONTEXT:
+        parts = dict.fromkeys(name for cell in cells for name in cell if name.startswith(f"{key}."))
+        one_name = len({getattr(spec, key).name for spec in specs}) == 1
+        tried = [name for name in parts if not name.endswith(".path")] if one_name else [key]
+        found += [name for name in tried if len({cell.get(name) for cell in cells}) > 1]
+    return (*found, *(key for key in varying(specs, cells) if len({cell.get(key) for cell in cells}) > 1))
+
+
+def _metrics(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    given = settings.get("metric", "test.accuracy")
+    names = [given] if isinstance(given, str) else list(given)
+    return tuple(dict.fromkeys((*names, *MAIN_METRICS)))
+
+
+def _smallest_first(left: Value, right: Value) -> int:
+    return _order(left, right, smaller=-1)
+
+
+def _largest_first(left: Value, right: Value) -> int:
+    return _order(left, right, smaller=1)
+
+
+def _order(left: Value, right: Value, *, smaller: int) -> int:
+    """Compare two values for a sort: None behind all, numbers before words."""
+    if left is None or right is None:
+        return (left is None) - (right is None)
+    key: Callable[[Value], Any] = lambda value: (isinstance(value, str), value)  # noqa: E731
+    if key(left) == key(right):
+        return 0
+    return smaller if key(left) < key(right) else -smaller

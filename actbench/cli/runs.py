@@ -1,0 +1,186 @@
+"""``actbench runs``: one line a run, with what varies in its study."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actbench.analysis.run_list import ListedRun, RunList
+
+EXAMPLES = {
+    "actbench runs": "every run below results/",
+    "actbench runs --where activation=relu --sort -test.accuracy": "some runs, the best first",
+}
+
+SHORT_HEADS = {"health.dead_fraction": "dead", "seconds": "s"}
+
+GAP = 2
+"""Spaces between two columns."""
+
+
+@dataclass(frozen=True)
+class RunColumn:
+    """A column of the list.
+
+    Args:
+        name: The key by which it is sorted and chosen.
+        head: Its heading, in one line or two.
+        cells: A text for each run.
+        worth: The column with the least worth goes first where there is no room for all.
+        is_number: Whether it is flush right.
+    """
+
+    name: str
+    head: str
+    cells: tuple[str, ...]
+    worth: int
+    is_number: bool = False
+
+    @property
+    def width(self) -> int:
+        """The number of letters that it takes."""
+        return max(map(len, (*self.head.split("\n"), *self.cells)))
+
+
+def runs(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Results, studies or runs. [default: results]", metavar="PATH")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these: swept keys, seed, state, any setting.", metavar="KEY=VALUE,…"),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="Order by any key or metric; -KEY for the largest first.", metavar="KEY")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
+) -> None:
+    """List runs, finished or not: what varies in their study, how they ended, how far they came."""
+    from actbench.analysis.run_list import list_runs
+    from actbench.cli.output import as_json, pairs, print_note, print_result
+    from actbench.errors import UsageError
+    from actbench.storage.reading import read_results
+
+    if json and csv:
+        raise UsageError("--json and --csv are two forms of one list: give one of them")
+    found = list_runs(read_results(*(paths or [Path("results")])))
+    if where:
+        found = found.where(pairs("--where", where))
+    if sort is not None:
+        found = found.sort(sort)
+    if json:
+        print_result(as_json(found.to_dict()))
+        return
+    for warning in found.warnings:
+        print_note(f"warning: {warning}")
+    if csv:
+        _write_csv(found)
+    else:
+        _print_lists(found)
+
+
+def _print_lists(found: RunList) -> None:
+    from actbench.analysis.reports.table import console_for
+
+    console = console_for(sys.stdout)
+    for index, study in enumerate(found.studies()):
+        own = [run for run in found.runs if run.study == study]
+        if index:
+            console.print()
+        console.print(f"{study}: {len(own):,} run{'' if len(own) == 1 else 's'}\n", style="bold")
+        _print_list(console, list(_columns(own, found.swept[study], found.metrics[study])))
+
+
+def _columns(own: Sequence[ListedRun], swept: Sequence[str], metrics: Sequence[str]) -> Iterator[RunColumn]:
+    """Yield the columns in the order in which they stand; what tells the runs apart is worth most."""
+    yield RunColumn("run", "run", tuple(run.run for run in own), 100)
+    for place, key in enumerate(swept):
+        yield RunColumn(key, key.rpartition(".")[2], tuple(_setting(run, key) for run in own), 80 - place)
+    yield RunColumn("seed", "seed", tuple(str(run.spec.seed) for run in own), 70, is_number=True)
+    yield RunColumn("state", "state", tuple(run.state for run in own), 90)
+    yield RunColumn("epoch", "epoch", tuple(map(_epoch, own)), 20, is_number=True)
+    for place, name in enumerate(metrics):
+        worth = 60 if place == 0 else 10 if name == "seconds" else 40 - place
+        cells = tuple(_metric(run, name) for run in own)
+        yield RunColumn(name, SHORT_HEADS.get(name, name.replace(".", ".\n")), cells, worth, is_number=True)
+
+
+def _setting(run: ListedRun, key: str) -> str:
+    from actbench.analysis.table.factors import show
+
+    return show(run.settings.get(key))
+
+
+def _metric(run: ListedRun, name: str) -> str:
+    from actbench.analysis.judgements.formatting import quantity
+
+    return quantity(name, run.final.get(name)).removesuffix(" s")
+
+
+def _epoch(run: ListedRun) -> str:
+    return f"{'–' if run.epoch is None else run.epoch}/{run.spec.training.epochs}"
+
+
+def _print_list(console: Console, columns: list[RunColumn]) -> None:
+    """Print a table that fits: with the digits that end each id where whole ids take too much, and fewer columns."""
+    from rich.text import Text
+
+    from actbench.analysis.reports.table import grid
+
+    shown, left_out = _fitting(columns, console.width)
+    table = grid()
+    for column in shown:
+        table.add_column(Text(column.head), justify="right" if column.is_number else "left", overflow="fold")
+    for row in zip(*(column.cells for column in shown), strict=True):
+        table.add_row(*row)
+    console.print(table)
+    if left_out:
+        console.print(f"\nno room here for {', '.join(left_out)}: --csv and --json have all", style="dim")
+
+
+def _fitting(columns: list[RunColumn], width: int) -> tuple[list[RunColumn], list[str]]:
+    """Return the columns that a line has room for, and the names of the others."""
+    from dataclasses import replace
+
+    def needed(some: Sequence[RunColumn]) -> int:
+        return sum(column.width for column in some) + GAP * (len(some) - 1)
+
+    shown = columns
+    if needed(shown) > width:  # the digits alone name a run to every command
+        run, *rest = shown
+        shown = [replace(run, cells=tuple(name.rpartition("-")[2] for name in run.cells)), *rest]
+    left_out: list[RunColumn] = []
+    while needed(shown) > width and len(shown) > 2:
+        least = min(shown, key=lambda column: column.worth)
+        left_out.append(least)
+        shown = [column for column in shown if column is not least]
+    return shown, [column.name for column in columns if any(column.name == one.name for one in left_out)]
+
+
+def _write_csv(found: RunList) -> None:
+    """Write a header and a line a run, with every metric as it is stored and fields that harm no spreadsheet."""
+    import csv
+
+    from actbench.analysis.reports.csv import safe_field
+    from actbench.analysis.table.factors import show
+    from actbench.schema.metrics import METRICS
+
+    factors = list(dict.fromkeys(key for study in found.studies() for key in found.swept[study]))
+    metrics = [name for name in METRICS if any(name in run.final for run in found.runs)]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(
+        ["study", "run", *map(safe_field, factors), "seed", "state", "epoch", "epochs", *metrics, "message"]
+    )
+    for run in found.runs:
+        values = [show(None) if (value := run.settings.get(key)) is None else value for key in factors]
+        own: list[Any] = [run.study, run.run, *values, run.spec.seed, run.state, run.epoch, run.spec.training.epochs]
+        writer.writerow(map(safe_field, (*own, *(run.final.get(name) for name in metrics), run.message)))
