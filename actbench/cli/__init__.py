@@ -12,7 +12,23 @@ from typing import Annotated, Any, NoReturn, cast
 import typer
 
 from actbench._version import __version__
-from actbench.cli import compare, cost, diff, doctor, help_, list_, plan, plot, report, run, runs, show, status, verify
+from actbench.cli import (
+    compare,
+    cost,
+    diff,
+    doctor,
+    explain,
+    help_,
+    list_,
+    plan,
+    plot,
+    report,
+    run,
+    runs,
+    show,
+    status,
+    verify,
+)
 from actbench.cli.help_pages import CommandPage, ProgramPage, examples_text
 from actbench.cli.output import print_note, print_result
 from actbench.errors import ActbenchError, UsageError
@@ -35,7 +51,7 @@ app = typer.Typer(
     name="actbench",
     cls=ProgramPage,
     help="Compare neural-network activations and initialisations on real images.",
-    epilog="actbench help COMMAND: what a command takes, with examples.",
+    epilog="actbench help COMMAND: what a command takes, with examples.\nactbench explain WORD: what a word means.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -56,6 +72,7 @@ _COMMANDS: tuple[tuple[str, str, Any, Callable[..., None]], ...] = (
     (LOOK, "diff", diff, diff.diff),
     (LOOK, "runs", runs, runs.runs),
     (LEARN, "list", list_, list_.list_),
+    (LEARN, "explain", explain, explain.explain),
     (LEARN, "help", help_, help_.help_),
     (CHECK, "doctor", doctor, doctor.doctor),
     (CHECK, "verify", verify, verify.verify),
@@ -65,7 +82,8 @@ _COMMANDS: tuple[tuple[str, str, Any, Callable[..., None]], ...] = (
 
 for _section, _name, _module, _function in _COMMANDS:
     _epilog = examples_text(_module.EXAMPLES)
-    app.command(_name, cls=CommandPage, epilog=_epilog, rich_help_panel=_section)(_function)
+    _settings = getattr(_module, "SETTINGS", None)
+    app.command(_name, cls=CommandPage, epilog=_epilog, rich_help_panel=_section, context_settings=_settings)(_function)
 
 
 def _print_version(is_asked: bool) -> None:

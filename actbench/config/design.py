@@ -248,7 +248,7 @@ class Design(Options):
         exclude: Factor -> value, an entry each; combinations that have all values of one are left out.
         compare: The baseline and the metrics of ``compare``.
         tune: Swept keys of which ``compare`` picks each row's own value by the validation metric.
-        expect: Hypotheses, verbatim; ``compare`` judges them (grammar: ``config.hypotheses``).
+        expect: Hypotheses such as ``test.accuracy > 95% where activation=relu``, which ``compare`` judges.
     """
 
     study: Annotated[str, BeforeValidator(_name)] = "study"

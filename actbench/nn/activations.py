@@ -74,13 +74,23 @@ class Activation:
 
 
 class LeakyReluOptions(Options):
-    """Attributes: negative_slope: the fixed slope below zero (torch's 0.01; other libraries take 0.2 or 0.3)."""
+    """Options of leaky_relu.
+
+    Attributes:
+        negative_slope: The fixed slope below zero (torch's 0.01; other libraries take 0.2 or 0.3).
+    """
 
     negative_slope: float = 0.01
 
 
 class PReluOptions(Options):
-    """Attributes: slope: where it starts; learned: whether it is trained; per: one per layer or per unit."""
+    """Options of prelu.
+
+    Attributes:
+        slope: The slope below zero, or where it starts.
+        learned: Whether it is trained.
+        per: One for each ``layer``, or for each ``unit``.
+    """
 
     slope: float = 0.25
     learned: bool = True
@@ -88,7 +98,12 @@ class PReluOptions(Options):
 
 
 class RReluOptions(Options):
-    """Attributes: lower, upper: the interval from which every element's slope is drawn."""
+    """Options of rrelu.
+
+    Attributes:
+        lower: Lower end of the interval from which every element's slope below zero is drawn.
+        upper: Upper end of that interval.
+    """
 
     lower: float = 1 / 8
     upper: float = 1 / 3
@@ -101,13 +116,23 @@ class RReluOptions(Options):
 
 
 class EluOptions(Options):
-    """Attributes: alpha: −alpha is the limit for z → −∞."""
+    """Options of elu and celu.
+
+    Attributes:
+        alpha: −alpha is the limit for z → −∞.
+    """
 
     alpha: float = Field(default=1.0, gt=0)
 
 
 class SwishOptions(Options):
-    """Attributes: beta: sharpness, or its start; learned: whether it is trained; per: one per layer or per unit."""
+    """Options of swish.
+
+    Attributes:
+        beta: The sharpness, or where it starts; large values approach ReLU.
+        learned: Whether it is trained.
+        per: One for each ``layer``, or for each ``unit``.
+    """
 
     beta: float = 1.0
     learned: bool = False
@@ -115,7 +140,11 @@ class SwishOptions(Options):
 
 
 class SoftplusOptions(Options):
-    """Attributes: beta: sharpness; large values approach ReLU."""
+    """Options of softplus.
+
+    Attributes:
+        beta: The sharpness; large values approach ReLU.
+    """
 
     beta: float = Field(default=1.0, gt=0)
 
@@ -126,7 +155,11 @@ def _checked_formula(text: str) -> str:
 
 
 class ExpressionOptions(Options):
-    """Attributes: formula: an expression in x, see ``actbench.nn.formulas``."""
+    """Options of expression.
+
+    Attributes:
+        formula: An expression in x, such as ``x * sigmoid(1.702 * x)``.
+    """
 
     formula: Annotated[str, AfterValidator(_checked_formula)]
 

@@ -81,7 +81,11 @@ class WeightInit:
 
 
 class OrthogonalOptions(Options):
-    """Attributes: gain: every singular value; 1 keeps lengths, torch recommends √2 for ReLU."""
+    """Options of orthogonal.
+
+    Attributes:
+        gain: Every singular value; 1 keeps lengths, torch recommends √2 for ReLU.
+    """
 
     gain: float = Field(default=1.0, gt=0)
 

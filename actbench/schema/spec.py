@@ -43,8 +43,8 @@ class Training(Options):
     Attributes:
         epochs: Passes over the training examples; 0 only measures the network at initialisation.
         batch_size: Examples per step; the last batch of an epoch may be smaller.
-        optimizer: A row of ``OPTIMIZERS`` with its options.
-        schedule: A row of ``SCHEDULES``: the factor on the learning rate over the steps.
+        optimizer: How the weights are updated: ``actbench list optimizers``.
+        schedule: The factor on the learning rate over the steps: ``actbench list schedules``.
         decay: Weight decay reaches ``all`` parameters (as torch does) or the ``weights`` alone, sparing biases,
             normalisation and activation parameters.
         clip_norm: Largest L2 norm of one run's whole gradient; None leaves it alone.
@@ -96,10 +96,10 @@ class RunSettings(Options):
     A field added here is a key of every config, may be swept, and enters the digests of the runs that set it.
 
     Attributes:
-        dataset: Where the examples come from.
-        model: The network.
-        activation: The function between its layers.
-        weight_init: How hidden weights are drawn.
+        dataset: Where the examples come from: ``actbench list datasets``.
+        model: The network: ``actbench list models``.
+        activation: The function between its layers: ``actbench list activations``, or a formula in x.
+        weight_init: How hidden weights are drawn: ``actbench list initializers``.
         bias_init: How biases start; written as a number (where every hidden bias starts), ``pytorch`` or null.
         training: Training settings.
         health: How the units' health is judged.

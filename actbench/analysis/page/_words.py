@@ -7,37 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from actbench.analysis.table.result import Comparison
-from actbench.schema.health_measures import HEALTH_MEASURES
+from actbench.schema.words import WORDS as ALL_WORDS
 from actbench.system.text import printable
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-WORDS: Mapping[str, str] = {
-    "dead": f"Of a hidden unit: {HEALTH_MEASURES['dead'].rule}; it can't learn.",
-    "constant": f"Of a hidden unit: {HEALTH_MEASURES['constant'].rule}.",
-    "inert": "Of a hidden unit: dead or constant.",
-    "probe": "Training images, the same for all runs of a study, on which the hidden units are observed.",
-    "collapsed": "Outcome of a run with more inert hidden units than health.collapse_at allows, or with a layer all of "
-    "whose units are inert. It has values, and they are averaged in.",
-    "diverged": "Outcome of a run in which a loss or a parameter was not a finite number below 1e300. It has no final "
-    "accuracy, so it is counted beside the means and in no mean.",
-    "failed": "Outcome of a run that ended with an error. It has no values.",
-    "ok": "Outcome of a run that is neither collapsed nor diverged nor failed.",
-    "baseline": "The row that the others are compared to.",
-    "paired": "Runs of equal seed start from the same numbers and see the same batches, so each row's value is "
-    "subtracted from the baseline's of the same seed; what both share cancels.",
-    "interval": "Of a mean or a difference over seeds: Student's t interval, which holds the true value in 95 of 100 "
-    "studies at alpha 0.05. A mean of fewer than three seeds has none.",
-    "Wilson interval": "Of a share of runs, such as those that went wrong: it stays between 0 and 100 %.",
-    "adjusted p": "The chance of a difference at least as large anywhere in the column if there were none at all. It "
-    "counts how many differences were looked at; below alpha a difference is marked *.",
-    "max-T": "Westfall and Young's adjustment: the signs of each seed's differences are flipped for all rows together.",
-    "Holm": "Holm's step-down adjustment of p, used where a row has too few pairs for max-T.",
-    "sign flips": "A test that assumes only that a seed's difference could as well have had the other sign.",
-    "tied": "Of a row, marked =: its paired difference to the best row is not shown. That does not prove them equal.",
-    "epoch 0": "The network before the first step.",
-}
+_SHOWN = (
+    *("dead", "constant", "inert", "probe", "collapsed", "diverged", "failed", "ok", "baseline", "paired", "interval"),
+    *("Wilson interval", "adjusted p", "max-T", "Holm", "sign flips", "tied", "epoch 0"),
+)
+
+WORDS: Mapping[str, str] = {name: ALL_WORDS[name].text for name in _SHOWN}
 """Word -> its definition, in the order of the page's list."""
 
 _ALIASES = {
