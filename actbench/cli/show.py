@@ -65,15 +65,15 @@ def show(
     style: Annotated[
         str | None, typer.Option(help="For -o: paper, slides, screen. [default: paper]", metavar="NAME")
     ] = None,
+    columns: Annotated[
+        int | None,
+        typer.Option(min=1, max=2, metavar="1|2", help="For -o: columns of a page. [default: 2]"),
+    ] = None,
     theory: Annotated[
         Path | None, typer.Option(metavar="CONFIG", help="What theory expects of a study's networks.")
     ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Datasets, for --theory.", envvar="ACTBENCH_DATA")
-    ] = None,
-    columns: Annotated[
-        int | None,
-        typer.Option(min=1, max=2, help="Width for -o: one column of a page, or two. [default: 2]"),
     ] = None,
 ) -> None:
     """Show one run, or an activation's formula and picture.

@@ -157,6 +157,36 @@ def test_a_table_at_common_values_and_a_tuned_one_both_have_their_other_baseline
     assert len(tuned.all(class_="baseline-table")) == 1, "two rows: the other one is the baseline"
 
 
+def test_a_legend_of_series_is_marked_so_that_the_buttons_can_take_its_place(page):
+    kinds = set()
+    for chart in page.all(class_="chart"):
+        listed = {one.attributes["data-series"] for one in chart.one("ul", class_="series").all("li")}
+        assert "hidden" in chart.one("ul", class_="series").attributes, "without scripts the legend stands for it"
+        drawn = {one.attributes["data-series"] for one in chart.one(class_="chart-svg").all(data_series=True)}
+        assert listed == drawn, "a button for what is not drawn would do nothing"
+        legends = chart.all("g", class_="legend")
+        kinds.add(len(legends))
+        for legend in legends:
+            assert {one.attributes["data-series"] for one in legend.all(data_series=True)} <= listed
+            assert legend.all(class_="key")
+    assert kinds == {0, 1}
+
+
+def test_long_tables_of_charts_say_on_paper_how_long_they_are(page):
+    found = set()
+    for chart in page.all(class_="chart"):
+        rows = len(chart.one("details").one("tbody").all("tr"))
+        found.add(rows > 15)
+        assert chart.one("details").has("class_", "long") is (rows > 15)
+        texts = [one.text for one in chart.all("p", class_="paper")]
+        assert texts == (
+            [f"The chart as a table has {rows} lines; they are not printed, but stand in this page's file."]
+            if rows > 15
+            else []
+        )
+    assert found == {True, False}
+
+
 def test_many_rows_keep_the_studys_own_baseline_alone():
     activations = [f"x * {index}" for index in range(1, 14)]
     page = made(cells({one: [0.9, 0.91] for one in ("relu", *activations)}))
@@ -200,7 +230,9 @@ def test_a_picture_has_the_pages_colours_in_place_of_its_own(page):
     assert {f"var(--{name})" for name in ("ink", "pale", "ground")} <= set(re.findall(r"var\([^)]*\)", str(classes)))
     assert not any(color in str(classes).lower() for color in (INK, PALE, GROUND, *OKABE_ITO))
     for svg in page.all("svg", class_="chart-svg"):
-        used = {word for one in svg.all() for word in (one.attributes.get("class") or "").split()} - {"mark"}
+        used = {word for one in svg.all() for word in (one.attributes.get("class") or "").split()} - {
+            *("mark", "key", "legend")
+        }
         assert used <= set(classes)
         assert not any("style" in one.attributes for one in svg.all())
 

@@ -97,6 +97,63 @@ def test_a_series_is_switched_off_and_on(usual, opened):
     assert part.evaluate("e => getComputedStyle(e).display") != "none"
 
 
+DISPLAY = "e => getComputedStyle(e).display"
+
+
+def with_legend(page):
+    """The charts that have a legend of series."""
+    found = [chart for chart in page.locator(".chart").all() if chart.locator("svg.chart-svg .legend").count()]
+    assert found
+    return found
+
+
+def height_of(chart):
+    """Height to width of a chart's picture."""
+    box = chart.locator("svg.chart-svg").bounding_box()
+    return box["height"] / box["width"]
+
+
+@pytest.mark.parametrize("name", ["usual", "24 rows"])
+def test_the_buttons_are_the_legend_and_paper_has_the_pictures_own(written, opened, name):
+    path = written(name, studies()[name])
+    page, plain = opened(path).page, opened(path, java_script_enabled=False).page
+    for chart, other in zip(with_legend(page), with_legend(plain), strict=True):
+        assert chart.locator(".legend").evaluate(DISPLAY) == "none"
+        assert height_of(chart) < height_of(other) - 0.02, "no hole where the legend was"
+        box = chart.locator("svg.chart-svg").bounding_box()
+        axes = chart.locator("svg.chart-svg text:not(.legend text)").last.bounding_box()
+        assert axes["y"] + axes["height"] <= box["y"] + box["height"] + 1, "the cut leaves the axes' labels whole"
+        assert other.locator(".legend").is_visible()
+        assert other.locator(".series").is_hidden()
+        for button in chart.locator(".series button").all():
+            key, series = button.locator("svg"), button.get_attribute("data-series")
+            own = chart.locator(f".legend [data-series='{series}'] .key, .legend .key[data-series='{series}']")
+            shapes = (
+                "e => [...e.querySelectorAll('path, use')].map(p => [p.getAttribute('class'), p.getAttribute('d')])"
+            )
+            assert key.bounding_box()["width"] > 10
+            assert key.evaluate(shapes) == own.evaluate(shapes) != []
+    page.emulate_media(media="print")
+    plain.emulate_media(media="print")
+    for chart, other in zip(with_legend(page), with_legend(plain), strict=True):
+        assert chart.locator(".legend").evaluate(DISPLAY) != "none"
+        assert chart.locator(".series").is_hidden()
+        assert height_of(chart) == pytest.approx(height_of(other), rel=0.01)
+
+
+def test_a_legend_that_names_no_series_stays(written, opened):
+    rows = [
+        record(0.9 + 0.01 * s, activation=a, bias_init=b, seed=s)
+        for a in ("relu", "elu")
+        for b in (0, 1)
+        for s in (0, 1)
+    ]
+    page = opened(written("maps", rows)).page
+    words = page.locator("#t0-factor-maps svg.chart-svg text", has_text="darker: worse")
+    assert words.is_visible()
+    assert page.locator("#t0-factor-maps .legend").count() == 0
+
+
 def test_the_value_under_the_pointer_is_that_of_the_mark(usual, opened):
     page = opened(usual).page
     chart = page.locator(".chart").first
@@ -168,6 +225,35 @@ def test_everything_is_open_on_paper(usual, opened):
     assert page.pdf(format="A4").startswith(b"%PDF")
     page.evaluate("() => dispatchEvent(new Event('afterprint'))")
     assert page.locator("details:not([open])").count() == before > 0
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_long_tables_of_charts_are_not_printed_but_everything_else_is(usual, opened, scripts):
+    page = opened(usual, java_script_enabled=scripts).page
+    page.emulate_media(media="print")
+    if scripts:
+        page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+    kinds = set()
+    for chart in page.locator(".chart").all():
+        rows, is_long = chart.locator("details tbody tr").count(), chart.locator("details.long").count() == 1
+        assert is_long is (rows > 15)
+        kinds.add(is_long)
+        assert chart.locator("details table").is_visible() is not is_long
+        assert chart.locator(".paper").count() == is_long
+        if is_long:
+            assert chart.locator(".paper").is_visible()
+            assert f"has {rows} lines" in chart.locator(".paper").inner_text()
+    assert kinds == {True, False}
+    for run in page.locator("details.run").all():
+        assert run.locator(".facts").first.is_visible()
+    for name in ("methods", "words", "environment"):
+        assert page.locator(f"#{name}").is_visible()
+
+
+def test_no_page_of_paper_is_empty_and_long_studies_stay_short(usual, opened):
+    page = opened(usual).page
+    pages = len(re.findall(rb"/Type ?/Page\b(?!s)", page.pdf(format="A4")))
+    assert 4 < pages < 12, "sixteen runs, five on a page, the table and the charts"
 
 
 def test_it_can_be_read_without_scripts(any_page, opened):

@@ -157,13 +157,36 @@
   // ---- charts: series on and off, and the value under the pointer
   const tip = one("#tip");
   const NEAR = 16; // pixels from a mark within which it is meant
+  // A button shows a copy of its series' piece of line, in a picture of its own.
+  const keyOf = (number, svg) => {
+    const key = one(`[data-series="${number}"] .key, .key[data-series="${number}"]`, svg);
+    const box = key && key.getBBox();
+    if (!box || !box.width) return null;
+    const picture = document.createElementNS(svg.namespaceURI, "svg");
+    const copy = key.cloneNode(true);
+    for (const title of all("title", copy)) title.remove();
+    copy.removeAttribute("class");
+    const [width, height] = [box.width + 6, 10];
+    picture.setAttribute("viewBox", `${box.x - 3} ${box.y + box.height / 2 - height / 2} ${width} ${height}`);
+    picture.setAttribute("width", String(width * 1.4));
+    picture.setAttribute("height", String(height * 1.4));
+    picture.setAttribute("aria-hidden", "true");
+    picture.append(copy);
+    return picture;
+  };
   for (const chart of all(".chart")) {
     const svg = one(".chart-svg", chart);
+    one(".series", chart).hidden = false;
     for (const item of all(".series li", chart)) {
       const button = make("button", "");
       button.type = "button";
       button.dataset.series = item.dataset.series;
       button.append(...item.childNodes);
+      const key = keyOf(item.dataset.series, svg);
+      if (key) {
+        for (const dot of all(".dot", button)) dot.remove();
+        button.prepend(key);
+      }
       item.append(button);
       press(button, true);
       button.addEventListener("click", () => {
@@ -173,6 +196,12 @@
         for (const part of all(`[data-series="${item.dataset.series}"]`, svg)) part.classList.toggle("off", !on);
         hide();
       });
+    }
+    const legend = one(".legend", svg); // the buttons stand for it, but not on paper
+    if (legend) {
+      const { width, height } = svg.viewBox.baseVal;
+      svg.style.setProperty("--cut", `${width}/${Math.min(height, legend.getBBox().y)}`);
+      svg.classList.add("keyed");
     }
     const marks = all(".mark", svg);
     let places = null;

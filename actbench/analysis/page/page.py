@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
@@ -32,6 +33,9 @@ LOOK = LOOKS["screen"]
 
 Functions = Callable[[Comparison], Drawn | None]
 """Returns the picture of a comparison's activations."""
+
+MAX_PRINTED_ROWS = 15
+"""Rows of a chart's table up to which it is printed: longer ones would be most of the paper, and the file has them."""
 
 MAX_CHART_ROWS = 300
 """Rows of a chart's table; the means come first, so single seeds are what is left out."""
@@ -68,6 +72,11 @@ class ChartView:
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     left_out: int
+
+    @property
+    def is_long(self) -> bool:
+        """Return whether the table stays in the file when the page is printed."""
+        return len(self.rows) + self.left_out > MAX_PRINTED_ROWS
 
 
 @dataclass(frozen=True)
@@ -211,7 +220,7 @@ def _charts(name: str, pictures: Sequence[_Picture], styles: Styles) -> list[Cha
                 question=drawn.chart.question,
                 caption=printable(data.caption),
                 svg=Markup(svg),  # ``inline_svg`` has escaped every text in it
-                series=_series(data, styles.used_in(svg)),
+                series=_series(data, svg, styles.used_in(svg)),
                 heads=heads,
                 rows=[tuple(map(printable, rows[place])) for place in shown],
                 left_out=len(rows) - len(shown),
@@ -226,12 +235,12 @@ def _rows_to_show(data: ChartData) -> list[int]:
     return sorted(order[:MAX_CHART_ROWS])
 
 
-def _series(data: ChartData, used: str) -> list[tuple[int, str, str, str]]:
-    """Return the series that have a mark, each with its colour, or none where the picture does not use it, as maps."""
-    there = {mark.series for mark in data.marks}
+def _series(data: ChartData, svg: str, used: str) -> list[tuple[int, str, str, str]]:
+    """Return the series that are drawn, each with its colour, or none where the picture does not use it, as maps."""
+    there = {int(number) for number in re.findall(r' data-series="(\d+)"', svg)}
     colors = [page_color(pen.color) for pen in pens(data)]
     return [
-        (index, printable(one.name), printable(one.activation), color if color in used else "")
+        (index, printable(data.listed(index)), printable(one.activation), color if color in used else "")
         for index, (one, color) in enumerate(zip(data.series, colors, strict=True))
         if index in there
     ]

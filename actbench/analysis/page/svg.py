@@ -32,6 +32,7 @@ _LONG = re.compile(r"-?\d+\.\d{2,}(?:e-?\d+)?")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _GID = re.compile(r"s(\d+)\.(?:m(\d+)|(.+))")
 _SEED = re.compile(r"seed(\d+)")
+_LEGEND = re.compile(r"legend_\d+")
 _HATCHED = re.compile(r"fill: url\(#([^)]+)\)")
 _OPACITY = re.compile(r"; fill-opacity: ([\d.]+)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
@@ -83,6 +84,8 @@ def inline_svg(svg: bytes, drawn: Drawn, *, prefix: str, styles: Styles) -> str:
     Every id begins with the prefix, and references follow. A mark is an element ``PREFIXm7`` of class ``mark`` with
     its text as ``<title>``, which browsers show under the pointer without a script. What belongs to a series bears
     ``data-series`` and ``data-activation``, or lies in a group that does. Thousands of marks are one element each.
+    A piece of a series' line beside its name is of class ``key``, and a legend of series is a group of class
+    ``legend`` at the foot of the picture: a page with another list of the series can cut it off.
 
     Args:
         svg: The figure, as ``svg_bytes`` returns it.
@@ -104,6 +107,7 @@ def inline_svg(svg: bytes, drawn: Drawn, *, prefix: str, styles: Styles) -> str:
         "role": "img",
         "aria-labelledby": f"{prefix}-title {prefix}-desc",
         "class": "chart-svg",
+        "preserveAspectRatio": "xMidYMin slice",  # in a lower frame its foot is cut off
         "style": f"aspect-ratio:{size[2]}/{size[3]}",
     }
     root.insert(0, shared)
@@ -171,6 +175,8 @@ def _place_all(root: Element, data: ChartData, prefix: str, styles: Styles) -> N
     ids = {name: f"{prefix}r{index}" for index, name in enumerate(_referenced(root))}
     for element in root.iter():
         name = element.attrib.pop("id", "")
+        if _LEGEND.fullmatch(name) and any(_GID.fullmatch(one.get("id", "")) for one in element.iter()):
+            element.set("class", "legend")
         if name in ids:
             element.set("id", ids[name])
         elif (found := _GID.fullmatch(name)) and int(found[1]) < len(data.series):
@@ -208,6 +214,8 @@ def _mark(element: Element, found: re.Match[str], data: ChartData, prefix: str) 
         text = printable(data.text(int(found[2])))
     elif seed := _SEED.match(found[3]):
         text = f"{text} · seed {seed[1]}"
+    elif found[3] == "key":
+        element.set("class", "key")
     title = Element("title")
     title.text = text
     element.insert(0, title)

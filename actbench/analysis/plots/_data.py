@@ -142,6 +142,10 @@ class ChartData:
         """Return the name under which a series' line and band are drawn."""
         return f"s{index}"
 
+    def listed(self, index: int) -> str:
+        """Return how a series is listed beside the picture: its name, and the facts on it that the legend has."""
+        return self.series[index].name
+
     def in_panel(self, panel: int, kind: str | None = None) -> Iterator[tuple[int, Mark]]:
         """Yield the marks of a panel, of one kind or of all, with their indices."""
         for index, mark in enumerate(self.marks):

@@ -98,6 +98,10 @@ class FunctionData(ChartData):
 
     curves: tuple[FunctionCurve, ...] = ()
 
+    def listed(self, index: int) -> str:
+        """Return an activation's name with its dead slopes, minimum, limits and kinks."""
+        return _name_and_facts(self.curves[index], _facts(self.curves[index]))
+
 
 def drawn_functions(curves: Sequence[FunctionCurve], *, baseline: str = "") -> Drawn:
     """Return the picture of some activations, ready for ``figure_of``.
@@ -280,10 +284,13 @@ def _legend_texts(data: FunctionData, width: float, look: Look) -> list[str]:
     wrapped = []
     for curve in data.curves:
         # Lines break between facts, and within a fact only if it is longer than a line.
-        facts = "; ".join(fact.replace(" ", _TIED) for fact in _facts(curve))
-        text = f"{curve.name}: {facts}" if facts else curve.name
+        text = _name_and_facts(curve, [fact.replace(" ", _TIED) for fact in _facts(curve)])
         wrapped.append(textwrap.fill(text, characters, subsequent_indent="   ").replace(_TIED, " "))
     return wrapped
+
+
+def _name_and_facts(curve: FunctionCurve, facts: Sequence[str]) -> str:
+    return f"{curve.name}: {'; '.join(facts)}" if facts else curve.name
 
 
 def _facts(curve: FunctionCurve) -> list[str]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 
+KEY = 3.0
+"""Letters' heights of a legend's piece of line: in a shorter one the marker hides the gap between two dashes."""
+
+
 @dataclass(frozen=True)
 class Label:
     """A name and the line that it belongs to.
@@ -107,6 +111,7 @@ def legend_below(axes: Axes, labels: Sequence[Label]) -> None:
         loc="outside lower center",
         ncols=_legend_columns([one.text for one in labels], width, _legend_font()),
         frameon=False,
+        handlelength=KEY,
     )
     for text, handle, one in zip(legend.get_texts(), legend.legend_handles, labels, strict=True):
         text.set_gid(f"{one.gid}.label")
@@ -121,7 +126,7 @@ def legend_inches(names: Sequence[str], look: Look) -> float:
 
 
 def _legend_columns(names: Sequence[str], width: float, font: float) -> int:
-    per_name = (max(len(shorten(name)) for name in names) * 0.6 + 4.5) * font / 72
+    per_name = (max(len(shorten(name)) for name in names) * 0.6 + KEY + 2.5) * font / 72
     return max(1, min(len(names), int(width / per_name)))
 
 
