@@ -50,6 +50,8 @@ class Problem:
         place: ``file:line:column``, or the command-line argument; empty as long as nobody has looked for it.
         excerpt: The source line with carets below it; empty when there is none.
         order: Sorts problems as they stand in the file, and those of the command line behind them.
+        file: The file that it stands in; empty for the command line and for a study made in Python.
+        position: Line and column there, from 1; None where the file itself is what is wrong.
         typed_message: The message where the value was typed on the command line; empty where it is the same.
     """
 
@@ -59,6 +61,8 @@ class Problem:
     place: str = ""
     excerpt: str = ""
     order: tuple[int, int, int] = (0, 0, 0)
+    file: str = ""
+    position: tuple[int, int] | None = None
     typed_message: str = ""
 
     def below(self, above: KeyPath) -> Problem:

@@ -13,6 +13,7 @@ import typer
 
 from actbench._version import __version__
 from actbench.cli import (
+    check,
     compare,
     cost,
     diff,
@@ -62,6 +63,7 @@ TRAIN, LOOK, LEARN, CHECK = "Plan and train", "Look at results", "Look something
 """Sections of ``actbench --help``, in the order of a day's work."""
 
 _COMMANDS: tuple[tuple[str, str, Any, Callable[..., None]], ...] = (
+    (TRAIN, "check", check, check.check),
     (TRAIN, "plan", plan, plan.plan),
     (TRAIN, "run", run, run.run),
     (TRAIN, "status", status, status.status),

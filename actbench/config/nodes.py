@@ -95,9 +95,11 @@ def read_text(path: Path) -> str:
     try:
         content = read_input(path, MAX_CHARACTERS + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise ConfigError([Problem(_no_text(path, error), place=str(path))]) from error
+        raise ConfigError([Problem(_no_text(path, error), place=str(path), file=str(path))]) from error
     if len(content) > MAX_CHARACTERS:  # characters are never more than bytes
-        raise ConfigError([Problem(f"larger than {MAX_CHARACTERS:,} bytes: not a config", place=str(path))])
+        raise ConfigError(
+            [Problem(f"larger than {MAX_CHARACTERS:,} bytes: not a config", place=str(path), file=str(path))]
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -65,9 +65,13 @@ class Span:
     def problem(self, message: str) -> Problem:
         """Return a problem at this place, with the source line underlined."""
         line, column = self.start
-        place = f"{self.source.name}:{line + 1}:{column + 1}"
         return Problem(
-            printable(message), place=printable(place), excerpt=self._excerpt(), order=(self.source.rank, line, column)
+            printable(message),
+            place=printable(f"{self.source.name}:{line + 1}:{column + 1}"),
+            excerpt=self._excerpt(),
+            order=(self.source.rank, line, column),
+            file=self.source.name,
+            position=(line + 1, column + 1),
         )
 
     def _excerpt(self) -> str:

@@ -124,6 +124,7 @@ HEAVY = ["torch", "numpy", "scipy", "rich", "matplotlib", "jinja2", "sklearn", "
         (["list", "models"], 3, [*HEAVY, "yaml"]),
         (["status"], 3, HEAVY),
         (["plan", "study.yaml", "--device", "cpu"], 3, HEAVY),
+        (["check", "study.yaml"], 3, HEAVY),
         (
             ["compare", "results", "--json"],
             3,
