@@ -28,6 +28,9 @@ COMPONENTS: Mapping[str, tuple[str, str]] = {
 }
 """Key -> the kind of its component in the registry, and the word that ``actbench list`` has for it."""
 
+SHORT_HEADS: Mapping[str, tuple[str, ...]] = {"seconds": ("s",)}
+"""Metric -> how a narrow column calls it."""
+
 _PREFIXES = ("versus ", "reach ", "left ", "right ", "picked ")
 """Begin the name of a column that is about another word, as ``versus_low`` does."""
 
@@ -144,7 +147,7 @@ def _metrics() -> Iterator[Word]:
             name,
             f"{row.text[0].upper()}{row.text[1:]}; {units[row.unit]}. {direction[row.higher_is_better]}",
             where="compare, show, diff, result.json",
-            spellings=(last,) if last != name else (),
+            spellings=(last,) if last != name else SHORT_HEADS.get(name, ()),
             see=section,
             page="results.md",
         )
@@ -152,6 +155,7 @@ def _metrics() -> Iterator[Word]:
 
 def _keys() -> Iterator[Word]:
     from actbench.config import Study
+    from actbench.config.bases import KEY as BASE
     from actbench.config.cadence import DOTTED
 
     yield from _keys_of(Study)
@@ -160,8 +164,15 @@ def _keys() -> Iterator[Word]:
         "How often a training that goes on is saved: a number of epochs, or a time such as `10 min`; null: only when "
         "it is stopped. It changes no number. Default: 10 min.",
         where="configs",
-        spellings=("checkpoint_every", "checkpoint"),
-        see=("stale",),
+        spellings=("checkpoint_every",),
+        see=("paused",),
+        page="configuration.md",
+    )
+    yield Word(
+        BASE,
+        "The path of a config that this one extends: it says only what is different.",
+        where="configs",
+        see=("config",),
         page="configuration.md",
     )
     for key, (kind, listed) in COMPONENTS.items():

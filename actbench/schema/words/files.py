@@ -126,7 +126,14 @@ FIELDS = (
         where="show, doctor, result.json",
         see=("dataset",),
     ),
-    Word("datasets", "The datasets, and whether each is at hand.", where="doctor", spellings=("state",)),
+    Word("classes", "How many classes the dataset has: guessing is right once in so many.", where="show, result.json"),
+    Word(
+        "series",
+        "In the numbers of a chart: which line or bar (`of` which panel), where it lies (`at`), and its `value`.",
+        where="report",
+        spellings=("of", "at", "value"),
+    ),
+    Word("datasets", "The datasets, and whether each is at hand.", where="doctor"),
     Word(
         "folders",
         "Where datasets and results lie, whether that is writable, and the space left.",

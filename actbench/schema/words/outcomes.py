@@ -58,11 +58,25 @@ OUTCOMES = (
         see=("stale",),
     ),
     Word(
+        "paused",
+        "Runs that were stopped in training and saved: `actbench run` takes them up where they were.",
+        where="status, runs",
+        spellings=("goes on from epoch", "checkpoint"),
+        see=("stale", "training.checkpoint_every"),
+        page="reliability.md",
+    ),
+    Word(
+        "state",
+        "Of a run: its outcome, or where it has none running, paused or stale. Of a dataset in `doctor`: whether it is "
+        "at hand.",
+        where="runs, doctor --json",
+        see=("outcome", "running", "paused", "stale"),
+    ),
+    Word(
         "stale",
-        "Runs that were begun and that no living process has: theirs was killed, say. `actbench run` goes on with them "
-        "from where they were saved.",
-        where="status",
-        see=("running", "training.checkpoint_every"),
+        "Runs that were begun, that no living process has and no checkpoint holds: `actbench run` begins them anew.",
+        where="status, runs",
+        see=("paused", "running"),
         page="reliability.md",
     ),
     Word(
