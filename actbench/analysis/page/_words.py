@@ -52,6 +52,13 @@ def anchor(word: str) -> str:
     return f"word-{re.sub('[^a-z0-9]+', '-', word.lower())}"
 
 
+def breakable(text: str) -> Markup:
+    """Return a name as HTML that may break behind its dots and underscores: a column is not as wide as its head."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(?<=[._])", "<wbr>", str(escape(printable(text)))))
+
+
 def with_words(text: str, seen: set[str]) -> Markup:
     """Return a sentence of ours as HTML in which each word that is not in ``seen`` yet leads to its definition.
 

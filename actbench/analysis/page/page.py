@@ -261,6 +261,7 @@ def _render(records: Sequence[RunRecord], found: Comparisons, views: Sequence[Co
         keep_trailing_newline=True,
     )
     environment.filters["words"] = _words.with_words
+    environment.filters["breakable"] = _words.breakable
     environment.filters["printable"] = printable
     runs = _runs.run_views(records, found.comparisons)
     wrong = _tables.outcome_lists(records)
