@@ -20,6 +20,7 @@ from actbench.cli import (
     doctor,
     explain,
     help_,
+    init,
     list_,
     plan,
     plot,
@@ -63,6 +64,7 @@ TRAIN, LOOK, LEARN, CHECK = "Plan and train", "Look at results", "Look something
 """Sections of ``actbench --help``, in the order of a day's work."""
 
 _COMMANDS: tuple[tuple[str, str, Any, Callable[..., None]], ...] = (
+    (TRAIN, "init", init, init.init),
     (TRAIN, "check", check, check.check),
     (TRAIN, "plan", plan, plan.plan),
     (TRAIN, "run", run, run.run),

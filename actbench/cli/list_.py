@@ -17,13 +17,15 @@ KINDS = {
     "charts": "charts",
     "optimizers": "optimizers",
     "schedules": "schedules",
+    "configs": "configs",
 }
-"""The word on the command line -> the kind in ``registry``."""
+"""The word on the command line -> the kind in ``registry``; ``configs`` are files beside the package."""
 
 
 EXAMPLES = {
     "actbench list activations": "each with a line on it",
     "actbench list metrics --json": "for programs",
+    "actbench list configs": "the studies that come with the installation",
 }
 
 
@@ -31,7 +33,7 @@ def list_(
     kind: Annotated[str, typer.Argument(help=", ".join(KINDS), metavar="KIND")],
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """List the activations, models, datasets and more to choose from."""
+    """List activations, models, datasets, shipped configs and more."""
     from actbench.cli.output import as_json, print_result
     from actbench.errors import UnknownNameError
 
@@ -50,6 +52,10 @@ def summaries(kind: str) -> dict[str, str]:
     """Return a line about each name of a kind; the files of a folder are parsed, not imported."""
     from actbench.schema import registry
 
+    if kind == "configs":
+        from actbench.config import shipped
+
+        return {name: shipped.summary(path) for name, path in shipped.shipped().items()}
     if kind in registry.FOLDERS:
         return {name: _file_summary(kind, name) for name in registry.names(kind)}
     return {name: _row_summary(registry.load(kind, name)) for name in registry.names(kind)}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AGAIN = "Runs that have ended"
 
-Config = Annotated[Path, typer.Argument(help="A study's YAML file.", metavar="CONFIG")]
+Config = Annotated[Path, typer.Argument(help="A YAML file, or a name of `list configs`.", metavar="CONFIG")]
 
 Overrides = Annotated[
     list[str] | None,

@@ -12,6 +12,7 @@ from actbench.config.document import Document
 from actbench.config.keys import as_mapping, component_kind, path_of, put
 from actbench.config.nodes import read_config, read_text
 from actbench.config.places import SourceText
+from actbench.config.shipped import config_file, shipped
 from actbench.errors import ConfigError, KeyPath
 from actbench.system.files import expanded
 
@@ -51,8 +52,8 @@ def _extended(
     own = replace(document, content={key: value for key, value in document.content.items() if key != KEY})
     if not isinstance(named, str) or not named.strip():
         raise ConfigError([*document.problems, place.problem(_FORM)])
-    path = folder / expanded(named)
-    name = os.path.normpath(path)
+    path = config_file(expanded(named), folder)
+    name = named if path in shipped().values() else os.path.normpath(path)
     if any(path.resolve() == other for other, _ in chain):
         circle = " → ".join([*(shown for _, shown in chain), name])
         raise ConfigError([place.problem(f"the bases lead in a circle: {circle}")])

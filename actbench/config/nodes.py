@@ -18,7 +18,8 @@ import yaml
 
 from actbench.config.document import Document
 from actbench.config.places import Place, SourceText, Span
-from actbench.errors import ConfigError, KeyPath, Problem, nearest
+from actbench.config.shipped import missing_text
+from actbench.errors import ConfigError, KeyPath, Problem
 from actbench.system.files import read_input
 
 MAX_NODES = 10_000
@@ -110,8 +111,7 @@ def read_text(path: Path) -> str:
 
 def _no_text(path: Path, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
-        near = nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
-        return "no such file" + (f" — did you mean '{path.with_name(near)}'?" if near else "")
+        return missing_text(path)
     if isinstance(error, IsADirectoryError):
         return "is a folder: name a config file inside it"
     return f"can't be read: {error.strerror if isinstance(error, OSError) else error}"

@@ -16,6 +16,7 @@ from actbench.config.excluding import fitted
 from actbench.config.nodes import read_config, read_text, write
 from actbench.config.overrides import apply_overrides
 from actbench.config.places import SourceText
+from actbench.config.shipped import config_file
 from actbench.config.smoke import smoke_content
 from actbench.errors import ConfigError, KeyPath, Problem
 from actbench.schema.bias_init import BiasInit
@@ -54,13 +55,13 @@ class Study(Design, RunSettings):
         """Read a config file.
 
         Args:
-            path: The file; its stem names the study unless the config does.
+            path: The file, or the name of a shipped config; its stem names the study unless the config does.
             overrides: ``KEY=VALUE`` arguments, the later over the earlier.
 
         Raises:
             ConfigError: With every problem, each with file, line and column.
         """
-        return cls.from_text(read_text(Path(path)), str(path), overrides)
+        return cls.from_text(read_text(config_file(Path(path))), str(path), overrides)
 
     @classmethod
     def from_text(cls, text: str, source: str = _UNNAMED, overrides: Sequence[str] = ()) -> Study:

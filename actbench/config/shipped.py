@@ -1,0 +1,92 @@
+"""The configs that come with the installation: where a config is named, ``quickstart`` stands for one of them.
+
+They lie in ``configs/`` of the project, and beside the package once it is installed (pyproject.toml copies them there).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from actbench.errors import UnknownNameError, nearest
+from actbench.system.command_line import shown_path
+from actbench.system.files import read_file
+from actbench.system.text import shell_command
+
+ENDING = ".yaml"
+
+_PACKAGE = Path(__file__).parents[1]
+
+_LIST = "`actbench list configs` lists the shipped ones"
+
+
+def shipped() -> dict[str, Path]:
+    """Return name -> file of the shipped configs."""
+    installed = _PACKAGE / "configs"
+    folder = installed if installed.is_dir() else _PACKAGE.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob(f"*{ENDING}"))}
+
+
+def starter(path: Path) -> str:
+    """Return the config that ``actbench init`` writes: every key with its meaning.
+
+    Args:
+        path: The file that it is for, which its own comments name in commands.
+    """
+    text = read_file(Path(__file__).with_name(f"starter{ENDING}")).decode()
+    return text.replace("THIS_FILE", shell_command([shown_path(path)]))
+
+
+def shipped_text(name: str) -> str:
+    """Return a shipped config as it is.
+
+    Raises:
+        UnknownNameError: When there is none of that name.
+    """
+    found = shipped()
+    if name not in found:
+        raise UnknownNameError("config", name, found)
+    return read_file(found[name]).decode()
+
+
+def config_file(path: Path, folder: Path = Path()) -> Path:
+    """Return the file that a config's path or name stands for, which may not exist.
+
+    That is the file of this very name; else, for a name alone, the file NAME.yaml beside it, which a user has written;
+    else the shipped config.
+
+    Args:
+        path: The path or the name.
+        folder: The folder from which it is seen.
+    """
+    file = folder / path
+    if _is_there(file) or path.name != str(path) or path.suffix:
+        return file
+    own = file.with_name(file.name + ENDING)
+    return own if _is_there(own) else shipped().get(path.name, file)
+
+
+def missing_text(path: Path) -> str:
+    """Return the message about a config that is not there, with the nearest names of files and shipped configs."""
+    names = shipped()
+    files = [other.name for other in path.parent.glob("*.y*ml")]
+    near_file = nearest(path.name, files) or nearest(path.name + ENDING, files)
+    near_name = nearest(path.stem, names)
+    hints = [f"'{path.with_name(near_file)}'"] if near_file else []
+    hints += [f"'{near_name}', which is shipped"] if near_name else []
+    no_name = " and no shipped config" if path.name == str(path) and not path.suffix else ""
+    return f"no such file{no_name} — " + (f"did you mean {' or '.join(hints)}? {_LIST}" if hints else _LIST)
+
+
+def summary(path: Path) -> str:
+    """Return the first sentence of a shipped config, and how long it takes: both stand in comments at its top."""
+    lines = [line[1:].strip() for line in read_file(path).decode().splitlines() if line.startswith("#")]
+    text = " ".join(lines)
+    about, takes = re.match(r".*?\.(?=\s)", text), re.search(r"Takes: ([^(.]*[^(. ])", text)
+    return f"{about[0][:-1] if about else text} ({takes[1] if takes else 'how long is not known'})"
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is something to read, which may be a pipe; a folder of that name is not."""
+    return os.path.exists(path) and not os.path.isdir(path)
