@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,11 @@ class Study(Design, RunSettings):
 
     def __init__(self, /, **fields: Any) -> None:
         content = _as_content(fields)
-        self._fill(content, check_study(content), write(content), heading="")
+        try:
+            checked = check_study(content)
+        except ConfigError as error:
+            raise ConfigError(replace(one, path=_written_part(one.path, content)) for one in error.problems) from error
+        self._fill(content, checked, write(content), heading="")
 
     @classmethod
     def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -56,25 +61,30 @@ class Study(Design, RunSettings):
 
         Args:
             path: The file, or the name of a shipped config; its stem names the study unless the config does.
-            overrides: ``KEY=VALUE`` arguments, the later over the earlier.
+            overrides: ``KEY=VALUE`` arguments, the later over the earlier; a string is one of them.
 
         Raises:
             ConfigError: With every problem, each with file, line and column.
         """
-        return cls.from_text(read_text(config_file(Path(path))), str(path), overrides)
+        return cls.from_text(read_text(config_file(Path(path))), overrides, str(path))
 
     @classmethod
-    def from_text(cls, text: str, source: str = _UNNAMED, overrides: Sequence[str] = ()) -> Study:
+    def from_text(cls, text: str, overrides: Sequence[str] = (), source: str = _UNNAMED) -> Study:
         """Read a config from a string.
 
         Args:
             text: YAML.
+            overrides: ``KEY=VALUE`` arguments, the later over the earlier; a string is one of them.
             source: The text's name in problems; when it is a path, its stem names the study unless the config does.
-            overrides: ``KEY=VALUE`` arguments, the later over the earlier.
 
         Raises:
             ConfigError: With every problem, each with source, line and column.
+
+        Examples:
+            >>> Study.from_text("sweep: {activation: [relu, elu]}", ["seeds=3"]).seeds
+            (0, 1, 2)
         """
+        overrides = [overrides] if isinstance(overrides, str) else overrides
         written = SourceText(source, text)
         folder = Path() if source == _UNNAMED else Path(source).parent
         document, extended = with_bases(read_config(written), written, folder)
@@ -164,6 +174,16 @@ def _as_content(value: Any, path: KeyPath = ()) -> Any:
         return float(value)
     text = "is not finite, or beyond 64 bits" if isinstance(value, (int, float)) else "is not plain data"
     raise ConfigError([Problem(f"a value of type {type(value).__name__} {text}", path)])
+
+
+def _written_part(path: KeyPath, content: Any) -> KeyPath:
+    """Return a path as far as it was written: ``activation`` for the name of ``activation="reluu"``."""
+    for length, step in enumerate(path):
+        try:
+            content = content[step]
+        except (LookupError, TypeError):
+            return path[:length]
+    return path
 
 
 def _as_text(text: str, path: KeyPath) -> str:

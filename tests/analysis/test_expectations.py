@@ -101,7 +101,7 @@ def test_what_can_not_be_read_is_told_where_it_stands_in_the_config(text, told):
         parse_expectation(text)
     assert told in str(error.value)
     with pytest.raises(ConfigError) as located:
-        Study.from_text(f"expect:\n  - 'test.accuracy > 0.9'\n  - {text!r}\n", "x.yaml")
+        Study.from_text(f"expect:\n  - 'test.accuracy > 0.9'\n  - {text!r}\n", source="x.yaml")
     assert [problem.where for problem in located.value.problems] == ["x.yaml:3:5"]
     assert told in str(located.value)
 

@@ -71,7 +71,7 @@ command line: 'training.lr=1': unknown key 'training.lr' — did you mean 'train
 
 def test_a_report_names_every_problem_in_file_order_with_its_line_underlined() -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text(WRONG, "x.yaml", ["training.lr=1"])
+        Study.from_text(WRONG, ["training.lr=1"], source="x.yaml")
 
     assert str(caught.value) == REPORT
 
@@ -170,7 +170,7 @@ SINGLE = [
 @pytest.mark.parametrize(("text", "place", "message"), SINGLE)
 def test_a_problem_gives_one_message_at_its_place(text: str, place: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text(text, "x.yaml")
+        Study.from_text(text, source="x.yaml")
     (problem,) = caught.value.problems
 
     assert problem.where == f"x.yaml:{place}"
@@ -192,7 +192,7 @@ def test_a_study_from_python_refuses_what_no_config_could_say(value: object) -> 
 
 def test_a_problem_does_not_steer_the_terminal() -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text('activation: "\\e[31mred"', "x\x1b.yaml")
+        Study.from_text('activation: "\\e[31mred"', source="x\x1b.yaml")
 
     assert "\x1b" not in str(caught.value)
 
@@ -256,7 +256,7 @@ def test_whatever_the_override_only_a_config_error_escapes(key: str, value: str,
 def _report(text: str, *overrides: str) -> str:
     """What the user reads; empty for a valid config."""
     try:
-        Study.from_text(text, "x.yaml", overrides).smoke()
+        Study.from_text(text, overrides, source="x.yaml").smoke()
     except ConfigError as error:
         return str(error)
     return ""
@@ -284,18 +284,18 @@ def test_a_value_that_yaml_cut_at_its_commas_is_one_problem_with_what_to_write(
     text: str, place: str, whole: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text(text, "x.yaml")
+        Study.from_text(text, source="x.yaml")
     (problem,) = caught.value.problems
 
     assert problem.where == f"x.yaml:{place}"
     assert problem.message == f"YAML cuts this value at its commas: put it in quotes, '{whole}'"
     quoted = " ".join(text.split()).replace(whole, f"'{whole}'")
-    assert Study.from_text(quoted, "x.yaml").specs()
+    assert Study.from_text(quoted, source="x.yaml").specs()
 
 
 def test_a_bracket_that_no_further_part_closes_is_left_to_the_formula() -> None:
     with pytest.raises(ConfigError, match="not a formula: '\\(' was never closed"):
-        Study.from_text("sweep: {activation: [max(x, elu]}", "x.yaml")
+        Study.from_text("sweep: {activation: [max(x, elu]}", source="x.yaml")
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_a_bracket_that_no_further_part_closes_is_left_to_the_formula() -> None:
 )
 def test_a_slip_in_yaml_is_told_in_words(text: str, place: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text(text, "x.yaml")
+        Study.from_text(text, source="x.yaml")
     (problem,) = caught.value.problems
 
     assert problem.where == f"x.yaml:{place}"

@@ -178,14 +178,14 @@ SCALARS = "study: base\ntraining: {epochs: 5, augment: null}\nbias_init: 0.5\n"
 )
 def test_an_override_below_a_single_value_is_blamed_itself(override: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text(SCALARS, "base.yaml", [override])
+        Study.from_text(SCALARS, [override], source="base.yaml")
 
     assert {problem.where for problem in caught.value.problems} == {f"command line: '{override}'"}
 
 
 def test_a_wrong_name_in_the_file_is_blamed_though_an_override_adds_an_option_to_it() -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text("activation: reluu", "base.yaml", ["activation.alpha=1"])
+        Study.from_text("activation: reluu", ["activation.alpha=1"], source="base.yaml")
 
     assert [problem.where for problem in caught.value.problems] == ["base.yaml:1:13"]
 
@@ -197,7 +197,7 @@ def test_a_value_that_is_no_yaml_is_named() -> None:
 
 def test_the_text_lists_the_overrides_and_has_them_put_in() -> None:
     text = "# mine\nseeds: 1"
-    study = Study.from_text(text, "dir/base.yaml", ["training.epochs=3", "description=a\nb"])
+    study = Study.from_text(text, ["training.epochs=3", "description=a\nb"], source="dir/base.yaml")
 
     assert study.text == (
         "# actbench run dir/base.yaml with overrides:\n"
@@ -205,7 +205,7 @@ def test_the_text_lists_the_overrides_and_has_them_put_in() -> None:
         "#   description=a\\nb\n"
         "study: base\nseeds: 1\ntraining:\n  epochs: 3\ndescription: a b\n"
     )
-    assert Study.from_text(text, "dir/base.yaml").text == text
+    assert Study.from_text(text, source="dir/base.yaml").text == text
 
 
 OVERRIDES = (

@@ -43,7 +43,7 @@ def test_a_component_an_options_mapping_and_a_study_raise_the_same_error() -> No
 
 def test_an_error_survives_the_way_from_a_worker() -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text("seeds: 0\ntrainin: 1\n", "x.yaml")
+        Study.from_text("seeds: 0\ntrainin: 1\n", source="x.yaml")
 
     again = pickle.loads(pickle.dumps(caught.value))
 
@@ -69,14 +69,14 @@ def test_a_value_that_can_t_be_read_is_one_problem_and_its_absence_no_second_one
     text: str, overrides: list[str], messages: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text(text, "x.yaml", overrides)
+        Study.from_text(text, overrides, source="x.yaml")
 
     assert [problem.message for problem in caught.value.problems] == messages
 
 
 def test_an_unknown_key_is_reported_beside_a_value_in_it_that_can_t_be_read() -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text("sedes: [.inf]", "x.yaml")
+        Study.from_text("sedes: [.inf]", source="x.yaml")
 
     assert ["unknown key 'sedes'" in str(caught.value), ".inf is not a finite number" in str(caught.value)] == [
         True

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from actbench.config import Study
+from actbench.config.nodes import write
 from actbench.errors import ConfigError
 from actbench.schema.spec import RunSpec, Training
 
@@ -71,7 +72,7 @@ NAMESAKES = [
 @pytest.mark.parametrize(("text", "place", "message"), NAMESAKES)
 def test_swept_values_that_tables_could_not_tell_apart_are_refused(text: str, place: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text(MINE + text, "x.yaml")
+        Study.from_text(MINE + text, source="x.yaml")
     (problem,) = caught.value.problems
 
     assert problem.where == f"x.yaml:{place}"
@@ -212,3 +213,29 @@ def test_the_escapes_of_an_emoji_are_the_emoji() -> None:
     assert study.description == "🦀!"
     again = Study.from_text(Study(activation={"name": "😀", "path": "parts:f"}).text)
     assert again.specs()[0].activation.label == "😀"
+
+
+def test_one_override_may_be_a_string() -> None:
+    assert Study.from_text(SWEEP, "seeds=3").seeds == Study.from_text(SWEEP, ["seeds=3"]).seeds == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place"),
+    [
+        ("activation", "reluu", "activation"),
+        ("activation", {"name": "elu", "alpha": -1}, "activation.alpha"),
+        ("sweep", {"activation": ["relu", "reluu"]}, "sweep.activation.1"),
+        ("sweep", {"lr": [0.1, 0.2]}, "sweep.lr"),
+        ("training", {"epochs": -1}, "training.epochs"),
+        ("seeds", 0, "seeds"),
+        ("sedes", 3, "sedes"),
+    ],
+)
+def test_a_mistake_in_python_reads_as_in_a_file_with_its_key_for_its_place(key: str, value: object, place: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Study(**{key: value})
+    with pytest.raises(ConfigError) as in_text:
+        Study.from_text(write({key: value}))
+
+    assert caught.value.messages == in_text.value.messages
+    assert str(caught.value).startswith(f"{place}: ")

@@ -41,7 +41,7 @@ CONFIG = f"sweep: {{{LR}: [0.1, 1.0]}}\n"
 )  # fmt: skip
 def test_a_wrong_tune_is_told_at_its_place(text, place, message):
     with pytest.raises(ConfigError) as caught:
-        Study.from_text(text, "x.yaml")
+        Study.from_text(text, source="x.yaml")
     assert f"x.yaml:{place}: " in str(caught.value)
     assert message in str(caught.value)
 

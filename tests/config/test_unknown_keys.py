@@ -31,7 +31,7 @@ SHORT = [
 
 def _problem(text: str, *overrides: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text(text, "x.yaml", overrides)
+        Study.from_text(text, overrides, source="x.yaml")
     (problem,) = caught.value.problems
     return problem.message
 

@@ -28,7 +28,7 @@ def _cells(study: Study) -> list[tuple[Any, ...]]:
 
 def _problem(text: str, *overrides: str) -> tuple[str, str]:
     with pytest.raises(ConfigError) as caught:
-        Study.from_text(text, "x.yaml", overrides)
+        Study.from_text(text, overrides, source="x.yaml")
     (problem,) = caught.value.problems
     return problem.where.removeprefix("x.yaml:"), problem.message
 

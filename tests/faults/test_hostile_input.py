@@ -64,7 +64,7 @@ def test_a_study_s_name_can_t_leave_the_results_folder(name: str) -> None:
     for overrides in ([f'study="{name}"'], []):
         text = STUDY if overrides else STUDY.replace("study: hostile", f'study: "{name}"')
         with pytest.raises(ConfigError, match="can't name a study"):
-            Study.from_text(text, "x.yaml", overrides)
+            Study.from_text(text, overrides, source="x.yaml")
 
 
 @given(name=st.text(max_size=200) | st.sampled_from(["../../x", "..", "/", "\\", "a/../b", "CON", "x" * 500, "\0"]))
@@ -104,7 +104,7 @@ def at_most(seconds: float) -> Iterator[None]:
 def problems_of(text: str) -> str:
     """What the user reads; empty for a valid config. Whatever else is raised goes through."""
     try:
-        Study.from_text(text, "x.yaml")
+        Study.from_text(text, source="x.yaml")
     except ConfigError as error:
         return str(error)
     return ""
@@ -129,7 +129,7 @@ def test_many_texts_are_a_study_or_a_clean_error(text: str) -> None:
 def test_aliases_can_t_explode() -> None:
     levels = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
     with at_most(LONGEST), pytest.raises(ConfigError, match="aliases are copied"):
-        Study.from_text("\n".join(["a0: &a0 [x, x, x]", *levels]), "x.yaml")
+        Study.from_text("\n".join(["a0: &a0 [x, x, x]", *levels]), source="x.yaml")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_aliases_can_t_explode() -> None:
 def test_no_config_runs_code(value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError):
-        Study.from_text(f"{STUDY}activation: {value}\n", "x.yaml").specs()
+        Study.from_text(f"{STUDY}activation: {value}\n", source="x.yaml").specs()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -156,7 +156,7 @@ def test_a_path_is_not_imported_while_a_config_is_only_read(tmp_path: Path, monk
     (tmp_path / "innocent.py").write_text("from pathlib import Path\nPath('executed').touch()\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    Study.from_text(f"{STUDY}activation: {{name: mine, path: 'innocent:f'}}\n", "x.yaml").specs()
+    Study.from_text(f"{STUDY}activation: {{name: mine, path: 'innocent:f'}}\n", source="x.yaml").specs()
     assert not (tmp_path / "executed").exists()
 
 
