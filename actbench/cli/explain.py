@@ -32,7 +32,7 @@ def explain(
     json: Annotated[bool, typer.Option("--json", help="For programs: one object a meaning.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The whole glossary as a page.")] = False,
 ) -> None:
-    """Explain a word: a column, an outcome, a statistic, a config key or a term.
+    """Explain a column, an outcome, a statistic, a config key or a term.
 
     Case makes no difference, nor whether its parts are joined by `_`, `-` or a space.
     """

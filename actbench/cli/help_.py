@@ -37,7 +37,9 @@ def help_(
 ) -> None:
     """Show what a command takes, with examples."""
     from actbench.cli.output import print_result
-    from actbench.errors import UnknownNameError
+    from actbench.cli.vocabulary import found
+    from actbench.errors import UnknownNameError, UsageError
+    from actbench.system.command_line import command_text
 
     above: Any = context.parent
     program: TyperGroup = above.command
@@ -46,6 +48,8 @@ def help_(
     elif name == ENVIRONMENT:
         print_result("\n".join(environment_lines(program)))
     elif (command := program.commands.get(name)) is None:
+        if found(name):
+            raise UsageError(f"'{name}' is no command but a word: {command_text(['explain', name])}")
         raise UnknownNameError("command", name, [*program.commands, ENVIRONMENT])
     else:
         own = type(context)(command, info_name=name, parent=above)

@@ -64,7 +64,7 @@ def runs(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
 ) -> None:
-    """List runs, finished or not: what varies in their study, how they ended, how far they came."""
+    """List runs: what varies, how they ended, how far they came."""
     from actbench.analysis.run_list import list_runs
     from actbench.cli.output import as_json, pairs, print_note, print_result
     from actbench.errors import UsageError

@@ -253,7 +253,7 @@ def _print_layers(console: Console, record: RunRecord) -> None:
     console.print(
         f"\ndead: slope ≤ {health.dead_slope:g} on {images}; constant: output's sd ≤ "
         f"{health.constant_std:g}; inert: either.\nSilent on all of them means active on fewer than "
-        f"{quantity('health.dead_fraction', most)} of such images (95 %).",
+        f"{quantity('health.dead_fraction', most)} of such images (95 %). Other words: actbench explain WORD.",
         style="dim",
     )
 

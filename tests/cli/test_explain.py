@@ -61,6 +61,7 @@ JSON = (
     ("verify", "constants"),
     ("explain", "dead"),
     ("list", "models"),
+    ("check", "study.yaml", "broken.yaml"),
     ("runs", "results"),
     pytest.param(COST, marks=pytest.mark.slow),
 )
@@ -87,6 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Path:
 
     root = tmp_path_factory.mktemp("words")
     (root / "study.yaml").write_text(STUDY, "utf-8")
+    (root / "broken.yaml").write_text("study: [", "utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACTBENCH_DATA", str(data_folder))
         records = run(Study.from_yaml(root / "study.yaml"), root / "results", engine="inline", device="cpu")
@@ -107,7 +109,7 @@ def actbench(
     def call(*arguments: str) -> Done:
         words = [_first(folder, word) if "*seed" in word else word for word in arguments]
         done = command(*words)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == (2 if "broken.yaml" in words else 0), done.stderr
         return done
 
     return call

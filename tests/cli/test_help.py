@@ -128,6 +128,13 @@ def test_help_for_no_command_offers_the_nearest(actbench: Run) -> None:
     assert "did you mean 'compare'?" in done.stderr
 
 
+def test_help_for_a_word_leads_to_explain(actbench: Run) -> None:
+    done = actbench("help", "dead")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.rstrip().endswith("actbench explain dead")
+
+
 def test_the_version_is_printed(actbench: Run) -> None:
     done = actbench("--version")
 

@@ -20,8 +20,8 @@ RUNS = (
     ),
     Word(
         "run",
-        "One training: one combination of settings with one seed. Its folder is named by the activation, the bias, the "
-        "seed and eight digits of its digest.",
+        "One training: one combination of settings with one seed. Its id, the name of its folder, says what varies in "
+        "the study, the seed, and eight digits of its digest.",
         spellings=("runs", "run id"),
         see=("digest", "seed", "outcome"),
         page="results.md",

@@ -114,7 +114,8 @@ STATISTICS = (
     ),
     Word(
         "max-T",
-        "Westfall and Young's adjustment: the signs of each seed's differences are flipped for all rows together.",
+        "Westfall and Young's adjustment: the signs of each seed's differences are flipped for all rows together. It "
+        "is used for health shares, and for other metrics from eight paired seeds on.",
         spellings=("Westfall and Young", "max T"),
         see=("adjusted p", "Holm"),
         page="statistics.md",
