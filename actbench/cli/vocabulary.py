@@ -175,6 +175,14 @@ def _keys() -> Iterator[Word]:
         see=("config",),
         page="configuration.md",
     )
+    yield Word(
+        "base",
+        "Another config that this one extends, as a path from its own folder: mappings are merged, and every other "
+        "value of this one replaces that of the base.",
+        where="configs",
+        spellings=("extends", "inherits"),
+        page="configuration.md",
+    )
     for key, (kind, listed) in COMPONENTS.items():
         yield from _options_of(key, kind, listed)
 
