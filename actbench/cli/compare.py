@@ -14,6 +14,7 @@ import typer
 
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA
 from actbench.cli.output import listed, pairs, print_note
+from actbench.cli.study_names import result_paths
 from actbench.system.text import printable
 
 if TYPE_CHECKING:
@@ -119,13 +120,13 @@ def compare(
     from actbench.schema.registry import load
 
     chosen = "json" if as_json else form
-    new, base = read_sides(paths or [Path("results")], against or [], curves=reach is not None)
+    new, base = read_sides(result_paths(paths), result_paths(against) if against else [], curves=reach is not None)
     report, max_verdicts = load("reports", chosen), _max_verdicts(verdicts)
     if chosen == "table" and output is None and base is None and sys.stdout.isatty():
         report = _with_curves(new)
     found = compare_records(
         new,
-        **chosen_rows(by, baseline, metric, where),
+        **chosen_rows(new, by, baseline, metric, where),
         alpha=alpha,
         delta=100 * amount("--delta", amounts.difference, "test.accuracy", delta),
         tune=listed(tune),
@@ -146,15 +147,37 @@ def compare(
 
 
 def chosen_rows(
-    by: list[str] | None, baseline: list[str] | None, metric: list[str] | None, where: list[str] | None
+    records: Records,
+    by: list[str] | None,
+    baseline: list[str] | None,
+    metric: list[str] | None,
+    where: list[str] | None,
 ) -> dict[str, Any]:
     """Read the options that choose rows and metrics, as ``analysis.compare`` takes them."""
     return {
         "by": listed(by),
-        "baseline": pairs("--baseline", baseline),
+        "baseline": settings("--baseline", baseline, records),
         "metric": listed(metric),
-        "where": pairs("--where", where),
+        "where": settings("--where", where, records),
     }
+
+
+def settings(option: str, texts: list[str] | None, records: Records) -> dict[str, Any]:
+    """Read ``KEY=VALUE,…`` where a value alone stands for the factor that has it: ``relu`` for ``activation=relu``.
+
+    Raises:
+        UsageError: As ``pairs`` does, and for a value of no factor, or of several.
+    """
+    from actbench.analysis.table.factors import factor_of
+    from actbench.config.overrides import is_setting, pieces_of
+    from actbench.errors import UsageError
+
+    pieces = [piece.strip() for text in texts or () for piece in pieces_of(text)]
+    try:
+        named = [piece if is_setting(piece) else f"{factor_of(piece, records)}={piece}" for piece in pieces]
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
+    return pairs(option, named)
 
 
 def read_sides(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[Records, Records | None]:

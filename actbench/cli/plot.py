@@ -10,6 +10,7 @@ import typer
 
 from actbench.cli.compare import Baseline, By, Metric, Where, chosen_rows
 from actbench.cli.output import listed, print_note, print_result
+from actbench.cli.study_names import result_paths
 
 if TYPE_CHECKING:
     from actbench.analysis.plots._figures import Drawn
@@ -77,8 +78,8 @@ def plot(
     form, look = format_of(output), look_named(style)
     if width is not None:
         look = replace(look, widths=(width, width))
-    records = read_results(*(paths or [Path("results")]), curves=True)
-    found = compare(records, **chosen_rows(by, baseline, metric, where))
+    records = read_results(*result_paths(paths), curves=True)
+    found = compare(records, **chosen_rows(records, by, baseline, metric, where))
     for warning in found.all_warnings:
         print_note(f"warning: {warning}")
     drawn = [

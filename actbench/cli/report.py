@@ -26,6 +26,7 @@ from actbench.cli.compare import (
     read_sides,
 )
 from actbench.cli.output import listed, print_result
+from actbench.cli.study_names import result_paths
 
 if TYPE_CHECKING:
     from actbench.analysis.compare_options import CompareOptions
@@ -65,9 +66,9 @@ def report(
     from actbench.analysis.compare_options import CompareOptions
     from actbench.config import amounts
 
-    new, base = read_sides(paths or [Path("results")], against or [], curves=True)
+    new, base = read_sides(result_paths(paths), result_paths(against) if against else [], curves=True)
     options = CompareOptions(
-        **chosen_rows(by, baseline, metric, where),
+        **chosen_rows(new, by, baseline, metric, where),
         alpha=alpha,
         delta=100 * amount("--delta", amounts.difference, "test.accuracy", delta),
         tune=listed(tune),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from actbench.cli.study_names import result_paths
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -72,7 +74,7 @@ def runs(
 
     if json and csv:
         raise UsageError("--json and --csv are two forms of one list: give one of them")
-    found = list_runs(read_results(*(paths or [Path("results")])))
+    found = list_runs(read_results(*result_paths(paths)))
     if where:
         found = found.where(pairs("--where", where))
     if sort is not None:

@@ -16,6 +16,7 @@ from actbench.system.text import one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from actbench.cli.study_page import ShownStudy
     from actbench.schema.components import Component
     from actbench.schema.record import RunRecord
 
@@ -100,25 +101,33 @@ def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
     from actbench.cli.activation import print_facts
     from actbench.cli.output import as_json, print_result
     from actbench.cli.pictures import print_functions
+    from actbench.cli.study_page import ShownStudy, print_study
 
     found = _all_found(names, results)
     if json:
-        content = [
-            one.content if isinstance(one, ShownActivation) else {**one.to_json(), "curves": list(one.curves)}
-            for one in found
-        ]
-        print_result(as_json(content))
+        print_result(as_json([_content(one) for one in found]))
         return
     console = console_for(sys.stdout)
     for one in found:
         if isinstance(one, ShownActivation):
             print_facts(console, one.content)
+        elif isinstance(one, ShownStudy):
+            print_study(console, one)
         else:
             print_run(console, one)
     print_functions(console, [one.component for one in found if isinstance(one, ShownActivation) and one.component])
 
 
-def _all_found(names: Sequence[str], results: Path) -> list[RunRecord | ShownActivation]:
+def _content(one: RunRecord | ShownActivation | ShownStudy) -> dict[str, Any]:
+    """Return what was found as plain data."""
+    from actbench.schema.record import RunRecord
+
+    if isinstance(one, RunRecord):
+        return {**one.to_json(), "curves": list(one.curves)}
+    return one.content if isinstance(one, ShownActivation) else one.to_json()
+
+
+def _all_found(names: Sequence[str], results: Path) -> list[RunRecord | ShownActivation | ShownStudy]:
     from actbench.errors import UsageError
     from actbench.schema import registry
 
@@ -145,7 +154,7 @@ def _draw(names: Sequence[str], results: Path, output: Path, *, style: str, colu
     chosen: dict[str, Component] = {}
     for name, one in zip(names, _all_found(names, results), strict=True):
         if not isinstance(one, ShownActivation):
-            raise UsageError(f"'{name}' is a run, and show -o draws activations; charts of runs: actbench plot")
+            raise UsageError(f"'{name}' is no activation, and show -o draws activations; charts of runs: actbench plot")
         if one.component is None:
             raise UsageError(f"'{name}' lacks an option; write it as a config does, or the formula itself")
         chosen[one.component.label] = one.component
@@ -174,18 +183,22 @@ def _activation(name: str) -> ShownActivation:
     return ShownActivation(facts(name, component), component)
 
 
-def _found(results: Path, text: str) -> RunRecord | ShownActivation:
-    """Return the run, or where none is meant the facts on the activation that a config would mean by this text.
+def _found(results: Path, text: str) -> RunRecord | ShownActivation | ShownStudy:
+    """Return the study or the run, or where none is meant the facts on the activation that a config would mean.
 
     Raises:
         UsageError: When there is neither.
     """
     from actbench.cli.activation import facts
+    from actbench.cli.study_names import study_named
+    from actbench.cli.study_page import shown_study
     from actbench.errors import ConfigError, UsageError, nearest
     from actbench.schema import registry, synonyms
     from actbench.schema.components import resolve
     from actbench.storage.reading import find_run
 
+    if study := study_named(text, results):
+        return shown_study(study)
     try:
         return find_run(results, text)
     except UsageError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from actbench.cli.study_names import result_path
 from actbench.system.text import one_line, printable, shell_command
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def status(
     from actbench.errors import UsageError
     from actbench.storage.status import study_statuses
 
+    path = result_path(path)
     if watch:
         from actbench.cli import watch as watching
 

@@ -64,6 +64,15 @@ def pieces_of(text: str) -> Iterator[str]:
     yield piece
 
 
+def is_setting(text: str) -> bool:
+    """Return whether a text is ``KEY=VALUE``, and not a value that holds a ``=`` itself.
+
+    >>> is_setting("activation=elu(alpha=0.2)"), is_setting("elu(alpha=0.2)"), is_setting("relu")
+    (True, False, False)
+    """
+    return re.match(r"[\w.]+\s*=(?!=)", text) is not None
+
+
 def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     """Read ``KEY=VALUE,…`` texts, each value as YAML; commas within brackets separate nothing.
 

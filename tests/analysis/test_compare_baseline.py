@@ -4,7 +4,7 @@ import pytest
 from factories import ELU, RELU, SELU, cells, grid, only, row, smooth
 
 from actbench.analysis.compare import compare
-from actbench.analysis.table.factors import flat_spec, matching_value
+from actbench.analysis.table.factors import factor_of, flat_spec, matching_value
 from actbench.errors import ActbenchError, UnknownNameError, UsageError
 from actbench.schema.spec import RunSpec
 from actbench.storage.reading import Records
@@ -128,3 +128,33 @@ def test_a_factor_that_changes_by_itself_is_matched():
     records = [one for one in grid(smooth) if (one.spec.activation.label, one.spec.bias_init.value) != ("elu", 0.01)]
 
     assert only(records, baseline={"activation": "relu"}).baseline == {"activation": "relu"}
+
+
+def test_a_value_of_no_factor_is_not_taken_for_one_that_is_absent():
+    with pytest.raises(UsageError, match="no run has bias_init=rleu; there are: 0, none"):
+        matching_value("bias_init", "rleu", [0.0, None])
+
+
+@pytest.mark.parametrize(
+    ("text", "factor"),
+    [("elu", "activation"), ("ELU", "activation"), ("0.01", "bias_init"), ("1e-2", "bias_init"), ("0", "bias_init")],
+)
+def test_a_value_alone_stands_for_the_factor_that_has_it(text, factor):
+    assert factor_of(text, grid(smooth)) == factor
+
+
+def test_a_value_of_several_factors_or_of_none_is_refused_with_what_to_write():
+    records = [*grid(smooth), *grid(smooth, training={"optimizer": {"name": "sgd", "lr": 0.01}})]
+
+    with pytest.raises(UsageError) as several:
+        factor_of("0.01", records)
+    with pytest.raises(UsageError) as none:
+        factor_of("rleu", records)
+
+    assert str(several.value) == (
+        "'0.01' is a value of several factors: write bias_init=0.01 or training.optimizer.lr=0.01"
+    )
+    assert str(none.value) == (
+        "'rleu' is a value of no factor; there are: activation (relu, elu); bias_init (0, 0.01); "
+        "training.optimizer.lr (0.1, 0.01); or write KEY=VALUE"
+    )

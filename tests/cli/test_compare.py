@@ -59,7 +59,7 @@ def test_the_warnings_of_a_csv_go_to_standard_error(results):
         (["nowhere"], ResultsError, "no results at nowhere: it does not exist"),
         (["-f", "tabel"], UnknownNameError, "did you mean 'table'"),
         (["--metric", "acuracy"], UnknownNameError, "unknown metric 'acuracy'"),
-        (["--baseline", "relu"], UsageError, "--baseline: expected KEY=VALUE such as activation=relu, not 'relu'"),
+        (["--baseline", "rleu"], UsageError, "--baseline: 'rleu' is a value of no factor; there are: activation"),
         (["--where", "activation=[1"], UsageError, "--where: the value of 'activation'"),
         (["--where", "bias_init=0,bias_init=0.01"], UsageError, "--where: 'bias_init' is given twice"),
         (["--baseline", "bias_init=0", "--baseline", "bias_init=0"], UsageError, "--baseline: 'bias_init' is given tw"),

@@ -17,6 +17,9 @@ from actbench.system.text import printable
 Value = str | int | float | bool | None
 """A factor's value: a component's label, or the plain setting."""
 
+MAX_SHOWN = 8
+"""Values of a factor that a message lists."""
+
 FlatSpec = dict[str, Value]
 """A run's settings but the seed, by dotted key."""
 
@@ -119,6 +122,35 @@ def check_keys(kind: str, keys: Iterable[str], cells: Iterable[FlatSpec]) -> Non
             raise UnknownNameError(kind, key, valid, meant=[full for full in meant_keys(key) if full in valid])
 
 
+def factor_of(text: str, records: Sequence[RunRecord]) -> str:
+    """Return the factor that has a value, such as ``activation`` for ``relu``.
+
+    Args:
+        text: The value as a user writes it.
+        records: The runs.
+
+    Raises:
+        UsageError: When no factor in which the runs differ has it, or several have; the message names them.
+    """
+    specs = [record.spec for record in records]
+    cells = flat_specs(specs)
+    found, there = [], []
+    for key in varying(specs, cells):
+        values = list(dict.fromkeys(one.get(key) for one in cells))
+        there.append(f"{key} ({', '.join(map(show, values[:MAX_SHOWN]))}{', …' if len(values) > MAX_SHOWN else ''})")
+        try:
+            matching_value(key, text, values)
+        except UsageError:
+            continue
+        found.append(key)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        choices = " or ".join(f"{key}={text}" for key in found)
+        raise UsageError(f"'{text}' is a value of several factors: write {choices}")
+    raise UsageError(f"'{text}' is a value of no factor; there are: {'; '.join(there)}; or write KEY=VALUE")
+
+
 def distinct(runs: Sequence[tuple[RunRecord, FlatSpec]], keys: Sequence[str]) -> list[tuple[RunRecord, FlatSpec]]:
     """Return one run for each seed and combination of the keys' values: the first that did not fail."""
     kept: dict[tuple[Value, ...], tuple[RunRecord, FlatSpec]] = {}
@@ -140,7 +172,8 @@ def matching_value(key: str, given: Any, values: Iterable[Value]) -> Value:
     for value in values:
         if _same(wanted, value):
             return value
-    if isinstance(given, str) and (label := _known_label(key, given)) in values:  # a synonym, or options in any order
+    label = _known_label(key, given) if isinstance(given, str) else None  # of a synonym, or options in any order
+    if label is not None and label in values:
         return label
     choices = ", ".join(map(show, values))
     raise UsageError(f"no run has {key}={show(wanted)}; there are: {choices}")
