@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,6 +64,7 @@ def _meanings(words: Sequence[str], commands: Sequence[Word]) -> list[tuple[str,
     """
     from actbench.cli.vocabulary import found, near
     from actbench.errors import UsageError
+    from actbench.system.command_line import command_text
 
     if len(words) > 1 and (phrase := found(" ".join(words), commands)):
         return phrase
@@ -72,6 +74,8 @@ def _meanings(words: Sequence[str], commands: Sequence[Word]) -> list[tuple[str,
         if not own:
             like = " or ".join(f"'{name}'" for name in near(word, commands))
             hint = f"did you mean {like}?" if like else "`actbench explain` lists all words"
+            if re.search(r"[(*/]", word):
+                hint = f"a formula is drawn by {command_text(['show', word])}"
             raise UsageError(f"nothing that actbench prints is called '{word}' — {hint}")
         meanings += [one for one in own if one not in meanings]
     return meanings
@@ -158,8 +162,6 @@ def _entry(word: Word) -> str:
 
 def _escaped(text: str) -> str:
     """Return text in which Markdown sees no markup but backticks."""
-    import re
-
     return "`".join(
         part if index % 2 else re.sub(r"([*_|<\[\]\\])", r"\\\1", part) for index, part in enumerate(text.split("`"))
     )

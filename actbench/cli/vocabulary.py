@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from actbench.schema.words import GROUPS, Word
+from actbench.system.stand_ins import displayable
 
 if TYPE_CHECKING:
     from actbench.schema.components import Options
@@ -68,8 +69,9 @@ def found(text: str, commands: Sequence[Word] = ()) -> list[tuple[str, Word]]:
     for prefix in _PREFIXES:
         if asked.startswith(prefix) and (base := found(asked.removeprefix(prefix))):
             return [*_exact(_normal(prefix.strip()) if prefix == "picked " else _normal(f"{prefix.strip()}_")), *base]
-    bare = re.sub(r"\s*\(.*\)$", "", asked)  # elu(alpha=0.2), Δ baseline (points)
-    return _exact(bare) if bare != asked else []
+    if own := _exact(re.sub(r"\s+\(.*\)$", "", asked)):  # Δ baseline (points)
+        return own
+    return [one for one in _exact(re.sub(r"\(.*\)$", "", asked)) if one[0] == NAMES]  # elu(alpha=0.2)
 
 
 def near(text: str, commands: Sequence[Word] = ()) -> list[str]:
@@ -113,7 +115,9 @@ def _index() -> Mapping[str, Sequence[tuple[str, Word]]]:
     index: dict[str, list[tuple[str, Word]]] = {}
     for title, words in vocabulary().items():
         for word in words:
-            for name in dict.fromkeys(map(_normal, word.names)):
+            # a console that lacks Δ prints a stand-in, and its user types that
+            spelled = [*word.names, *(displayable(name, "ascii") for name in word.names)]
+            for name in dict.fromkeys(map(_normal, spelled)):
                 index.setdefault(name, []).append((title, word))
     return index
 
