@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from actbench.analysis.table.result import Comparisons
     from actbench.config import Study
     from actbench.execution.runner import run
+    from actbench.execution.trained_networks import load_network
     from actbench.health.modules.callback import HealthCallback
     from actbench.health.modules.module import measure_health
     from actbench.health.modules.report import HealthReport
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "compare",
     "draw_chart",
+    "load_network",
     "measure_health",
     "read_results",
     "run",
@@ -50,6 +52,7 @@ _HOMES = {
     "Study": "config",
     "compare": "analysis.compare",
     "draw_chart": "analysis.plots._figures",
+    "load_network": "execution.trained_networks",
     "measure_health": "health.modules.module",
     "read_results": "storage.reading",
     "run": "execution.runner",

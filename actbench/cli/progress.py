@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actbench.cli.output import is_live, print_note, rough_duration
-from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started, WeightsKept
 from actbench.schema.runtime import Cohort
 from actbench.system.text import one_line, printable
 
@@ -89,7 +89,7 @@ class StudyProgress:
 
     def count(self, event: Event) -> None:
         """Take notice of one event."""
-        if isinstance(event, Saved):
+        if isinstance(event, (Saved, WeightsKept)):
             return
         if isinstance(event, Finished):
             self._epochs[event.record.spec.digest] = event.record.spec.training.epochs + 1

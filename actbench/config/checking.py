@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from actbench.config import bases, cadence, excluding
+from actbench.config import bases, cadence, excluding, kept_weights
 from actbench.config.design import MAX_RUNS, Design, baseline_problems, expect_problems, tune_problems
 from actbench.config.excluding import exclude_problems, kept_cells, missing_baseline
 from actbench.config.factors import Factors
@@ -18,7 +18,7 @@ from actbench.config.overrides import pieces_of
 from actbench.config.unknown_keys import misplaced, refusal
 from actbench.errors import ConfigError, KeyPath, Problem
 from actbench.schema.components import Component, Options, problems_of, resolve, shown, unknown_key
-from actbench.schema.runtime import Cadence
+from actbench.schema.runtime import Cadence, KeepWeights
 from actbench.schema.spec import RunSettings, RunSpec
 
 Checked = TypeVar("Checked", bound=Options)
@@ -35,12 +35,14 @@ class CheckedStudy:
         base: The run as the config's own fields describe it, seed 0.
         cells: One spec for each combination of the sweep, first key slowest, each once, seed 0.
         checkpoint_every: How often runs in training are saved.
+        keep_weights: Which networks of each run are stored.
     """
 
     design: Design
     base: RunSpec
     cells: tuple[RunSpec, ...]
     checkpoint_every: Cadence
+    keep_weights: KeepWeights | None
 
 
 def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) -> CheckedStudy:
@@ -54,6 +56,8 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
         ConfigError: With every problem, each at its path.
     """
     content, checkpoint_every, problems = cadence.take_out(content)
+    content, keep_weights, found = kept_weights.take_out(content)
+    problems += found
     run = {key: content[key] for key in RUN_KEYS if key in content}
     factors = Factors.of(content)
     choices = factors.choices
@@ -107,7 +111,7 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
         around = {path[:length] for path in inner for length in range(len(path))}
         around |= {path for path in left_out if path and isinstance(path[-1], str)}  # the key seems to be missing
         raise ConfigError(problem for problem in problems if problem.at_key or problem.path not in around)
-    return CheckedStudy(design, base, tuple(cells.values()), checkpoint_every)
+    return CheckedStudy(design, base, tuple(cells.values()), checkpoint_every, keep_weights)
 
 
 def _namesakes(
@@ -248,14 +252,14 @@ def _validated(model: type[Checked], content: Mapping[str, Any]) -> tuple[Checke
         return model.model_validate(content), []
     except ValidationError as error:
         problems = problems_of(error, lambda path: _keys_at(model, path))
-        # the cadence was taken out of the config's own section, so it can only be found in a swept one
-        in_sweep = (cadence.SECTION, cadence.KEY)
-        return None, [Problem(cadence.NOT_SWEPT, in_sweep) if one.path == in_sweep else one for one in problems]
+        # these keys were taken out of the config's own section, so they can only be found in a swept one
+        in_sweep = {(one.SECTION, one.KEY): one.NOT_SWEPT for one in (cadence, kept_weights)}
+        return None, [Problem(in_sweep[one.path], one.path) if one.path in in_sweep else one for one in problems]
 
 
 def _keys_at(model: type[Options], path: KeyPath) -> tuple[str, ...]:
     section: type[Options] | None = model
     for name in path:
         section = section_of(section.model_fields[str(name)]) if section else None
-    also = (cadence.KEY,) if path == (cadence.SECTION,) else ()
+    also = (cadence.KEY, kept_weights.KEY) if path == (cadence.SECTION,) else ()
     return (*section.model_fields, *also) if section else ()

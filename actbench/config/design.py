@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from actbench.config import cadence
+from actbench.config import cadence, kept_weights
 from actbench.config.hypotheses import Ordering, parse_expectation
 from actbench.config.keys import component_kind
 from actbench.config.nodes import write_inline
@@ -108,8 +108,9 @@ def sweep_problems(key: str, values: Any, *, section: str = "sweep") -> list[Pro
         values: Its values as they are written.
         section: ``sweep``, or ``zip``, where a value may stand twice.
     """
-    if key == cadence.DOTTED:
-        return [Problem(cadence.NOT_SWEPT, (key,))]
+    for outside in (cadence, kept_weights):
+        if key == outside.DOTTED:
+            return [Problem(outside.NOT_SWEPT, (key,))]
     if text := refusal(key):
         return [Problem(text, (key,), at_key=True)]
     if isinstance(values, Mapping):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from actbench.config import bases, cadence
+from actbench.config import bases, cadence, kept_weights
 from actbench.config.document import Document
 from actbench.config.keys import as_mapping, component_kind, path_of, put
 from actbench.config.nodes import read
@@ -108,7 +108,8 @@ def _applied(document: Document, argument: Argument) -> Document:
         raise ConfigError(f"'{key}' has more parts than any key of a config")
     if section == bases.KEY:
         raise ConfigError("'base' is set in the file, whose folder it starts from")
-    if section not in (*_TEXTS, *_LISTS) and key != cadence.DOTTED and (text_of := refusal(key)):
+    outside_runs = section in (*_TEXTS, *_LISTS) or key in (cadence.DOTTED, kept_weights.DOTTED)
+    if not outside_runs and (text_of := refusal(key)):
         raise ConfigError(text_of)
     values = [_parsed(piece) for piece in ([text] if section in _TEXTS else pieces_of(text))]
     value = values if len(values) > 1 else values[0]

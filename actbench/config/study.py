@@ -22,7 +22,7 @@ from actbench.config.smoke import smoke_content
 from actbench.errors import ConfigError, KeyPath, Problem
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component
-from actbench.schema.runtime import Cadence
+from actbench.schema.runtime import Cadence, KeepWeights
 from actbench.schema.spec import RunSettings, RunSpec
 from actbench.system.text import printable, storable
 
@@ -46,6 +46,7 @@ class Study(Design, RunSettings):
     _heading: str = PrivateAttr()
     _cells: tuple[RunSpec, ...] = PrivateAttr()
     _checkpoint_every: Cadence = PrivateAttr()
+    _keep_weights: KeepWeights | None = PrivateAttr()
 
     def __init__(self, /, **fields: Any) -> None:
         content = _as_content(fields)
@@ -129,6 +130,11 @@ class Study(Design, RunSettings):
         """How often runs in training are saved: ``training.checkpoint_every``, which belongs to no run."""
         return self._checkpoint_every
 
+    @property
+    def keep_weights(self) -> KeepWeights | None:
+        """Which networks of each run are stored: ``training.keep_weights``, which belongs to no run."""
+        return self._keep_weights
+
     def specs(self) -> tuple[RunSpec, ...]:
         """Return every run, each once: seeds vary slowest, so a partly finished study covers the whole sweep.
 
@@ -147,7 +153,7 @@ class Study(Design, RunSettings):
         settings = {name: getattr(checked.base, name) for name in RUN_KEYS}
         super().__init__(**settings, **dict(checked.design))
         self._content, self._text, self._heading, self._cells = content, text, heading, checked.cells
-        self._checkpoint_every = checked.checkpoint_every
+        self._checkpoint_every, self._keep_weights = checked.checkpoint_every, checked.keep_weights
 
 
 def _as_content(value: Any, path: KeyPath = ()) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from actbench.config import cadence
+from actbench.config import cadence, kept_weights
 from actbench.config.keys import (
     as_mapping,
     component_kind,
@@ -230,7 +230,8 @@ def _owners(path: tuple[str, ...]) -> list[str]:
 def _full_keys() -> tuple[str, ...]:
     """Every key of more than one part that a run or a study can have, options of all components included."""
     options = (f"{key}.{option}" for key in _COMPONENTS for option in _options_of(str(component_kind(key))))
-    return tuple(dict.fromkeys([*(key for key in _run_keys() if "." in key), *options, cadence.DOTTED, *_OF_STUDY]))
+    outside_runs = (cadence.DOTTED, kept_weights.DOTTED, *_OF_STUDY)
+    return tuple(dict.fromkeys([*(key for key in _run_keys() if "." in key), *options, *outside_runs]))
 
 
 def _options_of(kind: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from statistics import median
 
 from actbench.execution.cohorts import schedule
 from actbench.execution.cost_model import Basis, CohortTime, time_by_settings
-from actbench.schema.events import EpochDone, Event, Finished, Saved, Started
+from actbench.schema.events import EpochDone, Event, Finished, Saved, Started, WeightsKept
 from actbench.schema.record import RunRecord, check_row
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec, canonical_json
@@ -263,7 +263,7 @@ class RemainingTime:
 
     def count(self, event: Event) -> None:
         """Take notice of one event."""
-        if isinstance(event, Saved):
+        if isinstance(event, (Saved, WeightsKept)):
             return
         if isinstance(event, Finished):
             self._end({event.record.spec.digest})

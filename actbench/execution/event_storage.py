@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from actbench.errors import LostResultsError, ResultsError
-from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started
+from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started, WeightsKept
 from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.locks import Locks
@@ -69,6 +69,8 @@ class EventStorage:
                 self._append_rows(event)
             case Saved():
                 self._write_checkpoint(event)
+            case WeightsKept():
+                self._keep(event.spec, partial(self._store.keep_weights, event.spec, event.epoch, event.content))
             case Finished():
                 return self._finish(event)
             case Failed():
@@ -112,7 +114,7 @@ class EventStorage:
         if event.refused:
             self._checkpoints.refuse(event.cohort, event.refused)
         for spec in event.cohort.specs:
-            self._keep(spec, partial(self._store.begin, spec))
+            self._keep(spec, partial(self._store.begin, spec, resumes=event.resumes))
 
     def _append_rows(self, event: EpochDone) -> None:
         for spec, row in zip(event.cohort.specs, event.rows, strict=True):

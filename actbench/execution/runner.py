@@ -32,7 +32,7 @@ from actbench.storage.leftovers import remove_leftovers
 from actbench.storage.lock_files import holder, somebody_is_at_work
 from actbench.storage.locks import Locks
 from actbench.storage.reading import read_results
-from actbench.storage.store import Store
+from actbench.storage.store import Store, weight_files
 from actbench.system import devices
 
 _log = logging.getLogger("actbench.execution.runner")
@@ -84,7 +84,9 @@ class Runner:
 
         asked = runtime or Runtime()
         device = devices.choose(asked.device)
-        self.runtime = replace(asked, device=device, checkpoint_every=study.checkpoint_every)
+        self.runtime = replace(
+            asked, device=device, checkpoint_every=study.checkpoint_every, keep_weights=study.keep_weights
+        )
         self.engine: type[Engine] = registry.load("engines", self.runtime.engine)
         self.jobs = self._jobs()
 
@@ -135,6 +137,7 @@ class Runner:
             ResultsError: When a result can't be written.
         """
         self._clear()
+        self._warn_of_missing_weights()
         if not self.cohorts:
             self._warn_of_failure(self._keep_config)
             return
@@ -247,6 +250,18 @@ class Runner:
         """
         for clear in (partial(remove_leftovers, self.store.folder), self._clear_checkpoints):
             self._warn_of_failure(clear)
+
+    def _warn_of_missing_weights(self) -> None:
+        """Warn about finished runs that have no weights, though the study keeps some: they are not trained again."""
+        if self.runtime.keep_weights is None:
+            return
+        without = sum(not weight_files(self.store.run_folder(spec)) for spec in self.finished_before)
+        if without:
+            runs = "1 finished run" if without == 1 else f"{without} finished runs"
+            them = "it" if without == 1 else "them"
+            _log.warning(
+                "%s kept no weights, since training.keep_weights was set later: --force trains %s again", runs, them
+            )
 
     @staticmethod
     def _warn_of_failure(tidy: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from actbench.schema.record import RunRecord
 from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,12 @@ class Started:
         cohort: The runs.
         refused: Why the cohort's checkpoint can't be used; empty when there is none, when it is used, and when it has
             not been tried yet.
+        resumes: Whether it goes on from a checkpoint, or is about to try.
     """
 
     cohort: Cohort
     refused: str = ""
+    resumes: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,21 @@ class Saved:
 
     cohort: Cohort
     state: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class WeightsKept:
+    """A run's network after an epoch is to be stored; it comes before the run's ``Finished``.
+
+    Args:
+        spec: The run.
+        epoch: The epoch, 0 for the untrained network.
+        content: The file: its tensors, as safetensors writes them.
+    """
+
+    spec: RunSpec
+    epoch: int
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -90,4 +108,4 @@ class Noted:
     message: str
 
 
-Event = Started | EpochDone | Saved | Finished | Failed | Noted
+Event = Started | EpochDone | Saved | WeightsKept | Finished | Failed | Noted

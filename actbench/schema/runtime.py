@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from actbench.schema.spec import RunSpec
+
+KeepWeights = Literal["last", "best", "all"]
+"""Which networks of a run are stored: after the last epoch; at the best validation accuracy, the first of equally good
+epochs; after each epoch, the untrained one (epoch 0) included."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Runtime:
         timeout: Seconds after which a worker process that finishes no step is ended; 0 for never. An engine without
             workers can't end a run that hangs.
         checkpoint_every: How often cohorts are saved; a study sets it for its runs.
+        keep_weights: Which networks are stored beside the results; None for none. A study sets it for its runs.
 
     >>> Runtime(jobs=2, cohort_size=8).device
     'auto'
@@ -55,6 +61,7 @@ class Runtime:
     capture: bool = True
     timeout: float = 600.0
     checkpoint_every: Cadence = Cadence(seconds=600)
+    keep_weights: KeepWeights | None = None
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from actbench.storage.locks import Locks
 from actbench.system.files import writing
 
 _HALF_WRITTEN = re.compile(
-    r"\.(study\.yaml|spec\.json|metrics\.jsonl|result\.json|error\.txt|claim\.json|.+\.pt|heartbeat-[0-9a-f]{16})"
+    r"\.(study\.yaml|weights-\d+\.safetensors|spec\.json|metrics\.jsonl|result\.json|error\.txt|claim\.json|.+\.pt|heartbeat-[0-9a-f]{16})"
     r"\.([0-9a-f]{16})"
 )
 """Names under which ``write_atomically`` begins the files of a study, and ``create_lock`` a lock."""

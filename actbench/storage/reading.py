@@ -149,9 +149,7 @@ def find_run(root: Path | str, text: str) -> RunRecord:
         UsageError: When no run or more than one fits, or the run has neither finished nor failed.
         ResultsError: When its files can't be read.
     """
-    if not text.strip():
-        raise UsageError("an empty name is that of no run: give a run's id, its first letters, its digits or its path")
-    folder, warnings = _pointed_to(Path(root), text), list[str]()
+    folder, warnings = find_folder(Path(root), text), list[str]()
     try:
         record = _read_run(folder, warnings, curves=True)
     except (OSError, ValueError) as error:
@@ -261,7 +259,14 @@ def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:
     return rows
 
 
-def _pointed_to(root: Path, text: str) -> Path:
+def find_folder(root: Path, text: str) -> Path:
+    """Return the folder of the run that a user's text names, as ``find_run`` reads it.
+
+    Raises:
+        UsageError: When no run or more than one fits.
+    """
+    if not text.strip():
+        raise UsageError("an empty name is that of no run: give a run's id, its first letters, its digits or its path")
     with suppress(PermissionError):  # then it is the name of a run below the root
         if _is_run(Path(text)):
             return Path(text).resolve()

@@ -6,6 +6,7 @@
         metrics.jsonl    a line an epoch
         result.json      written last: its presence means finished
         error.txt        message and traceback, only when failed
+        weights-5.safetensors    the network after epoch 5, where the config keeps weights
         claim.json       the lock of the process that computes it, as long as one does (``lock_files``)
 
 A run id says what varies in its study, so the same run may have another id where another sweep began it, or an earlier
@@ -17,6 +18,7 @@ Nothing in a study's folder depends on where it lies, so it can be copied and ar
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,23 @@ from actbench.system.text import one_line, printable_lines, shortened
 
 MAX_MESSAGE, MAX_TRACEBACK = 2_000, 100_000
 """Characters of an error that are kept: a user's exception may hold a whole tensor as text."""
+
+
+_WEIGHTS = re.compile(r"weights-(\d{1,9})\.safetensors")
+
+
+def weight_files(run: Path) -> dict[int, Path]:
+    """Return epoch -> the file of a run's network after it, in the order of epochs; none in a folder without any.
+
+    Raises:
+        OSError: When the folder can't be read.
+    """
+    try:
+        names = os.listdir(run)
+    except FileNotFoundError:
+        return {}
+    found = {int(match[1]): run / name for name in names if (match := _WEIGHTS.fullmatch(name))}
+    return dict(sorted(found.items()))
 
 
 class Store:
@@ -186,8 +205,13 @@ class Store:
                 raise ResultsError(f"can't read {folder}: {error.strerror}") from error
         return None
 
-    def begin(self, spec: RunSpec) -> None:
-        """Open the run's folder and remove what an earlier, interrupted or failed try left there."""
+    def begin(self, spec: RunSpec, *, resumes: bool = False) -> None:
+        """Open the run's folder and remove what an earlier, interrupted or failed try left there.
+
+        Args:
+            spec: The run.
+            resumes: Whether it goes on from a checkpoint: the weights of earlier epochs then stay.
+        """
         folder = self.run_folder(spec)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -195,7 +219,14 @@ class Store:
                 (folder / stale).unlink(missing_ok=True)
             for name in ("spec.json", "result.json", "error.txt", "metrics.jsonl"):
                 clear_unfinished(folder / name)
+            for path in () if resumes else weight_files(folder).values():
+                path.unlink(missing_ok=True)
+                clear_unfinished(path)
         write_atomically(folder / "spec.json", json_text(spec.to_json(), indent=2))
+
+    def keep_weights(self, spec: RunSpec, epoch: int, content: bytes) -> None:
+        """Write the file of a run's network after an epoch, whole or not at all."""
+        write_atomically(self.run_folder(spec) / f"weights-{epoch}.safetensors", content)
 
     def append(self, spec: RunSpec, row: Mapping[str, Any]) -> None:
         """Add one epoch's row to the run's curve and flush it, so that others may follow."""
@@ -206,6 +237,12 @@ class Store:
     def finish(self, record: RunRecord) -> None:
         """Write the run's own curve anew, since another command may have appended to it too, and last its result."""
         folder = self.run_folder(record.spec)
+        if record.curves:  # a try that was killed may have gone on for longer than the one that ended
+            last = record.curves[-1]["epoch"]
+            with writing(folder):
+                for epoch, path in weight_files(folder).items():
+                    if epoch > last:
+                        path.unlink(missing_ok=True)
         write_atomically(folder / "metrics.jsonl", "".join(f"{json_text(recorded(row))}\n" for row in record.curves))
         write_atomically(folder / "result.json", json_text(record.to_json(), indent=2))
 

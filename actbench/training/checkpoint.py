@@ -17,6 +17,7 @@ import torch
 from actbench.nn import cpu_linear
 from actbench.schema.checkpoint_header import CheckpointHeader, UnusableCheckpoint, parse_checkpoint
 from actbench.training.epoch_log import EpochLog
+from actbench.training.kept_weights import WeightKeeper
 from actbench.training.state import TrainState
 
 LOG_KEY = "logbook"
@@ -25,16 +26,20 @@ LOG_KEY = "logbook"
 be raised."""
 
 
-def pack(state: TrainState, epoch_log: EpochLog) -> bytes:
-    """Return the whole cohort as it stands between two steps."""
+WEIGHTS_KEY = "kept"
+"""Where the weights to keep lie in the bytes."""
+
+
+def pack(state: TrainState, epoch_log: EpochLog, keeper: WeightKeeper) -> bytes:
+    """Return the whole cohort as it stands between two steps, with the weights that will be stored at its end."""
     body = io.BytesIO()
-    torch.save(state.state() | {LOG_KEY: epoch_log.state()}, body)
+    torch.save(state.state() | {LOG_KEY: epoch_log.state(), WEIGHTS_KEY: keeper.state()}, body)
     header = _header(state, sha256=hashlib.sha256(body.getvalue()).hexdigest(), epoch=epoch_log.epochs_trained)
     return header.line() + body.getvalue()
 
 
-def restore(saved: bytes, state: TrainState, epoch_log: EpochLog) -> None:
-    """Put a state that was just opened, and its epoch log, back to where ``pack`` found them.
+def restore(saved: bytes, state: TrainState, epoch_log: EpochLog, keeper: WeightKeeper) -> None:
+    """Put a state that was just opened, its epoch log and its kept weights back to where ``pack`` found them.
 
     Raises:
         UnusableCheckpoint: When the bytes are damaged, of other runs, or were computed in another environment. The
@@ -46,6 +51,7 @@ def restore(saved: bytes, state: TrainState, epoch_log: EpochLog) -> None:
         content = torch.load(io.BytesIO(body), map_location=state.device, weights_only=True)
         state.restore(content)
         epoch_log.restore(content[LOG_KEY])
+        keeper.restore(content.get(WEIGHTS_KEY, {}))  # which earlier versions did not write
     except UnusableCheckpoint:
         raise
     except Exception as error:  # whatever a file of that checksum holds, it must not end the run

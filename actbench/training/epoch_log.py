@@ -65,6 +65,10 @@ class EpochLog:
         """Whether there is nothing left to train."""
         return len(self._diverged) == self._runs
 
+    def has_diverged(self, run: int) -> bool:
+        """Return whether a run has diverged: it gets no further rows."""
+        return run in self._diverged
+
     def close_initial(self) -> list[Row | None]:
         """Write down epoch 0: the network at initialisation, on the first ``MAX_INITIAL_EXAMPLES`` training examples.
 

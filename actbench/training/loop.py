@@ -21,6 +21,7 @@ from actbench.training import numerics
 from actbench.training.checkpoint import pack, restore
 from actbench.training.epoch_log import EpochLog
 from actbench.training.evaluation import Tally
+from actbench.training.kept_weights import WeightKeeper, check_weights_can_be_kept
 from actbench.training.state import TrainState
 from actbench.training.steps.choice import Stepper, choose_stepper
 
@@ -63,6 +64,7 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
 def _check(cohort: Cohort, runtime: Runtime) -> Generator[Event, None, None]:
     try:
         state = TrainState.open(cohort, runtime)
+        check_weights_can_be_kept(state, runtime.keep_weights)
         for note in state.images.notes:
             yield Noted(cohort, f"dataset '{cohort.shared.dataset.name}': {note}")
     except UsageError as error:
@@ -105,34 +107,41 @@ def _train(cohort: Cohort, runtime: Runtime, *, checkpoint: bytes | None = None,
     Raises:
         UnusableCheckpoint: When the checkpoint can't be used, before anything is trained.
     """
-    yield Started(cohort, unusable)
+    yield Started(cohort, unusable, resumes=checkpoint is not None)
     state = TrainState.open(cohort, runtime)
+    check_weights_can_be_kept(state, runtime.keep_weights)
     stepper = choose_stepper(state, capture=runtime.capture)
     cancellation.between_steps(may_stop=False)
     epoch_log, timer = EpochLog(state), _CheckpointTimer(runtime.checkpoint_every)
+    keeper = WeightKeeper(state, runtime.keep_weights, has_diverged=epoch_log.has_diverged)
     if checkpoint is not None:
-        restore(checkpoint, state, epoch_log)
+        restore(checkpoint, state, epoch_log, keeper)
         for rows in epoch_log.rows_so_far():
             yield EpochDone(cohort, rows)
     epochs = cohort.shared.training.epochs
     try:
         if not epoch_log.epochs_written:
-            yield EpochDone(cohort, epoch_log.close_initial())  # epoch 0: the network as it was initialised
+            rows = epoch_log.close_initial()  # epoch 0: the network as it was initialised
+            yield EpochDone(cohort, rows)
+            yield from keeper.after_epoch(rows)
         while epoch_log.epochs_trained < epochs and not epoch_log.all_diverged:
             for _ in _steps_of_epoch(state, stepper):
                 if timer.is_due_by_time():
                     timer.restart()
-                    yield Saved(cohort, pack(state, epoch_log))
-            yield EpochDone(cohort, epoch_log.close_epoch(state.tally))
+                    yield Saved(cohort, pack(state, epoch_log, keeper))
+            rows = epoch_log.close_epoch(state.tally)
+            yield EpochDone(cohort, rows)
+            yield from keeper.after_epoch(rows)
             state.advance_epoch()
             if timer.is_due_after(epoch_log.epochs_trained) and epoch_log.epochs_trained < epochs:
-                yield Saved(cohort, pack(state, epoch_log))
+                yield Saved(cohort, pack(state, epoch_log, keeper))
         records = epoch_log.records()
     except Stopped:  # raised between two steps or two evaluation batches: the state is whole, and can be saved
         if epoch_log.epochs_written:
-            yield Saved(cohort, pack(state, epoch_log))
+            yield Saved(cohort, pack(state, epoch_log, keeper))
         return
-    for record in records:
+    for run, record in enumerate(records):
+        yield from keeper.at_end(run)
         yield Finished(record)
 
 

@@ -29,11 +29,11 @@ def activation_tensors(component: Component, layers: Mapping[str, int], dtype: t
     tensors = {}
     for layer, units in layers.items():
         for option, (shape, start) in activations.learned_parameters(component, units).items():
-            tensors[_name(layer, option, per_unit=bool(shape))] = torch.full(shape, start, dtype=dtype)
+            tensors[parameter_name(layer, option, per_unit=bool(shape))] = torch.full(shape, start, dtype=dtype)
     return tensors
 
 
-def _name(layer: str, option: str, *, per_unit: bool) -> str:
+def parameter_name(layer: str, option: str, *, per_unit: bool) -> str:
     """Name a parameter; the two shapes have names of their own, because a cohort may hold runs of either kind."""
     return f"{layer}.{option}.{PER_UNIT}" if per_unit else f"{layer}.{option}"
 
@@ -160,7 +160,7 @@ class Activations:
         """Return one run's learned activation parameters in this layer, by option name."""
         found = {}
         for option, (shape, _) in activations.learned_parameters(self._specs[run].activation, 1).items():
-            found[option] = self._params[_name(layer, option, per_unit=bool(shape))].detach()[run]
+            found[option] = self._params[parameter_name(layer, option, per_unit=bool(shape))].detach()[run]
         return found
 
     def uniform(self, x: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ class Activations:
 
     def _apply_group(self, group: _Group, layer: str, z: Tensor, noise: Tensor | None) -> Tensor:
         arguments: dict[str, Tensor | None] = {
-            option: self._learned(_name(layer, option, per_unit=per_unit), group, z, self.layouts.get(layer))
+            option: self._learned(parameter_name(layer, option, per_unit=per_unit), group, z, self.layouts.get(layer))
             for option, per_unit in group.learned.items()
         }
         if group.random:

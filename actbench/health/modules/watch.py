@@ -30,6 +30,7 @@ from actbench.health.modules.inventory import Inventory
 from actbench.health.modules.masks import carried, has_positions
 from actbench.health.modules.submodules import is_one_layer, is_packed, plain_name, scripted, visible
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
+from actbench.nn.networks import TrainedActivation
 from actbench.nn.unit_axes.labels import Labels, Status, varying
 from actbench.nn.unit_axes.layout import unit_layout
 from actbench.nn.unit_axes.torch_calls import held_tensors, name_of, tensors
@@ -108,7 +109,8 @@ class Watch(TorchFunctionMode):
         self.flow = Flow()
         self.seen: dict[str, Sighting] = {}
         self.observer = UnitObserver(slope_by_autograd(lambda layer, z: self._function(z)), health)
-        self._module, self._own, self._unit_axis = module, tuple(activations), unit_axis
+        self._own: tuple[type[nn.Module], ...] = (TrainedActivation, *activations)
+        self._module, self._unit_axis = module, unit_axis
         self._batch_axis = batch_axis
         self._names = {part: plain_name(name) for name, part in module.named_modules()}
         self._parts: dict[str, nn.Module] = {name: part for part, name in self._names.items()}

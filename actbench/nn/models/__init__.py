@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from actbench.schema.components import Component
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from actbench.nn.initializers import Initializer
     from actbench.nn.layers import Activate
+    from actbench.nn.networks import ActivationOf
 
 
 class Model(Protocol):
@@ -48,6 +49,19 @@ class Model(Protocol):
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
         """Return logits (R, B, classes) for x (R, B, C, H, W)."""
+        ...
+
+    def network(
+        self, tensors: Mapping[str, Tensor], activation: ActivationOf, shape: tuple[int, int, int], classes: int
+    ) -> nn.Module:
+        """Return ONE run's network as plain torch modules that hold these tensors: images (B, C, H, W) -> logits.
+
+        Args:
+            tensors: What ``init`` returned, trained since.
+            activation: Makes the activation of the hidden layer of that name.
+            shape: (C, H, W) of one image.
+            classes: Number of classes.
+        """
         ...
 
 

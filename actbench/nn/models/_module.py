@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from actbench.errors import ModelError
 from actbench.nn.initializers import Initializer
 from actbench.nn.layers import Activate
+from actbench.nn.networks import ActivationOf, reset_calls
 from actbench.nn.rng import stream
 from actbench.nn.running_statistics import BATCH_NORM, normalisations, norms_shown
 from actbench.nn.unit_axes.layout import UnitLayout
@@ -134,6 +135,10 @@ class UserModule:
             ModelError: When the module fails on such an image or returns no logits, or when the units of a layer can't
                 be followed.
         """
+        return {layer: layout.units for layer, layout in self._layouts(shape, classes).items()}
+
+    def _layouts(self, shape: tuple[int, int, int], classes: int) -> dict[str, UnitLayout]:
+        """Return where the units of each activation lie, in the order in which one zero image meets them."""
         module = self._module or self._make(shape, classes)
         found = _LayerList()
         dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
@@ -156,7 +161,7 @@ class UserModule:
                     f"{self._path}: which dimension of the input of '{layer}' holds its units can't be followed from "
                     "the layers before it; name it where the module makes that activation: activation(unit_axis=1)"
                 )
-        return {layer: layout.units for layer, layout in found.layers.items()}
+        return found.layers
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
         """Return the parameters of a fresh module, its linear and convolution layers started as the config says."""
@@ -187,6 +192,31 @@ class UserModule:
             logits: Tensor = user_code.contained_call(torch.func.functional_call)(module, own, (x.squeeze(0),))
         return logits.unsqueeze(0)
 
+    def network(
+        self, tensors: Mapping[str, Tensor], activation: ActivationOf, shape: tuple[int, int, int], classes: int
+    ) -> nn.Module:
+        """Return the user's module with these parameters and buffers, and other activations in the place of its own.
+
+        Raises:
+            ModelError: When the module can't be made, or fails on an image.
+        """
+        with torch.random.fork_rng([]):  # making a module draws weights, which are replaced below
+            layouts = self._layouts(shape, classes)
+        module = self._module
+        assert module is not None
+        for name, parameter in module.named_parameters():
+            parameter.data = tensors[name]
+        self._set_buffers({name: tensors[name] for name, _ in module.named_buffers()})
+        made: dict[nn.Module, nn.Module] = {}
+        for name, layer in list(module.named_modules(remove_duplicate=False)):
+            if isinstance(layer, RunActivation):
+                if layer not in made:
+                    calls = {call: units for call, units in layouts.items() if call.partition("#")[0] == layer.layer}
+                    made[layer] = activation(layer.layer, calls)
+                module.set_submodule(name, made[layer])
+        reset_calls(module)
+        return module
+
     def state(self) -> dict[str, Any]:
         """Return what training changes besides the stack: the stream of the module's random layers, and its buffers."""
         module, numbers = self._made()
@@ -195,9 +225,14 @@ class UserModule:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what ``state`` returned."""
-        module, numbers = self._made()
+        _, numbers = self._made()
         numbers.set_state(state["numbers"].cpu())
-        for name, buffer in state["buffers"].items():
+        self._set_buffers(state["buffers"])
+
+    def _set_buffers(self, buffers: Mapping[str, Tensor]) -> None:
+        module = self._module
+        assert module is not None
+        for name, buffer in buffers.items():
             owner, _, attribute = name.rpartition(".")
             setattr(module.get_submodule(owner), attribute, buffer)
 

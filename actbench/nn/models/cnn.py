@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -11,10 +12,11 @@ from actbench.errors import ModelError
 from actbench.schema.components import MAX_UNITS, Options
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from actbench.nn.initializers import Initializer
     from actbench.nn.layers import Activate
+    from actbench.nn.networks import ActivationOf
     from actbench.nn.parts import Hidden
 
 Width = Annotated[int, Field(ge=1, le=MAX_UNITS)]
@@ -108,6 +110,37 @@ class CNN(Options):
             pre = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), sizes=act.sizes)
             hidden = layers.dropout(self._activate(params, name, pre, act), self.dropout, act)
         return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
+
+    def network(
+        self, tensors: Mapping[str, Tensor], activation: ActivationOf, shape: tuple[int, int, int], classes: int
+    ) -> nn.Module:
+        """Return one run's network: blocks of convolutions with a pooling each, dense layers, output."""
+        from torch import nn
+
+        from actbench.nn import networks
+
+        pool = nn.MaxPool2d if self.pool == "max" else nn.AvgPool2d
+        blocks = [
+            nn.Sequential(
+                *(
+                    networks.hidden_layer(tensors, name, networks.convolution(tensors, name), activation)
+                    for name in (f"conv.{block}.{index}" for index in range(len(row)))
+                ),
+                pool(self.pool_size),
+            )
+            for block, row in enumerate(self.channels)
+        ]
+        dense = [
+            networks.hidden_layer(tensors, name, networks.linear(tensors, name), activation, dropout=self.dropout)
+            for name in (f"dense.{index}" for index in range(len(self.dense)))
+        ]
+        parts = OrderedDict(
+            conv=nn.Sequential(*blocks),
+            flatten=nn.Flatten(),
+            dense=nn.Sequential(*dense),
+            output=networks.linear(tensors, "output"),
+        )
+        return nn.Sequential(parts)
 
     def _activate(self, params: Mapping[str, Tensor], name: str, z: Hidden, act: Activate) -> Hidden:
         from actbench.nn import layers

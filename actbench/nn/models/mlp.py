@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from math import prod
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -11,10 +12,11 @@ from pydantic import Field
 from actbench.schema.components import MAX_UNITS, Options
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from actbench.nn.initializers import Initializer
     from actbench.nn.layers import Activate
+    from actbench.nn.networks import ActivationOf
     from actbench.nn.parts import Hidden
 
 
@@ -64,6 +66,23 @@ class MLP(Options):
                 z = layers.batch_norm(z, params, f"{name}.norm", act)
             hidden = layers.dropout(act(name, z), self.dropout, act)
         return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
+
+    def network(
+        self, tensors: Mapping[str, Tensor], activation: ActivationOf, shape: tuple[int, int, int], classes: int
+    ) -> nn.Module:
+        """Return one run's network: flatten, hidden layers, output."""
+        from torch import nn
+
+        from actbench.nn import networks
+
+        hidden = [
+            networks.hidden_layer(tensors, name, networks.linear(tensors, name), activation, dropout=self.dropout)
+            for name in (f"hidden.{index}" for index in range(len(self.hidden)))
+        ]
+        parts = OrderedDict(
+            flatten=nn.Flatten(), hidden=nn.Sequential(*hidden), output=networks.linear(tensors, "output")
+        )
+        return nn.Sequential(parts)
 
 
 plugin = MLP
