@@ -28,6 +28,7 @@ from actbench.schema.record import RunRecord
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
+from actbench.storage.folders import refuse_packed
 from actbench.storage.leftovers import remove_leftovers
 from actbench.storage.lock_files import holder, somebody_is_at_work
 from actbench.storage.locks import Locks
@@ -82,6 +83,8 @@ class Runner:
         self._working: Engine | None = None
         self._storage: EventStorage | None = None
 
+        refuse_packed(results)
+        refuse_packed(results / study.name)
         asked = runtime or Runtime()
         device = devices.choose(asked.device)
         self.runtime = replace(

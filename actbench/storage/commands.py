@@ -15,6 +15,7 @@ from actbench.schema.components import Component
 from actbench.schema.spec import RunSpec
 from actbench.system.command_line import shown_path
 from actbench.system.files import expanded
+from actbench.system.packed import is_packed
 
 KEPT = ("--device", "--engine", "--jobs", "-j", "--data-dir", "--cohort-size", "--products", "--timeout")
 """Options of ``run`` with a value that a further command of the same study keeps: how and where it computes. Those that
@@ -42,6 +43,8 @@ def train_command(
     """
     folder = folder.resolve()  # "." and ".." have no parent of their own
     config = folder / "study.yaml"
+    if is_packed(folder):
+        raise UsageError("the study is packed: unpack it to train more of it")
     if not os.path.isfile(config):
         raise UsageError(f"no config at {config}")
     named = _name_words(config, folder.name)

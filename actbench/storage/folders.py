@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
-from actbench.errors import ResultsError
+from actbench.errors import ResultsError, UsageError
+from actbench.system.packed import PackedError, is_packed, kind, packed_part
 
 
 def check_results_folder(path: Path) -> None:
-    """Refuse a path that is no folder.
+    """Refuse a path that is neither a folder nor a packed study.
 
     Raises:
         ResultsError: When there is no such folder, or it can't be reached.
     """
     try:
-        kind = path.stat().st_mode
-    except FileNotFoundError:
-        raise ResultsError(f"no results at {path}: it does not exist") from None
+        found = kind(path)
     except OSError as error:
         raise ResultsError(f"can't read {path}: {error.strerror}") from error
     except ValueError as error:  # a null character
         raise ResultsError(f"can't read {str(path)!r}: {error}") from error
-    if not stat.S_ISDIR(kind):
-        raise ResultsError(f"no results at {path}: not a folder")
+    if found is None:
+        raise ResultsError(f"no results at {path}: it does not exist")
+    if found == "file":
+        raise ResultsError(f"no results at {path}: {_why_no_folder(path)}")
+
+
+def refuse_packed(path: Path) -> None:
+    """Refuse to train into a packed study.
+
+    Raises:
+        UsageError: When the path is an archive, or leads into one.
+    """
+    if is_packed(path):
+        raise UsageError(f"{path} is a packed study, which can only be read: unpack it, or name another results folder")
+
+
+def _why_no_folder(path: Path) -> str:
+    """Return why a file holds no results: one reason for all that is wrong with an archive."""
+    try:
+        packed_part(path)
+    except PackedError as error:
+        return f"neither a folder nor a packed study, {error.strerror}"
+    return "not a folder"
 
 
 def subfolders(path: Path) -> list[Path]:
-    """Return the folders in a folder, links to folders included, in the order of their names.
+    """Return the folders in a folder or a packed study, links to folders included, in the order of their names.
 
     Raises:
         OSError: When the folder can't be read; one that does not exist has none.
@@ -36,8 +55,19 @@ def subfolders(path: Path) -> list[Path]:
     try:
         with os.scandir(path) as entries:
             return sorted(path / entry.name for entry in entries if _is_folder(entry))
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        return _packed_subfolders(path)
+
+
+def _packed_subfolders(path: Path) -> list[Path]:
+    try:
+        found = packed_part(path)
+        entries = found[0].listing(found[1]) if found is not None else {}
+    except (PackedError, FileNotFoundError):
+        return []
+    return sorted(path / name for name, kind in entries.items() if kind == "folder")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

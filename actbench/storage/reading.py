@@ -19,6 +19,7 @@ from actbench.storage.folders import check_results_folder, subfolders
 from actbench.storage.study_settings import comparison_settings, reason
 from actbench.system.command_line import command_text
 from actbench.system.files import parse_json, read_file, read_json
+from actbench.system.packed import kind
 
 _log = logging.getLogger("actbench.storage.reading")
 
@@ -205,13 +206,13 @@ def _is_run(folder: Path) -> bool:
     Raises:
         PermissionError: When that can't be known.
     """
+    spec = folder / "spec.json"
     try:
-        (folder / "spec.json").lstat()
+        return spec.is_symlink() or kind(spec) is not None  # a link to nowhere is a run that can't be read
     except PermissionError:
         raise
     except (OSError, ValueError):  # no such folder; no folder; a text that can't be the name of one
         return False
-    return True
 
 
 def _may_be_run(folder: Path) -> bool:

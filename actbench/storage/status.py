@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from actbench.storage.lock_files import LOCK_FILE, holder
 from actbench.storage.result_header import schema_and_outcome
 from actbench.system.command_line import program
 from actbench.system.files import open_file, read_file, read_json
+from actbench.system.packed import kind, listing
 
 ENDS = tuple(outcome for outcome in OUTCOMES if outcome != "failed")
 """Outcomes of a run that has a result."""
@@ -158,7 +157,7 @@ def study_statuses(path: Path) -> tuple[StudyStatus, ...]:
 def _is_study(folder: Path) -> bool:
     """Return whether a folder holds runs; one that can't be read may, which is reported when it is read."""
     try:
-        return stat.S_ISDIR((folder / "runs").stat().st_mode)
+        return kind(folder / "runs") == "folder"
     except PermissionError:
         return True
     except OSError:
@@ -243,14 +242,14 @@ def look_at(run: Path) -> Found | None:
     """
     for _ in range(LOOKS):
         try:
-            files = set(os.listdir(run))
+            files = set(listing(run))
         except (FileNotFoundError, NotADirectoryError):
             return None
         try:
             found = _judge(run, files)
         except FileNotFoundError:
             continue
-        if not isinstance(found, Stale) or set(os.listdir(run)) == files:
+        if not isinstance(found, Stale) or set(listing(run)) == files:
             return found
     return Stale(run.name, "its files come and go")
 

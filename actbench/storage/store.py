@@ -28,6 +28,7 @@ from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord, recorde
 from actbench.schema.spec import RunSpec
 from actbench.storage.result_header import schema_and_outcome
 from actbench.system.files import clear_unfinished, json_text, read_file, read_json, write_atomically, writing
+from actbench.system.packed import kind, listing
 from actbench.system.text import one_line, printable_lines, shortened
 
 MAX_MESSAGE, MAX_TRACEBACK = 2_000, 100_000
@@ -44,7 +45,7 @@ def weight_files(run: Path) -> dict[int, Path]:
         OSError: When the folder can't be read.
     """
     try:
-        names = os.listdir(run)
+        names = listing(run)
     except FileNotFoundError:
         return {}
     found = {int(match[1]): run / name for name in names if (match := _WEIGHTS.fullmatch(name))}
@@ -148,7 +149,7 @@ class Store:
             ResultsError: When the study's folder can't be read.
         """
         try:
-            return frozenset(os.listdir(self.folder / "runs"))
+            return frozenset(listing(self.folder / "runs"))
         except FileNotFoundError:
             return frozenset()
         except OSError as error:
@@ -177,7 +178,7 @@ class Store:
         try:
             schema, outcome = schema_and_outcome(folder / "result.json")
         except FileNotFoundError:
-            return "failed" if (folder / "error.txt").exists() else None
+            return "failed" if kind(folder / "error.txt") is not None else None
         except OSError as error:
             raise ResultsError(f"can't read {folder}: {error.strerror}") from error
         except ValueError:

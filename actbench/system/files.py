@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import math
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from actbench.errors import ResultsError
+from actbench.system.packed import PackedError, packed_part
 from actbench.system.text import storable
 
 _KEPT = "give the same command again: what is finished is kept"
@@ -49,13 +51,24 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         ResultsError: When it can't be written, naming the file.
     """
     written = storable(content).encode() if isinstance(content, str) else content
+    with whole_file(path) as file:
+        file.write(written)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name, whole, when the context ends without an error.
+
+    Raises:
+        ResultsError: When it can't be written, naming the file.
+    """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # process ids repeat on other machines
     with writing(path):
         try:
             # Written beside it and renamed: a reader sees the old file or the new one, after a power cut too, as the
             # content is on the disk (fsync) before the name is.
             with beside.open("wb") as file:
-                file.write(written)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, path)
@@ -107,12 +120,18 @@ def expanded(path: str | Path) -> Path:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a regular file for reading. A pipe or a device in its place could be waited for for ever.
+    """Open a regular file for reading, also one in a packed study. A pipe or a device could be waited for for ever.
 
     Raises:
         OSError: When it can't be opened, or is no regular file.
     """
-    file: BinaryIO = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
+    try:
+        file: BinaryIO = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
+    except (NotADirectoryError, FileNotFoundError) as error:
+        content = _read_packed(path, error)
+        if content is None:
+            raise
+        return io.BytesIO(content)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, f"{path.name} is not a regular file", str(path))
@@ -139,7 +158,14 @@ def read_input(path: Path, limit: int) -> bytes:
     Raises:
         OSError: When it can't be read, or is a pipe without a writer, which could be waited for for ever, or a device.
     """
-    with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+    try:
+        opened = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115 - closed below
+    except (NotADirectoryError, FileNotFoundError) as error:
+        content = _read_packed(path, error)
+        if content is None:
+            raise
+        return content[:limit]
+    with opened as file:
         kind, begun = os.fstat(file.fileno()).st_mode, b""
         if stat.S_ISFIFO(kind):
             found: bytes | None = file.read(limit)  # None: nothing yet, but there is a writer
@@ -154,6 +180,20 @@ def read_input(path: Path, limit: int) -> bytes:
             parts.append(more)
             left -= len(more)
         return b"".join(parts)
+
+
+def _read_packed(path: Path, error: OSError) -> bytes | None:
+    """Return the content of a file in a packed study; None where the path leads into none.
+
+    A path behind a file is refused as "not a directory", on Windows as "not found": only there is it worth a look.
+    """
+    if isinstance(error, FileNotFoundError) and os.name != "nt":
+        return None
+    try:
+        found = packed_part(path)
+    except PackedError:  # a file of another kind stands in the way
+        return None
+    return None if found is None else found[0].read(found[1])
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -1,0 +1,35 @@
+"""``actbench pack``: a study as one file that every reading command takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = {
+    "actbench pack results/study": "one file, study.zip, for mail or a supplement",
+    "actbench compare study.zip": "every reading command takes it as it is",
+}
+
+
+def pack(
+    study: Annotated[Path, typer.Argument(help="A study's folder.", metavar="STUDY")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file. [default: STUDY.zip]", metavar="FILE")
+    ] = None,
+    weights: Annotated[bool, typer.Option("--weights", help="Kept weights, too.")] = False,
+) -> None:
+    """Pack a study into one file that compare, show, plot, report and runs read.
+
+    Locks and checkpoints stay out of it. To train more of the study, unpack it.
+    """
+    from actbench.cli.output import print_note, print_result
+    from actbench.storage.packing import pack_study
+    from actbench.system.command_line import shown_path
+
+    packed = pack_study(study, output, weights=weights)
+    runs = f"{packed.runs:,} run{'' if packed.runs == 1 else 's'}"
+    print_result(f"{shown_path(packed.file)}: {runs}, {packed.size / 1e6:.2g} MB")
+    if packed.unfinished:
+        print_note(f"warning: {packed.unfinished:,} of them have not finished: their curves so far are in the file")
