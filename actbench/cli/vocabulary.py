@@ -161,6 +161,7 @@ def _keys() -> Iterator[Word]:
     from actbench.config import Study
     from actbench.config.bases import KEY as BASE
     from actbench.config.cadence import DOTTED
+    from actbench.config.kept_weights import DOTTED as KEEP_WEIGHTS
 
     yield from _keys_of(Study)
     yield Word(
@@ -171,6 +172,16 @@ def _keys() -> Iterator[Word]:
         spellings=("checkpoint_every",),
         see=("paused",),
         page="configuration.md",
+    )
+    yield Word(
+        KEEP_WEIGHTS,
+        "Which networks of each run are stored: last (after the last epoch), best (at the best validation accuracy, "
+        "the first of equally good epochs) or all (after each epoch); null: none. It changes no number. `load_network` "
+        "gives them back.",
+        where="configs",
+        spellings=("keep_weights", "weights-*.safetensors"),
+        see=("val.accuracy",),
+        page="results.md",
     )
     yield Word(
         BASE,

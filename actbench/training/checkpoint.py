@@ -27,13 +27,16 @@ be raised."""
 
 
 WEIGHTS_KEY = "kept"
-"""Where the weights to keep lie in the bytes."""
+"""Where the weights to keep lie in the bytes, if any are to be kept."""
 
 
 def pack(state: TrainState, epoch_log: EpochLog, keeper: WeightKeeper) -> bytes:
     """Return the whole cohort as it stands between two steps, with the weights that will be stored at its end."""
     body = io.BytesIO()
-    torch.save(state.state() | {LOG_KEY: epoch_log.state(), WEIGHTS_KEY: keeper.state()}, body)
+    content = state.state() | {LOG_KEY: epoch_log.state()}
+    if (kept := keeper.state()) is not None:
+        content[WEIGHTS_KEY] = kept
+    torch.save(content, body)
     header = _header(state, sha256=hashlib.sha256(body.getvalue()).hexdigest(), epoch=epoch_log.epochs_trained)
     return header.line() + body.getvalue()
 
@@ -51,7 +54,7 @@ def restore(saved: bytes, state: TrainState, epoch_log: EpochLog, keeper: Weight
         content = torch.load(io.BytesIO(body), map_location=state.device, weights_only=True)
         state.restore(content)
         epoch_log.restore(content[LOG_KEY])
-        keeper.restore(content.get(WEIGHTS_KEY, {}))  # which earlier versions did not write
+        keeper.restore(content.get(WEIGHTS_KEY))
     except UnusableCheckpoint:
         raise
     except Exception as error:  # whatever a file of that checksum holds, it must not end the run

@@ -91,20 +91,22 @@ class WeightKeeper:
             spec = self._state.cohort.specs[run]
             yield WeightsKept(spec, found.epoch, self._packed(run, found.epoch, found.tensors))
 
-    def state(self) -> dict[str, Any]:
-        """Return what is kept so far, as tensors and plain containers, for a checkpoint."""
-        runs = {run: [one.epoch, one.accuracy, one.tensors] for run, one in self._kept.items()}
-        return {"keep": self._keep, "runs": runs}
+    def state(self) -> dict[str, Any] | None:
+        """Return what is kept so far, as tensors and plain containers, for a checkpoint; None where nothing is."""
+        if self._keep is None:
+            return None
+        return {"keep": self._keep, "runs": {run: [*vars(one).values()] for run, one in self._kept.items()}}
 
-    def restore(self, saved: Mapping[str, Any]) -> None:
+    def restore(self, saved: Mapping[str, Any] | None) -> None:
         """Go on from what ``state`` returned.
 
         Raises:
             UnusableCheckpoint: When weights of earlier epochs are wanted that were not kept then.
         """
-        if self._keep in ("best", "all") and saved.get("keep") != self._keep:
+        before = None if saved is None else saved["keep"]
+        if self._keep in ("best", "all") and before != self._keep:
             raise UnusableCheckpoint(f"it was saved without training.keep_weights: {self._keep}")
-        if saved.get("keep") == self._keep:
+        if saved is not None and before == self._keep:
             self._kept = {run: _Kept(*parts) for run, parts in saved["runs"].items()}
 
     def _tensors(self, run: int) -> dict[str, Tensor]:

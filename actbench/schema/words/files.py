@@ -5,6 +5,14 @@ from __future__ import annotations
 from actbench.schema.words.word import Word
 
 FIELDS = (
+    Word(
+        "packed study",
+        "A zip file that `actbench pack` made of a study's folder, which every reading command takes as it is. It holds "
+        "no locks and no checkpoints; to train more, unpack it.",
+        where="pack, status",
+        spellings=("pack", "zip file"),
+        page="results.md",
+    ),
     Word("schema", "The version of the file's format: 1.", where="every JSON"),
     Word("comparisons", "One entry a table: a study on a dataset with a model.", where="compare --json"),
     Word("studies", "One entry a study below the folder.", where="status --json"),
