@@ -7,8 +7,8 @@ from actbench.schema.words.word import Word
 FIELDS = (
     Word(
         "packed study",
-        "A zip file that `actbench pack` made of a study's folder, which every reading command takes as it is. It holds "
-        "no locks and no checkpoints; to train more, unpack it.",
+        "A zip file that `actbench pack` made of a study's folder, which every reading command takes as it is. It "
+        "holds no locks and no checkpoints; to train more, unpack it.",
         where="pack, status",
         spellings=("pack", "zip file"),
         page="results.md",
