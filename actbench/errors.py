@@ -8,6 +8,7 @@
     │   ├── ModelError            a model that does not fit its data or its options
     │   ├── DeviceError           a device that this machine does not have
     │   └── ResultsError          a results folder that is absent, empty or unwritable
+    ├── InterruptedCommandError   exit code 130: Ctrl-C
     ├── WorkerLostError           a worker process ended before its work did
     └── LostResultsError          results that were computed are not in the results folder
 
@@ -143,6 +144,12 @@ class DeviceError(UsageError):
 
 class ResultsError(UsageError):
     """A results folder can't be read or written."""
+
+
+class InterruptedCommandError(ActbenchError):
+    """Ctrl-C ended a command."""
+
+    exit_code = 130  # 128 and the number of SIGINT, as of other programs
 
 
 class WorkerLostError(ActbenchError):

@@ -9,6 +9,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from actbench.cli.output import print_result, shown_on
+from actbench.errors import InterruptedCommandError
 
 OPTIONS, RARE, MORE = "Options", "Rarely needed", "Commands"
 """Titles of sections: of options that name none, of those that few need, and of commands that name none."""
@@ -53,6 +54,13 @@ class ProgramPage(TyperGroup):
     def get_help_option(self, ctx: Any) -> Any:
         """Return ``--help``, which prints the page as every other line is printed."""
         return _printing(super().get_help_option(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C is an error with a message, where typer would leave without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise InterruptedCommandError("interrupted") from error
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands and then the few options of the program itself."""

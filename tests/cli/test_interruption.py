@@ -1,13 +1,22 @@
-"""The command that is printed after an interruption goes on, and trains nothing anew that has just finished."""
+"""Ctrl-C leaves a word; the command that is printed goes on, and trains nothing anew that has just finished."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import signal
+import struct
+import subprocess
 import sys
+import termios
+from pathlib import Path
 
 import pytest
 
 from actbench.cli.interruption import how_to_go_on
 
+ACTBENCH = [sys.executable, "-m", "actbench"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(["", *sys.path])}
 REPEATS = "which would also train again what has just finished; earlier results that were not replaced yet stay."
 
 
@@ -56,3 +65,32 @@ def test_a_variable_in_place_of_force_has_to_be_unset_first(
 ) -> None:
     monkeypatch.setenv("ACTBENCH_RUN_FORCE", value)
     assert ("First unset ACTBENCH_RUN_FORCE" in printed("run x.yaml", monkeypatch)[-1]) == is_named
+
+
+def test_ctrl_c_while_a_command_prints_leaves_a_word_and_130() -> None:
+    reader, writer = os.pipe()
+    process = subprocess.Popen([*ACTBENCH, "explain", "--json"], stdout=writer, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    os.close(writer)
+    while bytes_waiting(reader) < 65536:  # more than a pipe holds: the command waits for its reader
+        assert process.poll() is None, process.stderr.read()
+    process.send_signal(signal.SIGINT)
+    said = b""
+    while b"interrupted" not in said and (more := os.read(process.stderr.fileno(), 65536)):
+        said += more
+    while os.read(reader, 65536):
+        pass
+    os.close(reader)
+    with process:
+        said += process.stderr.read()
+    assert (process.returncode, said) == (130, b"actbench: interrupted\n")
+
+
+def test_ctrl_c_while_the_command_line_is_imported_leaves_a_word_and_130(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n")
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run([*ACTBENCH, "--help"], capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (130, b"actbench: interrupted\n")
+
+
+def bytes_waiting(reader: int) -> int:
+    return struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4))[0]
