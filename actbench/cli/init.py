@@ -27,7 +27,7 @@ def init(file: File = None, source: From = None, force: Force = False) -> None:
     Every key stands in it, with its meaning, its default and what else it may be.
     """
     from actbench.cli.output import print_note, print_result
-    from actbench.config.shipped import ENDING, shipped_text, starter
+    from actbench.config.shipped import ENDING, shipped_text, starter, with_modeline
     from actbench.errors import UsageError
     from actbench.system.command_line import command_text
     from actbench.system.files import write_output
@@ -38,7 +38,7 @@ def init(file: File = None, source: From = None, force: Force = False) -> None:
         raise UsageError(f"{path} is a folder: name a file in it")
     if os.path.lexists(path) and not force and (os.path.isfile(path) or os.path.islink(path)):
         raise UsageError(f"{path} is there already, and was left as it is: name another file, or replace it by --force")
-    write_output(path, content)
+    write_output(path, with_modeline(content, path))
     print_result(f"{path}: {'a config with every key explained' if source is None else f'a copy of {source}'}")
     for verb, meaning in (("plan", "what it would do"), ("run", "to train it")):
         print_note(f"{meaning}: {command_text([verb, path])}")

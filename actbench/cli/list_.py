@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 import typer
 
@@ -48,32 +49,12 @@ def list_(
         print_result(f"{name:<{width}}  {text}".rstrip())
 
 
-def summaries(kind: str) -> dict[str, str]:
-    """Return a line about each name of a kind; the files of a folder are parsed, not imported."""
-    from actbench.schema import registry
-
+def summaries(kind: str) -> Mapping[str, str]:
+    """Return a line about each name of a kind."""
     if kind == "configs":
         from actbench.config import shipped
 
         return {name: shipped.summary(path) for name, path in shipped.shipped().items()}
-    if kind in registry.FOLDERS:
-        return {name: _file_summary(kind, name) for name in registry.names(kind)}
-    return {name: _row_summary(registry.load(kind, name)) for name in registry.names(kind)}
+    from actbench.schema import summaries
 
-
-def _file_summary(kind: str, name: str) -> str:
-    import ast
-    from importlib import resources
-
-    from actbench.schema import registry
-
-    source = (
-        resources.files(registry.FOLDERS[kind]).joinpath(f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-    )
-    return (ast.get_docstring(ast.parse(source)) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "")
-
-
-def _row_summary(row: Any) -> str:
-    """Return a row's own summary, else the first line of its class's docstring."""
-    own = getattr(row, "summary", None) or getattr(row, "text", None)
-    return str(own or row.__doc__ or "").partition("\n")[0].replace("``", "")
+    return summaries.summaries(kind)

@@ -158,34 +158,28 @@ def _metrics() -> Iterator[Word]:
 
 
 def _keys() -> Iterator[Word]:
-    from actbench.config import Study
-    from actbench.config.bases import KEY as BASE
-    from actbench.config.cadence import DOTTED
-    from actbench.config.kept_weights import DOTTED as KEEP_WEIGHTS
+    from actbench.config import Study, bases, cadence, kept_weights
 
     yield from _keys_of(Study)
     yield Word(
-        DOTTED,
-        "How often a training that goes on is saved: a number of epochs, or a time such as `10 min`; null: only when "
-        "it is stopped. It changes no number. Default: 10 min.",
+        cadence.DOTTED,
+        f"{cadence.MEANING} Default: {cadence.DEFAULT}.",
         where="configs",
         spellings=("checkpoint_every",),
         see=("paused",),
         page="configuration.md",
     )
     yield Word(
-        KEEP_WEIGHTS,
-        "Which networks of each run are stored: last (after the last epoch), best (at the best validation accuracy, "
-        "the first of equally good epochs) or all (after each epoch); null: none. It changes no number. `load_network` "
-        "gives them back.",
+        kept_weights.DOTTED,
+        kept_weights.MEANING,
         where="configs",
         spellings=("keep_weights", "weights-*.safetensors"),
         see=("val.accuracy",),
         page="results.md",
     )
     yield Word(
-        BASE,
-        "The path of a config that this one extends: it says only what is different.",
+        bases.KEY,
+        bases.MEANING,
         where="configs",
         see=("config",),
         page="configuration.md",

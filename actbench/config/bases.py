@@ -23,6 +23,8 @@ FACTORS = ("sweep", "zip")
 OF_ONE_FILE = ("study", "description")
 """Keys that a config does not take from its base: a study of its own has a name and a folder of its own."""
 
+MEANING = "The path of a config that this one extends: it says only what is different."
+
 _FORM = f"'{KEY}' should be the path of another config, seen from this file's folder, such as common.yaml"
 
 

@@ -13,9 +13,17 @@ from actbench.schema.runtime import Cadence, Runtime
 SECTION, KEY = "training", "checkpoint_every"
 DOTTED = f"{SECTION}.{KEY}"
 
+DEFAULT = "10 min"
+"""That of ``Runtime``, as a config would write it."""
+
+MEANING = (
+    "How often a training that goes on is saved: a number of epochs, or a time such as `10 min`; null: only when it is "
+    "stopped. It changes no number."
+)
+
 NOT_SWEPT = f"'{KEY}' holds for the whole study and changes no run: write it under '{SECTION}', not in the sweep"
 
-_SECONDS = {"s": 1, "min": 60, "h": 3600}
+SECONDS = {"s": 1, "min": 60, "h": 3600}
 _TIME = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>[a-z]+)")
 _FORM = f"'{KEY}' should be a number of epochs, a time such as '10 min' or '30 s', or null for only when stopped"
 
@@ -40,10 +48,10 @@ def _parse(value: Any) -> Cadence:
     found = _TIME.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ConfigError(f"{_FORM}, not {shown(value)}")
-    if found["unit"] not in _SECONDS:
-        units = ", ".join(_SECONDS)
+    if found["unit"] not in SECONDS:
+        units = ", ".join(SECONDS)
         raise ConfigError(f"unknown unit '{found['unit']}' in {shown(value)} — choose from: {units}")
-    seconds = float(found["number"]) * _SECONDS[found["unit"]]
+    seconds = float(found["number"]) * SECONDS[found["unit"]]
     if seconds <= 0:
         raise ConfigError(f"{_FORM}, not {shown(value)}")
     return Cadence(seconds=seconds)

@@ -29,11 +29,12 @@ MAX_RUNS = 100_000
 _WORDS_FOR_VALUES = ("values", "value", "choices", "grid", "grid_search", "choice", "list")
 """Keys under which other tools write the values of a sweep."""
 
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\Z")
+NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
+"""What may name a study and its folder."""
 
 
 def _name(value: Any) -> str:
-    if isinstance(value, str) and _NAME.match(value):
+    if isinstance(value, str) and re.fullmatch(NAME, value):
         return value
     allowed = "up to 100 letters, digits, '.', '_' or '-', not first a '.'"
     raise ConfigError(f"{shown(value)} can't name a study and its folder: use {allowed}")
@@ -159,8 +160,7 @@ def _metrics(value: Any) -> tuple[str, ...]:
 
 def _baseline(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        example = write_inline({"activation": value if isinstance(value, str) else "relu"})
-        raise ConfigError(f"'baseline' should be a mapping from factors to values, such as {example}")
+        raise ConfigError("'baseline' should be a mapping from factors to values")
     _refuse(Problem(text, (key,), at_key=True) for key in value if (text := refusal(key)))
     return dict(value)
 
@@ -168,9 +168,8 @@ def _baseline(value: Any) -> dict[str, Any]:
 def _expectations(value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)):
         raise ConfigError("'expect' should be a list of strings")
-    _refuse(
-        Problem(_unquoted(item), (i,)) for i, item in enumerate(value) if not isinstance(item, str) or not item.strip()
-    )
+    text = "an expectation should be a string that is not empty: put it in quotes"
+    _refuse(Problem(text, (i,)) for i, item in enumerate(value) if not isinstance(item, str) or not item.strip())
     problems = []
     for index, item in enumerate(value):
         try:
@@ -179,15 +178,6 @@ def _expectations(value: Any) -> tuple[str, ...]:
             problems.append(Problem(str(error), (index,)))
     _refuse(problems)
     return tuple(value)
-
-
-def _unquoted(item: Any) -> str:
-    """Say that an expectation is a text, and how YAML is kept from reading ``METRIC: CLAIM`` as a mapping."""
-    text = "an expectation should be a string that is not empty: put it in quotes"
-    if isinstance(item, Mapping) and len(item) == 1:
-        ((metric, claim),) = item.items()
-        return f"{text}, '{metric}: {claim}'"
-    return text
 
 
 def untunable(key: str) -> str | None:

@@ -12,6 +12,12 @@ from actbench.schema.runtime import KeepWeights
 SECTION, KEY = "training", "keep_weights"
 DOTTED = f"{SECTION}.{KEY}"
 
+MEANING = (
+    "Which networks of each run are stored: last (after the last epoch), best (at the best validation accuracy, "
+    "the first of equally good epochs) or all (after each epoch); null: none. It changes no number. `load_network` "
+    "gives them back."
+)
+
 NOT_SWEPT = f"'{KEY}' holds for the whole study and changes no run: write it under '{SECTION}', not in the sweep"
 
 CHOICES: tuple[KeepWeights, ...] = get_args(KeepWeights)

@@ -21,11 +21,48 @@ _PACKAGE = Path(__file__).parents[1]
 _LIST = "`actbench list configs` lists the shipped ones"
 
 
+SCHEMA = "schema.json"
+"""The file beside the shipped configs by which editors know their keys."""
+
+_MODELINE = "# yaml-language-server: $schema="
+
+
 def shipped() -> dict[str, Path]:
     """Return name -> file of the shipped configs."""
+    return {path.stem: path for path in sorted(_folder().glob(f"*{ENDING}"))}
+
+
+def schema_file() -> Path:
+    """Return the JSON Schema of configs that is shipped."""
+    return _folder() / SCHEMA
+
+
+def _folder() -> Path:
     installed = _PACKAGE / "configs"
-    folder = installed if installed.is_dir() else _PACKAGE.parent / "configs"
-    return {path.stem: path for path in sorted(folder.glob(f"*{ENDING}"))}
+    return installed if installed.is_dir() else _PACKAGE.parent / "configs"
+
+
+def modeline(place: str) -> str:
+    """Return the first line of a config, by which an editor finds the schema.
+
+    Args:
+        place: The path of the schema as seen from the config's folder, or its address.
+    """
+    return f"{_MODELINE}{place}"
+
+
+def with_modeline(text: str, path: Path) -> str:
+    """Return a config's text with the line that leads to the shipped schema from a place of the user's.
+
+    Args:
+        text: The config, with such a line at its top or without.
+        path: The file that it is for.
+    """
+    first, _, rest = text.partition("\n")
+    schema = schema_file()
+    is_beside = path.absolute().parent.resolve() == schema.parent.resolve()
+    own = rest if first.startswith(_MODELINE) else text
+    return f"{modeline(SCHEMA if is_beside else schema.resolve().as_uri())}\n{own}"
 
 
 def starter(path: Path) -> str:
@@ -81,7 +118,8 @@ def missing_text(path: Path) -> str:
 
 def summary(path: Path) -> str:
     """Return the first sentence of a shipped config, and how long it takes: both stand in comments at its top."""
-    lines = [line[1:].strip() for line in read_file(path).decode().splitlines() if line.startswith("#")]
+    lines = [line for line in read_file(path).decode().splitlines() if line.startswith("#")]
+    lines = [line[1:].strip() for line in lines if not line.startswith(_MODELINE)]
     text = " ".join(lines)
     about, takes = re.match(r".*?\.(?=\s)", text), re.search(r"Takes: ([^(.]*[^(. ])", text)
     return f"{about[0][:-1] if about else text} ({takes[1] if takes else 'how long is not known'})"

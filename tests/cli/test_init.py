@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from commands import Run, in_this_process
 
 from actbench.config import Study
+from actbench.config.json_schema import config_schema_text
 from actbench.config.shipped import shipped
 from actbench.storage.reading import read_results
 
@@ -39,10 +41,35 @@ def test_the_starter_runs(actbench: Run, tmp_path: Path, data_folder: Path) -> N
     assert "first" in actbench("compare", "results").stdout
 
 
-def test_a_copy_is_the_shipped_config_byte_for_byte(actbench: Run, tmp_path: Path) -> None:
+def test_a_copy_is_the_shipped_config_byte_for_byte_but_for_the_line_that_leads_to_the_schema(
+    actbench: Run, tmp_path: Path
+) -> None:
     for name, path in shipped().items():
         assert actbench("init", "--from", name).returncode == 0
-        assert (tmp_path / f"{name}.yaml").read_bytes() == path.read_bytes()
+        copied, original = ((one).read_bytes().split(b"\n", 1) for one in (tmp_path / f"{name}.yaml", path))
+        assert copied[1] == original[1]
+
+
+@pytest.mark.parametrize("words", [(), ("mine.yaml", "--from", "smoke"), ("a folder/mine.yaml",)])
+def test_a_new_config_begins_with_the_address_of_the_installed_schema(
+    actbench: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "a folder").mkdir()
+    actbench("init", *words)
+
+    first, second, *_ = (tmp_path / (words or ("study.yaml",))[0]).read_text("utf-8").splitlines()
+    address = first.removeprefix("# yaml-language-server: $schema=")
+    assert " " not in address
+    assert Path(unquote(urlsplit(address).path)).read_text("utf-8") == config_schema_text()
+    assert not second.startswith("# yaml-language-server")
+
+
+def test_a_new_config_beside_the_schema_names_it_by_its_name(
+    actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actbench.config.shipped._folder", lambda: tmp_path)
+    actbench("init")
+    assert (tmp_path / "study.yaml").read_text("utf-8").startswith("# yaml-language-server: $schema=schema.json\n#")
 
 
 def test_no_file_is_overwritten_unless_asked(actbench: Run, tmp_path: Path) -> None:

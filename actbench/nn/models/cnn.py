@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from actbench.errors import ModelError
 from actbench.schema.components import MAX_UNITS, Options
@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from actbench.nn.parts import Hidden
 
 Width = Annotated[int, Field(ge=1, le=MAX_UNITS)]
-Block = Annotated[tuple[Width, ...], Field(strict=False, min_length=1)]
+Convolutions = Annotated[tuple[Width, ...], Field(strict=False, min_length=1)]
+
+
+def _a_number_is_a_block_of_one(value: object) -> object:
+    return (value,) if isinstance(value, int) else value
+
+
+Block = Annotated[
+    Convolutions,
+    BeforeValidator(_a_number_is_a_block_of_one, json_schema_input_type=Width | Convolutions),
+]
 
 
 class CNN(Options):
@@ -45,13 +55,6 @@ class CNN(Options):
     dense: Annotated[tuple[Width, ...], Field(strict=False)] = (128,)
     batch_norm: bool = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
-
-    @field_validator("channels", mode="before")
-    @classmethod
-    def _a_number_is_a_block_of_one(cls, value: object) -> object:
-        if not isinstance(value, (list, tuple)):
-            return value
-        return tuple((block,) if isinstance(block, int) else block for block in value)
 
     @field_validator("kernel")
     @classmethod
