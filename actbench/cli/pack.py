@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 EXAMPLES = {
-    "actbench pack results/study": "one file, study.zip, for mail or a supplement",
+    "actbench pack study": "one file, study.zip, for mail or a supplement",
     "actbench compare study.zip": "every reading command takes it as it is",
 }
 
 
 def pack(
-    study: Annotated[Path, typer.Argument(help="A study's folder.", metavar="STUDY")],
+    study: Annotated[Path, typer.Argument(help="A study's folder or name.", metavar="STUDY")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The file. [default: STUDY.zip]", metavar="FILE")
     ] = None,
@@ -25,10 +25,11 @@ def pack(
     Locks and checkpoints stay out of it. To train more of the study, unpack it.
     """
     from actbench.cli.output import print_note, print_result
+    from actbench.cli.study_names import result_path
     from actbench.storage.packing import pack_study
     from actbench.system.command_line import shown_path
 
-    packed = pack_study(study, output, weights=weights)
+    packed = pack_study(result_path(study), output, weights=weights)
     runs = f"{packed.runs:,} run{'' if packed.runs == 1 else 's'}"
     print_result(f"{shown_path(packed.file)}: {runs}, {packed.size / 1e6:.2g} MB")
     if packed.unfinished:

@@ -72,6 +72,7 @@ def plan(
 
 def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
     """Return the plan as aligned lines of text; what so many seeds can't show comes first."""
+    from actbench.cli.progress import resumed_note
     from actbench.cli.until import planned_lines
 
     specs, study = runner.specs, runner.study
@@ -80,7 +81,8 @@ def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
         "data, model": "; ".join(" · ".join(pair) for pair in _contexts(runner)),
         "factors": ", ".join(study.factors) or "none",
         "seeds": _seed_list(_all_seeds(runner)),
-        "runs": f"{len(specs)}: {len(specs) - len(runner.waiting)} done, {len(runner.waiting)} to do",
+        "runs": f"{len(specs)}: {len(specs) - len(runner.waiting)} done, "
+        f"{len(runner.waiting)} to do{resumed_note(runner)}",
         "cohorts": f"{len(runner.cohorts)} on {runner.jobs} worker(s), {runner.runtime.device}",
         "time": _time(runner),
         "disk": _disk(runner),
@@ -162,7 +164,7 @@ def _expected(runner: Runner) -> tuple[float | None, Basis | None]:
     """
     from actbench.execution.estimates import RemainingTime
 
-    expected = RemainingTime(runner.cohorts, runner.jobs, runner.estimates).seconds
+    expected = RemainingTime(runner.cohorts, runner.jobs, runner.estimates, runner.resumed).seconds
     if not expected:
         return expected, None
     bases = {runner.estimates.expect(cohort.specs).basis for cohort in runner.cohorts}

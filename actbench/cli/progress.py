@@ -78,8 +78,8 @@ class StudyProgress:
         self.total = sum(spec.training.epochs + 1 for spec in waiting)
         self.runs = len(waiting)
         self.finished = 0
-        self._epochs: dict[str, int] = {}
-        self._remaining = RemainingTime(runner.cohorts, runner.jobs, runner.estimates)
+        self._epochs = {digest: epoch + 1 for digest, epoch in runner.resumed.items()}
+        self._remaining = RemainingTime(runner.cohorts, runner.jobs, runner.estimates, runner.resumed)
         self._left, self._at = self._remaining.seconds, time.monotonic()
 
     @property
@@ -97,10 +97,12 @@ class StudyProgress:
         else:
             for spec in event.cohort.specs:
                 if isinstance(event, EpochDone):
-                    # Set, not added: a resumed cohort's earlier epochs come again.
-                    self._epochs[spec.digest] = _epoch_of(event) + 1
-                else:
-                    self._epochs[spec.digest] = spec.training.epochs + 1 if isinstance(event, Failed) else 0
+                    # Not added: a resumed cohort's earlier epochs come again, which are counted from the start.
+                    self._epochs[spec.digest] = max(self._epochs.get(spec.digest, 0), _epoch_of(event) + 1)
+                elif isinstance(event, Failed):
+                    self._epochs[spec.digest] = spec.training.epochs + 1
+                elif not (isinstance(event, Started) and event.resumes):
+                    self._epochs[spec.digest] = 0
             self.finished += len(event.cohort.specs) if isinstance(event, Failed) else 0
         self._remaining.count(event)
         self._left, self._at = self._remaining.seconds, time.monotonic()
@@ -120,7 +122,7 @@ class PlainLines:
     def __init__(self, runner: Runner) -> None:
         self._study, self._last_line = StudyProgress(runner), 0.0
         if runner.waiting:
-            text = f"{runner.study.name}: {len(runner.waiting)} of {len(runner.specs)} runs to do"
+            text = f"{runner.study.name}: {len(runner.waiting)} of {len(runner.specs)} runs to do{resumed_note(runner)}"
             self.say(self._study.with_time_left(f"{text}, {runner.jobs} worker(s) on {runner.runtime.device}"))
 
     def update(self, event: Event) -> None:
@@ -179,6 +181,15 @@ class LiveRows:
             # Runs of a cohort share one row, which goes with the last of them.
             if row is not None and row not in self._rows.values():
                 self._bars.remove_task(row)
+
+
+def resumed_note(runner: Runner) -> str:
+    """Say how many of the waiting runs go on from which epochs; nothing where all start from the beginning."""
+    epochs = sorted(runner.resumed.values())
+    if not epochs:
+        return ""
+    which = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
+    return f" ({len(epochs)} of them from {which})"
 
 
 def cohort_label(cohort: Cohort) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +34,10 @@ LAYER_TABLES = {
     "Signal and gradient": LAYER_SIGNALS,
 }
 """Title -> the fields of a layer that fit beside each other; `--json` has every field."""
+
+
+_PLACE = re.compile(r'^ *File "(?P<file>[^"\n]*)", line (?P<line>\d+), in (?P<function>.*)\n(?P<code>.*)', re.MULTILINE)
+"""One call of a traceback."""
 
 
 @dataclass(frozen=True)
@@ -190,14 +195,14 @@ def _found(results: Path, text: str) -> RunRecord | ShownActivation | ShownStudy
         UsageError: When there is neither.
     """
     from actbench.cli.activation import facts
-    from actbench.cli.study_names import study_named
+    from actbench.cli.study_names import packed_study, study_named
     from actbench.cli.study_page import shown_study
     from actbench.errors import ConfigError, UsageError, nearest
     from actbench.schema import registry, synonyms
     from actbench.schema.components import resolve
     from actbench.storage.reading import find_run
 
-    if study := study_named(text, results):
+    if study := study_named(text, results) or packed_study(text):
         return shown_study(study)
     try:
         return find_run(results, text)
@@ -222,7 +227,7 @@ def print_run(console: Console, record: RunRecord) -> None:
     console.print(f"{record.study} / {record.run_id}", style="bold")
     style = "green" if record.outcome == "ok" else "red"
     console.print(record.outcome + (f": {one_line(record.message)}" if record.message else ""), style=style)
-    for sentence in record.health.get("diagnosis", ()):
+    for sentence in (*_failure(record), *record.health.get("diagnosis", ())):
         if sentence != record.message:  # a diverged run's message is one of these sentences
             console.print(f"- {one_line(sentence)}", soft_wrap=True)
     _print_pairs(console, "Settings", chosen_settings(record))
@@ -233,6 +238,22 @@ def print_run(console: Console, record: RunRecord) -> None:
     environment = {key: _word(value) for key, value in record.environment.items()}
     _print_pairs(console, "Environment", environment)
     _print_pairs(console, "Timing", {key: _word(value) for key, value in record.timing.items()})
+
+
+def _failure(record: RunRecord) -> Iterator[str]:
+    """Yield where in the code and when a run failed, and where the whole traceback lies; nothing for any other run."""
+    if record.outcome != "failed":
+        return
+    if places := list(_PLACE.finditer(record.traceback)):
+        # The user's own code, if it was at work, is the place to look at; else the last line of all.
+        own = [place for place in places if "/actbench/" not in place["file"].replace("\\", "/")]
+        place = (own or places)[-1]
+        yield f"at {place['file']}:{place['line']}, in {place['function']}: {place['code'].strip()}"
+    if record.curves:
+        yield f"after epoch {record.curves[-1]['epoch']} of {record.spec.training.epochs}"
+    else:
+        yield "before its first epoch had ended"
+    yield f"whole traceback: {record.study}/runs/{record.run_id}/error.txt"
 
 
 def _final(record: RunRecord) -> dict[str, str]:

@@ -46,6 +46,18 @@ def study_named(name: str, root: Path = RESULTS) -> Path | None:
     return folder if is_name and _is_study(folder) else None
 
 
+def packed_study(text: str) -> Path | None:
+    """Return the study in a file that ``actbench pack`` made; None for any other path."""
+    from actbench.storage.folders import subfolders
+    from actbench.system.packed import is_packed, kind
+
+    path = Path(text)
+    if not is_packed(path):
+        return None
+    found = [one for one in (path, *subfolders(path)) if kind(one / "runs") == "folder"]
+    return found[0] if len(found) == 1 else None
+
+
 def _studies(root: Path) -> list[str]:
     from actbench.storage.folders import subfolders
 

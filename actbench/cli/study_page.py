@@ -67,6 +67,7 @@ def print_study(console: Console, shown: ShownStudy) -> None:
     console.print(name, style="bold", end="")
     console.print(f"  {one_line(study.description)}" if study and study.description else "", soft_wrap=True)
     counts = {"done": sum(status.done.values()), "running": len(status.running), "failed": len(status.failed)}
+    counts["paused"] = len(status.paused)
     runs = ", ".join(f"{count} {word}" for word, count in counts.items() if count or word == "done")
     lines = {"folder": str(shown.folder)}
     if study:

@@ -16,6 +16,7 @@ from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 
 from actbench.execution.cohorts import schedule
 from actbench.execution.cost_model import Basis, CohortTime, time_by_settings
@@ -225,12 +226,14 @@ class _Unfinished:
         runs: Digests of its runs that have not ended.
         done: Seconds of its work that is done, by expectation.
         running: Whether a worker has taken it up.
+        before: The last epoch that had ended when it was saved; its events come again. −1 for none.
     """
 
     expected: CohortTime
     runs: set[str]
     done: float = 0.0
     running: bool = False
+    before: int = -1
 
 
 class RemainingTime:
@@ -240,11 +243,19 @@ class RemainingTime:
         cohorts: The work, in its order.
         jobs: Number of workers; they have to be started.
         estimates: Expected times.
+        resumed: Digest of a run that goes on from a checkpoint -> the last epoch that had ended there.
     """
 
-    def __init__(self, cohorts: Iterable[Cohort], jobs: int, estimates: Estimates) -> None:
+    def __init__(
+        self,
+        cohorts: Iterable[Cohort],
+        jobs: int,
+        estimates: Estimates,
+        resumed: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self._jobs, self._estimates, self._startup = jobs, estimates, estimates.startup
-        self._parts = [_Unfinished(estimates.expect(cohort.specs), _digests(cohort)) for cohort in cohorts]
+        self._resumed = resumed
+        self._parts = [self._part(cohort, resumes=True) for cohort in cohorts]
         known = all(part.expected.basis is not None for part in self._parts)
         self._expected = self._took = TRUST * sum(part.expected.total for part in self._parts) if known else 0.0
 
@@ -274,7 +285,8 @@ class RemainingTime:
             for part in self._parts:
                 if row is not None and part.running and not part.runs.isdisjoint(runs):
                     expected = part.expected.epoch if row["epoch"] else part.expected.start
-                    part.done += expected
+                    if row["epoch"] > part.before:
+                        part.done += expected
                     self._expected += expected
                     self._took += row["seconds"] * len(event.cohort.specs)
             return
@@ -285,7 +297,18 @@ class RemainingTime:
             self._startup = 0.0
         self._end(runs)
         if isinstance(event, Started):
-            self._parts.append(_Unfinished(self._estimates.expect(event.cohort.specs), runs, running=True))
+            part = self._part(event.cohort, resumes=event.resumes)
+            part.running = True
+            self._parts.append(part)
+
+    def _part(self, cohort: Cohort, *, resumes: bool) -> _Unfinished:
+        """Return a cohort's part of the work, of which the epochs before its checkpoint are done."""
+        part = _Unfinished(self._estimates.expect(cohort.specs), _digests(cohort))
+        epochs = [self._resumed.get(spec.digest) for spec in cohort.specs]
+        if resumes and epochs[0] is not None:  # a cohort is saved as a whole
+            part.before = epochs[0]
+            part.done = part.expected.start + epochs[0] * part.expected.epoch
+        return part
 
     def _end(self, runs: set[str]) -> None:
         for part in self._parts:

@@ -62,6 +62,8 @@ class Runner:
         failed_before: Number of failed runs that are not run again.
         jobs: Number of workers.
         cohorts: The waiting runs in the order in which to compute them.
+        resumed: Digest of a run that goes on from a checkpoint -> the last epoch that had ended there, where it is
+            known.
         estimates: Times of runs like these, as stored in the results folder.
 
     Raises:
@@ -111,6 +113,7 @@ class Runner:
 
         self.estimates = read_estimates(results, device) if self.waiting else Estimates()
         self.checkpoints = Checkpoints(self.store.folder)
+        self.resumed: dict[str, int] = {}
         self.cohorts = self._plan()
 
     def with_study(self, study: Study) -> Runner:
@@ -201,10 +204,12 @@ class Runner:
         """Plan cohorts with a checkpoint first, each with the runs it was saved with; then the rest."""
         waiting = {spec.digest: spec for spec in self.waiting}
         resumed: list[Cohort] = []
-        for runs in () if self.force else tuple(self.checkpoints.found.values()):
+        for path, runs in () if self.force else tuple(self.checkpoints.found.items()):
             specs = tuple(waiting[digest] for digest in runs if digest in waiting)
             if len(specs) == len(runs) and not any(self._is_taken(spec) for spec in specs):
                 resumed.append(Cohort(specs))
+                if path in self.checkpoints.epochs:
+                    self.resumed |= dict.fromkeys(runs, self.checkpoints.epochs[path])
                 for digest in runs:
                     del waiting[digest]
         rest = plan_cohorts(

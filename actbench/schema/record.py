@@ -45,6 +45,7 @@ class RunRecord:
         message: Why the outcome is not ``ok``, in words.
         study: Name of the study that the run was trained for.
         folder: Name of the run's folder; empty for a record that was not read from one.
+        traceback: Of a failed run that was read with its curve: where it happened.
 
     Examples:
         >>> record = RunRecord(RunSpec(), "ok", final={"test.accuracy": 0.93})
@@ -62,6 +63,7 @@ class RunRecord:
     message: str = ""
     study: str = ""
     folder: str = field(default="", compare=False)
+    traceback: str = field(default="", compare=False)
 
     @property
     def run_id(self) -> str:

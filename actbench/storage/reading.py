@@ -232,10 +232,11 @@ def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord |
     except FileNotFoundError:
         pass
     try:
-        message = read_file(folder / "error.txt").decode(errors="replace").partition("\n")[0]
+        message, _, traceback = read_file(folder / "error.txt").decode(errors="replace").partition("\n")
     except FileNotFoundError:
         return None
-    return RunRecord(RunSpec.model_validate(read_json(folder / "spec.json")), "failed", rows, message=message)
+    spec = RunSpec.model_validate(read_json(folder / "spec.json"))
+    return RunRecord(spec, "failed", rows, message=message, traceback=traceback.strip() if curves else "")
 
 
 def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:

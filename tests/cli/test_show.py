@@ -14,6 +14,8 @@ from actbench.cli.pictures import function_and_slope
 from actbench.errors import UnknownNameError, UsageError
 from actbench.nn.activations import row_of
 from actbench.schema import registry
+from actbench.schema.spec import RunSpec
+from actbench.storage.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +240,44 @@ def test_a_long_strip_is_thinned_to_the_width_and_says_so(tmp_path):
     text = call("show", "relu-", "--results", tmp_path)
     assert max(map(len, strip(text).values())) <= 120
     assert "of 401 epochs are shown" in text
+
+
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "/home/me/lib/actbench/training/loop.py", line 39, in run_cohort
+    yield from events
+  File "/home/me/mine.py", line 8, in bad
+    return helper(z)
+  File "/home/me/mine.py", line 12, in helper
+    raise RuntimeError("no entry")
+  File "/home/me/lib/actbench/system/user_code.py", line 71, in call
+    return function(z)
+RuntimeError: no entry
+"""
+
+
+@pytest.mark.parametrize(
+    ("traceback", "rows", "told"),
+    [
+        (TRACEBACK, 3, ['- at /home/me/mine.py:12, in helper: raise RuntimeError("no entry")', "- after epoch 2 of 5"]),
+        ("Traceback …", 0, ["- before its first epoch had ended"]),
+    ],
+)
+def test_a_failed_run_leads_with_why(tmp_path, traceback, rows, told):
+    store, spec = Store(tmp_path, "demo"), RunSpec()
+    store.begin(spec)
+    for epoch in range(rows):
+        store.append(spec, {"epoch": epoch, "train.loss": 2.0})
+    store.fail(spec, "RuntimeError: no entry", traceback)
+    lines = call("show", "relu-", "--results", tmp_path).splitlines()
+    whole = f"- whole traceback: demo/runs/{spec.run_id}/error.txt"
+    assert lines[: len(told) + 3] == [f"demo / {spec.run_id}", "failed: RuntimeError: no entry", *told, whole]
+    assert lines.index("Settings") > lines.index(whole)
+
+
+def test_a_collapsed_run_leads_with_why(tmp_path):
+    one = record(outcome="collapsed")
+    one = replace(one, message="98% are inert", health={**one.health, "diagnosis": ["hidden.0: dead since epoch 1"]})
+    save(tmp_path, [one])
+    lines = call("show", "relu-", "--results", tmp_path).splitlines()
+    assert lines[1:3] == ["collapsed: 98% are inert", "- hidden.0: dead since epoch 1"]

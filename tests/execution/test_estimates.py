@@ -258,3 +258,24 @@ def test_what_a_workers_first_cohort_loads_is_not_expected_of_every_other() -> N
     first = MeasuredCohort(spec(), 1, frozenset({"relu"}), 3.0, 0.1, 1.0)
     found = Estimates([replace(first, opening=0.01), first])
     assert found.expect([spec(seed=9)]).total == pytest.approx(0.01 + 0.1 + 1.0)
+
+
+def test_the_time_left_of_a_resumed_study_leaves_out_the_epochs_that_are_done(tmp_path: Path) -> None:
+    found = read_estimates(a_first_study(tmp_path), "cpu")
+    specs = [spec(seed=seed, epochs=9) for seed in range(20, 22)]
+    cohorts = [Cohort((one,)) for one in specs]
+    expected = found.expect([specs[0]])
+    resumed = {specs[0].digest: 6}
+    whole, rest = (RemainingTime(cohorts, 1, found, before).seconds for before in ({}, resumed))
+    assert whole - rest == pytest.approx(expected.start + 6 * expected.epoch)
+    remaining = RemainingTime(cohorts, 1, found, resumed)
+    remaining.count(Started(cohorts[0], resumes=True))
+    for epoch in range(7):
+        before = remaining.seconds
+        seconds = expected.epoch if epoch else expected.start
+        remaining.count(EpochDone(cohorts[0], [{"epoch": epoch, "seconds": seconds}]))
+        assert remaining.seconds == pytest.approx(before), "what is done comes once more"
+    remaining.count(EpochDone(cohorts[0], [{"epoch": 7, "seconds": expected.epoch}]))
+    assert remaining.seconds == pytest.approx(before - expected.epoch)
+    remaining.count(Started(cohorts[0]))
+    assert remaining.seconds == pytest.approx(whole - found.startup), "its checkpoint was refused"

@@ -18,6 +18,8 @@ import stopping_parts
 from small_runs import DIGITS, numbers, spec
 
 from actbench.analysis.run_list import list_runs
+from actbench.cli.plan import plan_text
+from actbench.cli.progress import PlainLines, StudyProgress
 from actbench.config import Study
 from actbench.errors import ResultsError
 from actbench.execution.runner import Runner
@@ -125,6 +127,41 @@ def test_the_status_says_from_which_epoch_the_paused_runs_go_on(tmp_path: Path) 
     listed = {run.run: (run.state, run.epoch) for run in list_runs(read_results(tmp_path)).runs}
     assert listed == dict.fromkeys(names, ("paused", epoch))
     assert runner(tmp_path).checkpoints.epoch_of(left) == epoch
+
+
+def test_the_progress_of_a_resumed_study_counts_the_epochs_that_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the first line on: nothing falls back while the epochs before the checkpoint come once more."""
+    left = leave(tmp_path)
+    resumed = runner(tmp_path)
+    (epoch,) = {resumed.resumed[spec.digest] for spec in left.specs}
+    assert PlainLines(resumed) is not None
+    assert capsys.readouterr().err.startswith(f"long: 6 of 6 runs to do (3 of them from epoch {epoch})")
+    assert f"0 done, 6 to do (3 of them from epoch {epoch})" in plan_text(resumed, None)
+    progress = StudyProgress(resumed)
+    done = [progress.done]
+    for event in resumed.run():
+        progress.count(event)
+        done.append(progress.done)
+    assert done == sorted(done)
+    assert (done[0], done[-1], progress.total) == (3 * (epoch + 1), 6 * 4, 6 * 4)
+    assert runner(tmp_path, force=True).resumed == {}
+
+
+def test_a_refused_checkpoint_takes_the_epochs_off_again(tmp_path: Path) -> None:
+    leave(tmp_path)
+    (path,) = files(tmp_path)
+    path.write_bytes(path.read_bytes()[:-50])
+    resumed = runner(tmp_path)
+    progress = StudyProgress(resumed)
+    before = progress.done
+    events = resumed.run()
+    while not isinstance(event := next(events), Started):
+        pass
+    progress.count(event)
+    assert before > 0
+    assert progress.done == 0
 
 
 def test_a_run_whose_checkpoint_is_damaged_or_holds_a_finished_run_is_stale(tmp_path: Path) -> None:

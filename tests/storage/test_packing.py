@@ -112,6 +112,17 @@ def test_show_diff_plot_report_and_status_take_it(actbench: Run) -> None:
     )
 
 
+def test_show_takes_the_file_itself(actbench: Run) -> None:
+    pack_study(STUDY)
+    of_file, of_folder = actbench("show", "demo.zip"), actbench("show", "demo")
+    assert of_file.returncode == 0
+    assert of_file.stdout.startswith("demo\n")
+    assert "seeds: 4" in of_file.stdout
+    assert of_file.stdout.count("\n") == of_folder.stdout.count("\n")
+    inside = f"demo.zip/demo/runs/{RunSpec().run_id}"
+    assert actbench("show", inside).stdout == actbench("show", f"results/demo/runs/{RunSpec().run_id}").stdout
+
+
 def test_a_gate_on_unfinished_runs_is_decided_as_for_the_folder(actbench: Run) -> None:
     pack_study(STUDY)
     found = [actbench("compare", path, "--fail-if", "unfinished > 0") for path in ("results/demo", "demo.zip")]
@@ -212,7 +223,7 @@ def test_what_is_no_study_is_not_packed(actbench: Run, path: str, told: str) -> 
 
 
 def test_the_command_says_what_it_wrote(actbench: Run) -> None:
-    done = actbench("pack", "results/demo", "-o", "mail me.zip")
+    done = actbench("pack", "demo", "-o", "mail me.zip")
     assert done.returncode == 0
     assert done.stdout.startswith("mail me.zip: 10 runs, 0.0")
     assert done.stderr == "warning: 1 of them have not finished: their curves so far are in the file\n"
