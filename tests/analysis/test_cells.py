@@ -5,8 +5,16 @@ from dataclasses import replace
 import pytest
 from factories import ELU, RELU, cells, grid, only, record, smooth
 
-from actbench.analysis.reports._cells import Cell, Column, difference_cell, outcomes_cell, quantity_cell, wins_cell
-from actbench.analysis.reports._columns import columns, pair_columns
+from actbench.analysis.reports._cells import (
+    Cell,
+    Column,
+    difference_cell,
+    mean_cell,
+    outcomes_cell,
+    quantity_cell,
+    wins_cell,
+)
+from actbench.analysis.reports._columns import columns, essential, pair_columns
 from actbench.analysis.reports.latex import _number
 
 
@@ -65,9 +73,19 @@ def test_outcomes_are_counted_against_all_runs_of_the_row():
 
 def test_every_column_has_a_cell_for_every_row():
     comparison = only(grid(smooth), all_pairs=True)
-    for details in range(4):
-        assert {len(column.cells) for column in columns(comparison, details=details)} == {len(comparison.rows)}
-    for split in (False, True):
-        found = pair_columns(comparison.pairs, with_split_names=split)
-        assert {len(column.cells) for column in found} == {len(comparison.pairs.pairs)}
-        assert [bool(cell.below) for cell in found[0].cells] == [split] * len(found[0].cells)
+    for found in (columns(comparison), essential(columns(comparison))):
+        assert {len(column.cells) for column in found} == {len(comparison.rows)}
+    assert {len(column.cells) for column in pair_columns(comparison.pairs)} == {len(comparison.pairs.pairs)}
+
+
+@pytest.mark.parametrize("metric", ["test.accuracy", "test.loss"])
+def test_half_a_width_is_that_of_the_interval_before_it_is_cut_at_the_end_of_the_scale(metric):
+    scale = 100 if metric == "test.accuracy" else 1
+    for row in only(cells({"relu": [0.9, 0.7, 0.99], "elu": [0.95, 0.96, 0.99]}), metric=metric).rows:
+        found = row.metrics[metric]
+        printed = float(mean_cell(metric, found).half_width)
+        assert printed == pytest.approx(scale * (found.high - found.mean), abs=0.0051)
+        assert printed == pytest.approx(scale * (found.mean - found.low), abs=0.0051)
+        for contrast in row.vs_baseline.values():
+            half = (contrast.difference.high - contrast.difference.low) / 2
+            assert float(difference_cell(metric, contrast).half_width) == pytest.approx(scale * half, abs=0.0051)

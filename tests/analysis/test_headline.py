@@ -12,7 +12,7 @@ from actbench.analysis.judgements.headline import headline
 from actbench.analysis.table.factors import row_name
 from actbench.schema.metrics import METRICS
 
-MEAN = r"(?P<mean>[\d.,e+−-]+(?: [%s])?)(?: \[[^\]]+\](?:, cut at the end of the scale)?)? over (?P<n>\d+) seeds?"
+MEAN = r"(?P<mean>[\d.,e+−-]+(?: [%s])?)(?: \[[^\]]+\](?:, cut at the end of the scale,)?)? over (?P<n>\d+) seeds?"
 WINS = re.compile(
     rf"(?P<name>.+) wins in (?P<metric>\S+)(?: among the rows shown)? with {MEAN}: (?:each of the (?P<count>\d+) other "
     r"rows|the other row) is worse, adjusted p < (?P<alpha>[\d.]+)\."

@@ -9,7 +9,7 @@ from comparisons import DEGENERATE, rendered, varied
 from factories import cells, record
 
 from actbench.analysis.compare import compare
-from actbench.analysis.reports._columns import columns
+from actbench.analysis.reports._columns import columns, essential
 from actbench.analysis.reports.latex import SPELLED, escaped, unwritable
 
 HOSTILE = record(0.95, activation={"name": '\\a{b}~^#$%&_<>|"* β', "path": "my_parts:f"})
@@ -69,7 +69,7 @@ def test_two_columns_meet_at_every_decimal_point():
     (comparison,) = compare(varied()).comparisons
     plain = text_of("two factors").replace("$-$", "−").replace(r" $\ast$", " *").replace("--", "–")
     lines = [re.sub(r"\\textbf\{([^}]*)\}", r"\1", line) for line in body(plain)[1:]]
-    for column in columns(comparison, details=0):
+    for column in essential(columns(comparison, with_ties=False)):
         for cell, line in zip(column.cells, lines, strict=True):
             whole, point, rest = cell.text().replace(" %", "").partition(".")
             if column.is_flush_right and point:

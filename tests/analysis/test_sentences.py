@@ -14,11 +14,13 @@ from sentence_oracle import (
 )
 
 from actbench.analysis.compare import compare
-from actbench.analysis.reports._sentences import caption, lists
+from actbench.analysis.reports._sentences import Shown, caption, lists
 from actbench.errors import ResultsError, UsageError
 from actbench.storage.reading import Records
 
 STUDIES, QUICK, BATCH = 400, 100, 20
+
+BRIEF = Shown(has_range=False, is_brief=True, left_out=("n",), renamed={"accuracy": "test.accuracy"})
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,7 @@ def test_every_sentence_says_what_the_table_says(start):
         for gate in found.gates:
             check_gate(gate, comparison, runs, options["alpha"])
         check_caption(caption(found.comparisons[0]), comparison, runs, metrics, options)
+        check_caption(caption(found.comparisons[0], BRIEF), comparison, runs, metrics, options, is_brief=True)
     assert read > BATCH / 2
 
 

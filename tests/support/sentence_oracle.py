@@ -566,10 +566,15 @@ def check_mixture(match, names, runs):
 
 
 CAPTION = {
-    "mean": r"mean(?P<interval> \[(?P<level>[\d.]+) % Student-t interval\])? over n seeds, (?P<order>best first|"
+    "mean": r"mean(?: ± half of its (?P<half>[\d.]+) % Student-t interval|"
+    r" \[(?P<level>[\d.]+) % Student-t interval\])? "
+    r"over n seeds, (?P<order>best first|"
     r"highest first)(?P<partial>, rows that have runs without a value last|, none marked as best since each row has "
     r"runs without a value)?",
+    "seeds": r"n = (?P<n>\d+) in each row",
+    "renamed": r"(?P<short>[a-z_]+): (?P<metric>[a-z]+\.[a-z_]+)",
     "cut": r"an interval that would pass the end of its metric's scale is cut there",
+    "brief cut": r"an interval ends where its metric's scale does, whatever its ±",
     "ties": r"= not distinguishable from the best(?: \((?P<hidden>.+), not shown\))?",
     "delta": r"Δ = row − baseline \((?P<baseline>.+?)(?: with equal (?P<equal>.+))?\), paired by seed",
     "star": r"\* p < (?P<alpha>[\d.]+), (?P<method>.+) over all differences of a column \((?P<sizes>[\d or]+)\)"
@@ -577,8 +582,8 @@ CAPTION = {
     "star across": r"a \* beside an interval that includes 0: p is from sign flips, the interval is Student's",
     "adjusted": r"an interval that excludes 0 without a \*: it is that of one difference alone, p is adjusted for all",
     "other test": r"an interval that excludes 0 without a \*: it is Student's, p is from sign flips",
-    "shares": r"health shares: mean \(range\), p by sign-flip",
-    "dead": r"dead: mean share \(range\) of hidden units with (?P<dead>.+)",
+    "shares": r"health shares: mean(?P<range> \(range\))?, p by sign-flip",
+    "dead": r"dead: mean share(?P<range> \(range\))? of hidden units with (?P<dead>.+)",
     "outcomes": r"outcomes: Wilson interval of the share that went wrong",
     "averaged": r"averaged over (?P<factors>.+)",
     "parameters": r"(?P<count>[\d,]+) parameters each",
@@ -586,8 +591,11 @@ CAPTION = {
 }
 
 
-def check_caption(statements, comparison, runs, metrics, options):
-    """Hold each statement below a table to the JSON, and each fact that needs one to a statement."""
+def check_caption(statements, comparison, runs, metrics, options, *, is_brief=False):
+    """Hold each statement below a table to the JSON, and each fact that needs one to a statement.
+
+    A brief caption is that of a table with halves of intervals, without ranges and without the column of seeds.
+    """
     found = {}
     for text in statements:
         kinds = {kind: m for kind, pattern in CAPTION.items() if (m := re.fullmatch(pattern, text))}
@@ -596,12 +604,16 @@ def check_caption(statements, comparison, runs, metrics, options):
     rows, leading = comparison["rows"], metrics[0]
     names = [runs.name(row["factors"]) for row in rows]
     check_order(found["mean"], rows, names, runs, leading)
-    level = found["mean"]["level"]
+    level = found["mean"]["half" if is_brief else "level"]
     assert (level is not None) == any(row["metrics"][name]["low"] is not None for row in rows for name in metrics)
     assert level is None or abs(float(level) - 100 * (1 - options["alpha"])) < 1e-9
     intervals = [row["metrics"][name] for row in rows for name in metrics]
     intervals += [contrast for row in rows for contrast in row["vs_baseline"].values()]
-    assert ("cut" in found) == any(one["beyond_scale"] for one in intervals)
+    assert (("brief cut" if is_brief else "cut") in found) == any(one["beyond_scale"] for one in intervals)
+    counts = {len(runs.values(name, leading)) for name in names}
+    assert ("seeds" in found) == (is_brief and len(counts) == 1)
+    assert not is_brief or len(counts) > 1 or {int(found["seeds"]["n"])} == counts
+    assert not is_brief or all(match["range"] is None for kind, match in found.items() if kind in ("shares", "dead"))
     assert ("ties" in found) == (sum(row["tied_with_best"] is True for row in rows) > 1)
     contrasts = [contrast for row in rows for contrast in row["vs_baseline"].values()]
     assert ("star" in found) == ("delta" in found) == bool(contrasts)
@@ -614,7 +626,7 @@ def check_caption(statements, comparison, runs, metrics, options):
     if probes:
         assert found["dead"]["dead"] == " or ".join(f"slope ≤ 0.001 on {n:,} training images" for n in sorted(probes))
     assert ("seconds" in found) == ("seconds" in metrics)
-    assert ("outcomes" in found) == any(one.outcome != "ok" for one in runs_behind)
+    assert ("outcomes" in found) == (not is_brief and any(one.outcome != "ok" for one in runs_behind))
     counts = {one.final["parameters"] for one in runs_behind if one.final.get("parameters") is not None}
     assert ("parameters" in found) == (len(counts) == 1)
     if len(counts) == 1:

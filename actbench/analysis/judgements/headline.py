@@ -8,7 +8,7 @@ from actbench.analysis.table.result import Comparison, Row
 from actbench.schema.metrics import METRICS, is_bounded
 
 
-def headline(comparison: Comparison) -> tuple[str, ...]:
+def headline(comparison: Comparison, *, with_open_verdict: bool = True) -> tuple[str, ...]:
     """Return the sentences that stand above a table.
 
     A row wins where every other row was told from it *and* every difference between it and the baseline has its star.
@@ -18,6 +18,7 @@ def headline(comparison: Comparison) -> tuple[str, ...]:
 
     Args:
         comparison: The finished table, its rows sorted and its verdicts written.
+        with_open_verdict: Whether the first verdict follows where no winner is shown, which may be about other rows.
     """
     metric, rows = comparison.metrics[0], comparison.rows
     if METRICS[metric].higher_is_better is None:
@@ -46,7 +47,7 @@ def headline(comparison: Comparison) -> tuple[str, ...]:
         reasons.append("its difference to the baseline is not shown")
     return (
         f"No winner is shown in {metric}: {name} has the best mean, {mean}, but {' and '.join(reasons)}.",
-        *([_sentence(comparison.verdicts[0])] if comparison.verdicts else []),
+        *([_sentence(comparison.verdicts[0])] if with_open_verdict and comparison.verdicts else []),
     )
 
 
@@ -89,7 +90,8 @@ def _mean(metric: str, row: Row) -> str:
     found = row.metrics[metric]
     text = quantity(metric, found.mean)
     if not is_bounded(metric) and found.low is not None and found.high is not None and found.low != found.high:
-        text += f" {interval_to_quote(metric, (found.low, found.high))}"
+        own = interval_to_quote(metric, (found.low, found.high))
+        text += f" {own}" if own.endswith("]") else f" {own},"
     return f"{text} over {_count(found.n, 'seed')}"
 
 

@@ -82,7 +82,7 @@ def table_of(comparison: Comparison) -> TableView:
     found = _with_p(comparison, columns(comparison))
     exact = _exact(comparison, found)
     cells = [[*zip(row, numbers, strict=True)] for row, numbers in zip(_across(found), exact, strict=True)]
-    caption = _sentences.one_sentence(_sentences.caption(comparison, with_range=has_range(found)))
+    caption = _sentences.one_sentence(_sentences.caption(comparison, _sentences.Shown(has_range=has_range(found))))
     return TableView(
         baseline=row_name(comparison.baseline or {}),
         heads=[_head(column) for column in found],

@@ -18,6 +18,26 @@ from actbench.system.text import printable
 Tone = Literal["good", "bad", ""]
 """How a terminal may colour a cell."""
 
+Role = Literal[
+    "factor",
+    "picked",
+    "tie",
+    "mean",
+    "difference",
+    "wins",
+    "n",
+    "outcomes",
+    "epochs",
+    "dead",
+    "parameters",
+    "curve",
+    "row",
+    "p",
+    "adjusted p",
+    "pairs",
+]
+"""The kind of numbers or words in a column; ``row`` is a name in a table of pairs."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -29,6 +49,7 @@ class Cell:
         value: A number, a word such as ``baseline``, or nothing.
         unit: Stands behind the value in the same line.
         below: An interval, a range or a count, each behind the value or in a line of its own below it.
+        half_width: Half of the interval, for ``93.12 ±0.32`` where there is no room for its ends; empty without one.
         mark: ``*`` for a significant difference; ends the last line.
         is_number: Whether the value is a number, to be aligned at its decimal point.
         tone: How a terminal may colour the cell.
@@ -38,6 +59,7 @@ class Cell:
     value: str
     unit: str = ""
     below: tuple[str, ...] = ()
+    half_width: str = ""
     mark: str = ""
     is_number: bool = False
     tone: Tone = ""
@@ -59,12 +81,23 @@ class Column:
         cells: One a row.
         note: Stands in brackets behind the title or below it, such as the unit.
         is_flush_right: Whether the cells are flush right, as numbers are.
+        role: What stands in it.
+        metric: The metric of a mean, of a difference or of wins.
+        short_title: The title where there is no room for it; empty for none.
     """
 
     title: str
     cells: tuple[Cell, ...]
     note: str = ""
     is_flush_right: bool = True
+    role: Role = "mean"
+    metric: str = ""
+    short_title: str = ""
+
+    @property
+    def key(self) -> tuple[Role, str]:
+        """Return by which a column is left out of a table: its role, with the metric where there is one a metric."""
+        return self.role, self.metric
 
     def heading(self, separator: str = " ") -> str:
         """Return title and note, with the separator between them."""
@@ -94,7 +127,7 @@ def mean_cell(metric: str, found: Interval, *, is_best: bool = False) -> Cell:
         return cell
     if is_bounded(metric):
         return replace(cell, below=(f"({number(metric, low)}–{number(metric, high)})",))
-    return replace(cell, below=(interval(metric, (low, high)),))
+    return replace(cell, below=(interval(metric, (low, high)),), half_width=number(metric, (high - low) / 2))
 
 
 def difference_cell(metric: str, contrast: Contrast) -> Cell:
@@ -111,10 +144,18 @@ def difference_cell(metric: str, contrast: Contrast) -> Cell:
     if found.note == "identical":
         return Cell("identical", tone=tone)
     below: tuple[str, ...] = ()
+    half_width = ""
     if found.low is not None and found.high is not None and found.low != found.high:
         below = (interval(metric, (found.low, found.high), differences=1),)
-    mark = "*" if contrast.significant else ""
-    return Cell(signed(metric, found.difference), below=below, mark=mark, is_number=True, tone=tone)
+        half_width = number(metric, (found.high - found.low) / 2)
+    return Cell(
+        signed(metric, found.difference),
+        below=below,
+        half_width=half_width,
+        mark="*" if contrast.significant else "",
+        is_number=True,
+        tone=tone,
+    )
 
 
 def wins_cell(contrast: Contrast) -> Cell:

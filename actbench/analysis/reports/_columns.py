@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from actbench.analysis.judgements.formatting import NOTHING, number, p_value, unit_of_difference
 from actbench.analysis.reports._cells import (
     Cell,
     Column,
+    Role,
     difference_cell,
     mean_cell,
     outcomes_cell,
-    quantity_cell,
     reach_cell,
     wins_cell,
 )
-from actbench.analysis.table.factors import row_name, show, show_all
+from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.result import DEAD_FRACTION, Comparison, Contrast, Pairs, Row
 from actbench.schema.metrics import METRICS
-
-MAX_DETAILS = 3
-"""Level of detail where there is room for everything."""
 
 DEAD = "dead"
 """Title of the column of dead units, which stands in each table."""
@@ -29,64 +27,69 @@ MAX_PAIRS_SHOWN = 20
 """More lines than these are not read; CSV and JSON have all."""
 
 
-def columns(comparison: Comparison, *, details: int = MAX_DETAILS, with_ties: bool = True) -> list[Column]:
-    """Return the table's columns.
+def columns(comparison: Comparison, *, with_ties: bool = True) -> list[Column]:
+    """Return all columns of the table.
 
     Args:
         comparison: The table, its best row first.
-        details: How much there is room for: 3 everything, 2 no parameters, 1 nor the range of dead units, 0 nor the
-            wins.
         with_ties: Whether a column of ``=`` marks the rows that are tied with the best.
     """
-    rows = comparison.rows
+    rows, metrics = comparison.rows, comparison.metrics
     tuned = comparison.tuned.factors if comparison.tuned else ()
     names = short_names((*comparison.factors, *tuned))
-    found = [_words(names[key], (show(row.factors[key]) for row in rows)) for key in comparison.factors]
-    found += [_words(f"picked {names[key]}", (show(row.picked[key]) for row in rows)) for key in tuned]
+    found = [_words("factor", names[key], (show(row.factors[key]) for row in rows)) for key in comparison.factors]
+    found += [_words("picked", f"picked {names[key]}", (show(row.picked[key]) for row in rows)) for key in tuned]
     if with_ties and has_ties(rows):
-        found.append(Column("", tuple(Cell("=" if row.tied else "") for row in rows)))
-    for metric in comparison.metrics:
+        found.append(Column("", tuple(Cell("=" if row.tied else "") for row in rows), role="tie"))
+    shorter = short_names(metrics)
+    for metric in metrics:
         best = _best(comparison, metric)
         cells = (mean_cell(metric, row.metrics[metric], is_best=index in best) for index, row in enumerate(rows))
-        found.append(Column(metric, tuple(cells)))
+        found.append(Column(metric, tuple(cells), metric=metric, short_title=shorter[metric]))
         if any(row.vs_baseline for row in rows):
-            found += _versus_baseline(comparison, metric, with_wins=details > 0)
-    counts = (row.metrics[comparison.metrics[0]].n for row in rows)
-    found.append(Column("n", tuple(Cell(str(n), is_number=True) for n in counts)))
+            found += _versus_baseline(comparison, metric)
+    counts = (row.metrics[metrics[0]].n for row in rows)
+    found.append(Column("n", tuple(Cell(str(n), is_number=True) for n in counts), role="n"))
     if any(row.failure_rate for row in rows):
-        found.append(Column("outcomes", tuple(map(outcomes_cell, rows)), is_flush_right=False))
+        found.append(Column("outcomes", tuple(map(outcomes_cell, rows)), is_flush_right=False, role="outcomes"))
     reached = [row.reach for row in rows if row.reach is not None]
     if reached:
-        found.append(Column("epochs", tuple(map(reach_cell, reached)), note=f"to {100 * reached[0].level:g} %"))
-    if DEAD_FRACTION not in comparison.metrics:
-        dead = [row.metrics[DEAD_FRACTION] for row in rows]
-        with_range = details > 1
-        cells = (
-            mean_cell(DEAD_FRACTION, one) if with_range else quantity_cell(DEAD_FRACTION, one.mean) for one in dead
-        )
-        found.append(Column(DEAD, tuple(cells)))
-    if details > 2 and common_parameters(comparison) is None:
-        found.append(Column("parameters", tuple(map(_parameters, rows))))
+        note = f"to {100 * reached[0].level:g} %"
+        found.append(Column("epochs", tuple(map(reach_cell, reached)), note=note, role="epochs"))
+    if DEAD_FRACTION not in metrics:
+        dead = (mean_cell(DEAD_FRACTION, row.metrics[DEAD_FRACTION]) for row in rows)
+        found.append(Column(DEAD, tuple(dead), role="dead"))
+    if common_parameters(comparison) is None:
+        found.append(Column("parameters", tuple(map(_parameters, rows)), role="parameters"))
     return found
 
 
-def pair_columns(pairs: Pairs, *, with_split_names: bool = False) -> list[Column]:
-    """Return the pairs with the smallest p as a table.
+def essential(found: Sequence[Column]) -> list[Column]:
+    """Return the columns of a table for a page of paper: without parameters, the range of dead units, and wins."""
+    return [
+        without_range(column) if column.role == "dead" else column
+        for column in found
+        if column.role not in ("parameters", "wins")
+    ]
 
-    Args:
-        pairs: All of them.
-        with_split_names: Whether the brackets of a row's name may stand in a line of their own below it.
-    """
+
+def without_range(column: Column) -> Column:
+    """Return the column with its means alone."""
+    return replace(column, cells=tuple(replace(cell, below=()) for cell in column.cells))
+
+
+def pair_columns(pairs: Pairs) -> list[Column]:
+    """Return the pairs with the smallest p as a table."""
     shown, metric = pairs.pairs[:MAX_PAIRS_SHOWN], pairs.metric
     differences = (difference_cell(metric, Contrast(one.difference, one.p_adjusted, False)) for one in shown)
-    name = _split_name if with_split_names else _name
+    counts = (Cell(str(one.difference.n_pairs), is_number=True) for one in shown)
     return [
-        Column("row", tuple(name(one.left) for one in shown), is_flush_right=False),
-        Column("against", tuple(name(one.right) for one in shown), is_flush_right=False),
-        Column("Δ", tuple(differences), note=unit_of_difference(metric)),
-        Column("p", tuple(_p_cell(one.difference.p) for one in shown)),
-        Column("adjusted p", tuple(_p_cell(one.p_adjusted) for one in shown)),
-        Column("pairs", tuple(Cell(str(one.difference.n_pairs), is_number=True) for one in shown)),
+        _words("row", "row", (row_name(one.left) for one in shown)),
+        _words("row", "against", (row_name(one.right) for one in shown)),
+        Column("Δ", tuple(differences), note=unit_of_difference(metric), role="difference", metric=metric),
+        Column("p", tuple(_p_cell(one.difference.p) for one in shown), role="p"),
+        Column("adjusted p", tuple(_p_cell(one.p_adjusted) for one in shown), role="adjusted p"),
+        Column("pairs", tuple(counts), role="pairs"),
     ]
 
 
@@ -97,7 +100,7 @@ def has_ties(rows: Sequence[Row]) -> bool:
 
 def has_range(found: Sequence[Column]) -> bool:
     """Return whether the column of dead units shows a range in any of its cells."""
-    return any(column.title == DEAD and any(cell.below for cell in column.cells) for column in found)
+    return any(column.role == "dead" and any(cell.below for cell in column.cells) for column in found)
 
 
 def common_parameters(comparison: Comparison) -> str | None:
@@ -106,16 +109,18 @@ def common_parameters(comparison: Comparison) -> str | None:
     return number("parameters", found.pop()) if len(found) == 1 else None
 
 
-def _versus_baseline(comparison: Comparison, metric: str, *, with_wins: bool) -> list[Column]:
+def _versus_baseline(comparison: Comparison, metric: str) -> list[Column]:
     contrasts = [row.vs_baseline.get(metric) for row in comparison.rows]
     blanks = [Cell("baseline" if comparison.is_baseline(row.factors) else NOTHING) for row in comparison.rows]
     cells = (difference_cell(metric, one) if one else blank for one, blank in zip(contrasts, blanks, strict=True))
-    found = [Column("Δ baseline", tuple(cells), note=unit_of_difference(metric))]
-    if with_wins:
-        # Where neither direction is better, the wins count the pairs with the higher value.
-        title = "higher in" if METRICS[metric].higher_is_better is None else "better in"
-        found.append(Column(title, tuple(wins_cell(one) if one else Cell("") for one in contrasts)))
-    return found
+    # Where neither direction is better, the wins count the pairs with the higher value.
+    title = "higher in" if METRICS[metric].higher_is_better is None else "better in"
+    wins = (wins_cell(one) if one else Cell("") for one in contrasts)
+    unit = unit_of_difference(metric)
+    return [
+        Column("Δ baseline", tuple(cells), note=unit, role="difference", metric=metric, short_title="Δ"),
+        Column(title, tuple(wins), role="wins", metric=metric),
+    ]
 
 
 def _best(comparison: Comparison, metric: str) -> set[int]:
@@ -130,19 +135,8 @@ def _best(comparison: Comparison, metric: str) -> set[int]:
     return {index for index, mean in known.items() if mean == (max if higher else min)(known.values())}
 
 
-def _words(title: str, texts: Iterable[str]) -> Column:
-    return Column(title, tuple(map(Cell, texts)), is_flush_right=False)
-
-
-def _name(factors: Mapping[str, object]) -> Cell:
-    return Cell(row_name(factors))
-
-
-def _split_name(factors: Mapping[str, object]) -> Cell:
-    rest = {key: value for key, value in factors.items() if key != "activation"}
-    if "activation" not in factors or not rest:
-        return _name(factors)
-    return Cell(show(factors["activation"]), below=(f"({show_all(rest)})",))
+def _words(role: Role, title: str, texts: Iterable[str]) -> Column:
+    return Column(title, tuple(map(Cell, texts)), is_flush_right=False, role=role)
 
 
 def _p_cell(p: float | None) -> Cell:

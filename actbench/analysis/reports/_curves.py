@@ -78,7 +78,7 @@ def _ends(is_unicode: bool) -> tuple[str, str]:
 
 def _column(title: str, values: Sequence[Sequence[float | None]], scale: Scale, *, is_unicode: bool) -> Column:
     cells = tuple(Cell(bars(own, scale, is_unicode=is_unicode)) for own in values)
-    return Column(title, cells, is_flush_right=False)
+    return Column(title, cells, is_flush_right=False, role="curve")
 
 
 def _with_curves(row: Row, read: CurveReader) -> Row:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from actbench.analysis.judgements.formatting import CAUTIONS, interval_in_words
 from actbench.analysis.judgements.methods_text import methods_in_words
+from actbench.analysis.reports._cells import Role
 from actbench.analysis.reports._columns import MAX_PAIRS_SHOWN, common_parameters, has_ties
 from actbench.analysis.table.factors import show_all
 from actbench.analysis.table.result import (
@@ -23,24 +25,53 @@ from actbench.schema.metrics import METRICS, is_bounded
 VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 
 
-def caption(comparison: Comparison, *, tie_mark: str = "=", with_range: bool = True) -> list[str]:
+@dataclass(frozen=True)
+class Shown:
+    """What a format has of a table, as far as its caption depends on it.
+
+    Args:
+        has_range: Whether it has the range of dead units, as ``has_range`` returns it.
+        is_brief: Whether an interval is written as ``±`` half of it.
+        left_out: Roles of the columns that it leaves out.
+        renamed: Short head -> metric.
+    """
+
+    has_range: bool = True
+    is_brief: bool = False
+    left_out: Collection[Role] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+
+EVERYTHING = Shown()
+
+
+def caption(comparison: Comparison, shown: Shown = EVERYTHING, *, tie_mark: str = "=") -> list[str]:
     """Return the meaning of the table's figures, one statement each.
 
     Args:
         comparison: The table.
+        shown: What the format has of it.
         tie_mark: How the format marks the rows that can't be told from the best.
-        with_range: Whether the table shows the range of dead units, as ``has_range`` returns it.
     """
     any_interval = any(row.metrics[metric].low is not None for row in comparison.rows for metric in comparison.metrics)
-    interval = f" [{comparison.level} Student-t interval]" if any_interval else ""
+    words = f"{comparison.level} Student-t interval"
+    interval = "" if not any_interval else f" ± half of its {words}" if shown.is_brief else f" [{words}]"
     lines = [f"mean{interval} over n seeds, {_order(comparison)}"]
+    counts = {row.metrics[comparison.metrics[0]].n for row in comparison.rows}
+    if "n" in shown.left_out and len(counts) == 1:
+        lines.append(f"n = {counts.pop()} in each row")
+    lines += [f"{short}: {metric}" for short, metric in shown.renamed.items()]
     if has_intervals_beyond_scale(comparison):
-        lines.append("an interval that would pass the end of its metric's scale is cut there")
+        lines.append(
+            "an interval ends where its metric's scale does, whatever its ±" if shown.is_brief
+            else "an interval that would pass the end of its metric's scale is cut there"
+        )  # fmt: skip
     if has_ties(comparison.rows):
         is_hidden = comparison.best is not None and comparison.rows[0].factors != comparison.best
         hidden = f" ({show_all(comparison.best or {})}, not shown)" if is_hidden else ""
         lines.append(f"{tie_mark} not distinguishable from the best{hidden}")
-    if any(row.vs_baseline for row in comparison.rows) and comparison.baseline is not None:
+    has_differences = any(row.vs_baseline for row in comparison.rows) and "difference" not in shown.left_out
+    if has_differences and comparison.baseline is not None:
         equal = f" with equal {', '.join(comparison.matched)}" if comparison.matched else ""
         lines += [
             f"Δ = row − baseline ({show_all(comparison.baseline)}{equal}), paired by seed",
@@ -48,8 +79,8 @@ def caption(comparison: Comparison, *, tie_mark: str = "=", with_range: bool = T
             *_mismatches(comparison),
         ]
     if any(is_bounded(metric) for metric in comparison.metrics):
-        lines.append("health shares: mean (range), p by sign-flip")
-    if comparison.reach is not None:
+        lines.append(f"health shares: mean{'' if shown.is_brief else ' (range)'}, p by sign-flip")
+    if comparison.reach is not None and "epochs" not in shown.left_out:
         level = f"{100 * comparison.reach.level:g} %"
         lines.append(
             f"epochs (to {level}): epochs to {REACH_METRIC} ≥ {level}, mean over the seeds that "
@@ -57,14 +88,23 @@ def caption(comparison: Comparison, *, tie_mark: str = "=", with_range: bool = T
         )
     if comparison.tuned:
         lines.append(f"picked: the value with the row's best mean {comparison.tuned.by}")
-    lines.append(f"dead: mean share{' (range)' if with_range else ''} of hidden units with {comparison.dead}")
-    if any(row.failure_rate for row in comparison.rows):
+    if "dead" not in shown.left_out or any(is_bounded(metric) for metric in comparison.metrics):
+        range_of = " (range)" if shown.has_range else ""
+        lines.append(f"dead: mean share{range_of} of hidden units with {comparison.dead}")
+    if any(row.failure_rate for row in comparison.rows) and not shown.is_brief:
         lines.append("outcomes: Wilson interval of the share that went wrong")
     lines += [CAUTIONS[metric] for metric in comparison.metrics if metric in CAUTIONS]
     if comparison.averaged:
         lines.append(f"averaged over {', '.join(comparison.averaged)}")
     parameters = common_parameters(comparison)
     return [*lines, f"{parameters} parameters each"] if parameters else lines
+
+
+def left_out(names: Sequence[str], width: int) -> str:
+    """Return which columns a terminal has no room for, and where they are."""
+    return (
+        f"No room here for {', '.join(names)}: all columns take {width} letters a line; -o FILE.csv has every number."
+    )
 
 
 def lists(comparison: Comparison, comparisons: Comparisons) -> tuple[list[str], list[str]]:
@@ -93,14 +133,20 @@ def pairs_title(pairs: Pairs) -> str:
     return f"All pairs in {pairs.metric} (exploratory)"
 
 
-def pairs_caption(pairs: Pairs) -> list[str]:
-    """Return the number of pairs that the table leaves out, if any, and the meaning of its figures."""
+def pairs_caption(pairs: Pairs, *, is_brief: bool = False) -> list[str]:
+    """Return the number of pairs that the table leaves out, if any, and the meaning of its figures.
+
+    Args:
+        pairs: All of them.
+        is_brief: Whether an interval is written as ``±`` half of it.
+    """
     left_out = len(pairs.pairs) - MAX_PAIRS_SHOWN
     more = [f"… and {left_out:,} more (--format csv or json for all)"] if left_out > 0 else []
     test = "sign flips" if is_bounded(pairs.metric) else "paired t test"
+    half = " ± half of its interval" if is_brief else ""
     return [
         *more,
-        f"exploratory, to be confirmed with new seeds: Δ = row − against, paired by seed; p: {test}; adjusted p: "
+        f"exploratory, to be confirmed with new seeds: Δ = row − against{half}, paired by seed; p: {test}; adjusted p: "
         f"Benjamini–Hochberg over all pairs of the table ({pairs.family:,}), which bounds the share of false findings, "
         "not their chance",
     ]

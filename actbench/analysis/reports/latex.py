@@ -10,7 +10,7 @@ from typing import TextIO
 
 from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Cell, Column
-from actbench.analysis.reports._columns import columns, has_range, pair_columns
+from actbench.analysis.reports._columns import columns, essential, has_range, pair_columns
 from actbench.analysis.table.result import Comparisons
 from actbench.system.text import printable
 
@@ -73,10 +73,9 @@ class LatexReport:
     def _write_tables(self, comparisons: Comparisons, target: TextIO) -> None:
         for comparison in comparisons.comparisons:
             # As few columns as there are, since a page is narrower than a terminal; ties are bold instead of marked.
-            found = columns(comparison, details=0, with_ties=False)
-            statements = _sentences.caption(
-                comparison, tie_mark=f"also bold in {comparison.metrics[0]}:", with_range=has_range(found)
-            )
+            found = essential(columns(comparison, with_ties=False))
+            shown = _sentences.Shown(has_range=has_range(found))
+            statements = _sentences.caption(comparison, shown, tie_mark=f"also bold in {comparison.metrics[0]}:")
             is_bold = any(cell.is_best for column in found for cell in column.cells)
             text = _sentences.one_sentence(
                 (*comparison.limits, *statements, *(["bold: the best mean"] if is_bold else []))

@@ -29,7 +29,7 @@ class MarkdownReport:
         """Write a heading, a table and a caption per comparison, then the warnings as a list."""
         for comparison in comparisons.comparisons:
             found = columns(comparison)
-            caption = _sentences.caption(comparison, with_range=has_range(found))
+            caption = _sentences.caption(comparison, _sentences.Shown(has_range=has_range(found)))
             lines = _section(f"### {_escaped(comparison.title)}", found, caption, limits=comparison.limits)
             for sentences in _sentences.lists(comparison, comparisons):
                 items = (f"{_item(one)}{_command(comparison.commands.get(one))}" for one in sentences)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from actbench.analysis.judgements.headline import headline
 from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Column
-from actbench.analysis.reports._columns import MAX_DETAILS, columns, has_range, pair_columns
+from actbench.analysis.reports._columns import columns, has_range, pair_columns
 from actbench.analysis.reports._curves import WIDTH, CurveReader, curve_columns
-from actbench.analysis.table.result import Comparison, Comparisons, Pairs
+from actbench.analysis.reports._layout import GAP, Form, Layout, beside, full_width, lay_out, left_out_names
+from actbench.analysis.table.result import Comparison, Comparisons
 from actbench.system.console import PrintableConsole, has_unicode
 from actbench.system.text import printable
 
@@ -24,34 +26,6 @@ PLAIN_WIDTH = 120
 
 STYLES = {"good": "green", "bad": "red", "": ""}
 BULLET = "· "
-GAP = 2
-"""Spaces between columns."""
-
-
-@dataclass(frozen=True)
-class TableLayout:
-    """One way to lay out a table.
-
-    Args:
-        columns: The columns that it shows.
-        is_stacked: Whether intervals, ranges and units stand in a line of their own, below means and titles.
-    """
-
-    columns: Sequence[Column]
-    is_stacked: bool = False
-
-    def texts(self) -> list[list[str]]:
-        """Return each column's heading and cells as they are printed."""
-        separator = "\n" if self.is_stacked else " "
-        return [
-            [column.heading(separator), *(cell.text(separator) for cell in column.cells)] for column in self.columns
-        ]
-
-    def width(self, console: PrintableConsole) -> int:
-        """Return the number of letters that a line needs on a console."""
-        texts = [console.shown("\n".join(own)) for own in self.texts()]
-        widths = [max(map(len, text.split("\n"))) for text in texts]
-        return sum(widths) + GAP * (len(widths) - 1)
 
 
 class TableReport:
@@ -69,79 +43,110 @@ class TableReport:
         """Write one table per comparison, each followed by what its figures mean, then the warnings."""
         console = console_for(target)
         for comparison in comparisons.comparisons:
-            layouts = _layouts(comparison)
-            layout = _fitting(console, layouts)
-            caption = _sentences.caption(comparison, with_range=has_range(layout.columns))
-            if self._curves is not None and layout is layouts[0]:
+            found = columns(comparison)
+            layout = lay_out(found, console.width, console.shown)
+            meanings: list[str] = []
+            if self._curves is not None and layout.is_full:
                 layout, meanings = _with_curves(console, comparison, layout, self._curves)
-                caption += meanings
-            _print_table(console, comparison.title, layout, caption, limits=comparison.limits)
+            caption = [*_sentences.caption(comparison, _shown_parts(found, layout)), *meanings]
+            _print_table(
+                console,
+                comparison.title,
+                layout,
+                caption,
+                headline=" ".join(headline(comparison, with_open_verdict=False)),
+                limits=comparison.limits,
+                note=_left_out(found, layout, console),
+            )
             for sentences in _sentences.lists(comparison, comparisons):
                 _print_list(console, sentences, comparison.commands)
             if (pairs := comparison.pairs) is not None:
-                layout = _fitting(console, _pair_layouts(pairs))
-                _print_table(console, _sentences.pairs_title(pairs), layout, _sentences.pairs_caption(pairs))
+                found = pair_columns(pairs)
+                layout = lay_out(found, console.width, console.shown)
+                caption = _sentences.pairs_caption(pairs, is_brief=layout.plan.form is Form.BRIEF)
+                note = _left_out(found, layout, console)
+                _print_table(console, _sentences.pairs_title(pairs), layout, caption, note=note)
             if comparison.methods:
                 console.print(Text.assemble(("Methods. ", "bold"), printable(comparison.methods), "\n"))
         for warning in comparisons.warnings:
             console.print(Text.assemble(("warning: ", "yellow"), printable(warning)))
 
 
-def _layouts(comparison: Comparison) -> list[TableLayout]:
-    """Return layouts from the widest to the narrowest: fewer and fewer details, then intervals below their means."""
-    flat = [columns(comparison, details=details) for details in range(MAX_DETAILS, -1, -1)]
-    return [*map(TableLayout, flat), *(TableLayout(found, is_stacked=True) for found in flat[-2:])]
+def _shown_parts(found: Sequence[Column], layout: Layout) -> _sentences.Shown:
+    """Return what a layout has of a table, as its caption needs to know."""
+    return _sentences.Shown(
+        has_range=has_range(layout.columns),
+        is_brief=layout.plan.form is Form.BRIEF,
+        left_out={column.role for column in found} - {column.role for column in layout.columns},
+        renamed=layout.renamed,
+    )
+
+
+def _left_out(found: Sequence[Column], layout: Layout, console: PrintableConsole) -> str:
+    """Return which columns have no room, and where they are; empty where all have."""
+    names = left_out_names(found, layout)
+    return _sentences.left_out(names, full_width(found, console.shown)) if names else ""
 
 
 def _with_curves(
-    console: PrintableConsole, comparison: Comparison, layout: TableLayout, read: CurveReader
-) -> tuple[TableLayout, list[str]]:
-    """Return the widest layout with as many columns of curves as there is room for besides, and what they mean.
+    console: PrintableConsole, comparison: Comparison, layout: Layout, read: CurveReader
+) -> tuple[Layout, list[str]]:
+    """Return the full layout with as many columns of curves as there is room for besides, and what they mean.
 
     Curves are read only where one column would fit.
     """
-    if console.width - layout.width(console) < GAP + WIDTH:
+    if console.width - layout.width < GAP + WIDTH:
         return layout, []
     meanings = []
     for one in curve_columns(comparison, read, is_unicode=has_unicode(console)):
-        wider = TableLayout([*layout.columns, one.column])
-        if wider.width(console) > console.width:
+        wider = beside(layout, one.column)
+        if wider.width > console.width:
             break
         layout = wider
         meanings.append(one.meaning)
     return layout, meanings
 
 
-def _pair_layouts(pairs: Pairs) -> list[TableLayout]:
-    found = pair_columns(pairs)
-    split = pair_columns(pairs, with_split_names=True)
-    return [TableLayout(found), TableLayout(found, is_stacked=True), TableLayout(split, is_stacked=True)]
-
-
-def _fitting(console: PrintableConsole, layouts: Sequence[TableLayout]) -> TableLayout:
-    """Return the first layout that there is room for, otherwise the last."""
-    return next((one for one in layouts if one.width(console) <= console.width), layouts[-1])
-
-
 def _print_table(
-    console: PrintableConsole, title: str, layout: TableLayout, caption: Sequence[str], limits: Sequence[str] = ()
+    console: PrintableConsole,
+    title: str,
+    layout: Layout,
+    caption: Sequence[str],
+    *,
+    headline: str = "",
+    limits: Sequence[str] = (),
+    note: str = "",
 ) -> None:
-    """Print a table below its title and its limits, above its caption."""
+    """Print a table below its title, its headline and its limits, above its caption and the columns it leaves out."""
     table = grid()
-    texts = layout.texts()
-    for column, (heading, *_) in zip(layout.columns, texts, strict=True):
-        table.add_column(Text(heading), justify="right" if column.is_flush_right else "left", overflow="fold")
+    shown = [
+        _aligned(texts, width, is_flush_right=column.is_flush_right)
+        for column, texts, width in zip(layout.columns, layout.texts, layout.widths, strict=True)
+    ]
+    for heading, *_ in shown:
+        table.add_column(Text(heading), overflow="fold")
     cells = [
         [Text(text, style=STYLES[cell.tone]) for text, cell in zip(own, column.cells, strict=True)]
-        for (_, *own), column in zip(texts, layout.columns, strict=True)
+        for (_, *own), column in zip(shown, layout.columns, strict=True)
     ]
     for row in zip(*cells, strict=True):
         table.add_row(*row)
     console.print(Text(f"{printable(title)}\n", style="bold"))
+    if headline:
+        console.print(Text(f"{printable(headline)}\n"))
     for limit in limits:
         console.print(Text(f"{printable(limit)}\n", style="yellow"))
     console.print(table)
-    console.print(Text(f"\n{printable(_sentences.one_sentence(caption))}\n", style="dim"))
+    for text in (_sentences.one_sentence(caption), *([note] if note else [])):
+        console.print(Text(f"\n{printable(text)}", style="dim"))
+    console.print()
+
+
+def _aligned(texts: Sequence[str], width: int, *, is_flush_right: bool) -> list[str]:
+    """Return each line of a column's texts flush right, as spaces; rich would strip those that hold room for a mark."""
+    if not is_flush_right:
+        return list(texts)
+    return ["\n".join(f"{' ' * (width - cell_len(line))}{line}" for line in text.split("\n")) for text in texts]
 
 
 def _print_list(console: PrintableConsole, sentences: Sequence[str], commands: Mapping[str, str]) -> None:
