@@ -160,7 +160,8 @@ def _metrics(value: Any) -> tuple[str, ...]:
 
 def _baseline(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise ConfigError("'baseline' should be a mapping from factors to values")
+        example = write_inline({"activation": value if isinstance(value, str) else "relu"})
+        raise ConfigError(f"'baseline' should be a mapping from factors to values, such as {example}")
     _refuse(Problem(text, (key,), at_key=True) for key in value if (text := refusal(key)))
     return dict(value)
 
@@ -168,8 +169,9 @@ def _baseline(value: Any) -> dict[str, Any]:
 def _expectations(value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)):
         raise ConfigError("'expect' should be a list of strings")
-    text = "an expectation should be a string that is not empty: put it in quotes"
-    _refuse(Problem(text, (i,)) for i, item in enumerate(value) if not isinstance(item, str) or not item.strip())
+    _refuse(
+        Problem(_unquoted(item), (i,)) for i, item in enumerate(value) if not isinstance(item, str) or not item.strip()
+    )
     problems = []
     for index, item in enumerate(value):
         try:
@@ -178,6 +180,15 @@ def _expectations(value: Any) -> tuple[str, ...]:
             problems.append(Problem(str(error), (index,)))
     _refuse(problems)
     return tuple(value)
+
+
+def _unquoted(item: Any) -> str:
+    """Say that an expectation is a text, and how YAML is kept from reading ``METRIC: CLAIM`` as a mapping."""
+    text = "an expectation should be a string that is not empty: put it in quotes"
+    if isinstance(item, Mapping) and len(item) == 1:
+        ((metric, claim),) = item.items()
+        return f"{text}, '{metric}: {claim}'"
+    return text
 
 
 def untunable(key: str) -> str | None:

@@ -56,7 +56,8 @@ class Document:
             return place.problem(problem.typed_message or message)
         value = self.values[self._known_part(problem.path)]
         if isinstance(value, Span) and value.is_running_on and not problem.at_key:
-            message += f"; the text goes on to line {value.end[0] + 1}: is that line indented too far?"
+            line = value.end[0] + 1
+            message = f"this text goes on in line {line}: is that line indented too far? As it stands, {message}"
         return place.problem(message)
 
     def _place_of(self, problem: Problem) -> Place:

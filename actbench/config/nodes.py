@@ -80,7 +80,7 @@ def read(source: SourceText) -> Document:
         raise _unreadable(Span.at_index(source, 0), f"longer than {MAX_CHARACTERS:,} characters: not a config")
     root = _compose(source)
     if root is None:
-        raise _unreadable(Span.at_index(source, 0), "is empty: there is nothing to run")
+        raise _unreadable(Span.at_index(source, 0), "this config is empty: there is nothing to run")
     reader = _Reader(source)
     content = reader.value(root, ())
     kept = None if content is _MISSING else content
@@ -189,7 +189,8 @@ def _compose(source: SourceText) -> yaml.Node | None:
     try:
         return _Loader(source.text).get_single_node()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        is_unclosed = "quoted scalar" in (error.context or "")  # found at the end, and made at the beginning
+        mark = error.context_mark if is_unclosed else error.problem_mark or error.context_mark
         where = (mark.line, mark.column) if mark else (0, 0)
         before = source.lines[where[0]][: where[1]] if where[0] < len(source.lines) else ""
         raise _unreadable(Span(source, where, (where[0], where[1] + 1)), _syntax(error, before)) from error

@@ -18,7 +18,7 @@ from actbench.config.keys import (
 )
 from actbench.config.nodes import write_inline
 from actbench.errors import did_you_mean, nearest
-from actbench.schema import registry
+from actbench.schema import registry, synonyms
 from actbench.schema.components import Options, schema_of
 from actbench.schema.spec import RunSettings
 from actbench.schema.synonyms import folded
@@ -178,10 +178,14 @@ def misplaced(path: tuple[str, ...], content: Mapping[str, Any]) -> tuple[str, s
     if key in _OPTIONS_OF_RUN:
         return unknown(key), ""
     if owners := _owners(path):
-        name = _name_of(path[:-1], content).get("name")
-        options = schema_of(str(component_kind(".".join(path[:-1]))), str(name)).model_fields
-        valid = ", ".join(options) or "no options"
-        return f"unknown key '{last}' — it is an option of {', '.join(owners)}; valid for '{name}': {valid}", ""
+        kind = str(component_kind(".".join(path[:-1])))
+        # as tables print it, elu(beta=1), or by another tool's name
+        written = str(_name_of(path[:-1], content).get("name")).partition("(")[0].strip()
+        name = synonyms.canonical(kind, written, registry.names(kind))
+        text = f"unknown key '{last}' — it is an option of {', '.join(owners)}"
+        if name not in registry.names(kind):
+            return text, ""
+        return f"{text}; valid for '{name}': {', '.join(schema_of(kind, name).model_fields) or 'no options'}", ""
     is_dotted = "." in last and refusal(key) is None
     meant = (key,) if is_dotted else meant_keys(key)
     if not meant:

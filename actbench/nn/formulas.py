@@ -147,6 +147,8 @@ def _slip(text: str) -> str | None:
     if re.fullmatch(r"\s*[\w.]+:[\w.]+\s*", text):
         name = text.strip().rpartition(":")[2].rpartition(".")[2]
         return f"a function of your own is written {{name: {name}, path: {text.strip()}}}"
+    if "$" in text:
+        return "a config holds no variables: set the key on the command line, where the shell puts them in"
     if re.search(r"(?<![\w.=])=(?!=)", text.replace("==", "")) or "return" in text:
         return "a formula is the right side alone, such as x * sigmoid(x)"
     for signs, written in (("·×∙⋅", "*"), ("−–", "-"), ("÷", "/"), ("²", "x**2"), ("³", "x**3")):

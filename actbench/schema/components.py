@@ -147,7 +147,7 @@ def resolve(kind: str, value: Any) -> Component:
     given = dict(given)
     name = given.pop("name", None)
     if not isinstance(name, str):
-        raise ConfigError([Problem("needs a 'name' (a string)", ("name",) if name is not None else ())])
+        raise ConfigError([Problem(_nameless(kind, given), ("name",) if name is not None else ())])
     if "path" in given:
         return _users_own(kind, name, given)
     valid = registry.names(kind)
@@ -197,10 +197,21 @@ def _short(value: int) -> str:
     return text or f"a whole number of {value.bit_length()} bits"
 
 
+def _nameless(kind: str, given: Mapping[str, Any]) -> str:
+    """Say which names a component could have."""
+    path = given.get("path")
+    if isinstance(path, str):
+        own = path.rpartition(":")[2].rpartition(".")[2]
+        return f"needs a 'name' of your choice beside its path: {{name: {own}, path: {path}}}"
+    first = registry.names(kind)[:3]
+    return f"needs a 'name', such as {' or '.join(first)}"
+
+
 def _users_own(kind: str, name: str, options: dict[str, Any]) -> Component:
     path = options["path"]
     if not isinstance(path, str) or ":" not in path:
-        raise ConfigError([Problem("expected package.module:attribute", ("path",))])
+        near = f", such as {':'.join(path.rsplit('.', 1))}" if isinstance(path, str) and "." in path else ""
+        raise ConfigError([Problem(f"a path is written package.module:attribute{near}", ("path",))])
     valid = registry.names(kind)
     if (known := synonyms.canonical(kind, name, valid)) in valid:
         text = f"'{known}' is built in, and tables could not tell '{path}' from it: give it a name of its own"
@@ -231,8 +242,8 @@ def _as_formula(kind: str, name: str) -> str | None:
         return None
     try:
         schema_of(kind, EXPRESSION).parse({"formula": name})
-    except ConfigError as error:  # exp, which needs an argument
-        return error.messages if error.messages.startswith("the function ") else None
+    except ConfigError as error:  # exp, which needs an argument; 2x
+        return error.messages if error.messages.startswith(("the function ", "a product ")) else None
     return f"unknown activation '{name}' — as a formula it is written {{name: {EXPRESSION}, formula: {name}}}"
 
 

@@ -59,8 +59,8 @@ x.yaml:13:50: unknown metric 'test.acc' — did you mean 'test.accuracy'?
 x.yaml:14:10: an expectation should be a string that is not empty: put it in quotes
   expect: [5]
            ^
-x.yaml:15:1: unknown key 'extra' — valid here: study, description, seeds, sweep, compare, tune, expect, dataset, \
-model, activation, weight_init, bias_init, training, health
+x.yaml:15:1: unknown key 'extra' — valid here: study, description, seeds, sweep, zip, exclude, compare, tune, expect, \
+dataset, model, activation, weight_init, bias_init, training, health, base
   extra: 1
   ^^^^^
 x.yaml:16:1: duplicate key 'extra': it already stands at 15:1
@@ -85,7 +85,7 @@ SINGLE = [
     ("bias_init: true", "1:12", "'bias_init' should be a number, 'pytorch' or null, not true"),
     ("training: 5", "1:11", "'training' should be a mapping, not 5"),
     ("training:\n  decay: some\n", "2:10", "'decay' should be 'all' or 'weights', not 'some'"),
-    ("model:\n  hidden: [3]\n", "1:1", "needs a 'name' (a string)"),
+    ("model:\n  hidden: [3]\n", "1:1", "needs a 'name', such as cnn or mlp"),
     ("dataset: {name: idx}", "1:10", "'root' is required"),
     ("activation: null", "1:13", "expected a name or a mapping with a name, not null"),
     ("activation: relu\nsweep: {activation: [{name: elu, alpha: [1]}]}", "2:41", "'alpha' should be a number, not [1]"),
@@ -218,7 +218,7 @@ def test_a_file_that_can_not_be_read_is_named(name: str, message: str) -> None:
     [
         (b"seeds: 1\nstudy: caf\xe9\n", "2:11", "byte 0xe9 is not UTF-8 text"),
         (b"\xff\xfes\x00", "1:1", "byte 0xff is not UTF-8 text"),
-        (b"", "1:1", "is empty"),
+        (b"", "1:1", "this config is empty"),
     ],
 )
 def test_a_file_that_is_no_text_is_refused_at_its_place(
@@ -301,12 +301,12 @@ def test_a_bracket_that_no_further_part_closes_is_left_to_the_formula() -> None:
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
-        ("sweep:\n  activation:\n  - relu\n   - gelu", "3:5", "; the text goes on to line 4: is that line indented"),
+        ("sweep:\n  activation:\n  - relu\n   - gelu", "3:5", "this text goes on in line 4: is that line indented too"),
         ("training:\n  epochs: 3\n   batch_size: 3", "3:14", "this line is indented otherwise than the keys"),
         ("training:\n  epochs: 3\n batch_size: 3", "3:2", "this line is indented otherwise than the keys"),
         ("activation: lambda x: max(x, 0)", "1:21", "a second ': ' in one line"),
         ("activation: [relu, gelu", "1:24", "a comma or the closing ']' is missing here: the list, which began in"),
-        ("activation: 'relu", "1:18", "a quote is opened and never closed"),
+        ("activation: 'relu", "1:13", "a quote is opened and never closed"),
         ("activation: *x", "1:13", "begins with * is an alias in YAML: put it in quotes"),
     ],
 )

@@ -94,6 +94,14 @@ def test_a_key_that_several_parts_have_is_answered_with_all_of_them() -> None:
             "model: {name: mlp, channels: [3]}",
             "unknown key 'channels' — it is an option of cnn; valid for 'mlp': hidden, batch_norm, dropout",
         ),
+        (
+            "activation: elu(beta=1)",
+            "unknown key 'beta' — it is an option of swish, softplus; valid for 'elu': alpha",
+        ),
+        (
+            "activation: {name: lrelu, alpha: 0.2}",
+            "unknown key 'alpha' — it is an option of elu, celu; valid for 'leaky_relu': negative_slope",
+        ),
         ("device: cpu", "unknown key 'device' — how runs are computed is said by options of the command: --device"),
     ],
 )
