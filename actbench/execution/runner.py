@@ -24,7 +24,6 @@ from actbench.execution.retry import RETRIED, RetryChoice
 from actbench.execution.work_sharing import WorkSharing
 from actbench.schema import registry
 from actbench.schema.events import Event, Failed, Noted
-from actbench.schema.record import RunRecord
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
@@ -32,7 +31,7 @@ from actbench.storage.folders import refuse_packed
 from actbench.storage.leftovers import remove_leftovers
 from actbench.storage.lock_files import holder, somebody_is_at_work
 from actbench.storage.locks import Locks
-from actbench.storage.reading import read_results
+from actbench.storage.reading import Records, read_results
 from actbench.storage.store import Store, weight_files
 from actbench.system import devices
 
@@ -329,7 +328,7 @@ def run(
     device: str = "auto",
     engine: str = "pool",
     data_folder: Path | str | None = None,
-) -> tuple[RunRecord, ...]:
+) -> Records:
     """Train every run of the study that is not finished yet, as ``actbench run`` does.
 
     Args:
@@ -341,8 +340,8 @@ def run(
         data_folder: Where datasets lie; None for ``ACTBENCH_DATA`` or the platform's cache folder.
 
     Returns:
-        The records of all the study's runs, including those that were finished before. Runs that another process is
-        computing are left out; a logged warning counts them and names the process.
+        The records of all the study's runs with their curves, including those that were finished before. Runs that
+        another process is computing are left out; a logged warning counts them and names the process.
 
     Raises:
         UsageError: When the caller has to fix something: a dataset that is absent, a device that is not there.
@@ -357,4 +356,4 @@ def run(
         raise loss
     wanted = {spec.digest for spec in runner.specs}
     found = read_results(runner.store.folder, curves=True)
-    return tuple(record for record in found if record.spec.digest in wanted)
+    return replace(found, runs=tuple(record for record in found if record.spec.digest in wanted))

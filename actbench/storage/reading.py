@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from actbench.errors import ResultsError, UsageError, suggestion
+from actbench.schema import registry
 from actbench.schema.record import RunRecord, check_row
 from actbench.schema.spec import RunSpec
 from actbench.storage.commands import train_command
@@ -27,11 +28,14 @@ _log = logging.getLogger("actbench.storage.reading")
 UNFINISHED = ": unfinished runs, left out: "
 """Between the study and the number in the warning that counts runs without an end."""
 
+_FRAME = "actbench.analysis.frames:frame_of_runs"
+"""Found by its name, as plugins are: that room imports this one."""
+
 _ID = re.compile(r".*-([0-9a-f]{8})/*", re.DOTALL)
 """A run id, or a path that ends with one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Records(Sequence[RunRecord]):
     """The runs that were read, sorted by study, seed and run id.
 
@@ -59,6 +63,27 @@ class Records(Sequence[RunRecord]):
     def __getitem__(self, index: slice) -> Sequence[RunRecord]: ...
     def __getitem__(self, index: int | slice) -> RunRecord | Sequence[RunRecord]:
         return self.runs[index]
+
+    def __repr__(self) -> str:
+        studies = dict.fromkeys(run.study for run in self.runs)
+        return f"<Records {len(self.runs):,} run{'' if len(self.runs) == 1 else 's'} of {', '.join(studies)}>"
+
+    def to_frame(
+        self, backend: Literal["pandas", "polars"] | None = None, per: Literal["run", "epoch", "layer"] = "run"
+    ) -> Any:
+        """Return the runs as a data frame: study, run, dataset, model, what varies, seed, outcome, every metric.
+
+        Args:
+            backend: The library; None for the one that is installed, pandas where both are.
+            per: What a line stands for: a run, one of its epochs, or a layer at one of them; these need the curves.
+
+        Returns:
+            A ``pandas.DataFrame`` or ``polars.DataFrame``. Fractions stay fractions; what is not known is NaN or null.
+
+        Raises:
+            UsageError: When the library is not installed, or the runs were read without the curves that it takes.
+        """
+        return registry.import_object(_FRAME)(self, backend, per)
 
 
 def read_results(*paths: Path | str, curves: bool = False) -> Records:

@@ -82,7 +82,7 @@ def test_a_name_of_nothing_gets_the_nearest_of_both_kinds(empty_folder: Path, na
 
 def test_the_starter_names_every_key_and_commands_of_its_own_file(empty_folder: Path) -> None:
     text = starter(empty_folder / "my study.yaml")
-    study = Study.from_text(text, "my study.yaml".replace(" ", "-"))
+    study = Study.from_text(text, source="my-study.yaml")
     models: tuple[type[BaseModel], ...] = (Study, Training, Augment, HealthSettings)
     keys = [name for model in models for name in model.model_fields]
     assert [key for key in [*keys, "base", "checkpoint_every", "baseline", "metric"] if f"{key}:" not in text] == []
@@ -96,7 +96,7 @@ def test_the_starter_s_commented_keys_are_valid_when_uncommented() -> None:
     lines = starter(Path("x.yaml")).splitlines()
     commented = ("# study:", "# tune:", "  # training.optimizer.lr:", "# zip:", "# exclude:")
     text = "\n".join(line.replace("# ", "", 1) if line.startswith(commented) else line for line in lines)
-    study = Study.from_text(text, "x.yaml")
+    study = Study.from_text(text, source="x.yaml")
     assert (study.name, study.tune, len(study.specs())) == ("my-study", ("training.optimizer.lr",), 240)
 
 

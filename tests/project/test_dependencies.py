@@ -45,20 +45,22 @@ def declared(requirements: list[str]) -> set[str]:
 
 
 LIBRARIES = declared(PROJECT["project"]["dependencies"])
+EXTRAS = set().union(*map(declared, PROJECT["project"]["optional-dependencies"].values()))
 GROUPS: dict[str, set[str]] = {name: declared(group) for name, group in PROJECT["dependency-groups"].items()}
 
 
 def test_the_package_imports_exactly_the_libraries_that_it_declares() -> None:
-    assert imported("actbench") == LIBRARIES
+    assert imported("actbench") == LIBRARIES | EXTRAS
 
 
 @pytest.mark.parametrize(("folder", "groups"), [("tests", ["test", "mutants"]), ("benchmarks", ["bench", "test"])])
 def test_the_other_folders_import_only_what_is_declared_for_them(folder: str, groups: list[str]) -> None:
-    assert imported(folder) <= LIBRARIES.union(*(GROUPS[name] for name in groups))
+    assert imported(folder) <= LIBRARIES.union(EXTRAS, *(GROUPS[name] for name in groups))
 
 
 def test_every_requirement_has_a_lowest_version() -> None:
     """The job with the lowest declared versions tests nothing of one that has none."""
-    requirements = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["test"]]
+    extras = (one for extra in PROJECT["project"]["optional-dependencies"].values() for one in extra)
+    requirements = [*PROJECT["project"]["dependencies"], *extras, *PROJECT["dependency-groups"]["test"]]
 
     assert [requirement for requirement in requirements if ">=" not in requirement] == []

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def draw_chart(
     name: str,
     comparison: Comparison,
     *,
-    axes: Sequence[Axes] = (),
+    axes: Axes | Sequence[Axes] = (),
     style: str = "paper",
     columns: int = 2,
     predict: Predict | None = None,
@@ -88,7 +89,7 @@ def draw_chart(
     Args:
         name: See ``actbench list charts``.
         comparison: One of ``compare``'s, made of records that were read with their curves.
-        axes: The caller's own, one for each panel; empty for a new figure.
+        axes: The caller's own, one for each panel, also as an array of ``subplots``; empty for a new figure.
         style: Sizes: ``paper``, ``slides`` or ``screen``.
         columns: 1 or 2 columns of a page, for a new figure.
         predict: As ``charts_of`` has it.
@@ -100,10 +101,17 @@ def draw_chart(
         UnknownNameError: For a chart or a style that does not exist.
         UsageError: When the runs have no data for it, or the axes are not as many as the chart has panels.
     """
+    import numpy as np
+
     look, drawn = look_named(style), charts_of(comparison, [name], predict=predict)
     if not drawn:
         raise UsageError(f"chart '{name}': these runs have no data for it. It answers: {load('charts', name).question}")
-    return figure_of(drawn[0], axes=axes, look=look, columns=columns)
+    own = [*np.ravel(np.asarray(axes, dtype=object))]
+    figure = figure_of(drawn[0], axes=own, look=look, columns=columns)
+    if not own:
+        # A notebook knows how to show figures of pyplot only. This is found by its name, and ignored where pyplot is.
+        figure._repr_png_ = partial(image_bytes, figure, "png", look)
+    return figure
 
 
 def figure_of(

@@ -33,19 +33,28 @@ class CsvReport:
 
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
         """Write the header and one line per row and metric, or per pair; warnings and methods have no place here."""
-        found = comparisons.comparisons
-        factors = tuple(dict.fromkeys(key for comparison in found for key in _factors(comparison)))
-        tuned = ["tuned"] if any(comparison.tuned for comparison in found) else []
-        context = [key for key in ("dataset", "model") if key not in factors]
-        if any(comparison.pairs is not None for comparison in found):
-            header = ["study", *context, *tuned, *_pair_columns(found)]
-            lines = [line for comparison in found for line in _pair_lines(comparison)]
-        else:
-            header = ["study", *context, *factors, *tuned, *_row_columns(found)]
-            lines = [line for comparison in found for row in comparison.rows for line in _lines(comparison, row)]
+        header, lines = lines_of(comparisons)
         writer = csv.DictWriter(target, header, lineterminator="\n")
         writer.writerow({key: safe_field(key) for key in header})
         writer.writerows({key: safe_field(value) for key, value in line.items()} for line in lines)
+
+
+def lines_of(comparisons: Comparisons) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the file's header, and its lines by column: a line a row and metric, or a pair where these were asked for.
+
+    A column that a line has no value for is not in it.
+    """
+    found = comparisons.comparisons
+    factors = tuple(dict.fromkeys(key for comparison in found for key in _factors(comparison)))
+    tuned = ["tuned"] if any(comparison.tuned for comparison in found) else []
+    context = [key for key in ("dataset", "model") if key not in factors]
+    if any(comparison.pairs is not None for comparison in found):
+        header = ["study", *context, *tuned, *_pair_columns(found)]
+        lines = [line for comparison in found for line in _pair_lines(comparison)]
+    else:
+        header = ["study", *context, *factors, *tuned, *_row_columns(found)]
+        lines = [line for comparison in found for row in comparison.rows for line in _lines(comparison, row)]
+    return header, lines
 
 
 def safe_field(value: Any) -> Any:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from actbench.analysis.statistics import Difference, Interval, Part, Test
 from actbench.analysis.table.factors import Value
+from actbench.errors import UsageError
+from actbench.schema import registry
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FRAME = "actbench.analysis.frames:frame_of_comparisons"
+_HTML = "actbench.analysis.notebook:html_of"
+_CHART = "actbench.analysis.plots._figures:draw_chart"
+"""Where the methods for notebooks find what they call: by name, as plugins are found, for these modules import this."""
 
 SCHEMA = 1
 """Version of ``compare --format json``."""
@@ -317,7 +329,7 @@ class Row:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """One table: the rows of one study on one dataset with one model.
 
@@ -409,6 +421,42 @@ class Comparison:
             **({} if self.tuned is None else {"tuned": {**self.tuned.to_dict(), "picked": picked}}),
         }
 
+    def to_frame(self, backend: Literal["pandas", "polars"] | None = None) -> Any:
+        """Return the table as a data frame, as ``Comparisons.to_frame`` does."""
+        return Comparisons((self,)).to_frame(backend)
+
+    def plot(
+        self,
+        chart: str = "differences",
+        *,
+        axes: Axes | Sequence[Axes] = (),
+        style: str = "screen",
+        columns: int = 2,
+    ) -> Figure:
+        """Draw one chart, which a notebook shows where it ends a cell.
+
+        Args:
+            chart: See ``actbench list charts``; most need records that were read with their curves.
+            axes: Your own, one for each panel; empty for a new figure.
+            style: Sizes: ``paper``, ``slides`` or ``screen``.
+            columns: 1 or 2 columns of a page, for a new figure.
+
+        Raises:
+            UnknownNameError: For a chart or a style that does not exist.
+            UsageError: When the runs have no data for it, or the axes are not as many as the chart has panels.
+        """
+        return registry.import_object(_CHART)(chart, self, axes=axes, style=style, columns=columns)
+
+    def __repr__(self) -> str:
+        rows = f"{len(self.rows)} row{'' if len(self.rows) == 1 else 's'}"
+        return f"<Comparison {self.title}: {rows} in {', '.join(self.metrics)}>"
+
+    def __str__(self) -> str:
+        return str(Comparisons((self,)))
+
+    def _repr_html_(self) -> str:
+        return Comparisons((self,))._repr_html_()
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -425,7 +473,7 @@ class Gate:
     undecided_reason: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparisons:
     """Everything that one ``compare`` found.
 
@@ -459,6 +507,51 @@ class Comparisons:
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
             "warnings": list(self.all_warnings),
         }
+
+    def to_frame(self, backend: Literal["pandas", "polars"] | None = None) -> Any:
+        """Return the tables as a data frame: the columns of ``compare --format csv``, a line a row and metric.
+
+        Args:
+            backend: The library; None for the one that is installed, pandas where both are.
+
+        Returns:
+            A ``pandas.DataFrame`` or ``polars.DataFrame``. Fractions stay fractions; what is not known is NaN or null.
+
+        Raises:
+            UsageError: When the library is not installed.
+        """
+        return registry.import_object(_FRAME)(self, backend)
+
+    def plot(
+        self,
+        chart: str = "differences",
+        *,
+        axes: Axes | Sequence[Axes] = (),
+        style: str = "screen",
+        columns: int = 2,
+    ) -> Figure:
+        """Draw one chart of the only table, as ``Comparison.plot`` does.
+
+        Raises:
+            UnknownNameError: For a chart or a style that does not exist.
+            UsageError: When there are several tables, or the runs have no data for the chart.
+        """
+        if len(self.comparisons) != 1:
+            titles = "; ".join(f"[{place}] {one.title}" for place, one in enumerate(self.comparisons))
+            raise UsageError(f"a chart is of one table: choose one of .comparisons, {titles}")
+        return self.comparisons[0].plot(chart, axes=axes, style=style, columns=columns)
+
+    def __repr__(self) -> str:
+        return f"<Comparisons {', '.join(map(repr, self.comparisons))}>"
+
+    def __str__(self) -> str:
+        target = io.StringIO()
+        registry.load("reports", "table").render(self, target)
+        return target.getvalue().rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        html: str = registry.import_object(_HTML)(self)
+        return html
 
 
 def has_intervals_beyond_scale(comparison: Comparison) -> bool:
