@@ -16,8 +16,10 @@ import typer
 
 from actbench.cli.output import print_note
 from actbench.system.command_line import command_text
+from actbench.system.signals import ENDING, signals_here
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HANGUP = signals_here("SIGHUP")
+"""The signal of the end of the terminal; none where the system has no such signal."""
 
 GRACE = 0.5
 """A second signal within so many seconds of the first is the same one: it reached the process both by itself and with
@@ -63,7 +65,7 @@ class Interruption:
         Raises:
             KeyboardInterrupt: For the second signal, or while nothing is in training: all ends at once.
         """
-        if number == signal.SIGHUP and self.asked:
+        if number in HANGUP and self.asked:
             return  # the system, the shell and the session each send one, and nobody is there to be impatient
         if self.asked and time.monotonic() - self._at < GRACE:
             return  # the same signal by its second way
@@ -89,8 +91,7 @@ def interruption() -> Iterator[Interruption]:
     found = Interruption()
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():  # Python allows handlers in no other
-        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        handled = [number for number in SIGNALS if not (number == signal.SIGHUP and ignored)]
+        handled = [one for one in ENDING if one not in HANGUP or signal.getsignal(one) != signal.SIG_IGN]
         before = {number: signal.signal(number, found.handle) for number in handled}
     try:
         yield found

@@ -197,8 +197,11 @@ def _read_packed(path: Path, error: OSError) -> bytes | None:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting for the other end of a pipe; for a regular file that makes no difference."""
-    return os.open(path, flags | os.O_NONBLOCK)
+    """Open without waiting for the other end of a pipe; for a regular file that makes no difference.
+
+    Windows has no such pipes among its files.
+    """
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def read_json(path: Path) -> dict[str, Any]:

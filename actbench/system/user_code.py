@@ -27,13 +27,12 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from actbench.system import torch_settings
+from actbench.system.signals import ENDING, signals_here
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGCHLD") if hasattr(signal, name)
-)
+SIGNALS = (*ENDING, *signals_here("SIGPIPE", "SIGCHLD"))
 """Signals on which the command, or a worker, acts; the last two would end it with a pipe, or hide its workers' ends."""
 
 _set_by_import: dict[str, dict[str, str]] = {}

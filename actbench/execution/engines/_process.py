@@ -12,6 +12,9 @@
      │  ◀─────────────  end of stdout           │  lost: killed, crashed, or ended
 
 The traceback of a crash or a hang goes to a file that both have open, because the pipes may be full or torn then.
+
+A worker is a program that is started anew, never a fork. What it does with signals and descriptors needs POSIX; without
+it, as on Windows, a worker is in a process group of its own, so that Ctrl-C does not reach it, and leaves no traceback.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -31,14 +35,20 @@ from actbench.schema.events import Event, Failed, Finished
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 from actbench.system.devices import WORKER
+from actbench.system.signals import ENDING, signals_here
 
 DONE, BEAT, STOP = "done", "beat", "stop"
 
-PARENT_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that may reach a whole process group, and that the pool's process alone acts on."""
+HAS_POSIX = hasattr(signal, "pthread_sigmask")
+"""Whether signals can be blocked, and a child keep a descriptor that is open."""
 
-DUMP_TRACEBACK = signal.SIGUSR1
-"""Makes a worker write its traceback, also in the middle of a step."""
+DUMP_TRACEBACK = signals_here("SIGUSR1")
+"""The signal that makes a worker write its traceback, also in the middle of a step; none where there is no such one."""
+
+END = 1.0
+"""Seconds that a process may take from the end of its output to its own."""
+
+_OWN_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows alone has it, and passes Ctrl-C on otherwise
 
 
 @dataclass(eq=False)
@@ -54,6 +64,7 @@ class Worker:
         silent: Seconds since the last sign of life; None before the first step of a cohort, because loading data takes
             its time.
         told_to_stop: Whether it has been sent ``STOP``.
+        has_begun: Whether a message has come from it.
     """
 
     process: subprocess.Popen[bytes]
@@ -63,6 +74,7 @@ class Worker:
     limit: float = 0.0
     silent: float | None = None
     told_to_stop: bool = False
+    has_begun: bool = False
     _ended: set[str] = field(default_factory=set)
     _hung: bool = False
     _unreadable: str = ""
@@ -77,7 +89,7 @@ class Worker:
     def send(self, message: Any) -> None:
         """Write to the worker's input."""
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):  # a pipe whose other end is gone: Windows has several errors for it
             pickle.dump(message, self.process.stdin)
             self.process.stdin.flush()
 
@@ -101,17 +113,22 @@ class Worker:
     def kill_with_traceback(self) -> None:
         """Let the worker write its traceback, then kill it."""
         self._hung = True
-        self.process.send_signal(DUMP_TRACEBACK)
-        patience = time.monotonic() + 1  # a process that is stopped or waits for a disk never answers
-        while not os.fstat(self.trace_file.fileno()).st_size and time.monotonic() < patience:
-            time.sleep(0.01)
-        time.sleep(0.05)  # the rest of the lines
+        for number in DUMP_TRACEBACK:
+            self.process.send_signal(number)
+            patience = time.monotonic() + 1  # a process that is stopped or waits for a disk never answers
+            while not os.fstat(self.trace_file.fileno()).st_size and time.monotonic() < patience:
+                time.sleep(0.01)
+            time.sleep(0.05)  # the rest of the lines
         self.process.kill()
 
     def kill_unreadable(self, error: Exception) -> None:
         """Kill a worker of which a message can't be read: where the next one begins is not known."""
-        # The end of a worker tears its last message, and has a cause of its own.
-        if not isinstance(error, EOFError) and "truncated" not in str(error):
+        # The end of a worker tears its last message, and has a cause of its own. Its output is closed a moment before
+        # it has ended: killed then, it would be taken for one that the system has killed for lack of memory.
+        if isinstance(error, EOFError) or "truncated" in str(error):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(END)
+        else:
             self._unreadable = f"{type(error).__name__}: {error}"
         self.process.kill()
 
@@ -126,7 +143,9 @@ class Worker:
             return f"a message of the worker process can't be read: {self._unreadable}", traceback
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         # The kernel's out-of-memory killer sends SIGKILL, and hardly anybody else does.
-        hint = "; out of memory? try fewer --jobs" if code == -signal.SIGKILL else ""
+        hint = "; out of memory? try fewer --jobs" if -code in signals_here("SIGKILL") else ""
+        if not self.has_begun:
+            hint += "; it had not even begun: --engine inline computes without worker processes"
         return f"the worker process {how} before it had finished{hint}", traceback
 
     def close(self) -> None:
@@ -135,27 +154,42 @@ class Worker:
         self.trace_file.close()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
+                with contextlib.suppress(OSError):
                     pipe.close()
 
 
 def start(command: list[str], number: int, environment: dict[str, str]) -> Worker:
     """Start a worker; it finds its number in its environment, and its trace file's descriptor as the last argument."""
     trace_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker, or below
-    # Ctrl-C may come before the new process has told Python to ignore it. So it is born with the signals blocked, which
-    # a child inherits; the worker ignores them first and unblocks them then.
-    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
+    passed = [trace_file.fileno()] if HAS_POSIX else []
     try:
-        process = subprocess.Popen(
-            [*command, str(trace_file.fileno())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment | {WORKER: str(number)},
-            pass_fds=[trace_file.fileno()],
-        )
+        with _signals_blocked():
+            process = subprocess.Popen(
+                [*command, *map(str, passed)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment | {WORKER: str(number)},
+                pass_fds=passed,
+                creationflags=_OWN_GROUP,
+            )
     except BaseException:
         trace_file.close()
         raise
+    return Worker(process, trace_file, number)
+
+
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """While the context lasts, block the signals that a worker ignores, where that is possible.
+
+    Ctrl-C may come before the new process has told Python to ignore it. So it is born with the signals blocked, which a
+    child inherits; the worker ignores them first and unblocks them then.
+    """
+    if not HAS_POSIX:
+        yield
+        return
+    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
-    return Worker(process, trace_file, number)

@@ -1,7 +1,8 @@
 """The program of a pool's worker: ``python -m actbench.execution.engines._worker FD``, which the pool starts.
 
 Computes the cohorts that come by standard input and writes events to standard output (see ``_process``), and ends when
-its input does, also in the middle of a step. FD is the descriptor of the file for its traceback.
+its input does, also in the middle of a step. FD is the descriptor of the file for its traceback; without POSIX there is
+none.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from functools import partial
 from typing import Any, NoReturn
 
 from actbench.execution.engines import Work
-from actbench.execution.engines._process import BEAT, DONE, DUMP_TRACEBACK, PARENT_SIGNALS, STOP
+from actbench.execution.engines._process import BEAT, DONE, DUMP_TRACEBACK, HAS_POSIX, STOP
 from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
 from actbench.system.log import printable_log
+from actbench.system.signals import ENDING
 from actbench.system.streams import unfailing_streams
 from actbench.system.text import printable_lines
 
@@ -31,12 +33,14 @@ Tasks = queue.SimpleQueue[tuple[Work, Cohort]]
 
 def main() -> None:
     """Compute cohorts until there is no more input, or no process reads the output any more."""
-    for number in PARENT_SIGNALS:
+    for number in ENDING:  # the pool's process alone acts on them
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENT_SIGNALS)  # blocked since birth, see _process.start
-    trace_file = int(sys.argv[1])
-    faulthandler.enable(trace_file)
-    faulthandler.register(DUMP_TRACEBACK, trace_file)
+    if HAS_POSIX:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # blocked since birth, see _process.start
+        trace_file = int(sys.argv[1])
+        faulthandler.enable(trace_file)
+        for number in DUMP_TRACEBACK:
+            faulthandler.register(number, trace_file)
     with unfailing_streams(), printable_log():  # a user's code prints, whether anybody reads it or not
         _compute()
 
@@ -88,8 +92,11 @@ def _sender() -> Callable[[Any], None]:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def send(message: Any) -> None:
-        pickle.dump(message, channel)
-        channel.flush()
+        try:
+            pickle.dump(message, channel)
+            channel.flush()
+        except OSError as error:  # Windows has several errors for a pipe whose other end is gone
+            raise BrokenPipeError(str(error)) from error
 
     return send
 

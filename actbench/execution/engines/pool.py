@@ -137,6 +137,8 @@ class Pool:
         for worker in self._workers:
             if worker.silent is not None:
                 worker.silent += passed
+        if sender is not None and message != LOST:
+            sender.has_begun = True
         # The first beat starts the count, any message afterwards restarts it.
         if sender is not None and (message == BEAT or sender.silent is not None):
             sender.silent = 0.0
