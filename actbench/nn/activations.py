@@ -22,6 +22,8 @@ from actbench.system import user_code
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from actbench.nn.module_activation import ModuleActivation
+
 TORCH, OURS = "torch.nn.functional", "actbench.nn.functions"
 HOW_LEARNED = ("learned", "per")
 """Options of a learnable row that say how its parameters are learned; its function never sees them."""
@@ -254,7 +256,8 @@ def row_of(component: Component) -> Activation:
     if isinstance(found, Activation):
         return found
     if not callable(found):
-        raise UsageError(f"'{component.path}' is of type {type(found).__name__}; expected a function or an Activation")
+        kind = type(found).__name__
+        raise UsageError(f"'{component.path}' is of type {kind}; expected a function, an nn.Module or an Activation")
     return Activation(component.name, component.path, "defined in Python", "by automatic differentiation")
 
 
@@ -275,6 +278,13 @@ def function_of(component: Component) -> Callable[..., Tensor]:
     """
     row, options = row_of(component), _options(component)
     starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
+    if (module := _module_of(component)) is not None:
+        from actbench.nn import functions
+
+        of_module: Callable[..., Tensor] = user_code.contained_call(module)
+        functions.check_elementwise(partial(of_module, **starts), str(component.path))
+        module.check_units()
+        return of_module
     kept_back = {*starts, *HOW_LEARNED} if row.learnable else set()
     fixed = {name: value for name, value in options.items() if name not in kept_back}
     if component.path is None:
@@ -295,6 +305,8 @@ def learned_parameters(component: Component, units: int) -> dict[str, tuple[tupl
     >>> learned_parameters(resolve("activations", {"name": "prelu", "per": "unit"}), 64)
     {'slope': ((64,), 0.25)}
     """
+    if (module := _module_of(component)) is not None:
+        return module.learned_parameters(units)
     row = row_of(component)
     if not row.learnable:
         return {}
@@ -393,6 +405,23 @@ def second_moment(component: Component) -> float:
     row = row_of(component)
     starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
     return functions.mean_square_under_gauss(partial(function_of(component), **starts), row.kinks, noisy=row.random)
+
+
+def _module_of(component: Component) -> ModuleActivation | None:
+    """Return the user's module behind a chosen activation; None for anything else.
+
+    Raises:
+        UsageError: When it can't be made, or has parameters that are not single numbers.
+    """
+    if component.path is None:
+        return None
+    from actbench.nn import module_activation
+
+    found = user_code.contained_import(registry.import_object, component.path)
+    if not module_activation.is_module(found):
+        return None
+    with user_code.contained(component.path.partition(":")[0]):
+        return module_activation.ModuleActivation(found, component.path, component.options)
 
 
 def _options(component: Component) -> Mapping[str, Any]:

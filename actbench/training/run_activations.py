@@ -14,6 +14,7 @@ from torch import Tensor
 from actbench.health.probe_statistics import ObserveNorm
 from actbench.nn import activations
 from actbench.nn.alignment import fills_steps
+from actbench.nn.layers import BUFFERS
 from actbench.nn.parts import Hidden, Parts, cut, join, whole
 from actbench.nn.rng import get_states, set_states, stream
 from actbench.nn.unit_axes.layout import UnitLayout
@@ -22,6 +23,9 @@ from actbench.schema.spec import RunSpec, canonical_json
 
 PER_UNIT = "per_unit"
 """Last part of the name of a learned activation parameter that every unit has for itself."""
+
+LAYER_TENSORS = ("weight", "bias", *BUFFERS)
+"""Names of a layer's own tensors, which a parameter of a user's activation may bear too, as that of ``nn.PReLU``."""
 
 
 def activation_tensors(component: Component, layers: Mapping[str, int], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -35,6 +39,8 @@ def activation_tensors(component: Component, layers: Mapping[str, int], dtype: t
 
 def parameter_name(layer: str, option: str, *, per_unit: bool) -> str:
     """Name a parameter; the two shapes have names of their own, because a cohort may hold runs of either kind."""
+    if option.rpartition(".")[2] in LAYER_TENSORS:
+        option = f"activation.{option}"
     return f"{layer}.{option}.{PER_UNIT}" if per_unit else f"{layer}.{option}"
 
 
