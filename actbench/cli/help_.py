@@ -34,6 +34,7 @@ def help_(
     name: Annotated[
         str | None, typer.Argument(metavar="COMMAND", help="A command, or `environment` for the variables.")
     ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The pages of all commands as one page.")] = False,
 ) -> None:
     """Show what a command takes, with examples."""
     from actbench.cli.output import print_result
@@ -43,7 +44,13 @@ def help_(
 
     above: Any = context.parent
     program: TyperGroup = above.command
-    if name is None:
+    if markdown and name is not None:
+        raise UsageError("--markdown is the page of all commands: give it without a name")
+    if markdown:
+        from actbench.cli.help_markdown import commands_page
+
+        print_result(commands_page(program, above))
+    elif name is None:
         print_result(above.get_help())
     elif name == ENVIRONMENT:
         print_result("\n".join(environment_lines(program)))

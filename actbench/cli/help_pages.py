@@ -36,7 +36,7 @@ class CommandPage(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words behind the command's name: ``[OPTIONS] CONFIG [KEY=VALUE]...``."""
-        return ["[OPTIONS]", *map(_usage, _arguments(self.get_params(ctx)))]
+        return usage(self, ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for the arguments and one for each panel of options, in the order of the signature."""
@@ -127,6 +127,11 @@ def _arguments(parameters: Iterable[Any]) -> list[Any]:
     return [one for one in parameters if one.param_type_name == "argument" and not one.hidden]
 
 
+def usage(command: Any, ctx: Any) -> list[str]:
+    """Return the words behind a command's name: ``[OPTIONS] CONFIG [KEY=VALUE]...``."""
+    return ["[OPTIONS]", *map(_usage, _arguments(command.get_params(ctx)))]
+
+
 def _usage(argument: Any) -> str:
     name = _metavar(argument)
     return (name if argument.required else f"[{name}]") + ("..." if argument.nargs != 1 else "")
@@ -134,18 +139,35 @@ def _usage(argument: Any) -> str:
 
 def _write_sections(parameters: Iterable[Any], ctx: Any, formatter: Any) -> None:
     found = [one for one in parameters if not one.hidden]
+    for title, rows in [("Arguments", _argument_rows(found, ctx)), *_option_sections(found, ctx).items()]:
+        if rows:
+            with formatter.section(title):
+                shown = [(shown_on(sys.stdout, name), text) for name, text in rows]
+                formatter.write_dl(shown, col_max=MAX_NAMES)
+
+
+def argument_rows(command: Any, ctx: Any) -> list[tuple[str, str]]:
+    """Return each argument of a command with its help."""
+    return _argument_rows([one for one in command.get_params(ctx) if not one.hidden], ctx)
+
+
+def option_sections(command: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+    """Return title -> options of a command, each with its help."""
+    return _option_sections([one for one in command.get_params(ctx) if not one.hidden], ctx)
+
+
+def _argument_rows(found: Iterable[Any], ctx: Any) -> list[tuple[str, str]]:
+    # one row for the two runs of `diff`
+    return list(dict.fromkeys((_metavar(one), _text(one, ctx)) for one in _arguments(found) if one.help))
+
+
+def _option_sections(found: Iterable[Any], ctx: Any) -> dict[str, list[tuple[str, str]]]:
     sections: dict[str, list[tuple[str, str]]] = {}
     for one in found:
         if one.param_type_name == "option":
             title = getattr(one, "rich_help_panel", None) or OPTIONS
             sections.setdefault(title, []).append((_names(one), _text(one, ctx)))
-    # one row for the two runs of `diff`
-    arguments = list(dict.fromkeys((_metavar(one), _text(one, ctx)) for one in _arguments(found) if one.help))
-    for title, rows in [("Arguments", arguments), *sections.items()]:
-        if rows:
-            with formatter.section(title):
-                shown = [(shown_on(sys.stdout, name), text) for name, text in rows]
-                formatter.write_dl(shown, col_max=MAX_NAMES)
+    return sections
 
 
 def _metavar(parameter: Any) -> str:

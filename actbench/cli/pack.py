@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 EXAMPLES = {
-    "actbench pack study": "one file, study.zip, for mail or a supplement",
-    "actbench compare study.zip": "every reading command takes it as it is",
+    "actbench pack study": "one file, study.zip, which every reading command takes",
+    "actbench pack study -o supplement.zip": "under another name",
 }
 
 

@@ -19,6 +19,7 @@ from actbench.cli import app
 from actbench.cli.help_ import OTHERS, environment_lines
 from actbench.cli.help_pages import variables
 
+ROOT = Path(__file__).parents[2]
 PROGRAM: Any = get_command(app)
 COMMANDS = list(PROGRAM.commands)
 STUDY = """\
@@ -188,3 +189,26 @@ def test_a_page_is_readable_in_60_columns(actbench: Run, monkeypatch: pytest.Mon
     page = actbench("help", "compare").stdout.partition("\nExamples:")[0]
 
     assert max(map(len, page.splitlines())) <= 60
+
+
+def test_the_page_of_commands_is_what_help_prints(actbench: Run) -> None:
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+
+    assert page == actbench("help", "--markdown").stdout, "actbench help --markdown > docs/commands.md"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_page_of_commands_has_every_option_and_example(name: str) -> None:
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    own = page.partition(f"\n### actbench {name}\n")[2].partition("\n### ")[0]
+    options = [one for one in PROGRAM.commands[name].params if one.param_type_name == "option"]
+
+    assert [example for example in examples(name) if f"\n{example}\n" not in own] == []
+    assert [one.name for one in options if max(one.opts, key=len) not in own] == []
+
+
+def test_the_page_of_all_commands_has_no_name(actbench: Run) -> None:
+    done = actbench("help", "run", "--markdown")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "give it without a name" in done.stderr

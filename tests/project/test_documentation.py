@@ -15,7 +15,7 @@ from rooms import ALLOWED, TOP
 from actbench.config import Study
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 TEXTS = [*(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")), *PAGES]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -39,15 +39,33 @@ def test_the_tree_in_the_readme_shows_exactly_the_rooms_that_are_there() -> None
 
 
 def test_the_site_has_every_page_of_the_documentation() -> None:
-    pages = re.findall(r"^  - .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    pages = re.findall(r"^ +- .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
 
-    assert set(pages) == {path.name for path in PAGES}
+    assert sorted(pages) == sorted(path.relative_to(ROOT / "docs").as_posix() for path in PAGES)
 
 
-def test_every_shipped_config_is_mentioned_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_table_of_shipped_studies_has_them_all_with_their_numbers_of_runs() -> None:
+    text = (ROOT / "docs" / "studies.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)\.yaml` \|.* ([\d,]+) \|$", text, re.MULTILINE)
 
-    assert [path.name for path in (ROOT / "configs").glob("*.yaml") if f"`{path.name}`" not in readme] == []
+    shipped = sorted((ROOT / "configs").glob("*.yaml"))
+    assert {name: int(runs.replace(",", "")) for name, runs in rows} == {
+        path.stem: len(Study.from_yaml(path).specs()) for path in shipped
+    }
+
+
+def test_the_readme_fits_a_screen_or_two() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8").partition("\n## The files\n")[0]
+
+    assert len(readme.splitlines()) <= 100, "details belong into docs/"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_no_page_links_to_what_the_site_lacks(path: Path) -> None:
+    """Links of the site are relative, and none leaves docs/: the site has nothing else."""
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text("utf-8"))
+
+    assert [one for one in targets if not (path.parent / one).resolve().is_relative_to(ROOT / "docs")] == []
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
