@@ -51,6 +51,7 @@ def test_only_trainings_that_download_or_need_a_machine_are_left_out() -> None:
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_every_command_is_accepted_by_the_parser(path: Path) -> None:
     inside = [shlex.split(words) for words in re.findall(r"`(actbench\s[^`]+)`", path.read_text("utf-8"))]
+    inside = [words for words in inside if len(words) > 2]  # a name alone stands for the command, in a sentence
     fenced = [[*step.words] for step in steps_of(path) if step.words and step.words[0] == "actbench"]
 
     assert [shlex.join(words) for words in (*fenced, *inside) if not _is_accepted(words)] == []
