@@ -27,7 +27,14 @@ extra: 1
 extra: 2
 """
 
-TEXTS = [path.read_text("utf-8") for path in sorted(CONFIGS.glob("*.yaml"))] + [WRONG]
+STEPS = """\
+sweep: {activation: [relu, {name: elu, alpha: 0.2}], bias_init: [0.0, 0.1]}
+zip: {training.optimizer.lr: [0.1, 0.01], training.epochs: [1, 2]}
+exclude: [{activation: elu(alpha=0.2), bias_init: 0.1}, {training.epochs: 2}]
+compare: {baseline: {activation: relu, training.epochs: 1}}
+"""
+
+TEXTS = [path.read_text("utf-8") for path in sorted(CONFIGS.glob("*.yaml"))] + [STEPS, WRONG]
 MARKS = [
     ":",
     "- ",
@@ -49,7 +56,7 @@ MARKS = [
     "#",
     "%",
 ]
-WORDS = [":", "1e-3", "0x", ".inf", "sweep:", "model.hidden", "<<", "\x00", "\ud800", "true", "seeds: ", "9" * 30]
+WORDS = [":", "1e-3", "0x", ".inf", "sweep:", "model.hidden", "<<", "\x00", "\ud800", "true", "seeds: ", "9" * 30, "zip:", "exclude:", "base: x.yaml"]
 PIECES = st.sampled_from([*MARKS, *WORDS]) | st.text(max_size=5)
 
 
