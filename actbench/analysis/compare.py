@@ -55,6 +55,7 @@ class TableRequest:
         expect: The study's hypotheses.
         own_table: The table that the study's config asks for, which may be another one.
         folder: The study's folder; None for records that lie in none.
+        zipped: Factors that the study's config changes in step.
     """
 
     options: CompareOptions
@@ -64,6 +65,7 @@ class TableRequest:
     expect: Sequence[str]
     own_table: TableBeside
     folder: Path | None
+    zipped: Sequence[str] = ()
 
     def hypotheses_data(self, table: Table) -> HypothesesData:
         """Return the runs by which the hypotheses are judged, and how: those of the new side, whatever is hidden."""
@@ -190,6 +192,7 @@ def compare_with(records: Sequence[RunRecord], options: CompareOptions) -> Compa
             expect=own.get("expect", ()),
             own_table=TableBeside(own.get("baseline") or {}, _metrics(own.get("metric") or DEFAULT_METRIC)),
             folder=folders.get(table.runs[0][0].study),
+            zipped=own.get("zip", ()),
         )
         views += _views(table, request, where)
     # A baseline or tuning that the caller named and no table has is an error, with the first table's reason.
@@ -279,7 +282,9 @@ def _view(table: Table, request: TableRequest) -> View:
 def _compare_groups(table: Table, request: TableRequest) -> tuple[Comparison, str]:
     """Return every number of one table and its judged hypotheses; and why there is no baseline, else an empty text."""
     options, leading = request.options, request.metrics[0]
-    baseline, no_baseline = baseline_of(table.groups, request.baseline, explicit=request.is_explicit)
+    baseline, no_baseline = baseline_of(
+        table.groups, request.baseline, explicit=request.is_explicit, zipped=request.zipped
+    )
     contrasts, families = _contrasts(table, baseline, request)
     # Every number is computed over all groups; hidden rows are removed last.
     rows, best = rows_of(table.groups, contrasts, request.metrics, options.alpha)

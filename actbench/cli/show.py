@@ -58,8 +58,8 @@ def show(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            help="An activation's name or formula; or a run's id, its first letters, last eight digits or path. With "
-            "--theory: KEY=VALUE.",
+            help="An activation's name or formula; a study; or a run's id, its first letters, last eight digits or "
+            "path. With --theory: KEY=VALUE.",
         ),
     ] = None,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Where to look for runs.")] = Path("results"),
@@ -82,7 +82,7 @@ def show(
         Path | None, typer.Option(metavar="DIR", help="Datasets, for --theory.", envvar="ACTBENCH_DATA")
     ] = None,
 ) -> None:
-    """Show one run, or an activation's formula and picture.
+    """Show one run, a study, or an activation's formula and picture.
 
     A name that is both is an activation. With --theory: what mean-field theory says of a study before it is trained.
     """

@@ -80,7 +80,9 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
         ]
         of_baseline = baseline_problems(design.compare.baseline, choices)
         problems += [problem.below(("compare", "baseline")) for problem in of_baseline]
-        problems += [problem.below(("expect",)) for problem in expect_problems(design.expect, choices)]
+        problems += [
+            problem.below(("expect",)) for problem in expect_problems(design.expect, choices, tuple(design.zip))
+        ]
         of_tune = tune_problems(design.tune, design.compare.baseline, choices, design.zip)
         problems += [problem.below(("tune",)) for problem in of_tune]
         of_exclude = exclude_problems(design.exclude, factors) if factors.count <= MAX_RUNS else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -284,8 +284,10 @@ def baseline_problems(baseline: Mapping[str, Any], choices: Mapping[str, Any]) -
     ]
 
 
-def expect_problems(expect: Iterable[str], choices: Mapping[str, Any]) -> list[Problem]:
+def expect_problems(expect: Iterable[str], choices: Mapping[str, Any], zipped: Sequence[str] = ()) -> list[Problem]:
     """Refuse names in hypotheses that are neither swept nor known: no run could ever have them.
+
+    So are two sides that differ in one key of ``zip`` alone: its values go with others of the other keys.
 
     A known one that is not swept may belong to runs of other overrides, which lie in the same folder.
     """
@@ -293,6 +295,8 @@ def expect_problems(expect: Iterable[str], choices: Mapping[str, Any]) -> list[P
     for index, text in enumerate(expect):
         claim = parse_expectation(text)
         cells = (claim.left, claim.right, claim.where) if isinstance(claim, Ordering) else (claim.where,)
+        if isinstance(claim, Ordering) and (half := _half_named(claim, zipped)):
+            problems.append(Problem(half, (index,)))
         named = (
             (key, value) for cell in cells for key, value in cell.items() if key in choices and component_kind(key)
         )
@@ -305,6 +309,16 @@ def expect_problems(expect: Iterable[str], choices: Mapping[str, Any]) -> list[P
                 swept = ", ".join(map(shown, choices[key]))
                 problems.append(Problem(f"{shown(value)} is none of the swept values of '{key}': {swept}", (index,)))
     return problems
+
+
+def _half_named(claim: Ordering, zipped: Sequence[str]) -> str | None:
+    """Say which keys of ``zip`` the sides of a hypothesis have to name as well; None where there are none."""
+    named = [key for key in zipped if key in claim.left or key in claim.right]
+    for side in (claim.left, claim.right):
+        missing = [key for key in zipped if key not in side and key not in claim.where]
+        if named and missing:
+            return f"'{named[0]}' changes in step with {', '.join(missing)}: name all of 'zip' on both sides"
+    return None
 
 
 def is_choice(key: str, value: Any, choice: Any) -> bool:

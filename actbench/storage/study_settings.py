@@ -19,7 +19,7 @@ from actbench.system.files import read_file
 
 
 def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
-    """Return ``baseline``, ``metric``, ``tune`` and ``expect`` of the study's config, as far as it has them.
+    """Return ``baseline``, ``metric``, ``tune``, ``zip`` (its keys) and ``expect`` of the study's config.
 
     What can't be used is left out with a warning: the runs can be compared without it.
 
@@ -38,6 +38,7 @@ def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
         return {}
     found = dict(_compare_section(content.get("compare"), study.name, warnings))
     found |= _tune(content, study.name, warnings)
+    found |= _zip(content, study.name, warnings)
     expectations = list(_expectations(content.get("expect"), study.name, warnings))
     return {**found, "expect": expectations} if expectations else found
 
@@ -70,6 +71,15 @@ def _tune(content: Mapping[str, Any], study: str, warnings: list[str]) -> dict[s
         return {"tune": Design.model_validate({"tune": content["tune"]}).tune} if "tune" in content else {}
     except ValidationError as error:
         warnings.append(f"{study}/study.yaml: tune is ignored, {reason(error)}")
+        return {}
+
+
+def _zip(content: Mapping[str, Any], study: str, warnings: list[str]) -> dict[str, Any]:
+    """Return the keys that change in step."""
+    try:
+        return {"zip": tuple(Design.model_validate({"zip": content["zip"]}).zip)} if "zip" in content else {}
+    except ValidationError as error:
+        warnings.append(f"{study}/study.yaml: zip is ignored, {reason(error)}")
         return {}
 
 

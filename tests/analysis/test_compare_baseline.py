@@ -110,13 +110,21 @@ def test_every_error_is_a_deliberate_one():
             compare(grid(smooth), **options)
 
 
-def test_factors_that_change_in_step_with_the_baselines_belong_to_it():
-    def zipped(lr, epochs):
-        training = {"epochs": epochs, "optimizer": {"name": "sgd", "lr": lr}}
-        return grid(lambda a, b, s: smooth(a, b, s) + lr, biases=(0.0,), training=training)
+def zipped(lr, epochs):
+    training = {"epochs": epochs, "optimizer": {"name": "sgd", "lr": lr}}
+    return grid(lambda a, b, s: smooth(a, b, s) + lr, biases=(0.0,), training=training)
 
-    records = [*zipped(0.1, 1), *zipped(0.01, 2)]
-    found = only(records, baseline={"training.optimizer.lr": 0.1})
+
+ZIP = {"demo": {"zip": ("training.optimizer.lr", "training.epochs")}}
+
+
+@pytest.mark.parametrize("given", [{"training.optimizer.lr": 0.1}, {"training.epochs": 1}])
+@pytest.mark.parametrize("is_the_studys_own", [True, False])
+def test_a_baseline_that_names_a_key_of_zip_includes_the_others(given, is_the_studys_own):
+    runs = (*zipped(0.1, 1), *zipped(0.01, 2))
+    own = {"demo": {**ZIP["demo"], "baseline": given}} if is_the_studys_own else ZIP
+
+    found = only(Records(runs, (), own), **({} if is_the_studys_own else {"baseline": given}))
 
     assert found.baseline == {"training.optimizer.lr": 0.1, "training.epochs": 1}
     for activation in ("relu", "elu"):
@@ -124,10 +132,13 @@ def test_factors_that_change_in_step_with_the_baselines_belong_to_it():
         assert contrast.difference.difference == pytest.approx(-0.09)
 
 
-def test_a_factor_that_changes_by_itself_is_matched():
-    records = [one for one in grid(smooth) if (one.spec.activation.label, one.spec.bias_init.value) != ("elu", 0.01)]
+def test_factors_that_only_happen_to_vary_together_are_matched():
+    found = only([*zipped(0.1, 1), *zipped(0.01, 2)], baseline={"training.optimizer.lr": 0.1})
 
-    assert only(records, baseline={"activation": "relu"}).baseline == {"activation": "relu"}
+    assert found.baseline == {"training.optimizer.lr": 0.1}
+    assert "rows have no baseline run with the same other settings" in " ".join(
+        compare([*zipped(0.1, 1), *zipped(0.01, 2)], baseline={"training.optimizer.lr": 0.1}).warnings
+    )
 
 
 def test_a_value_of_no_factor_is_not_taken_for_one_that_is_absent():

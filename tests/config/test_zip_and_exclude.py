@@ -42,6 +42,16 @@ def test_keys_in_zip_change_in_step_and_with_every_cell_of_the_sweep() -> None:
     assert study.factors == ("activation", "training.optimizer.lr", "training.epochs")
 
 
+def test_a_hypothesis_about_other_keys_or_all_of_zip_is_accepted() -> None:
+    both = [f"training.optimizer.lr={lr},training.epochs={epochs}" for lr, epochs in ((0.1, 1), (0.01, 2))]
+    expect = [
+        f"test.accuracy: {both[0]} > {both[1]}",
+        "test.accuracy: activation=relu > activation=elu where training.epochs=1",
+    ]
+
+    assert Study.from_text(f"{ZIP}sweep: {{activation: [relu, elu]}}\nexpect: {expect}\n").expect == tuple(expect)
+
+
 def test_a_value_may_stand_twice_in_zip_but_no_row_may() -> None:
     assert len(Study.from_text("seeds: 1\nzip: {bias_init: [0, 0], training.epochs: [1, 2]}").specs()) == 2
     assert _problem("zip: {bias_init: [0, 0], training.epochs: [1, 1]}") == (

@@ -56,7 +56,23 @@ MARKS = [
     "#",
     "%",
 ]
-WORDS = [":", "1e-3", "0x", ".inf", "sweep:", "model.hidden", "<<", "\x00", "\ud800", "true", "seeds: ", "9" * 30, "zip:", "exclude:", "base: x.yaml"]
+WORDS = [
+    ":",
+    "1e-3",
+    "0x",
+    ".inf",
+    "sweep:",
+    "model.hidden",
+    "<<",
+    "\x00",
+    "\ud800",
+    "true",
+    "seeds: ",
+    "9" * 30,
+    "zip:",
+    "exclude:",
+    "base: x.yaml",
+]
 PIECES = st.sampled_from([*MARKS, *WORDS]) | st.text(max_size=5)
 
 

@@ -13,7 +13,7 @@ DEFAULT: Mapping[str, Value] = {"activation": "relu", "bias_init": 0.0}
 
 
 def baseline_of(
-    groups: Sequence[Group], wanted: Mapping[str, Any], *, explicit: bool
+    groups: Sequence[Group], wanted: Mapping[str, Any], *, explicit: bool, zipped: Sequence[str] = ()
 ) -> tuple[Mapping[str, Value] | None, str]:
     """Return the baseline in the rows' own values and "", or None and the reason why there is none.
 
@@ -22,6 +22,7 @@ def baseline_of(
         wanted: Factor -> value as the user or the study wrote it; empty for the default one.
         explicit: Whether the user named it for this view. A study's own baseline may name factors that the view holds
             fixed or averages over; a user's may not.
+        zipped: Factors that the study's config changes in step; a baseline that names one of them includes the others.
     """
     found: dict[str, Value] = {}
     for key, given in wanted.items():
@@ -38,7 +39,7 @@ def baseline_of(
     found = {key: value for key, value in found.items() if len(_values(key, groups)) > 1}
     if not found and not explicit:
         return _default(groups), ""
-    found = {**found, **_in_step(found, groups)}
+    found = {**found, **_in_step(found, groups, zipped)}
     if not any(found.items() <= group.factors.items() for group in groups):
         return None, f"no baseline: no run has {show_all(found)}"
     return found, ""
@@ -53,22 +54,20 @@ def counterpart(
     return None if found is group else found
 
 
-def _in_step(found: Mapping[str, Value], groups: Sequence[Group]) -> dict[str, Value]:
-    """Return the values of the factors that change in step with those of a baseline, as ``zip`` makes them do.
+def _in_step(found: Mapping[str, Value], groups: Sequence[Group], zipped: Sequence[str]) -> dict[str, Value]:
+    """Return the values of the factors that change in step with those of a baseline.
 
     They belong to it: no row has the baseline's learning rate and another one's number of epochs, say, so that matching
-    rows by the latter would leave all others without a baseline.
+    rows by the latter would leave all others without a baseline. Factors of which two happen to vary together, as in a
+    study that has only begun, are matched all the same: the next run may part them.
     """
-    result: dict[str, Value] = {}
-    for key, value in found.items():
-        for other in groups[0].factors:
-            if other in found or other in result or key not in groups[0].factors:
-                continue
-            pairs = {(group.factors[key], group.factors[other]) for group in groups}
-            values = [{pair[side] for pair in pairs} for side in (0, 1)]
-            if 1 < len(pairs) == len(values[0]) == len(values[1]):
-                result[other] = dict(pairs)[value]
-    return result
+    own = [key for key in zipped if key in found and key in groups[0].factors]
+    others = [key for key in zipped if key not in found and key in groups[0].factors]
+    if not own:
+        return {}
+    rows = [group.factors for group in groups if all(group.factors[key] == found[key] for key in own)]
+    values = {key: list(dict.fromkeys(row[key] for row in rows)) for key in others}
+    return {key: choices[0] for key, choices in values.items() if len(choices) == 1}
 
 
 def _values(key: str, groups: Sequence[Group]) -> list[Value]:
