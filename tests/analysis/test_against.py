@@ -73,8 +73,11 @@ def test_rows_of_the_base_that_the_new_results_lack_are_named_and_leave_a_gate_o
     ("seeds", "told"),
     [
         (range(4), None),
-        (range(3), "rows have 3 to 4 seeds: a difference uses only those that both sides have"),
-        (range(2, 7), "rows have 4 to 5 seeds: a difference uses only those that both sides have"),
+        (range(3), "rows have 3 to 4 seeds (relu (results=new): 3): a difference uses only those that both sides have"),
+        (
+            range(2, 7),
+            "rows have 4 to 5 seeds (relu (results=base): 4): a difference uses only those that both sides have",
+        ),
         (range(1, 5), "rows have different seeds: a difference uses only those that both sides have"),
         (range(10, 14), "rows have different seeds: a difference uses only those that both sides have"),
     ],

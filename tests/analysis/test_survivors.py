@@ -1,5 +1,7 @@
 """Rows that lost runs: their means are those of survivors, so they lead no table and are said to be partial."""
 
+from dataclasses import replace
+
 import pytest
 from comparisons import rendered
 from factories import ELU, RELU, cells, only, record, row
@@ -36,9 +38,25 @@ def test_no_format_lets_survivors_lead(report):
 
 
 def test_the_caption_says_where_survivors_stand():
-    assert "best first, rows that have runs without a value last;" in " ".join(
+    assert "best first, rows with runs that diverged or have no value last;" in " ".join(
         rendered("table", with_lost(BETTER[:2], 1)).split()
     )
+
+
+@pytest.mark.parametrize("metric", ["seconds", "parameters"])
+def test_a_row_whose_runs_diverged_leads_no_table_by_its_size_or_its_duration(metric):
+    records = [
+        *cells({"relu": BETTER[:4], "gelu": BETTER[:4]}),
+        *(record(None, outcome="diverged", activation="elu", seed=seed) for seed in range(4)),
+    ]
+    slow = [
+        replace(one, final={**one.final, "seconds": 9.0, "parameters": 1e9}) if one.outcome == "diverged" else one
+        for one in records
+    ]
+    found = only(slow, metric=metric)
+    assert [one.factors["activation"] for one in found.rows][-1] == "elu"
+    words = " ".join(rendered("table", slow, metric=metric).split())
+    assert "highest first, rows with runs that diverged or have no value last;" in words
 
 
 def test_no_row_is_best_where_every_row_lost_runs():
@@ -47,7 +65,7 @@ def test_no_row_is_best_where_every_row_lost_runs():
     found = only(records)
     assert found.best is None
     assert {one.tied for one in found.rows} == {None}
-    assert "none marked as best since each row has runs without a value" in rendered("markdown", records)
+    assert "none marked as best since each row has runs that diverged or have no value" in rendered("markdown", records)
     assert "bold" not in rendered("latex", records)
 
 

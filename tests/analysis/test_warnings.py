@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from comparisons import rendered
-from factories import ELU, RELU, cells, grid, only, record, row, smooth
+from factories import ACTIVATIONS, ELU, RELU, cells, grid, only, record, row, smooth
 
 from actbench.analysis.compare import compare
 
@@ -37,7 +37,8 @@ def text_of(records, report="table", **options):
 )
 def test_collapsed_runs_are_counted_and_nothing_else_is_said_where_the_interval_holds(values, seeds):
     found = compare(collapsed(cells({"relu": values, "elu": ELU}), *seeds)).warnings
-    assert f"{len(seeds)} of {len(values) + 4} runs collapsed: counted beside the means, averaged in" in found
+    rows = f"(relu: {len(seeds)} of {len(values)})"
+    assert f"{len(seeds)} of {len(values) + 4} runs collapsed: counted beside the means, averaged in {rows}" in found
     assert not any("trusted" in text or "narrow" in text for text in found)
 
 
@@ -88,7 +89,17 @@ def test_lost_runs_are_averaged_in_where_they_have_a_value():
         "seconds": "averaged in",
         ("test.accuracy", "seconds"): "averaged in only in seconds",
     }.items():
-        assert count + text in compare(records, metric=metric).warnings
+        assert f"{count}{text} (relu: 1 of 5)" in compare(records, metric=metric).warnings
+
+
+def test_a_warning_names_the_rows_that_it_is_about():
+    lost = [record(None, outcome="diverged", activation=a, seed=s) for a in ACTIVATIONS[2:7] for s in range(3)]
+    found = compare([*cells({"relu": RELU, "elu": ELU[:2]}), *lost]).warnings
+    assert (
+        "15 of 21 runs diverged: counted beside the means, not averaged in (selu: 3 of 3; gelu: 3 of 3; tanh: 3 of 3; "
+        "and 2 more)"
+    ) in found
+    assert "rows have 0 to 4 seeds with a value (selu: 0; gelu: 0; tanh: 0; and 2 more)" in " ".join(found)
 
 
 @pytest.mark.parametrize("metric", ["seconds", "parameters", "health.gradient_ratio"])

@@ -415,11 +415,11 @@ def check_interaction(match, comparison, runs, metric, alpha):
 
 WARNINGS = {
     "outcome": r"(?P<count>\d+) of (?P<of>\d+) runs (?P<outcome>diverged|failed|collapsed): counted beside the means, "
-    r"(?P<how>averaged in|not averaged in|averaged in only in (?P<metrics>.+))",
+    r"(?P<how>averaged in|not averaged in|averaged in only in (?P<metrics>[a-z_., ]+)) \((?P<names>.+)\)",
     "mixture": r"collapsed runs lie far from the row's other runs in (?P<metric>\S+): no interval of such a mean or "
     r"of its difference can be trusted \((?P<names>.+)\)",
-    "seeds": r"rows have (?:(?P<least>\d+) to (?P<most>\d+)|different) (?P<noun>seeds|seeds with a value): a "
-    r"difference uses only those that both sides have",
+    "seeds": r"rows have (?:(?P<least>\d+) to (?P<most>\d+)|different) (?P<noun>seeds|seeds with a value)"
+    r"(?: \((?P<names>.+)\))?: a difference uses only those that both sides have",
     "few": r"fewer than 3 (?P<noun>seeds|seeds with a value)(?: in (?P<few>\d+) of (?P<of>\d+) rows)?: no interval and "
     r"no test(?: \((?P<lost>.+)\))?",
     "exact": r"with (?P<n>\d+) paired seeds no exact test can reach p < (?P<alpha>[\d.]+) \(smallest possible p "
@@ -428,7 +428,8 @@ WARNINGS = {
     r"(?P<n>\d+) paired seeds no p can be below (?P<alpha>[\d.]+) \(smallest possible adjusted p "
     r"(?P<p>= [\d.]+|< \.001)\); "
     r"(?:no number of seeds can|(?P<enough>\d+) seeds are the fewest that can))",
-    "alone": r"(?P<count>\d+) of (?P<of>\d+) rows have no baseline run with the same other settings",
+    "alone": r"(?P<count>\d+) of (?P<of>\d+) rows have no baseline run with the same other settings "
+    r"\((?P<names>.+)\)",
     "averaged": r"averaged over (?P<factors>.+), per seed; seeds that lack a combination are left out",
     "uneven": r"rows are averaged over different values of (?P<factors>.+), which moves their differences "
     r"\((?P<names>.+)\)",
@@ -454,6 +455,15 @@ def check_warnings(report, comparison, runs, records, metrics, options):
         if kind == "outcome":
             own = [one for one in behind if one.outcome == match["outcome"]]
             assert (int(match["count"]), int(match["of"])) == (len(own), len(behind))
+            own_rows = {name: [one.outcome for _, one in runs.members[runs.names[name]]] for name in shown | bases}
+            check_names(
+                match["names"],
+                {
+                    f"{name}: {outcomes.count(match['outcome'])} of {len(outcomes)}"
+                    for name, outcomes in own_rows.items()
+                    if match["outcome"] in outcomes
+                },
+            )
             valued = [name for name in metrics if any(one.final.get(name) is not None for one in own)]
             assert match["how"] == (
                 "averaged in" if valued == metrics
@@ -465,6 +475,7 @@ def check_warnings(report, comparison, runs, records, metrics, options):
             least, most = min(counts.values()), max(counts.values())
             if match["least"]:
                 assert (int(match["least"]), int(match["most"])) == (least, most)
+                check_names(match["names"], {f"{name}: {n}" for name, n in counts.items() if n == least})
             assert (match["least"] is not None) == (least < most)
         elif kind == "few":
             few = [name for name, count in counts.items() if count < 3]
@@ -472,9 +483,13 @@ def check_warnings(report, comparison, runs, records, metrics, options):
             assert (int(match["few"] or len(counts)), int(match["of"] or len(counts))) == (len(few), len(counts))
             named = [part for part in (match["lost"] or "").split("; ") if part and not part.startswith("and ")]
             for part in named:
+                if part in few:
+                    assert not runs.lost(part, metrics[0])[0]
+                    continue
                 name = part.rpartition(": ")[0]
                 assert name in few
                 assert_lost(part, runs, [name], metrics[0])
+            assert len(named) == min(3, len(few)) or len(few) == len(counts)
         elif kind == "exact":
             assert float(match["alpha"]) == options["alpha"]
             assert_p(match["p"], 2.0 ** (1 - int(match["n"])))
@@ -499,6 +514,7 @@ def check_warnings(report, comparison, runs, records, metrics, options):
         elif kind == "alone":
             alone = [name for name in shown - bases if runs.counterpart(factors_of(runs, name)) not in runs.names]
             assert (int(match["count"]), int(match["of"])) == (len(alone), len(shown))
+            check_names(match["names"], set(alone))
     is_averaged = "averaged" in said
     assert ("uneven" in said) == (is_averaged and any(own != set().union(*biases.values()) for own in biases.values()))
     wanted = [name for name in metrics if is_limited(comparison, name, options["alpha"])]
@@ -509,6 +525,15 @@ def check_warnings(report, comparison, runs, records, metrics, options):
     assert ("few" in said) == any(count < 3 for count in counts.values())
     unpaired = any(n < max(counts.values()) for n in pairs_of(comparison, metrics[0]))
     assert ("seeds" in said) == (len(set(counts.values())) > 1 or unpaired)
+
+
+def check_names(text, wanted):
+    """A warning names three of the rows that it is about, and counts the others."""
+    listed = text.split("; ")
+    more = [match for part in listed if (match := re.fullmatch(r"and (\d+) more", part))]
+    names = [part for part in listed if not re.fullmatch(r"and \d+ more", part)]
+    assert set(names) <= wanted
+    assert len(names) + sum(int(match[1]) for match in more) == len(wanted)
 
 
 def pairs_of(comparison, metric):
@@ -569,8 +594,8 @@ CAPTION = {
     "mean": r"mean(?: ± half of its (?P<half>[\d.]+) % Student-t interval|"
     r" \[(?P<level>[\d.]+) % Student-t interval\])? "
     r"over n seeds, (?P<order>best first|"
-    r"highest first)(?P<partial>, rows that have runs without a value last|, none marked as best since each row has "
-    r"runs without a value)?",
+    r"highest first)(?P<partial>, rows with runs that diverged or have no value last|, none marked as best since "
+    r"each row has runs that diverged or have no value)?",
     "seeds": r"n = (?P<n>\d+) in each row",
     "renamed": r"(?P<short>[a-z_]+): (?P<metric>[a-z]+\.[a-z_]+)",
     "cut": r"an interval that would pass the end of its metric's scale is cut there",
@@ -637,7 +662,11 @@ def check_order(match, rows, names, runs, metric):
     """Complete rows come first, each part by its means; only these have a best, if the metric has a direction."""
     direction = METRICS[metric].higher_is_better
     sign = 1 if direction is False else -1
-    partial = {name: runs.lost(name, metric)[0] > 0 for name in names}
+    partial = {
+        name: runs.lost(name, metric)[0] > 0
+        or any(one.outcome == "diverged" for _, one in runs.members[runs.names[name]])
+        for name in names
+    }
     means = {name: row["metrics"][metric]["mean"] for name, row in zip(names, rows, strict=True)}
     keys = [(means[name] is None, partial[name], sign * (means[name] or 0.0)) for name in names]
     assert keys == sorted(keys)

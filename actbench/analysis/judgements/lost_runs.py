@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from actbench.analysis.judgements.formatting import some_of
 from actbench.analysis.table.factors import row_name
 from actbench.analysis.table.grouping import Group
 from actbench.schema.record import RunRecord
@@ -63,12 +64,15 @@ def lost_among(names: Sequence[str], lost: Mapping[str, str]) -> list[str]:
     return [f"{name}: {lost[name]}" for name in dict.fromkeys(names) if name in lost]
 
 
-def outcomes_in_words(metrics: Sequence[str], records: Sequence[RunRecord]) -> Iterator[str]:
+def outcomes_in_words(
+    metrics: Sequence[str], records: Sequence[RunRecord], groups: Sequence[Group] = ()
+) -> Iterator[str]:
     """Yield ``2 of 10 runs diverged: counted beside the means, not averaged in`` for each outcome that is not ``ok``.
 
     Args:
         metrics: Those of the table. A diverged run has no accuracy, but a number of parameters and a duration.
         records: All runs that are counted.
+        groups: Their rows, of which those with such runs are named: ``(elu: 2 of 5)``.
     """
     for outcome in ("diverged", "failed", "collapsed"):
         own = [record for record in records if record.outcome == outcome]
@@ -76,7 +80,14 @@ def outcomes_in_words(metrics: Sequence[str], records: Sequence[RunRecord]) -> I
         where = "" if len(valued) == len(metrics) else f" only in {', '.join(valued)}"
         averaged = f"averaged in{where}" if valued else "not averaged in"
         if own:
-            yield f"{len(own)} of {len(records)} runs {outcome}: counted beside the means, {averaged}"
+            names = some_of(_rows_with(outcome, groups))
+            yield f"{len(own)} of {len(records)} runs {outcome}: counted beside the means, {averaged}{names}"
+
+
+def _rows_with(outcome: str, groups: Sequence[Group]) -> list[str]:
+    """Return ``elu: 2 of 5`` for the rows that have runs of an outcome."""
+    counts = [(group, sum(record.outcome == outcome for record, _ in group.runs)) for group in groups]
+    return [f"{row_name(group.factors)}: {count} of {len(group.runs)}" for group, count in counts if count]
 
 
 def _reasons(lost: Sequence[RunRecord]) -> str:

@@ -36,7 +36,7 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
     groups = [group for group in table.groups if id(group) in shown or comparison.is_baseline(group.factors)]
     runs = [run for group in groups for run in group.runs]
     records = [record for record, _ in runs]
-    yield from outcomes_in_words(comparison.metrics, records)
+    yield from outcomes_in_words(comparison.metrics, records, groups)
     yield from _mixtures(comparison, groups)
     if len({one["activation"] for _, one in runs}) > 1:
         # A linear model, or a user's own that was given an activation and did not use it.
@@ -46,7 +46,8 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
     yield from _seeds(comparison, groups, lost)
     alone = [row for row in comparison.rows if not row.vs_baseline and not comparison.is_baseline(row.factors)]
     if alone and comparison.baseline is not None:
-        yield f"{len(alone)} of {len(comparison.rows)} rows have no baseline run with the same other settings"
+        names = some_of([row_name(row.factors) for row in alone])
+        yield f"{len(alone)} of {len(comparison.rows)} rows have no baseline run with the same other settings{names}"
     if comparison.averaged:
         yield f"averaged over {', '.join(comparison.averaged)}, per seed; seeds that lack a combination are left out"
         yield from _uneven(comparison.averaged, groups)
@@ -125,13 +126,18 @@ def _seeds(comparison: Comparison, groups: Sequence[Group], lost: Mapping[str, s
     seeds = set(found.values())
     noun = "seeds with a value" if lost else "seeds"
     if len(seeds) > 1:
-        yield f"rows have {min(seeds)} to {max(seeds)} {noun}: a difference uses only those that both sides have"
+        fewest = some_of([f"{name}: {n}" for name, n in found.items() if n == min(seeds)])
+        numbers = f"{min(seeds)} to {max(seeds)} {noun}{fewest}"
+        yield f"rows have {numbers}: a difference uses only those that both sides have"
     elif any(row.vs_baseline[leading].difference.n_pairs not in seeds for row in comparison.rows if row.vs_baseline):
         yield f"rows have different {noun}: a difference uses only those that both sides have"
     few_values = [name for name, n in found.items() if n < MIN_VALUES]
     if few_values:
-        of = "" if len(few_values) == len(found) else f" in {len(few_values)} of {len(found)} rows"
-        yield f"fewer than {MIN_VALUES} {noun}{of}: no interval and no test{some_of(lost_among(few_values, lost))}"
+        is_all = len(few_values) == len(found)
+        of = "" if is_all else f" in {len(few_values)} of {len(found)} rows"
+        names = lost_among(few_values, lost)
+        names += [] if is_all else [name for name in few_values if name not in lost]
+        yield f"fewer than {MIN_VALUES} {noun}{of}: no interval and no test{some_of(names)}"
     # Of bounded shares, which have no other test, the table's limits say so.
     by_t = {
         name: [row.vs_baseline[name].difference.n_pairs for row in comparison.rows if name in row.vs_baseline]

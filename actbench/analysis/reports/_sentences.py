@@ -19,6 +19,7 @@ from actbench.analysis.table.result import (
     Pairs,
     has_intervals_beyond_scale,
 )
+from actbench.analysis.table.rows import is_partial
 from actbench.config import hypotheses
 from actbench.schema.metrics import METRICS, is_bounded
 
@@ -174,10 +175,11 @@ def _order(comparison: Comparison) -> str:
     """Return the order of the rows in words."""
     leading = comparison.metrics[0]
     order = "highest first" if METRICS[leading].higher_is_better is None else "best first"
-    partial = [row.lost[leading] > 0 for row in comparison.rows]
+    partial = [is_partial(row, leading) for row in comparison.rows]
     if all(partial) and order == "best first":
-        return f"{order}, none marked as best since each row has runs without a value"
-    return f"{order}, rows that have runs without a value last" if any(partial) and not all(partial) else order
+        return f"{order}, none marked as best since each row has runs that diverged or have no value"
+    is_mixed = any(partial) and not all(partial)
+    return f"{order}, rows with runs that diverged or have no value last" if is_mixed else order
 
 
 def one_sentence(statements: Sequence[str]) -> str:

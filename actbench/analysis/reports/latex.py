@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TextIO
 
+from actbench.analysis.judgements.headline import headline
 from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Cell, Column
 from actbench.analysis.reports._columns import columns, essential, has_range, pair_columns
@@ -49,14 +50,17 @@ ACCENTED = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝß
 """Letters beyond ASCII that pdfLaTeX writes as they are, with its standard fonts and encoding."""
 
 
+MAX_ROWS_ON_A_PAGE = 29
+"""A page of a paper has room for no more rows beside a caption and notes."""
+
 _HYPHENS = re.compile("-(?=-)")
 
 
 class LatexReport:
-    r"""One ``table`` a comparison; warnings stand above them as LaTeX comments.
+    r"""One ``table`` a comparison, a ``longtable`` from 30 rows on; warnings stand above them as LaTeX comments.
 
-    The preamble needs ``\usepackage{booktabs}``, nothing else. Letters that pdfLaTeX can't write, such as Chinese ones
-    in a name, are kept, and a comment names them.
+    The preamble needs ``\usepackage{booktabs}``, and ``\usepackage{longtable}`` for long tables. Letters that pdfLaTeX
+    can't write, such as Chinese ones in a name, are kept, and a comment names them.
     """
 
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
@@ -77,33 +81,77 @@ class LatexReport:
             shown = _sentences.Shown(has_range=has_range(found))
             statements = _sentences.caption(comparison, shown, tie_mark=f"also bold in {comparison.metrics[0]}:")
             is_bold = any(cell.is_best for column in found for cell in column.cells)
-            text = _sentences.one_sentence(
-                (*comparison.limits, *statements, *(["bold: the best mean"] if is_bold else []))
-            )
-            target.write("\n".join(_float(found, f"{comparison.title}: {text}")) + "\n")
+            first, *rest = headline(comparison, with_open_verdict=False)
+            meanings = (*comparison.limits, *statements, *(["bold: the best mean"] if is_bold else []))
+            notes = " ".join((*rest, _sentences.one_sentence(meanings)))
+            target.write("\n".join(_table(found, comparison.title, first, notes)) + "\n")
             if (pairs := comparison.pairs) is not None:
-                text = _sentences.one_sentence((_sentences.pairs_title(pairs), *_sentences.pairs_caption(pairs)))
-                target.write("\n".join(_float(pair_columns(pairs), text)) + "\n")
+                title = _sentences.pairs_title(pairs)
+                notes = _sentences.one_sentence(_sentences.pairs_caption(pairs))
+                target.write("\n".join(_table(pair_columns(pairs), title, f"{title}.", notes)) + "\n")
             if comparison.methods:
                 target.write(f"\n{escaped(comparison.methods)}\n")
 
 
-def _float(found: Sequence[Column], caption: str) -> Iterator[str]:
-    """Write these columns as a ``table`` environment with its caption."""
+def _table(found: Sequence[Column], title: str, caption: str, notes: str) -> Iterator[str]:
+    """Write these columns as a ``table``, or as a ``longtable`` where a page has no room for so many rows.
+
+    Args:
+        found: The columns.
+        title: For the list of tables.
+        caption: One sentence.
+        notes: What the figures mean, below the table: captions are short.
+    """
     heading, *rows = zip(*map(_column, found), strict=True)
+    # A column of numbers is two for LaTeX, flush right and flush left, which meet at the decimal point.
+    alignment = f"@{{}}{' '.join('r@{}l' if column.is_flush_right else 'l' for column in found)}@{{}}"
+    # The braces keep a bracket in the title from ending the argument.
+    words = f"\\caption[{{{escaped(title)}}}]{{{escaped(caption)}}}"
+    is_long = len(rows) > MAX_ROWS_ON_A_PAGE
+    if is_long:
+        span = sum(2 if column.is_flush_right else 1 for column in found)
+        yield from _long(heading, rows, alignment, words, span)
+    else:
+        yield from _float(heading, rows, alignment, words)
+    lines = escaped(notes)
+    yield (
+        rf"\noindent{{\footnotesize {lines}\par}}"
+        if is_long
+        else (rf"  \par\smallskip\begin{{minipage}}{{\linewidth}}\footnotesize {lines}\end{{minipage}}")
+    )
+    if not is_long:
+        yield r"\end{table}"
+
+
+def _float(heading: Sequence[str], rows: Sequence[Sequence[str]], alignment: str, caption: str) -> Iterator[str]:
+    """Write a ``table`` without its end."""
     yield r"\begin{table}"
     yield r"  \centering\small\setlength{\tabcolsep}{4pt}"
-    yield f"  \\caption{{{escaped(caption)}}}"
-    # A column of numbers is two for LaTeX, flush right and flush left, which meet at the decimal point.
-    alignment = " ".join("r@{}l" if column.is_flush_right else "l" for column in found)
-    yield f"  \\begin{{tabular}}{{@{{}}{alignment}@{{}}}}"
+    yield f"  {caption}"
+    yield f"  \\begin{{tabular}}{{{alignment}}}"
     yield r"    \toprule"
     yield _line(heading)
     yield r"    \midrule"
     yield from map(_line, rows)
     yield r"    \bottomrule"
     yield r"  \end{tabular}"
-    yield r"\end{table}"
+
+
+def _long(
+    heading: Sequence[str], rows: Sequence[Sequence[str]], alignment: str, caption: str, span: int
+) -> Iterator[str]:
+    """Write a ``longtable``, which repeats its heading on each page."""
+    yield r"% the next table needs \usepackage{longtable} besides booktabs"
+    yield r"\begingroup\small\setlength{\tabcolsep}{4pt}"
+    yield f"\\begin{{longtable}}{{{alignment}}}"
+    yield rf"    {caption} \\"
+    yield from (r"    \toprule", _line(heading), r"    \midrule", r"    \endfirsthead")
+    yield rf"    \multicolumn{{{span}}}{{@{{}}l@{{}}}}{{\tablename~\thetable, continued}} \\"
+    yield from (r"    \toprule", _line(heading), r"    \midrule", r"    \endhead")
+    yield from (r"    \bottomrule", r"    \endfoot")
+    yield from map(_line, rows)
+    yield r"\end{longtable}"
+    yield r"\endgroup"
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+from actbench.analysis.judgements.headline import headline
 from actbench.analysis.reports import _sentences
 from actbench.analysis.reports._cells import Column
 from actbench.analysis.reports._columns import columns, has_range, pair_columns
@@ -26,11 +27,13 @@ class MarkdownReport:
     """One section per comparison, with everything that the terminal's widest table has."""
 
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
-        """Write a heading, a table and a caption per comparison, then the warnings as a list."""
+        """Write a heading, a headline, a table and a caption per comparison, then the warnings as a list."""
         for comparison in comparisons.comparisons:
             found = columns(comparison)
             caption = _sentences.caption(comparison, _sentences.Shown(has_range=has_range(found)))
-            lines = _section(f"### {_escaped(comparison.title)}", found, caption, limits=comparison.limits)
+            title = f"### {_escaped(comparison.title)}"
+            first = " ".join(headline(comparison, with_open_verdict=False))
+            lines = _section(title, found, caption, headline=first, limits=comparison.limits)
             for sentences in _sentences.lists(comparison, comparisons):
                 items = (f"{_item(one)}{_command(comparison.commands.get(one))}" for one in sentences)
                 lines += [*items, *([""] if sentences else [])]
@@ -44,11 +47,14 @@ class MarkdownReport:
             target.write(f"- **Warning:** {_escaped(warning)}\n")
 
 
-def _section(title: str, found: Sequence[Column], caption: Sequence[str], limits: Sequence[str] = ()) -> list[str]:
+def _section(
+    title: str, found: Sequence[Column], caption: Sequence[str], *, headline: str = "", limits: Sequence[str] = ()
+) -> list[str]:
     rows = zip(*(column.cells for column in found), strict=True)
     return [
         title,
         "",
+        *([_paragraph(headline), ""] if headline else []),
         *(line for limit in limits for line in (f"**{_escaped(limit)}**", "")),
         _line(column.heading() for column in found),
         _line("---:" if column.is_flush_right else ":---" for column in found),
@@ -82,9 +88,14 @@ def _escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", printable(text))
 
 
+def _paragraph(text: str) -> str:
+    """Return a sentence that begins no list, quotation or heading, no matter which name it begins with."""
+    return _BLOCK.sub(r"\1\\", _escaped(text.lstrip()))
+
+
 def _item(text: str) -> str:
     """Return a sentence as an item of a list, no matter how it begins."""
-    return "- " + _BLOCK.sub(r"\1\\", _escaped(text.lstrip()))
+    return f"- {_paragraph(text)}"
 
 
 plugin = MarkdownReport()

@@ -55,8 +55,18 @@ def rows_of(
 
 
 def sort_rows(rows: Iterable[Row], metric: str) -> list[Row]:
-    """Sort rows as ``best_first`` does, those that lost runs behind the complete ones."""
-    return best_first(rows, lambda row: row.metrics[metric].mean, metric, is_partial=lambda row: row.lost[metric] > 0)
+    """Sort rows as ``best_first`` does, those of which runs diverged or have no value behind the others."""
+    return best_first(
+        rows, lambda row: row.metrics[metric].mean, metric, is_partial=lambda row: is_partial(row, metric)
+    )
+
+
+def is_partial(row: Row, metric: str) -> bool:
+    """Return whether runs of a row diverged or have no value in a metric.
+
+    A run that diverged has a size and a duration; no row leads a table by these.
+    """
+    return row.lost[metric] > 0 or row.outcomes["diverged"] > 0
 
 
 def best_first(
