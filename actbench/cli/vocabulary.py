@@ -29,8 +29,8 @@ COMPONENTS: Mapping[str, tuple[str, str]] = {
 }
 """Key -> the kind of its component in the registry, and the word that ``actbench list`` has for it."""
 
-SHORT_HEADS: Mapping[str, tuple[str, ...]] = {"seconds": ("s",)}
-"""Metric -> how a narrow column calls it."""
+SHORT_NAMES: Mapping[str, tuple[str, ...]] = {"seconds": ("s",), "val.accuracy": ("val",)}
+"""Metric -> how a narrow column or a line of progress calls it."""
 
 _PREFIXES = ("versus ", "reach ", "left ", "right ", "picked ")
 """Begin the name of a column that is about another word, as ``versus_low`` does."""
@@ -151,7 +151,7 @@ def _metrics() -> Iterator[Word]:
             name,
             f"{row.text[0].upper()}{row.text[1:]}; {units[row.unit]}. {direction[row.higher_is_better]}",
             where="compare, show, diff, result.json",
-            spellings=(last,) if last != name else SHORT_HEADS.get(name, ()),
+            spellings=((last,) if last != name else ()) + SHORT_NAMES.get(name, ()),
             see=section,
             page="results.md",
         )
@@ -181,15 +181,8 @@ def _keys() -> Iterator[Word]:
         bases.KEY,
         bases.MEANING,
         where="configs",
-        see=("config",),
-        page="configuration.md",
-    )
-    yield Word(
-        "base",
-        "Another config that this one extends, as a path from its own folder: mappings are merged, and every other "
-        "value of this one replaces that of the base.",
-        where="configs",
         spellings=("extends", "inherits"),
+        see=("config",),
         page="configuration.md",
     )
     for key, (kind, listed) in COMPONENTS.items():

@@ -42,6 +42,7 @@ def test_the_table_reads_as_designed():
         "* p < 0.05, Holm-adjusted over all differences of a column (1); dead: mean share of hidden units "
         "with slope ≤ 0.001 on 2,000 training images; 199,210 parameters each. "
         "· elu beats relu by 1.10 points [0.44, 1.76] (3 paired seeds, adjusted p = .019, better in 3 of 3) "
+        "words: actbench explain WORD "
         "warning: with 3 paired seeds no exact test can reach p < 0.05 (smallest possible p = .25): a smaller p rests "
         "on normally distributed differences"
     )

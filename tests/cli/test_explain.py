@@ -49,7 +49,9 @@ COST = ("cost", "relu", "--rounds", "5")
 RELU, DIVERGED = "relu-*seed-0-*", "where-*seed-0-*"
 
 COMPARE = ("compare", "results", "--tune", "training.optimizer.lr", "--reach", "5%", "--all-pairs", "--methods")
+AGAINST = ("compare", "results", "--against", "results")
 JSON = (
+    AGAINST,
     COMPARE,
     ("status", "results"),
     ("plan", "study.yaml"),
@@ -67,6 +69,7 @@ JSON = (
 )
 CSV = (("compare", "results", "--reach", "5%"), ("compare", "results", "--tune", "training.optimizer.lr"), COMPARE)
 TABLES = (
+    AGAINST,
     COMPARE,
     ("runs", "results"),
     ("show", RELU),
@@ -377,8 +380,15 @@ def test_words_are_sentences_and_lead_to_words_and_pages_that_exist() -> None:
             assert not word.page or (ROOT / "docs" / word.page).is_file(), word.name
 
 
-def test_no_two_rows_of_the_tables_have_one_name() -> None:
+def test_no_two_words_of_a_group_have_one_name() -> None:
     assert sum(map(len, GROUPS.values())) == len(WORDS)
+    for title, words in vocabulary().items():
+        names = [word.name for word in words]
+        assert title == NAMES or len(set(names)) == len(names), title
+
+
+def test_a_table_says_where_its_words_are_explained(actbench: Run) -> None:
+    assert actbench("compare", "results").stdout.count("words: actbench explain WORD\n") == 1
 
 
 def test_the_words_of_the_page_are_those_of_explain() -> None:

@@ -84,9 +84,9 @@ def test_the_program_lists_every_command_with_its_whole_first_sentence(actbench:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_has_two_to_four_examples_of_itself(name: str) -> None:
+def test_a_command_has_two_to_four_examples_the_first_of_itself(name: str) -> None:
     assert 2 <= len(examples(name)) <= 4
-    assert {shlex.split(example)[:2] == ["actbench", name] for example in examples(name)} == {True}
+    assert shlex.split(examples(name)[0])[:2] == ["actbench", name]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -98,19 +98,18 @@ def test_an_example_is_accepted_by_the_parser(example: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", [text for text in EXAMPLES if shlex.split(text)[1] not in MEASURES])
-def test_an_example_works_beside_a_study_and_its_results(
-    actbench: Run, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in MEASURES])
+def test_the_examples_of_a_command_work_one_after_the_other_beside_a_study_and_its_results(
+    actbench: Run, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = cells({"relu": [0.90, 0.92, 0.95], "tanh": [0.91, 0.93, 0.94]}, study="study")
     save(tmp_path / "results", [layered(one).record for one in runs], text=STUDY)
     (tmp_path / "study.yaml").write_text(STUDY, "utf-8")
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(example)[1:]
-
-    done = actbench(*words, *(["--dry-run"] if words[0] == "run" else []))
-
-    assert done.returncode == 0, done.stderr
+    for example in examples(name):
+        words = shlex.split(example)[1:]
+        done = actbench(*words, *(["--dry-run"] if words[0] == "run" else []))
+        assert done.returncode == 0, (example, done.stderr)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

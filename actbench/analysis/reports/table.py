@@ -26,6 +26,8 @@ PLAIN_WIDTH = 120
 
 STYLES = {"good": "green", "bad": "red", "": ""}
 BULLET = "· "
+WORDS = "words: actbench explain WORD"
+"""Below the tables, where a reader looks who has met a word that the captions take for granted."""
 
 
 class TableReport:
@@ -68,6 +70,8 @@ class TableReport:
                 _print_table(console, _sentences.pairs_title(pairs), layout, caption, note=note)
             if comparison.methods:
                 console.print(Text.assemble(("Methods. ", "bold"), printable(comparison.methods), "\n"))
+        if comparisons.comparisons:
+            console.print(Text(f"{WORDS}\n", style="dim"))
         for warning in comparisons.warnings:
             console.print(Text.assemble(("warning: ", "yellow"), printable(warning)))
 

@@ -158,7 +158,7 @@ FIELDS = (
         "folders",
         "Where datasets and results lie, whether that is writable, and the space left.",
         where="doctor",
-        spellings=("path", "exists", "writable", "free_bytes", "results"),
+        spellings=("path", "exists", "writable", "free_bytes"),
     ),
     Word(
         "problems",

@@ -107,6 +107,15 @@ TABLES = (
         see=("tune",),
     ),
     Word(
+        "results",
+        "The folder of results (-o). In a table of --against, the side that a row is from: `base` for the earlier "
+        "results, which are the baseline of every row, `new` for the later ones.",
+        where="compare --against, doctor",
+        spellings=("base", "new"),
+        see=("baseline",),
+        page="results.md",
+    ),
+    Word(
         "averaged over",
         "Factors that do not show in the table (--by): each seed's values are averaged over them first.",
         where="compare --by",
