@@ -68,16 +68,15 @@ JSON = (
     pytest.param(COST, marks=pytest.mark.slow),
 )
 CSV = (("compare", "results", "--reach", "5%"), ("compare", "results", "--tune", "training.optimizer.lr"), COMPARE)
+NARROW = (AGAINST, COMPARE, ("runs", "results"))
 TABLES = (
-    AGAINST,
-    COMPARE,
-    ("runs", "results"),
+    *NARROW,
     ("show", RELU),
     ("show", DIVERGED),
     ("show", "--theory", "study.yaml"),
     ("diff", RELU, DIVERGED),
     ("verify", "constants"),
-    pytest.param(COST, marks=pytest.mark.slow),
+    COST,
 )
 
 OTHERS_NAMES = {"versions", "factors", "picked", "baseline", "references", "options", "settings", "devices"}
@@ -202,8 +201,11 @@ def _plain(latex: str) -> str:
     return re.sub(r"\\\w+|[{}]", "", text).strip()
 
 
-@pytest.mark.parametrize("columns", [200])
-@pytest.mark.parametrize("arguments", TABLES, ids=" ".join)
+@pytest.mark.parametrize(
+    ("arguments", "columns"),
+    [*((one, 200) for one in TABLES), *((one, columns) for one in NARROW for columns in (60, 80, 120))],
+    ids=str,
+)
 def test_every_column_of_a_table_is_explained_however_its_head_is_broken(
     actbench: Run, arguments: tuple[str, ...], columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,9 +8,9 @@ STATISTICS = (
     Word(
         "interval",
         "Of a mean or a difference over seeds: Student's t interval, which holds the true value in 95 of 100 studies "
-        "at alpha 0.05. A mean of fewer than three seeds has none.",
+        "at alpha 0.05. A mean of fewer than three seeds has none. Narrow tables give half of it behind ±.",
         formula="mean ± t · sd / √n",
-        spellings=("intervals", "confidence interval", "ci", "Student-t interval", "[ ]", "low", "high"),
+        spellings=("intervals", "confidence interval", "ci", "Student-t interval", "[ ]", "±", "low", "high"),
         see=("alpha", "sd", "beyond_scale"),
         page="statistics.md",
     ),
