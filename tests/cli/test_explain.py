@@ -76,7 +76,6 @@ TABLES = (
     ("show", "--theory", "study.yaml"),
     ("diff", RELU, DIVERGED),
     ("verify", "constants"),
-    COST,
 )
 
 OTHERS_NAMES = {"versions", "factors", "picked", "baseline", "references", "options", "settings", "devices"}
@@ -203,7 +202,11 @@ def _plain(latex: str) -> str:
 
 @pytest.mark.parametrize(
     ("arguments", "columns"),
-    [*((one, 200) for one in TABLES), *((one, columns) for one in NARROW for columns in (60, 80, 120))],
+    [
+        pytest.param(COST, 200, marks=pytest.mark.slow),
+        *((one, 200) for one in TABLES),
+        *((one, columns) for one in NARROW for columns in (60, 80, 120)),
+    ],
     ids=str,
 )
 def test_every_column_of_a_table_is_explained_however_its_head_is_broken(
