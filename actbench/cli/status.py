@@ -104,7 +104,8 @@ def _details(one: StudyStatus) -> Iterator[str]:
         yield f"stale: … and {len(one.stale) - MOST_LEFT} more (--json)"
     yield from (f"warning: {warning}" for warning in one.warnings)
     if one.resume and (one.failed or one.paused or one.stale or one.to_do):
-        yield f"to go on: {shell_command(one.resume)}"
+        command = shell_command(one.resume, sys.stdout.encoding or "utf-8")
+        yield f"to go on: {command}"
 
 
 def goes_on(epoch: int | None, epochs: int | None) -> str:

@@ -14,7 +14,10 @@ PROGRAM = "actbench"
 
 def command_text(words: Iterable[str | Path]) -> str:
     """Return the words behind the program's name as one command for a POSIX shell, each quoted where it has to be."""
-    return shell_command([*program(), *(shown_path(word) if isinstance(word, Path) else word for word in words)])
+    # A letter that the console lacks would be a stand-in there, and the copied command about another file.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    shown = (shown_path(word) if isinstance(word, Path) else word for word in words)
+    return shell_command([*program(), *shown], encoding)
 
 
 def program() -> list[str]:

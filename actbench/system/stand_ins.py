@@ -18,8 +18,8 @@ from actbench.system.text import escaped
 ERRORS = "actbench.stand_ins"
 """The name of the rule, for the argument ``errors`` of a stream."""
 
-_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ᵀᵏⁿ", "0123456789-+Tkn", strict=True))
-_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉ₗ", "0123456789l", strict=True))
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺⁽⁾ᵀᵃᵇᵈⁱʲᵏˡᵐⁿᵖˢᵗˣ", "0123456789-+()Tabdijklmnpstx", strict=True))
+_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₐₑᵢⱼₖₗₘₙₚᵣₛₜᵤᵥₓ", "0123456789+-aeijklmnprstuvx", strict=True))
 
 STAND_INS = {
     **_SUBSCRIPTS,
@@ -30,14 +30,16 @@ STAND_INS = {
     "≥": ">=",
     "≠": "!=",
     "≈": "~",
+    "∼": "~",
+    "∈": " in ",
+    "⊙": "*",
+    "∂": "d",
     "±": "+/-",
     "×": "x",
-    "·": "*",
-    "•": "*",
+    **dict.fromkeys("·•∙⋅", "*"),
     "÷": "/",
     "√": "sqrt",
     "∞": "inf",
-    "∂": "d",
     "∫": "integral ",
     "∏": "prod ",
     "∑": "sum ",
@@ -66,8 +68,17 @@ STAND_INS = {
     "δ": "delta",
     "Δ": "diff",  # only ever a difference here
     "ε": "epsilon",
+    "ζ": "zeta",
+    "η": "eta",
+    "θ": "theta",
+    "Θ": "Theta",
+    "κ": "kappa",
     "λ": "lambda",
+    "Λ": "Lambda",
     "μ": "mu",
+    "ν": "nu",
+    "ξ": "xi",
+    "ρ": "rho",
     "µ": "u",  # the sign of a millionth
     "π": "pi",
     "σ": "sigma",

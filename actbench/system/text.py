@@ -84,13 +84,28 @@ def some_names(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + more
 
 
-def shell_command(words: Iterable[str]) -> str:
-    r"""Return a command that a shell reads as exactly these words; one with unprintable characters as ``$'…'``.
+def shell_command(words: Iterable[str], encoding: str = "utf-8") -> str:
+    r"""Return a command that a shell reads as exactly these words.
+
+    Args:
+        words: The words.
+        encoding: That of the place where it is shown. A word with characters that it lacks, or that can't be printed,
+            is written as ``$'…'``.
 
     >>> print(shell_command(["run", "my study.yaml", "caf\udce9"]))
     run 'my study.yaml' $'caf\351'
+    >>> print(shell_command(["café"]), shell_command(["café"], "ascii"))
+    café $'caf\303\251'
     """
-    return " ".join(shlex.quote(word) if printable(word) == word else _ansi_c_quoted(word) for word in words)
+    return " ".join(shlex.quote(word) if _is_shown(word, encoding) else _ansi_c_quoted(word) for word in words)
+
+
+def _is_shown(word: str, encoding: str) -> bool:
+    try:
+        word.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return printable(word) == word
 
 
 def escaped(letter: str) -> str:
@@ -110,7 +125,7 @@ def _ansi_c_quoted(word: str) -> str:
     for letter in word:
         if letter in "\\'":
             parts.append(f"\\{letter}")
-        elif letter.isprintable():
+        elif letter.isascii() and letter.isprintable():
             parts.append(letter)
         else:
             kept = "surrogateescape" if "\udc80" <= letter <= "\udcff" else "surrogatepass"

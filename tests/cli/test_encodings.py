@@ -48,6 +48,12 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("show", "--theory", "study.yaml"),
     ("diff", RUN, OTHER),
     ("doctor",),
+    ("explain",),
+    *(("explain", word) for word in ("=", "sd", "interval", "Δ", "gain", "dead")),
+    ("runs", "results"),
+    ("check", "study.yaml", "broken.yaml"),
+    ("schema",),
+    ("init", "broken.yaml"),
     *(("list", kind) for kind in KINDS),
     ("list", "activatons"),
 )

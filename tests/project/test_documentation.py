@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,18 @@ def test_the_site_has_every_page_of_the_documentation() -> None:
     pages = re.findall(r"^ +- .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
 
     assert sorted(pages) == sorted(path.relative_to(ROOT / "docs").as_posix() for path in PAGES)
+
+
+def test_the_classifiers_name_what_is_tested_and_no_more() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    named = [text.split(" :: ", 1) for text in project["classifiers"]]
+    versions = {text.rpartition(" ")[2] for kind, text in named if kind == "Programming Language"}
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    (matrix,) = re.findall(r"python: (\[.+\])", workflow)
+    assert versions == set(json.loads(matrix))
+    assert project["requires-python"] == f">={min(versions)}"
+    assert {text for kind, text in named if kind == "Operating System"} == {"POSIX :: Linux"}
+    assert "On Windows it has not been run" in (ROOT / "docs" / "limits.md").read_text("utf-8")
 
 
 def test_the_table_of_shipped_studies_has_them_all_with_their_numbers_of_runs() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actbench.system.files import json_text, write_atomically
+from actbench.system.stand_ins import displayable
 from actbench.system.text import one_line, printable, printable_lines, shell_command, shortened, storable
 
 STEADY = settings(deadline=None, derandomize=True, database=None)
@@ -116,8 +117,10 @@ def test_a_printed_command_is_read_by_a_shell_as_the_same_words() -> None:
         "~",
         "😀",
     ]
-    printed = shell_command(words)
-    assert not steers(printed)
-    script = f"printf '%s\\0' {printed}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
-    assert done.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1] == words
+    for encoding in ("utf-8", "cp437", "ascii"):
+        printed = shell_command([*words, "ünïcode −1"], encoding)
+        assert not steers(printed)
+        assert printed == displayable(printed, encoding)  # nothing in it would be another word there
+        script = f"printf '%s\\0' {printed}"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+        assert done.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1] == [*words, "ünïcode −1"]
