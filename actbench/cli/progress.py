@@ -107,6 +107,10 @@ class StudyProgress:
         self._remaining.count(event)
         self._left, self._at = self._remaining.seconds, time.monotonic()
 
+    def comes_again(self, event: EpochDone) -> bool:
+        """Return whether an epoch was over before its cohort was saved, and so says nothing of where the cohort is."""
+        return self._epochs.get(event.cohort.shared.digest, 0) > _epoch_of(event) + 1
+
     def __str__(self) -> str:
         """Spell the time left, counted down since the last event; nothing while it is not known."""
         return "" if self._left is None else rough_duration(max(0.0, self._left - (time.monotonic() - self._at)))
@@ -131,6 +135,8 @@ class PlainLines:
         if isinstance(event, Failed):
             self.say(failure_line(event))
         if not isinstance(event, EpochDone) or time.monotonic() - self._last_line < SECONDS_BETWEEN_LINES:
+            return
+        if self._study.comes_again(event):
             return
         self._last_line = time.monotonic()
         share = self._study.done / self._study.total

@@ -24,6 +24,9 @@ EXAMPLES = {
 
 SHORT_HEADS = {"health.dead_fraction": "dead", "seconds": "s"}
 
+SHORTENED = (24, 16, 12)
+"""Letters to which long settings are cut, one after another, before a column is left out."""
+
 GAP = 2
 """Spaces between two columns."""
 
@@ -38,6 +41,7 @@ class RunColumn:
         cells: A text for each run.
         worth: The column with the least worth goes first where there is no room for all.
         is_number: Whether it is flush right.
+        is_setting: Whether its texts may be shortened, to a few letters that still tell them apart.
     """
 
     name: str
@@ -45,6 +49,7 @@ class RunColumn:
     cells: tuple[str, ...]
     worth: int
     is_number: bool = False
+    is_setting: bool = False
 
     @property
     def width(self) -> int:
@@ -106,7 +111,9 @@ def _columns(own: Sequence[ListedRun], swept: Sequence[str], metrics: Sequence[s
     """Yield the columns in the order in which they stand; what tells the runs apart is worth most."""
     yield RunColumn("run", "run", tuple(run.run for run in own), 100)
     for place, key in enumerate(swept):
-        yield RunColumn(key, key.rpartition(".")[2], tuple(_setting(run, key) for run in own), 80 - place)
+        yield RunColumn(
+            key, key.rpartition(".")[2], tuple(_setting(run, key) for run in own), 80 - place, is_setting=True
+        )
     yield RunColumn("seed", "seed", tuple(str(run.spec.seed) for run in own), 70, is_number=True)
     yield RunColumn("state", "state", tuple(run.state for run in own), 90)
     yield RunColumn("epoch", "epoch", tuple(map(_epoch, own)), 20, is_number=True)
@@ -150,7 +157,7 @@ def _print_list(console: Console, columns: list[RunColumn]) -> None:
 
 
 def _fitting(columns: list[RunColumn], width: int) -> tuple[list[RunColumn], list[str]]:
-    """Return the columns that a line has room for, and the names of the others."""
+    """Return the columns that a line has room for, long settings shortened if need be, and the names of the others."""
     from dataclasses import replace
 
     def needed(some: Sequence[RunColumn]) -> int:
@@ -160,12 +167,26 @@ def _fitting(columns: list[RunColumn], width: int) -> tuple[list[RunColumn], lis
     if needed(shown) > width:  # the digits alone name a run to every command
         run, *rest = shown
         shown = [replace(run, cells=tuple(name.rpartition("-")[2] for name in run.cells)), *rest]
+    for most in SHORTENED:
+        if needed(shown) > width:
+            shown = [_shortened(column, most) if column.is_setting else column for column in shown]
     left_out: list[RunColumn] = []
     while needed(shown) > width and len(shown) > 2:
         least = min(shown, key=lambda column: column.worth)
         left_out.append(least)
         shown = [column for column in shown if column is not least]
     return shown, [column.name for column in columns if any(column.name == one.name for one in left_out)]
+
+
+def _shortened(column: RunColumn, most: int) -> RunColumn:
+    """Return a column with its long texts cut in the middle, or around the place in which they differ."""
+    from dataclasses import replace
+
+    from actbench.analysis.plots._names import shorten_apart
+
+    values = list(dict.fromkeys(column.cells))
+    short = dict(zip(values, shorten_apart(values, most), strict=True))
+    return replace(column, cells=tuple(short[text] for text in column.cells))
 
 
 def _write_csv(found: RunList) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -82,3 +83,21 @@ def test_json_and_csv_together_are_refused(results, monkeypatch, capfd):
     done = in_this_process(monkeypatch, capfd)("runs", str(results), "--json", "--csv")
     assert (done.returncode, done.stdout) == (2, "")
     assert "give one of them" in done.stderr
+
+
+def test_long_settings_are_shortened_before_a_column_is_left_out(tmp_path):
+    models = [{"name": "cnn", "channels": [[8], [16]], "dense": [32, units]} for units in (8, 64)]
+    save(tmp_path, [record(model=model, activation=name) for model in models for name in ("relu", "tanh")])
+    found = list_runs(read_results(tmp_path))
+    columns = list(_columns(found.runs, found.swept["demo"], found.metrics["demo"]))
+    shown, left_out = _fitting(columns, 80)
+    assert left_out == []
+    (short,) = [column for column in shown if column.name == "model.dense"]
+    (whole,) = [column for column in columns if column.name == "model.dense"]
+    assert len({*short.cells}) == len({*whole.cells}) == 2
+    long = [
+        replace(one, cells=tuple(f"{text:_<40}" for text in one.cells)) if one.is_setting else one for one in columns
+    ]
+    for width, most in ((200, 40), (110, 24), (90, 16), (80, 12)):
+        shown, left_out = _fitting(long, width)
+        assert ({one.width for one in shown if one.is_setting}, left_out) == ({most}, [])

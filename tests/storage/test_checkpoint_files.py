@@ -136,8 +136,16 @@ def test_the_progress_of_a_resumed_study_counts_the_epochs_that_are_done(
     left = leave(tmp_path)
     resumed = runner(tmp_path)
     (epoch,) = {resumed.resumed[spec.digest] for spec in left.specs}
-    assert PlainLines(resumed) is not None
+    lines = PlainLines(resumed)
     assert capsys.readouterr().err.startswith(f"long: 6 of 6 runs to do (3 of them from epoch {epoch})")
+    for event in runner(tmp_path).run():
+        lines.update(event)
+        if isinstance(event, EpochDone):
+            break
+    assert capsys.readouterr().err == "", "epoch 0 of a cohort that is further is no news"
+    shutil.rmtree(tmp_path / "long")
+    left = leave(tmp_path)
+    resumed = runner(tmp_path)
     assert f"0 done, 6 to do (3 of them from epoch {epoch})" in plan_text(resumed, None)
     progress = StudyProgress(resumed)
     done = [progress.done]
