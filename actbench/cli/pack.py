@@ -10,6 +10,7 @@ import typer
 EXAMPLES = {
     "actbench pack study": "one file, study.zip, which every reading command takes",
     "actbench pack study -o supplement.zip": "under another name",
+    "actbench pack results/study --weights -o all.zip": "with the networks that were kept",
 }
 
 
