@@ -95,7 +95,7 @@ def shell_command(words: Iterable[str], encoding: str = "utf-8") -> str:
     >>> print(shell_command(["run", "my study.yaml", "caf\udce9"]))
     run 'my study.yaml' $'caf\351'
     >>> print(shell_command(["café"]), shell_command(["café"], "ascii"))
-    café $'caf\303\251'
+    'café' $'caf\303\251'
     """
     return " ".join(shlex.quote(word) if _is_shown(word, encoding) else _ansi_c_quoted(word) for word in words)
 
