@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from actbench import RunRecord, Study, run
+from actbench import RunRecord, Study, load_network, run
 from actbench.errors import UsageError
 from actbench.nn.activations import check_slope, function_of, learned_parameters
 from actbench.schema.components import Component, resolve
@@ -67,6 +67,21 @@ def test_a_module_gets_the_same_numbers_among_others_and_alone(tmp_path: Path) -
 
     (same,) = [one for one in both if (one.spec.activation.name, one.spec.bias_init.value) == ("own", 0.1)]
     assert same.final["test.loss"] == alone.final["test.loss"]
+
+
+@pytest.mark.parametrize(("own", "built_in"), EQUAL[1:5:3], ids=lambda choice: str(choice))
+def test_a_kept_network_gives_back_what_a_module_has_learned(
+    own: dict[str, Any], built_in: dict[str, Any], tmp_path: Path
+) -> None:
+    training = {"epochs": 2, "batch_size": 32, "precision": "float64", "keep_weights": "last"}
+    records = trained(tmp_path, [own, built_in], MLP, training=training)
+    x = torch.linspace(-2, 2, 3 * 64, dtype=torch.float64).view(3, 1, 8, 8)
+    logits = {
+        (one.spec.activation.name, one.spec.bias_init.value): load_network(one, results=tmp_path)(x) for one in records
+    }
+
+    for bias in (0.0, 0.1):
+        torch.testing.assert_close(logits["own", bias], logits[built_in["name"], bias])
 
 
 def test_every_precision_keeps_its_type() -> None:
