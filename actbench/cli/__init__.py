@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from actbench._version import __version__
 from actbench.cli import (
     check,
     compare,
+    completion,
     cost,
     diff,
     doctor,
@@ -33,6 +35,7 @@ from actbench.cli import (
     status,
     verify,
 )
+from actbench.cli.completions.shells import VARIABLE
 from actbench.cli.help_pages import CommandPage, ProgramPage, examples_text
 from actbench.cli.output import print_note, print_result
 from actbench.errors import ActbenchError, UsageError
@@ -58,6 +61,7 @@ app = typer.Typer(
     epilog="actbench help COMMAND: what a command takes, with examples.\nactbench explain WORD: what a word means.",
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,  # `completion` prints scripts of our own: those of Typer know no KEY=VALUE
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ACTBENCH"},
 )
@@ -81,6 +85,7 @@ _COMMANDS: tuple[tuple[str, str, Any, Callable[..., None]], ...] = (
     (LEARN, "list", list_, list_.list_),
     (LEARN, "explain", explain, explain.explain),
     (LEARN, "schema", schema, schema.schema),
+    (LEARN, "completion", completion, completion.completion),
     (LEARN, "help", help_, help_.help_),
     (CHECK, "doctor", doctor, doctor.doctor),
     (CHECK, "verify", verify, verify.verify),
@@ -120,6 +125,9 @@ def main() -> NoReturn:
     has, the command ends with the code of other tools, which ``SIGPIPE`` ends: as a gate neither tripped nor passed.
     Where nobody reads standard error, nothing but the messages is lost.
     """
+    if shell := os.environ.get(VARIABLE):
+        _answer(shell)
+        sys.exit(0)
     if "" not in sys.path:
         sys.path.insert(0, "")  # a user's own modules lie where the command is typed, as with `python -m`
     with unfailing_streams() as streams:
@@ -132,6 +140,16 @@ def main() -> NoReturn:
             print_note(f"actbench: can't write the output: {streams.lost.strerror}{remedy}")
             code = code or UsageError.exit_code
     sys.exit(code)
+
+
+def _answer(shell: str) -> None:
+    """Print the words that may follow those of a shell, which asks for them when TAB is pressed."""
+    from actbench.cli.completions.candidates import candidates
+    from actbench.cli.completions.shells import answer, typed
+
+    line = typed(shell, sys.argv[1:], os.environ)
+    if found := candidates(typer.main.get_command(app), line):
+        print_result(answer(shell, line, found))
 
 
 def _exit_code() -> int:

@@ -12,11 +12,10 @@ from pathlib import Path
 from actbench.errors import UnknownNameError, nearest
 from actbench.system.command_line import shown_path
 from actbench.system.files import read_file
+from actbench.system.shipped_files import shipped_folder
 from actbench.system.text import shell_command
 
 ENDING = ".yaml"
-
-_PACKAGE = Path(__file__).parents[1]
 
 _LIST = "`actbench list configs` lists the shipped ones"
 
@@ -29,17 +28,12 @@ _MODELINE = "# yaml-language-server: $schema="
 
 def shipped() -> dict[str, Path]:
     """Return name -> file of the shipped configs."""
-    return {path.stem: path for path in sorted(_folder().glob(f"*{ENDING}"))}
+    return {path.stem: path for path in sorted(shipped_folder().glob(f"*{ENDING}"))}
 
 
 def schema_file() -> Path:
     """Return the JSON Schema of configs that is shipped."""
-    return _folder() / SCHEMA
-
-
-def _folder() -> Path:
-    installed = _PACKAGE / "configs"
-    return installed if installed.is_dir() else _PACKAGE.parent / "configs"
+    return shipped_folder() / SCHEMA
 
 
 def modeline(place: str) -> str:

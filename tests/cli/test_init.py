@@ -67,7 +67,7 @@ def test_a_new_config_begins_with_the_address_of_the_installed_schema(
 def test_a_new_config_beside_the_schema_names_it_by_its_name(
     actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actbench.config.shipped._folder", lambda: tmp_path)
+    monkeypatch.setattr("actbench.config.shipped.shipped_folder", lambda: tmp_path)
     actbench("init")
     assert (tmp_path / "study.yaml").read_text("utf-8").startswith("# yaml-language-server: $schema=schema.json\n#")
 

@@ -89,6 +89,9 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+HEAVY = ["torch", "numpy", "scipy", "rich", "matplotlib", "jinja2", "sklearn", "pandas"]
+
+
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
@@ -103,6 +106,12 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
             "from actbench.schema.registry import names; [*map(names, ('activations','models','datasets','reports'))]",
             ["torch"],
         ),
+        (
+            "from actbench.cli import app; from typer.main import get_command; from actbench.cli.completions import "
+            "candidates, shells; [candidates.candidates(get_command(app), shells.split_line(f'actbench {line}')) for "
+            "line in ('run c.yaml activation=re', 'compare --where activ', 'explain dea', 'plot --chart=', 'list ')]",
+            [*HEAVY, "pydantic", "actbench.config"],
+        ),
         ("from actbench.config import Study; Study.from_yaml('configs/bias_init.yaml').specs()", ["torch", "scipy"]),
     ],
 )
@@ -114,7 +123,6 @@ def test_heavy_libraries_stay_out_until_they_are_needed(code: str, absent: list[
 
 
 RUNNER = "actbench.execution.runner"
-HEAVY = ["torch", "numpy", "scipy", "rich", "matplotlib", "jinja2", "sklearn", "pandas"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,358 @@
+"""Which words may stand where the cursor is, from the commands themselves and the words before it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from actbench.cli.completions import schema_keys, stored
+from actbench.cli.completions.shells import Candidate, TypedLine
+from actbench.system.shipped_files import shipped_folder
+
+CONFIG_ENDINGS = (".yaml", ".yml")
+PACKED_ENDING = ".zip"
+"""That of a packed study; ``system.packed``, which reads one, would cost a fifth of the time that a TAB has."""
+
+OUTCOMES = ("diverged", "failed", "collapsed", "ok", "unfinished", "expect")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The parameter whose value is being typed, and what was given before.
+
+    Args:
+        program: The program's commands.
+        parameter: The option or argument; None where there is none.
+        typed: The part of its value that is typed.
+        given: Parameter -> the values before.
+        command: The command's name.
+    """
+
+    program: Any
+    parameter: Any
+    typed: str
+    given: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def results(self) -> Path:
+        """The results folder that is named, or the usual one."""
+        return Path(os.path.expanduser((self.given.get("results") or ["results"])[-1]))
+
+    @property
+    def paths(self) -> list[Path]:
+        """The stored results that are named; a study may be named without its folder."""
+        named = [Path(os.path.expanduser(text)) for text in self.given.get("paths", ())] or [self.results]
+        return [path if path.exists() else self.results / path for path in named]
+
+
+def candidates(program: Any, line: TypedLine) -> list[Candidate]:
+    """Return the words that may stand at the cursor and begin as what is typed, each once.
+
+    A file whose name would move the cursor, or break a line, is none of them.
+
+    Args:
+        program: The group of commands.
+        line: The words before the cursor.
+    """
+    found = dict.fromkeys(one for one in _all(program, line) if one.word.startswith(line.word))
+    return [one for one in found if one.word.isprintable()]
+
+
+def _all(program: Any, line: TypedLine) -> Iterator[Candidate]:
+    words = list(line.before)
+    while words and words[0].startswith("-"):  # the program's own options take no value
+        words.pop(0)
+    if not words:
+        yield from _options(program) if line.word.startswith("-") else _commands(program)
+        return
+    command = program.commands.get(words[0])
+    if command is None:
+        return
+    place, prefix = _place(program, words[0], command, words[1:], line.word)
+    if place.parameter is None:
+        if line.word.startswith("-"):
+            yield from _options(command, place.given)
+        return
+    for one in _values_at(place):
+        yield Candidate(prefix + one.word, one.text)
+
+
+def _commands(program: Any) -> Iterator[Candidate]:
+    for name, command in program.commands.items():
+        if not command.hidden:
+            yield Candidate(name, " ".join(str(command.help or "").partition("\n\n")[0].split()))
+
+
+def _options(command: Any, given: Mapping[str, Sequence[str]] | None = None) -> Iterator[Candidate]:
+    for option in command.params:
+        is_given = option.name in (given or {}) and not getattr(option, "multiple", False)
+        if option.param_type_name == "option" and not option.hidden and not is_given:
+            for name in (*option.opts, *option.secondary_opts):
+                if name.startswith("--") or len(option.opts) == 1:
+                    yield Candidate(name, option.help or "")
+    yield Candidate("--help", "Show this message and exit.")
+
+
+def _place(program: Any, name: str, command: Any, words: Sequence[str], current: str) -> tuple[Place, str]:
+    """Return the parameter at the cursor, and the part of the current word in front of its value."""
+    by_name = {text: one for one in command.params if one.param_type_name == "option" for text in one.opts}
+    arguments = [one for one in command.params if one.param_type_name == "argument"]
+    given: dict[str, list[str]] = {}
+    positions, waiting, is_literal = 0, None, False
+    for word in words:
+        option, value = _option_of(word, by_name) if not is_literal else (None, None)
+        if waiting is not None:
+            given.setdefault(waiting.name, []).append(word)
+            waiting = None
+        elif word == "--" and not is_literal:
+            is_literal = True
+        elif option is not None:
+            given.setdefault(option.name, []).extend([value] if value is not None else [])
+            waiting = option if value is None and not option.is_flag else None
+        elif is_literal or not word.startswith("-"):
+            given.setdefault(_argument(arguments, positions).name, []).append(word) if arguments else None
+            positions += 1
+
+    def place(parameter: Any, text: str) -> Place:
+        return Place(program, parameter, text, given, name)
+
+    if waiting is not None:
+        return place(waiting, current), ""
+    option, value = _option_of(current, by_name) if not is_literal else (None, None)
+    if option is not None and value is not None:
+        return place(option, value), current.removesuffix(value) if value else current
+    if current.startswith("-") and not is_literal:
+        return place(None, current), ""
+    is_there = arguments and (positions < len(arguments) or arguments[-1].nargs == -1)
+    return place(_argument(arguments, positions) if is_there else None, current), ""
+
+
+def _argument(arguments: Sequence[Any], position: int) -> Any:
+    return arguments[min(position, len(arguments) - 1)]
+
+
+def _option_of(word: str, by_name: Mapping[str, Any]) -> tuple[Any, str | None]:
+    """Return the option that a word names, and the value in the same word: ``--metric=x``, ``-j4``."""
+    name, equals, value = word.partition("=")
+    if word.startswith("--"):
+        return by_name.get(name), value if equals else None
+    if word.startswith("-") and len(word) > 1 and word[:2] in by_name:
+        return by_name[word[:2]], word[2:] or None
+    return None, None
+
+
+def _values_at(place: Place) -> Iterable[Candidate]:
+    name, metavar = place.parameter.name, str(place.parameter.metavar or "")
+    if name in VALUES:
+        return VALUES[name](place)
+    if "|" in metavar:
+        return [Candidate(one) for one in metavar.split("|") if one.islower() or one.isdigit()]
+    if metavar == "DIR":
+        return files(place.typed, ())
+    return files(place.typed) if metavar in ("FILE", "PATH", "BASE") else ()
+
+
+def files(text: str, endings: Sequence[str] | None = None) -> list[Candidate]:
+    """Return the files and folders that begin as a text.
+
+    Args:
+        text: A path, whose last part may be incomplete.
+        endings: Only files that end so, besides folders; None for all files.
+    """
+    above, _, last = text.rpartition("/")
+    above = f"{above}/" if "/" in text else ""
+    found = []
+    try:
+        with os.scandir(os.path.expanduser(above) or ".") as entries:
+            for entry in entries:
+                if entry.name.startswith(last) and (last.startswith(".") or not entry.name.startswith(".")):
+                    if entry.is_dir():
+                        found.append(Candidate(f"{above}{entry.name}/"))
+                    elif endings is None or entry.name.endswith(tuple(endings) or "\0"):
+                        found.append(Candidate(f"{above}{entry.name}"))
+    except OSError:
+        return []
+    return sorted(found, key=lambda one: one.word)
+
+
+def _configs(place: Place) -> Iterator[Candidate]:
+    yield from files(place.typed, CONFIG_ENDINGS)
+    yield from _shipped(place)
+
+
+def _shipped(place: Place) -> Iterator[Candidate]:
+    yield from (Candidate(path.stem, "a shipped config") for path in sorted(shipped_folder().glob("*.yaml")))
+
+
+def _results(place: Place) -> Iterator[Candidate]:
+    yield from (Candidate(name, "a study") for name in stored.studies(place.results))
+    yield from files(place.typed, (PACKED_ENDING,))
+
+
+def _runs(place: Place) -> Iterator[Candidate]:
+    yield from (Candidate(name, "a run") for name in stored.run_ids(place.results))
+    yield from files(place.typed) if "/" in place.typed else ()
+
+
+def _shown(place: Place) -> Iterator[Candidate]:
+    if "theory" in place.given:
+        yield from _settings(place)
+        return
+    yield from schema_keys.names("activations")
+    yield from (Candidate(name, "a study") for name in stored.studies(place.results))
+    yield from _runs(place)
+
+
+def _settings(place: Place) -> Iterator[Candidate]:
+    """Yield ``KEY=`` and, behind one, its values: further ones behind a comma."""
+    key, equals, value = place.typed.partition("=")
+    if equals:
+        yield from _listed(value, schema_keys.values(key.removeprefix(schema_keys.BASELINE)), before=f"{key}=")
+        return
+    yield from schema_keys.settable_keys()
+    if key.startswith(schema_keys.BASELINE):
+        yield from (Candidate(f"{schema_keys.BASELINE}{one.word}=", one.text) for one in schema_keys.factors())
+
+
+def _cells(place: Place) -> Iterator[Candidate]:
+    """Yield ``FACTOR=VALUE`` of the stored runs, several between commas."""
+    factors = stored.factor_values(place.paths)
+    head, comma, last = _last_piece(place.typed)
+    key, equals, _ = last.partition("=")
+    before = head + comma
+    if equals:
+        known = factors.get(key) or [one.word for one in schema_keys.values(key)]
+        yield from (Candidate(f"{before}{key}={value}") for value in known)
+    else:
+        used = {piece.partition("=")[0] for piece in head.split(",")}
+        meaning = {one.word: one.text for one in schema_keys.factors()}
+        yield from (Candidate(f"{before}{name}=", meaning.get(name, "")) for name in factors if name not in used)
+
+
+def _factors(place: Place) -> Iterator[Candidate]:
+    found = stored.factor_values(place.paths)
+    meaning = {one.word: one.text for one in schema_keys.factors()}
+    yield from _listed(place.typed, [Candidate(name, meaning.get(name, "")) for name in found])
+
+
+def _sort_keys(place: Place) -> Iterator[Candidate]:
+    sign = "-" if place.typed.startswith("-") else ""
+    for one in (*_factors(Place(place.program, place.parameter, "", place.given)), *schema_keys.names("metrics")):
+        yield Candidate(f"{sign}{one.word}", one.text)
+
+
+def _metrics(place: Place) -> Iterator[Candidate]:
+    return _listed(place.typed, schema_keys.names("metrics"))
+
+
+def _conditions(place: Place) -> Iterator[Candidate]:
+    yield from schema_keys.names("metrics")
+    if place.parameter.name == "fail_if":
+        yield from (Candidate(name, "runs that ended so") for name in OUTCOMES)
+
+
+def _listed(text: str, known: Iterable[Candidate], before: str = "") -> Iterator[Candidate]:
+    """Yield names for the last part of a comma list, without those that stand in it."""
+    head, comma, _ = _last_piece(text)
+    used = head.split(",")
+    for one in known:
+        if one.word not in used:
+            yield Candidate(f"{before}{head}{comma}{one.word}", one.text)
+
+
+def _last_piece(text: str) -> tuple[str, str, str]:
+    """Split a comma list before its last part; commas within brackets separate nothing."""
+    depth, cut = 0, -1
+    for index, letter in enumerate(text):
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            cut = index
+    return (text[:cut], ",", text[cut + 1 :]) if cut >= 0 else ("", "", text)
+
+
+def _activations(place: Place) -> Iterable[Candidate]:
+    return schema_keys.names("activations")
+
+
+def _registered(kind: str) -> Callable[[Place], Iterator[Candidate]]:
+    def names(place: Place) -> Iterator[Candidate]:
+        from actbench.schema import registry
+
+        return _listed(place.typed, map(Candidate, registry.names(kind)))
+
+    return names
+
+
+def _formats(place: Place) -> Iterable[Candidate]:
+    from actbench.cli.check import FORMATS
+
+    return map(Candidate, FORMATS) if place.command == "check" else _registered("reports")(place)
+
+
+def _kinds(place: Place) -> Iterator[Candidate]:
+    from actbench.cli.list_ import KINDS
+
+    return map(Candidate, KINDS)
+
+
+def _helped(place: Place) -> Iterator[Candidate]:
+    yield from _commands(place.program)
+    yield Candidate("environment", "the variables that stand for options")
+
+
+def _words(place: Place) -> Iterator[Candidate]:
+    from actbench.schema.words import WORDS
+
+    yield from map(Candidate, WORDS)
+    yield from schema_keys.names("metrics")
+    yield from (Candidate(one.word.removesuffix("="), one.text) for one in schema_keys.settable_keys())
+
+
+def _groups(place: Place) -> Iterator[Candidate]:
+    from actbench.diagnostics.verification import GROUPS
+
+    return map(Candidate, GROUPS)
+
+
+def _of(*names: str) -> Callable[[Place], Iterator[Candidate]]:
+    return lambda place: map(Candidate, names)
+
+
+VALUES: Mapping[str, Callable[[Place], Iterable[Candidate]]] = {
+    "config": _configs,
+    "configs": _configs,
+    "theory": _configs,
+    "source": _shipped,
+    "overrides": _settings,
+    "paths": _results,
+    "path": _results,
+    "study": _results,
+    "against": _results,
+    "names": _shown,
+    "first": _runs,
+    "second": _runs,
+    "by": _factors,
+    "tune": _factors,
+    "baseline": _cells,
+    "where": _cells,
+    "sort": _sort_keys,
+    "metric": _metrics,
+    "fail_if": _conditions,
+    "until": _conditions,
+    "form": _formats,
+    "charts": _registered("charts"),
+    "engine": _registered("engines"),
+    "style": _of("paper", "slides", "screen"),
+    "device": _of("auto", "cpu", "cuda", "mps"),
+    "jobs": _of("auto"),
+    "kind": _kinds,
+    "name": _helped,
+    "words": _words,
+    "groups": _groups,
+    "activations": _activations,
+}
+"""Parameter -> what may stand there; for one that is not listed, its metavar decides."""
