@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from actbench.analysis.run_diff import Differences, Divergence, ValuePair
+    from actbench.system.console import PrintableConsole
 
 EXAMPLES = {
     "actbench diff relu-bias-0.0-seed-0 tanh-bias-0.0-seed-0": "two runs by the first letters of their ids",
@@ -41,8 +40,10 @@ def diff(
         print_differences(console_for(sys.stdout), found)
 
 
-def print_differences(console: Console, found: Differences) -> None:
+def print_differences(console: PrintableConsole, found: Differences) -> None:
     """Print one page: settings and environment that differ, final metrics, and where the curves part."""
+    from actbench.cli.split_tables import print_columns
+
     for letter, name, outcome in zip("AB", found.runs, found.outcomes, strict=True):
         console.print(f"{letter}  {name}  {outcome}", style="bold", soft_wrap=True)
     _print_table(console, "Settings that differ", ("setting", "A", "B"), _lines(found.settings))
@@ -52,10 +53,11 @@ def print_differences(console: Console, found: Differences) -> None:
     for sentence in _sentences(found.divergence):
         console.print(sentence, soft_wrap=True)
     if found.divergence.layers:
-        _print_table(console, f"Hidden layers at epoch {found.divergence.epoch}, A | B", *_layers(found.divergence))
+        console.print(f"\nHidden layers at epoch {found.divergence.epoch}, A | B\n", style="bold")
+        print_columns(console, *_layers(found.divergence), numbers=False)
 
 
-def _print_table(console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_table(console: PrintableConsole, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from actbench.analysis.reports.table import grid
 
     console.print(f"\n{title}\n", style="bold")

@@ -15,11 +15,10 @@ from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIG
 from actbench.system.text import one_line
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from actbench.cli.study_page import ShownStudy
     from actbench.schema.components import Component
     from actbench.schema.record import RunRecord
+    from actbench.system.console import PrintableConsole
 
 EXAMPLES = {
     "actbench show elu swish": "formulas, derivatives, constants and pictures",
@@ -219,7 +218,7 @@ def _found(results: Path, text: str) -> RunRecord | ShownActivation | ShownStudy
         return ShownActivation(facts(component.name, component), component)
 
 
-def print_run(console: Console, record: RunRecord) -> None:
+def print_run(console: PrintableConsole, record: RunRecord) -> None:
     """Print one run's page: settings, final metrics, layers, curve with its pictures, environment, timing."""
     from actbench.analysis.chosen_settings import chosen_settings
     from actbench.cli.pictures import print_run_pictures
@@ -263,7 +262,7 @@ def _final(record: RunRecord) -> dict[str, str]:
     return {name: quantity(name, value) for name, value in record.final.items() if name in METRICS}
 
 
-def _print_layers(console: Console, record: RunRecord) -> None:
+def _print_layers(console: PrintableConsole, record: RunRecord) -> None:
     from actbench.analysis.judgements.formatting import quantity
 
     layers = record.health.get("layers") or ()
@@ -292,7 +291,7 @@ def _print_layers(console: Console, record: RunRecord) -> None:
     )
 
 
-def _print_curve(console: Console, record: RunRecord) -> None:
+def _print_curve(console: PrintableConsole, record: RunRecord) -> None:
     keys = ["epoch", "train.loss", "train.accuracy", "val.loss", "val.accuracy", "health.dead_fraction"]
     keys = [key for key in keys if any(key in row for row in record.curves)]
     if record.curves:
@@ -310,16 +309,11 @@ def thinned(rows: Sequence[Any], most: int = 21) -> list[Any]:
     return [rows[index] for index in spread_indices(len(rows), most)]
 
 
-def _print_rows(console: Console, title: str, keys: list[str], rows: list[Any]) -> None:
-    from actbench.analysis.reports.table import grid
+def _print_rows(console: PrintableConsole, title: str, keys: list[str], rows: list[Any]) -> None:
+    from actbench.cli.split_tables import print_columns
 
-    table = grid()
-    for position, key in enumerate(keys):
-        table.add_column(key, justify="left" if position == 0 else "right")
-    for row in rows:
-        table.add_row(*(_cell(key, row.get(key)) for key in keys))
     console.print(f"\n{title}\n", style="bold")
-    console.print(table)
+    print_columns(console, keys, [[_cell(key, row.get(key)) for key in keys] for row in rows])
 
 
 def _cell(key: str, value: Any) -> str:
@@ -332,7 +326,7 @@ def _cell(key: str, value: Any) -> str:
     return quantity(metric, value) if metric in METRICS else _word(value)
 
 
-def _print_pairs(console: Console, title: str, content: dict[str, str]) -> None:
+def _print_pairs(console: PrintableConsole, title: str, content: dict[str, str]) -> None:
     if not content:
         return
     console.print(f"\n{title}\n", style="bold")

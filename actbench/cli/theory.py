@@ -141,7 +141,8 @@ def _table(rows: Sequence[ForecastRow]) -> Any:
 
     table = grid()
     for index, name in enumerate(("activation", "weight_init", "bias_init", *COLUMNS)):
-        table.add_column(Text(name), justify="left" if index < 2 else "right", overflow="fold")
+        # broken at the underscore, which lets the table fit 80 columns
+        table.add_column(Text(name.replace("_", "_\n")), justify="left" if index < 2 else "right", overflow="fold")
     for one in rows:
         chosen = (one.spec.activation.label, one.spec.weight_init.label, show(one.spec.bias_init.to_json()))
         table.add_row(*map(Text, chosen), *(Text(cell(one.forecast)) for cell in COLUMNS.values()))

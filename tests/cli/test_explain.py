@@ -68,13 +68,17 @@ JSON = (
     pytest.param(COST, marks=pytest.mark.slow),
 )
 CSV = (("compare", "results", "--reach", "5%"), ("compare", "results", "--tune", "training.optimizer.lr"), COMPARE)
-NARROW = (AGAINST, COMPARE, ("runs", "results"))
-TABLES = (
-    *NARROW,
+NARROW = (
+    AGAINST,
+    COMPARE,
+    ("runs", "results"),
     ("show", RELU),
     ("show", DIVERGED),
-    ("show", "--theory", "study.yaml"),
     ("diff", RELU, DIVERGED),
+)
+TABLES = (
+    *NARROW,
+    ("show", "--theory", "study.yaml"),
     ("verify", "constants"),
 )
 
