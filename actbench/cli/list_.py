@@ -16,6 +16,7 @@ KINDS = {
     "engines": "engines",
     "reports": "reports",
     "charts": "charts",
+    "exporters": "exporters",
     "optimizers": "optimizers",
     "schedules": "schedules",
     "configs": "configs",

@@ -27,6 +27,7 @@ FOLDERS = {
     "engines": "actbench.execution.engines",
     "reports": "actbench.analysis.reports",
     "charts": "actbench.analysis.plots",
+    "exporters": "actbench.analysis.export",
 }
 TABLES = {
     "activations": "actbench.nn.activations:ACTIVATIONS",
