@@ -118,7 +118,7 @@ def test_show_offers_the_nearest_name(results):
         call("show", "relu-", "--results", results)
 
 
-@pytest.mark.parametrize(("said", "kind"), KINDS.items())
+@pytest.mark.parametrize(("said", "kind"), [one for one in KINDS.items() if one[0] != "configs"])  # files
 def test_list_has_a_line_for_every_name(said, kind):
     lines = call("list", said).splitlines()
     assert [line.split()[0] for line in lines] == list(registry.names(kind))
