@@ -1,4 +1,4 @@
-"""Every command that the README, the tutorial, a how-to or a lesson shows is typed here, in its order."""
+"""Every command that the README, the tutorial, a how-to, a lesson or a page shows is typed here, in its order."""
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ from actbench.cli import app
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", DOCS / "tutorial.md", *sorted((DOCS / "howto").glob("*.md")), DOCS / "classroom.md"]
+PAGES = [
+    path
+    for path in (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
+    if path.stem != "benchmarks" and "\n```sh\n" in path.read_text("utf-8")
+]
+"""All texts with commands but that of the benchmarks, which take minutes to hours and have tests of their own."""
+
 PROGRAM: Any = get_command(app)
 
 
 def name_of(path: Path) -> str:
-    return path.stem.lower()
+    return path.stem.lower()  # no two texts with commands have the same
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
@@ -128,6 +134,13 @@ def run_all(path: Path, server: Server, folder: Path) -> None:
             settings = {"ACTBENCH_RUN_ENGINE": "inline", "COLUMNS": "100", **dict(step.settings)}
             code = server.do(folder, *words, **settings)
             assert code == step.code, f"{step.line}\n{(folder / 'stderr').read_text()}"
+
+
+def test_the_texts_that_lead_a_reader_by_the_hand_have_commands() -> None:
+    names = {path.relative_to(ROOT).as_posix() for path in PAGES}
+
+    assert {"README.md", "docs/tutorial.md", "docs/classroom.md"} < names
+    assert {path.relative_to(ROOT).as_posix() for path in (DOCS / "howto").glob("*.md")} < names
 
 
 def test_a_note_above_a_block_is_understood() -> None:
