@@ -132,6 +132,7 @@ def run_all(path: Path, server: Server, folder: Path) -> None:
         elif not step.reason:
             words = expanded(cut_short(step)[1:], folder)
             settings = {"ACTBENCH_RUN_ENGINE": "inline", "COLUMNS": "100", **dict(step.settings)}
+            settings |= {f"WANDB_{name}_DIR": str(folder / "wandb-own") for name in ("CONFIG", "CACHE", "DATA")}
             code = server.do(folder, *words, **settings)
             assert code == step.code, f"{step.line}\n{(folder / 'stderr').read_text()}"
 
