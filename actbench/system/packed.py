@@ -53,7 +53,7 @@ class Packed:
             self._zip = zipfile.ZipFile(path)
             entries = self._zip.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-            raise PackedError(path, f"it is no zip file: {error}") from error
+            raise PackedError(path, "it is no zip file, or a damaged one") from error
         if problem := _problem(entries, path.stat().st_size):
             self._zip.close()
             raise PackedError(path, problem)
