@@ -148,7 +148,8 @@ def test_a_link_to_nowhere_does_not_hold_it_up(results: Path) -> None:
 
 def test_absent_and_empty_folders_are_errors(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for path, told in ((tmp_path / "nowhere", "does not exist"), (tmp_path / "file", "neither a folder nor a packed study"), (tmp_path, "no")):
+    expected = {"nowhere": "does not exist", "file": "neither a folder nor a packed study", ".": "no"}
+    for path, told in ((tmp_path / name, told) for name, told in expected.items()):
         with pytest.raises(ResultsError, match=told):
             study_statuses(path)
 

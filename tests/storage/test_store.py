@@ -376,7 +376,7 @@ def test_absent_and_empty_folders_are_errors(tmp_path):
     with pytest.raises(ResultsError, match="no runs in"):
         read_results(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResultsError, match="not a folder"):
+    with pytest.raises(ResultsError, match="neither a folder nor a packed study"):
         read_results(tmp_path / "file")
 
 
