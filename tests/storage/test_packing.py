@@ -169,6 +169,8 @@ def test_the_same_study_packs_to_the_same_bytes(folder: Path) -> None:
         os.utime(path, (1e9, 1e9))
     pack_study(Path("copied/demo"), Path("b.zip"))
     assert Path("a.zip").read_bytes() == Path("b.zip").read_bytes()
+    entries = zipfile.ZipFile("a.zip").infolist()
+    assert {(one.date_time, one.external_attr >> 16) for one in entries} == {((1980, 1, 1, 0, 0, 0), 0o100644)}
 
 
 def test_other_programs_unpack_it_to_the_same_study(folder: Path) -> None:
