@@ -28,7 +28,7 @@ GATES_VARIABLE = "ACTBENCH_COMPARE_FAIL_IF"
 EXAMPLES = {
     "actbench compare results/study": "the table, what it means, and verdicts",
     "actbench compare results/study --baseline activation=tanh --metric test.loss": "against another row",
-    "actbench compare results/study --format latex --methods -o table.tex": "for a paper",
+    "actbench compare results/study --methods -o table.tex": "for a paper",
     "actbench compare results/study --fail-if 'test.accuracy drop > 0.5pp'": "in CI: exit with 1 where that is shown",
 }
 
@@ -54,7 +54,13 @@ Form = Annotated[
         "-f", "--format", metavar="NAME", help="See `actbench list reports`.", envvar="ACTBENCH_COMPARE_FORMAT"
     ),
 ]
-Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to this file.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write .txt, .csv, .xlsx, .tex, .md, .json or .html."),
+]
+DecimalSign = Annotated[
+    str, typer.Option("--decimal", metavar="point|comma", help="Of numbers in a CSV; comma sets ; between fields.")
+]
 Alpha = Annotated[
     float,
     typer.Option(metavar="LEVEL", help="One minus the coverage of intervals.", rich_help_panel=JUDGE),
@@ -101,6 +107,7 @@ def compare(
     form: Form = "table",
     as_json: Json = False,
     output: Output = None,
+    decimal: DecimalSign = "point",
     tune: Tune = None,
     reach: Reach = None,
     all_pairs: AllPairs = False,
@@ -115,17 +122,19 @@ def compare(
 
     Means with intervals, differences paired by seed, outcomes and dead units. Words in it: actbench explain WORD.
     """
-    from actbench.analysis.compare import compare as compare_records
+    from actbench.analysis.compare import compare_with
+    from actbench.analysis.compare_options import CompareOptions
+    from actbench.cli.output_form import PAGE, WORKBOOK, chosen_form, report_for, write_page_of, write_workbook
     from actbench.config import amounts
-    from actbench.schema.registry import load
 
-    chosen = "json" if as_json else form
-    new, base = read_sides(result_paths(paths), result_paths(against) if against else [], curves=reach is not None)
-    report, max_verdicts = load("reports", chosen), _max_verdicts(verdicts)
+    chosen = chosen_form(context, form, output, as_json=as_json)
+    report = None if chosen in (PAGE, WORKBOOK) and decimal == "point" else report_for(chosen, decimal)
+    max_verdicts = _max_verdicts(verdicts)
+    has_curves = reach is not None or chosen == PAGE
+    new, base = read_sides(result_paths(paths), result_paths(against) if against else [], curves=has_curves)
     if chosen == "table" and output is None and base is None and sys.stdout.isatty():
         report = _with_curves(new)
-    found = compare_records(
-        new,
+    options = CompareOptions(
         **chosen_rows(new, by, baseline, metric, where),
         alpha=alpha,
         delta=100 * amount("--delta", amounts.difference, "test.accuracy", delta),
@@ -136,10 +145,14 @@ def compare(
         reach=None if reach is None else amount("--reach", amounts.level, "val.accuracy", reach),
         all_pairs=all_pairs,
     )
-    if chosen == "csv":  # a table of numbers alone, in which sentences have no place
+    found = replace(compare_with(new, options), max_verdicts=max_verdicts)
+    if chosen in ("csv", WORKBOOK):  # numbers alone, and a file that is not read at once
         for warning in found.all_warnings:
             print_note(printable(f"warning: {warning}"))
-    _write(report, replace(found, max_verdicts=max_verdicts), output)
+    if report is not None:
+        _write(report, found, output)
+    elif output is not None:
+        (write_page_of if chosen == PAGE else write_workbook)(new, found, options, output)
     if chosen == "table" and output is None and sys.stdout.isatty():
         print_note(f"as a page: {_page_command(context.params)}")
     if _report_gates(found):

@@ -141,7 +141,7 @@ def run(
 
 def _write_report(runner: Runner) -> None:
     """Write the page of all runs of the study into its folder."""
-    from actbench.cli.report import write_page
+    from actbench.cli.page_file import write_page
     from actbench.storage.reading import read_results
 
     folder = runner.store.folder

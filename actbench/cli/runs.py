@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = {
     "actbench runs": "every run below results/",
     "actbench runs --where activation=relu --sort -test.accuracy": "some runs, the best first",
+    "actbench runs -o runs.csv": "a line a run for a spreadsheet, with every metric",
 }
 
 SHORT_HEADS = {"health.dead_fraction": "dead", "seconds": "s"}
@@ -70,29 +71,61 @@ def runs(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the list as .csv or .json.")
+    ] = None,
+    decimal: Annotated[
+        str, typer.Option("--decimal", metavar="point|comma", help="Of numbers in a CSV; comma sets ; between fields.")
+    ] = "point",
 ) -> None:
     """List runs: what varies, how they ended, how far they came."""
     from actbench.analysis.run_list import list_runs
-    from actbench.cli.output import as_json, pairs, print_note, print_result
+    from actbench.cli.output import as_json, pairs, print_note
+    from actbench.cli.output_form import check_decimal
     from actbench.errors import UsageError
     from actbench.storage.reading import read_results
 
     if json and csv:
         raise UsageError("--json and --csv are two forms of one list: give one of them")
+    form = "json" if json else "csv" if csv else _form_of(output)
+    if check_decimal(decimal) == "comma" and form != "csv":
+        raise UsageError("--decimal comma is for CSV: add --csv, or write -o FILE.csv")
     found = list_runs(read_results(*result_paths(paths)))
     if where:
         found = found.where(pairs("--where", where))
     if sort is not None:
         found = found.sort(sort)
-    if json:
-        print_result(as_json(found.to_dict()))
+    if form == "json":
+        _write(f"{as_json(found.to_dict())}\n", output)
         return
     for warning in found.warnings:
         print_note(f"warning: {warning}")
-    if csv:
-        _write_csv(found)
+    if form == "csv":
+        _write(_csv(found, has_comma=decimal == "comma"), output)
     else:
         _print_lists(found)
+
+
+def _form_of(output: Path | None) -> str:
+    """Return the form that a file's ending stands for; the list for a reader without a file."""
+    from actbench.errors import UsageError
+
+    if output is None:
+        return "list"
+    form = output.suffix.lower().removeprefix(".")
+    if form not in ("csv", "json"):
+        raise UsageError(f"-o {output}: runs are written as .csv or .json; compare -o FILE.xlsx has them as a sheet")
+    return form
+
+
+def _write(text: str, output: Path | None) -> None:
+    from actbench.cli.output import print_result
+    from actbench.system.files import write_output
+
+    if output is None:
+        print_result(text.removesuffix("\n"))
+    else:
+        write_output(output, text)
 
 
 def _print_lists(found: RunList) -> None:
@@ -189,21 +222,31 @@ def _shortened(column: RunColumn, most: int) -> RunColumn:
     return replace(column, cells=tuple(short[text] for text in column.cells))
 
 
-def _write_csv(found: RunList) -> None:
-    """Write a header and a line a run, with every metric as it is stored and fields that harm no spreadsheet."""
-    import csv
+def _csv(found: RunList, *, has_comma: bool) -> str:
+    """Return a header and a line a run, with every metric as it is stored and fields that harm no spreadsheet."""
+    from io import StringIO
 
-    from actbench.analysis.reports.csv import safe_field
+    from actbench.analysis.reports.csv import write_lines
     from actbench.analysis.table.factors import show
     from actbench.schema.metrics import METRICS
 
     factors = list(dict.fromkeys(key for study in found.studies() for key in found.swept[study]))
     metrics = [name for name in METRICS if any(name in run.final for run in found.runs)]
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(
-        ["study", "run", *map(safe_field, factors), "seed", "state", "epoch", "epochs", *metrics, "message"]
+    header = ["study", "run", *factors, "seed", "state", "epoch", "epochs", *metrics, "message"]
+    lines = (
+        {
+            "study": run.study,
+            "run": run.run,
+            **{key: show(None) if (value := run.settings.get(key)) is None else value for key in factors},
+            "seed": run.spec.seed,
+            "state": run.state,
+            "epoch": run.epoch,
+            "epochs": run.spec.training.epochs,
+            **{name: run.final.get(name) for name in metrics},
+            "message": run.message,
+        }
+        for run in found.runs
     )
-    for run in found.runs:
-        values = [show(None) if (value := run.settings.get(key)) is None else value for key in factors]
-        own: list[Any] = [run.study, run.run, *values, run.spec.seed, run.state, run.epoch, run.spec.training.epochs]
-        writer.writerow(map(safe_field, (*own, *(run.final.get(name) for name in metrics), run.message)))
+    target = StringIO()
+    write_lines(header, lines, target, "comma" if has_comma else "point")
+    return target.getvalue()

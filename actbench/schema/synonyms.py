@@ -95,6 +95,15 @@ EXPLAINED: Mapping[str, Mapping[str, str]] = {
         "zeros": "equal weights stay equal, so that no unit would differ from another",
         "ones": "equal weights stay equal, so that no unit would differ from another",
     },
+    "reports": {
+        "xlsx": "a workbook is a file: write -o FILE.xlsx",
+        "excel": "a workbook is a file: write -o FILE.xlsx",
+        "html": "a page is a file: write -o FILE.html, or actbench report",
+        "tex": "write latex",
+        "md": "write markdown",
+        "txt": "write table",
+        "text": "write table",
+    },
 }
 """Kind -> name known elsewhere -> the reason that it is not here, or the names to choose from."""
 

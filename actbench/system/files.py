@@ -28,8 +28,8 @@ _REMEDIES = {
 """Cause of a failure to write -> what to do about it."""
 
 
-def write_output(path: Path, content: str) -> None:
-    """Write a text where a user wants it: into a device or a named pipe, or else as a whole file or nothing.
+def write_output(path: Path, content: str | bytes) -> None:
+    """Write a text or bytes where a user wants it: into a device or a named pipe, or else as a whole file or nothing.
 
     Raises:
         ResultsError: When it can't be written, naming the file.
@@ -37,7 +37,7 @@ def write_output(path: Path, content: str) -> None:
     with writing(path):
         is_stream = path.exists() and not path.is_file()
         if is_stream:
-            path.write_bytes(storable(content).encode())
+            path.write_bytes(storable(content).encode() if isinstance(content, str) else content)
     if not is_stream:
         write_atomically(path, content)
 

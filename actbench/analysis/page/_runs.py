@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from actbench.analysis.chosen_settings import chosen_settings
+from actbench.analysis.frames import table_of_runs
 from actbench.analysis.judgements.formatting import NOTHING, quantity
 from actbench.analysis.plots._data import curve
+from actbench.analysis.reports.csv import write_lines
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.result import Comparison, Row
 from actbench.schema.metrics import METRICS
@@ -112,19 +113,11 @@ def environments(records: Sequence[RunRecord]) -> list[tuple[str, list[tuple[str
 
 
 def runs_csv(records: Sequence[RunRecord]) -> str:
-    """Return one line a run: study, run, seed, outcome, final metrics as they are stored, and the message."""
-    from actbench.analysis.reports.csv import safe_field
-
-    metrics = [name for name in METRICS if any(name in record.final for record in records)]
+    """Return one line a run: what varies in its study, seed, outcome, final metrics as they are stored, the message."""
+    columns = table_of_runs(records).columns
     target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(["study", "run", "activation", "bias_init", "seed", "outcome", *metrics, "message"])
-    for one in records:
-        spec = one.spec
-        words = [one.study, one.run_id, spec.activation.label, show(spec.bias_init.to_json()), spec.seed, one.outcome]
-        writer.writerow(
-            [safe_field(word) for word in (*words, *(one.final.get(name) for name in metrics), one.message)]
-        )
+    lines = (dict(zip(columns, line, strict=True)) for line in zip(*columns.values(), strict=True))
+    write_lines(list(columns), lines, target)
     return target.getvalue()
 
 

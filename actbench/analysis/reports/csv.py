@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TextIO
 
 from actbench.analysis.table.factors import Value, show
 from actbench.analysis.table.result import Comparison, Comparisons, Row, mean_numbers
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import OUTCOMES
 from actbench.system.text import printable
+
+Decimal = Literal["point", "comma"]
+"""The decimal sign of numbers."""
 
 MEAN = ("mean", "low", "high", "sd", "min", "max", "n", "beyond_scale")
 PAIR = ("difference", "low", "high", "beyond_scale", "p", "p_adjusted", "n_pairs", "wins")
@@ -29,14 +32,42 @@ class CsvReport:
     """A file with one header; differences to the baseline stand in the columns that begin with ``versus_``.
 
     All pairs of rows, when they were asked for, stand in the rows' place: one file can't hold two tables.
+
+    Args:
+        decimal: As ``write_lines`` has it.
     """
+
+    def __init__(self, decimal: Decimal = "point") -> None:
+        self._decimal = decimal
 
     def render(self, comparisons: Comparisons, target: TextIO) -> None:
         """Write the header and one line per row and metric, or per pair; warnings and methods have no place here."""
         header, lines = lines_of(comparisons)
-        writer = csv.DictWriter(target, header, lineterminator="\n")
-        writer.writerow({key: safe_field(key) for key in header})
-        writer.writerows({key: safe_field(value) for key, value in line.items()} for line in lines)
+        write_lines(header, lines, target, self._decimal)
+
+
+def write_lines(
+    header: Sequence[str], lines: Iterable[Mapping[str, Any]], target: TextIO, decimal: Decimal = "point"
+) -> None:
+    """Write a header and lines by column.
+
+    Args:
+        header: The columns.
+        lines: Column -> value; a column that a line does not have is an empty field.
+        target: The file.
+        decimal: ``comma`` for ``0,95`` and semicolons between fields, as spreadsheets read them in the countries that
+            write numbers so; ``point`` for ``0.95`` and commas.
+    """
+    has_comma = decimal == "comma"
+    writer = csv.DictWriter(target, header, delimiter=";" if has_comma else ",", lineterminator="\n")
+    writer.writerow({key: safe_field(key) for key in header})
+    for line in lines:
+        fields = {key: safe_field(value) for key, value in line.items()}
+        writer.writerow({key: _with_comma(value) for key, value in fields.items()} if has_comma else fields)
+
+
+def _with_comma(value: Any) -> Any:
+    return repr(value).replace(".", ",") if isinstance(value, float) else value
 
 
 def lines_of(comparisons: Comparisons) -> tuple[list[str], list[dict[str, Any]]]:
