@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -36,7 +35,6 @@ from actbench.cli import (
     status,
     verify,
 )
-from actbench.cli.completions.shells import VARIABLE
 from actbench.cli.help_pages import CommandPage, ProgramPage, examples_text
 from actbench.cli.output import print_note, print_result
 from actbench.errors import ActbenchError, UsageError
@@ -127,9 +125,6 @@ def main() -> NoReturn:
     has, the command ends with the code of other tools, which ``SIGPIPE`` ends: as a gate neither tripped nor passed.
     Where nobody reads standard error, nothing but the messages is lost.
     """
-    if shell := os.environ.get(VARIABLE):
-        _answer(shell)
-        sys.exit(0)
     if "" not in sys.path:
         sys.path.insert(0, "")  # a user's own modules lie where the command is typed, as with `python -m`
     with unfailing_streams() as streams:
@@ -142,16 +137,6 @@ def main() -> NoReturn:
             print_note(f"actbench: can't write the output: {streams.lost.strerror}{remedy}")
             code = code or UsageError.exit_code
     sys.exit(code)
-
-
-def _answer(shell: str) -> None:
-    """Print the words that may follow those of a shell, which asks for them when TAB is pressed."""
-    from actbench.cli.completions.candidates import candidates
-    from actbench.cli.completions.shells import answer, typed
-
-    line = typed(shell, sys.argv[1:], os.environ)
-    if found := candidates(typer.main.get_command(app), line):
-        print_result(answer(shell, line, found))
 
 
 def _exit_code() -> int:

@@ -21,8 +21,8 @@ def completion(
     A TAB then completes commands, options, configs, their keys and values, metrics, factors, formats, studies and run
     ids.
     """
-    from actbench.cli.completions.shells import SHELLS, script
     from actbench.cli.output import print_result
+    from actbench.completion.shells import SHELLS, script
     from actbench.errors import UnknownNameError
 
     if shell not in SHELLS:

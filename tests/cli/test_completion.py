@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from factories import cells, save
 from typer.main import get_command
 
 from actbench.cli import app
-from actbench.cli.completions import schema_keys
-from actbench.cli.completions.candidates import VALUES
-from actbench.cli.completions.shells import SHELLS, VARIABLE, Candidate, TypedLine, answer, script, split_line
+from actbench.cli.command_index import index_text
+from actbench.completion import complete as answer_shell
+from actbench.completion import schema_keys
+from actbench.completion.candidates import VALUES
+from actbench.completion.commands import FILE
+from actbench.completion.shells import SHELLS, VARIABLE, Candidate, TypedLine, answer, script, split_line
 from actbench.config.cadence import DOTTED as CHECKPOINT_EVERY
 from actbench.config.design import Design
 from actbench.config.kept_weights import DOTTED as KEEP_WEIGHTS
@@ -37,6 +41,9 @@ zip: {model.hidden: [[8], [8, 8]]}
 seeds: 3
 """
 
+Ask = Callable[..., list[str]]
+"""The arguments of a shell's script -> the lines that it gets."""
+
 Complete = Callable[[str], list[str]]
 
 
@@ -53,30 +60,38 @@ def actbench(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
     return in_this_process(monkeypatch, capfd)
 
 
-def completing(shell: str, monkeypatch: pytest.MonkeyPatch, actbench: Run) -> Complete:
-    monkeypatch.setenv(VARIABLE, shell)
+@pytest.fixture
+def ask(actbench: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ask:
     monkeypatch.setenv("COMP_WORDBREAKS", BREAKS)
 
+    def lines(shell: str, *arguments: str) -> list[str]:
+        answer_shell(shell, arguments)
+        return capfd.readouterr().out.splitlines()
+
+    return lines
+
+
+def completing(shell: str, ask: Ask) -> Complete:
     def words(line: str) -> list[str]:
         if shell == "bash":
             typed = split_line(line, BREAKS)
-            return [typed.word[: typed.kept] + shlex.split(row)[0] for row in actbench(line).stdout.splitlines()]
+            return [typed.word[: typed.kept] + shlex.split(row)[0] for row in ask("bash", line)]
         _, *before = shlex.split(line)
         current = "" if line.endswith(" ") else before.pop()
-        return [row.split("\t")[0] for row in actbench(*before, current).stdout.splitlines()]
+        return [row.split("\t")[0] for row in ask(shell, *before, current)]
 
     return words
 
 
 @pytest.fixture
-def complete(monkeypatch: pytest.MonkeyPatch, actbench: Run) -> Complete:
+def complete(ask: Ask) -> Complete:
     """The whole words that bash is offered for a line."""
-    return completing("bash", monkeypatch, actbench)
+    return completing("bash", ask)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_three_shells_are_offered_the_same(shell: str, monkeypatch: pytest.MonkeyPatch, actbench: Run) -> None:
-    complete = completing(shell, monkeypatch, actbench)
+def test_the_three_shells_are_offered_the_same(shell: str, ask: Ask) -> None:
+    complete = completing(shell, ask)
 
     assert complete("actbench ru") == ["run", "runs"]
     assert complete("actbench run mine.yaml activation=relu,leaky") == ["activation=relu,leaky_relu"]
@@ -87,11 +102,11 @@ def test_the_three_shells_are_offered_the_same(shell: str, monkeypatch: pytest.M
     assert complete("actbench run mine.yaml seeds=") == []
 
 
-def test_fish_hands_over_the_word_at_the_cursor_as_it_is_typed(monkeypatch: pytest.MonkeyPatch, actbench: Run) -> None:
-    monkeypatch.setenv(VARIABLE, "fish")
+def test_fish_hands_over_the_word_at_the_cursor_as_it_is_typed(ask: Ask) -> None:
+    (row,) = ask("fish", "run", "mine.yaml", "'activation=leaky")
 
-    assert actbench("run", "mine.yaml", "'activation=leaky").stdout.startswith("activation=leaky_relu\t")
-    assert actbench("compare", "--where", r"activation=x\ ").stdout == "activation=x * tanh(x)\n"
+    assert row.startswith("activation=leaky_relu\t")
+    assert ask("fish", "compare", "--where", r"activation=x\ ") == ["activation=x * tanh(x)"]
 
 
 @pytest.mark.parametrize(
@@ -190,13 +205,11 @@ def test_each_command_offers_its_own_options(complete: Complete) -> None:
         assert set(complete(f"actbench {name} --")) >= names, name
 
 
-def test_words_have_a_line_on_them_that_fits_a_list(actbench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "fish")
-    rows = [*actbench("run", "mine.yaml", "").stdout.splitlines(), *actbench("explain", "").stdout.splitlines()]
+def test_words_have_a_line_on_them_that_fits_a_list(ask: Ask) -> None:
+    texts = [row.partition("\t")[2] for row in (*ask("fish", "run", "mine.yaml", ""), *ask("zsh", "explain", ""))]
 
-    texts = [row.partition("\t")[2] for row in rows]
     assert max(map(len, texts)) == 72
-    assert "relu\tcheap, sparse, linear above zero; a unit may die" in actbench("show", "").stdout.splitlines()
+    assert "relu\tcheap, sparse, linear above zero; a unit may die" in ask("fish", "show", "")
 
 
 @pytest.mark.parametrize("text", ["", "sweep: [", "sweep: {a: [1, [2, [3]]], b: 1, 2: [x]}", "- 1", "sweep: 3", "\0"])
@@ -217,15 +230,20 @@ def test_without_results_nothing_is_offered(complete: Complete, tmp_path: Path) 
         assert complete(line) == []
 
 
-def test_letters_that_move_a_cursor_do_not_reach_the_shell(
-    actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(VARIABLE, "zsh")
+def test_letters_that_move_a_cursor_do_not_reach_the_shell(ask: Ask, tmp_path: Path) -> None:
     (tmp_path / "evil\x1b[2Jname.yaml").touch()
     (tmp_path / "two\nlines.yaml").touch()
 
-    assert actbench("run", "ev").stdout == ""
-    assert actbench("run", "two").stdout == ""
+    assert ask("zsh", "run", "ev") == ask("bash", "actbench run two") == []
+
+
+def test_a_console_of_another_encoding_gets_stand_ins_in_the_texts(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", TextIOWrapper(BytesIO(), "ascii"))
+
+    answer_shell("zsh", ["run", "mine.yaml", "activation.alpha"])
+
+    sys.stdout.flush()
+    assert sys.stdout.buffer.getvalue() == b"activation.alpha=\t-alpha is the limit for z -> -inf\n"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -322,6 +340,11 @@ def test_every_parameter_with_words_of_its_own_is_one_of_a_command() -> None:
     names = {one.name for command in PROGRAM.commands.values() for one in command.params}
 
     assert set(VALUES) <= names
+
+
+def test_the_file_of_the_commands_lists_those_that_there_are() -> None:
+    """After a change of an option: python -m actbench.cli.command_index > actbench/completion/commands.json."""
+    assert FILE.read_text("utf-8") == index_text()
 
 
 def test_the_shipped_configs_are_offered(complete: Complete) -> None:

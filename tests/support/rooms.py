@@ -7,6 +7,7 @@ ALLOWED: dict[str, set[str]] = {
     "_version": set(),
     "schema": {"errors", "_version"},
     "system": {"errors", "_version"},
+    "completion": {"errors", "_version", "schema", "system"},
     "config": {"errors", "_version", "schema", "system"},
     "nn": {"errors", "_version", "schema", "system"},
     "datasets": {"errors", "_version", "schema", "system"},

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from actbench.cli.completions import schema_keys, stored
-from actbench.cli.completions.shells import Candidate, TypedLine
+from actbench.completion import schema_keys, stored
+from actbench.completion.commands import Command, Parameter, Program
+from actbench.completion.shells import Candidate, TypedLine
 from actbench.system.shipped_files import shipped_folder
 
 CONFIG_ENDINGS = (".yaml", ".yml")
@@ -28,14 +28,12 @@ class Place:
         parameter: The option or argument; None where there is none.
         typed: The part of its value that is typed.
         given: Parameter -> the values before.
-        command: The command's name.
     """
 
-    program: Any
-    parameter: Any
+    program: Program
+    parameter: Parameter | None
     typed: str
     given: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    command: str = ""
 
     @property
     def results(self) -> Path:
@@ -49,7 +47,7 @@ class Place:
         return [path if path.exists() else self.results / path for path in named]
 
 
-def candidates(program: Any, line: TypedLine) -> list[Candidate]:
+def candidates(program: Program, line: TypedLine) -> list[Candidate]:
     """Return the words that may stand at the cursor and begin as what is typed, each once.
 
     A file whose name would move the cursor, or break a line, is none of them.
@@ -62,93 +60,89 @@ def candidates(program: Any, line: TypedLine) -> list[Candidate]:
     return [one for one in found if one.word.isprintable()]
 
 
-def _all(program: Any, line: TypedLine) -> Iterator[Candidate]:
+def _all(program: Program, line: TypedLine) -> Iterator[Candidate]:
     words = list(line.before)
     while words and words[0].startswith("-"):  # the program's own options take no value
         words.pop(0)
     if not words:
-        yield from _options(program) if line.word.startswith("-") else _commands(program)
+        yield from _options(program.own) if line.word.startswith("-") else _commands(program)
         return
     command = program.commands.get(words[0])
     if command is None:
         return
-    place, prefix = _place(program, words[0], command, words[1:], line.word)
-    if place.parameter is None:
-        if line.word.startswith("-"):
-            yield from _options(command, place.given)
-        return
-    for one in _values_at(place):
-        yield Candidate(prefix + one.word, one.text)
+    place, prefix = _place(program, command, words[1:], line.word)
+    if place.parameter is not None:
+        for one in _values_at(place, place.parameter):
+            yield Candidate(prefix + one.word, one.text)
+    elif line.word.startswith("-"):
+        yield from _options(command, place.given)
 
 
-def _commands(program: Any) -> Iterator[Candidate]:
-    for name, command in program.commands.items():
-        if not command.hidden:
-            yield Candidate(name, " ".join(str(command.help or "").partition("\n\n")[0].split()))
+def _commands(program: Program) -> Iterator[Candidate]:
+    return (Candidate(name, command.text) for name, command in program.commands.items())
 
 
-def _options(command: Any, given: Mapping[str, Sequence[str]] | None = None) -> Iterator[Candidate]:
-    for option in command.params:
-        is_given = option.name in (given or {}) and not getattr(option, "multiple", False)
-        if option.param_type_name == "option" and not option.hidden and not is_given:
-            for name in (*option.opts, *option.secondary_opts):
-                if name.startswith("--") or len(option.opts) == 1:
-                    yield Candidate(name, option.help or "")
+def _options(command: Command, given: Mapping[str, Sequence[str]] | None = None) -> Iterator[Candidate]:
+    for option in command.parameters:
+        if option.is_option and (option.is_repeated or option.name not in (given or {})):
+            long = [name for name in option.names if name.startswith("--")]
+            yield from (Candidate(name, option.text) for name in long or option.names)
     yield Candidate("--help", "Show this message and exit.")
 
 
-def _place(program: Any, name: str, command: Any, words: Sequence[str], current: str) -> tuple[Place, str]:
+def _place(program: Program, command: Command, words: Sequence[str], current: str) -> tuple[Place, str]:
     """Return the parameter at the cursor, and the part of the current word in front of its value."""
-    by_name = {text: one for one in command.params if one.param_type_name == "option" for text in one.opts}
-    arguments = [one for one in command.params if one.param_type_name == "argument"]
+    by_name = {name: one for one in command.parameters for name in one.names}
+    arguments = [one for one in command.parameters if not one.is_option]
     given: dict[str, list[str]] = {}
-    positions, waiting, is_literal = 0, None, False
+    positions, is_literal = 0, False
+    waiting: Parameter | None = None
     for word in words:
-        option, value = _option_of(word, by_name) if not is_literal else (None, None)
+        option, value = (None, None) if is_literal else _option_of(word, by_name)
         if waiting is not None:
             given.setdefault(waiting.name, []).append(word)
             waiting = None
         elif word == "--" and not is_literal:
             is_literal = True
         elif option is not None:
-            given.setdefault(option.name, []).extend([value] if value is not None else [])
+            given.setdefault(option.name, []).extend([] if value is None else [value])
             waiting = option if value is None and not option.is_flag else None
         elif is_literal or not word.startswith("-"):
-            given.setdefault(_argument(arguments, positions).name, []).append(word) if arguments else None
+            if argument := _argument(arguments, positions):
+                given.setdefault(argument.name, []).append(word)
             positions += 1
-
-    def place(parameter: Any, text: str) -> Place:
-        return Place(program, parameter, text, given, name)
-
     if waiting is not None:
-        return place(waiting, current), ""
-    option, value = _option_of(current, by_name) if not is_literal else (None, None)
+        return Place(program, waiting, current, given), ""
+    option, value = (None, None) if is_literal else _option_of(current, by_name)
     if option is not None and value is not None:
-        return place(option, value), current.removesuffix(value) if value else current
-    if current.startswith("-") and not is_literal:
-        return place(None, current), ""
-    is_there = arguments and (positions < len(arguments) or arguments[-1].nargs == -1)
-    return place(_argument(arguments, positions) if is_there else None, current), ""
+        return Place(program, option, value, given), current[: len(current) - len(value)]
+    is_option = current.startswith("-") and not is_literal
+    return Place(program, None if is_option else _argument(arguments, positions), current, given), ""
 
 
-def _argument(arguments: Sequence[Any], position: int) -> Any:
-    return arguments[min(position, len(arguments) - 1)]
+def _argument(arguments: Sequence[Parameter], position: int) -> Parameter | None:
+    """Return the argument that the word at a position is for; the last one may take all that follow."""
+    if position < len(arguments):
+        return arguments[position]
+    return arguments[-1] if arguments and arguments[-1].is_repeated else None
 
 
-def _option_of(word: str, by_name: Mapping[str, Any]) -> tuple[Any, str | None]:
+def _option_of(word: str, by_name: Mapping[str, Parameter]) -> tuple[Parameter | None, str | None]:
     """Return the option that a word names, and the value in the same word: ``--metric=x``, ``-j4``."""
     name, equals, value = word.partition("=")
     if word.startswith("--"):
         return by_name.get(name), value if equals else None
-    if word.startswith("-") and len(word) > 1 and word[:2] in by_name:
+    if word.startswith("-") and word[:2] in by_name:
         return by_name[word[:2]], word[2:] or None
     return None, None
 
 
-def _values_at(place: Place) -> Iterable[Candidate]:
-    name, metavar = place.parameter.name, str(place.parameter.metavar or "")
-    if name in VALUES:
-        return VALUES[name](place)
+def _values_at(place: Place, parameter: Parameter) -> Iterable[Candidate]:
+    if parameter.choices:
+        return map(Candidate, parameter.choices)
+    if parameter.name in VALUES:
+        return VALUES[parameter.name](place)
+    metavar = parameter.metavar
     if "|" in metavar:
         return [Candidate(one) for one in metavar.split("|") if one.islower() or one.isdigit()]
     if metavar == "DIR":
@@ -251,7 +245,7 @@ def _metrics(place: Place) -> Iterator[Candidate]:
 
 def _conditions(place: Place) -> Iterator[Candidate]:
     yield from schema_keys.names("metrics")
-    if place.parameter.name == "fail_if":
+    if place.parameter is not None and place.parameter.name == "fail_if":
         yield from (Candidate(name, "runs that ended so") for name in OUTCOMES)
 
 
@@ -287,18 +281,6 @@ def _registered(kind: str) -> Callable[[Place], Iterator[Candidate]]:
     return names
 
 
-def _formats(place: Place) -> Iterable[Candidate]:
-    from actbench.cli.check import FORMATS
-
-    return map(Candidate, FORMATS) if place.command == "check" else _registered("reports")(place)
-
-
-def _kinds(place: Place) -> Iterator[Candidate]:
-    from actbench.cli.list_ import KINDS
-
-    return map(Candidate, KINDS)
-
-
 def _helped(place: Place) -> Iterator[Candidate]:
     yield from _commands(place.program)
     yield Candidate("environment", "the variables that stand for options")
@@ -310,12 +292,6 @@ def _words(place: Place) -> Iterator[Candidate]:
     yield from map(Candidate, WORDS)
     yield from schema_keys.names("metrics")
     yield from (Candidate(one.word.removesuffix("="), one.text) for one in schema_keys.settable_keys())
-
-
-def _groups(place: Place) -> Iterator[Candidate]:
-    from actbench.diagnostics.verification import GROUPS
-
-    return map(Candidate, GROUPS)
 
 
 def _of(*names: str) -> Callable[[Place], Iterator[Candidate]]:
@@ -343,16 +319,14 @@ VALUES: Mapping[str, Callable[[Place], Iterable[Candidate]]] = {
     "metric": _metrics,
     "fail_if": _conditions,
     "until": _conditions,
-    "form": _formats,
+    "form": _registered("reports"),
     "charts": _registered("charts"),
     "engine": _registered("engines"),
     "style": _of("paper", "slides", "screen"),
     "device": _of("auto", "cpu", "cuda", "mps"),
     "jobs": _of("auto"),
-    "kind": _kinds,
     "name": _helped,
     "words": _words,
-    "groups": _groups,
     "activations": _activations,
 }
-"""Parameter -> what may stand there; for one that is not listed, its metavar decides."""
+"""Parameter -> what may stand there; for one that is not listed, its choices or its metavar decide."""

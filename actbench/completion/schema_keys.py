@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from actbench.cli.completions.shells import Candidate
+from actbench.completion.shells import Candidate
 from actbench.system.shipped_files import shipped_folder
 
 BASELINE = "compare.baseline."

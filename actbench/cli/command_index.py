@@ -1,0 +1,59 @@
+"""The commands with their options as a file, which completion reads in place of importing them.
+
+After a change of an option: python -m actbench.cli.command_index > actbench/completion/commands.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from typer.main import get_command
+
+from actbench.cli import app
+from actbench.cli.check import FORMATS
+from actbench.cli.help_pages import summary
+from actbench.cli.list_ import KINDS
+from actbench.completion.shells import SHELLS
+from actbench.diagnostics.verification import GROUPS
+
+CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("check", "form"): FORMATS,
+    ("list", "kind"): tuple(KINDS),
+    ("verify", "groups"): GROUPS,
+    ("completion", "shell"): SHELLS,
+}
+"""Command and parameter -> the values that there are."""
+
+
+def index_text() -> str:
+    """Return the text of the file: the program under an empty name, then each command under its own."""
+    found: Any = get_command(app)
+    commands = {"": found, **{name: one for name, one in found.commands.items() if not one.hidden}}
+    content = {
+        name: {
+            "text": summary(one),
+            "parameters": [_parameter(name, each) for each in one.params if not each.hidden],
+        }
+        for name, one in commands.items()
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _parameter(command: str, one: Any) -> dict[str, Any]:
+    is_option = one.param_type_name == "option"
+    entries = {
+        "name": one.name,
+        "names": [*one.opts, *one.secondary_opts] if is_option else [],
+        "metavar": one.metavar or "",
+        "text": one.help or "",
+        "is_flag": is_option and bool(one.is_flag),
+        "is_repeated": one.nargs == -1 or (is_option and bool(one.multiple)),
+        "choices": list(CHOICES.get((command, one.name), ())),
+    }
+    return {key: value for key, value in entries.items() if value}
+
+
+if __name__ == "__main__":
+    print(index_text(), end="")
