@@ -19,11 +19,12 @@ from actbench.config.overrides import apply_overrides
 from actbench.config.places import SourceText
 from actbench.config.shipped import config_file
 from actbench.config.smoke import smoke_content
-from actbench.errors import ConfigError, KeyPath, Problem
+from actbench.errors import ConfigError, KeyPath, Problem, UsageError
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component
 from actbench.schema.runtime import Cadence, KeepWeights
 from actbench.schema.spec import RunSettings, RunSpec
+from actbench.system import session
 from actbench.system.text import printable, storable
 
 _UNNAMED = "<text>"
@@ -178,8 +179,20 @@ def _as_content(value: Any, path: KeyPath = ()) -> Any:
         return int(value)
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
+    if callable(value) and (path[-1:] == ("path",) or _is_activation(path)):
+        try:
+            found = session.path_of(value)
+        except UsageError as error:
+            raise ConfigError([Problem(f"the function '{session.name_of(value)}' {error}", path)]) from error
+        return found if path[-1:] == ("path",) else {"name": session.name_of(value), "path": found}
     text = "is not finite, or beyond 64 bits" if isinstance(value, (int, float)) else "is not plain data"
     raise ConfigError([Problem(f"a value of type {type(value).__name__} {text}", path)])
+
+
+def _is_activation(path: KeyPath) -> bool:
+    """Return whether a path leads to an activation, or to an item of a list of them."""
+    keys = [step for step in path if isinstance(step, str)]
+    return keys[-1:] == ["activation"] and len(path) - path.index("activation") <= 2
 
 
 def _written_part(path: KeyPath, content: Any) -> KeyPath:

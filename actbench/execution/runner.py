@@ -33,7 +33,7 @@ from actbench.storage.lock_files import holder, somebody_is_at_work
 from actbench.storage.locks import Locks
 from actbench.storage.reading import Records, read_results
 from actbench.storage.store import Store, weight_files
-from actbench.system import devices
+from actbench.system import devices, session
 
 _log = logging.getLogger("actbench.execution.runner")
 
@@ -88,14 +88,18 @@ class Runner:
         refuse_packed(results / study.name)
         asked = runtime or Runtime()
         device = devices.choose(asked.device)
+        self.specs = study.specs()
         self.runtime = replace(
-            asked, device=device, checkpoint_every=study.checkpoint_every, keep_weights=study.keep_weights
+            asked,
+            device=device,
+            checkpoint_every=study.checkpoint_every,
+            keep_weights=study.keep_weights,
+            functions=session.packed({spec.activation.path for spec in self.specs}),
         )
         self.engine: type[Engine] = registry.load("engines", self.runtime.engine)
         self.jobs = self._jobs()
 
         self.store = Store(results, study.name, study.factors)
-        self.specs = study.specs()
         begun = [self.store.has_folder(spec) for spec in self.specs]
         self.sharing = WorkSharing(self.store, itertools.compress(self.specs, begun))
         # Read outcomes only of runs that have a folder: each costs a file access. With force, none counts.

@@ -6,6 +6,7 @@ is the bug to look for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -47,6 +48,7 @@ class Runtime:
             workers can't end a run that hangs.
         checkpoint_every: How often cohorts are saved; a study sets it for its runs.
         keep_weights: Which networks are stored beside the results; None for none. A study sets it for its runs.
+        functions: Those of the caller's session that the runs use, by name, for workers (``system.session``).
 
     >>> Runtime(jobs=2, cohort_size=8).device
     'auto'
@@ -62,6 +64,7 @@ class Runtime:
     timeout: float = 600.0
     checkpoint_every: Cadence = Cadence(seconds=600)
     keep_weights: KeepWeights | None = None
+    functions: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

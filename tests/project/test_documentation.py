@@ -137,7 +137,8 @@ def test_the_readers_own_parts_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("code", blocks("python", "# runnable"), ids=lambda code: str(code.count("\n")))
 def test_a_python_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "example", "exec"), {})  # our own text
+    (tmp_path / "example.py").write_text(code, "utf-8")  # where the source of its functions is looked for
+    exec(compile(code, str(tmp_path / "example.py"), "exec"), {"__name__": "__main__"})  # our own text
 
 
 def test_the_json_example_has_the_keys_of_a_real_comparison(tmp_path: Path) -> None:

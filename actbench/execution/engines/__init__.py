@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol, Self
 from actbench.schema import registry
 from actbench.schema.events import Event
 from actbench.schema.runtime import Cohort, Runtime
+from actbench.system import session
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Work:
 
     def __call__(self, cohort: Cohort) -> Iterator[Event]:
         """Apply the function in this process."""
+        session.restore(self.runtime.functions)
         events: Iterator[Event] = registry.import_object(self.path)(cohort, self.runtime)
         yield from events
 
