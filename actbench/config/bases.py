@@ -8,18 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from actbench.config import excluding
 from actbench.config.document import Document
-from actbench.config.keys import as_mapping, component_kind, path_of, put
+from actbench.config.keys import BASE, FACTORS, as_mapping, component_kind, path_of, put
 from actbench.config.nodes import read_config, read_text
 from actbench.config.places import SourceText
 from actbench.config.shipped import config_file, shipped
 from actbench.errors import ConfigError, KeyPath
 from actbench.system.files import expanded
 
-KEY = "base"
-FACTORS = ("sweep", "zip")
-"""The sections that map keys to the values that they take in turn."""
-
+KEY = BASE
 OF_ONE_FILE = ("study", "description")
 """Keys that a config does not take from its base: a study of its own has a name and a folder of its own."""
 
@@ -72,6 +70,7 @@ def _extended(
 
 def _over(base: Document, own: Document) -> Document:
     """Return one document: mappings are merged, every other value of ``own`` replaces that of ``base``."""
+    written = base
     base = _without(base, [(key,) for key in OF_ONE_FILE])
     for section in FACTORS:
         base = _without(base, [(section, key) for key in _replaced_factors(base, section, own)])
@@ -85,7 +84,10 @@ def _over(base: Document, own: Document) -> Document:
         (*base.problems, *own.problems),
         kept.left_out | own.left_out,
     )
-    return _with_options_put_in(merged, base, own)
+    merged = _with_options_put_in(merged, base, own)
+    if excluding.KEY in own.content:
+        return merged
+    return replace(merged, content=excluding.fitted(merged.content, written.content))
 
 
 def _replaced_factors(base: Document, section: str, own: Document) -> Iterator[str]:

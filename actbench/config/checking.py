@@ -12,7 +12,7 @@ from actbench.config import bases, cadence, excluding, kept_weights
 from actbench.config.design import MAX_RUNS, Design, baseline_problems, expect_problems, tune_problems
 from actbench.config.excluding import exclude_problems, kept_cells, missing_baseline
 from actbench.config.factors import Factors
-from actbench.config.keys import component_kind, path_of, put, section_of, takes_list
+from actbench.config.keys import FACTORS, component_kind, path_of, put, section_of, takes_list
 from actbench.config.nodes import write_inline
 from actbench.config.overrides import pieces_of
 from actbench.config.unknown_keys import misplaced, refusal
@@ -72,7 +72,7 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
     problems += found
     # a key of which a part could not be read may only seem not to be swept
     entries: Sequence[Mapping[str, Any]] = ()
-    if design and not any(path[0] in bases.FACTORS for path in left_out if path):
+    if design and not any(path[0] in FACTORS for path in left_out if path):
         problems += [
             Problem(f"'{key}' stands in 'sweep' too: take it out of one", ("zip", key), at_key=True)
             for key in design.zip
@@ -189,7 +189,7 @@ def _spec(run: Mapping[str, Any], factors: Factors, picked: Mapping[str, int]) -
         path = _written_at(problem.path, picked, factors)
         hinted = _with_full_key(problem, content)
         # a list within a swept value is a slip in that value: a sweep in a sweep does not exist
-        hinted = hinted if path[0] in bases.FACTORS else _with_sweep_hint(hinted, content)
+        hinted = hinted if path[0] in FACTORS else _with_sweep_hint(hinted, content)
         found.append(replace(hinted, path=path))
     return spec, found
 

@@ -9,7 +9,6 @@ from actbench.config.design import is_choice
 from actbench.config.factors import Factors
 from actbench.config.keys import as_mapping, path_of
 from actbench.config.nodes import write_inline
-from actbench.config.unknown_keys import refusal
 from actbench.errors import Problem, nearest, suggestion
 from actbench.schema.spec import RunSettings
 
@@ -46,26 +45,36 @@ def missing_baseline(baseline: Mapping[str, Any], entries: Entries, factors: Fac
     return f"no cell has {pairs}: 'zip' takes these values in other pairs"
 
 
-def fitted(content: Mapping[str, Any]) -> dict[str, Any]:
+def fitted(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return a study's content whose entries leave out what they still can, after its factors were changed.
 
     An override may have taken a value out of the sweep, or a factor altogether: entries about values that are gone go
-    too, and a factor that now has the one value of an entry is no longer named by it.
+    too, and a factor that now has the one value of an entry is no longer named by it. An entry that left out nothing
+    before either stays, so that it is reported.
+
+    Args:
+        content: After the change.
+        before: The content for which the entries were written; None where they have been checked.
     """
     entries = content.get(KEY)
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         return dict(content)
-    factors = Factors.of(content)
-    found = (_fitted_entry(entry, factors, content) for entry in entries)
+    factors, former = Factors.of(content), None if before is None else Factors.of(before)
+    found = (
+        _fitted_entry(entry, factors, content) if former is None or _leaves_out_any(entry, former) else dict(entry)
+        for entry in entries
+    )
     kept = [entry for entry in found if entry is not None]
     rest = {key: value for key, value in content.items() if key != KEY}
     return {**rest, KEY: kept} if kept else rest
 
 
+def _leaves_out_any(entry: Mapping[str, Any], factors: Factors) -> bool:
+    return entry.keys() <= factors.choices.keys() and any(factors.has(cell, entry) for cell in factors.cells())
+
+
 def _fitted_entry(entry: Mapping[str, Any], factors: Factors, content: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what is left of an entry; None where no cell has all of its values."""
-    if any(refusal(key) for key in entry):
-        return dict(entry)  # reported when it is checked
     fixed = {key: value for key, value in entry.items() if key not in factors.choices}
     if any(not is_choice(key, value, _at(content, key)) for key, value in fixed.items()):
         return None

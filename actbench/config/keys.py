@@ -12,6 +12,12 @@ from actbench.schema import registry
 from actbench.schema.components import Component, OfKind, Options, schema_of
 from actbench.schema.spec import RunSettings
 
+BASE = "base"
+"""The key of the config that another one extends."""
+
+FACTORS = ("sweep", "zip")
+"""The sections that map keys to the values that they take in turn."""
+
 
 def path_of(key: str) -> tuple[str, ...]:
     """Return the path that a dotted key such as ``training.optimizer.lr`` stands for."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from actbench.config import bases, cadence, kept_weights
+from actbench.config import cadence, kept_weights
 from actbench.config.document import Document
-from actbench.config.keys import as_mapping, component_kind, path_of, put
+from actbench.config.keys import BASE, FACTORS, as_mapping, component_kind, path_of, put
 from actbench.config.nodes import read
 from actbench.config.places import Argument, SourceText
 from actbench.config.unknown_keys import refusal
@@ -106,14 +106,14 @@ def _applied(document: Document, argument: Argument) -> Document:
     section = path[0]
     if len(path) > _MAX_PARTS:
         raise ConfigError(f"'{key}' has more parts than any key of a config")
-    if section == bases.KEY:
+    if section == BASE:
         raise ConfigError("'base' is set in the file, whose folder it starts from")
     outside_runs = section in (*_TEXTS, *_LISTS) or key in (cadence.DOTTED, kept_weights.DOTTED)
     if not outside_runs and (text_of := refusal(key)):
         raise ConfigError(text_of)
     values = [_parsed(piece) for piece in ([text] if section in _TEXTS else pieces_of(text))]
     value = values if len(values) > 1 else values[0]
-    if section in (*bases.FACTORS, "compare"):
+    if section in (*FACTORS, "compare"):
         # factors are single keys of their sections, dots included: sweep.training.batch_size
         above = 2 if path[:2] == ("compare", "baseline") else 1
         path = (*path[:above], ".".join(path[above:])) if len(path) > above else path
@@ -146,7 +146,7 @@ def _fixed(document: Document, key: str, value: Any, argument: Argument) -> Docu
     """
     document = _without_factors(document, lambda name: f"{name}.".startswith(f"{key}."))
     is_put_in = False
-    for section in bases.FACTORS:
+    for section in FACTORS:
         for name, values in _factors(document, section).items():
             if not key.startswith(f"{name}.") or not isinstance(values, list):
                 continue
@@ -188,7 +188,7 @@ def _factors(document: Document, section: str) -> Mapping[str, Any]:
 
 def _without_factors(document: Document, is_gone: Callable[[str], bool]) -> Document:
     """Return the document without some factors; a broken section is kept, to be reported."""
-    for section in bases.FACTORS:
+    for section in FACTORS:
         factors = _factors(document, section)
         kept = {name: values for name, values in factors.items() if not is_gone(name)}
         if len(kept) < len(factors):

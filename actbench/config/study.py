@@ -90,11 +90,12 @@ class Study(Design, RunSettings):
         written = SourceText(source, text)
         folder = Path() if source == _UNNAMED else Path(source).parent
         document, extended = with_bases(read_config(written), written, folder)
+        before = document.content
         document = apply_overrides(document, overrides)
         name = "study" if source == _UNNAMED else Path(source).stem
         content = {"study": name, **document.content}
-        if extended or overrides:
-            content = fitted(content)
+        if overrides:
+            content = fitted(content, before)
         try:
             checked = check_study(content, document.left_out)
         except ConfigError as error:

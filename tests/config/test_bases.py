@@ -177,3 +177,16 @@ def test_a_base_is_no_override(tmp_path: Path) -> None:
     assert _refusal(tmp_path, "{}", "base=common.yaml") == (
         "command line: 'base=common.yaml': 'base' is set in the file, whose folder it starts from"
     )
+
+
+@pytest.mark.parametrize("overrides", [(), ("seeds=1",)])
+def test_an_entry_of_exclude_that_never_left_out_anything_is_told_with_a_base_and_with_overrides(
+    overrides: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "base.yaml").write_text("sweep: {activation: [relu, elu, selu]}\n")
+    (tmp_path / "own.yaml").write_text("base: base.yaml\nexclude: [{activation: elu}, {activation: sellu}]\n")
+    with pytest.raises(ConfigError, match=r"own.yaml:2:43: sellu is none of the swept values .* did you mean selu"):
+        Study.from_yaml(tmp_path / "own.yaml", overrides)
+    (tmp_path / "plain.yaml").write_text("sweep: {activation: [relu, elu]}\nexclude: [{activation: eluu}]\n")
+    with pytest.raises(ConfigError, match="eluu is none of the swept values"):
+        Study.from_yaml(tmp_path / "plain.yaml", overrides)
