@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from typer.main import get_command
 
@@ -15,6 +15,7 @@ from actbench.cli import app
 from actbench.cli.check import FORMATS
 from actbench.cli.help_pages import summary
 from actbench.cli.list_ import KINDS
+from actbench.cli.run import Products
 from actbench.completion.shells import SHELLS
 from actbench.diagnostics.verification import GROUPS
 
@@ -22,6 +23,7 @@ CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("check", "form"): FORMATS,
     ("list", "kind"): tuple(KINDS),
     ("verify", "groups"): GROUPS,
+    ("run", "products"): get_args(get_args(Products)[0]),
     ("completion", "shell"): SHELLS,
 }
 """Command and parameter -> the values that there are."""

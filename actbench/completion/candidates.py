@@ -321,6 +321,7 @@ VALUES: Mapping[str, Callable[[Place], Iterable[Candidate]]] = {
     "until": _conditions,
     "form": _registered("reports"),
     "charts": _registered("charts"),
+    "exporter": _registered("exporters"),
     "engine": _registered("engines"),
     "style": _of("paper", "slides", "screen"),
     "device": _of("auto", "cpu", "cuda", "mps"),

@@ -175,6 +175,8 @@ def test_fish_hands_over_the_word_at_the_cursor_as_it_is_typed(ask: Ask) -> None
         ("actbench show --theory mine.yaml activation=se", ["activation=selu"]),
         ("actbench runs --sort -test.l", ["-test.loss"]),
         ("actbench list opt", ["optimizers"]),
+        ("actbench export par", ["parquet"]),
+        ("actbench run mine.yaml --products o", ["onednn"]),
         ("actbench help env", ["environment"]),
         ("actbench explain collaps", ["collapsed"]),
         ("actbench explain training.b", ["training.batch_size"]),
