@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from forked_commands import Server
+from lessons import difference, row, table
 from shown_commands import steps_of
 
-from actbench import compare, read_results
-from actbench.analysis.table.result import Comparison, Row
-from actbench.config import Study
+from actbench import read_results
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "classroom.md"
@@ -35,29 +33,6 @@ def lessons(forking: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 @pytest.fixture
 def results(lessons: tuple[Path, dict[str, str]]) -> Path:
     return lessons[0]
-
-
-def table(results: Path, study: str, **options: Any) -> Comparison:
-    config = Study.from_yaml(results / study / "study.yaml")
-    options = {"baseline": config.compare.baseline, "metric": config.compare.metric, **options}
-    (found,) = compare(read_results(results / study), **options).comparisons
-    return found
-
-
-def row(comparison: Comparison, **factors: Any) -> Row:
-    wanted = {name.replace("__", "."): value for name, value in factors.items()}
-    (found,) = [one for one in comparison.rows if wanted.items() <= one.factors.items()]
-    return found
-
-
-def difference(comparison: Comparison, metric: str, **factors: Any) -> tuple[float, float]:
-    """The adjusted p of a row's difference to the baseline, and its mean."""
-    contrast = row(comparison, **factors).vs_baseline[metric]
-    if contrast.difference.note == "identical":
-        return 1.0, 0.0
-    assert contrast.p_adjusted is not None
-    assert contrast.difference.difference is not None
-    return contrast.p_adjusted, contrast.difference.difference
 
 
 def test_units_of_relu_die_at_a_high_rate_and_those_of_leaky_relu_at_none(results: Path) -> None:
