@@ -37,6 +37,9 @@ from actbench.system import devices, session
 
 _log = logging.getLogger("actbench.execution.runner")
 
+_PROGRESS = "actbench.cli.notebook_progress:notebook_progress"
+"""Found by its name, as engines are: what is shown is the command line's, which imports this room."""
+
 TRAIN, CHECK = "actbench.training.loop:run_cohort", "actbench.training.loop:check_cohort"
 
 
@@ -332,6 +335,7 @@ def run(
     device: str = "auto",
     engine: str = "pool",
     data_folder: Path | str | None = None,
+    progress: bool | None = None,
 ) -> Records:
     """Train every run of the study that is not finished yet, as ``actbench run`` does.
 
@@ -342,6 +346,7 @@ def run(
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         engine: ``pool``, or ``inline`` to compute in this process.
         data_folder: Where datasets lie; None for ``ACTBENCH_DATA`` or the platform's cache folder.
+        progress: Whether to show it, below the cell of a notebook or else on standard error; None in notebooks alone.
 
     Returns:
         The records of all the study's runs with their curves, including those that were finished before. Runs that
@@ -354,8 +359,10 @@ def run(
     folder = None if data_folder is None else Path(data_folder)
     runtime = Runtime(device, engine, None if jobs == "auto" else jobs, data_folder=folder)
     runner = Runner(study, Path(results), runtime)
-    for _ in runner.run():
-        pass
+    with registry.import_object(_PROGRESS)(runner, progress) as display:
+        for event in runner.run():
+            if display is not None:
+                display.update(event)
     if (loss := runner.loss()) is not None:
         raise loss
     wanted = {spec.digest for spec in runner.specs}
