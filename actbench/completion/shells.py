@@ -21,7 +21,6 @@ MAX_TEXT = 72
 _BREAKS = " \t\n\"'><=;|&(:"
 """The letters at which bash breaks words for completion, unless COMP_WORDBREAKS says otherwise."""
 
-_TOKEN = re.compile(r"""(?P<escaped>\\.)|(?P<quote>['"])|(?P<space>\s)|(?P<plain>.)""", re.DOTALL)
 _NEEDS_ESCAPE = re.compile(r"([^A-Za-z0-9_@%+=:,./~-])")
 
 
@@ -91,27 +90,26 @@ def split_line(line: str, breaks: str = _BREAKS) -> TypedLine:
     TypedLine(before=('show',), word='x * ta', quote="'", kept=0)
     """
     words, word, quote, kept, is_begun = list[str](), "", "", 0, False
-    for found in _TOKEN.finditer(line):
-        letter = found[0]
-        if quote:
-            if letter == quote:
-                quote = ""
-            else:
-                word += letter[1] if found["escaped"] and quote == '"' and letter[1] in '"\\$`' else letter
-        elif found["space"]:
+    letters = iter(line)
+    for letter in letters:
+        if not quote and letter.isspace():
             if is_begun:
                 words.append(word)
             word, kept, is_begun = "", 0, False
             continue
-        elif found["quote"]:
+        is_begun = True
+        if letter == quote:
+            quote = ""
+        elif letter == "\\" and quote != "'":
+            escaped = next(letters, "")
+            # between double quotes the backslash stays before all letters but these
+            word += escaped if not quote or escaped in '"\\$`' else letter + escaped
+        elif not quote and letter in "'\"":
             quote, kept = letter, len(word)
-        elif found["escaped"]:
-            word += letter[1]
         else:
             word += letter
-            if letter in breaks:
+            if not quote and letter in breaks:
                 kept = len(word)
-        is_begun = True
     return TypedLine(tuple(words[1:]), word, quote, kept)
 
 
