@@ -152,7 +152,9 @@ def test_every_column_is_in_the_table_or_named_below_it(name, count):
         shown = {column.key for column in layout.columns}
         names = left_out_names(found, layout)
         for column in found:
-            is_named = any(one == column.title or one.startswith(f"{column.title} of ") for one in names)
+            is_named = any(
+                one == column.title or (one.startswith(f"{column.title} (") and column.metric in one) for one in names
+            )
             is_in_caption = column.role == "n" and len({cell.value for cell in column.cells}) == 1
             assert column.key in shown or is_named or is_in_caption
         assert ("mean", "test.accuracy") in shown
@@ -172,6 +174,13 @@ def test_from_the_width_that_the_note_names_on_nothing_is_left_out(name):
             assert left_out_names(found, lay_out(found, width)) == []
             narrower = lay_out(found, width - 1)
             assert narrower.plan.form is not Form.FLAT or narrower.plan.left_out
+
+
+def test_a_column_of_some_metrics_is_named_with_them_and_one_of_all_without():
+    found = columns(only(long_names(), metric=METRICS[:3]))
+    names = [left_out_names(found, lay_out(found, width)) for width in range(40, 140)]
+    assert any("Δ baseline (test.loss)" in own and "better in" in own for own in names)
+    assert any("Δ baseline" in own for own in names)
 
 
 def test_plans_leave_out_more_and_more():

@@ -186,7 +186,7 @@ def left_out_names(found: Sequence[Column], layout: Layout) -> list[str]:
             metrics.setdefault(f"range of {column.title}", []).append("")
     count = sum(column.role == "mean" for column in found)
     return [
-        f"{title} of {' and '.join(own)}" if title not in own and any(own) and len(own) < count else title
+        f"{title} ({', '.join(own)})" if title not in own and any(own) and len(own) < count else title
         for title, own in metrics.items()
     ]
 
