@@ -50,7 +50,7 @@ def test_the_example_runs_and_shows_what_it_says(tmp_path: Path) -> None:
     nbformat.validate(nbformat.read(EXAMPLE, as_version=4))
     _, made, ran, compared, plotted, framed, curves = executed(cells, tmp_path)
 
-    assert shown(made)["text/plain"] == "(27, ('activation', 'bias_init'))"
+    assert shown(made)["text/plain"] == "(27, ('activation',))"
     progress = ran.outputs[0]["data"]
     assert progress["text/plain"] == "first-study: 27 of 27 runs"
     assert progress["text/html"].startswith('<div><progress max="108" value="108">')
