@@ -47,7 +47,8 @@ def test_every_synonym_leads_to_a_name_and_hides_none() -> None:
             assert name in valid
             assert canonical(kind, written, valid) == name, "another name is spelled the same but for capitals"
     for kind, explained in EXPLAINED.items():
-        assert not {folded(name) for name in explained} & {folded(name) for name in (*names(kind), *SYNONYMS.get(kind, ()))}
+        taken = {folded(name) for name in (*names(kind), *SYNONYMS.get(kind, ()))}
+        assert not taken & {folded(name) for name in explained}
 
 
 def test_every_formula_that_an_explanation_offers_is_one() -> None:
