@@ -56,7 +56,7 @@ Form = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write .txt, .csv, .xlsx, .tex, .md, .json or .html."),
+    typer.Option("-o", "--output", metavar="FILE", help="Write .txt, .csv, .xlsx, .tex, .md, .json, .html."),
 ]
 DecimalSign = Annotated[
     str, typer.Option("--decimal", metavar="point|comma", help="Of numbers in a CSV; comma sets ; between fields.")

@@ -144,13 +144,14 @@ def _draw(names: Sequence[str], results: Path, output: Path, *, style: str, colu
     """Write the picture of the activations that are named.
 
     Raises:
-        UsageError: For the name of a run, an activation that lacks an option, an unknown style or ending.
+        UsageError: For the name of a run or study, an activation that lacks an option, an unknown style or ending.
     """
     from actbench.analysis.plots._figures import figure_of, format_of, image_bytes
     from actbench.analysis.plots._functions import drawn_functions
     from actbench.analysis.plots._style import look_named
     from actbench.cli.function_curves import function_curves
     from actbench.cli.output import print_result
+    from actbench.cli.study_page import ShownStudy
     from actbench.errors import UsageError
     from actbench.system.files import write_atomically
 
@@ -158,7 +159,8 @@ def _draw(names: Sequence[str], results: Path, output: Path, *, style: str, colu
     chosen: dict[str, Component] = {}
     for name, one in zip(names, _all_found(names, results), strict=True):
         if not isinstance(one, ShownActivation):
-            raise UsageError(f"'{name}' is no activation, and show -o draws activations; charts of runs: actbench plot")
+            kind = "study" if isinstance(one, ShownStudy) else "run"
+            raise UsageError(f"'{name}' is a {kind}, and show -o draws activations; charts of runs: actbench plot")
         if one.component is None:
             raise UsageError(f"'{name}' lacks an option; write it as a config does, or the formula itself")
         chosen[one.component.label] = one.component

@@ -83,8 +83,8 @@ def test_show_of_a_study_whose_config_is_broken_says_what_is_wrong_with_it(actbe
     assert "study.yaml:1:1: unknown key 'seedz' — did you mean 'seeds'?" in done.stdout
 
 
-def test_a_study_is_no_activation_to_draw(actbench: Run) -> None:
-    assert "'demo' is no activation, and show -o draws activations" in actbench("show", "demo", "-o", "x.svg").stderr
+def test_a_study_is_not_drawn_as_an_activation(actbench: Run) -> None:
+    assert "'demo' is a study, and show -o draws activations" in actbench("show", "demo", "-o", "x.svg").stderr
 
 
 @pytest.mark.parametrize(("value", "setting"), [("elu", "activation=elu"), ("0.01", "bias_init=0.01")])
