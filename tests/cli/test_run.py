@@ -159,7 +159,7 @@ def test_force_runs_finished_runs_again(actbench: Run, tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (("absent.yaml",), "absent.yaml"),
-        (("study.yaml", "training.epohcs=3"), "did you mean 'epochs'?"),
+        (("study.yaml", "training.epohcs=3"), "did you mean 'training.epochs'?"),
         (("study.yaml", "activation=reluu"), "did you mean 'relu'?"),
         (("study.yaml", "model={name: cnn, channels: [4, 4, 4, 4]}", *INLINE), "leave nothing of a 8×8 image"),
         (("study.yaml", "dataset.train_size=5000", *INLINE), "5000"),
