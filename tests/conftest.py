@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # a shell may export it, and it sets the width of every table
 
 import pytest
 from forked_commands import Server, forked_commands
