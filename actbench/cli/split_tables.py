@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from actbench.system.text import printable
+
 if TYPE_CHECKING:
     from actbench.system.console import PrintableConsole
 
@@ -28,9 +30,10 @@ def print_columns(
     from actbench.analysis.reports._wrapping import narrowest, width_of, wrapped
     from actbench.analysis.reports.table import grid
 
-    cells = [[console.shown(cell) for cell in column] for column in zip(*rows, strict=True)]
+    lines = [[console.shown(printable(cell)) for cell in row] for row in rows]
+    cells = list(zip(*lines, strict=True))
     longest = [max((width_of(cell) for cell in column), default=0) for column in cells]
-    shown = list(map(console.shown, heads))
+    shown = [console.shown(printable(head)) for head in heads]
     whole = [max(own, width_of(head)) for own, head in zip(longest, shown, strict=True)]
     broken = [max(own, narrowest(head)) for own, head in zip(longest, shown, strict=True)]
     widths = broken if _needed(broken) <= console.width < _needed(whole) else whole
@@ -41,8 +44,8 @@ def print_columns(
         for column in part:
             head = "\n".join(wrapped(shown[column], widths[column]))
             table.add_column(Text(head), justify="right" if numbers and column else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(console.shown(row[column])) for column in part))
+        for row in lines:
+            table.add_row(*(Text(row[column]) for column in part))
         console.print(table)
 
 

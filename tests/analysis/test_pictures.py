@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actbench.analysis.pictures.blocks import BLOCKS, DIGITS, Scale, bars, scale_of, spread_indices
@@ -114,6 +114,7 @@ def test_a_picture_has_the_width_and_the_letters_that_it_may_have(width, is_unic
     assert all(line.plain.isascii() for line in picture) == (not is_unicode)
 
 
+@example(points=[(5e-324, 0.0)], is_unicode=False)
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), NUMBERS), max_size=20), st.booleans())
 def test_a_picture_survives_any_values(points, is_unicode):
     frame = Frame("f", 60, is_unicode=is_unicode)

@@ -184,6 +184,8 @@ def test_no_command_prints_a_character_that_steers(actbench: Run, tmp_path_facto
         ("show", runs[-1], *where),
         ("diff", runs[0], runs[2], *where),
         ("compare", str(results), "--methods"),
+        ("runs", str(results)),
+        ("runs", str(results), "--csv"),
         ("show", runs[0], "--json", *where),
         ("status", str(results), "--json"),
     ):

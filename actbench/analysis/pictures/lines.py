@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from sys import float_info
 
 from rich.text import Text
 
@@ -161,7 +162,7 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     if low < high:
         return low, high
-    room = abs(low) or 1.0
+    room = abs(low) if abs(low) >= float_info.min else 1.0  # half of the smallest number of all is 0
     return low - room / 2, high + room / 2
 
 
