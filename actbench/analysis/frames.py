@@ -18,7 +18,7 @@ Per = Literal["run", "epoch", "layer"]
 """A line for each run, for each of its epochs, or for each layer at each of them."""
 
 _OF_EPOCHS = ("epoch", "layers")
-"""Fields of a row of ``metrics.jsonl`` that are no number of its epoch."""
+"""Fields of a row of ``metrics.jsonl`` that are not numbers measured at that epoch."""
 
 
 @dataclass(frozen=True)

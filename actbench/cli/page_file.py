@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from actbench.storage.reading import Records
 
 MAX_FUNCTIONS = 8
-"""More curves than these can't be told apart in one picture; ``show NAME …`` draws those one wants to see."""
+"""The most curves that can be told apart in one picture; ``show NAME …`` draws any choice of them."""
 
 
 def _functions(comparison: Comparison, torch_process: TorchProcess) -> Drawn | None:
     """Return the picture of a comparison's activations; None where there are none of actbench's own, or too many.
 
-    A user's own function stays unevaluated: its code may lie elsewhere, and to write a page is no reason to run it.
+    A user's own function is not evaluated: its code may be missing here, and writing a page should not run it.
     torch evaluates the functions. Runs without layers have no chart that needs it, so for them it is not imported.
     """
     from actbench.analysis.plots._data import baseline_activation

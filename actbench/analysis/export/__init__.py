@@ -17,7 +17,7 @@ class Exporter(Protocol):
 
     Attributes:
         package: The name by which pip installs what it needs.
-        default: Where it writes unless told otherwise.
+        default: The file or folder that is written where no ``-o`` is given.
     """
 
     package: str

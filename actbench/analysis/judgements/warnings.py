@@ -61,7 +61,7 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
 
 
 def _uneven(averaged: Sequence[str], groups: Sequence[Group]) -> Iterator[str]:
-    """Name the rows that lack combinations of what is averaged over, as ``exclude`` or an unfinished study leaves them.
+    """Name the rows that are averaged over fewer combinations than others, after ``exclude`` or in an unfinished study.
 
     Their means stand for other conditions than those of the rows that have all, so that a difference between the two is
     partly one of the conditions.

@@ -12,7 +12,7 @@ MAX_NAME = 34
 
 
 def shorten(text: str, most: int = MAX_NAME) -> str:
-    """Return a name that fits beside a line: its beginning and its end, which are what tells long names apart.
+    """Return a name that fits beside a line: its beginning and its end, in which long names mostly differ.
 
     >>> shorten("leaky_relu(negative_slope=0.2)", 14)
     'leaky_r…e=0.2)'

@@ -49,7 +49,7 @@ class Cell:
         value: A number, a word such as ``baseline``, or nothing.
         unit: Stands behind the value in the same line.
         below: An interval, a range or a count, each behind the value or in a line of its own below it.
-        half_width: Half of the interval, for ``93.12 ±0.32`` where there is no room for its ends; empty without one.
+        half_width: Half of the interval's width, as in ``93.12 ±0.32``, where its ends have no room; empty without one.
         mark: ``*`` for a significant difference; ends the last line.
         is_number: Whether the value is a number, to be aligned at its decimal point.
         tone: How a terminal may colour the cell.
@@ -83,7 +83,7 @@ class Column:
         is_flush_right: Whether the cells are flush right, as numbers are.
         role: What stands in it.
         metric: The metric of a mean, of a difference or of wins.
-        short_title: The title where there is no room for it; empty for none.
+        short_title: A shorter title for narrow tables; empty where there is none.
     """
 
     title: str
