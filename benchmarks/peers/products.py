@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,14 +39,23 @@ def by_onednn(x: Tensor, weight: Tensor) -> Tensor:
     return found
 
 
-def dense(product: Product, device: str, sizes: tuple[int, int, int], *, first: bool) -> Step:
-    """One step of a dense layer: sizes are examples, inputs, outputs."""
+def dense(
+    product: Product,
+    where: dict[str, Any],
+    sizes: tuple[int, int, int],
+    *,
+    first: bool,
+    forward_only: bool = False,
+) -> Step:
+    """One step of a dense layer: sizes are examples, inputs, outputs; ``where`` has device and dtype."""
     examples, inputs, outputs = sizes
-    x, weight = torch.randn(examples, inputs, device=device), torch.randn(outputs, inputs, device=device)
-    slope = torch.randn(examples, outputs, device=device)
+    x, weight = torch.randn(examples, inputs, **where), torch.randn(outputs, inputs, **where)
+    slope = torch.randn(examples, outputs, **where)
 
     def step() -> None:
         product(x, weight)
+        if forward_only:
+            return
         product(slope.t(), x.t())
         if not first:
             product(slope, weight.t())
@@ -53,42 +63,60 @@ def dense(product: Product, device: str, sizes: tuple[int, int, int], *, first: 
     return step
 
 
-def fastest_dense(device: str, sizes: tuple[int, int, int], *, first: bool) -> tuple[Step, str]:
+def fastest_dense(where: dict[str, Any], sizes: tuple[int, int, int], **kind: bool) -> tuple[Step, str]:
     """The step by the kernel that takes least time here, and the kernel's name."""
-    kernels = [by_mm, by_onednn] if device == "cpu" and torch.backends.mkldnn.is_available() else [by_mm]
-    steps = {kernel.__name__: dense(kernel, device, sizes, first=first) for kernel in kernels}
+    kernels = [by_mm, by_onednn] if where["device"] == "cpu" and torch.backends.mkldnn.is_available() else [by_mm]
+    steps = {kernel.__name__: dense(kernel, where, sizes, **kind) for kernel in kernels}
     name = min(steps, key=lambda name: _seconds(steps[name]))
     return steps[name], name
 
 
-def convolution(device: str, sizes: tuple[int, int, int], side: int, *, first: bool) -> Step:
+def convolution(
+    where: dict[str, Any],
+    sizes: tuple[int, int, int],
+    side: int,
+    *,
+    first: bool,
+    forward_only: bool = False,
+) -> Step:
     """One step of a 3×3 convolution with padding: sizes are examples, input and output channels."""
     examples, inputs, outputs = sizes
 
     def images(channels: int, kernel: int | None = None) -> Tensor:
         shape = (outputs, channels, kernel, kernel) if kernel else (examples, channels, side, side)
-        return torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
+        return torch.randn(shape, **where).contiguous(memory_format=torch.channels_last)
 
     x, weight, slope = images(inputs), images(inputs, 3), images(outputs)
     geometry = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
 
     def step() -> None:
         F.conv2d(x, weight, padding=1)
+        if forward_only:
+            return
         torch.ops.aten.convolution_backward(slope, x, weight, None, *geometry, [not first, True, False])
 
     return step
 
 
-def layers(workload: Workload, examples: int, device: str) -> Iterator[tuple[Step, str]]:
-    """Each layer's step for a batch of so many examples, and its kernel."""
+def layers(
+    workload: Workload,
+    examples: int,
+    device: str,
+    dtype: torch.dtype = torch.float32,
+    *,
+    forward_only: bool = False,
+) -> Iterator[tuple[Step, str]]:
+    """Each layer's step for a batch of so many examples, and its kernel; or only the pass forward."""
+    where = {"device": device, "dtype": dtype}
     inputs, side, first = workload.shape[0], workload.shape[1], True
     for block in workload.blocks:
         for outputs in block:
-            yield convolution(device, (examples, inputs, outputs), side, first=first), "conv2d"
+            sizes = (examples, inputs, outputs)
+            yield convolution(where, sizes, side, first=first, forward_only=forward_only), "conv2d"
             inputs, first = outputs, False
         side //= 2
     for inputs, outputs in pairwise((workload.flat, *workload.dense, workload.classes)):
-        yield fastest_dense(device, (examples, inputs, outputs), first=first)
+        yield fastest_dense(where, (examples, inputs, outputs), first=first, forward_only=forward_only)
         first = False
 
 
