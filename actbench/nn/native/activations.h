@@ -1,0 +1,143 @@
+/* The activations of nn/activations.py: f(x) and f'(x) for one float, written so that a compiler vectorises loops of them.
+
+No branches and no calls: a choice is "condition ? a : b" with both sides computed. What is not a number stays so:
+"x <= 0 ? 0 : x" lets NaN pass where "x > 0 ? x : 0" would not. A product that is added to goes through FMA, and the
+compiler may fuse no other, so a result does not depend on where in a vector, or behind its end, its number lies.
+
+The polynomials were fitted to the functions in double precision, on Chebyshev points, for the least relative error;
+what is left, about 1e-7, is the rounding of float32. */
+
+#ifndef ACTBENCH_ACTIVATIONS_H
+#define ACTBENCH_ACTIVATIONS_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define FMA(a, b, c) __builtin_fmaf(a, b, c)
+
+/* exp(x) = 2^n (1 + q) with n = x / ln 2, rounded, and q = exp(x - n ln 2) - 1. Returns q, and 2^n in *power. */
+INLINE float reduced_exp(float x, float *power) {
+    float within = x < -87.3f ? -87.3f : x > 88.3f ? 88.3f : x;
+    float n = __builtin_rintf(within * 1.44269504f);
+    float r = FMA(n, -1.42860682e-6f, FMA(n, -0.693145751953125f, within)); /* ln 2 in two parts */
+    float p = FMA(1.98992886e-4f, r, 1.39336544e-3f);
+    p = FMA(p, r, 8.33329838e-3f);
+    p = FMA(p, r, 4.16664667e-2f);
+    p = FMA(p, r, 1.66666672e-1f);
+    p = FMA(p, r, 0.5f);
+    int32_t bits = ((int32_t)n + 127) << 23;
+    memcpy(power, &bits, sizeof bits);
+    return FMA(p * r, r, r);
+}
+
+/* exp(x): 0 below -87.3, where float32 has no normal numbers left, infinite above 88.3 (of 88.7). */
+INLINE float exp_of(float x) {
+    float power, q = reduced_exp(x, &power);
+    float within = FMA(q, power, power);
+    return x < -87.3f ? 0.0f : x > 88.3f ? INFINITY : within;
+}
+
+/* exp(x) - 1, near 0 as well. */
+INLINE float expm1_of(float x) {
+    float power, q = reduced_exp(x, &power);
+    float within = FMA(q, power, power - 1.0f);
+    return x > 88.3f ? INFINITY : within;
+}
+
+/* log(1 + x) for x in [0, 1]. */
+INLINE float log1p_of(float x) {
+    float p = FMA(-3.2564195792e-3f, x, 1.9907411071e-2f);
+    p = FMA(p, x, -5.7064810832e-2f);
+    p = FMA(p, x, 1.0614343421e-1f);
+    p = FMA(p, x, -1.5311922084e-1f);
+    p = FMA(p, x, 1.9678143494e-1f);
+    p = FMA(p, x, -2.4954565633e-1f);
+    p = FMA(p, x, 3.3330004969e-1f);
+    p = FMA(p, x, -4.9999904051e-1f);
+    p = FMA(p, x, 9.9999999540e-1f);
+    return p * x;
+}
+
+INLINE float sigmoid_of(float x) { return 1.0f / (1.0f + exp_of(-x)); }
+
+INLINE float tanh_of(float x) {
+    float e = expm1_of(-2.0f * fabsf(x));
+    return copysignf(-e / (e + 2.0f), x);
+}
+
+/* The standard normal distribution function, by exp(y^2) erfc(y) for y = |x| / sqrt 2 as a polynomial in 1 / (1 + y / 2). */
+INLINE float normal_cdf(float x, float *bell) {
+    float size = fabsf(x);
+    float t = 1.0f / FMA(size, 0.353553391f, 1.0f);
+    float p = FMA(4.364668e-2f, t, -2.3665607e-1f);
+    p = FMA(p, t, 4.9682042e-1f);
+    p = FMA(p, t, -4.570533e-1f);
+    p = FMA(p, t, 1.3195539e-1f);
+    p = FMA(p, t, -5.791065e-2f);
+    p = FMA(p, t, 9.254317e-2f);
+    p = FMA(p, t, 1.7563552e-1f);
+    p = FMA(p, t, 2.4682492e-1f);
+    p = FMA(p, t, 2.8209933e-1f);
+    p = FMA(p, t, 2.820946e-1f);
+    *bell = exp_of(-0.5f * x * x);
+    float tail = 0.5f * p * t * *bell;
+    return x > 0.0f ? 1.0f - tail : tail;
+}
+
+/* tanh(log(1 + exp(x))), which is w(w + 2) / (w(w + 2) + 2) with w = exp(x). */
+INLINE float mish_gate(float x) {
+    float w = exp_of(x > 20.0f ? 20.0f : x), n = w * (w + 2.0f);
+    return n / (n + 2.0f);
+}
+
+#define ROOT_2_OVER_PI 0.797884561f
+#define BELL_HEIGHT 0.398942280f /* 1 / sqrt(2 pi) */
+#define SELU_SCALE 1.05070099f
+#define SELU_ALPHA 1.67326324f
+
+/* A function name_value for f(x) and one, name_slope, for f'(x); p holds the activation's options, at most one. */
+#define ACTIVATION(name, value, slope)                                                                                 \
+    INLINE float name##_value(float x, const float *p) { (void)p; value }                                              \
+    INLINE float name##_slope(float x, const float *p) { (void)p; (void)x; slope }
+
+ACTIVATION(identity, return x;, return 1.0f;)
+ACTIVATION(relu, return x <= 0.0f ? 0.0f : x;, return x <= 0.0f ? 0.0f : 1.0f;)
+ACTIVATION(leaky_relu, return x <= 0.0f ? p[0] * x : x;, return x <= 0.0f ? p[0] : 1.0f;)
+ACTIVATION(relu6, return x <= 0.0f ? 0.0f : x >= 6.0f ? 6.0f : x;, return x <= 0.0f || x >= 6.0f ? 0.0f : 1.0f;)
+ACTIVATION(elu, return x <= 0.0f ? p[0] * expm1_of(x) : x;, return x <= 0.0f ? p[0] * exp_of(x) : 1.0f;)
+ACTIVATION(selu, return SELU_SCALE * (x <= 0.0f ? SELU_ALPHA * expm1_of(x) : x);,
+           return SELU_SCALE * (x <= 0.0f ? SELU_ALPHA * exp_of(x) : 1.0f);)
+ACTIVATION(celu, return x <= 0.0f ? p[0] * expm1_of(x / p[0]) : x;, return x <= 0.0f ? exp_of(x / p[0]) : 1.0f;)
+ACTIVATION(gelu, float bell; return x * normal_cdf(x, &bell);,
+           float bell; float cdf = normal_cdf(x, &bell); return FMA(BELL_HEIGHT * x, bell, cdf);)
+ACTIVATION(gelu_tanh, return 0.5f * x * (1.0f + tanh_of(ROOT_2_OVER_PI * FMA(0.044715f * x * x, x, x)));,
+           float t = tanh_of(ROOT_2_OVER_PI * FMA(0.044715f * x * x, x, x));
+           float inner = ROOT_2_OVER_PI * FMA(0.134145f * x, x, 1.0f);
+           return FMA(0.5f * x * FMA(-t, t, 1.0f), inner, FMA(0.5f, t, 0.5f));)
+ACTIVATION(silu, return x * sigmoid_of(x);, float s = sigmoid_of(x); return s * FMA(x, 1.0f - s, 1.0f);)
+ACTIVATION(swish, return x * sigmoid_of(p[0] * x);,
+           float s = sigmoid_of(p[0] * x); return s * FMA(p[0] * x, 1.0f - s, 1.0f);)
+ACTIVATION(mish, return x * mish_gate(x);,
+           float t = mish_gate(x); return FMA(x * sigmoid_of(x), FMA(-t, t, 1.0f), t);)
+ACTIVATION(softplus, float u = p[0] * x; return u > 20.0f ? x : ((u <= 0.0f ? 0.0f : u) + log1p_of(exp_of(-fabsf(u)))) / p[0];,
+           return p[0] * x > 20.0f ? 1.0f : sigmoid_of(p[0] * x);)
+ACTIVATION(tanh, return tanh_of(x);, float e = exp_of(-2.0f * fabsf(x)), d = 1.0f + e; return 4.0f * e / (d * d);)
+ACTIVATION(sigmoid, return sigmoid_of(x);, float e = exp_of(-fabsf(x)), d = 1.0f + e; return e / (d * d);)
+ACTIVATION(softsign, return x / (1.0f + fabsf(x));, float d = 1.0f / (1.0f + fabsf(x)); return d * d;)
+ACTIVATION(hardtanh, return x <= -1.0f ? -1.0f : x >= 1.0f ? 1.0f : x;, return x <= -1.0f || x >= 1.0f ? 0.0f : 1.0f;)
+ACTIVATION(hardswish, float g = x + 3.0f; return x * (g <= 0.0f ? 0.0f : g >= 6.0f ? 6.0f : g) * (1.0f / 6.0f);,
+           return x <= -3.0f ? 0.0f : x >= 3.0f ? 1.0f : FMA(x, 1.0f / 3.0f, 0.5f);)
+ACTIVATION(hardsigmoid, float g = x + 3.0f; return (g <= 0.0f ? 0.0f : g >= 6.0f ? 6.0f : g) * (1.0f / 6.0f);,
+           return x <= -3.0f || x >= 3.0f ? 0.0f : 1.0f / 6.0f;)
+ACTIVATION(squared_relu, float a = x <= 0.0f ? 0.0f : x; return a * a;, return x <= 0.0f ? 0.0f : 2.0f * x;)
+
+/* ROW(code, name) for each of them; nn/native/activation_codes.py has the same codes. */
+#define EACH_ACTIVATION(ROW)                                                                                           \
+    ROW(0, identity) ROW(1, relu) ROW(2, leaky_relu) ROW(3, relu6) ROW(4, elu) ROW(5, selu) ROW(6, celu)               \
+    ROW(7, gelu) ROW(8, gelu_tanh) ROW(9, silu) ROW(10, swish) ROW(11, mish) ROW(12, softplus) ROW(13, tanh)           \
+    ROW(14, sigmoid) ROW(15, softsign) ROW(16, hardtanh) ROW(17, hardswish) ROW(18, hardsigmoid)                       \
+    ROW(19, squared_relu)
+
+#endif

@@ -1,0 +1,80 @@
+/* What surrounds the matrix products of a training step: activations, their derivatives, the loss.
+
+Compiled once on the machine that runs it (nn/native/library.py). Each function works on the numbers of one run, or of
+several with one activation, wherever they lie, and keeps nothing. */
+
+#include "activations.h"
+
+/* A number of memory as a float, and back: float32 as it is, bfloat16 widened, and rounded to the nearest, ties to even. */
+typedef uint16_t bfloat16;
+
+INLINE float read_float(const float *at) { return *at; }
+INLINE void write_float(float *at, float x) { *at = x; }
+
+INLINE float read_bfloat16(const bfloat16 *at) {
+    uint32_t bits = (uint32_t)*at << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+INLINE void write_bfloat16(bfloat16 *at, float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    uint32_t rounded = bits + 0x7fff + ((bits >> 16) & 1);
+    *at = (bfloat16)((x != x ? 0x7fc00000u : rounded) >> 16);
+}
+
+/* a = f(z) and dz = f'(z) da, for n numbers of one type. */
+#define LOOPS(type, name)                                                                                              \
+    static void name##_values_##type(const float *p, const type *restrict z, type *restrict a, int64_t n) {            \
+        for (int64_t i = 0; i < n; i++) write_##type(a + i, name##_value(read_##type(z + i), p));                      \
+    }                                                                                                                  \
+    static void name##_slopes_##type(const float *p, const type *restrict z, const type *restrict da,                  \
+                                     type *restrict dz, int64_t n) {                                                   \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            write_##type(dz + i, name##_slope(read_##type(z + i), p) * read_##type(da + i));                           \
+    }
+#define BOTH_LOOPS(code, name) LOOPS(float, name) LOOPS(bfloat16, name)
+EACH_ACTIVATION(BOTH_LOOPS)
+
+#define VALUES(code, name)                                                                                             \
+    case code:                                                                                                         \
+        if (is_half) name##_values_bfloat16(p, z, a, n);                                                               \
+        else name##_values_float(p, z, a, n);                                                                          \
+        return;
+#define SLOPES(code, name)                                                                                             \
+    case code:                                                                                                         \
+        if (is_half) name##_slopes_bfloat16(p, z, da, dz, n);                                                          \
+        else name##_slopes_float(p, z, da, dz, n);                                                                     \
+        return;
+
+/* a = f(z) for n numbers, float32 or, if is_half, bfloat16. */
+void activate(int64_t code, float option, int64_t is_half, const void *z, void *a, int64_t n) {
+    const float *p = &option;
+    switch (code) { EACH_ACTIVATION(VALUES) }
+}
+
+/* dz = f'(z) da for n numbers; dz may not be z or da. */
+void activate_backward(int64_t code, float option, int64_t is_half, const void *z, const void *da, void *dz, int64_t n) {
+    const float *p = &option;
+    switch (code) { EACH_ACTIVATION(SLOPES) }
+}
+
+/* The mean over examples of -log softmax(logits)[label], and its slope in each logit: logits and slope (examples, classes). */
+void cross_entropy(const float *restrict logits, const int64_t *restrict labels, float *loss, float *restrict slope,
+                   int64_t examples, int64_t classes) {
+    double total = 0.0;
+    for (int64_t i = 0; i < examples; i++) {
+        const float *own = logits + i * classes;
+        float *d = slope + i * classes, largest = own[0], sum = 0.0f;
+        for (int64_t j = 1; j < classes; j++) largest = own[j] <= largest ? largest : own[j]; /* NaN is the largest */
+        for (int64_t j = 0; j < classes; j++) d[j] = exp_of(own[j] - largest);
+        for (int64_t j = 0; j < classes; j++) sum += d[j];
+        float scale = 1.0f / (sum * (float)examples);
+        for (int64_t j = 0; j < classes; j++) d[j] *= scale;
+        d[labels[i]] -= 1.0f / (float)examples;
+        total += (double)(logf(sum) + largest - own[labels[i]]);
+    }
+    *loss = (float)(total / (double)examples);
+}
