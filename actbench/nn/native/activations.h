@@ -123,8 +123,8 @@ ACTIVATION(mish, return x * mish_gate(x);,
            float t = mish_gate(x); return FMA(x * sigmoid_of(x), FMA(-t, t, 1.0f), t);)
 ACTIVATION(softplus, float u = p[0] * x; return u > 20.0f ? x : ((u <= 0.0f ? 0.0f : u) + log1p_of(exp_of(-fabsf(u)))) / p[0];,
            return p[0] * x > 20.0f ? 1.0f : sigmoid_of(p[0] * x);)
-ACTIVATION(tanh, return tanh_of(x);, float e = exp_of(-2.0f * fabsf(x)), d = 1.0f + e; return 4.0f * e / (d * d);)
-ACTIVATION(sigmoid, return sigmoid_of(x);, float e = exp_of(-fabsf(x)), d = 1.0f + e; return e / (d * d);)
+ACTIVATION(tanh, return tanh_of(x);, float e = exp_of(-2.0f * fabsf(x)); float d = 1.0f + e; return 4.0f * e / (d * d);)
+ACTIVATION(sigmoid, return sigmoid_of(x);, float e = exp_of(-fabsf(x)); float d = 1.0f + e; return e / (d * d);)
 ACTIVATION(softsign, return x / (1.0f + fabsf(x));, float d = 1.0f / (1.0f + fabsf(x)); return d * d;)
 ACTIVATION(hardtanh, return x <= -1.0f ? -1.0f : x >= 1.0f ? 1.0f : x;, return x <= -1.0f || x >= 1.0f ? 0.0f : 1.0f;)
 ACTIVATION(hardswish, float g = x + 3.0f; return x * (g <= 0.0f ? 0.0f : g >= 6.0f ? 6.0f : g) * (1.0f / 6.0f);,
