@@ -3,11 +3,16 @@
 In a cohort dimension 0 of every tensor is the run, so an optimizer may not look at a tensor as a whole: LBFGS takes
 inner products over all parameters, LARS and LAMB divide by tensor norms, Adafactor and Muon work on rows, columns or
 singular values. Each of them would let one run steer its neighbours, and none of them is here.
+
+Steps call torch's own kernels, so they give the bits of ``torch.optim``. Its classes are not used: the first of them
+imports ``torch._dynamo`` and sympy, 0.5 to 1 s before the first epoch, and each step spends 20 µs in Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field, Strict, model_validator
@@ -17,23 +22,106 @@ from actbench.schema.components import Options
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from torch.optim import Optimizer
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Hold the parameters that have one weight decay, their gradients, and what the optimizer keeps of each.
+
+    Args:
+        parameters: Tensors of any shape.
+        gradients: The memory in which each parameter's gradient lies before a step.
+        decay: Their weight decay.
+        kept: Name -> one tensor for each parameter, of its shape and zero at first.
+    """
+
+    parameters: list[Tensor]
+    gradients: list[Tensor]
+    decay: float
+    kept: dict[str, list[Tensor]]
+
+
+class Optimizer(ABC):
+    """Change parameters in place by their gradients.
+
+    Args:
+        parameters: Name -> tensor; its ``grad`` is the memory where its gradients are found at every step.
+        decayed: Names of the tensors that weight decay applies to.
+        weight_decay: Their weight decay.
+        lr: The learning rate.
+        keeps: Names of what is kept of every parameter between two steps.
+
+    Attributes:
+        rate: The learning rate of the next step; a tensor on the device after ``make_capturable``.
+        groups: The parameters with and without weight decay; one group where all are alike.
+
+    Raises:
+        ValueError: When a parameter has no ``grad``.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Tensor],
+        decayed: Collection[str],
+        *,
+        weight_decay: float,
+        lr: float,
+        keeps: Sequence[str],
+    ) -> None:
+        self.rate: float | Tensor = lr
+        self.groups: list[_Group] = []
+        decays = {name: weight_decay if name in decayed else 0.0 for name in parameters}
+        for decay in sorted(set(decays.values()), reverse=True):
+            # Detached: the same memory, which a step may change without ``torch.no_grad``.
+            members = [tensor for name, tensor in parameters.items() if decays[name] == decay]
+            values, gradients = [member.detach() for member in members], [_gradient(member) for member in members]
+            kept = {name: [value.new_zeros(value.shape) for value in values] for name in keeps}
+            self.groups.append(_Group(values, gradients, decay, kept))
+
+    @abstractmethod
+    def step(self) -> None:
+        """Change the parameters by their gradients at the rate that is set."""
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the next step, in place where it is a tensor: a CUDA graph reads it there."""
+        if isinstance(self.rate, float):
+            self.rate = rate
+        else:
+            self.rate.fill_(rate)
+
+    def make_capturable(self, device: torch.device) -> None:
+        """Keep the learning rate on the device, before the first step: a CUDA graph fixes all that is a number."""
+        import torch
+
+        self.rate = torch.tensor(self.rate, dtype=torch.float32, device=device)
+
+    def state(self) -> dict[str, Any]:
+        """Return what is kept of the parameters, in memory of its own, for a checkpoint."""
+        kept = ({name: [one.clone() for one in ones] for name, ones in group.kept.items()} for group in self.groups)
+        return {"kept": list(kept)}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Copy what ``state`` returned into an optimizer over the same parameters."""
+        for group, kept in zip(self.groups, saved["kept"], strict=True):
+            for name, ones in group.kept.items():
+                for one, value in zip(ones, kept[name], strict=True):
+                    one.copy_(value)
+
+
 class OptimizerOptions(Protocol):
-    """Build a torch optimizer: what every row of the table does, besides being an ``Options``."""
+    """Build an optimizer: what every row of the table does, besides being an ``Options``."""
 
     lr: float
     weight_decay: float
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
-        """Return the torch optimizer over these leaves.
+        """Return the optimizer of these parameters.
 
         Args:
-            parameters: Name -> leaf; in a cohort the names of the blocks and their rows of one run.
-            decayed: Names of the leaves that weight decay applies to.
+            parameters: Name -> tensor with a ``grad``; in a cohort the names of the blocks and their rows of one run.
+            decayed: Names of the tensors that weight decay applies to.
         """
         ...
 
@@ -62,17 +150,8 @@ class SGD(Options):
         return self
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
-        """Return the torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
-        import torch
-
-        return torch.optim.SGD(
-            _groups(parameters, decayed, self.weight_decay),
-            lr=self.lr,
-            momentum=self.momentum,
-            dampening=self.dampening,
-            nesterov=self.nesterov,
-            fused=True,
-        )
+        """Return the optimizer of these parameters, with weight decay on the ``decayed`` names only."""
+        return _SGD(parameters, decayed, self)
 
 
 class Adam(Options):
@@ -91,11 +170,10 @@ class Adam(Options):
     weight_decay: float = Field(default=0.0, ge=0)
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
-        """Return the torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
+        """Return the optimizer of these parameters, with weight decay on the ``decayed`` names only."""
         import torch
 
-        groups = _groups(parameters, decayed, self.weight_decay)
-        return torch.optim.Adam(groups, lr=self.lr, betas=self.betas, eps=self.eps, fused=True)
+        return _Adam(parameters, decayed, self, torch._fused_adam_)
 
 
 class AdamW(Options):
@@ -114,11 +192,10 @@ class AdamW(Options):
     weight_decay: float = Field(default=0.01, ge=0)
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
-        """Return the torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
+        """Return the optimizer of these parameters, with weight decay on the ``decayed`` names only."""
         import torch
 
-        groups = _groups(parameters, decayed, self.weight_decay)
-        return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, eps=self.eps, fused=True)
+        return _Adam(parameters, decayed, self, torch._fused_adamw_)
 
 
 class RMSprop(Options):
@@ -139,23 +216,134 @@ class RMSprop(Options):
     weight_decay: float = Field(default=0.0, ge=0)
 
     def build(self, parameters: Mapping[str, Tensor], decayed: Collection[str]) -> Optimizer:
-        """Return the torch optimizer over these leaves, with weight decay on the ``decayed`` names only."""
+        """Return the optimizer of these parameters, with weight decay on the ``decayed`` names only."""
+        return _RMSprop(parameters, decayed, self)
+
+
+class _SGD(Optimizer):
+    def __init__(self, parameters: Mapping[str, Tensor], decayed: Collection[str], options: SGD) -> None:
         import torch
 
-        groups = _groups(parameters, decayed, self.weight_decay)
-        return torch.optim.RMSprop(groups, lr=self.lr, alpha=self.alpha, eps=self.eps, momentum=self.momentum)
+        keeps = ["momentum"] if options.momentum else []
+        super().__init__(parameters, decayed, weight_decay=options.weight_decay, lr=options.lr, keeps=keeps)
+        self._kernel, self._options, self._is_first = torch._fused_sgd_, options, True
+
+    def step(self) -> None:
+        """Take the step of ``torch.optim.SGD``; the first sets the momentum to the gradient, without dampening."""
+        options = self._options
+        for group in self.groups:
+            self._kernel(
+                group.parameters,
+                group.gradients,
+                group.kept.get("momentum", []),
+                weight_decay=group.decay,
+                momentum=options.momentum,
+                lr=self.rate,
+                dampening=options.dampening,
+                nesterov=options.nesterov,
+                maximize=False,
+                is_first_step=self._is_first,
+            )
+        self._is_first = False
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"first": self._is_first}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        super().restore(saved)
+        self._is_first = saved["first"]
+
+
+class _Adam(Optimizer):
+    """Adam with either way of weight decay.
+
+    Args:
+        parameters: As of ``Optimizer``.
+        decayed: As of ``Optimizer``.
+        options: The options.
+        kernel: ``torch._fused_adam_``, or ``torch._fused_adamw_`` for decoupled weight decay.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Tensor],
+        decayed: Collection[str],
+        options: Adam | AdamW,
+        kernel: Callable[..., Any],
+    ) -> None:
+        import torch
+
+        keeps = ["mean", "mean_square"]
+        super().__init__(parameters, decayed, weight_decay=options.weight_decay, lr=options.lr, keeps=keeps)
+        self._options, self._kernel = options, kernel
+        # The number of steps, which corrects the bias of the means, lies on the device, where a CUDA graph counts it.
+        # float32 as in torch.
+        self._steps = torch.zeros((), dtype=torch.float32, device=self.groups[0].parameters[0].device)
+
+    def step(self) -> None:
+        """Take the step of ``torch.optim.Adam`` or ``AdamW``."""
+        options, steps = self._options, self._steps
+        steps.add_(1)
+        for group in self.groups:
+            self._kernel(
+                group.parameters,
+                group.gradients,
+                group.kept["mean"],
+                group.kept["mean_square"],
+                [],
+                [steps] * len(group.parameters),
+                lr=self.rate,
+                beta1=options.betas[0],
+                beta2=options.betas[1],
+                weight_decay=group.decay,
+                eps=options.eps,
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"steps": self._steps.clone()}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        super().restore(saved)
+        self._steps.copy_(saved["steps"])
+
+
+class _RMSprop(Optimizer):
+    def __init__(self, parameters: Mapping[str, Tensor], decayed: Collection[str], options: RMSprop) -> None:
+        keeps = ["mean_square", "momentum"] if options.momentum else ["mean_square"]
+        super().__init__(parameters, decayed, weight_decay=options.weight_decay, lr=options.lr, keeps=keeps)
+        self._options = options
+
+    def step(self) -> None:
+        """Take the step of ``torch.optim.RMSprop``, operation by operation: torch has no fused kernel for it."""
+        import torch
+
+        options, rate = self._options, self.rate
+        for group in self.groups:
+            parameters, gradients, squares = group.parameters, group.gradients, group.kept["mean_square"]
+            if group.decay:
+                gradients = list(torch._foreach_add(gradients, parameters, alpha=group.decay))
+            torch._foreach_mul_(squares, options.alpha)
+            torch._foreach_addcmul_(squares, gradients, gradients, value=1 - options.alpha)
+            roots = torch._foreach_sqrt(squares)
+            torch._foreach_add_(roots, options.eps)
+            if options.momentum:
+                momentum = group.kept["momentum"]
+                torch._foreach_mul_(momentum, options.momentum)
+                torch._foreach_addcdiv_(momentum, gradients, roots)
+                if isinstance(rate, float):
+                    torch._foreach_add_(parameters, momentum, alpha=-rate)
+                else:  # as torch does where a graph may be captured; a tensor as ``alpha`` would be read back
+                    torch._foreach_add_(parameters, torch._foreach_mul(momentum, -rate))
+            elif isinstance(rate, float):
+                torch._foreach_addcdiv_(parameters, gradients, roots, value=-rate)
+            else:
+                torch._foreach_div_(roots, -rate)
+                torch._foreach_addcdiv_(parameters, gradients, roots)
 
 
 OPTIMIZERS: dict[str, type[Options]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
-
-
-def set_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set the learning rate of the next step, in place where it is a tensor: a CUDA graph reads it there."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], float):
-            group["lr"] = rate
-        else:
-            group["lr"].fill_(rate)
 
 
 def clip_gradients(tensors: Iterable[Tensor], max_norm: float) -> None:
@@ -198,19 +386,7 @@ def _norms(gradients: Sequence[Tensor]) -> Tensor:
     return total.sqrt()
 
 
-def make_capturable(optimizers: Iterable[Optimizer], device: torch.device) -> None:
-    """Keep the learning rate and the step counts on the device, before the first step: a graph fixes all else."""
-    import torch
-
-    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-        group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
-        if "capturable" in group:
-            group["capturable"] = True
-
-
-def _groups(parameters: Mapping[str, Tensor], decayed: Collection[str], weight_decay: float) -> list[dict[str, Any]]:
-    """Return torch's parameter groups, with and without weight decay; one without members is left out."""
-    with_decay = [tensor for name, tensor in parameters.items() if name in decayed]
-    without = [tensor for name, tensor in parameters.items() if name not in decayed]
-    groups = [{"params": with_decay, "weight_decay": weight_decay}, {"params": without, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+def _gradient(parameter: Tensor) -> Tensor:
+    if parameter.grad is None:
+        raise ValueError("an optimizer is built of parameters whose gradients have their memory")
+    return parameter.grad.detach()

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from actbench.schema.spec import SEMANTICS_VERSION, RunSpec
 
-FORMAT = 1
+FORMAT = 2
 """Version of the bytes behind the first line. Raised when they change, or their meaning does."""
 
 _MAGIC = "actbench checkpoint"

@@ -114,8 +114,12 @@ def _settings() -> dict[str, Setting]:
     def set_device(device: torch.device) -> None:
         torch.set_default_device(None if device.type == "cpu" else device)  # None takes the one that was set away
 
+    def deterministic() -> tuple[bool, bool]:
+        return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
     def set_deterministic(value: tuple[bool, bool]) -> None:
-        torch.use_deterministic_algorithms(value[0], warn_only=value[1])
+        if deterministic() != value:  # or torch would import its compiler for nothing, which takes a second
+            torch.use_deterministic_algorithms(value[0], warn_only=value[1])
 
     def matmul_precision() -> str:
         try:
@@ -163,13 +167,7 @@ def _settings() -> dict[str, Setting]:
         "grad": Setting(torch.is_grad_enabled, torch.set_grad_enabled),
         "threads": Setting(torch.get_num_threads, torch.set_num_threads),
         "flush_denormal": Setting(lambda: _SMALLEST / 2 == 0, torch.set_flush_denormal),
-        "deterministic": Setting(
-            lambda: (
-                torch.are_deterministic_algorithms_enabled(),
-                torch.is_deterministic_algorithms_warn_only_enabled(),
-            ),
-            set_deterministic,
-        ),
+        "deterministic": Setting(deterministic, set_deterministic),
         "anomaly": Setting(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
         "matmul_precision": Setting(matmul_precision, set_matmul_precision),
     }

@@ -75,11 +75,11 @@ def contained_call(function: Callable[..., T]) -> Callable[..., T]:
     return call
 
 
-def backward(outputs: Tensor, gradients: Tensor) -> None:
+def backward(output: Tensor) -> None:
     """Do ``torch.autograd.backward``, with settings put back: it may call a user's own gradient."""
     import torch
 
-    contained_call(torch.autograd.backward)(outputs, gradients)
+    contained_call(torch.autograd.backward)(output)
 
 
 def gradients(outputs: Tensor, inputs: Sequence[Tensor], **options: Any) -> tuple[Tensor, ...]:

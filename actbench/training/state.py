@@ -18,7 +18,7 @@ from actbench.nn.activations import check_slope
 from actbench.nn.initializers import Initializer
 from actbench.nn.models import Model, build
 from actbench.nn.models._module import UserModule
-from actbench.nn.optimizers import make_capturable, set_rate
+from actbench.nn.optimizers import Optimizer
 from actbench.nn.schedules import Schedule
 from actbench.schema.components import Component, resolve
 from actbench.schema.runtime import Cohort, Runtime
@@ -57,7 +57,7 @@ class TrainState:
     stack: Stack
     act: Activations
     batches: Shuffled
-    optimizers: Sequence[torch.optim.Optimizer]
+    optimizers: Sequence[Optimizer]
     schedule: Schedule
     tally: Tally
     position: EpochPosition
@@ -99,7 +99,8 @@ class TrainState:
             position=EpochPosition(batches.state()["order"]),
         )
         if state.capturable:
-            make_capturable(state.optimizers, device)
+            for optimizer in state.optimizers:
+                optimizer.make_capturable(device)
         return state
 
     def advance_epoch(self) -> None:
@@ -113,7 +114,7 @@ class TrainState:
         """
         saved = {
             **self.stack.state(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "optimizers": [optimizer.state() for optimizer in self.optimizers],
             # "session" and "place" are old names of the train state and the position, kept for the file format.
             "session": {"steps": self.taken, "seconds": self.seconds, "examples": self.tally.examples},
             "tally": {"loss": self.tally.loss, "correct": self.tally.correct},
@@ -132,7 +133,7 @@ class TrainState:
         """
         self.stack.restore(saved)
         for optimizer, own in zip(self.optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(own)
+            optimizer.restore(own)
         self.taken, self.seconds = saved["session"]["steps"], saved["session"]["seconds"]
         self.tally.examples = saved["session"]["examples"]
         self.tally.loss.copy_(saved["tally"]["loss"])  # in place: a CUDA graph knows where the tally lies
@@ -183,7 +184,7 @@ class TrainState:
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of all the optimizers."""
         for optimizer in self.optimizers:
-            set_rate(optimizer, rate)
+            optimizer.set_rate(rate)
 
     @cached_property
     def has_own_code(self) -> bool:
@@ -233,7 +234,7 @@ def _initial(spec: RunSpec, model: Model, images: Images) -> Mapping[str, Tensor
     return {**tensors, **activation_tensors(spec.activation, hidden, dtype)}
 
 
-def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[torch.optim.Optimizer]:
+def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[Optimizer]:
     """Make one optimizer per run on a CPU, so that a run's steps need not wait for others; elsewhere one for all."""
     training = cohort.shared.training
     choice = training.optimizer.build()

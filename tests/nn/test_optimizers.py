@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import lr_scheduler
 
 from actbench.errors import ConfigError
-from actbench.nn.optimizers import OPTIMIZERS, clip_gradients
+from actbench.nn.optimizers import OPTIMIZERS, Optimizer, clip_gradients
 from actbench.nn.schedules import SCHEDULES
 from actbench.schema.components import resolve
 
@@ -24,21 +24,57 @@ TORCHS_OWN: dict[str, Callable[[Sequence[Tensor]], torch.optim.Optimizer]] = {
 }
 
 
-def leaves(scale: float = 1.0) -> dict[str, Tensor]:
+def leaves(scale: float = 1.0, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     tensors = {}
     for index, shape in enumerate(SHAPES):
-        tensor = torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
-        tensor.grad = scale * torch.randn(shape, generator=generator, dtype=torch.float64)
+        tensor = torch.randn(shape, generator=generator, dtype=dtype).requires_grad_()
+        tensor.grad = scale * torch.randn(shape, generator=generator, dtype=dtype)
         tensors[f"t{index}"] = tensor
     return tensors
 
 
-def build(choice: Any, tensors: dict[str, Tensor], decayed: Any = None) -> torch.optim.Optimizer:
-    optimizer: torch.optim.Optimizer = (
+def build(choice: Any, tensors: dict[str, Tensor], decayed: Any = None) -> Optimizer:
+    optimizer: Optimizer = (
         resolve("optimizers", choice).build().build(tensors, tensors.keys() if decayed is None else decayed)
     )
     return optimizer
+
+
+def torchs_own(choice: dict[str, Any], tensors: dict[str, Tensor], decayed: Any) -> torch.optim.Optimizer:
+    """Return torch's class with the same options, as fused as it can be."""
+    options = {"momentum": 0.9} if choice["name"] == "sgd" else {}
+    options |= {key: value for key, value in choice.items() if key not in ("name", "weight_decay")}
+    options |= {} if choice["name"] == "rmsprop" else {"fused": True}
+    decay = choice.get("weight_decay", 0.01 if choice["name"] == "adamw" else 0.0)
+    groups = [
+        {"params": [tensor for name, tensor in tensors.items() if name in decayed], "weight_decay": decay},
+        {"params": [tensor for name, tensor in tensors.items() if name not in decayed], "weight_decay": 0.0},
+    ]
+    makers: dict[str, Any] = {
+        "sgd": torch.optim.SGD,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "rmsprop": torch.optim.RMSprop,
+    }
+    optimizer: torch.optim.Optimizer = makers[choice["name"]](
+        [group for group in groups if group["params"]], **{"lr": 0.1} | options
+    )
+    return optimizer
+
+
+CHOICES: list[dict[str, Any]] = [
+    {"name": "sgd", "momentum": 0.0},
+    {"name": "sgd", "momentum": 0.0, "weight_decay": 0.1},
+    {"name": "sgd", "weight_decay": 0.1},
+    {"name": "sgd", "nesterov": True, "weight_decay": 0.1},
+    {"name": "sgd", "dampening": 0.5},
+    {"name": "adam", "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.1},
+    {"name": "adamw", "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.1},
+    {"name": "rmsprop", "alpha": 0.9, "eps": 1e-6, "weight_decay": 0.1},
+    {"name": "rmsprop", "momentum": 0.5, "weight_decay": 0.1},
+    {"name": "rmsprop", "momentum": 0.5},
+]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -49,6 +85,75 @@ def test_steps_equal_those_of_torch(name: str) -> None:
         one.step()
         other.step()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("decayed", [[], ["t0", "t2"], ["t0", "t1", "t2", "t3"]], ids=len)
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_steps_of_changing_rates_and_gradients_equal_torchs_to_the_last_bit(
+    choice: dict[str, Any], decayed: list[str], dtype: torch.dtype
+) -> None:
+    ours, theirs = leaves(dtype=dtype), leaves(dtype=dtype)
+    one, other = build(choice, ours, decayed), torchs_own(choice, theirs, decayed)
+    generator = torch.Generator().manual_seed(1)
+    for step in range(12):
+        rate = 0.1 / (1 + step)
+        one.set_rate(rate)
+        for group in other.param_groups:
+            group["lr"] = rate
+        for key in ours:
+            gradient = torch.randn(ours[key].shape, generator=generator, dtype=dtype)
+            for tensors in (ours, theirs):
+                tensors[key].grad.copy_(gradient)  # type: ignore[union-attr]
+        one.step()
+        other.step()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), step
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_an_optimizer_goes_on_from_its_state_as_if_it_had_not_stopped(choice: dict[str, Any], steps: int) -> None:
+    ours = leaves()
+    optimizer = build(choice, ours, ["t0"])
+    for _ in range(steps):
+        optimizer.step()
+    state = optimizer.state()
+    again = {key: tensor.detach().clone().requires_grad_() for key, tensor in ours.items()}
+    for key, tensor in again.items():
+        tensor.grad = ours[key].grad.clone()  # type: ignore[union-attr]
+    for _ in range(2):
+        optimizer.step()  # changes nothing of the state that was taken before
+    other = build(choice, again, ["t0"])
+    other.restore(state)
+    for _ in range(2):
+        other.step()
+    assert all(torch.equal(ours[key], again[key]) for key in ours)
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_a_rate_that_lies_in_a_tensor_changes_in_place_and_gives_the_steps_of_a_number(choice: dict[str, Any]) -> None:
+    tensors, numbers = leaves(), leaves()
+    one, other = build(choice, tensors, ["t0"]), build(choice, numbers, ["t0"])
+    one.make_capturable(torch.device("cpu"))
+    rate = one.rate
+    assert isinstance(rate, Tensor)
+    for step in (0.25, 0.125):  # exact in float32
+        one.set_rate(step)
+        other.set_rate(step)
+        one.step()
+        other.step()
+    assert one.rate is rate
+    assert rate.dtype == torch.float32
+    assert rate.item() == 0.125
+    for key in tensors:
+        torch.testing.assert_close(tensors[key], numbers[key], rtol=1e-12, atol=0)
+
+
+def test_a_parameter_without_memory_for_its_gradient_is_refused() -> None:
+    tensors = leaves()
+    tensors["t1"].grad = None
+    with pytest.raises(ValueError, match="whose gradients have their memory"):
+        build("sgd", tensors)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -77,24 +182,9 @@ def test_weight_decay_reaches_the_decayed_names_only(name: str) -> None:
 
 def test_one_group_suffices_where_all_or_none_decay() -> None:
     choice = {"name": "sgd", "weight_decay": 0.1}
-    assert [group["weight_decay"] for group in build(choice, leaves()).param_groups] == [0.1]
-    assert [group["weight_decay"] for group in build(choice, leaves(), []).param_groups] == [0.0]
-    assert [group["weight_decay"] for group in build(choice, leaves(), ["t0"]).param_groups] == [0.1, 0.0]
-
-
-def test_every_option_arrives() -> None:
-    choices: list[dict[str, Any]] = [
-        {"name": "sgd", "lr": 0.2, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01},
-        {"name": "sgd", "dampening": 0.5},
-        {"name": "adam", "lr": 0.2, "betas": [0.8, 0.9], "eps": 1e-6, "weight_decay": 0.01},
-        {"name": "adamw", "lr": 0.2, "betas": [0.8, 0.9], "eps": 1e-6, "weight_decay": 0.02},
-        {"name": "rmsprop", "lr": 0.2, "alpha": 0.9, "eps": 1e-6, "momentum": 0.5, "weight_decay": 0.01},
-    ]
-    for choice in choices:
-        [group] = build(choice, leaves()).param_groups
-        for option in choice.keys() - {"name"}:
-            given = choice[option]
-            assert group[option] == (tuple(given) if isinstance(given, list) else given)
+    assert [group.decay for group in build(choice, leaves()).groups] == [0.1]
+    assert [group.decay for group in build(choice, leaves(), []).groups] == [0.0]
+    assert [group.decay for group in build(choice, leaves(), ["t0"]).groups] == [0.1, 0.0]
 
 
 @pytest.mark.parametrize(

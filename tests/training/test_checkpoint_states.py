@@ -153,7 +153,7 @@ def test_a_cohort_is_saved_after_so_many_epochs() -> None:
         (lambda state: b"", "damaged"),
         (lambda state: b'{"what": 3}\n' + state, "damaged"),
         (lambda state: b'{"what": "something", "runs": []}\n' + state, "not a checkpoint"),
-        (lambda state: state.replace(b'"format": 1', b'"format": 9', 1), "another version of actbench"),
+        (lambda state: state.replace(b'"format": 2', b'"format": 9', 1), "another version of actbench"),
         (lambda state: state.replace(b'"semantics": 1', b'"semantics": 0', 1), "another version of actbench"),
         (lambda state: state.replace(b'"torch": "', b'"torch": "0', 1), "computed with torch 0"),
         (lambda state: state.replace(b'"device": "cpu"', b'"device": "cuda"', 1), "computed with device cuda"),
@@ -194,7 +194,7 @@ def test_the_names_inside_a_checkpoint_are_those_of_its_format() -> None:
     saved = next(event.state for event in run_cohort(Cohort(specs), ALWAYS) if isinstance(event, Saved))
     content = torch.load(io.BytesIO(parse_checkpoint(saved)[1]), weights_only=True)
     log = {"rows", "health", "dynamics", "diverged", "epoch", "seconds", "seconds_of_epoch"}
-    assert FORMAT == 1
+    assert FORMAT == 2
     assert set(content) == {"layout", "tensors", "optimizers", *NESTED, "logbook"}
     assert {name: set(content[name]) for name in NESTED} == NESTED
     assert set(content["logbook"]) == log

@@ -12,7 +12,6 @@ from small_runs import CPU, numbers, records, spec
 
 from actbench.errors import DeviceError
 from actbench.nn import cpu_linear
-from actbench.nn.optimizers import make_capturable, set_rate
 from actbench.schema.runtime import Cohort
 from actbench.system.devices import WORKER, of_this_worker
 from actbench.training import numerics
@@ -110,17 +109,6 @@ def test_a_run_in_bfloat16_is_bit_equal_alone_and_in_company(model: dict[str, An
 def test_tf32_needs_a_device_that_has_it() -> None:
     with pytest.raises(DeviceError, match="device 'cpu' has no TF32: choose precision: float32"):
         TrainState.open(Cohort((spec(training={"precision": "tf32"}),)), CPU)
-
-
-def test_the_learning_rate_of_a_capturable_optimizer_changes_in_place() -> None:
-    weight = torch.zeros(3, requires_grad=True)
-    for optimizer in (torch.optim.SGD([weight], lr=0.5), torch.optim.RMSprop([weight], lr=0.5)):
-        make_capturable([optimizer], torch.device("cpu"))
-        rate = optimizer.param_groups[0]["lr"]
-        set_rate(optimizer, 0.25)
-        assert optimizer.param_groups[0]["lr"] is rate
-        assert rate.item() == 0.25
-        assert optimizer.param_groups[0].get("capturable", True)
 
 
 def test_the_workers_of_several_gpus_take_them_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:

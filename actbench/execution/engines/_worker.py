@@ -50,7 +50,7 @@ def _compute() -> NoReturn:
     send, tasks = _sender(), Tasks()
     # A thread of its own reads, so that STOP and the end of the input are noticed in a long step too.
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
-    import torch._dynamo  # noqa: F401  the slowest imports (the first optimizer asks for it), while the parent plans
+    import torch  # noqa: F401  the slowest import, while the parent plans
 
     try:
         while True:

@@ -63,10 +63,20 @@ def compute_gradients(state: TrainState, x: Tensor, labels: Tensor) -> tuple[Ten
         losses = cross_entropy(logits, labels)
         # Gradient of the summed losses; a NaN run affects only its own gradients, since no operation mixes two runs.
         pass_backward = user_code.backward if state.has_own_code else torch.autograd.backward
-        pass_backward(losses, torch.ones_like(losses))
+        pass_backward(_total(losses))
     finally:
         cpu_linear.withdraw_slots()  # a failed step leaves some, which another tensor of the same id would use
     stack.collect_gradients()
     if clip_norm is not None:
         clip_gradients(stack.trained.values(), clip_norm)
     return losses.detach(), logits.detach()
+
+
+def _total(losses: Tensor) -> Tensor:
+    """Return the sum of the losses (R,), one number, which autograd takes without a gradient of its own.
+
+    Given a tensor of ones as the gradient, torch would import sympy at the first step, which takes half a second.
+    The product with ones lays them out as such a tensor all the same: the gradient of a bare sum is a single 1, for
+    which kernels may take another path.
+    """
+    return losses if len(losses) == 1 else (losses * torch.ones_like(losses)).sum()

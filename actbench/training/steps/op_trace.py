@@ -95,6 +95,14 @@ class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._made: dict[int, Tensor] = {}
         self._copied = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: to keep ``torch.compile`` away from the method below, torch would import it, for a second.
+
+        What is traced is never compiled: a user's own code, which may be, is not traced.
+        """
+        return False
+
     # A dispatch mode is called below autograd: it sees the operations of ``forward`` and those of ``backward`` (which
     # runs on the calling thread on a CPU) alike, each as the kernel that will run, with views and in-place changes
     # spelled out. torch.fx and torch.jit.trace record the forward pass alone. torch.compile took 23 s to begin with and

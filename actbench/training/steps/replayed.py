@@ -15,7 +15,6 @@ from math import prod
 import torch
 from torch import Tensor
 
-from actbench.nn.optimizers import set_rate
 from actbench.system import cancellation
 from actbench.training.batches import Batch
 from actbench.training.state import TrainState
@@ -140,7 +139,7 @@ class _TracedStep:
                 self._copy_out(losses, logits, run)
                 # Not part of the trace, which would bake in the learning rate, a Python number: one fused kernel over
                 # the run's rows of the two blocks.
-                set_rate(optimizer, rate)
+                optimizer.set_rate(rate)
                 optimizer.step()
             cancellation.between_steps(may_stop=False)
         for (_, labels), (losses, logits) in zip(batches, results, strict=True):
