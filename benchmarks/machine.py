@@ -6,18 +6,19 @@ import os
 import platform
 import subprocess
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
+from actbench.system import devices
 from benchmarks.launch import ROOT, processors
 
 LIBRARIES = ("torch", "torchvision", "numpy", "lightning", "skorch", "jax", "jaxlib")
 
 
 def described(device: str) -> dict[str, Any]:
-    """Processor, number of processors that may be used, system, versions, commit."""
+    """Processor with its core, features and caches, number of processors that may be used, system, versions, commit."""
     return {
-        "processor": _processor(),
+        "processor": devices.processor_name(),
+        "processor_details": devices.this_processor().to_json(),
         "processors": len(processors()),
         "device": _device(device),
         "system": f"{platform.system()} {platform.release()}",
@@ -30,15 +31,6 @@ def described(device: str) -> dict[str, Any]:
 def load_average() -> list[float] | None:
     """Over 1, 5 and 15 minutes; None where the system has none."""
     return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
-
-
-def _processor() -> str:
-    table = Path("/proc/cpuinfo")
-    if table.is_file():
-        for line in table.read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _device(name: str) -> str:

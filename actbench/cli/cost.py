@@ -81,9 +81,11 @@ def component(text: str) -> Component:
 def print_costs(console: Console, found: Costs) -> None:
     """Print a table for each pass and size, the meaning of its columns, and the verdicts."""
     from actbench.diagnostics.cost.result import PASSES, TITLES, coverage, interval_rank, verdicts
+    from actbench.system.devices import this_processor
 
     machine, d = found.machine, interval_rank(found.rounds)
-    console.print(f"{machine['processor']}, {machine['device']}, {machine['threads']} thread, float32", style="bold")
+    console.print(this_processor().description, style="bold", markup=False, highlight=False)
+    console.print(f"{machine['device']}, {machine['threads']} thread, float32", style="bold")
     for measured in PASSES:
         for size in found.sizes:
             console.print(f"\n{TITLES[measured]} in {size.name}: tensors of {_bytes(size)}\n", style="bold")

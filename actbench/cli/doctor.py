@@ -53,6 +53,7 @@ def lines(found: Installation) -> list[str]:
     usable = f"{found.processors['usable']} usable of {found.processors['machine'] or UNKNOWN}{threads}"
     machine = {
         "system": found.system,
+        "processor": found.processor.description,
         "processors": usable,
         "memory": f"{_size(found.memory['total'])}, {_size(found.memory['available'])} available",
     }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import re
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actbench.errors import DeviceError
+from actbench.system.processor import Processor, read_caches, read_processor
 
 if TYPE_CHECKING:
     import torch
@@ -72,13 +74,19 @@ def processors() -> int:
 
 
 def processor_name() -> str:
-    """Return the processor's name as the system reports it, else the kind of machine."""
+    """Return the processor's name as the system reports it with the name of its core, else the kind of machine."""
+    return this_processor().label
+
+
+@cache
+def this_processor() -> Processor:
+    """Return the facts about this machine's processor: of Linux from its files, of other systems the name alone."""
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
     except OSError:  # not Linux
         text = ""
-    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-    return found[1].strip() if found else platform.processor() or platform.machine()
+    found = read_processor(text, otherwise=platform.processor() or platform.machine())
+    return replace(found, cache_bytes=read_caches(Path("/sys/devices/system/cpu/cpu0/cache")))
 
 
 def accumulator(device: torch.device) -> torch.dtype:

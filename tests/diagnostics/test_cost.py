@@ -34,6 +34,7 @@ from actbench.diagnostics.cost.timed_activation import Subject, timed_activation
 from actbench.errors import DeviceError, UsageError
 from actbench.nn.activations import ACTIVATIONS
 from actbench.schema.components import Component, resolve
+from actbench.system.devices import this_processor
 
 TINY = Size("cache", 8, 16, layers=2)
 CPU = torch.device("cpu")
@@ -237,6 +238,8 @@ def test_json_holds_times_with_spread_ratios_and_memory(cost: Command) -> None:
     assert [(size["name"], size["elements"]) for size in found["sizes"]] == [("cache", 2**15), ("memory", 2**23)]
     assert (found["schema"], found["rounds"], found["coverage"]) == (1, 5, 0.9375)
     assert found["machine"]["threads"] == 1
+    assert found["machine"]["processor"] == this_processor().label
+    assert found["machine"]["processor_details"] == json.loads(json.dumps(this_processor().to_json()))
     assert len(found["verdicts"]) == 4
     for row in found["rows"]:
         for measured in ("forward", "forward_backward"):

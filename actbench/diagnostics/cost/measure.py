@@ -172,6 +172,7 @@ def _subjects(chosen: Sequence[Component]) -> list[Subject]:
 def _machine(device: torch.device) -> dict[str, Any]:
     return {
         "processor": devices.processor_name(),
+        "processor_details": devices.this_processor().to_json(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "actbench": __version__,

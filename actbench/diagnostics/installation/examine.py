@@ -34,7 +34,7 @@ def examine(data_dir: Path | None, *, results: Path) -> Installation:
     return Installation(
         versions=machine.versions(troubles),
         system=f"{platform.system()} {platform.release()}",
-        processor=devices.processor_name(),
+        processor=devices.this_processor(),
         processors={"usable": devices.processors(), "machine": os.cpu_count(), "threads": machine.threads(troubles)},
         memory=machine.memory(),
         devices=machine.devices(troubles),

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from actbench.system.processor import Processor
+
 
 @dataclass(frozen=True)
 class InstallationProblem:
@@ -70,7 +72,7 @@ class Installation:
     Args:
         versions: Package -> version; None where it is not installed.
         system: Operating system.
-        processor: Its name.
+        processor: Its name, core, features and caches.
         processors: ``usable`` by this process, in the ``machine``, and torch's ``threads`` outside of training.
         memory: ``total`` and ``available`` bytes; None where the system does not report them.
         devices: Devices that torch can compute on, each with a description.
@@ -83,7 +85,7 @@ class Installation:
 
     versions: Mapping[str, str | None]
     system: str
-    processor: str
+    processor: Processor
     processors: Mapping[str, int | None]
     memory: Mapping[str, int | None]
     devices: Mapping[str, str]
@@ -95,4 +97,5 @@ class Installation:
 
     def to_json(self) -> dict[str, Any]:
         """Return all facts for JSON."""
-        return {"schema": 1, **asdict(self)}
+        details = self.processor.to_json()
+        return {"schema": 1, **asdict(self), "processor": self.processor.label, "processor_details": details}
