@@ -1,7 +1,8 @@
 """ACTIVATIONS, one row an activation, and the functions that the rest of the program calls for a chosen one.
 
-To add one: a row in the table, with an ``Options`` class above it if it has options, and a function in
-``functions.py`` if torch has none. The conformance test picks it up. Importing this module leaves torch alone.
+To add one: a row in the table, with an ``Options`` class above it if it has options, a function in ``functions.py`` if
+torch has none, and its slope in ``slopes.py``. The conformance test picks it up. Importing this module leaves torch
+alone.
 """
 
 from __future__ import annotations
@@ -276,7 +277,7 @@ def function_of(component: Component) -> Callable[..., Tensor]:
     >>> f(torch.tensor(-2.0))
     tensor(-1.)
     """
-    row, options = row_of(component), _options(component)
+    row = row_of(component)
     starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
     if (module := _module_of(component)) is not None:
         from actbench.nn import functions
@@ -285,8 +286,7 @@ def function_of(component: Component) -> Callable[..., Tensor]:
         functions.check_elementwise(partial(of_module, **starts), str(component.path))
         module.check_units()
         return of_module
-    kept_back = {*starts, *HOW_LEARNED} if row.learnable else set()
-    fixed = {name: value for name, value in options.items() if name not in kept_back}
+    fixed = _fixed_options(component)
     if component.path is None:
         function: Callable[..., Tensor] = partial(registry.import_object(row.function), **fixed)
     else:
@@ -296,6 +296,20 @@ def function_of(component: Component) -> Callable[..., Tensor]:
         function = user_code.contained_call(partial(own, **fixed))
         functions.check_elementwise(partial(function, **starts), component.path)
     return function
+
+
+def slope_of(component: Component) -> Callable[..., Tensor] | None:
+    """Return f′(z, **learned) with the fixed options bound, in evaluation; None where autograd has to take it.
+
+    >>> import torch
+    >>> from actbench.schema.components import resolve
+    >>> slope_of(resolve("activations", {"name": "leaky_relu", "negative_slope": 0.5}))(torch.tensor(-2.0))
+    tensor(0.5000)
+    """
+    from actbench.nn import slopes
+
+    function = None if component.path else getattr(slopes, component.name, None)
+    return None if function is None else partial(function, **_fixed_options(component))
 
 
 def learned_parameters(component: Component, units: int) -> dict[str, tuple[tuple[int, ...], float]]:
@@ -422,6 +436,13 @@ def _module_of(component: Component) -> ModuleActivation | None:
         return None
     with user_code.contained(component.path.partition(":")[0]):
         return module_activation.ModuleActivation(found, component.path, component.options)
+
+
+def _fixed_options(component: Component) -> dict[str, Any]:
+    """Return the options that are the same for every unit and step: those that f takes and that are not learned."""
+    learned, learnable = learned_parameters(component, 1), row_of(component).learnable
+    kept_back = {*learned, *HOW_LEARNED} if learnable else set()
+    return {name: value for name, value in _options(component).items() if name not in kept_back}
 
 
 def _options(component: Component) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from actbench.health.probe_statistics import LayerReached, ObserveNorm, probe_statistics
 from actbench.health.units import gradients
-from actbench.health.units.probe import UnitHealth, UnitObserver, slope_by_autograd
+from actbench.health.units.probe import UnitHealth, UnitObserver
 from actbench.nn.parts import cut
 from actbench.schema.spec import HealthSettings
 from actbench.system.devices import accumulator
@@ -94,7 +94,7 @@ def measure_unit_health(
     forward: Forward, act: Activations, images: Images, health: HealthSettings, runs: int, *, histograms: bool
 ) -> UnitHealth:
     """Measure every hidden unit's health on the first ``probe_size`` training examples, and count histograms."""
-    observer = UnitObserver(slope_by_autograd(act.apply), health, histograms=histograms)
+    observer = UnitObserver(act.with_slope, health, histograms=histograms)
 
     def observe(layer: str, z: Tensor) -> None:
         layout = act.layouts.get(layer)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from actbench.health.probe_statistics import ObserveNorm
+from actbench.health.units.probe import slope_by_autograd
 from actbench.nn import activations
 from actbench.nn.alignment import fills_steps
 from actbench.nn.layers import BUFFERS
@@ -52,6 +53,7 @@ class _Group:
         start: First run.
         stop: One past the last.
         function: f(z, **learned), and ``noise`` if random.
+        slope: f′(z, **learned) in evaluation; None where autograd has to take it.
         learned: Learned option -> whether every unit has its own.
         random: Whether the function takes noise.
     """
@@ -59,6 +61,7 @@ class _Group:
     start: int
     stop: int
     function: Callable[..., Tensor]
+    slope: Callable[..., Tensor] | None
     learned: Mapping[str, bool]
     random: bool
 
@@ -153,6 +156,14 @@ class Activations:
         parts = cut(z, [group.stop - group.start for group in groups])
         return join([self._apply_group(group, layer, part, noise) for group, part in zip(groups, parts, strict=True)])
 
+    def with_slope(self, layer: str, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each run's f(z) and |f'(z)| in evaluation, unseen by the observer: z (R, B, U, …) -> two like it."""
+        groups = self._groups if fills_steps(z) else self._runs
+        parts = cut(z, [group.stop - group.start for group in groups])
+        found = [self._group_with_slope(group, layer, part) for group, part in zip(groups, parts, strict=True)]
+        a, slope = (join(same) for same in zip(*found, strict=True))
+        return a, slope
+
     def state(self) -> dict[str, list[Tensor]]:
         """Return the states of the random streams: of ``dropout``, and of random activations (``activation``)."""
         return {"dropout": get_states(self._dropout), "activation": get_states(self._noise)}
@@ -180,11 +191,19 @@ class Activations:
         drawn = [torch.rand(x.shape[1:], generator=generator, dtype=exact) for generator in generators]
         return torch.stack(drawn).to(x.device)[self._seed_of_run]
 
-    def _apply_group(self, group: _Group, layer: str, z: Tensor, noise: Tensor | None) -> Tensor:
-        arguments: dict[str, Tensor | None] = {
+    def _group_with_slope(self, group: _Group, layer: str, z: Tensor) -> tuple[Tensor, Tensor]:
+        if group.slope is None:
+            return slope_by_autograd(lambda layer, z: self._apply_group(group, layer, z, None))(layer, z)
+        return self._apply_group(group, layer, z, None), group.slope(z, **self._learned_options(group, layer, z)).abs_()
+
+    def _learned_options(self, group: _Group, layer: str, z: Tensor) -> dict[str, Tensor]:
+        return {
             option: self._learned(parameter_name(layer, option, per_unit=per_unit), group, z, self.layouts.get(layer))
             for option, per_unit in group.learned.items()
         }
+
+    def _apply_group(self, group: _Group, layer: str, z: Tensor, noise: Tensor | None) -> Tensor:
+        arguments: dict[str, Tensor | None] = {**self._learned_options(group, layer, z)}
         if group.random:
             arguments["noise"] = None if noise is None else noise[group.start : group.stop].to(z.dtype)
         return group.function(z, **arguments)
@@ -213,6 +232,6 @@ def _groups(specs: Sequence[RunSpec]) -> list[_Group]:
         chosen, stop = same[0], start + len(same)
         learned = {name: bool(shape) for name, (shape, _) in activations.learned_parameters(chosen, 1).items()}
         function, random = activations.function_of(chosen), activations.row_of(chosen).random
-        groups.append(_Group(start, stop, function, learned, random))
+        groups.append(_Group(start, stop, function, activations.slope_of(chosen), learned, random))
         start = stop
     return groups

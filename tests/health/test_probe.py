@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from probed import measured, one_activation
 from torch import Tensor
 
 from actbench.health.units.diagnosis import is_collapsed
+from actbench.health.units.probe import PIECE, UnitObserver, slope_by_autograd
 from actbench.schema.registry import names
 from actbench.schema.spec import HealthSettings
 
@@ -123,3 +125,32 @@ def test_thresholds_are_the_specs() -> None:
     z = z_of([-1, -2, -3])
     assert measured(z, one_activation("leaky_relu"), [3], dead_slope=0.02)["dead"] == 1
     assert measured(z, one_activation("leaky_relu"), [3], constant_std=1.0)["constant"] == 1
+
+
+@pytest.mark.parametrize("positions", [(), (100, 100)])
+def test_a_layer_larger_than_a_piece_is_measured_as_one(positions: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(5)
+    z = (
+        torch.randn(2, 21, 4, *positions, generator=generator)
+        if positions
+        else torch.randn(2, 40, 9000, generator=generator)
+    )
+    z = z * 3 - 1
+    z[:, :, 0] = -2.0
+    z[0, -1, 1] = float("nan")
+    assert z[0, 0].numel() * 4 * z.shape[1] > PIECE
+    observer = UnitObserver(slope_by_autograd(one_activation("relu")), HealthSettings(), histograms=True)
+    observer.observe("hidden", z)
+    found = observer.finish(z.shape[1])
+    values = z.double().movedim(2, 1).flatten(2).numpy()  # (R, U, …)
+    outputs = np.maximum(values, 0)
+    units = {name: measured.numpy() for name, measured in found.units["hidden"].items()}
+    unknown = np.isnan(values).any(2)
+    assert (units["not_finite"] == unknown).all()
+    assert (units["dead"] == ((values <= 0).all(2) & ~unknown)).all()
+    assert (units["constant"] == ((outputs.std(2) <= 1e-3) & ~unknown)).all()
+    assert np.allclose(units["sparsity"], (outputs == 0).mean(2))
+    assert np.allclose(units["saturation"][~unknown], (values <= 0).mean(2)[~unknown])
+    assert np.allclose(found.signals["hidden"]["z_std"][1], values[1].std(), rtol=1e-5)
+    counted = found.histograms["hidden"]["z_histogram"].sum(1)
+    assert counted.tolist() == np.isfinite(values).sum((1, 2)).tolist()

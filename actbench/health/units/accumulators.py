@@ -8,7 +8,8 @@ few numbers per unit, whatever the size of the probe.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -16,13 +17,19 @@ from torch import Tensor
 UNOBSERVED = -1.0
 """The slope at a position that holds none of the inputs, such as the padding of a sequence; others are at least 0."""
 
+EXACT_COUNTS = 2**24
+"""Up to here float32 counts by ones."""
+
+Comparison = Callable[..., Tensor]
+"""``torch.gt`` and its like: (values, number, out=…) -> where it holds."""
+
 Summary = tuple[Tensor, ...]
 """One statistic of one layer over the inputs so far: (R, U) tensors, such as a count, a mean and squared deviations."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Hold one batch of one hidden layer.
+    """Hold a piece of one hidden layer's batch, and compute once what several statistics need.
 
     Args:
         z: Pre-activations, which enter f, (R, B, U, …positions).
@@ -30,6 +37,7 @@ class Observation:
         slope: |f'(z)|, same shape.
         dead_slope: At or below this a slope counts as none.
         keep: Same shape, true where there is an input rather than padding; None where there is everywhere.
+        scratch: Memory that one piece after another uses.
     """
 
     z: Tensor
@@ -37,6 +45,79 @@ class Observation:
     slope: Tensor
     dead_slope: float
     keep: Tensor | None = None
+    scratch: Scratch = field(default_factory=lambda: Scratch())
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether a unit has several numbers for each input, as a channel has."""
+        return self.z.ndim > 3
+
+    @cached_property
+    def max_slope_at(self) -> Summary:
+        """The largest slope at each position."""
+        return largest_at(self.slope, self.keep)
+
+    @cached_property
+    def max_slope(self) -> Summary:
+        """The largest slope over all positions."""
+        (at,) = self.max_slope_at
+        return ((at.amax(tuple(range(1, at.ndim - 1))) if self.has_positions else at).clamp(min=0),)
+
+    @cached_property
+    def max_input(self) -> Summary:
+        """The largest |z|."""
+        if self.keep is not None:
+            return largest(self.z.abs(), self.keep)
+        return (torch.maximum(self._max_z_of_inputs.amax(1), -self.z.amin(reduced(self.z))),)
+
+    @cached_property
+    def output_sizes(self) -> tuple[Summary, Summary]:
+        """The largest and the mean |f(z)|."""
+        size = torch.abs(self.a, out=self.scratch.like(self.a))
+        return largest(size, self.keep), means(size, self.keep)
+
+    @cached_property
+    def positive(self) -> Summary:
+        """At how many elements z > 0."""
+        return self.count(torch.gt, self.z, 0)
+
+    @cached_property
+    def fired(self) -> Summary:
+        """At how many inputs z > 0 somewhere; without positions, at how many elements."""
+        if not self.has_positions:
+            return self.positive
+        if self.keep is not None:
+            return count_inputs(self.z > 0, self.keep)
+        return count_inputs(self._max_z_of_inputs > 0)
+
+    def count(self, compare: Comparison, values: Tensor, number: float) -> Summary:
+        """Count the elements of each unit that compare with a number, and all elements."""
+        if self.keep is not None or values.device.type != "cpu" or values[0, :, 0].numel() > EXACT_COUNTS:
+            return count(compare(values, number), self.keep)
+        # Written as numbers 0 and 1, which is vectorised where writing bools is not: a third of the time.
+        ones = compare(values, number, out=self.scratch.like(values))
+        return ones.sum(reduced(values)), _elements(values, None)
+
+    @cached_property
+    def _max_z_of_inputs(self) -> Tensor:
+        return self.z.amax(tuple(range(3, self.z.ndim))) if self.has_positions else self.z
+
+
+class Scratch:
+    """Memory for what a statistic computes of each element and needs no longer.
+
+    Fresh memory for each would come from the system in most cases: writing to it takes twice as long.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], Tensor] = {}
+
+    def like(self, values: Tensor) -> Tensor:
+        """Return a tensor of this shape, type and layout, with any numbers: the same one for equal ones."""
+        key = (values.shape, values.stride(), values.dtype, values.device)
+        if key not in self._kept:
+            self._kept[key] = torch.empty_like(values)
+        return self._kept[key]
 
 
 def reduced(values: Tensor) -> tuple[int, ...]:
@@ -71,12 +152,12 @@ def means(values: Tensor, keep: Tensor | None = None) -> Summary:
     return number, torch.where(keep, values, 0).sum(reduced(values)) / number.clamp(min=1)
 
 
-def moments(values: Tensor, keep: Tensor | None = None) -> Summary:
+def moments(values: Tensor, keep: Tensor | None = None, scratch: Scratch | None = None) -> Summary:
     """Return count, mean and sum of squared deviations of each unit's values (R, B, U, …positions)."""
     # Two passes, since a sum of squares minus a squared sum cancels; eight times faster than ``torch.var_mean``.
     count, mean = means(values, keep)
     shape = (mean.shape[0], 1, mean.shape[1], *(1 for _ in values.shape[3:]))
-    apart = values - mean.view(shape)
+    apart = torch.sub(values, mean.view(shape), out=None if scratch is None else scratch.like(values))
     squares = apart.square_() if keep is None else torch.where(keep, apart.square_(), 0)
     return count, mean, squares.sum(reduced(values))
 
@@ -164,13 +245,14 @@ def merge_moments(one: Summary, other: Summary) -> Summary:
     """
     (count, mean, squares), (more, their_mean, their_squares) = one, other
     total, apart = count + more, their_mean - mean
-    return total, mean + apart * more / total, squares + their_squares + apart.square() * count * more / total
+    of = total.clamp(min=1)  # a unit may have no inputs in either
+    return total, mean + apart * more / of, squares + their_squares + apart.square() * count * more / of
 
 
 def merge_means(one: Summary, other: Summary) -> Summary:
     """Return count and mean of both."""
     (count, mean), (more, theirs) = one, other
-    return count + more, mean + (theirs - mean) * more / (count + more)
+    return count + more, mean + (theirs - mean) * more / (count + more).clamp(min=1)
 
 
 def _padded(values: Tensor, shape: torch.Size) -> Tensor:
@@ -182,17 +264,17 @@ def _padded(values: Tensor, shape: torch.Size) -> Tensor:
 
 
 STATISTICS: dict[str, Statistic] = {
-    "max_slope": Statistic(lambda seen: largest(seen.slope, seen.keep), merge_maxima),
-    "max_slope_at": Statistic(lambda seen: largest_at(seen.slope, seen.keep), merge_maxima_at),
-    "max_input": Statistic(lambda seen: largest(seen.z.abs(), seen.keep), merge_maxima),
-    "max_output": Statistic(lambda seen: largest(seen.a.abs(), seen.keep), merge_maxima),
-    "outputs": Statistic(lambda seen: moments(seen.a, seen.keep), merge_moments),
-    "inputs": Statistic(lambda seen: moments(seen.z, seen.keep), merge_moments),
-    "magnitude": Statistic(lambda seen: means(seen.a.abs(), seen.keep), merge_means),
-    "zeros": Statistic(lambda seen: count(seen.a == 0, seen.keep), merge_sums),
-    "flat": Statistic(lambda seen: count(seen.slope <= seen.dead_slope, seen.keep), merge_sums),
-    "positive": Statistic(lambda seen: count(seen.z > 0, seen.keep), merge_sums),
-    "fired": Statistic(lambda seen: count_inputs(seen.z > 0, seen.keep), merge_sums),
+    "max_slope": Statistic(lambda seen: seen.max_slope, merge_maxima),
+    "max_slope_at": Statistic(lambda seen: seen.max_slope_at, merge_maxima_at),
+    "max_input": Statistic(lambda seen: seen.max_input, merge_maxima),
+    "max_output": Statistic(lambda seen: seen.output_sizes[0], merge_maxima),
+    "outputs": Statistic(lambda seen: moments(seen.a, seen.keep, seen.scratch), merge_moments),
+    "inputs": Statistic(lambda seen: moments(seen.z, seen.keep, seen.scratch), merge_moments),
+    "magnitude": Statistic(lambda seen: seen.output_sizes[1], merge_means),
+    "zeros": Statistic(lambda seen: seen.count(torch.eq, seen.a, 0), merge_sums),
+    "flat": Statistic(lambda seen: seen.count(torch.le, seen.slope, seen.dead_slope), merge_sums),
+    "positive": Statistic(lambda seen: seen.positive, merge_sums),
+    "fired": Statistic(lambda seen: seen.fired, merge_sums),
 }
 """Name -> statistic. ``max_…`` are maxima over inputs (and positions, unless ``_at``); ``inputs`` and ``outputs`` the
 moments of z and f(z); ``magnitude`` the mean |f(z)|; the others counts of elements, ``fired`` of inputs."""

@@ -6,15 +6,16 @@ The probe is these inputs. ``UnitObserver`` observes them batch after batch and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from actbench.health.units.accumulators import STATISTICS, Observation, Summary, joined, widened
+from actbench.health.units.accumulators import STATISTICS, Observation, Scratch, Summary, joined, widened
 from actbench.health.units.histograms import counts
 from actbench.health.units.measures import judged, mean_over_units
 from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
@@ -98,6 +99,11 @@ def _finite_or_none(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
+PIECE = 2**20
+"""Bytes of one run's pre-activations that are summed up at a time on a CPU: with f, f' and scratch they stay in a cache
+of some megabytes, from where each of the statistics reads them again."""
+
+
 class UnitObserver:
     """Collect a few numbers per unit from forward passes in evaluation mode, and measure the units by them.
 
@@ -111,12 +117,13 @@ class UnitObserver:
         self._derivative, self._health, self._has_histograms = derivative, health, histograms
         self._histograms: dict[str, dict[str, Tensor]] = {}
         self._seen: dict[str, dict[str, Summary]] = {}
+        self._scratch = Scratch()
 
     def observe(
         self,
         layer: str,
         z: Tensor,
-        arrange: Arrange = lambda values: (values,),
+        arrange: Arrange | None = None,
         order: Tensor | None = None,
         keep: Tensor | None = None,
     ) -> None:
@@ -126,16 +133,33 @@ class UnitObserver:
             layer: The layer's name.
             z: The pre-activations, in the shape in which the activation sees them.
             arrange: Makes (R, B, U, …positions) of values of that shape; several such tensors, one after another along
-                the units, where some units have more numbers than others.
+                the units, where some units have more numbers than others. None where z has that shape.
             order: The places of the units among those; None for one after another.
             keep: True where z belongs to an input rather than to padding, in the shape of z; None for everywhere.
         """
-        a, slope = self._derivative(layer, z.detach())
-        arranged = zip(arrange(z.detach()), arrange(a), arrange(slope), strict=True)
-        batches = [Observation(*values, self._health.dead_slope) for values in arranged]
+        z = z.detach()
+        if arrange is None:
+            # f is applied to each piece, too: here it is the trainer's, which is known to be elementwise.
+            for piece, there in _pieces(z, keep):
+                self._add(layer, [self._observation(piece, *self._derivative(layer, piece), there)], None)
+            return
+        a, slope = self._derivative(layer, z)
+        kept: Sequence[Tensor | None] = [None] * len(arrange(z))
         if keep is not None:
-            parts = arrange(keep.to(torch.uint8))
-            batches = [replace(batch, keep=part.bool()) for batch, part in zip(batches, parts, strict=True)]
+            kept = [part.bool() for part in arrange(keep.to(torch.uint8))]
+        groups = [self._observation(*values) for values in zip(*map(arrange, (z, a, slope)), kept, strict=True)]
+        if len(groups) > 1:  # which may differ in how many inputs they have
+            self._add(layer, groups, order)
+            return
+        (only,) = groups
+        for z, a, slope, there in _pieces(only.z, only.a, only.slope, only.keep):
+            self._add(layer, [self._observation(z, a, slope, there)], order)
+
+    def _observation(self, z: Tensor, a: Tensor, slope: Tensor, keep: Tensor | None) -> Observation:
+        return Observation(z, a, slope, self._health.dead_slope, keep, self._scratch)
+
+    def _add(self, layer: str, batches: Sequence[Observation], order: Tensor | None) -> None:
+        """Add groups of units, each with the same inputs."""
         if self._has_histograms:
             self._count(layer, batches)
         seen = self._seen.setdefault(layer, {})
@@ -163,6 +187,19 @@ class UnitObserver:
         }
         signals = {layer: _signals(seen, units[layer][NOT_FINITE]) for layer, seen in self._seen.items()}
         return UnitHealth(units, signals, examples, self._histograms)
+
+
+def _pieces(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
+    """Cut tensors (R, B, …) of one shape along the inputs, at the same places: on a CPU into pieces of ``PIECE`` bytes.
+
+    The size is that of one run, so that the sums of a run are taken over the same inputs in any company.
+    """
+    first = next(tensor for tensor in tensors if tensor is not None)
+    inputs = first.shape[1]
+    bytes_of_input = first.element_size() * math.prod((1, *first.shape[2:]))
+    size = max(1, PIECE // max(1, bytes_of_input)) if first.device.type == "cpu" else inputs
+    for start in range(0, max(inputs, 1), max(size, 1)):
+        yield tuple(None if tensor is None else tensor[:, start : start + size] for tensor in tensors)
 
 
 def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
