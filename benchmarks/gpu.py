@@ -376,7 +376,7 @@ def equality(bench: Bench) -> list[dict[str, Any]]:
             specs = bench.specs(bench.task(workload, precision, sweep(size.runs)))
             some = range(0, len(specs), -(-len(specs) // 4))
             for steps in (1, -(-size.examples // workload.batch_size)):
-                with numerics.deterministic_numerics("default"):
+                with numerics.deterministic_numerics("default", "torch"):
                     together = _stepped(bench, specs, steps, capture=True)
                     row = {
                         "workload": workload.name,
@@ -478,7 +478,7 @@ def _size(bench: Bench, specs: Sequence[RunSpec]) -> dict[str, Any]:
     state.act.training = True
     repeats = 40 if state.cohort.shared.model.name == "mlp" else 10
     with (
-        numerics.deterministic_numerics("default"),
+        numerics.deterministic_numerics("default", "torch"),
         numerics.tf32(allowed=state.cohort.shared.training.precision == "tf32"),
     ):
         batches = state.batches.epoch()
@@ -494,7 +494,7 @@ def _size(bench: Bench, specs: Sequence[RunSpec]) -> dict[str, Any]:
             seconds.append((time.perf_counter() - began) / repeats)
     state.act.training = False
     peak_of_steps = _peak(bench.device)
-    with numerics.deterministic_numerics("default"):
+    with numerics.deterministic_numerics("default", "torch"):
         evaluate(state.forward, state.images, state.images.val, len(specs))
         began = time.perf_counter()
         evaluate(state.forward, state.images, state.images.val, len(specs))

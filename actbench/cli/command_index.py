@@ -15,7 +15,7 @@ from actbench.cli import app
 from actbench.cli.check import FORMATS
 from actbench.cli.help_pages import summary
 from actbench.cli.list_ import KINDS
-from actbench.cli.run import Products
+from actbench.cli.run import Kernels, Products
 from actbench.completion.shells import SHELLS
 from actbench.diagnostics.verification import GROUPS
 
@@ -24,6 +24,7 @@ CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("list", "kind"): tuple(KINDS),
     ("verify", "groups"): GROUPS,
     ("run", "products"): get_args(get_args(Products)[0]),
+    ("run", "kernels"): get_args(get_args(Kernels)[0]),
     ("completion", "shell"): SHELLS,
 }
 """Command and parameter -> the values that there are."""

@@ -49,6 +49,14 @@ Products = Annotated[
     Literal["auto", "default", "onednn"],
     typer.Option(metavar="NAME", help="Products on a CPU: auto, default, onednn.", rich_help_panel=help_pages.RARE),
 ]
+Kernels = Annotated[
+    Literal["auto", "native", "torch"],
+    typer.Option(
+        metavar="NAME",
+        help="Activations, losses on a CPU: auto, native, torch.",
+        rich_help_panel=help_pages.RARE,
+    ),
+]
 Capture = Annotated[bool, typer.Option(help="Launch steps as a whole; on by default.", rich_help_panel=help_pages.RARE)]
 Timeout = Annotated[
     float,
@@ -81,6 +89,7 @@ def run(
     engine: Engine = "pool",
     cohort_size: CohortSize = None,
     products: Products = "auto",
+    kernels: Kernels = "auto",
     capture: Capture = True,
     timeout: Timeout = 600,
 ) -> None:
@@ -100,6 +109,7 @@ def run(
         cohort_size=cohort_size,
         data_folder=data_dir,
         products=products,
+        kernels=kernels,
         capture=capture,
         timeout=timeout,
     )

@@ -44,5 +44,6 @@ def _unused(runner: Runner) -> Iterator[tuple[str, str]]:
             yield "jobs", f"{alone}; take --engine pool"
     if runtime.device != "cpu" and not runtime.device.startswith("cuda"):
         yield "capture", f"steps are launched whole on CPUs and CUDA alone, and this is {runtime.device}"
-    if runtime.device != "cpu" and runtime.products != "auto":
-        yield "products", f"it is for the CPU, and this is {runtime.device}; take --device cpu"
+    for option in ("products", "kernels"):
+        if runtime.device != "cpu" and getattr(runtime, option) != "auto":
+            yield option, f"it is for the CPU, and this is {runtime.device}; take --device cpu"

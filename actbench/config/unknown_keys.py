@@ -93,7 +93,7 @@ ELSEWHERE: Mapping[str, str] = {
 }
 """A key as other tools call it -> ours."""
 
-_OPTIONS_OF_RUN = ("device", "engine", "jobs", "results", "timeout", "products", "capture")
+_OPTIONS_OF_RUN = ("device", "engine", "jobs", "results", "timeout", "products", "kernels", "capture")
 """What a config does not say: how the numbers are computed."""
 
 _OF_STUDY = ("compare.baseline", "compare.metric")

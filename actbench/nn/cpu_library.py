@@ -19,6 +19,7 @@ from torch import Tensor
 
 from actbench.errors import ActbenchError, UsageError
 from actbench.nn.cpu_linear import LIBRARIES, Library
+from actbench.nn.machine_cache import cache_folder, locked
 from actbench.system import devices
 from actbench.system.files import json_text, read_json, write_atomically
 
@@ -65,23 +66,13 @@ def choose(asked: str = "auto") -> Choice:
 @cache
 def remembered() -> Choice:
     """Return the choice that this machine's measurement has made; the first process of all measures."""
-    from filelock import FileLock, Timeout
-
     folder = cache_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "products.lock", timeout=60):
+        with locked(folder / "products.lock", seconds=60):
             return _read(folder / "products.json") or _measured_and_written(folder / "products.json")
-    except (OSError, Timeout, ActbenchError) as error:
+    except (OSError, ActbenchError) as error:
         _log.warning("can't keep a choice of kernels in %s (%s): torch's default is used", folder, error)
         return Choice("default", {}, f"nothing can be kept in {folder}")
-
-
-def cache_folder() -> Path:
-    """Return the folder where the choice is kept: the platform's cache folder of the user."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("actbench")
 
 
 def _read(path: Path) -> Choice | None:

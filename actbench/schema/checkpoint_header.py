@@ -34,6 +34,7 @@ class CheckpointHeader:
         sha256: Checksum of everything behind the first line.
         format: ``FORMAT`` of the version that wrote it.
         semantics: ``SEMANTICS_VERSION`` of the version that wrote it.
+        kernels: ``native`` or ``torch``, which computed activations and losses; earlier versions had torch's alone.
         epoch: The last epoch that had ended, from which its runs go on; None in files of earlier versions.
     """
 
@@ -45,6 +46,7 @@ class CheckpointHeader:
     sha256: str
     format: int = FORMAT
     semantics: int = SEMANTICS_VERSION
+    kernels: str = "torch"
     epoch: int | None = None
 
     def line(self) -> bytes:

@@ -43,6 +43,8 @@ class Runtime:
         data_folder: Folder in which datasets lie and are cached; None for the platform's user cache folder.
         products: The one of ``cpu_linear.LIBRARIES`` that computes matrix products on a CPU; ``auto`` for the fastest,
             measured once per machine.
+        kernels: ``native`` or ``torch``: the kernels that compute activations and losses on a CPU; ``auto`` for native
+            ones where a C compiler can make them.
         capture: Whether whole steps are launched at once: from a CUDA graph, or replayed from an op trace on a CPU.
         timeout: Seconds after which a worker process that finishes no step is ended; 0 for never. An engine without
             workers can't end a run that hangs.
@@ -60,6 +62,7 @@ class Runtime:
     cohort_size: int | None = None
     data_folder: Path | None = None
     products: str = "auto"
+    kernels: str = "auto"
     capture: bool = True
     timeout: float = 600.0
     checkpoint_every: Cadence = Cadence(seconds=600)

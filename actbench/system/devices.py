@@ -89,6 +89,19 @@ def this_processor() -> Processor:
     return replace(found, cache_bytes=read_caches(Path("/sys/devices/system/cpu/cpu0/cache")))
 
 
+def instruction_sets() -> str:
+    """Return the instructions that the first processor has, as Linux lists them; empty on other systems.
+
+    Virtual machines may hide some of them: two processors of one name do not always have the same.
+    """
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+            listed = (line.partition(":")[2].strip() for line in lines if line.startswith(("flags", "Features")))
+            return next(listed, "")
+    except OSError:
+        return ""
+
+
 def accumulator(device: torch.device) -> torch.dtype:
     """Return the widest float of a device, for sums over many examples: MPS has no float64."""
     import torch

@@ -15,6 +15,7 @@ import io
 import torch
 
 from actbench.nn import cpu_linear
+from actbench.nn.native import library as native
 from actbench.schema.checkpoint_header import CheckpointHeader, UnusableCheckpoint, parse_checkpoint
 from actbench.training.epoch_log import EpochLog
 from actbench.training.kept_weights import WeightKeeper
@@ -67,6 +68,7 @@ def _header(state: TrainState, *, sha256: str, epoch: int | None = None) -> Chec
         device=state.device.type,
         torch=str(torch.__version__),
         products=cpu_linear.library_in_use(),
+        kernels=native.name_in_use(),
         data=state.images.fingerprint,
         sha256=sha256,
         epoch=epoch,
@@ -83,6 +85,7 @@ def _check_header(found: CheckpointHeader, here: CheckpointHeader) -> None:
         ("torch", found.torch, here.torch),
         ("device", found.device, here.device),
         ("--products", found.products, here.products),
+        ("--kernels", found.kernels, here.kernels),
     ):
         if theirs != ours:
             raise UnusableCheckpoint(f"it was computed with {name} {theirs}, and this is {name} {ours}")

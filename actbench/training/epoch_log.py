@@ -13,6 +13,7 @@ from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
 from actbench.nn import cpu_linear
 from actbench.nn.activations import overflow
+from actbench.nn.native import library as native
 from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import MAX_INITIAL_EXAMPLES, MAX_MAGNITUDE, Outcome, RunRecord, may_be_recorded, recorded
@@ -149,7 +150,7 @@ class EpochLog:
         }
         worker = devices.describe_device(state.device)
         data = {"data": state.images.fingerprint, "classes": state.images.classes}
-        worker |= {**data, "products": cpu_linear.library_in_use()}
+        worker |= {**data, "products": cpu_linear.library_in_use(), "kernels": native.name_in_use()}
         for run, spec in enumerate(state.cohort.specs):
             outcome, message = self._outcome(run)
             tested = {"test.accuracy": accuracies[run], "test.loss": losses[run]}

@@ -11,10 +11,11 @@ import torch
 
 from actbench.errors import ActbenchError, UsageError
 from actbench.nn import cpu_library
+from actbench.nn.native import library as native
 from actbench.schema.checkpoint_header import UnusableCheckpoint
 from actbench.schema.events import EpochDone, Event, Failed, Finished, Noted, Saved, Started
 from actbench.schema.runtime import Cadence, Cohort, Runtime
-from actbench.system import cancellation
+from actbench.system import cancellation, devices
 from actbench.system.cancellation import Stopped
 from actbench.system.user_code import contained_events
 from actbench.training import numerics
@@ -35,7 +36,8 @@ def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     to go on; or with nothing, if nothing was trained yet.
     """
     try:
-        with numerics.deterministic_numerics(cpu_library.choose(runtime.products).products):
+        products = cpu_library.choose(runtime.products).products
+        with numerics.deterministic_numerics(products, _kernels(runtime)):
             yield from contained_events(_resume_or_begin(cohort, runtime))
         return
     except (Exception, SystemExit) as error:  # a user's code may call sys.exit, which must not end the study
@@ -61,8 +63,15 @@ def check_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
     yield from contained_events(_check(cohort, runtime))
 
 
+def _kernels(runtime: Runtime) -> str:
+    """Return the kernels that compute what surrounds the products: torch's own on every device but the CPU."""
+    return native.choose(runtime.kernels).kernels if devices.choose(runtime.device) == "cpu" else "torch"
+
+
 def _check(cohort: Cohort, runtime: Runtime) -> Generator[Event, None, None]:
     try:
+        if runtime.kernels == "native":
+            _kernels(runtime)
         state = TrainState.open(cohort, runtime)
         check_weights_can_be_kept(state, runtime.keep_weights)
         for note in state.images.notes:

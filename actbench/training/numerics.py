@@ -1,4 +1,4 @@
-"""Set how a process computes while it trains: threads, denormal numbers, TF32, and the library of matrix products.
+"""Set how a process computes while it trains: threads, denormal numbers, TF32, which kernels of several.
 
 All of it is torch's global state; the contexts here set it and put it back.
 """
@@ -12,18 +12,24 @@ from typing import Any
 import torch
 
 from actbench.nn import cpu_linear
+from actbench.nn.native import library as native
 from actbench.system import torch_settings
 
 
 @contextmanager
-def deterministic_numerics(products: str) -> Iterator[None]:
+def deterministic_numerics(products: str, kernels: str) -> Iterator[None]:
     """Compute in a way that gives the same numbers again, while the context lasts.
 
     One thread, no TF32, denormal numbers flushed to 0, deterministic convolutions, torch's own default type and device.
 
     Args:
         products: The one of ``cpu_linear.LIBRARIES`` that computes matrix products on a CPU.
+        kernels: ``native`` or ``torch``: the kernels that compute activations and the loss on a CPU.
+
+    Raises:
+        UsageError: When the kernels can't be had.
     """
+    functions = native.choose(kernels).functions
     before, deterministic = torch_settings.read(), torch.backends.cudnn.deterministic
     # A notebook may have chosen another type, device or precision, or call within torch.no_grad().
     torch_settings.write_standard()
@@ -36,7 +42,7 @@ def deterministic_numerics(products: str) -> Iterator[None]:
     torch.backends.cudnn.deterministic = True
     try:
         # cuDNN rounds the inputs of convolutions to ten bits unless this is forbidden.
-        with tf32(allowed=False), cpu_linear.use_library(products):
+        with tf32(allowed=False), cpu_linear.use_library(products), native.use_kernels(functions):
             yield
     finally:
         torch.backends.cudnn.deterministic = deterministic

@@ -13,6 +13,8 @@ import pytest
 from commands import Done, Run, in_this_process
 from processes import end_group, is_group_there, signal_group, wait_until
 
+from actbench.nn.native import library as native
+
 STUDY = """\
 study: tiny
 dataset: {name: digits, train_size: 200, test_size: 100}
@@ -77,6 +79,28 @@ def test_a_study_is_trained_stored_and_not_trained_again(actbench: Run, tmp_path
     assert again.returncode == 0
     assert "nothing to do, all 4 runs are finished" in again.stderr
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("result.json")}
+
+
+def test_a_record_names_the_kernels_that_were_asked_for(actbench: Run, tmp_path: Path) -> None:
+    assert train(actbench, "seeds=1", "--kernels", "torch").returncode == 0
+    assert {result["environment"]["kernels"] for result in results(tmp_path).values()} == {"torch"}
+    assert train(actbench, "seeds=1", "--force").returncode == 0
+    assert {result["environment"]["kernels"] for result in results(tmp_path).values()} == {native.choose().kernels}
+
+
+def test_native_kernels_without_a_compiler_are_a_mistake_and_nothing_is_trained(
+    actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CC", "nowhere/cc")
+    done = actbench("run", "study.yaml", "-j", "1", "--kernels", "native")
+    assert done.returncode == 2
+    assert "actbench: --kernels native: CC names the compiler nowhere/cc, which is not there" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not results(tmp_path)
+    native.remembered.cache_clear()
+    done = actbench("run", "study.yaml", "-j", "1")
+    assert done.returncode == 0, done.stderr
+    assert {result["environment"]["kernels"] for result in results(tmp_path).values()} == {"torch"}
 
 
 def test_more_seeds_run_only_the_new_ones(actbench: Run, tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def test_the_library_of_a_cpus_products_is_refused_for_a_gpu(command: Command) -
     code, said = command("run", "--device", "cuda", "--products", "default")
     assert (code, said.count("\n")) == (2, 1)
     assert "--products has no effect: it is for the CPU, and this is cuda; take --device cpu" in said
+    code, said = command("run", "--device", "cuda", "--kernels", "torch")
+    assert (code, "--kernels has no effect: it is for the CPU, and this is cuda" in said) == (2, True)
 
 
 def test_a_variable_without_effect_is_refused_by_its_name(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

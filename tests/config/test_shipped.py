@@ -129,13 +129,15 @@ def test_a_shipped_config_may_be_a_base(empty_folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_wheel_holds_the_configs_and_finds_them_in_an_empty_folder(empty_folder: Path) -> None:
+def test_a_wheel_holds_kernels_and_configs_and_finds_them_in_an_empty_folder(empty_folder: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(empty_folder / "dist")]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = (empty_folder / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(empty_folder / "site")
         names = archive.namelist()
+    kernels = {Path(name).name for name in names if name.startswith("actbench/nn/native/")}
+    assert kernels == {path.name for path in (ROOT / "actbench/nn/native").iterdir() if path.is_file()}
     configs = {Path(name).name for name in names if name.startswith("actbench/configs/")}
     assert configs == {path.name for path in (ROOT / "configs").iterdir()}
     assert not [name for name in names if not name.startswith(("actbench/", "activation_bench-"))]

@@ -21,6 +21,7 @@ from actbench.diagnostics.installation.datasets import availability
 from actbench.diagnostics.installation.examine import examine
 from actbench.diagnostics.installation.facts import InstallationProblem, KernelChoice
 from actbench.diagnostics.installation.machine import REINSTALL, release, versions
+from actbench.nn.native import library as native
 from actbench.schema import registry
 from actbench.system.devices import this_processor
 
@@ -172,8 +173,21 @@ def test_kernels_that_were_chosen_are_shown_with_the_reason(tmp_path: Path) -> N
 
 
 def test_the_library_of_dense_products_is_named_with_its_times(tmp_path: Path) -> None:
-    (found,) = examine(tmp_path, results=tmp_path).kernels
+    found, _ = examine(tmp_path, results=tmp_path).kernels
     assert found.name == "dense products"
     assert found.choice in ("default", "onednn")
     assert "default " in found.why
     assert "µs" in found.why
+
+
+def test_the_kernels_around_the_products_are_named_with_their_compiler_or_why_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, found = examine(tmp_path, results=tmp_path).kernels
+    assert found.name == "activations, loss"
+    assert (found.choice == "native") == found.why.startswith("compiled by ")
+    native.remembered.cache_clear()
+    monkeypatch.setenv("CC", "nowhere/cc")
+    _, missing = examine(tmp_path, results=tmp_path).kernels
+    native.remembered.cache_clear()
+    assert (missing.choice, missing.why) == ("torch", "CC names the compiler nowhere/cc, which is not there")

@@ -70,7 +70,7 @@ class Trained:
 def trained(runs: Sequence[RunSpec], runtime: Runtime, epochs: int = 2) -> Trained:
     state = TrainState.open(Cohort(tuple(runs)), runtime)
     found = Trained(state, choose_stepper(state, capture=runtime.capture))
-    with numerics.deterministic_numerics("default"):
+    with numerics.deterministic_numerics("default", "torch"):
         for _ in range(epochs):
             train_epoch(state, found.stepper)
     return found
@@ -142,7 +142,7 @@ def test_batched_layers_are_as_near_to_the_exact_ones_as_their_precision_allows(
     form: Callable[..., Tensor], shapes: Any, dtype: torch.dtype, tf32: bool, least: float, most: float
 ) -> None:
     there, exact = leaves(dtype, *shapes)
-    with numerics.deterministic_numerics("default"), numerics.tf32(allowed=tf32):
+    with numerics.deterministic_numerics("default", "torch"), numerics.tf32(allowed=tf32):
         y = form(*there)
         found = torch.autograd.grad((y * torch.linspace(-1, 2, y.numel(), device=DEVICE).view(y.shape)).sum(), there)
     expected = form(*exact)
@@ -262,7 +262,7 @@ def test_tf32_and_bfloat16_round_the_steps_and_leave_evaluation_exact() -> None:
     runs = {name: spec(model=wide, training={"precision": name, "batch_size": 64}) for name in PRECISIONS}
     cohorts = {precision: trained([run], GPU, 0) for precision, run in runs.items()}
     x = torch.randn(1, 50, 1, 8, 8, generator=torch.Generator().manual_seed(0)).to(DEVICE)
-    with numerics.deterministic_numerics("default"):
+    with numerics.deterministic_numerics("default", "torch"):
         with torch.no_grad():
             evaluated = [one.state.forward(x) for one in cohorts.values()]
         for one in cohorts.values():

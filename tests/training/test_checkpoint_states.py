@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random  # noqa: TID251 - chooses places to stop, no number of a run
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -156,11 +157,25 @@ def test_a_cohort_is_saved_after_so_many_epochs() -> None:
         (lambda state: state.replace(b'"format": 2', b'"format": 9', 1), "another version of actbench"),
         (lambda state: state.replace(b'"semantics": 1', b'"semantics": 0', 1), "another version of actbench"),
         (lambda state: state.replace(b'"torch": "', b'"torch": "0', 1), "computed with torch 0"),
+        (lambda state: re.sub(rb'"kernels": "\w+"', b'"kernels": "other"', state, count=1), "with --kernels other"),
         (lambda state: state.replace(b'"device": "cpu"', b'"device": "cuda"', 1), "computed with device cuda"),
         (lambda state: state.replace(b'"data": "', b'"data": "0', 1), "the dataset has changed"),
         (lambda state: state.replace(b'"runs": ["', b'"runs": ["0', 1), "other runs"),
     ],
-    ids=["cut", "flipped", "empty", "odd", "foreign", "format", "semantics", "torch", "device", "data", "runs"],
+    ids=[
+        "cut",
+        "flipped",
+        "empty",
+        "odd",
+        "foreign",
+        "format",
+        "semantics",
+        "torch",
+        "kernels",
+        "device",
+        "data",
+        "runs",
+    ],
 )
 def test_a_state_that_does_not_fit_is_not_used_and_the_result_is_right(spoil: Any, reason: str) -> None:
     specs = (spec(),)

@@ -44,7 +44,7 @@ class Trained:
 def trained(runs: Sequence[RunSpec], epochs: int, *, capture: bool) -> Trained:
     state = TrainState.open(Cohort(tuple(runs)), CPU)
     stepper = choose_stepper(state, capture=capture)
-    with numerics.deterministic_numerics("default"):
+    with numerics.deterministic_numerics("default", "torch"):
         for _ in range(epochs):
             train_epoch(state, stepper)
     return Trained(state, stepper)

@@ -26,7 +26,7 @@ def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -
     tiny = torch.tensor([1e-38]) / 2
     assert tiny.item() > 0, "torch keeps denormal numbers unless set otherwise"
     threads = torch.get_num_threads()
-    with numerics.deterministic_numerics("onednn"):
+    with numerics.deterministic_numerics("onednn", "torch"):
         assert (torch.get_num_threads(), cpu_linear.library_in_use()) == (1, "onednn")
         assert (torch.tensor([1.2e-38]) / 2).item() == 0
         with numerics.tf32(allowed=True):
@@ -39,7 +39,7 @@ def test_training_computes_on_one_thread_without_denormals_and_puts_all_back() -
 def test_the_momentum_of_a_unit_that_died_becomes_zero_rather_than_denormal() -> None:
     """0.9 times the smallest denormal number rounds to itself: without flushing it would stay for ever."""
     sinking = torch.full((32,), 1e-30)
-    with numerics.deterministic_numerics("default"):
+    with numerics.deterministic_numerics("default", "torch"):
         for _ in range(2000):
             sinking.mul_(0.9)
     assert not sinking.any()

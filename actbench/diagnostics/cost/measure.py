@@ -71,7 +71,7 @@ def measure_costs(
         raise UsageError(f"{rounds} rounds say too little about a spread: take at least {MIN_ROUNDS}")
     place, subjects = torch.device(devices.choose(device)), _subjects(chosen)
     clock = Clock.of(place)
-    with numerics.deterministic_numerics("default"):
+    with numerics.deterministic_numerics("default", "torch"):
         torch.empty(ALLOCATOR_WARM_UP, dtype=torch.uint8)  # freed at once
         trials = [_Trial(size, work, clock) for size in sizes for work in timed_activations(subjects, size, place)]
         order = torch.Generator().manual_seed(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Mapping
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,17 @@ def memory() -> dict[str, int | None]:
 
 
 def kernels(troubles: list[InstallationProblem]) -> list[KernelChoice]:
-    """Return the library chosen for dense products; it is measured now if it never was on this machine."""
-    chosen = imported("actbench.nn.cpu_library", troubles)
-    if chosen is None:
+    """Return what computes on a CPU; it is compiled and measured now if it never was on this machine."""
+    chosen = imported("actbench.nn.cpu_library", troubles), imported("actbench.nn.native.library", troubles)
+    if None in chosen:
         return []
-    choice = chosen.choose()
-    times = ", ".join(f"{name} {seconds * 1e6:.0f} µs" for name, seconds in choice.seconds.items())
-    return [KernelChoice("dense products", choice.products, f"{choice.reason}: {times}" if times else choice.reason)]
+    products, native = (one.choose() for one in chosen)
+    return [
+        KernelChoice("dense products", products.products, _with_times(products.reason, products.seconds)),
+        KernelChoice("activations, loss", native.kernels, _with_times(native.reason, native.seconds)),
+    ]
+
+
+def _with_times(reason: str, seconds: Mapping[str, float]) -> str:
+    times = ", ".join(f"{name} {one * 1e6:.0f} µs" for name, one in seconds.items())
+    return f"{reason}: {times}" if times else reason

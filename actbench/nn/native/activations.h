@@ -97,41 +97,117 @@ INLINE float mish_gate(float x) {
 #define SELU_SCALE 1.05070099f
 #define SELU_ALPHA 1.67326324f
 
-/* A function name_value for f(x) and one, name_slope, for f'(x); p holds the activation's options, at most one. */
-#define ACTIVATION(name, value, slope)                                                                                 \
-    INLINE float name##_value(float x, const float *p) { (void)p; value }                                              \
-    INLINE float name##_slope(float x, const float *p) { (void)p; (void)x; slope }
+/* For each activation VALUE(name) is f(x) and SLOPE(name) is f'(x), with the table's derivative at a kink; p is its one
+option, 0 where it has none. */
+#define VALUE(name) INLINE float name##_value(float x, float p)
+#define SLOPE(name) INLINE float name##_slope(float x, float p)
 
-ACTIVATION(identity, return x;, return 1.0f;)
-ACTIVATION(relu, return x <= 0.0f ? 0.0f : x;, return x <= 0.0f ? 0.0f : 1.0f;)
-ACTIVATION(leaky_relu, return x <= 0.0f ? p[0] * x : x;, return x <= 0.0f ? p[0] : 1.0f;)
-ACTIVATION(relu6, return x <= 0.0f ? 0.0f : x >= 6.0f ? 6.0f : x;, return x <= 0.0f || x >= 6.0f ? 0.0f : 1.0f;)
-ACTIVATION(elu, return x <= 0.0f ? p[0] * expm1_of(x) : x;, return x <= 0.0f ? p[0] * exp_of(x) : 1.0f;)
-ACTIVATION(selu, return SELU_SCALE * (x <= 0.0f ? SELU_ALPHA * expm1_of(x) : x);,
-           return SELU_SCALE * (x <= 0.0f ? SELU_ALPHA * exp_of(x) : 1.0f);)
-ACTIVATION(celu, return x <= 0.0f ? p[0] * expm1_of(x / p[0]) : x;, return x <= 0.0f ? exp_of(x / p[0]) : 1.0f;)
-ACTIVATION(gelu, float bell; return x * normal_cdf(x, &bell);,
-           float bell; float cdf = normal_cdf(x, &bell); return FMA(BELL_HEIGHT * x, bell, cdf);)
-ACTIVATION(gelu_tanh, return 0.5f * x * (1.0f + tanh_of(ROOT_2_OVER_PI * FMA(0.044715f * x * x, x, x)));,
-           float t = tanh_of(ROOT_2_OVER_PI * FMA(0.044715f * x * x, x, x));
-           float inner = ROOT_2_OVER_PI * FMA(0.134145f * x, x, 1.0f);
-           return FMA(0.5f * x * FMA(-t, t, 1.0f), inner, FMA(0.5f, t, 0.5f));)
-ACTIVATION(silu, return x * sigmoid_of(x);, float s = sigmoid_of(x); return s * FMA(x, 1.0f - s, 1.0f);)
-ACTIVATION(swish, return x * sigmoid_of(p[0] * x);,
-           float s = sigmoid_of(p[0] * x); return s * FMA(p[0] * x, 1.0f - s, 1.0f);)
-ACTIVATION(mish, return x * mish_gate(x);,
-           float t = mish_gate(x); return FMA(x * sigmoid_of(x), FMA(-t, t, 1.0f), t);)
-ACTIVATION(softplus, float u = p[0] * x; return u > 20.0f ? x : ((u <= 0.0f ? 0.0f : u) + log1p_of(exp_of(-fabsf(u)))) / p[0];,
-           return p[0] * x > 20.0f ? 1.0f : sigmoid_of(p[0] * x);)
-ACTIVATION(tanh, return tanh_of(x);, float e = exp_of(-2.0f * fabsf(x)); float d = 1.0f + e; return 4.0f * e / (d * d);)
-ACTIVATION(sigmoid, return sigmoid_of(x);, float e = exp_of(-fabsf(x)); float d = 1.0f + e; return e / (d * d);)
-ACTIVATION(softsign, return x / (1.0f + fabsf(x));, float d = 1.0f / (1.0f + fabsf(x)); return d * d;)
-ACTIVATION(hardtanh, return x <= -1.0f ? -1.0f : x >= 1.0f ? 1.0f : x;, return x <= -1.0f || x >= 1.0f ? 0.0f : 1.0f;)
-ACTIVATION(hardswish, float g = x + 3.0f; return x * (g <= 0.0f ? 0.0f : g >= 6.0f ? 6.0f : g) * (1.0f / 6.0f);,
-           return x <= -3.0f ? 0.0f : x >= 3.0f ? 1.0f : FMA(x, 1.0f / 3.0f, 0.5f);)
-ACTIVATION(hardsigmoid, float g = x + 3.0f; return (g <= 0.0f ? 0.0f : g >= 6.0f ? 6.0f : g) * (1.0f / 6.0f);,
-           return x <= -3.0f || x >= 3.0f ? 0.0f : 1.0f / 6.0f;)
-ACTIVATION(squared_relu, float a = x <= 0.0f ? 0.0f : x; return a * a;, return x <= 0.0f ? 0.0f : 2.0f * x;)
+VALUE(identity) { return x; }
+SLOPE(identity) { return 1.0f; }
+
+VALUE(relu) { return x <= 0.0f ? 0.0f : x; }
+SLOPE(relu) { return x <= 0.0f ? 0.0f : 1.0f; }
+
+VALUE(leaky_relu) { return x <= 0.0f ? p * x : x; }
+SLOPE(leaky_relu) { return x <= 0.0f ? p : 1.0f; }
+
+VALUE(relu6) { return x <= 0.0f ? 0.0f : x >= 6.0f ? 6.0f : x; }
+SLOPE(relu6) { return x <= 0.0f || x >= 6.0f ? 0.0f : 1.0f; }
+
+VALUE(elu) { return x <= 0.0f ? p * expm1_of(x) : x; }
+SLOPE(elu) { return x <= 0.0f ? p * exp_of(x) : 1.0f; }
+
+VALUE(selu) { return SELU_SCALE * (x <= 0.0f ? SELU_ALPHA * expm1_of(x) : x); }
+SLOPE(selu) { return SELU_SCALE * (x <= 0.0f ? SELU_ALPHA * exp_of(x) : 1.0f); }
+
+VALUE(celu) { return x <= 0.0f ? p * expm1_of(x / p) : x; }
+SLOPE(celu) { return x <= 0.0f ? exp_of(x / p) : 1.0f; }
+
+VALUE(gelu) {
+    float bell;
+    return x * normal_cdf(x, &bell);
+}
+SLOPE(gelu) {
+    float bell, cdf = normal_cdf(x, &bell);
+    return FMA(BELL_HEIGHT * x, bell, cdf);
+}
+
+VALUE(gelu_tanh) { return 0.5f * x * (1.0f + tanh_of(ROOT_2_OVER_PI * FMA(0.044715f * x * x, x, x))); }
+SLOPE(gelu_tanh) {
+    float t = tanh_of(ROOT_2_OVER_PI * FMA(0.044715f * x * x, x, x));
+    float inner = ROOT_2_OVER_PI * FMA(0.134145f * x, x, 1.0f);
+    return FMA(0.5f * x * FMA(-t, t, 1.0f), inner, FMA(0.5f, t, 0.5f));
+}
+
+VALUE(silu) { return x * sigmoid_of(x); }
+SLOPE(silu) {
+    float s = sigmoid_of(x);
+    return s * FMA(x, 1.0f - s, 1.0f);
+}
+
+VALUE(swish) { return x * sigmoid_of(p * x); }
+SLOPE(swish) {
+    float s = sigmoid_of(p * x);
+    return s * FMA(p * x, 1.0f - s, 1.0f);
+}
+
+VALUE(mish) { return x * mish_gate(x); }
+SLOPE(mish) {
+    float t = mish_gate(x);
+    return FMA(x * sigmoid_of(x), FMA(-t, t, 1.0f), t);
+}
+
+VALUE(softplus) {
+    float u = p * x;
+    float smooth = ((u <= 0.0f ? 0.0f : u) + log1p_of(exp_of(-fabsf(u)))) / p;
+    return u > 20.0f ? x : smooth;
+}
+SLOPE(softplus) {
+    float s = sigmoid_of(p * x);
+    return p * x > 20.0f ? 1.0f : s;
+}
+
+VALUE(tanh) { return tanh_of(x); }
+SLOPE(tanh) { /* 1 - tanh(x)^2 loses all its digits in the tails; this form loses none */
+    float e = exp_of(-2.0f * fabsf(x)), d = 1.0f + e;
+    return 4.0f * e / (d * d);
+}
+
+VALUE(sigmoid) { return sigmoid_of(x); }
+SLOPE(sigmoid) {
+    float e = exp_of(-fabsf(x)), d = 1.0f + e;
+    return e / (d * d);
+}
+
+VALUE(softsign) { return x / (1.0f + fabsf(x)); }
+SLOPE(softsign) {
+    float d = 1.0f / (1.0f + fabsf(x));
+    return d * d;
+}
+
+VALUE(hardtanh) { return x <= -1.0f ? -1.0f : x >= 1.0f ? 1.0f : x; }
+SLOPE(hardtanh) { return x <= -1.0f || x >= 1.0f ? 0.0f : 1.0f; }
+
+VALUE(hardswish) {
+    float g = x + 3.0f;
+    return x * (g <= 0.0f ? 0.0f : g >= 6.0f ? 6.0f : g) * (1.0f / 6.0f);
+}
+SLOPE(hardswish) { return x <= -3.0f ? 0.0f : x >= 3.0f ? 1.0f : FMA(x, 1.0f / 3.0f, 0.5f); }
+
+VALUE(hardsigmoid) {
+    float g = x + 3.0f;
+    return (g <= 0.0f ? 0.0f : g >= 6.0f ? 6.0f : g) * (1.0f / 6.0f);
+}
+SLOPE(hardsigmoid) { return x <= -3.0f || x >= 3.0f ? 0.0f : 1.0f / 6.0f; }
+
+VALUE(squared_relu) {
+    float a = x <= 0.0f ? 0.0f : x;
+    return a * a;
+}
+SLOPE(squared_relu) { return x <= 0.0f ? 0.0f : 2.0f * x; }
+
+#undef VALUE
+#undef SLOPE
 
 /* ROW(code, name) for each of them; nn/native/activation_codes.py has the same codes. */
 #define EACH_ACTIVATION(ROW)                                                                                           \

@@ -27,10 +27,10 @@ INLINE void write_bfloat16(bfloat16 *at, float x) {
 
 /* a = f(z) and dz = f'(z) da, for n numbers of one type. */
 #define LOOPS(type, name)                                                                                              \
-    static void name##_values_##type(const float *p, const type *restrict z, type *restrict a, int64_t n) {            \
+    static void name##_values_##type(float p, const type *restrict z, type *restrict a, int64_t n) {                   \
         for (int64_t i = 0; i < n; i++) write_##type(a + i, name##_value(read_##type(z + i), p));                      \
     }                                                                                                                  \
-    static void name##_slopes_##type(const float *p, const type *restrict z, const type *restrict da,                  \
+    static void name##_slopes_##type(float p, const type *restrict z, const type *restrict da,                         \
                                      type *restrict dz, int64_t n) {                                                   \
         for (int64_t i = 0; i < n; i++)                                                                                \
             write_##type(dz + i, name##_slope(read_##type(z + i), p) * read_##type(da + i));                           \
@@ -50,14 +50,12 @@ EACH_ACTIVATION(BOTH_LOOPS)
         return;
 
 /* a = f(z) for n numbers, float32 or, if is_half, bfloat16. */
-void activate(int64_t code, float option, int64_t is_half, const void *z, void *a, int64_t n) {
-    const float *p = &option;
+void activate(int64_t code, float p, int64_t is_half, const void *z, void *a, int64_t n) {
     switch (code) { EACH_ACTIVATION(VALUES) }
 }
 
 /* dz = f'(z) da for n numbers; dz may not be z or da. */
-void activate_backward(int64_t code, float option, int64_t is_half, const void *z, const void *da, void *dz, int64_t n) {
-    const float *p = &option;
+void activate_backward(int64_t code, float p, int64_t is_half, const void *z, const void *da, void *dz, int64_t n) {
     switch (code) { EACH_ACTIVATION(SLOPES) }
 }
 

@@ -137,8 +137,18 @@ RUNS = (
         "The library that computes matrix products on a CPU: `default` is torch's own choice, `onednn` the other one. "
         "`auto` measures once per machine which is faster. The last bits differ.",
         where="run, doctor, result.json",
-        spellings=("dense products", "onednn", "kernels"),
+        spellings=("dense products", "onednn"),
+        see=("kernels",),
         page="architecture.md",
+    ),
+    Word(
+        "kernels",
+        "What computes activations, their derivatives and the loss on a CPU: `native`, compiled from C on this "
+        "machine, or `torch`. `auto` takes native ones wherever a C compiler can make them. The last bits differ.",
+        where="run, doctor, result.json",
+        spellings=("native kernels", "activations, loss"),
+        see=("products",),
+        page="internals.md",
     ),
     Word(
         "time",
