@@ -102,6 +102,11 @@ def instruction_sets() -> str:
         return ""
 
 
+def may_have_gpu() -> bool:
+    """Return whether a GPU may be there, without asking it; False where no driver is."""
+    return _may_have("cuda") or _may_have("mps")
+
+
 def accumulator(device: torch.device) -> torch.dtype:
     """Return the widest float of a device, for sums over many examples: MPS has no float64."""
     import torch

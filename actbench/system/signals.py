@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
 
 
 def signals_here(*names: str) -> tuple[signal.Signals, ...]:
@@ -16,3 +18,23 @@ def signals_here(*names: str) -> tuple[signal.Signals, ...]:
 
 ENDING = signals_here("SIGINT", "SIGTERM", "SIGHUP")
 """Signals that ask a command to end: Ctrl-C, ``kill``, the end of the terminal. They may reach a whole group."""
+
+HAS_POSIX = hasattr(signal, "pthread_sigmask")
+"""Whether signals can be blocked, and a child keep a descriptor that is open."""
+
+
+@contextlib.contextmanager
+def ending_blocked() -> Iterator[None]:
+    """While the context lasts, block the signals that a worker ignores, where that is possible.
+
+    Ctrl-C may come before a new process has told Python to ignore it. So it is born with the signals blocked, which a
+    child inherits; the worker ignores them first and unblocks them then.
+    """
+    if not HAS_POSIX:
+        yield
+        return
+    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)

@@ -63,6 +63,16 @@ def unfailing_streams() -> Iterator[StandardStreams]:
         sys.stdout, sys.stderr = before
 
 
+def are_open() -> bool:
+    """Return whether the descriptors of all standard streams are open."""
+    try:
+        for number in (STDIN, STDOUT, STDERR):
+            os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
 class _Descriptor(io.FileIO):
     """Writes to a descriptor that somebody else closes; after the first failure it drops everything.
 

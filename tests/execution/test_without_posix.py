@@ -121,7 +121,7 @@ def test_a_step_that_hangs_is_ended_without_posix(folder: Path, data_folder: Pat
 
 @pytest.mark.slow
 def test_workers_that_can_t_start_name_the_engine_that_needs_none(folder: Path, data_folder: Path) -> None:
-    broken = "import sys\nif '_worker' in ' '.join(sys.orig_argv):\n    sys.exit(3)\n"
+    broken = "import sys\nif 'actbench.execution.engines.' in ' '.join(sys.orig_argv):\n    sys.exit(3)\n"
     (folder / "without" / "sitecustomize.py").write_text(broken)
     words = ("run", "study.yaml", "sweep={}", "seeds=1", "-j", "1", "--device", "cpu")
     done = python(folder, data_folder, "-m", "actbench", *words)

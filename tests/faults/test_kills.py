@@ -57,10 +57,16 @@ def end_all():
     os.killpg(os.getpid(), signal.SIGKILL)
 
 
+def children(process):
+    return Path(f"/proc/{process}/task/{process}/children").read_text().split()
+
+
 def end_worker():
-    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-        if b"_worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-            os.kill(int(child), signal.SIGKILL)
+    mine = children(os.getpid())
+    for worker in [*mine, *(forked for child in mine for forked in children(child))]:
+        program = Path(f"/proc/{worker}/cmdline").read_bytes()
+        if b"_worker" in program or b"_fork_server" in program and worker not in mine:
+            os.kill(int(worker), signal.SIGKILL)
             kills.write(f"{count}\\n")
 
 

@@ -360,10 +360,12 @@ def test_an_engine_that_is_stopped_saves_what_it_is_at_and_takes_nothing_else(na
 
     events: list[Event] = []
     with load("engines", name)(1) as working:
-        for worker in getattr(working, "_workers", ()):  # as a group's signals do, at any time of their lives
-            signal_process(worker.process, signal.SIGTERM)
-            signal_process(worker.process, signal.SIGHUP)
-            signal_process(worker.process, signal.SIGINT)
+        workers = [worker.process for worker in getattr(working, "_workers", ())]
+        server = getattr(working, "_server", None)
+        for process in [*workers, *([server.process] if server else [])]:  # as a group's signals do, at any time
+            signal_process(process, signal.SIGTERM)
+            signal_process(process, signal.SIGHUP)
+            signal_process(process, signal.SIGINT)
         for event in working.execute(Work("engine_work:steps", Runtime(device="cpu")), cohorts()):
             events.append(event)
             if len([one for one in events if isinstance(one, EpochDone)]) == 5:

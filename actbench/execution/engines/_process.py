@@ -13,8 +13,10 @@
 
 The traceback of a crash or a hang goes to a file that both have open, because the pipes may be full or torn then.
 
-A worker is a program that is started anew, never a fork. What it does with signals and descriptors needs POSIX; without
-it, as on Windows, a worker is in a process group of its own, so that Ctrl-C does not reach it, and leaves no traceback.
+On Linux without a GPU a worker is a fork of a process that has imported torch and is fit to be forked
+(``system.fork_server``); elsewhere, and where that process is lost, a program that is started anew. What it does with
+signals and descriptors needs POSIX; without it, as on Windows, a worker is in a process group of its own, so that
+Ctrl-C does not reach it, and leaves no traceback.
 """
 
 from __future__ import annotations
@@ -22,11 +24,10 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -35,12 +36,13 @@ from actbench.schema.events import Event, Failed, Finished
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 from actbench.system.devices import WORKER
-from actbench.system.signals import ENDING, signals_here
+from actbench.system.fork_server import Forked, ForkServer
+from actbench.system.signals import HAS_POSIX, ending_blocked, signals_here
 
 DONE, BEAT, STOP = "done", "beat", "stop"
 
-HAS_POSIX = hasattr(signal, "pthread_sigmask")
-"""Whether signals can be blocked, and a child keep a descriptor that is open."""
+PROGRAM, SERVER = "actbench.execution.engines._worker", "actbench.execution.engines._fork_server"
+"""The programs of a worker that is started anew, and of the process that forks workers."""
 
 DUMP_TRACEBACK = signals_here("SIGUSR1")
 """The signal that makes a worker write its traceback, also in the middle of a step; none where there is no such one."""
@@ -65,9 +67,10 @@ class Worker:
             its time.
         told_to_stop: Whether it has been sent ``STOP``.
         has_begun: Whether a message has come from it.
+        is_ready: Whether the process is known to have been started, so that it may be handed a cohort.
     """
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     trace_file: IO[bytes]
     number: int
     cohort: Cohort | None = None
@@ -75,6 +78,7 @@ class Worker:
     silent: float | None = None
     told_to_stop: bool = False
     has_begun: bool = False
+    is_ready: bool = False
     _ended: set[str] = field(default_factory=set)
     _hung: bool = False
     _unreadable: str = ""
@@ -141,9 +145,12 @@ class Worker:
             return f"no step was finished for {self.limit:g} s, so the worker process was ended (--timeout)", traceback
         if self._unreadable:
             return f"a message of the worker process can't be read: {self._unreadable}", traceback
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if code is None:  # the process that forked it was killed as well, most likely for the same reason
+            how = "ended for an unknown reason"
+        else:
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         # The kernel's out-of-memory killer sends SIGKILL, and hardly anybody else does.
-        hint = "; out of memory? try fewer --jobs" if -code in signals_here("SIGKILL") else ""
+        hint = "; out of memory? try fewer --jobs" if code is None or -code in signals_here("SIGKILL") else ""
         if not self.has_begun:
             hint += "; it had not even begun: --engine inline computes without worker processes"
         return f"the worker process {how} before it had finished{hint}", traceback
@@ -152,20 +159,26 @@ class Worker:
         """Wait for the process to end, and close its pipes and its file."""
         self.process.wait()
         self.trace_file.close()
+        if isinstance(self.process, Forked):
+            self.process.close()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
 
 
-def start(command: list[str], number: int, environment: dict[str, str]) -> Worker:
-    """Start a worker; it finds its number in its environment, and its trace file's descriptor as the last argument."""
+def start(number: int, environment: dict[str, str]) -> Worker:
+    """Start a worker; it finds its number in its environment, and its trace file's descriptor as the last argument.
+
+    Raises:
+        OSError: When the system allows no more processes or open files.
+    """
     trace_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker, or below
     passed = [trace_file.fileno()] if HAS_POSIX else []
     try:
-        with _signals_blocked():
+        with ending_blocked():
             process = subprocess.Popen(
-                [*command, *map(str, passed)],
+                [sys.executable, "-m", PROGRAM, *map(str, passed)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment | {WORKER: str(number)},
@@ -175,21 +188,18 @@ def start(command: list[str], number: int, environment: dict[str, str]) -> Worke
     except BaseException:
         trace_file.close()
         raise
-    return Worker(process, trace_file, number)
+    return Worker(process, trace_file, number, is_ready=True)
 
 
-@contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """While the context lasts, block the signals that a worker ignores, where that is possible.
+def fork(number: int, server: ForkServer) -> Worker:
+    """Ask the server for a worker, which is ready when the server says so.
 
-    Ctrl-C may come before the new process has told Python to ignore it. So it is born with the signals blocked, which a
-    child inherits; the worker ignores them first and unblocks them then.
+    Raises:
+        OSError: When the server has ended, or the system allows no more open files.
     """
-    if not HAS_POSIX:
-        yield
-        return
-    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    trace_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker, or below
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
+        return Worker(server.fork(number, trace_file.fileno()), trace_file, number)
+    except BaseException:
+        trace_file.close()
+        raise

@@ -20,11 +20,11 @@ from functools import partial
 from typing import Any, NoReturn
 
 from actbench.execution.engines import Work
-from actbench.execution.engines._process import BEAT, DONE, DUMP_TRACEBACK, HAS_POSIX, STOP
+from actbench.execution.engines._process import BEAT, DONE, DUMP_TRACEBACK, STOP
 from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
 from actbench.system.log import printable_log
-from actbench.system.signals import ENDING
+from actbench.system.signals import ENDING, HAS_POSIX
 from actbench.system.streams import unfailing_streams
 from actbench.system.text import printable_lines
 
@@ -32,12 +32,21 @@ Tasks = queue.SimpleQueue[tuple[Work, Cohort]]
 
 
 def main() -> None:
-    """Compute cohorts until there is no more input, or no process reads the output any more."""
+    """Be a worker that is started anew."""
     for number in ENDING:  # the pool's process alone acts on them
         signal.signal(number, signal.SIG_IGN)
     if HAS_POSIX:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # blocked since birth, see _process.start
-        trace_file = int(sys.argv[1])
+    work(int(sys.argv[1]) if HAS_POSIX else None)
+
+
+def work(trace_file: int | None) -> NoReturn:
+    """Compute cohorts until there is no more input, or no process reads the output any more.
+
+    Args:
+        trace_file: The descriptor of the file for its traceback; None without POSIX.
+    """
+    if trace_file is not None:
         faulthandler.enable(trace_file)
         for number in DUMP_TRACEBACK:
             faulthandler.register(number, trace_file)

@@ -1,10 +1,10 @@
 """Worker processes of one thread each, on this machine.
 
 One thread a worker, because the barriers between the threads of small kernels cost more than a second thread gains, and
-on a busy machine ten times more. A worker is a fresh interpreter that reads cohorts from its standard input and writes
-events to its standard output (drawn in ``_process``). Unlike ``multiprocessing``'s spawn it does not import the
-caller's ``__main__``, so that ``actbench.run`` works from a notebook or a script without a guard; and the end of its
-output identifies exactly the cohort that was lost with it.
+on a busy machine ten times more. A worker reads cohorts from its standard input and writes events to its standard
+output (drawn in ``_process``). Unlike one of ``multiprocessing`` it shares nothing with the caller: not its
+``__main__``, so that ``actbench.run`` works from a notebook or a script without a guard, and not its threads. The end
+of its output identifies exactly the cohort that was lost with it.
 
 A worker that is lost, or hangs and is killed, does not cost its whole cohort: the runs that had not ended are halved
 and tried again, until the run that did it is alone.
@@ -12,36 +12,28 @@ and tried again, until the run that did it is alone.
 
 from __future__ import annotations
 
-import os
 import pickle
 import queue
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import ClassVar, Self
 
 from actbench.errors import UsageError, WorkerLostError
 from actbench.execution.engines import Work
-from actbench.execution.engines._process import BEAT, DONE, STOP, Worker, start
+from actbench.execution.engines._process import BEAT, DONE, SERVER, STOP, Worker, fork, start
 from actbench.schema.events import Event, Failed
 from actbench.schema.runtime import Cohort
+from actbench.system import fork_server
+from actbench.system.fork_server import Forked, ForkServer
+from actbench.system.worker_environment import worker_environment
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Read by the numerical libraries when they load, so they are set before the worker starts."""
-
-ALLOCATOR = {
-    "hugetlb": "1",
-    "mmap_threshold": str(2**30),
-    "trim_threshold": str(2**32),
-}
-"""glibc's settings for a worker: memory in huge pages, and kept for the next step instead of given back and faulted in
-again. Products into memory of 4 KB pages took half as long again (weight gradient 784 × 256: 620 against 394 µs)."""
-
-LOST, WAKE = "lost", "wake"
-"""In the inbox besides the workers' messages: a worker's output ended; ``stop`` was called."""
+LOST, WAKE, READY, UNSTARTED = "lost", "wake", "ready", "unstarted"
+"""In the inbox besides the workers' messages: a worker's output ended; ``stop`` was called; a worker was forked, or
+could not be."""
 
 TICK = 1.0
 """Seconds between two looks at the workers."""
@@ -55,18 +47,22 @@ class Pool:
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
         self._workers: list[Worker] = []
+        self._server: ForkServer | None = None
         self._inbox: queue.SimpleQueue[tuple[Worker | None, Event | str]] = queue.SimpleQueue()
         self._again: deque[Cohort] = deque()
         self._stopping = False
         self._last_look = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Start the workers; they import torch while the caller goes on.
+        """Start the workers, or the process that forks them; torch is imported while the caller goes on.
 
         Raises:
             UsageError: When the system allows no more processes, threads or open files.
         """
         try:
+            if fork_server.can_fork():
+                with suppress(OSError):  # the workers are started instead, or it is said why they can't be
+                    self._server = fork_server.take(SERVER)
             for number in range(self._jobs):
                 self._start(number)
         except BaseException:
@@ -85,6 +81,10 @@ class Pool:
             worker.process.kill()
         for worker in self._workers:
             worker.close()
+        if self._server is not None:
+            # A fork that the server has not reported yet ends with its input, which has just been closed.
+            fork_server.give_back(self._server, is_idle=all(worker.is_ready for worker in self._workers))
+            self._server = None
         self._workers.clear()
 
     def stop(self) -> None:
@@ -106,23 +106,33 @@ class Pool:
                     if worker.cohort is not None and not worker.told_to_stop:
                         worker.told_to_stop = True
                         worker.send(STOP)
-                elif worker.cohort is None:
+                elif worker.cohort is None and worker.is_ready:
                     # Taken only now, since a cohort that has been taken is locked against other processes.
                     cohort = self._again.popleft() if self._again else next(waiting, None)
                     if cohort is not None:
                         worker.hand_over(work, cohort)
-            if all(worker.cohort is None for worker in self._workers):
+            is_starting = not self._stopping and not all(worker.is_ready for worker in self._workers)
+            if not is_starting and all(worker.cohort is None for worker in self._workers):
                 return
-            sender, message = self._next()
-            if sender is None:
-                continue
-            if message == LOST:
-                yield from self._replace(sender)
-            elif message == DONE:
-                sender.cohort = None
-            elif not isinstance(message, str):
-                sender.note_ended(message)
-                yield message
+            yield from self._answered(*self._next())
+
+    def _answered(self, sender: Worker | None, message: Event | str) -> Iterator[Event]:
+        """Do what a message asks for, and yield it if it is an event."""
+        if sender is None:
+            return
+        if message == LOST:
+            yield from self._replace(sender)
+        elif message == READY:
+            sender.is_ready = True
+        elif message == UNSTARTED:
+            self._workers.remove(sender)
+            sender.close()
+            self._start(sender.number, may_fork=False)
+        elif message == DONE:
+            sender.cohort = None
+        elif not isinstance(message, str):
+            sender.note_ended(message)
+            yield message
 
     def _next(self) -> tuple[Worker | None, Event | str]:
         """Return the next message, or none after a tick; count the silence of the workers, and kill those that hang."""
@@ -137,7 +147,7 @@ class Pool:
         for worker in self._workers:
             if worker.silent is not None:
                 worker.silent += passed
-        if sender is not None and message != LOST:
+        if sender is not None and message not in (LOST, READY, UNSTARTED):
             sender.has_begun = True
         # The first beat starts the count, any message afterwards restarts it.
         if sender is not None and (message == BEAT or sender.silent is not None):
@@ -169,15 +179,11 @@ class Pool:
         elif worker.unfinished:
             yield Failed(Cohort(worker.unfinished), reason, traceback)
 
-    def _start(self, number: int) -> None:
-        glibc = ":".join(f"glibc.malloc.{name}={value}" for name, value in ALLOCATOR.items())
-        own = os.environ.get("GLIBC_TUNABLES")
-        environment = os.environ | dict.fromkeys(THREADS, "1")
-        # Other C libraries ignore the variable; the user's own settings come last and win.
-        environment |= {"GLIBC_TUNABLES": f"{glibc}:{own}" if own else glibc}
-        environment |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+    def _start(self, number: int, *, may_fork: bool = True) -> None:
         try:
-            worker = start([sys.executable, "-m", "actbench.execution.engines._worker"], number, environment)
+            worker = self._forked(number) if may_fork else None
+            if worker is None:
+                worker = start(number, worker_environment())
             self._workers.append(worker)
             threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
         except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
@@ -186,12 +192,24 @@ class Pool:
                 "the limits of this user (ulimit -n for files, -u for processes and threads), or take fewer --jobs"
             ) from error
 
+    def _forked(self, number: int) -> Worker | None:
+        """Ask for a fork; None where nothing forks, or no more."""
+        if self._server is not None:
+            with suppress(OSError):
+                return fork(number, self._server)
+        return None
+
     def _listen(self, worker: Worker) -> None:
         """Put a worker's messages into the inbox until its output ends; a message torn by its end is lost with it.
 
         Whatever goes wrong, the loss is reported: the pool would wait for ever for a worker that nobody listens to.
         """
         assert worker.process.stdout is not None
+        if not worker.is_ready:
+            started = isinstance(worker.process, Forked) and worker.process.await_start()
+            self._inbox.put((worker, READY if started else UNSTARTED))
+            if not started:
+                return
         try:
             while True:
                 self._inbox.put((worker, pickle.load(worker.process.stdout)))
