@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from actbench.nn.alignment import begins_on_lines, runs_on_lines
+from actbench.nn.native.functions import sum_rows
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def linear(x: Sequence[Tensor], weight: Tensor, bias: Tensor | None, sizes: Sequ
         sizes: Runs of each part of the result, R in all.
 
     Returns:
-        (R_j, B, out) for each of the sizes.
+        (R_j, B, out) for each of the sizes, in the type of x. In bfloat16 the weights are cast once, forward, and their
+        gradients are computed in bfloat16 and kept in the weights' own type.
     """
     return _Linear.apply(weight, bias, sizes, *x)  # type: ignore[no-any-return]
 
@@ -120,22 +122,23 @@ def linear(x: Sequence[Tensor], weight: Tensor, bias: Tensor | None, sizes: Sequ
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor | None, sizes: Sequence[int], *x: Tensor) -> tuple[Tensor, ...]:
-        ctx.save_for_backward(weight, bias, *x)
+        cast = weight.to(x[0].dtype)  # the weights themselves, but for bfloat16, where backward needs the copy again
+        ctx.save_for_backward(weight, bias, cast, *x)
         ctx.slots = tuple(_slots.pop(id(leaf), None) if leaf is not None else None for leaf in (weight, bias))
-        y = tuple(weight.new_empty(size, x[0].shape[1], weight.shape[1]) for size in sizes)
-        biases = [None] * len(weight) if bias is None else runs_on_lines(bias)
-        _run_by_run(LIBRARIES[_library].forward, y, _runs(x), runs_on_lines(weight), biases)
+        y = tuple(x[0].new_empty(size, x[0].shape[1], weight.shape[1]) for size in sizes)
+        biases = [None] * len(weight) if bias is None else runs_on_lines(bias.to(x[0].dtype))
+        _run_by_run(LIBRARIES[_library].forward, y, _runs(x), runs_on_lines(cast), biases)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        weight, bias, *x = ctx.saved_tensors
+        weight, bias, cast, *x = ctx.saved_tensors
         slopes, library = _runs([gradient.contiguous() for gradient in gradients]), LIBRARIES[_library]
         dx: list[Tensor | None] = [None] * len(x)
         dw = db = None
         if any(ctx.needs_input_grad[3:]):
             targets = [torch.empty(part.shape, dtype=part.dtype) for part in x]
-            _run_by_run(library.input_gradient, targets, slopes, runs_on_lines(weight))
+            _run_by_run(library.input_gradient, targets, slopes, runs_on_lines(cast))
             dx = [*targets]
         if ctx.needs_input_grad[0]:
             target = _target(weight, ctx.slots[0])
@@ -144,7 +147,7 @@ class _Linear(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             target = _target(bias, ctx.slots[1])
             for slope, out in zip(slopes, target.unbind(), strict=True):
-                torch.sum(slope, 0, out=out)
+                sum_rows(slope, out)
             db = _delivered(target, bias, ctx.slots[1])
         return dw, db, None, *dx
 
@@ -165,16 +168,18 @@ def _delivered(target: Tensor, leaf: Tensor, slot: Tensor | None) -> Tensor | No
 
 
 def _run_by_run(product: Callable[..., object], targets: Sequence[Tensor], *operands: Sequence[Tensor | None]) -> None:
-    """Compute one product per run, into the run's share of the targets (R_i, …)."""
+    """Compute one product per run, into the run's share of the targets (R_i, …), in the type of the operands."""
     rows = zip(*operands, strict=True)
     for target in targets:
         on_lines = begins_on_lines(target)
         for out in target.unbind():
-            if on_lines:
-                product(*next(rows), out)
+            row = next(rows)
+            assert row[0] is not None
+            if on_lines and row[0].dtype is out.dtype:
+                product(*row, out)
             else:
-                fresh = torch.empty_like(out)
-                product(*next(rows), fresh)
+                fresh = torch.empty_like(out, dtype=row[0].dtype)
+                product(*row, fresh)
                 out.copy_(fresh)
 
 

@@ -3,6 +3,8 @@
 Axes: ``R`` runs, ``B`` examples, ``U`` units, ``C`` channels, ``H W`` pixels. On a CPU every layer computes run by run,
 with the kernel that a run of its own would use, so a run's numbers do not depend on its company (``nn.alignment``). On
 other devices, where launches cost more than arithmetic, the runs go in one batched or grouped call.
+
+A dense layer or convolution computes in the type of its input and takes gradients back to the type of its parameters.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from actbench.nn import cpu_linear
+from actbench.nn.native import functions as native
 from actbench.nn.parts import Hidden, Parts, cut, join, split_runs, whole
 from actbench.nn.unit_axes.layout import UnitLayout
 
@@ -96,7 +99,8 @@ def linear(x: Hidden, weight: Tensor, bias: Tensor | None, *, sizes: Sequence[in
         (R, B, out).
     """
     if weight.device.type != "cpu":
-        return linear_batched(whole(x), weight, bias)
+        x = whole(x)
+        return linear_batched(x, *_in_the_type_of(x, weight, bias))
     pieces = cpu_linear.linear(x.pieces if isinstance(x, Parts) else (x,), weight, bias, sizes or (len(weight),))
     return Parts(pieces) if len(pieces) > 1 else pieces[0]
 
@@ -137,6 +141,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> T
     Returns:
         (R, B, out, H', W').
     """
+    weight, bias = _in_the_type_of(x, weight, bias)
     if x.device.type == "cpu":
         return per_run(partial(_conv2d_channels_last, padding=padding), x, weight, bias)
     return conv2d_grouped(x, weight, bias, padding=padding)
@@ -153,7 +158,9 @@ def conv2d_grouped(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: i
 
 def max_pool2d(x: Tensor, size: int) -> Tensor:
     """Take the maximum over windows of size × size: (R, B, C, H, W) -> (R, B, C, H // size, W // size)."""
-    return split_runs(F.max_pool2d(x.flatten(0, 1), size), x.shape[1])
+    images = x.flatten(0, 1)
+    pool = native.max_pool if native.has_max_pool(images, size) else F.max_pool2d
+    return split_runs(pool(images, size), x.shape[1])
 
 
 def avg_pool2d(x: Tensor, size: int) -> Tensor:
@@ -217,6 +224,11 @@ def per_run(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
     alone = [1] * runs
     columns = [[None] * runs if x is None else [part.squeeze(0) for part in cut(x, alone)] for x in tensors]
     return join([function(*row).unsqueeze(0) for row in zip(*columns, strict=True)])
+
+
+def _in_the_type_of(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Cast a layer's tensors to its input's type: in bfloat16, a copy of them is made once a step."""
+    return weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
 
 
 def _conv2d_channels_last(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> Tensor:

@@ -18,7 +18,14 @@ from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import MAX_INITIAL_EXAMPLES, MAX_MAGNITUDE, Outcome, RunRecord, may_be_recorded, recorded
 from actbench.system import cancellation, devices
-from actbench.training.evaluation import Tally, evaluate, initial_statistics, measure_gradients, measure_unit_health
+from actbench.training.evaluation import (
+    Forward,
+    Tally,
+    evaluate,
+    initial_statistics,
+    measure_gradients,
+    measure_unit_health,
+)
 from actbench.training.state import TrainState
 
 BORN_DEAD = "health.born_dead_fraction"
@@ -39,10 +46,11 @@ class EpochLog:
 
     Args:
         state: The cohort; it is read, and the time that its last steps took is added to it.
+        forward: How to pass forward in evaluation: x (R, B, C, H, W) -> logits (R, B, classes).
     """
 
-    def __init__(self, state: TrainState) -> None:
-        self._state = state
+    def __init__(self, state: TrainState, forward: Forward) -> None:
+        self._state, self._pass_forward = state, forward
         self._runs = len(state.cohort.specs)
         self._rows: list[list[Row]] = [[] for _ in range(self._runs)]
         self._health: dict[int, dict[str, Any]] = {}
@@ -137,7 +145,7 @@ class EpochLog:
     def _forward(self, x: Tensor) -> Tensor:
         """Pass forward, with a chance to stop first; none before a user's module, whose passes move its streams."""
         cancellation.between_steps(may_stop=self._state.cohort.shared.model.path is None)
-        return self._state.forward(x)
+        return self._pass_forward(x)
 
     def _records(self, losses: Sequence[float], accuracies: Sequence[float]) -> Iterator[RunRecord]:
         state = self._state

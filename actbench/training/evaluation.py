@@ -13,6 +13,7 @@ from torch import Tensor
 from actbench.health.probe_statistics import LayerReached, ObserveNorm, probe_statistics
 from actbench.health.units import gradients
 from actbench.health.units.probe import UnitHealth, UnitObserver
+from actbench.nn.native import functions as native
 from actbench.nn.parts import cut
 from actbench.schema.spec import HealthSettings
 from actbench.system.devices import accumulator
@@ -69,12 +70,17 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Return each run's mean cross-entropy over its own batch: logits (R, B, classes), labels (R, B) -> (R,)."""
     runs, size, classes = logits.shape
     if logits.device.type == "cpu":
-        # Run by run: four kernels per run, forward and backward, where all runs together take nine.
-        alone = zip(cut(logits, [1] * runs), labels, strict=True)
-        means = [F.cross_entropy(own.squeeze(0), targets).unsqueeze(0) for own, targets in alone]
+        # Run by run: by a kernel of our own, or four of torch per run, forward and backward; together they take nine.
+        alone = zip(cut(logits, [1] * runs), torch.split(labels, 1), strict=True)
+        mean = native.cross_entropy if native.has_cross_entropy(logits) else _cross_entropy_of_run
+        means = [mean(own, targets) for own, targets in alone]
         return torch.cat(means) if runs > 1 else means[0]
     losses = F.cross_entropy(logits.reshape(-1, classes), labels.reshape(-1), reduction="none")
     return losses.view(runs, size).mean(1)
+
+
+def _cross_entropy_of_run(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits.squeeze(0), labels.squeeze(0)).unsqueeze(0)
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from actbench.training.epoch_log import EpochLog
 from actbench.training.evaluation import Tally
 from actbench.training.kept_weights import WeightKeeper, check_weights_can_be_kept
 from actbench.training.state import TrainState
-from actbench.training.steps.choice import Stepper, choose_stepper
+from actbench.training.steps.choice import Stepper, choose_forward, choose_stepper
 
 
 def run_cohort(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
@@ -121,7 +121,8 @@ def _train(cohort: Cohort, runtime: Runtime, *, checkpoint: bytes | None = None,
     check_weights_can_be_kept(state, runtime.keep_weights)
     stepper = choose_stepper(state, capture=runtime.capture)
     cancellation.between_steps(may_stop=False)
-    epoch_log, timer = EpochLog(state), _CheckpointTimer(runtime.checkpoint_every)
+    epoch_log = EpochLog(state, choose_forward(state, capture=runtime.capture))
+    timer = _CheckpointTimer(runtime.checkpoint_every)
     keeper = WeightKeeper(state, runtime.keep_weights, has_diverged=epoch_log.has_diverged)
     if checkpoint is not None:
         restore(checkpoint, state, epoch_log, keeper)

@@ -16,6 +16,8 @@ from actbench.health.units.probe import slope_by_autograd
 from actbench.nn import activations
 from actbench.nn.alignment import fills_steps
 from actbench.nn.layers import BUFFERS
+from actbench.nn.native import functions as native
+from actbench.nn.native.activation_codes import code_of
 from actbench.nn.parts import Hidden, Parts, cut, join, whole
 from actbench.nn.rng import get_states, set_states, stream
 from actbench.nn.unit_axes.layout import UnitLayout
@@ -56,6 +58,7 @@ class _Group:
         slope: f′(z, **learned) in evaluation; None where autograd has to take it.
         learned: Learned option -> whether every unit has its own.
         random: Whether the function takes noise.
+        code: Which of the compiled activations it is, with its option; None where it is none.
     """
 
     start: int
@@ -64,6 +67,7 @@ class _Group:
     slope: Callable[..., Tensor] | None
     learned: Mapping[str, bool]
     random: bool
+    code: tuple[int, float] | None
 
     def alone(self, run: int) -> _Group:
         """Return the group of one of its runs alone."""
@@ -127,6 +131,11 @@ class Activations:
             yield
         finally:
             self._observe = None
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether something observes the layers or the batch normalisations."""
+        return self._observe is not None or self.watches_norms
 
     @property
     def watches_norms(self) -> bool:
@@ -203,6 +212,8 @@ class Activations:
         }
 
     def _apply_group(self, group: _Group, layer: str, z: Tensor, noise: Tensor | None) -> Tensor:
+        if group.code is not None and native.has_activation(z):
+            return native.activation(z, *group.code)
         arguments: dict[str, Tensor | None] = {**self._learned_options(group, layer, z)}
         if group.random:
             arguments["noise"] = None if noise is None else noise[group.start : group.stop].to(z.dtype)
@@ -232,6 +243,7 @@ def _groups(specs: Sequence[RunSpec]) -> list[_Group]:
         chosen, stop = same[0], start + len(same)
         learned = {name: bool(shape) for name, (shape, _) in activations.learned_parameters(chosen, 1).items()}
         function, random = activations.function_of(chosen), activations.row_of(chosen).random
-        groups.append(_Group(start, stop, function, activations.slope_of(chosen), learned, random))
+        slope = activations.slope_of(chosen)
+        groups.append(_Group(start, stop, function, slope, learned, random, code_of(chosen)))
         start = stop
     return groups

@@ -163,16 +163,26 @@ class TrainState:
     def forward_in_training(self, x: Tensor) -> Tensor:
         """Return logits (R, B, classes) for x (R, B, C, H, W), in the training's precision.
 
-        bfloat16 casts x and all tensors but normalisation's, whose running statistics are updated in place and would be
-        lost with a copy; in a user's own module torch's autocast decides what is cast.
+        For bfloat16 x is cast, and each dense layer and convolution casts its parameters to the type of its input;
+        normalisation keeps its own, whose running statistics are updated in place and would be lost with a copy. In a
+        user's own module torch's autocast decides what is cast.
         """
-        if self.cohort.shared.training.precision != "bfloat16":
-            return self.forward(x)
-        if self.cohort.shared.model.path is not None:
+        if self.cohort.shared.training.precision == "bfloat16" and not self._casts:
             with torch.autocast(self.device.type, dtype=torch.bfloat16):
                 return self.forward(x).float()
-        half = {name: t if ".norm." in name else t.to(torch.bfloat16) for name, t in self.stack.tensors.items()}
-        return self.model.apply(half, x.to(torch.bfloat16), self.act).float()
+        logits = self.forward(x.to(self.step_dtype))
+        return logits.float() if self._casts else logits
+
+    @property
+    def step_dtype(self) -> torch.dtype:
+        """The type in which a training step computes."""
+        return torch.bfloat16 if self._casts else self.images.scale.dtype
+
+    @property
+    def _casts(self) -> bool:
+        """Whether a step casts x and the parameters itself; a user's own module is left to torch's autocast."""
+        shared = self.cohort.shared
+        return shared.training.precision == "bfloat16" and shared.model.path is None
 
     def next_rate(self) -> float:
         """Return the schedule's learning rate for the next step, and count that step as taken."""

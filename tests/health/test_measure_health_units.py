@@ -119,7 +119,7 @@ def test_a_plain_module_has_the_counts_of_the_trainers_own_record(model: str) ->
     sizes = {"hidden": [40, 30]} if model == "mlp" else {"channels": [12, 8], "dense": [20]}
     run = spec(model={"name": model, **sizes}, bias_init=-0.5, training={"precision": "float32"})
     state = TrainState.open(Cohort((run,)), CPU)
-    (row,) = EpochLog(state).close_initial()
+    (row,) = EpochLog(state, state.forward).close_initial()
     plain = (
         reference.PlainMLP([64, 40, 30, 10], nn.ReLU, bias=True, batch_norm=False)
         if model == "mlp"

@@ -58,7 +58,7 @@ def test_the_network_at_initialisation_is_that_of_one_training_batch_that_holds_
 @pytest.mark.parametrize("model", [MLP, NET], ids=lambda model: model["name"])
 def test_training_starts_from_the_running_statistics_that_it_always_had(model: dict[str, Any]) -> None:
     state = opened(model, "relu")
-    EpochLog(state).close_initial()
+    EpochLog(state, state.forward).close_initial()
     if isinstance(state.model, UserModule):
         running = {name: value for name, value in state.model.state()["buffers"].items() if "running" in name}
     else:

@@ -76,3 +76,70 @@ void cross_entropy(const float *restrict logits, const int64_t *restrict labels,
     }
     *loss = (float)(total / (double)examples);
 }
+
+/* The sum over rows of each column of x (rows, columns), float32 or, if is_half, bfloat16; sums is float32. */
+void column_sums(int64_t is_half, const void *x, float *restrict sums, int64_t rows, int64_t columns) {
+    for (int64_t j = 0; j < columns; j++) sums[j] = 0.0f;
+    for (int64_t i = 0; i < rows; i++) {
+        if (is_half) {
+            const bfloat16 *own = (const bfloat16 *)x + i * columns;
+            for (int64_t j = 0; j < columns; j++) sums[j] += read_bfloat16(own + j);
+        } else {
+            const float *own = (const float *)x + i * columns;
+            for (int64_t j = 0; j < columns; j++) sums[j] += own[j];
+        }
+    }
+}
+
+/* Maxima over windows of size x size, side by side: x (images, height, width, channels) in memory, out the same with
+   height / size and width / size, and for each of them which number of its window it is, row by row, from 0. The first of
+   equal numbers; NaN wherever there is one. */
+#define MAX_POOL(type)                                                                                                 \
+    static void max_pool_##type(const type *x, type *out, uint8_t *place, int64_t images, int64_t height,              \
+                                int64_t width, int64_t channels, int64_t size) {                                       \
+        for (int64_t i = 0; i < images; i++)                                                                           \
+            for (int64_t row = 0; row < height / size; row++)                                                          \
+                for (int64_t column = 0; column < width / size; column++) {                                            \
+                    const type *window = x + ((i * height + row * size) * width + column * size) * channels;           \
+                    for (int64_t c = 0; c < channels; c++) out[c] = window[c], place[c] = 0;                           \
+                    for (int64_t k = 1; k < size * size; k++) {                                                        \
+                        const type *other = window + (k / size * width + k % size) * channels;                         \
+                        for (int64_t c = 0; c < channels; c++) {                                                       \
+                            float best = read_##type(out + c), found = read_##type(other + c);                         \
+                            int larger = (found > best) | (found != found);                                            \
+                            out[c] = larger ? other[c] : out[c];                                                       \
+                            place[c] = larger ? (uint8_t)k : place[c];                                                 \
+                        }                                                                                              \
+                    }                                                                                                  \
+                    out += channels, place += channels;                                                                \
+                }                                                                                                      \
+    }                                                                                                                  \
+    static void max_pool_backward_##type(const type *slope, const uint8_t *place, type *dx, int64_t images,            \
+                                         int64_t height, int64_t width, int64_t channels, int64_t size) {              \
+        if (height % size || width % size) memset(dx, 0, sizeof(type) * images * height * width * channels);           \
+        for (int64_t i = 0; i < images; i++)                                                                           \
+            for (int64_t row = 0; row < height / size; row++)                                                          \
+                for (int64_t column = 0; column < width / size; column++) {                                            \
+                    type *window = dx + ((i * height + row * size) * width + column * size) * channels;                \
+                    for (int64_t k = 0; k < size * size; k++) {                                                        \
+                        type *own = window + (k / size * width + k % size) * channels;                                 \
+                        for (int64_t c = 0; c < channels; c++) own[c] = place[c] == k ? slope[c] : (type)0;            \
+                    }                                                                                                  \
+                    slope += channels, place += channels;                                                              \
+                }                                                                                                      \
+    }
+MAX_POOL(float)
+MAX_POOL(bfloat16)
+
+void max_pool(int64_t is_half, const void *x, void *out, uint8_t *place, int64_t images, int64_t height, int64_t width,
+              int64_t channels, int64_t size) {
+    if (is_half) max_pool_bfloat16(x, out, place, images, height, width, channels, size);
+    else max_pool_float(x, out, place, images, height, width, channels, size);
+}
+
+/* What the maxima's slopes are for x: each at its place, 0 elsewhere. */
+void max_pool_backward(int64_t is_half, const void *slope, const uint8_t *place, void *dx, int64_t images, int64_t height,
+                       int64_t width, int64_t channels, int64_t size) {
+    if (is_half) max_pool_backward_bfloat16(slope, place, dx, images, height, width, channels, size);
+    else max_pool_backward_float(slope, place, dx, images, height, width, channels, size);
+}

@@ -47,7 +47,10 @@ _I, _F, _P = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
 SIGNATURES: dict[str, list[Any]] = {
     "activate": [_I, _F, _I, _P, _P, _I],
     "activate_backward": [_I, _F, _I, _P, _P, _P, _I],
+    "column_sums": [_I, _P, _P, _I, _I],
     "cross_entropy": [_P, _P, _P, _P, _I, _I],
+    "max_pool": [_I, _P, _P, _P, _I, _I, _I, _I, _I],
+    "max_pool_backward": [_I, _P, _P, _P, _I, _I, _I, _I, _I],
 }
 """Function of the library -> the types of its arguments."""
 

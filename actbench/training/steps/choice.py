@@ -6,14 +6,17 @@ different devices differ in their last bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from torch import Tensor
 
 from actbench.training.batches import Batch
 from actbench.training.state import TrainState
 from actbench.training.steps.cuda_graph import GraphStepper
 from actbench.training.steps.eager import EagerStepper
 from actbench.training.steps.replayed import ReplayStepper
+from actbench.training.steps.replayed_forward import ReplayedForward
 
 
 class Stepper(Protocol):
@@ -31,6 +34,13 @@ class Stepper(Protocol):
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
         """Take a step with each of the batches: forward, backward, clip, update, tally."""
         ...
+
+
+def choose_forward(state: TrainState, *, capture: bool) -> Callable[[Tensor], Tensor]:
+    """Return how to pass forward in evaluation: as ``choose_stepper`` has it, but for CUDA, where passes are eager."""
+    if capture and not state.has_own_code and state.device.type == "cpu":
+        return ReplayedForward(state)
+    return state.forward_in_training
 
 
 def choose_stepper(state: TrainState, *, capture: bool) -> Stepper:

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from actbench.nn.native import operations as native
 from actbench.training.steps.arena import Arena, memory_of
 
 ALLOCATIONS = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
@@ -38,6 +39,9 @@ channels gives 16 MiB, and replays of such networks were 2 to 3 % slower than ea
 
 FILLS = frozenset({"full", "full_like", "ones", "ones_like", "zeros", "zeros_like"})
 """Operations whose result is the same every time; it need not be made again unless something writes into it."""
+
+Replay = list[Callable[[], object]]
+"""The calls of a replay, to be made one after another."""
 
 aten = torch.ops.aten
 OUT_VARIANTS: Mapping[Any, tuple[OpOverload, tuple[Any, ...]]] = {aten.relu.default: (aten.clamp_min.out, (0,))}
@@ -144,19 +148,33 @@ class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._copied += _copied_bytes(call)
         return "copying results takes longer than what a replay saves" if self._copied > MAX_COPIED_BYTES else ""
 
-    def build_replay(self, arena: Arena) -> list[Callable[[], object]]:
+    def build_replay(self, arena: Arena) -> Replay:
         """Return the calls to make one after another; none where the computation can't be replayed.
 
         Tensors that existed before (parameters, gradients, the batch) are read and written where they are. Memory that
         the traced computation made for itself lies in the ``arena`` instead.
         """
+        return self.build_replays(arena, [{}])[0]
+
+    def build_replays(self, arena: Arena, shifts: Sequence[Mapping[int, int]]) -> list[Replay]:
+        """Return a replay for each of the shifts: one trace serves for batches that lie in several places.
+
+        Args:
+            arena: Memory for intermediate results.
+            shifts: Memory (see ``memory_of``) that existed before -> how many bytes further a replay finds all that it
+                uses of it. So one trace serves for batches that lie in several places.
+        """
         calls = list(_without_copies(self._varying()))
         places = arena.plan(_uses(calls), self._made)
-
-        def moved(tensor: Tensor) -> Tensor:
-            return arena.view(tensor, places.get(memory_of(tensor)))
-
-        return [_bound(call.moved(moved)) for call in calls]
+        calls = [call.moved(lambda one: arena.view(one, places.get(memory_of(one)))) for call in calls]
+        as_they_are = [_bound(call) for call in calls]
+        return [
+            [
+                _bound(call.moved(partial(_shifted, shift=shift))) if _is_shifted(call, shift) else bound
+                for call, bound in zip(calls, as_they_are, strict=True)
+            ]
+            for shift in shifts
+        ]
 
     def _varying(self) -> list[Call]:
         """Return the calls without those whose results stay as they are; these keep their own memory."""
@@ -170,6 +188,19 @@ class OpTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             else:
                 varying.append(call)
         return varying
+
+
+def _is_shifted(call: Call, shift: Mapping[int, int]) -> bool:
+    return any(shift.get(memory_of(one)) for one in call.tensors)
+
+
+def _shifted(tensor: Tensor, shift: Mapping[int, int]) -> Tensor:
+    """Return the tensor of the same form so many bytes further in its memory; itself where that is not shifted."""
+    further = shift.get(memory_of(tensor))
+    if not further:
+        return tensor
+    start = tensor.storage_offset() + further // tensor.element_size()
+    return torch.as_strided(tensor.detach(), tensor.size(), tensor.stride(), start)
 
 
 def _uses(calls: Sequence[Call]) -> dict[int, tuple[int, int]]:
@@ -243,7 +274,8 @@ def _is_copy_of(following: Call, call: Call) -> bool:
 
 def _copied_bytes(call: Call) -> int:
     """Return the bytes that a replay of this call has to copy, as ``_bound`` does it."""
-    if call.mutates or call.operation in OUT_VARIANTS or _out_variant(call.operation):
+    operation = call.operation
+    if call.mutates or operation is aten._to_copy.default or operation in OUT_VARIANTS or _out_variant(operation):
         return 0
     return sum(one.numel() * one.element_size() for one in call.results if one is not None)
 
@@ -251,8 +283,12 @@ def _copied_bytes(call: Call) -> int:
 def _bound(call: Call) -> Callable[[], object]:
     """Return the call as a function without arguments that writes its results to where ``call.results`` lie."""
     operation, arguments, options = call.operation, call.arguments, call.options
+    if (kernel := native.bound(operation, arguments)) is not None:
+        return kernel
     if call.mutates:
         return partial(operation, *arguments, **options)
+    if operation is aten._to_copy.default and call.results[0] is not None:
+        return partial(aten.copy_.default, call.results[0], arguments[0])
     if operation in OUT_VARIANTS:
         other, more = OUT_VARIANTS[operation]
         return partial(other, *arguments, *more, out=call.results[0])

@@ -7,7 +7,7 @@ making room for its neighbours' at every step. The runs share only their batches
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import groupby
 from math import prod
@@ -15,12 +15,13 @@ from math import prod
 import torch
 from torch import Tensor
 
+from actbench.nn.alignment import whole_steps
 from actbench.system import cancellation
 from actbench.training.batches import Batch
 from actbench.training.state import TrainState
-from actbench.training.steps.arena import Arena
+from actbench.training.steps.arena import Arena, memory_of
 from actbench.training.steps.eager import compute_gradients, train_step, update
-from actbench.training.steps.op_trace import OpTracer
+from actbench.training.steps.op_trace import OpTracer, Replay
 
 EAGER_STEPS = 8
 """Eager steps before the trace of one, for each size of batch. A trace takes 2 ms per run, as much as 30 replays save
@@ -84,45 +85,57 @@ class ReplayStepper:
     def _trace(self, state: TrainState, batch: Batch) -> None:
         """Take a step and trace it."""
         state.set_rate(state.next_rate())
-        step = _TracedStep(state, batch)
+        step = _TracedStep(state, batch, self._steps_per_run)
         if step.trace(state, batch, self._arena):
             self._traced[batch[1].shape[1]] = step
         else:  # tracing failed: run the rest eagerly
             self._untraceable = True
             self._traced, self._arena = {}, Arena()
-        update(state, step.losses, step.logits, batch[1])
+        update(state, *step.results, batch[1])
 
 
 class _TracedStep:
     """Trace the step with batches of one size while it is taken, then replay it for every run and batch.
 
-    The calls of a trace know tensors by their memory. So every step of every run reads its batch from the same two
-    tensors and leaves its loss and logits in the same two; they are copied in and out.
+    The calls of a trace know tensors by their memory. So the batches lie in a few fixed places, as many as are taken of
+    a run at a time, each beside a place for every run's loss and logits; and the calls are bound to each of them once.
 
-    Attributes:
-        losses: (R,), of the traced step.
-        logits: (R, B, classes), of the traced step.
+    Args:
+        state: The cohort.
+        batch: One of its batches, which says their size.
+        places: How many batches are taken of a run before the next run's.
     """
 
-    def __init__(self, state: TrainState, batch: Batch) -> None:
+    def __init__(self, state: TrainState, batch: Batch, places: int) -> None:
         x, labels = batch
-        self._x, self._labels = x[:1].clone(), labels[:1].clone()
-        self._loss, self._logits = x.new_empty(1), x.new_empty(1, labels.shape[1], state.images.classes)
-        self._runs: list[list[Callable[[], object]]] = []
-        self.losses, self.logits = _results(self._logits, 1, len(labels))[0]
+        runs, alike = len(labels), x.stride(0) == 0  # one batch in memory for all the runs of a seed
+        self._seed_of_run = [0] * runs if alike else list(range(runs))
+        seeds = 1 if alike else runs
+        self._x = _places(places, seeds, x[0], state.step_dtype)
+        self._labels = _places(places, seeds, labels[0], labels.dtype)
+        self._losses = state.tally.loss.new_empty(places, runs, dtype=x.dtype)
+        self._logits = x.new_empty(places, runs, labels.shape[1], state.images.classes)
+        self._replays: list[list[Replay]] = []
+
+    @property
+    def results(self) -> tuple[Tensor, Tensor]:
+        """The losses (R,) and logits (R, B, classes) of the traced step."""
+        return self._losses[0], self._logits[0]
 
     def trace(self, state: TrainState, batch: Batch, arena: Arena) -> bool:
         """Compute the gradients of the batch, run by run, and trace that; return whether it can be replayed."""
         traceable = True
-        for run in range(len(self.losses)):
-            self._copy_in(batch, run)
+        self._put(0, batch)
+        moving = (self._x, self._labels, self._losses, self._logits)
+        shifts = [{memory_of(one): place * _stride_in_bytes(one) for one in moving} for place in range(len(self._x))]
+        for run, seed in enumerate(self._seed_of_run):
             part, tracer = state.part(run), OpTracer()
+            x, labels = self._x[0, seed].unsqueeze(0), self._labels[0, seed].unsqueeze(0)
             with tracer if traceable else nullcontext():  # after one run that isn't, the others need no trace
-                loss, logits = compute_gradients(part, self._x, self._labels)
-                self._loss.copy_(loss)
-                self._logits.copy_(logits)
-            self._copy_out(self.losses, self.logits, run)
-            self._runs.append(tracer.build_replay(arena))
+                loss, logits = compute_gradients(part, x, labels)
+                self._losses[0, run : run + 1].copy_(loss)
+                self._logits[0, run : run + 1].copy_(logits)
+            self._replays.append(tracer.build_replays(arena, shifts))
             traceable = traceable and not tracer.untraceable
         return traceable
 
@@ -130,32 +143,32 @@ class _TracedStep:
     def __call__(self, state: TrainState, batches: Sequence[Batch]) -> None:
         """Take all the steps of one run, then those of the next."""
         rates = [state.next_rate() for _ in batches]
-        results = _results(self._logits, len(batches), len(self._runs))
-        for run, (calls, optimizer) in enumerate(zip(self._runs, state.optimizers, strict=True)):
-            for batch, rate, (losses, logits) in zip(batches, rates, results, strict=True):
-                self._copy_in(batch, run)
-                for call in calls:
+        for place, batch in enumerate(batches):
+            self._put(place, batch)
+        for replays, optimizer in zip(self._replays, state.optimizers, strict=True):
+            for rate, replay in zip(rates, replays, strict=False):  # an epoch's last batches may be fewer
+                for call in replay:
                     call()
-                self._copy_out(losses, logits, run)
                 # Not part of the trace, which would bake in the learning rate, a Python number: one fused kernel over
                 # the run's rows of the two blocks.
                 optimizer.set_rate(rate)
                 optimizer.step()
             cancellation.between_steps(may_stop=False)
-        for (_, labels), (losses, logits) in zip(batches, results, strict=True):
+        for (_, labels), losses, logits in zip(batches, self._losses, self._logits, strict=False):
             state.tally.add(losses, logits, labels)
 
-    def _copy_in(self, batch: Batch, run: int) -> None:
-        x, labels = batch
-        self._x.copy_(x[run : run + 1])
-        self._labels.copy_(labels[run : run + 1])
-
-    def _copy_out(self, losses: Tensor, logits: Tensor, run: int) -> None:
-        losses[run : run + 1].copy_(self._loss)
-        logits[run : run + 1].copy_(self._logits)
+    def _put(self, place: int, batch: Batch) -> None:
+        """Copy a batch to one of the places, in the type in which steps compute."""
+        for target, given in zip((self._x, self._labels), batch, strict=True):
+            target[place].copy_(given[: target.shape[1]])
 
 
-def _results(logits: Tensor, steps: int, runs: int) -> list[tuple[Tensor, Tensor]]:
-    """Allocate the losses (R,) and logits (R, B, classes) of each step."""
-    losses = logits.new_empty(steps, runs)
-    return list(zip(losses, logits.new_empty(steps, runs, *logits.shape[1:]), strict=True))
+def _places(count: int, seeds: int, like: Tensor, dtype: torch.dtype) -> Tensor:
+    """Allocate room for so many batches of each seed, each of which begins where torch's own memory would."""
+    numbers = whole_steps(like.numel() * dtype.itemsize) // dtype.itemsize
+    room = like.new_empty(count, seeds, numbers, dtype=dtype)
+    return torch.unflatten(room[..., : like.numel()], 2, like.shape)
+
+
+def _stride_in_bytes(tensor: Tensor) -> int:
+    return tensor.stride(0) * tensor.element_size()
