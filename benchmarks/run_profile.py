@@ -147,7 +147,7 @@ def _measured(clock: Clock) -> Iterator[None]:
 
         return call
 
-    def evaluated(forward: Any, images: Any, examples: Any, runs: int) -> str:
+    def evaluated(forward: Any, images: Any, examples: Any, *_: Any) -> str:
         name = TEST if examples is images.test else VALIDATION if examples is images.val else EPOCH_0
         clock[f"{name}, images"] += len(examples)
         return name

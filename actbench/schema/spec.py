@@ -20,6 +20,9 @@ from actbench.schema.components import Component, OfKind, Options, resolve
 SEMANTICS_VERSION = 1
 """Part of every digest. Raised when a default, or the meaning of a field, changes: old results are then not found."""
 
+PRECISION_SEMANTICS = {"bfloat16": 2}
+"""Part of the digest of runs in such a precision, raised when its meaning alone changes: since 2, the network is
+evaluated in bfloat16 too."""
 
 MAX_SLUG = 80
 """Characters of a run's id before the digits of its digest: a formula as the activation may be long."""
@@ -50,8 +53,8 @@ class Training(Options):
         clip_norm: Largest L2 norm of one run's whole gradient; None leaves it alone.
         augment: Random crops and flips; None for none.
         precision: The floating-point type of parameters, activations and gradients. ``tf32``: float32 with matrix
-            products from inputs of ten bits (CUDA only). ``bfloat16``: training steps computed in bfloat16 on float32
-            parameters; evaluation and health stay in float32.
+            products from inputs of ten bits (CUDA only). ``bfloat16``: the network is computed in bfloat16, in steps
+            and in evaluation, on float32 parameters; the loss, updates and health measures stay in float32.
     """
 
     epochs: int = Field(default=5, ge=0)
@@ -175,6 +178,8 @@ class RunSpec(RunSettings):
         results on disk stay found. The price: whoever changes a default must raise ``SEMANTICS_VERSION``.
         """
         content = {"semantics_version": SEMANTICS_VERSION, **self.non_default_settings}
+        if self.training.precision in PRECISION_SEMANTICS:
+            content["precision_semantics"] = PRECISION_SEMANTICS[self.training.precision]
         if self.seed:  # 0 is the default
             content["seed"] = self.seed
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()

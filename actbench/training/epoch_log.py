@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +19,7 @@ from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import MAX_INITIAL_EXAMPLES, MAX_MAGNITUDE, Outcome, RunRecord, may_be_recorded, recorded
 from actbench.system import cancellation, devices
+from actbench.training.batches import Examples
 from actbench.training.evaluation import (
     Forward,
     Tally,
@@ -90,10 +92,9 @@ class EpochLog:
             Stopped: When the training was asked to stop; nothing is written down then. So in ``close_epoch`` and
                 ``records``.
         """
-        state, images = self._state, self._state.images
-        seen = images.train.first(MAX_INITIAL_EXAMPLES)
-        with initial_statistics(self._forward, state.act, images, state.cohort.shared.health, self._runs):
-            return self._close(0, *evaluate(self._forward, images, seen, self._runs))
+        seen = self._state.images.train.first(MAX_INITIAL_EXAMPLES)
+        with self._initial_statistics():
+            return self._close(0, *self._evaluate(seen))
 
     def close_epoch(self, seen: Tally) -> list[Row | None]:
         """Write down the epoch just trained; its training loss and accuracy are means over steps, as the weights moved.
@@ -117,7 +118,7 @@ class EpochLog:
     def records(self) -> list[RunRecord]:
         """Return one record per run; only here is the test set read."""
         images = self._state.images
-        losses, accuracies = evaluate(self._forward, images, images.test, self._runs)
+        losses, accuracies = self._evaluate(images.test)
         self._note_diverged(losses)
         return list(self._records(losses, accuracies))
 
@@ -141,6 +142,18 @@ class EpochLog:
         self._dynamics.restore(state["dynamics"])
         self._epoch = state["epoch"]
         self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
+
+    def _initial_statistics(self) -> AbstractContextManager[None]:
+        """Return the context of ``initial_statistics``, which a network without batch norm has no use for."""
+        state = self._state
+        if not state.model.batch_norm and state.cohort.shared.model.path is None:
+            return nullcontext()
+        return initial_statistics(self._forward, state.act, state.images, state.cohort.shared.health, self._runs)
+
+    def _evaluate(self, examples: Examples) -> tuple[list[float], list[float]]:
+        """Return the mean loss and the accuracy of every run over the examples."""
+        state = self._state
+        return evaluate(self._forward, state.images, examples, self._runs, state.model.evaluation_batch)
 
     def _forward(self, x: Tensor) -> Tensor:
         """Pass forward, with a chance to stop first; none before a user's module, whose passes move its streams."""
@@ -181,7 +194,7 @@ class EpochLog:
         columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
         columns |= {"val.loss": [None] * runs, "val.accuracy": [None] * runs}
         if len(state.images.val):
-            columns["val.loss"], columns["val.accuracy"] = evaluate(self._forward, state.images, state.images.val, runs)
+            columns["val.loss"], columns["val.accuracy"] = self._evaluate(state.images.val)
         shared = state.cohort.shared
         # Histograms of the network before training and of the trained one; those between would only fill the disk.
         histograms = epoch in (0, shared.training.epochs)

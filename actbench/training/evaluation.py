@@ -21,7 +21,7 @@ from actbench.training.batches import Examples, Images
 from actbench.training.run_activations import Activations
 
 BATCH = 250
-"""Examples per forward pass in evaluation: fixed, because a matrix product's size moves the last bits of its result."""
+"""Examples per forward pass of the probe: fixed, because a matrix product's size moves the last bits of its result."""
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -84,10 +84,12 @@ def _cross_entropy_of_run(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(forward: Forward, images: Images, examples: Examples, runs: int) -> tuple[list[float], list[float]]:
-    """Return the mean loss and the accuracy of every run over all the examples."""
+def evaluate(
+    forward: Forward, images: Images, examples: Examples, runs: int, size: int
+) -> tuple[list[float], list[float]]:
+    """Return the mean loss and the accuracy of every run over all the examples, ``size`` of them at a time."""
     tally = Tally.of(runs, examples.labels.device)
-    for x, labels in images.in_order(examples, BATCH):
+    for x, labels in images.in_order(examples, size):
         logits = forward(x.expand(runs, *x.shape[1:]))
         expanded = labels.expand(runs, -1)
         tally.add(cross_entropy(logits, expanded), logits, expanded)
@@ -103,6 +105,7 @@ def measure_unit_health(
     observer = UnitObserver(act.with_slope, health, histograms=histograms)
 
     def observe(layer: str, z: Tensor) -> None:
+        z = z if z.dtype.itemsize >= 4 else z.float()  # means of bfloat16 numbers would be rounded to three digits
         layout = act.layouts.get(layer)
         if layout is None:
             observer.observe(layer, z)

@@ -22,9 +22,12 @@ class Model(Protocol):
 
     Attributes:
         cpu_cohort: Most runs that should train together on a CPU; more gain nothing, and stop and save less often.
+        evaluation_batch: Examples that are evaluated at a time: as many as a CPU's cache holds a layer of. Fixed, since
+            a matrix product's size moves the last bits of its result.
     """
 
     cpu_cohort: ClassVar[int]
+    evaluation_batch: ClassVar[int]
 
     @property
     def batch_norm(self) -> bool:

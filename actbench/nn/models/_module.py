@@ -114,6 +114,7 @@ class UserModule:
     """Make a ``Model`` of a user's module; its parameters lie in the cohort's stack, its buffers in the module."""
 
     cpu_cohort: ClassVar[int] = 1
+    evaluation_batch: ClassVar[int] = 250
 
     def __init__(self, component: Component) -> None:
         self._path = str(component.path)

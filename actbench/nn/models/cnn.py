@@ -47,6 +47,7 @@ class CNN(Options):
     """
 
     cpu_cohort: ClassVar[int] = 1
+    evaluation_batch: ClassVar[int] = 250
 
     channels: Annotated[tuple[Block, ...], Field(strict=False, min_length=1)] = ((32, 32), (64, 64))
     kernel: int = Field(default=3, ge=1)

@@ -30,6 +30,7 @@ class MLP(Options):
     """
 
     cpu_cohort: ClassVar[int] = 16
+    evaluation_batch: ClassVar[int] = 500
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=MAX_UNITS)], ...], Field(strict=False)] = (256, 256)
     batch_norm: bool = False
