@@ -79,8 +79,8 @@ class ReplayStepper:
                     train_step(state, *left.pop(0))
                 else:
                     self._trace(state, left.pop(0))
-            if left:
-                self._traced[size](state, left)
+            for start in range(0, len(left), self._steps_per_run):
+                self._traced[size](state, left[start : start + self._steps_per_run])
 
     def _trace(self, state: TrainState, batch: Batch) -> None:
         """Take a step and trace it."""
