@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -12,18 +13,12 @@ from typing import Any
 
 import platformdirs
 import pytest
+from native_kernels import needs_kernels
 
 from actbench.errors import UsageError
 from actbench.nn.native import compiler, library
 from actbench.nn.native.compiler import CompilerError, find_compiler
 
-try:
-    find_compiler()
-    MISSING = ""
-except CompilerError as error:
-    MISSING = str(error)
-
-needs_compiler = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kernels are compiled on POSIX systems only")
 
 
@@ -70,7 +65,7 @@ def reason() -> str:
     return found.reason
 
 
-@needs_compiler
+@needs_kernels
 def test_the_kernels_are_compiled_once_and_then_loaded(folder: Path) -> None:
     first, second = library.choose(), library.choose()
     assert first.kernels == second.kernels == "native"
@@ -82,7 +77,7 @@ def test_the_kernels_are_compiled_once_and_then_loaded(folder: Path) -> None:
     assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".lock", ".so"]
 
 
-@needs_compiler
+@needs_kernels
 @pytest.mark.slow
 def test_processes_that_need_them_at_once_compile_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = " ".join(find_compiler().command)
@@ -142,6 +137,18 @@ def test_a_refused_flag_is_left_out(folder: Path, tmp_path: Path, monkeypatch: p
     assert "native" not in third
 
 
+@needs_kernels
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only there a processor may lack the instruction")
+def test_without_fused_multiply_add_torchs_kernels_are_used(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its replacement is a call for each number: right, and slower than torch."""
+    real = " ".join(find_compiler().command)
+    stand_in(tmp_path, monkeypatch, f'case "$*" in *=native*) exit 1;; esac; exec {real} "$@"')
+    assert "failed with code 1: activations.h:" in reason()
+    assert "no fused multiply-add" in reason()
+
+
 def test_a_compiler_that_hangs_is_ended_with_all_that_it_started(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +182,7 @@ def test_without_a_folder_to_keep_them_in_torchs_kernels_are_used(
     assert "can't keep compiled kernels" in caplog.text
 
 
-@needs_compiler
+@needs_kernels
 @pytest.mark.parametrize("damage", [b"", b"\x7fELF and no more"], ids=["empty", "cut off"])
 def test_a_damaged_library_is_made_anew(kept: Path, damage: bytes) -> None:
     whole = kept.read_bytes()
@@ -197,7 +204,7 @@ def test_damaged_facts_are_found_out_anew(
     assert len(calls.read_text().splitlines()) == 2 * before
 
 
-@needs_compiler
+@needs_kernels
 def test_a_library_for_another_processor_is_never_loaded(kept: Path, folder: Path) -> None:
     """Its name holds a digest of the processor, the sources and the rest: here it is one for others."""
     other = kept.with_name("kernels-0123456789abcdef.so")
@@ -212,7 +219,7 @@ WRONG = "'-D__builtin_fmaf(a,b,c)=((a)*(b)-(c))'"
 DEADLY = "'-D__builtin_fmaf(a,b,c)=(__builtin_trap(),0.0f)'"
 
 
-@needs_compiler
+@needs_kernels
 def test_kernels_that_compute_wrongly_are_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", f"{' '.join(find_compiler().command)} {WRONG}")
     assert "compiles them wrongly: value of elu" in reason()
@@ -220,7 +227,7 @@ def test_kernels_that_compute_wrongly_are_not_used(folder: Path, monkeypatch: py
     assert "compiles them wrongly" in json.loads(about.read_text())["refused"]
 
 
-@needs_compiler
+@needs_kernels
 @pytest.mark.slow
 def test_kernels_that_end_the_process_are_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", f"{' '.join(find_compiler().command)} {DEADLY}")
@@ -232,7 +239,7 @@ def test_kernels_that_end_the_process_are_tried_once(tmp_path: Path, monkeypatch
     assert second.stdout.startswith("torch a process ended while it tried them out (to try again, remove ")
 
 
-@needs_compiler
+@needs_kernels
 def test_kernels_are_in_use_within_their_context_alone() -> None:
     kernels = library.load()
     assert library.name_in_use() == "torch"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -159,4 +160,5 @@ def _first_error(text: str) -> str:
     """Return a colon and the first line that names an error, else the last line; nothing where nothing was printed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     chosen = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
+    chosen = re.sub(r"\S*/(?=[^\s/]+\.[ch]:)", "", chosen)  # the folder of a source, which lengthens each line
     return f": {chosen[:MAX_REASON]}" if chosen else ""

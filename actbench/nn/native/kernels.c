@@ -1,11 +1,11 @@
 /* What surrounds the matrix products of a training step: activations, their derivatives, the loss.
 
 Compiled once on the machine that runs it (nn/native/library.py). Each function works on the numbers of one run, or of
-several with one activation, wherever they lie, and keeps nothing. */
+several with one activation, wherever they lie, and keeps nothing. An output may overlap no input ("restrict"). */
 
 #include "activations.h"
 
-/* A number of memory as a float, and back: float32 as it is, bfloat16 widened, and rounded to the nearest, ties to even. */
+/* A number in memory as a float, and back: bfloat16 is widened, and rounded to the nearest number, ties to even. */
 typedef uint16_t bfloat16;
 
 INLINE float read_float(const float *at) { return *at; }
@@ -49,30 +49,34 @@ EACH_ACTIVATION(BOTH_LOOPS)
         else name##_slopes_float(p, z, da, dz, n);                                                                     \
         return;
 
-/* a = f(z) for n numbers, float32 or, if is_half, bfloat16. */
+/* a = f(z) for n numbers, float32 or, if is_half, bfloat16; p is the activation's option. */
 void activate(int64_t code, float p, int64_t is_half, const void *z, void *a, int64_t n) {
     switch (code) { EACH_ACTIVATION(VALUES) }
 }
 
-/* dz = f'(z) da for n numbers; dz may not be z or da. */
+/* dz = f'(z) da for n numbers. */
 void activate_backward(int64_t code, float p, int64_t is_half, const void *z, const void *da, void *dz, int64_t n) {
     switch (code) { EACH_ACTIVATION(SLOPES) }
 }
 
-/* The mean over examples of -log softmax(logits)[label], and its slope in each logit: logits and slope (examples, classes). */
+/* The mean over examples of -log softmax(logits)[label], and its slope in each of logits (examples, classes).
+
+As torch has it, a logit that is NaN or +infinite makes the loss and its example's slope NaN, and one that is -infinite
+is a class of probability 0. No label is looked at: datasets/_checks.py refuses those that are no class. */
 void cross_entropy(const float *restrict logits, const int64_t *restrict labels, float *loss, float *restrict slope,
                    int64_t examples, int64_t classes) {
     double total = 0.0;
     for (int64_t i = 0; i < examples; i++) {
         const float *own = logits + i * classes;
-        float *d = slope + i * classes, largest = own[0], sum = 0.0f;
-        for (int64_t j = 1; j < classes; j++) largest = own[j] <= largest ? largest : own[j]; /* NaN is the largest */
-        for (int64_t j = 0; j < classes; j++) d[j] = exp_of(own[j] - largest);
+        float *d = slope + i * classes, largest = own[0];
+        double sum = 0.0;
+        for (int64_t j = 1; j < classes; j++) largest = own[j] > largest ? own[j] : largest;
+        for (int64_t j = 0; j < classes; j++) d[j] = exp_of(own[j] - largest); /* lets NaN pass */
         for (int64_t j = 0; j < classes; j++) sum += d[j];
-        float scale = 1.0f / (sum * (float)examples);
+        float scale = (float)(1.0 / (sum * (double)examples));
         for (int64_t j = 0; j < classes; j++) d[j] *= scale;
         d[labels[i]] -= 1.0f / (float)examples;
-        total += (double)(logf(sum) + largest - own[labels[i]]);
+        total += (double)(logf((float)sum) + largest - own[labels[i]]);
     }
     *loss = (float)(total / (double)examples);
 }
