@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from typing import Any
 from benchmarks import machine, peer_table
 from benchmarks.busy import spinning
 from benchmarks.launch import BrokenPeerError, Measured, Setting, UnusableError, measure, processors
-from benchmarks.settings import BUSY_GOAL, CORES, CUDA_RUNS, SUBJECT, goals, peers, subject
+from benchmarks.peers.program import PRECISIONS
+from benchmarks.settings import BUSY_GOAL, CORES, CUDA_RUNS, SUBJECT, WHOLE, goals, peers, subject
 from benchmarks.turns import Spread, disagreement, order, ratios
 from benchmarks.workloads import WORKLOADS, Size, Workload
 
@@ -41,6 +43,7 @@ class Campaign:
         mode: ``full`` or ``quick``.
         data: The folder of datasets.
         only: Names of peers; empty for all.
+        precision: Of actbench and of every peer.
     """
 
     workload: Workload
@@ -49,11 +52,18 @@ class Campaign:
     device: str
     data: Path
     only: tuple[str, ...]
+    precision: str = PRECISIONS[0]
 
     @property
     def arguments(self) -> list[str]:
         """What every program is told."""
-        named = {"--workload": self.workload.name, "--epochs": self.size.epochs, "--device": self.device}
+        named = {
+            "--workload": self.workload.name,
+            "--epochs": self.size.epochs,
+            "--examples": self.workload.examples,
+            "--device": self.device,
+            "--precision": self.precision,
+        }
         return [word for key, value in named.items() for word in (key, str(value))] + ["--data", str(self.data)]
 
     @property
@@ -85,7 +95,7 @@ def main() -> int:
 
 def compare(campaign: Campaign) -> dict[str, Any]:
     """Measure all in turn, check that they learn the same, show the table."""
-    size, settings = campaign.size, [one for one in peers(campaign.device) if _wanted(one, campaign.only)]
+    size, settings = campaign.size, [one for one in _peers(campaign) if _wanted(one, campaign.only)]
     before, left_out = machine.load_average(), {}
     by_name = {one.name: one for one in (subject(campaign.device), *settings)}
     measured: list[Measured] = []
@@ -101,9 +111,10 @@ def compare(campaign: Campaign) -> dict[str, Any]:
             print(f"left out: {error}", file=sys.stderr)
             continue
         check(measured[0], measured[-1], size.margin)
-    found = peer_table.rows(SUBJECT, settings, measured, goals(campaign.workload.name, campaign.device))
+    wanted = goals(campaign.workload.name, campaign.device, epochs=size.epochs, precision=campaign.precision)
+    found = peer_table.rows(SUBJECT, settings, measured, wanted)
     result = _described(campaign, before) | peer_table.to_json(SUBJECT, found, measured)
-    result |= {"left_out": left_out, "notes": _notes(campaign)}
+    result |= {"goals": peer_table.goal_list(found, wanted), "left_out": left_out, "notes": _notes(campaign)}
     peer_table.show(result)
     return result
 
@@ -112,8 +123,11 @@ def check(own: Measured, other: Measured, margin: float) -> None:
     """Compare the test accuracies of the runs that both have trained.
 
     Raises:
-        DisagreementError: When their means differ by more than the margin.
+        DisagreementError: When their means differ by more than the margin, or a run of actbench's has diverged.
     """
+    diverged = [run for one in (own, other) for said in one.said for run in said.get("diverged", ())]
+    if diverged:
+        raise DisagreementError(f"{diverged[0]} has diverged: there is nothing to compare")
     difference = disagreement(own.accuracies, other.accuracies)
     if difference is not None and abs(difference) > margin:
         raise DisagreementError(
@@ -156,11 +170,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="under five minutes on two cores")
     parser.add_argument("--busy", action="store_true", help="measure actbench beside two busy processes instead")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="of actbench and every peer")
     parser.add_argument("--data", type=Path, help="folder of datasets [default: $ACTBENCH_DATA or the user's cache]")
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="only peers whose name has this")
     parser.add_argument("--rounds", type=int, help="measurements of each peer")
     parser.add_argument("--runs", type=int, help="runs that actbench trains at a time")
     parser.add_argument("--epochs", type=int, help="passes over the training images, for all")
+    parser.add_argument("--examples", type=int, help="training images an epoch, for all: few, to try the programs")
     parser.add_argument("--peer-runs", type=int, help="runs that each process of a peer trains at a time")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the written result")
     return parser
@@ -177,13 +193,21 @@ def _campaign(given: argparse.Namespace) -> Campaign:
         raise UnusableError(f"the comparison is made for {CORES} processors, and this process may use only one")
     asked = {"rounds": given.rounds, "runs": given.runs, "peer_runs": given.peer_runs, "epochs": given.epochs}
     size = replace(size, **{key: value for key, value in asked.items() if value is not None})
-    return Campaign(workload, size, mode, given.device, data_folder(given.data).absolute(), tuple(given.only))
+    if given.examples:  # accuracies after fewer images scatter more widely
+        size = replace(size, margin=size.margin * math.sqrt(workload.examples / given.examples))
+        workload = replace(workload, examples=given.examples)
+    data = data_folder(given.data).absolute()
+    return Campaign(workload, size, mode, given.device, data, tuple(given.only), given.precision)
 
 
 def _warm_up(campaign: Campaign) -> None:
     """Train a little once, so that the images are there, decoded and cached before anything is measured."""
     arguments = [*campaign.arguments, *WARM_UP]
     measure(subject(campaign.device), arguments, runs=1, cores=campaign.cores)
+
+
+def _peers(campaign: Campaign) -> tuple[Setting, ...]:
+    return peers(campaign.device, campaign.workload.name)
 
 
 def _wanted(setting: Setting, only: Sequence[str]) -> bool:
@@ -193,13 +217,15 @@ def _wanted(setting: Setting, only: Sequence[str]) -> bool:
 def _described(campaign: Campaign, load_before: list[float] | None) -> dict[str, Any]:
     size, workload = campaign.size, campaign.workload
     where = machine.described(campaign.device)
-    title = f"{workload.name} ({campaign.mode}), {where['processor']}, {len(campaign.cores)} cores, {where['device']}"
+    what = f"{workload.name} ({campaign.mode}, {campaign.precision})"
+    title = f"{what}, {where['processor']}, {len(campaign.cores)} cores, {where['device']}"
     return {
         "schema": 1,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "title": title,
         "workload": workload.name,
         "mode": campaign.mode,
+        "precision": campaign.precision,
         "size": asdict(size),
         "examples": workload.examples,
         "machine": where,
@@ -216,17 +242,26 @@ def _notes(campaign: Campaign) -> list[str]:
         f"each run: {examples:,} training examples an epoch, {size.epochs} epoch{'s' if size.epochs > 1 else ''}",
         f"actbench trains a sweep of {size.runs} runs at a time; each process of a peer trains {size.peer_runs} of the "
         "same runs, the first ones, whose activations (ReLU, leaky ReLU …) cost least",
+        f"{WHOLE}: a peer's whole program for {size.runs} runs over actbench's command for as many: what surrounds its "
+        "training once, its training as often as the process with most runs has to; JAX's compile seconds an "
+        "activation times the activations of a process; tests of further runs are left out",
         "a peer's seconds are training alone; actbench's also hold the untrained network's evaluation, validation and "
         "health after every epoch, and the test: the fewer the epochs, the more these weigh",
-        f"mean test accuracies over common runs agree within {100 * size.margin:g} points",
+        f"mean test accuracies over common runs agree within {100 * size.margin:.3g} points",
     ]
 
 
 def _written(result: dict[str, Any], campaign: Campaign, given: argparse.Namespace) -> Path:
     what = "busy" if given.busy else campaign.mode
     device = "" if campaign.device == "cpu" else f"-{campaign.device.replace(':', '')}"
-    given.output.mkdir(parents=True, exist_ok=True)
-    path: Path = given.output / f"{campaign.workload.name}{device}-{what}-{datetime.date.today().isoformat()}.json"
+    precision = "" if campaign.precision == PRECISIONS[0] else f"-{campaign.precision}"
+    return written(result, given.output, f"{campaign.workload.name}{device}{precision}-{what}")
+
+
+def written(result: Mapping[str, Any], folder: Path, name: str) -> Path:
+    """Write a result under its name and today's date; returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{datetime.date.today().isoformat()}.json"
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return path
 

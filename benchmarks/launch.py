@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.program import READY, UNUSABLE
+from benchmarks.workloads import ACTIVATIONS
 
 ROOT = Path(__file__).parents[1]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -73,6 +74,22 @@ class Measured:
     runs: int
     accuracies: Mapping[str, float]
     said: Sequence[Mapping[str, Any]]
+
+    def program_seconds(self, runs: int) -> float:
+        """Return the seconds from the program's start to its end if it trained so many runs.
+
+        For other numbers of runs than were measured: all that surrounds training once, and training as often as the
+        process with most runs has to. What compiles does so once for each activation of a process's runs. That every
+        further run is tested too is left out.
+        """
+        processes = len(self.said)
+        own, share = self.runs // processes, -(-runs // processes)
+        if own == share:
+            return self.whole_seconds * self.runs
+        training, compiling = self.seconds * self.runs, max(one.get("compile_seconds", 0.0) for one in self.said)
+        activations = max(one.get("compiled_activations", 1) for one in self.said)
+        compiled_later = compiling / activations * min(share, len(ACTIVATIONS))
+        return self.whole_seconds * self.runs - training - compiling + training / own * share + compiled_later
 
 
 def measure(setting: Setting, arguments: Sequence[str], *, runs: int, cores: Sequence[int]) -> Measured:

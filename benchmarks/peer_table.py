@@ -14,9 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.launch import Measured, Setting
+from benchmarks.settings import TO_BUSY, TO_COMMAND, TO_STEPS, WHOLE, Goal
 from benchmarks.turns import Spread, disagreement, ratios
 
-HEAD = ("peer", "seconds a run", "÷ actbench", "÷ its steps alone", "÷ its whole command", "n", "goal")
+COLUMNS = {
+    TO_BUSY: "ratio",
+    TO_STEPS: "ratio_to_training",
+    TO_COMMAND: "ratio_to_command",
+    WHOLE: "ratio_of_programs",
+}
+"""Column -> the field of ``Row`` that it shows."""
+
+HEAD = ("peer", "seconds a run", *COLUMNS, "n", "goal")
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,9 @@ class Row:
         ratio: Those seconds over actbench's, measured just before and after.
         ratio_to_training: The same over actbench's steps alone, without its evaluation and health: like for like.
         ratio_to_command: The same over actbench's whole command a run, imports and results included.
+        ratio_of_programs: The peer's whole program for as many runs as actbench trains, over actbench's whole command.
         accuracy_difference: Mean over the common runs, the peer's less actbench's; None for one that learns nothing.
-        goal: Least ratio that actbench aims at; None where it has none.
+        goal: The least ratio that actbench aims at, and its column; None where it has none.
     """
 
     name: str
@@ -44,17 +54,28 @@ class Row:
     ratio: Spread
     ratio_to_training: Spread
     ratio_to_command: Spread
+    ratio_of_programs: Spread
     accuracy_difference: float | None
-    goal: float | None
+    goal: Goal | None
 
     @property
     def reached(self) -> bool | None:
-        """Whether the median ratio is at the goal or above."""
-        return None if self.goal is None else self.ratio.median >= self.goal
+        """Whether the median of the goal's column is at the goal or above."""
+        if self.goal is None:
+            return None
+        found: Spread = getattr(self, COLUMNS[self.goal.column])
+        return found.median >= self.goal.least
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, with the goal's number and its column apart."""
+        goal = {"goal": None, "goal_column": None}
+        if self.goal is not None:
+            goal = {"goal": self.goal.least, "goal_column": self.goal.column}
+        return {**asdict(self), **goal, "reached": self.reached}
 
 
 def rows(
-    subject: str, settings: Sequence[Setting], measured: Sequence[Measured], goals: Mapping[str, float]
+    subject: str, settings: Sequence[Setting], measured: Sequence[Measured], goals: Mapping[str, Goal]
 ) -> list[Row]:
     """A row for each setting that was measured, in the settings' order."""
     # A peer counts with training alone against all of these: the whole command is in doubt for the peer.
@@ -63,6 +84,7 @@ def rows(
         for what in ("seconds", "training_seconds", "whole_seconds")
     )
     own = next(one for one in measured if one.name == subject)
+    of_programs = ratios(subject, [(one.name, one.program_seconds(own.runs)) for one in measured])
     found = []
     for setting in settings:
         mine = [one for one in measured if one.name == setting.name]
@@ -76,6 +98,7 @@ def rows(
                 ratio=Spread.of(to_busy[setting.name]),
                 ratio_to_training=Spread.of(to_training[setting.name]),
                 ratio_to_command=Spread.of(to_command[setting.name]),
+                ratio_of_programs=Spread.of(of_programs[setting.name]),
                 accuracy_difference=disagreement(own.accuracies, mine[0].accuracies),
                 goal=goals.get(setting.name),
             )
@@ -93,7 +116,7 @@ def to_json(subject: str, found: Sequence[Row], measured: Sequence[Measured]) ->
             "training_seconds": asdict(Spread.of([one.training_seconds for one in own])),
             "command_seconds": asdict(Spread.of([one.whole_seconds for one in own])),
         },
-        "rows": [{**asdict(row), "reached": row.reached} for row in found],
+        "rows": [row.to_json() for row in found],
         "measurements": [asdict(one) for one in measured],
     }
 
@@ -103,40 +126,70 @@ def lines(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     own = result["actbench"]
     parts = (own["seconds"], own["training_seconds"], own["command_seconds"])
     seconds = "{}; steps alone {}; command {}".format(*map(_spread, parts))
-    found = [("actbench", seconds, "1", "", "", str(own["seconds"]["n"]), "")]
+    empty = ("",) * (len(COLUMNS) - 1)
+    found = [("actbench", seconds, "1", *empty, str(own["seconds"]["n"]), "")]
     for row in result["rows"]:
-        goal = "" if row["goal"] is None else f"≥ {row['goal']:.3g}: {'reached' if row['reached'] else 'not reached'}"
-        found.append(
-            (
-                row["name"],
-                _spread(row["seconds"]),
-                _spread(row["ratio"]),
-                _spread(row["ratio_to_training"]),
-                _spread(row["ratio_to_command"]),
-                str(row["ratio"]["n"]),
-                goal,
-            )
-        )
-    return found + [(name, f"left out: {reason}", "", "", "", "0", "") for name, reason in result["left_out"].items()]
+        shown = [_spread(row[field]) if field in row else "" for field in COLUMNS.values()]  # earlier ones lack one
+        found.append((row["name"], _spread(row["seconds"]), *shown, str(row["ratio"]["n"]), _goal_cell(row)))
+    return found + [(name, f"left out: {reason}", "", *empty, "0", "") for name, reason in result["left_out"].items()]
+
+
+def _goal_cell(row: Mapping[str, Any]) -> str:
+    if row["goal"] is None:
+        return ""
+    column = row.get("goal_column", TO_BUSY)
+    return f"≥ {row['goal']:.3g} ({column}): {'reached' if row['reached'] else 'not reached'}"
+
+
+def goal_list(found: Sequence[Row], goals: Mapping[str, Goal]) -> list[dict[str, Any]]:
+    """Every goal with the figure that decides; ``reached`` is None for a peer that was not measured."""
+    by_name, listed = {row.name: row for row in found}, []
+    for name, goal in goals.items():
+        row = by_name.get(name)
+        figure = None if row is None else asdict(getattr(row, COLUMNS[goal.column]))
+        reached = None if row is None else row.reached
+        listed.append({"peer": name, **asdict(goal), "figure": figure, "reached": reached})
+    return listed
+
+
+def goal_lines(result: Mapping[str, Any]) -> list[str]:
+    """Each goal of a result in words, in the goals' order; none for results that hold no list of them.
+
+    >>> goal_lines({"goals": [{"peer": "JAX scan", "column": "÷ actbench", "least": 1.0, "figure": None,
+    ...     "reached": None}]})
+    ['JAX scan, ÷ actbench ≥ 1: not measured']
+    """
+    found = []
+    for goal in result.get("goals", ()):
+        figure, state = goal["figure"], {True: "reached", False: "not reached", None: "not measured"}[goal["reached"]]
+        shown = "" if figure is None else f", {_spread(figure)}, n = {figure['n']}"
+        found.append(f"{goal['peer']}, {goal['column']} ≥ {goal['least']:.3g}: {state}{shown}")
+    return found
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """The table and its notes as Markdown."""
+    """The table, the goals one by one and the notes as Markdown."""
     table = [HEAD, ("---", *("---:" for _ in HEAD[1:-1]), "---"), *lines(result)]
     text = [f"| {' | '.join(cells)} |" for cells in table]
-    return "\n".join([*text, "", *(f"- {note}" for note in result["notes"])])
+    goals = [f"- {line}" for line in goal_lines(result)]
+    listed = ["", "Goals, each decided by the median of its column:", "", *goals] if goals else []
+    return "\n".join([*text, *listed, "", *(f"- {note}" for note in result["notes"])])
 
 
 def show(result: Mapping[str, Any]) -> None:
-    """Print the table and its notes for a person."""
+    """Print the table, the goals one by one and the notes for a person."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*HEAD, title=result["title"])
+    table = Table(title=result["title"])
+    for head in HEAD:
+        table.add_column(head, overflow="fold")
     for cells in lines(result):
         table.add_row(*cells)
     console = Console()
     console.print(table)
+    for line in goal_lines(result):
+        console.print(f"goal: {line}", markup=False, highlight=False)
     for note in result["notes"]:
         console.print(f"· {note}", markup=False, highlight=False)
 

@@ -69,16 +69,11 @@ def command(task: Task, config: Path, results: Path) -> list[str]:
     return [sys.executable, "-m", "actbench", "run", str(config), *places, *how, *size]
 
 
-def accuracies(task: Task, records: Sequence[RunRecord]) -> list[float]:
-    """Test accuracies in the order of the task's runs."""
+def finals(task: Task, records: Sequence[RunRecord], metric: str) -> dict[str, float]:
+    """Run -> the metric's last value, in the order of the task's runs, without those that have none: they diverged."""
     found = {(record.spec.activation.name, record.spec.bias_init.value, record.spec.seed): record for record in records}
-    values = []
-    for run in task.runs:
-        value = found[run.activation, run.bias, run.seed].final["test.accuracy"]
-        if value is None:
-            raise SystemExit(f"{run.label} has diverged: nothing to compare")
-        values.append(value)
-    return values
+    values = {run.label: found[run.activation, run.bias, run.seed].final[metric] for run in task.runs}
+    return {label: value for label, value in values.items() if value is not None}
 
 
 def main() -> None:
@@ -95,15 +90,19 @@ def main() -> None:
             raise SystemExit(f"actbench run ended with exit code {done.returncode}:\n{done.stderr}")
         records = read_results(results)
     busy, training = (sum(record.timing[key] for record in records) for key in ("seconds", "training_seconds"))
+    accuracies = finals(given, records, "test.accuracy")
     cohorts = max(record.timing["cohort_runs"] for record in records)
     report(
         given,
         busy / given.threads,
-        accuracies(given, records),
+        accuracies,
         ("activation-bench", "torch"),
         training_seconds=training / given.threads,
         command_seconds=whole,
         largest_cohort=cohorts,
+        diverged=[run.label for run in given.runs if run.label not in accuracies],
+        dead_fractions=finals(given, records, "health.dead_fraction"),
+        precision=given.precision,
     )
 
 

@@ -48,6 +48,7 @@ def train(task: Task, run: Run, loader: DataLoader[Any]) -> nn.Module:
         max_epochs=task.epochs,
         accelerator="cpu" if task.device == "cpu" else "gpu",
         devices=1,
+        precision="bf16-mixed" if task.precision == "bfloat16" else "32-true",
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

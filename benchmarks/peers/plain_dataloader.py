@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from benchmarks.peers.examples import image_datasets
-from benchmarks.peers.networks import accuracy, build
+from benchmarks.peers.networks import accuracy, build, computing_in
 from benchmarks.peers.program import Stopwatch, Task, report, task
 from benchmarks.workloads import Run
 
@@ -43,7 +43,7 @@ def main() -> None:
     test_loader = DataLoader(test_set, batch_size=1000)
     stopwatch, accuracies = Stopwatch(given), []
     for run in given.runs:
-        with stopwatch.training():
+        with stopwatch.training(), computing_in(given.precision, given.device):
             network = train(given, run, train_loader)
         accuracies.append(accuracy(network, test_loader, given.device))
     report(given, stopwatch.seconds, accuracies, ("torch", "torchvision"))

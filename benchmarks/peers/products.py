@@ -144,9 +144,10 @@ def multiply(task: Task, full: list[Step], rest: list[Step]) -> None:
 def main() -> None:
     given = task(__doc__)
     torch.set_num_threads(given.threads)
-    full, names = zip(*layers(given.workload, given.workload.batch_size, given.device), strict=True)
+    dtype = torch.bfloat16 if given.precision == "bfloat16" else torch.float32
+    full, names = zip(*layers(given.workload, given.workload.batch_size, given.device, dtype), strict=True)
     left = given.examples % given.workload.batch_size
-    rest = [step for step, _ in layers(given.workload, left, given.device)] if left else []
+    rest = [step for step, _ in layers(given.workload, left, given.device, dtype)] if left else []
     stopwatch = Stopwatch(given)
     for _ in given.runs:
         with stopwatch.training():

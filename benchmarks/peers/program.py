@@ -106,17 +106,24 @@ class Stopwatch:
 
 
 def report(
-    task: Task, seconds: float, accuracies: Sequence[float], libraries: Sequence[str], **more: Any
+    task: Task,
+    seconds: float,
+    accuracies: Sequence[float] | Mapping[str, float],
+    libraries: Sequence[str],
+    **more: Any,
 ) -> Mapping[str, Any]:
     """Print the program's one line.
 
     Args:
         task: What was trained.
         seconds: Wall clock of training alone.
-        accuracies: Share of correct test examples after the last epoch, one a run; empty where nothing is learned.
+        accuracies: Share of correct test examples after the last epoch, one a run; empty where nothing is learned. A
+            mapping, run -> share, where some have none.
         libraries: Distributions whose versions matter.
         more: Further fields.
     """
+    if not isinstance(accuracies, Mapping):
+        accuracies = {run.label: value for run, value in zip(task.runs, accuracies, strict=False)}
     content = {
         "workload": task.workload.name,
         "runs": len(task.runs),
@@ -126,7 +133,7 @@ def report(
         "device": task.device,
         "seconds": seconds,
         "total_seconds": time.perf_counter() - BEGAN,
-        "accuracies": {run.label: value for run, value in zip(task.runs, accuracies, strict=False)},
+        "accuracies": accuracies,
         "versions": {name: metadata.version(name) for name in libraries},
         **more,
     }

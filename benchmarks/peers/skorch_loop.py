@@ -13,7 +13,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from benchmarks.peers.examples import Arrays, arrays
-from benchmarks.peers.networks import build
+from benchmarks.peers.networks import build, computing_in
 from benchmarks.peers.program import Stopwatch, Task, report, task
 from benchmarks.workloads import Run
 
@@ -41,7 +41,7 @@ def main() -> None:
     data = arrays(given)
     stopwatch, accuracies = Stopwatch(given), []
     for run in given.runs:
-        with stopwatch.training():
+        with stopwatch.training(), computing_in(given.precision, given.device):
             classifier = train(given, run, data)
         accuracies.append(float(classifier.score(data.test_images, data.test_labels)))
     report(given, stopwatch.seconds, accuracies, ("torch", "skorch"))

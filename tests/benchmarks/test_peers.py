@@ -7,7 +7,9 @@ import os
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -88,6 +90,9 @@ def test_a_peer_learns_and_tells_its_runs_and_seconds(peer: str, said_by: dict[s
     check_said(said)
     assert list(said["accuracies"]) == ["relu, bias 0, seed 0", "leaky_relu, bias 0, seed 0"]
     assert ("command_seconds" in said) == (peer == "actbench_sweep")
+    if peer == "actbench_sweep":
+        assert said["dead_fractions"].keys() == said["accuracies"].keys()
+        assert (said["diverged"], said["precision"]) == ([], "float32")
     assert 0 < said.get("training_seconds", 0.5 * said["seconds"]) < said["seconds"]
     assert (said["runs"], said["epochs"], said["examples"]) == (2, 2, EXAMPLES)
 
@@ -240,8 +245,9 @@ def test_the_spread_is_the_median_with_the_extremes(load) -> None:
     assert (spread.median, spread.low, spread.high, spread.n) == (2.5, 1.0, 10.0, 4)
 
 
-def measured(load, name: str, seconds: float, **accuracies: float):
-    return load("launch").Measured(name, seconds, seconds / 2, 2 * seconds, 1, accuracies, [])
+def measured(load, name: str, seconds: float, *said: dict[str, Any], **accuracies: float):
+    runs = len(said) or 1
+    return load("launch").Measured(name, seconds, seconds / 2, 2 * seconds, runs, accuracies, said or [{}])
 
 
 def test_a_peer_that_learns_something_else_ends_the_comparison(load) -> None:
@@ -252,6 +258,28 @@ def test_a_peer_that_learns_something_else_ends_the_comparison(load) -> None:
     compare_peers.check(own, measured(load, "learns nothing", 1.0), 0.01)
     with pytest.raises(compare_peers.DisagreementError, match=r"far differs from actbench by -7\.00 points"):
         compare_peers.check(own, measured(load, "far", 1.0, relu=0.90, gelu=0.97), 0.01)
+    with pytest.raises(compare_peers.DisagreementError, match="elu, bias 0, seed 0 has diverged"):
+        compare_peers.check(measured(load, "actbench", 1.0, {"diverged": ["elu, bias 0, seed 0"]}), own, 0.01)
+
+
+def test_a_program_s_time_for_more_runs_counts_training_and_compiling_as_often_as_a_process_has_them(load) -> None:
+    # Two processes of one run each: 20 s in all, of which each trained 5 s and compiled at most 3 s.
+    compiling = measured(
+        load, "JAX", 2.5, {"compile_seconds": 3.0, "compiled_activations": 1}, {"compile_seconds": 2.0}
+    )
+    whole = replace(compiling, whole_seconds=10.0)
+
+    assert whole.program_seconds(2) == 20.0
+    assert whole.program_seconds(6) == 20.0 + 2 * 5.0 + 2 * 3.0
+    assert whole.program_seconds(5) == whole.program_seconds(6)
+    assert whole.program_seconds(24) == 20.0 + 11 * 5.0 + 5 * 3.0  # a process has 12 runs of six activations
+
+
+def test_a_program_that_compiles_nothing_trains_more_runs_and_starts_once(load) -> None:
+    plain = replace(measured(load, "plain", 30.0), whole_seconds=34.0)
+
+    assert plain.program_seconds(1) == 34.0
+    assert plain.program_seconds(24) == 4.0 + 24 * 30.0
 
 
 def test_the_table_names_goals_that_are_not_reached_and_peers_that_are_left_out(load) -> None:
@@ -260,18 +288,39 @@ def test_the_table_names_goals_that_are_not_reached_and_peers_that_are_left_out(
     taken = [("actbench", 1.0), ("slow", 24.0), ("actbench", 3.0), ("level", 2.4), ("actbench", 1.0)]
     series = [measured(load, name, seconds, relu=0.9) for name, seconds in taken]
 
-    found = peer_table.rows("actbench", settings, series, {"slow": 12.0, "level": 1.5})
-    result = peer_table.to_json("actbench", found, series)
+    names, goal = load("settings"), load("settings").Goal
+    goals = {"slow": goal(12.0, names.TO_BUSY), "level": goal(1.5, names.TO_COMMAND), "absent": goal(1.0, names.WHOLE)}
+    found = peer_table.rows("actbench", settings, series, goals)
+    result = peer_table.to_json("actbench", found, series) | {"goals": peer_table.goal_list(found, goals)}
     text = peer_table.markdown(result | {"left_out": {"absent": "not installed"}, "notes": ["a note"]})
 
     assert [
         (row.name, row.ratio.median, row.ratio_to_training.median, row.ratio_to_command.median) for row in found
     ] == [("slow", 12.0, 24.0, 6.0), ("level", 1.2, 2.4, 0.6)]
-    assert "| slow | 24 [24, 24] | 12 [12, 12] | 24 [24, 24] | 6 [6, 6] | 1 | ≥ 12: reached |" in text
-    assert "≥ 1.5: not reached" in text
+    cells = "24 [24, 24] | 12 [12, 12] | 24 [24, 24] | 6 [6, 6] | 12 [12, 12] | 1 | ≥ 12 (÷ actbench): reached |"
+    assert f"| slow | {cells}" in text
+    assert "≥ 1.5 (÷ its whole command): not reached" in text
     assert "| absent | left out: not installed |" in text
+    assert peer_table.goal_lines(result) == [
+        "slow, ÷ actbench ≥ 12: reached, 12 [12, 12], n = 1",
+        "level, ÷ its whole command ≥ 1.5: not reached, 0.6 [0.6, 0.6], n = 1",
+        "absent, whole ÷ whole command ≥ 1: not measured",
+    ]
+    assert all(f"- {line}\n" in text for line in peer_table.goal_lines(result))
     assert text.endswith("- a note")
     assert json.loads(json.dumps(result))["rows"][0]["reached"] is True
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "benchmarks" / "results").glob("*-full-*.json")), ids=lambda one: one.name
+)
+def test_a_stored_result_is_printed_whatever_columns_it_has(file: Path, load) -> None:
+    peer_table = load("peer_table")
+    head, _, *rows = peer_table.markdown(json.loads(file.read_text("utf-8"))).splitlines()
+
+    table = [row for row in rows if row.startswith("|")]
+    assert len(table) > 2
+    assert {row.count("|") for row in table} == {head.count("|")}
 
 
 def test_busy_processes_end_with_their_context(load) -> None:
@@ -286,17 +335,47 @@ def test_busy_processes_end_with_their_context(load) -> None:
 
 
 def test_no_peer_is_unknown_to_the_goals(load) -> None:
-    settings = load("settings")
+    settings, columns = load("settings"), load("peer_table").COLUMNS
 
-    for device in ("cpu", "cuda"):
-        names = {one.name for one in settings.peers(device)}
-        assert {name for workload in load("workloads").WORKLOADS for name in settings.goals(workload, device)} <= names
+    for device, workload, epochs in product(("cpu", "cuda"), load("workloads").WORKLOADS, (1, 2, 5)):
+        goals = settings.goals(workload, device, epochs=epochs)
+        assert goals.keys() <= {one.name for one in settings.peers(device, workload)}
+        assert {goal.column for goal in goals.values()} <= columns.keys()
+
+
+def test_convolutions_are_compiled_by_the_step_and_dense_networks_by_the_epoch(load) -> None:
+    settings = load("settings")
+    names = {
+        workload: {one.name for one in settings.peers("cpu", workload)} for workload in load("workloads").WORKLOADS
+    }
+
+    assert {"JAX scan", "JAX step"} & names["mnist_mlp"] == {"JAX scan"}
+    assert {"JAX scan", "JAX step"} & names["cifar10_cnn"] == {"JAX step"}
+
+
+def test_the_goals_on_whole_programs_are_those_of_five_epochs(load) -> None:
+    settings = load("settings")
+    full, single = (settings.goals("mnist_mlp", "cpu", epochs=epochs) for epochs in (5, 1))
+
+    assert {name: goal.least for name, goal in full.items() if goal.column == settings.WHOLE} == {
+        "plain DataLoader, 2 threads": 12.0,
+        "tensors in memory": 1.5,
+        "JAX scan": 1.0,
+    }
+    assert single == {
+        "JAX scan": settings.Goal(0.9, settings.WHOLE),
+        "products only": settings.Goal(1 / 1.25, settings.TO_STEPS),
+    }
+    assert settings.goals("cifar10_cnn", "cpu") == {"products only": settings.Goal(1 / 1.15, settings.TO_STEPS)}
+    assert settings.goals("mnist_mlp", "cpu", precision="bfloat16") == {}
 
 
 def test_every_peer_has_its_program(load) -> None:
     settings = load("settings")
     programs = {
-        one.program for device in ("cpu", "cuda") for one in (settings.subject(device), *settings.peers(device))
+        one.program
+        for device, workload in product(("cpu", "cuda"), load("workloads").WORKLOADS)
+        for one in (settings.subject(device), *settings.peers(device, workload))
     }
 
     assert [name for name in programs if not (ROOT / "benchmarks" / "peers" / f"{name}.py").is_file()] == []
@@ -310,3 +389,39 @@ def test_the_machine_is_described_without_its_paths(load) -> None:
     }
     assert "torch" in found["versions"]
     assert str(ROOT) not in json.dumps(found)
+
+
+TWO_WAYS = """\
+import sys
+folder = sys.argv[1]
+sys.argv = ["jax_jit", "--data", folder, "--examples", "300", "--precision", sys.argv[2]]
+from benchmarks.peers import jax_jit
+import jax, jax.numpy as jnp
+from benchmarks.peers.examples import arrays
+from benchmarks.workloads import Run
+
+workload, data = jax_jit.GIVEN.workload, arrays(jax_jit.GIVEN)
+both = jnp.asarray(data.train_images.transpose(0, 2, 3, 1)), jnp.asarray(data.train_labels)
+step = jax_jit.step_of(workload, "silu", jax_jit.GIVEN.precision)
+found = []
+for way in (jax_jit.scanned, jax_jit.stepped):
+    state, keys = jax_jit.start(workload, Run("silu", 0.01, 3), 2)
+    before = state[0][0]["weight"].copy()
+    epoch = way(workload, step, state, keys[0], both)
+    for key in keys:
+        state = epoch(state, key)
+    found.append(state[0])
+    print(float(abs(state[0][0]["weight"] - before).max()))
+print(max(float(abs(a - b).max()) for a, b in zip(*map(jax.tree.leaves, found), strict=True)))
+"""
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_jax_trains_the_same_by_the_step_as_by_the_epoch(precision: str, images: Path) -> None:
+    pytest.importorskip("jax")
+    command = [sys.executable, "-c", TWO_WAYS, str(images), precision]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    *moved, apart = map(float, done.stdout.split())
+
+    assert min(moved) > 0.01
+    assert apart < (1e-5 if precision == "float32" else 5e-3)
