@@ -3,7 +3,8 @@
 An entry is a folder ``actbench-cache/<name>-<key>/`` of ``.npy`` files with a ``manifest.json``. It is looked for, and
 then written, in the data folder, or where that can't be written in the platform's user cache folder; where neither can
 be written, each process decodes for itself, and a warning reports it. An entry appears by renaming a finished folder,
-so concurrent writers are harmless. Its content is verified at each opening; a damaged entry is replaced.
+so concurrent writers are harmless; there is one as a rule, since the others wait for it. Its content is verified at
+each opening; a damaged entry is replaced.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +65,43 @@ def cached(name: str, key: Any, decode: Callable[[], Source], folder: Path) -> S
     """
     digest = hashlib.sha256(canonical_json([FORMAT, key]).encode()).hexdigest()
     entries = [root / f"{name}-{digest[:16]}" for root in _roots(folder)]
-    for entry in entries:
-        if (found := _opened(entry)) is not None:
+    if (found := _any_opened(entries)) is not None:
+        return found
+    with one_process_at_a_time(entries[0].name):
+        if (found := _any_opened(entries)) is not None:  # another process has decoded it meanwhile
             return found
-    content = _split.shuffled(checked(name, decode()))
-    for entry in entries:
-        if _stored(content, entry):
-            # None when another process is just replacing the entry; the arrays decoded here are the same.
-            return _opened(entry) or content
+        content = _split.shuffled(checked(name, decode()))
+        for entry in entries:
+            if _stored(content, entry):
+                # None when another process is just replacing the entry; the arrays decoded here are the same.
+                return _opened(entry) or content
     _log.warning("%s could not be cached: every process decodes it again and holds it in its own memory", name)
     return content
+
+
+@contextmanager
+def one_process_at_a_time(name: str) -> Iterator[None]:
+    """Wait until no other process is within this context of the same name: its work need not be done twice.
+
+    Where no lock file can be kept, nothing waits.
+    """
+    import platformdirs
+    from filelock import FileLock
+
+    with ExitStack() as held:
+        try:
+            folder = platformdirs.user_cache_path("actbench")
+            _refuse_read_only(folder, folder.parent)
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(folder / f"{name}.lock"))
+        except (OSError, NotImplementedError) as error:
+            _log.info("no lock for %s (%s): other processes may do the same work", name, error)
+        yield
+
+
+def _any_opened(entries: Iterable[Path]) -> Source | None:
+    """Return the first intact entry."""
+    return next((found for entry in entries if (found := _opened(entry)) is not None), None)
 
 
 def stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:

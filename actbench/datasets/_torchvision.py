@@ -12,14 +12,14 @@ import logging
 import socket
 import sys
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from actbench.datasets import _idx
-from actbench.datasets._cache import cached, stamps
+from actbench.datasets._cache import cached, one_process_at_a_time, stamps
 from actbench.datasets._source import Source, channels_first
 from actbench.errors import DatasetError
 
@@ -43,8 +43,7 @@ def mnist_family(name: str, class_name: str, folder: Path) -> Source:
         DatasetError: When it is neither there nor downloadable, or a file is damaged.
     """
     raw = folder / class_name / "raw"
-    if absent := _idx.missing(raw):
-        _download(name, class_name, folder, raw, absent)
+    _download(name, class_name, folder, raw, lambda: _idx.missing(raw))
     paths = _idx.files(raw)
     return cached(name, stamps(paths), lambda: _idx.decode(paths, _classes(class_name)), folder)
 
@@ -62,8 +61,7 @@ def cifar_family(name: str, class_name: str, files: Iterable[str], folder: Path)
         DatasetError: When it is neither there nor downloadable, or a file is damaged.
     """
     paths = [folder / file for file in files]
-    if absent := [path.name for path in paths if not path.is_file()]:
-        _download(name, class_name, folder, paths[0].parent, absent)
+    _download(name, class_name, folder, paths[0].parent, lambda: [path.name for path in paths if not path.is_file()])
     return cached(name, stamps(paths), lambda: _cifar(class_name, folder), folder)
 
 
@@ -103,7 +101,16 @@ def _classes(class_name: str) -> tuple[str, ...]:
     return tuple(getattr(torchvision.datasets, class_name).classes)
 
 
-def _download(name: str, class_name: str, folder: Path, expected: Path, absent: list[str]) -> None:
+def _download(name: str, class_name: str, folder: Path, expected: Path, missing: Callable[[], Sequence[str]]) -> None:
+    """Download what is missing, unless another process does so or has just done so."""
+    if not missing():
+        return
+    with one_process_at_a_time(f"{class_name}-download"):
+        if absent := missing():
+            _fetch(name, class_name, folder, expected, absent)
+
+
+def _fetch(name: str, class_name: str, folder: Path, expected: Path, absent: Sequence[str]) -> None:
     import torchvision.datasets
 
     _log.info("downloading %s into %s", name, folder)

@@ -322,9 +322,13 @@ class Runner:
         return devices.processors() if self.runtime.device == "cpu" else devices.count(self.runtime.device)
 
     def _samples(self) -> list[Cohort]:
-        """Return one run of each setting, whatever its seed, to find before any training what can't be opened."""
+        """Return one run of each setting, whatever its seed, to find before any training what can't be opened.
+
+        Each worker gets a share, so that all of them load the data at the same time, and have it when they train.
+        """
         kinds = {spec.with_seed(0).digest: spec for cohort in self.cohorts for spec in cohort.specs}
-        return plan_cohorts(kinds.values(), device=self.runtime.device, jobs=1, limit=self.runtime.cohort_size)
+        jobs = min(self.jobs, len(self.cohorts))
+        return plan_cohorts(kinds.values(), device=self.runtime.device, jobs=jobs, limit=self.runtime.cohort_size)
 
 
 def run(

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from actbench.errors import UsageError
 from actbench.schema.components import Component, Options
+from actbench.schema.spec import canonical_json
 
 if TYPE_CHECKING:
     import torch
@@ -73,11 +74,14 @@ class WeightInit:
         draw: (layer, options, generator) -> float64 weights.
         text: The distribution, one line.
         schema: The scheme's options.
+        reads_activation: Whether the weights depend on the layer's activation; where they don't, runs of one seed that
+            differ in their activations are drawn once.
     """
 
     draw: Callable[[Layer, Options, torch.Generator], Tensor]
     text: str
     schema: type[Options] = Options
+    reads_activation: bool = True
 
 
 class OrthogonalOptions(Options):
@@ -143,20 +147,37 @@ def _matched(layer: Layer) -> float:
 
 
 WEIGHT_INITS: dict[str, WeightInit] = {
-    "he_normal": WeightInit(normal(_he), "normal, variance 2/fan_in (He et al. 2015, arXiv:1502.01852)"),
-    "he_uniform": WeightInit(uniform(_he), "uniform, variance 2/fan_in (He et al. 2015, arXiv:1502.01852)"),
-    "lecun_normal": WeightInit(normal(_lecun), "normal, variance 1/fan_in (LeCun et al. 1998, Efficient BackProp)"),
-    "lecun_uniform": WeightInit(uniform(_lecun), "uniform, variance 1/fan_in (LeCun et al. 1998, Efficient BackProp)"),
+    "he_normal": WeightInit(
+        normal(_he), "normal, variance 2/fan_in (He et al. 2015, arXiv:1502.01852)", reads_activation=False
+    ),
+    "he_uniform": WeightInit(
+        uniform(_he), "uniform, variance 2/fan_in (He et al. 2015, arXiv:1502.01852)", reads_activation=False
+    ),
+    "lecun_normal": WeightInit(
+        normal(_lecun), "normal, variance 1/fan_in (LeCun et al. 1998, Efficient BackProp)", reads_activation=False
+    ),
+    "lecun_uniform": WeightInit(
+        uniform(_lecun), "uniform, variance 1/fan_in (LeCun et al. 1998, Efficient BackProp)", reads_activation=False
+    ),
     "xavier_normal": WeightInit(
-        normal(_xavier), "normal, variance 2/(fan_in + fan_out) (Glorot, Bengio 2010, AISTATS)"
+        normal(_xavier), "normal, variance 2/(fan_in + fan_out) (Glorot, Bengio 2010, AISTATS)", reads_activation=False
     ),
     "xavier_uniform": WeightInit(
-        uniform(_xavier), "uniform, variance 2/(fan_in + fan_out) (Glorot, Bengio 2010, AISTATS)"
+        uniform(_xavier),
+        "uniform, variance 2/(fan_in + fan_out) (Glorot, Bengio 2010, AISTATS)",
+        reads_activation=False,
     ),
     "orthogonal": WeightInit(
-        orthogonal, "orthonormal rows or columns times gain (Saxe et al. 2013, arXiv:1312.6120)", OrthogonalOptions
+        orthogonal,
+        "orthonormal rows or columns times gain (Saxe et al. 2013, arXiv:1312.6120)",
+        OrthogonalOptions,
+        reads_activation=False,
     ),
-    "pytorch": WeightInit(uniform(_pytorch), "uniform within ±1/√fan_in: the default of torch.nn.Linear and Conv2d"),
+    "pytorch": WeightInit(
+        uniform(_pytorch),
+        "uniform within ±1/√fan_in: the default of torch.nn.Linear and Conv2d",
+        reads_activation=False,
+    ),
     "matched": WeightInit(
         normal(_matched), "normal, variance 1/(fan_in·E[f(Z)²]): keeps the variance whatever the activation f"
     ),
@@ -181,6 +202,14 @@ class Initializer:
         self._options = self._scheme.schema(**spec.weight_init.options)
         self._weights = stream(spec.seed, "init.weight")  # two streams: drawing biases never shifts the weights
         self._biases = stream(spec.seed, "init.bias")
+
+    @property
+    def drawn_alike(self) -> tuple[object, ...]:
+        """What decides the numbers drawn: runs that are equal in it draw the same."""
+        spec = self.spec
+        activation = canonical_json(spec.activation.to_json()) if self._scheme.reads_activation else None
+        biases = spec.bias_init.kind, repr(spec.bias_init.value)  # 0.0 and -0.0 are equal, and not the same bits
+        return spec.seed, canonical_json(spec.weight_init.to_json()), biases, activation, self.dtype
 
     def layer(self, name: str, shape: Shape, *, first: bool = False, output: bool = False) -> Mapping[str, Tensor]:
         """Draw ``name.weight`` and, unless the run has no biases, ``name.bias``; arguments as below."""

@@ -82,7 +82,7 @@ class TrainState:
         for activation in dict.fromkeys(spec.activation for spec in specs):
             check_slope(activation)
         model = build(cohort.shared.model)
-        runs = stack([_initial(spec, model, images) for spec in specs], device)
+        runs = stack(_initial(specs, model, images), device)
         _check_batches(cohort.shared, model, images)
         batches = Shuffled(images, [spec.seed for spec in specs], training.batch_size, training.augment)
         state = cls(
@@ -236,12 +236,20 @@ def _load(component: str, folder: Path) -> datasets.Data:
     return datasets.load(resolve("datasets", json.loads(component)), folder)
 
 
-def _initial(spec: RunSpec, model: Model, images: Images) -> Mapping[str, Tensor]:
-    """Return one run's tensors, its activation's learned parameters included."""
-    dtype = getattr(torch, spec.training.dtype_name)
-    tensors = model.init(Initializer(spec, dtype), images.shape, images.classes)
-    hidden = model.hidden_layers(images.shape, images.classes)
-    return {**tensors, **activation_tensors(spec.activation, hidden, dtype)}
+def _initial(specs: Sequence[RunSpec], model: Model, images: Images) -> list[Mapping[str, Tensor]]:
+    """Return each run's tensors, its activation's learned parameters included."""
+    dtype = getattr(torch, specs[0].training.dtype_name)
+    runs: list[Mapping[str, Tensor]] = []
+    drawn: dict[tuple[object, ...], Mapping[str, Tensor]] = {}
+    for spec in specs:
+        # Runs of one seed draw the same numbers, which are drawn once. A user's own module may read more of the run.
+        initializer = Initializer(spec, dtype)
+        key = (spec,) if isinstance(model, UserModule) else initializer.drawn_alike
+        if key not in drawn:
+            drawn[key] = model.init(initializer, images.shape, images.classes)
+        hidden = model.hidden_layers(images.shape, images.classes)  # a user's own module has been built by ``init``
+        runs.append({**drawn[key], **activation_tensors(spec.activation, hidden, dtype)})
+    return runs
 
 
 def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[Optimizer]:

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -140,6 +141,20 @@ def test_concurrent_writers_leave_one_whole_entry(tmp_path, caplog):
     assert all(equal(found[0], other) for other in found)
     assert caplog.messages == []
     assert len(entries(tmp_path / _cache.FOLDER)) == 1
+
+
+def test_of_many_processes_that_find_no_entry_one_decodes(tmp_path):
+    calls = []
+
+    def decode_slowly():
+        calls.append(1)
+        time.sleep(0.2)  # without a lock all would be within this
+        return decode()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: _cache.cached("tiny", "key", decode_slowly, tmp_path), range(4)))
+    assert len(calls) == 1
+    assert all(equal(one, found[0]) for one in found)
 
 
 def test_a_failed_decode_leaves_nothing_behind(tmp_path):

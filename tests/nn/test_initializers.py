@@ -35,6 +35,39 @@ def initializer(dtype: torch.dtype = torch.float64, **fields: Any) -> Initialize
     return Initializer(RunSpec.model_validate(fields), dtype)
 
 
+def drawn(one: Initializer) -> list[torch.Tensor]:
+    return [tensor for name in ("first", "second") for tensor in one.layer(name, DENSE).values()]
+
+
+@pytest.mark.parametrize("bias", [0.0, -0.0, 0.01, "pytorch", None])
+@pytest.mark.parametrize("scheme", WEIGHT_INITS)
+def test_runs_that_are_said_to_draw_alike_draw_the_same_numbers(scheme: str, bias: float | str | None) -> None:
+    fields = {"weight_init": scheme, "bias_init": bias, "seed": 3}
+    one, other = (initializer(activation=name, **fields) for name in ("relu", "tanh"))
+    assert (one.drawn_alike == other.drawn_alike) == (scheme != "matched")
+    if one.drawn_alike == other.drawn_alike:
+        for ours, theirs in zip(drawn(one), drawn(other), strict=True):
+            assert ours.numpy().tobytes() == theirs.numpy().tobytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 4},
+        {"bias_init": -0.0},
+        {"bias_init": None},
+        {"weight_init": "he_uniform"},
+        {"weight_init": {"name": "orthogonal", "gain": 2.0}},
+    ],
+    ids=str,
+)
+def test_runs_that_draw_other_numbers_are_not_said_to_draw_alike(change: dict[str, Any]) -> None:
+    base = {"weight_init": "orthogonal", "bias_init": 0.0, "seed": 3}
+    one, other = initializer(**base), initializer(**(base | change))
+    assert one.drawn_alike != other.drawn_alike
+    assert one.drawn_alike != initializer(torch.float32, **base).drawn_alike
+
+
 def test_every_scheme_has_a_variance_here() -> None:
     assert set(WEIGHT_INITS) == {*VARIANCES, "orthogonal"}
 
