@@ -102,7 +102,7 @@ def measure_unit_health(
     forward: Forward, act: Activations, images: Images, health: HealthSettings, runs: int, *, histograms: bool
 ) -> UnitHealth:
     """Measure every hidden unit's health on the first ``probe_size`` training examples, and count histograms."""
-    observer = UnitObserver(act.with_slope, health, histograms=histograms)
+    observer = UnitObserver(act.with_slope, health, histograms=histograms, codes=act.codes)
 
     def observe(layer: str, z: Tensor) -> None:
         z = z if z.dtype.itemsize >= 4 else z.float()  # means of bfloat16 numbers would be rounded to three digits

@@ -17,7 +17,7 @@ from actbench.nn import activations
 from actbench.nn.alignment import fills_steps
 from actbench.nn.layers import BUFFERS
 from actbench.nn.native import functions as native
-from actbench.nn.native.activation_codes import code_of
+from actbench.nn.native.activation_codes import code_of, evaluation_code
 from actbench.nn.parts import Hidden, Parts, cut, join, whole
 from actbench.nn.rng import get_states, set_states, stream
 from actbench.nn.unit_axes.layout import UnitLayout
@@ -188,6 +188,17 @@ class Activations:
         for option, (shape, _) in activations.learned_parameters(self._specs[run].activation, 1).items():
             found[option] = self._params[parameter_name(layer, option, per_unit=bool(shape))].detach()[run]
         return found
+
+    def codes(self, layer: str) -> list[tuple[int, float] | None]:
+        """Return each run's activation in this layer, in evaluation, as the compiled kernels know it; None if not."""
+        return [self._code(layer, run) for run in range(len(self._specs))]
+
+    def _code(self, layer: str, run: int) -> tuple[int, float] | None:
+        learned = self.learned(layer, run)
+        if any(values.ndim for values in learned.values()):  # a number for each unit
+            return None
+        values = {option: float(value) for option, value in learned.items()}
+        return evaluation_code(self._specs[run].activation, values)
 
     def uniform(self, x: Tensor) -> Tensor:
         """Draw numbers in [0, 1) like x (R, B, …) from the dropout streams."""

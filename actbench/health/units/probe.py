@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from actbench.health.units.accumulators import STATISTICS, Observation, Scratch, Summary, joined, widened
+from actbench.health.units.compiled import Code, CompiledUnits
 from actbench.health.units.histograms import counts
 from actbench.health.units.measures import judged, mean_over_units
+from actbench.nn.native import library
 from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.histograms import HISTOGRAMS, packed
 from actbench.schema.spec import HealthSettings
@@ -25,6 +27,7 @@ from actbench.system import user_code
 
 Derivative = Callable[[str, Tensor], tuple[Tensor, Tensor]]
 Arrange = Callable[[Tensor], Sequence[Tensor]]
+Codes = Callable[[str], Sequence[Code | None]]
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,15 @@ class UnitObserver:
         derivative: (layer, z) -> (f(z), |f'(z)|), each run with its own f.
         health: Thresholds.
         histograms: Whether to count each layer's values in bins besides.
+        codes: Layer -> each run's activation as the compiled kernels know it, None for one that they do not; None where
+            they are not to be used. They are used for what they can observe, if this process has them.
     """
 
-    def __init__(self, derivative: Derivative, health: HealthSettings, *, histograms: bool = False) -> None:
-        self._derivative, self._health, self._has_histograms = derivative, health, histograms
-        self._histograms: dict[str, dict[str, Tensor]] = {}
-        self._seen: dict[str, dict[str, Summary]] = {}
+    def __init__(
+        self, derivative: Derivative, health: HealthSettings, *, histograms: bool = False, codes: Codes | None = None
+    ) -> None:
+        self._derivative, self._health, self._has_histograms, self._codes = derivative, health, histograms, codes
+        self._layers: dict[str, _Layer] = {}
         self._scratch = Scratch()
 
     def observe(
@@ -139,9 +145,15 @@ class UnitObserver:
         """
         z = z.detach()
         if arrange is None:
+            runs = self._not_compiled(layer, z) if keep is None else None
+            if runs == ():
+                return
             # f is applied to each piece, too: here it is the trainer's, which is known to be elementwise.
             for piece, there in _pieces(z, keep):
-                self._add(layer, [self._observation(piece, *self._derivative(layer, piece), there)], None)
+                a, slope = self._derivative(layer, piece)
+                # In mixed company f and f' are computed for all runs; few studies have formulas beside the table's.
+                z, a, slope = (values if runs is None else values[list(runs)] for values in (piece, a, slope))
+                self._add(layer, [self._observation(z, a, slope, there)], runs=runs)
             return
         a, slope = self._derivative(layer, z)
         kept: Sequence[Tensor | None] = [None] * len(arrange(z))
@@ -155,24 +167,52 @@ class UnitObserver:
         for z, a, slope, there in _pieces(only.z, only.a, only.slope, only.keep):
             self._add(layer, [self._observation(z, a, slope, there)], order)
 
+    def _not_compiled(self, layer: str, z: Tensor) -> tuple[int, ...] | None:
+        """Let the compiled kernel observe the runs of z (R, B, U, …positions) that it can.
+
+        Returns:
+            The other runs; None for all.
+        """
+        kernels = library.in_use()
+        fits = z.device.type == "cpu" and z.dtype == torch.float32 and z.numel() > 0
+        if self._codes is None or kernels is None or not fits:
+            return None
+        found = self._layers.setdefault(layer, _Layer())
+        if found.codes is None:
+            found.codes = tuple(self._codes(layer))
+        codes = {run: code for run, code in enumerate(found.codes) if code is not None}
+        if not codes:
+            return None
+        shape = tuple(z.shape[2:])
+        if shape not in found.compiled:  # the length of sequences may change from batch to batch
+            found.compiled[shape] = CompiledUnits(
+                kernels,
+                list(codes.values()),
+                shape,
+                dead_slope=self._health.dead_slope,
+                histograms=self._has_histograms,
+            )
+        found.compiled[shape].add([z[run] for run in codes])
+        return tuple(run for run, code in enumerate(found.codes) if code is None)
+
     def _observation(self, z: Tensor, a: Tensor, slope: Tensor, keep: Tensor | None) -> Observation:
         return Observation(z, a, slope, self._health.dead_slope, keep, self._scratch)
 
-    def _add(self, layer: str, batches: Sequence[Observation], order: Tensor | None) -> None:
-        """Add groups of units, each with the same inputs."""
+    def _add(
+        self,
+        layer: str,
+        batches: Sequence[Observation],
+        order: Tensor | None = None,
+        runs: tuple[int, ...] | None = None,
+    ) -> None:
+        """Add groups of units, each with the same inputs: of these runs, None for all."""
+        found = self._layers.setdefault(layer, _Layer())
         if self._has_histograms:
-            self._count(layer, batches)
-        seen = self._seen.setdefault(layer, {})
+            _count(found.histograms.setdefault(runs, {}), batches)
+        seen = found.seen.setdefault(runs, {})
         for name, statistic in STATISTICS.items():
             summary = tuple(map(widened, joined([statistic.observe(batch) for batch in batches], order)))
             seen[name] = statistic.merge(seen[name], summary) if name in seen else summary
-
-    def _count(self, layer: str, batches: Sequence[Observation]) -> None:
-        totals = self._histograms.setdefault(layer, {})
-        for batch in batches:
-            for name, values in zip(HISTOGRAMS, (batch.z, batch.a), strict=True):
-                found = counts(values, batch.keep)
-                totals[name] = totals[name] + found if name in totals else found
 
     def finish(self, examples: int) -> UnitHealth:
         """Return the measures of all that was observed, on the CPU.
@@ -180,13 +220,80 @@ class UnitObserver:
         Args:
             examples: Inputs in the probe.
         """
+        layers = {layer: found.together() for layer, found in self._layers.items()}
         units = {
             # In the order of HEALTH_MEASURES, which is that of the keys in metrics.jsonl and result.json.
             layer: {name: values.cpu() for name, values in judged(seen, self._health).items()}
-            for layer, seen in self._seen.items()
+            for layer, (seen, _) in layers.items()
         }
-        signals = {layer: _signals(seen, units[layer][NOT_FINITE]) for layer, seen in self._seen.items()}
-        return UnitHealth(units, signals, examples, self._histograms)
+        signals = {layer: _signals(seen, units[layer][NOT_FINITE]) for layer, (seen, _) in layers.items()}
+        histograms = {layer: counted for layer, (_, counted) in layers.items() if counted}
+        return UnitHealth(units, signals, examples, histograms)
+
+
+Runs = tuple[int, ...] | None
+"""Some of the runs; None for all of them."""
+
+
+@dataclass
+class _Layer:
+    """Hold what was seen of one layer: of some runs by the compiled kernel, of others by torch.
+
+    Args:
+        codes: The activations of the runs as the kernel knows them; None before they were asked for.
+        compiled: (U, …positions) -> what the kernel knows of such batches.
+        seen: Runs -> the statistics of those, by torch.
+        histograms: Runs -> the histograms of those, by torch.
+    """
+
+    codes: tuple[Code | None, ...] | None = None
+    compiled: dict[tuple[int, ...], CompiledUnits] = field(default_factory=dict)
+    seen: dict[Runs, dict[str, Summary]] = field(default_factory=dict)
+    histograms: dict[Runs, dict[str, Tensor]] = field(default_factory=dict)
+
+    def together(self) -> tuple[dict[str, Summary], dict[str, Tensor]]:
+        """Return the statistics and the histograms of all runs."""
+        native: Runs = None
+        if self.codes is not None and not all(self.codes):
+            native = tuple(run for run, code in enumerate(self.codes) if code)
+        parts = [(runs, seen, self.histograms.get(runs, {})) for runs, seen in self.seen.items()]
+        parts += [(native, one.summaries(), one.histograms()) for one in self.compiled.values()]
+        if len(parts) == 1:
+            return parts[0][1:]
+        runs = len(self.codes or ())
+        of_runs = [_of_run(run, parts) for run in range(runs)]
+        seen = {
+            name: tuple(torch.cat(same) for same in zip(*(one[name] for one, _ in of_runs), strict=True))
+            for name in STATISTICS
+        }
+        return seen, {name: torch.cat([counted[name] for _, counted in of_runs]) for name in of_runs[0][1]}
+
+
+def _of_run(
+    run: int, parts: Sequence[tuple[Runs, dict[str, Summary], dict[str, Tensor]]]
+) -> tuple[dict[str, Summary], dict[str, Tensor]]:
+    """Return one run's statistics and histograms, those of all parts in which it is."""
+    merged: dict[str, Summary] = {}
+    totals: dict[str, Tensor] = {}
+    for runs, seen, histograms in parts:
+        if runs is not None and run not in runs:
+            continue
+        place = run if runs is None else runs.index(run)
+        for name, summary in seen.items():
+            own = tuple(part[place : place + 1] for part in summary)
+            merged[name] = STATISTICS[name].merge(merged[name], own) if name in merged else own
+        for name, found in histograms.items():
+            own_counts = found[place : place + 1]
+            totals[name] = totals[name] + own_counts if name in totals else own_counts
+    return merged, totals
+
+
+def _count(totals: dict[str, Tensor], batches: Sequence[Observation]) -> None:
+    """Add to the histograms of z and f(z)."""
+    for batch in batches:
+        for name, values in zip(HISTOGRAMS, (batch.z, batch.a), strict=True):
+            found = counts(values, batch.keep)
+            totals[name] = totals[name] + found if name in totals else found
 
 
 def _pieces(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:

@@ -40,7 +40,7 @@ _log = logging.getLogger("actbench.nn.native")
 
 FOLDER = Path(__file__).parent
 
-SOURCES = ("kernels.c",)
+SOURCES = ("kernels.c", "units.c")
 """Files that are compiled into the library; any header beside them counts too."""
 
 _I, _F, _P = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
@@ -51,6 +51,7 @@ SIGNATURES: dict[str, list[Any]] = {
     "cross_entropy": [_P, _P, _P, _P, _I, _I],
     "max_pool": [_I, _P, _P, _P, _I, _I, _I, _I, _I],
     "max_pool_backward": [_I, _P, _P, _P, _I, _I, _I, _I, _I],
+    "observe_units": [_I, _F, _F, _P, _I, _I, _I, _I, _I, _I, _I, _I, _P, _P, _I, _P, _P],
 }
 """Function of the library -> the types of its arguments."""
 
