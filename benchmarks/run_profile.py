@@ -24,10 +24,10 @@ from unittest import mock
 
 import torch
 
-from actbench.execution.engines.pool import ALLOCATOR, THREADS
 from actbench.schema.events import Failed
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
+from actbench.system.worker_environment import ALLOCATOR, THREADS
 from actbench.training import epoch_log, loop
 from actbench.training.batches import Batch, Shuffled
 from actbench.training.state import TrainState
@@ -174,7 +174,7 @@ def _measured(clock: Clock) -> Iterator[None]:
 
     choose, draw, statistics = loop.choose_stepper, Shuffled.epoch, epoch_log.initial_statistics
     opened = timed(TrainState.open, lambda *_: OPENING)
-    health = timed(epoch_log.measure_unit_health, lambda *_, histograms: HISTOGRAMS if histograms else HEALTH)
+    health = timed(epoch_log.measure_unit_health, lambda *_, histograms, **__: HISTOGRAMS if histograms else HEALTH)
     with (
         mock.patch.object(TrainState, "open", opened),
         mock.patch.object(loop, "choose_stepper", stepper_of),

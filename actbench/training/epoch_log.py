@@ -39,6 +39,8 @@ NOT_FINITE_TOTAL = HEALTH_MEASURES[NOT_FINITE].total(NOT_FINITE)
 CURVE_METRICS = ("train.loss", "train.accuracy", "val.loss", "val.accuracy")
 
 Row = dict[str, Any]
+Means = tuple[list[float], list[float]]
+"""The runs' losses and accuracies."""
 
 
 class EpochLog:
@@ -92,9 +94,12 @@ class EpochLog:
             Stopped: When the training was asked to stop; nothing is written down then. So in ``close_epoch`` and
                 ``records``.
         """
-        seen = self._state.images.train.first(MAX_INITIAL_EXAMPLES)
+        train, probe_size = self._state.images.train, self._state.cohort.shared.health.probe_size
+        seen = train.first(MAX_INITIAL_EXAMPLES)
         with self._initial_statistics():
-            return self._close(0, *self._evaluate(seen))
+            if len(seen) == len(train.first(probe_size)):  # one pass gives both, as by default
+                return self._close(0, None)
+            return self._close(0, self._evaluate(seen))
 
     def close_epoch(self, seen: Tally) -> list[Row | None]:
         """Write down the epoch just trained; its training loss and accuracy are means over steps, as the weights moved.
@@ -108,7 +113,7 @@ class EpochLog:
         began = time.perf_counter()
         means = seen.means()  # waits for the device to end the steps
         self._state.seconds += time.perf_counter() - began
-        return self._close(self.epochs_trained + 1, *means)
+        return self._close(self.epochs_trained + 1, means)
 
     def rows_so_far(self) -> Iterator[list[Row | None]]:
         """Yield all that ``close_initial`` and ``close_epoch`` have returned so far, once more."""
@@ -150,7 +155,7 @@ class EpochLog:
             return nullcontext()
         return initial_statistics(self._forward, state.act, state.images, state.cohort.shared.health, self._runs)
 
-    def _evaluate(self, examples: Examples) -> tuple[list[float], list[float]]:
+    def _evaluate(self, examples: Examples) -> Means:
         """Return the mean loss and the accuracy of every run over the examples."""
         state = self._state
         return evaluate(self._forward, state.images, examples, self._runs, state.model.evaluation_batch)
@@ -186,27 +191,44 @@ class EpochLog:
                 message=message,
             )
 
-    def _close(self, epoch: int, losses: Sequence[float], accuracies: Sequence[float]) -> list[Row | None]:
-        """End an epoch: return its rows, None for the runs that had diverged before it."""
+    def _close(self, epoch: int, trained: Means | None) -> list[Row | None]:
+        """End an epoch: return its rows, None for the runs that had diverged before it.
+
+        Args:
+            epoch: Its number.
+            trained: Losses and accuracies on training examples; None for those on the probe.
+        """
         # First all passes over data: each may raise Stopped, and then nothing of this epoch may have been written down,
         # since the resumed training closes it again.
         state, runs = self._state, self._runs
-        columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
-        columns |= {"val.loss": [None] * runs, "val.accuracy": [None] * runs}
+        validated: tuple[Sequence[float | None], Sequence[float | None]] = [None] * runs, [None] * runs
         if len(state.images.val):
-            columns["val.loss"], columns["val.accuracy"] = self._evaluate(state.images.val)
+            validated = self._evaluate(state.images.val)
         shared = state.cohort.shared
         # Histograms of the network before training and of the trained one; those between would only fill the disk.
         histograms = epoch in (0, shared.training.epochs)
-        units = measure_unit_health(self._forward, state.act, state.images, shared.health, runs, histograms=histograms)
-        norms = measure_gradients(self._forward, state.act, state.images, runs)
+        on_probe = Tally.of(runs, state.device)
+        units = measure_unit_health(
+            self._forward,
+            state.act,
+            state.images,
+            shared.health,
+            runs,
+            histograms=histograms,
+            tally=on_probe if trained is None else None,
+        )
+        cancellation.between_steps(may_stop=shared.model.path is None)
+        norms = measure_gradients(state.forward_with_fixed_parameters, state.act, state.images, runs)
+        losses, accuracies = trained or on_probe.means()
+        columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
+        columns |= {"val.loss": validated[0], "val.accuracy": validated[1]}
 
         self._epoch = epoch
         self._dynamics.note(epoch, units.masks("dead"), units.masks(NOT_FINITE))
         health = [self._of_run(run, units.of_run(run), norms) for run in range(runs)]
         # A run that diverges now still gets this row, without health; from the next epoch on it gets none.
         writing = [run for run in range(runs) if run not in self._diverged]
-        self._note_diverged(losses, columns["val.loss"])
+        self._note_diverged(losses, validated[0])
         self._health |= {run: health[run] for run in writing if run not in self._diverged}
         now = time.perf_counter()
         seconds, self._last = (now - self._last) / runs, now

@@ -90,18 +90,32 @@ def evaluate(
     """Return the mean loss and the accuracy of every run over all the examples, ``size`` of them at a time."""
     tally = Tally.of(runs, examples.labels.device)
     for x, labels in images.in_order(examples, size):
-        logits = forward(x.expand(runs, *x.shape[1:]))
-        expanded = labels.expand(runs, -1)
-        tally.add(cross_entropy(logits, expanded), logits, expanded)
-        tally.examples += len(labels)
+        _add(tally, forward(x.expand(runs, *x.shape[1:])), labels)
     return tally.means()
+
+
+def _add(tally: Tally, logits: Tensor, labels: Tensor) -> None:
+    """Add a batch that all runs have seen: logits (R, B, classes), labels (B,)."""
+    expanded = labels.expand(len(logits), -1)
+    tally.add(cross_entropy(logits, expanded), logits, expanded)
+    tally.examples += len(labels)
 
 
 @torch.no_grad()
 def measure_unit_health(
-    forward: Forward, act: Activations, images: Images, health: HealthSettings, runs: int, *, histograms: bool
+    forward: Forward,
+    act: Activations,
+    images: Images,
+    health: HealthSettings,
+    runs: int,
+    *,
+    histograms: bool,
+    tally: Tally | None = None,
 ) -> UnitHealth:
-    """Measure every hidden unit's health on the first ``probe_size`` training examples, and count histograms."""
+    """Measure every hidden unit's health on the first ``probe_size`` training examples, and count histograms.
+
+    The losses and correct predictions on them, which the same pass gives, are added to ``tally``.
+    """
     observer = UnitObserver(act.with_slope, health, histograms=histograms, codes=act.codes)
 
     def observe(layer: str, z: Tensor) -> None:
@@ -114,8 +128,10 @@ def measure_unit_health(
 
     chosen = images.train.first(health.probe_size)
     with act.observed(observe):
-        for x, _ in images.in_order(chosen, BATCH):
-            forward(x.expand(runs, *x.shape[1:]))
+        for x, labels in images.in_order(chosen, BATCH):
+            logits = forward(x.expand(runs, *x.shape[1:]))
+            if tally is not None:
+                _add(tally, logits, labels)
     return observer.finish(len(chosen))
 
 
@@ -141,10 +157,18 @@ def initial_statistics(
 
 
 def measure_gradients(forward: Forward, act: Activations, images: Images, runs: int) -> dict[str, Tensor]:
-    """Return each hidden layer's gradient norm (R,) on the first ``BATCH`` examples; parameters' gradients stay."""
+    """Return each hidden layer's gradient norm (R,) on the first ``BATCH`` examples; parameters' gradients stay.
+
+    ``forward`` may leave out the gradients of the parameters.
+    """
     chosen = images.train.first(BATCH)
     inputs: dict[str, Tensor] = {}
     ((x, labels),) = images.in_order(chosen, BATCH)
-    with act.observed(inputs.__setitem__):
+
+    def observe(layer: str, z: Tensor) -> None:
+        # Nothing below the first layer requires a gradient where the parameters don't, nor behind a step function.
+        inputs[layer] = z if z.requires_grad else z.requires_grad_()
+
+    with act.observed(observe):
         losses = cross_entropy(forward(x.expand(runs, *x.shape[1:])), labels.expand(runs, -1))
     return gradients.norms(losses, inputs) if inputs else {}

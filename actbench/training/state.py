@@ -160,6 +160,18 @@ class TrainState:
         """Return logits (R, B, classes) for x (R, B, C, H, W), in the parameters' precision."""
         return self.model.apply(self.stack.tensors, x, self.act)
 
+    def forward_with_fixed_parameters(self, x: Tensor) -> Tensor:
+        """Pass forward in the training's precision without preparing the parameters' gradients.
+
+        A dense layer computes that of its weights with that of its input, asked for or not: half of a backward pass.
+        A user's module may do anything with its parameters, so it is left alone.
+        """
+        if self.cohort.shared.model.path is not None:
+            return self.forward_in_training(x)
+        fixed = {name: tensor.detach() for name, tensor in self.stack.tensors.items()}
+        fixed_state = replace(self, stack=replace(self.stack, tensors=fixed))
+        return fixed_state.forward_in_training(x)
+
     def forward_in_training(self, x: Tensor) -> Tensor:
         """Return logits (R, B, classes) for x (R, B, C, H, W), in the training's precision.
 

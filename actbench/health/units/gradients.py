@@ -16,7 +16,7 @@ def norms(losses: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Pre-activations rather than weights, so that the figure means the same for every model, a user's own included.
 
     Args:
-        losses: (R,), with a graph.
+        losses: (R,), with a graph if they depend differentiably on anything.
         inputs: Layer -> z (R, B, U, …) of the same graph.
 
     Returns:
@@ -24,6 +24,8 @@ def norms(losses: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     # Summing the runs' losses gives each run its own gradient: no run's loss depends on another's z. A layer that the
     # loss does not depend on has gradient 0.
+    if not losses.requires_grad:  # behind a step function, where no parameter requires a gradient
+        return {name: torch.zeros(len(losses), dtype=torch.float64) for name in inputs}
     found = user_code.gradients(losses.sum(), list(inputs.values()), materialize_grads=True, allow_unused=True)
     lengths = (torch.linalg.vector_norm(gradient.reshape(len(gradient), -1), dim=1) for gradient in found)
     return {name: length.cpu().double() for name, length in zip(inputs, lengths, strict=True)}
