@@ -23,7 +23,7 @@ def locked(path: Path, *, seconds: float) -> Iterator[None]:
         seconds: How long to wait for another process that holds it.
 
     Raises:
-        OSError: When nothing can be written there, or the other process takes longer (a TimeoutError).
+        OSError: When nothing can be written or locked there, or the other process takes longer (a TimeoutError).
     """
     from filelock import FileLock, Timeout
 
@@ -33,6 +33,8 @@ def locked(path: Path, *, seconds: float) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise TimeoutError(f"another process has held {path} for {seconds:g} s") from error
+    except NotImplementedError as error:  # a file system without locks
+        raise OSError(str(error)) from error
     try:
         yield
     finally:

@@ -33,8 +33,9 @@ def study_folder(tmp_path: Path) -> Path:
 
 
 def own_folders(folder: Path) -> dict[str, str]:
-    """Settings by which nothing is decoded yet."""
-    return {"ACTBENCH_DATA": str(folder / "data"), "XDG_CACHE_HOME": str(folder / "cache")}
+    """Settings by which nothing is decoded yet; nor are kernels compiled for one test."""
+    folders = {"ACTBENCH_DATA": str(folder / "data"), "XDG_CACHE_HOME": str(folder / "cache")}
+    return folders | {"ACTBENCH_RUN_KERNELS": "torch"}
 
 
 @pytest.mark.slow

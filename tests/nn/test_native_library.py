@@ -182,6 +182,17 @@ def test_without_a_folder_to_keep_them_in_torchs_kernels_are_used(
     assert "can't keep compiled kernels" in caplog.text
 
 
+def test_where_no_file_can_be_kept_nothing_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process would: neither the library nor a failure could be remembered."""
+    calls = stand_in(tmp_path, monkeypatch, "exit 1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+    done = subprocess.run([sys.executable, "-c", limit + CHOOSE], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("torch nothing can be kept in ")
+    assert not calls.exists()
+    assert not list(tmp_path.glob("cache/actbench/building-*"))
+
+
 @needs_kernels
 @pytest.mark.parametrize("damage", [b"", b"\x7fELF and no more"], ids=["empty", "cut off"])
 def test_a_damaged_library_is_made_anew(kept: Path, damage: bytes) -> None:

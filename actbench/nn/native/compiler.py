@@ -30,8 +30,8 @@ FLAGS = (
 PROCESSOR_FLAGS = ("-march=native", "-mcpu=native", "")
 """Flags for all instructions of this processor, tried in this order: some compilers for ARM know the second alone."""
 
-SECONDS = 120.0
-"""Time limit of all attempts together. An idle machine takes three seconds, a busy one has taken twenty."""
+SECONDS = 180.0
+"""Time limit of all attempts together. An idle machine takes three seconds, a busy one has taken fifty."""
 
 VERSION_SECONDS = 10.0
 """Time limit of a compiler that is asked for its version."""

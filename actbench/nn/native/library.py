@@ -58,6 +58,9 @@ SIGNATURES: dict[str, list[Any]] = {
 LOCK_SECONDS = compiler.SECONDS + 60
 """How long to wait for another process that compiles: longer than it can take."""
 
+ROOM = 2**19
+"""Bytes that have to be free for the library, several times its size."""
+
 _BUILDING = "building-"
 
 _UNFINISHED = "a process ended while it tried them out"
@@ -205,6 +208,8 @@ def _compiled_and_written(found: Compiler, folder: Path, key: str) -> dict[str, 
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_BUILDING, dir=folder, ignore_cleanup_errors=True) as own:
         library = Path(own) / target.name
+        # Where nothing can be kept no failure can be either: every process would compile, in vain.
+        library.write_bytes(bytes(ROOM))
         try:
             facts["compiler"] = found.version(Path(own))
             found.compile([FOLDER / name for name in SOURCES], library)
@@ -218,6 +223,8 @@ def _compiled_and_written(found: Compiler, folder: Path, key: str) -> dict[str, 
         wrong, seconds = _tried_out(_opened(target))
     except _Unusable as error:
         return write(refused=str(error))
+    except Exception as error:  # torch's own functions failed in the comparison: no reason to end a run
+        return write(refused=f"they could not be compared with torch's: {type(error).__name__}: {error}")
     except BaseException:  # interrupted from the keyboard, say: that is nothing about the kernels
         about.unlink(missing_ok=True)
         raise
