@@ -289,7 +289,7 @@ def test_the_table_names_goals_that_are_not_reached_and_peers_that_are_left_out(
     series = [measured(load, name, seconds, relu=0.9) for name, seconds in taken]
 
     names, goal = load("settings"), load("settings").Goal
-    goals = {"slow": goal(12.0, names.TO_BUSY), "level": goal(1.5, names.TO_COMMAND), "absent": goal(1.0, names.WHOLE)}
+    goals = {"slow": goal(12.0, names.TO_BUSY), "level": goal(1.0, names.TO_COMMAND), "absent": goal(1.0, names.WHOLE)}
     found = peer_table.rows("actbench", settings, series, goals)
     result = peer_table.to_json("actbench", found, series) | {"goals": peer_table.goal_list(found, goals)}
     text = peer_table.markdown(result | {"left_out": {"absent": "not installed"}, "notes": ["a note"]})
@@ -299,11 +299,11 @@ def test_the_table_names_goals_that_are_not_reached_and_peers_that_are_left_out(
     ] == [("slow", 12.0, 24.0, 6.0), ("level", 1.2, 2.4, 0.6)]
     cells = "24 [24, 24] | 12 [12, 12] | 24 [24, 24] | 6 [6, 6] | 12 [12, 12] | 1 | ≥ 12 (÷ actbench): reached |"
     assert f"| slow | {cells}" in text
-    assert "≥ 1.5 (÷ its whole command): not reached" in text
+    assert "≥ 1 (÷ its whole command): not reached" in text
     assert "| absent | left out: not installed |" in text
     assert peer_table.goal_lines(result) == [
         "slow, ÷ actbench ≥ 12: reached, 12 [12, 12], n = 1",
-        "level, ÷ its whole command ≥ 1.5: not reached, 0.6 [0.6, 0.6], n = 1",
+        "level, ÷ its whole command ≥ 1: not reached, 0.6 [0.6, 0.6], n = 1",
         "absent, whole ÷ whole command ≥ 1: not measured",
     ]
     assert all(f"- {line}\n" in text for line in peer_table.goal_lines(result))
