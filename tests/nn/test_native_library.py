@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import platformdirs
 import pytest
 from native_kernels import needs_kernels
+from processes import signal_process, wait_until
 
 from actbench.errors import UsageError
 from actbench.nn.native import compiler, library
@@ -153,13 +155,33 @@ def test_a_compiler_that_hangs_is_ended_with_all_that_it_started(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = stand_in(tmp_path, monkeypatch, f"sleep 900 & echo $! > '{tmp_path}/child'; wait")
-    monkeypatch.setattr(compiler, "VERSION_SECONDS", 0.5)
-    assert "took longer than 0.5 s (to try again, remove " in reason()
-    before = calls.read_text()
+    monkeypatch.setattr(compiler, "VERSION_SECONDS", 2.0)
+    assert "took longer than 2.0 s (to try again, remove " in reason()
+    before = calls.read_text() if calls.exists() else ""  # on a machine that is busy enough it does not come so far
     reason()
-    assert calls.read_text() == before
-    state = Path("/proc") / (tmp_path / "child").read_text().strip() / "stat"
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert (calls.read_text() if calls.exists() else "") == before
+    if (tmp_path / "child").exists():
+        wait_until(lambda: has_ended(tmp_path / "child"))
+
+
+def has_ended(noted: Path) -> bool:
+    """Whether the process whose id a script has noted has ended; it may wait for its new parent to ask for its code."""
+    state = Path("/proc") / noted.read_text().strip() / "stat"
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_an_interruption_ends_the_compiler_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No refusal is remembered: the compiler was not to blame."""
+    child, cache = tmp_path / "child", tmp_path / "cache"
+    waits = f"echo $$ > '{child}.new'; mv '{child}.new' '{child}'; exec sleep 900"
+    stand_in(tmp_path, monkeypatch, f'case "$*" in *-shared*) {waits};; esac; echo compiler 1')
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    with subprocess.Popen([sys.executable, "-c", CHOOSE], stderr=subprocess.PIPE) as process:
+        wait_until(child.exists, process)
+        signal_process(process, signal.SIGINT)
+        assert b"KeyboardInterrupt" in process.communicate()[1]
+    wait_until(lambda: has_ended(child))
+    assert [path.name for path in cache.glob("actbench/*")] == ["kernels.lock"]
 
 
 def test_an_output_that_is_no_library_is_not_loaded(
