@@ -34,6 +34,7 @@ MODULES = (
     "actbench.nn.functions",
     "actbench.nn.models.cnn",
     "actbench.nn.models.mlp",
+    "actbench.nn.slopes",
     "filelock",
     "platformdirs.unix",
 )
@@ -41,6 +42,9 @@ MODULES = (
 
 LOOK = 0.1
 """Seconds between two looks, while importing, whether the process that asks for forks is still there."""
+
+DESCRIPTORS = 3
+"""A worker's input, its output and the file for its traceback."""
 
 _STDIN, _STDOUT = 0, 1
 
@@ -53,7 +57,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     _import(channel)
     while True:
-        message, descriptors, _, _ = socket.recv_fds(channel, MAX_MESSAGE, 3)
+        message, descriptors, _, _ = socket.recv_fds(channel, MAX_MESSAGE, DESCRIPTORS)
         if not message:
             os._exit(0)
         request, what, value = json.loads(message)
@@ -88,7 +92,9 @@ def _import(channel: socket.socket) -> None:
 def _fork(channel: socket.socket, number: int, descriptors: list[int]) -> int:
     """Fork a worker; return its process id, or 0 where this process is not fit for it, or the system allows no more."""
     try:
-        pid = os.fork() if len(os.listdir("/proc/self/task")) == 1 else -1
+        # Too few descriptors arrive where no more can be open. With a second thread a fork would be half a process.
+        is_fit = len(descriptors) == DESCRIPTORS and len(os.listdir("/proc/self/task")) == 1
+        pid = os.fork() if is_fit else -1
     except OSError:
         pid = -1
     if pid == 0:
