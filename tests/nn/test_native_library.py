@@ -14,11 +14,11 @@ from typing import Any
 
 import platformdirs
 import pytest
-from native_kernels import needs_kernels
+from native_kernels import kernels, needs_kernels
 from processes import signal_process, wait_until
 
 from actbench.errors import UsageError
-from actbench.nn.native import compiler, library
+from actbench.nn.native import comparison, compiler, library
 from actbench.nn.native.compiler import CompilerError, find_compiler
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kernels are compiled on POSIX systems only")
@@ -261,6 +261,15 @@ def test_kernels_that_compute_wrongly_are_not_used(folder: Path, monkeypatch: py
 
 
 @needs_kernels
+@pytest.mark.parametrize(
+    "name", ["activate", "activate_backward", "cross_entropy", "column_sums", "max_pool", "max_pool_backward"]
+)
+def test_a_kernel_that_writes_nothing_is_noticed(name: str) -> None:
+    assert not list(comparison.differences(kernels()))
+    assert list(comparison.differences({**kernels(), name: lambda *arguments: None}))
+
+
+@needs_kernels
 @pytest.mark.slow
 def test_kernels_that_end_the_process_are_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", f"{' '.join(find_compiler().command)} {DEADLY}")
@@ -274,13 +283,13 @@ def test_kernels_that_end_the_process_are_tried_once(tmp_path: Path, monkeypatch
 
 @needs_kernels
 def test_kernels_are_in_use_within_their_context_alone() -> None:
-    kernels = library.load()
+    found = library.load()
     assert library.name_in_use() == "torch"
-    with library.use_kernels(kernels):
-        assert (library.name_in_use(), library.in_use()) == ("native", kernels)
+    with library.use_kernels(found):
+        assert (library.name_in_use(), library.in_use()) == ("native", found)
         with library.use_kernels(None):
             assert library.name_in_use() == "torch"
-        assert library.in_use() is kernels
+        assert library.in_use() is found
     assert library.in_use() is None
 
 

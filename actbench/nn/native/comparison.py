@@ -38,6 +38,9 @@ def differences(kernels: Mapping[str, Callable[..., None]]) -> Iterator[str]:
             for dtype in TOLERANCE:
                 yield from _activation_differences(kernels, chosen, dtype)
         yield from _loss_differences(kernels)
+        for dtype in TOLERANCE:
+            yield from _sum_differences(kernels, dtype)
+            yield from _pooling_differences(kernels, dtype)
 
 
 def measure(kernels: Mapping[str, Callable[..., None]]) -> dict[str, float]:
@@ -83,7 +86,7 @@ def _activation_differences(
 ) -> Iterator[str]:
     z = torch.cat([torch.linspace(-12, 12, 301), torch.tensor([math.nan, math.inf, -math.inf])]).to(dtype)
     da = torch.linspace(-1, 1, len(z)).to(dtype)
-    a, dz = torch.empty_like(z), torch.empty_like(z)
+    a, dz = _unwritten(z), _unwritten(z)
     _forward(kernels, chosen, z, a)
     _backward(kernels, chosen, z, da, dz)
     leaf = z.double().requires_grad_()
@@ -114,6 +117,30 @@ def _loss_differences(kernels: Mapping[str, Callable[..., None]]) -> Iterator[st
             yield "the loss of NaN"
 
 
+def _sum_differences(kernels: Mapping[str, Callable[..., None]], dtype: torch.dtype) -> Iterator[str]:
+    x, sums = _normal(17, 37, seed=1).to(dtype), torch.full((37,), math.nan)
+    kernels["column_sums"](dtype is torch.bfloat16, x.data_ptr(), sums.data_ptr(), *x.shape)
+    if not _is_near(sums, x.double().sum(0)):
+        yield f"sums in {dtype}"
+
+
+def _pooling_differences(kernels: Mapping[str, Callable[..., None]], dtype: torch.dtype) -> Iterator[str]:
+    """Compare maxima over windows of 2 × 2 and their slopes, which are copies: equal to the last bit."""
+    x = _normal(2, 5, 6, 9, seed=2).to(dtype, memory_format=torch.channels_last)
+    images, channels, height, width = x.shape
+    leaf = x.clone().requires_grad_()
+    right = functional.max_pool2d(leaf, 2)
+    slope = _normal(*right.shape, seed=3).to(dtype, memory_format=torch.channels_last)
+    (right_slope,) = torch.autograd.grad(right, leaf, slope)
+    found, place, dx = _unwritten(slope), torch.zeros_like(slope, dtype=torch.uint8), _unwritten(x)
+    sizes = images, height, width, channels, 2
+    half = dtype is torch.bfloat16
+    kernels["max_pool"](half, x.data_ptr(), found.data_ptr(), place.data_ptr(), *sizes)
+    kernels["max_pool_backward"](half, slope.data_ptr(), place.data_ptr(), dx.data_ptr(), *sizes)
+    if not torch.equal(found, right) or not torch.equal(dx, right_slope):
+        yield f"pooling in {dtype}"
+
+
 def _is_near(found: Tensor, exact: Tensor) -> bool:
     tolerance = TOLERANCE[found.dtype]
     return torch.allclose(found.double(), exact, rtol=tolerance, atol=tolerance)
@@ -137,10 +164,15 @@ def _code(chosen: Component) -> tuple[int, float]:
 
 
 def _loss(kernels: Mapping[str, Callable[..., None]], logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    loss, slope = torch.empty(()), torch.empty_like(logits)
+    loss, slope = torch.full((), math.nan), _unwritten(logits)
     pointers = logits.data_ptr(), labels.data_ptr(), loss.data_ptr(), slope.data_ptr()
     kernels["cross_entropy"](*pointers, *logits.shape)
     return loss, slope
+
+
+def _unwritten(x: Tensor) -> Tensor:
+    """Return memory for a result like x: NaN, so that none is taken for right that was never written."""
+    return torch.full_like(x, math.nan)
 
 
 def _normal(*shape: int, seed: int) -> Tensor:
