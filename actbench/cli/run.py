@@ -101,6 +101,7 @@ def run(
     from actbench.cli.plan import plan_text
     from actbench.cli.until import design_of, run_until
     from actbench.schema.runtime import Runtime
+    from actbench.system import fork_server
 
     runtime = Runtime(
         device,
@@ -129,6 +130,8 @@ def run(
     if dry_run:
         print_result(plan_text(runner, design))
         return
+    if not runner.cohorts and design is None:
+        fork_server.dismiss()
     for text in unjudged_of_plan(runner.study.expect, runner.specs):
         print_note(printable(f"warning: {text}"))
     with interruption() as interrupted:

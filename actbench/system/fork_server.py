@@ -70,7 +70,7 @@ class ForkServer:
         except BaseException:
             self._socket.close()
             raise
-        self._asked = 0
+        self._asked, self._is_killed = 0, False
         self._replies: dict[int, int | None] = {}
         self._asking, self._receiving = threading.Lock(), threading.Lock()
 
@@ -122,11 +122,16 @@ class ForkServer:
     def serves(self, program: str) -> bool:
         """Return whether a process forked now is the same as one that this process would start itself."""
         same = (program, worker_environment(), _folder()) == (self.program, self.environment, self.folder)
-        return same and self.process.poll() is None
+        return same and not self._is_killed and self.process.poll() is None
+
+    def kill(self) -> None:
+        """Kill the server, without waiting for its end."""
+        self._is_killed = True
+        self.process.kill()
 
     def close(self) -> None:
         """Kill the server and wait for its end; forked processes end with their input."""
-        self.process.kill()
+        self.kill()
         self.process.wait()
         with contextlib.suppress(OSError):  # another thread may be receiving
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -239,6 +244,12 @@ def take(program: str) -> ForkServer:
             return server
         server.close()
     return ForkServer(program)
+
+
+def dismiss() -> None:
+    """Kill the server that was started early: there is nothing to train. It ends while the command goes on."""
+    if _early is not None:
+        _early.kill()
 
 
 def give_back(server: ForkServer, *, is_idle: bool) -> None:

@@ -156,6 +156,11 @@ def test_a_server_that_was_started_early_is_taken_once_and_ended_with_the_comman
         assert later is not early, "its environment was another"
         assert early.process.poll() is not None
         fork_server.give_back(later, is_idle=True)
+        fork_server.dismiss()
+        last = fork_server.take("threaded_fork_server")
+        assert last is not later, "it was dismissed"
+        fork_server.give_back(last, is_idle=True)
+    assert last.process.poll() is not None
     assert later.process.poll() is not None
     alone = fork_server.take("threaded_fork_server")
     fork_server.give_back(alone, is_idle=True)
