@@ -262,7 +262,8 @@ def test_kernels_that_compute_wrongly_are_not_used(folder: Path, monkeypatch: py
 
 @needs_kernels
 @pytest.mark.parametrize(
-    "name", ["activate", "activate_backward", "cross_entropy", "column_sums", "max_pool", "max_pool_backward"]
+    "name",
+    ["activate", "activate_backward", "cross_entropy", "column_sums", "max_pool", "max_pool_backward", "observe_units"],
 )
 def test_a_kernel_that_writes_nothing_is_noticed(name: str) -> None:
     assert not list(comparison.differences(kernels()))

@@ -41,6 +41,7 @@ def differences(kernels: Mapping[str, Callable[..., None]]) -> Iterator[str]:
         for dtype in TOLERANCE:
             yield from _sum_differences(kernels, dtype)
             yield from _pooling_differences(kernels, dtype)
+        yield from _unit_differences(kernels)
 
 
 def measure(kernels: Mapping[str, Callable[..., None]]) -> dict[str, float]:
@@ -139,6 +140,30 @@ def _pooling_differences(kernels: Mapping[str, Callable[..., None]], dtype: torc
     kernels["max_pool_backward"](half, slope.data_ptr(), place.data_ptr(), dx.data_ptr(), *sizes)
     if not torch.equal(found, right) or not torch.equal(dx, right_slope):
         yield f"pooling in {dtype}"
+
+
+def _unit_differences(kernels: Mapping[str, Callable[..., None]]) -> Iterator[str]:
+    """Compare some of what is kept of tanh units: mean and largest pre-activation, and how many z > 0 or f′ ≤ 1/2."""
+    z = _normal(37, 21, seed=6)
+    rows, units = z.shape
+    state, slopes = torch.zeros(13, units, dtype=torch.float64), torch.zeros(units)
+    kernels["observe_units"](
+        CODES["tanh"], 0.0, 0.5, z.data_ptr(), 1, rows, units, 0, units, 1, 1, 1,
+        state.data_ptr(), slopes.data_ptr(), 0, None, None,
+    )  # fmt: skip
+    exact = z.double()
+    slope = 1 - exact.tanh().square()
+    z_first, z_sum, z_max, flat, positive = state[[0, 1, 7, 10, 11]]
+    pairs = {
+        "mean": (z_first + z_sum / rows, exact.mean(0)),
+        "largest": (z_max, exact.abs().amax(0)),
+        "flat": (flat, (slope <= 0.5).sum(0).double()),
+        "positive": (positive, (exact > 0).sum(0).double()),
+        "slope": (slopes, slope.amax(0)),
+    }
+    for name, (found, right) in pairs.items():
+        if not torch.allclose(found.double(), right, rtol=1e-5, atol=1e-6):
+            yield f"{name} of units"
 
 
 def _is_near(found: Tensor, exact: Tensor) -> bool:
