@@ -135,6 +135,13 @@ FIELDS = (
         where="doctor, result.json",
         spellings=("processor", "usable", "machine", "cpu"),
     ),
+    Word(
+        "processor_details",
+        "What tells one processor from another of the same name: its maker, family and model, the core's name where it "
+        "is known, the instructions that matrix products are made of, and the bytes of its caches L2 and L3.",
+        where="doctor --json, cost --json",
+        spellings=("vendor", "family", "core", "features", "cache_bytes", "L2", "L3"),
+    ),
     Word("threads", "Threads of torch.", where="doctor, cost, result.json"),
     Word("memory", "Main memory: in all, and what is available.", where="doctor", spellings=("total", "available")),
     Word("argv", "The command that trained the run.", where="show, result.json"),
