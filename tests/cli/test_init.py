@@ -102,7 +102,7 @@ def test_the_shipped_configs_are_listed(actbench: Run) -> None:
     lines = actbench("list", "configs").stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(shipped())
     (line,) = [line for line in lines if line.startswith("quickstart")]
-    assert line.endswith("hidden biases that start at 0 and at 0.01 (20 seconds on two cores)")
+    assert line.endswith("hidden biases that start at 0 and at 0.01 (6 seconds on two cores)")
     found = json.loads(actbench("list", "configs", "--json").stdout)
     assert [one["name"] for one in found] == list(shipped())
 

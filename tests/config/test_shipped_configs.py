@@ -116,7 +116,7 @@ def test_a_shipped_study_has_the_seeds_for_a_clear_difference_in_accuracy(path: 
         pytest.skip("it asks whether everything works, and claims nothing about accuracies")
     rows = len(study.specs()) // len(study.seeds)
 
-    # A difference of 2.5 standard deviations of the paired differences; in the quick start, selu's is 1.9 and 1.3.
+    # A difference of 2.5 standard deviations of the paired differences; the quick start's are 0.5 at most.
     assert (seeds_needed(2.5, 1.0, comparisons=rows - 1) or 0) <= len(study.seeds)
 
 

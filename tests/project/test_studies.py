@@ -19,9 +19,9 @@ def trained(folder: Path, data: Path | None, config: str, *overrides: str) -> di
 
 
 @pytest.mark.slow
-def test_the_quick_start_reaches_92_percent_with_relu(tmp_path: Path) -> None:
+def test_the_quick_start_reaches_90_percent_with_relu(tmp_path: Path) -> None:
     records = trained(tmp_path, None, "quickstart.yaml", "activation=relu", "bias_init=0", "seeds=1")
-    assert records["relu"].final["test.accuracy"] >= 0.92
+    assert records["relu"].final["test.accuracy"] >= 0.9
 
 
 @pytest.mark.slow
