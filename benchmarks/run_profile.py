@@ -45,7 +45,8 @@ HEALTH, HISTOGRAMS, GRADIENTS = "health", "health with histograms", "gradients o
 STATISTICS, REST = "statistics for batch norm", "all else: records, diagnosis"
 PARTS = (OPENING, GATHERING, STEPS, EPOCH_0, VALIDATION, TEST, HEALTH, HISTOGRAMS, GRADIENTS, STATISTICS, REST)
 OUTSIDE = (EPOCH_0, VALIDATION, TEST, HEALTH, HISTOGRAMS, GRADIENTS, STATISTICS)
-"""What is neither a step nor the opening: evaluation, health, epoch 0 and the test."""
+"""What is neither a step nor the opening: evaluation, health, epoch 0 and the test. By default epoch 0
+takes its loss from the pass that measures health, and no time of its own."""
 
 Clock = dict[str, float]
 

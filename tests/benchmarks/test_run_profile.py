@@ -39,7 +39,7 @@ def test_the_parts_of_a_run_add_up_and_the_products_stand_beside_them(precision:
     assert done.returncode == 0, done.stderr
     result = json.loads(output.read_text("utf-8"))
     rows = {row["part"]: row for row in result["rows"]}
-    parts = {"opening: data, initial weights", "gathering batches", "training steps", "epoch 0: loss", "validation"}
+    parts = {"opening: data, initial weights", "gathering batches", "training steps", "validation"}
     assert {*parts, "test", "outside the steps"} <= rows.keys()
     outside = rows.pop("outside the steps")
     assert sum(row["share"]["median"] for row in rows.values()) == pytest.approx(1.0)
