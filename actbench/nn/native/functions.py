@@ -1,4 +1,4 @@
-"""Activations and the loss by compiled kernels, with their derivatives, where these kernels are in use."""
+"""What layers compute by the compiled kernels where these are in use: activations, the loss, sums over rows, maxima."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch.autograd import Function
 from actbench.nn.native import library, operations
 
 TYPES = (torch.float32, torch.bfloat16)
-"""What the kernels of activations and sums read."""
+"""What most kernels read; that of the loss reads float32 alone."""
 
 
 def has_activation(z: Tensor) -> bool:
     """Return whether a tensor's activations can be computed here: kernels in use, on a CPU, of a type they know."""
-    return z.dtype in TYPES and z.device.type == "cpu" and library.in_use() is not None
+    return z.dtype in TYPES and _is_within_reach(z)
 
 
 def activation(z: Tensor, code: int, option: float) -> Tensor:
@@ -27,7 +27,7 @@ def activation(z: Tensor, code: int, option: float) -> Tensor:
 
 def sum_rows(x: Tensor, out: Tensor) -> None:
     """Write the sum over the rows of x (rows, columns) to ``out`` (columns,), in its type: by torch without kernels."""
-    if x.dtype in TYPES and out.dtype is torch.float32 and library.in_use() is not None:
+    if x.dtype in TYPES and out.dtype is torch.float32 and _is_within_reach(x):
         operations.column_sums(x, out)
     else:
         torch.sum(x, 0, dtype=out.dtype, out=out)
@@ -35,7 +35,7 @@ def sum_rows(x: Tensor, out: Tensor) -> None:
 
 def has_cross_entropy(logits: Tensor) -> bool:
     """Return whether the loss can be computed here: kernels in use, on a CPU, in float32."""
-    return logits.dtype is torch.float32 and logits.device.type == "cpu" and library.in_use() is not None
+    return logits.dtype is torch.float32 and _is_within_reach(logits)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def has_max_pool(x: Tensor, size: int) -> bool:
     """Return whether images (N, C, H, W) can be pooled here: channels last in memory, windows of at most 15 × 15."""
     lies_well = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return x.dtype in TYPES and x.device.type == "cpu" and lies_well and size < 16 and library.in_use() is not None
+    return x.dtype in TYPES and lies_well and size < 16 and _is_within_reach(x)
 
 
 def max_pool(x: Tensor, size: int) -> Tensor:
@@ -58,6 +58,11 @@ def max_pool(x: Tensor, size: int) -> Tensor:
     """
     found: Tensor = _MaxPool.apply(x, size)
     return found
+
+
+def _is_within_reach(x: Tensor) -> bool:
+    """Return whether kernels are in use, and x lies where they can read it."""
+    return x.device.type == "cpu" and library.in_use() is not None
 
 
 class _Activation(Function):

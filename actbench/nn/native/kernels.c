@@ -1,4 +1,5 @@
-/* What surrounds the matrix products of a training step: activations, their derivatives, the loss.
+/* What surrounds the matrix products of a training step: activations, their derivatives, the loss, sums over rows,
+maxima over windows.
 
 Compiled once on the machine that runs it (nn/native/library.py). Each function works on the numbers of one run, or of
 several with one activation, wherever they lie, and keeps nothing. An output may overlap no input ("restrict"). */

@@ -6,7 +6,7 @@ Each writes its results into tensors that it is given. Nothing here asks whether
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,9 @@ from torch._ops import OpOverload
 from actbench.nn.native import library
 
 _NAMESPACE = torch.library.Library("actbench", "DEF")  # type: ignore[no-untyped-call]
+
+_BINDERS: dict[OpOverload, Callable[..., Callable[[], object]]] = {}
+"""Operation -> a function of its arguments that returns the kernel's call on their memory."""
 
 
 def bound(operation: OpOverload, arguments: tuple[Any, ...]) -> Callable[[], object] | None:
@@ -73,11 +76,13 @@ def _call(name: str, tensors: tuple[Tensor, ...], *arguments: float) -> Callable
 
 
 def _defined(schema: str, make: Callable[..., Callable[[], object]]) -> OpOverload:
+    """Define an operation of torch that makes the call which ``make`` returns."""
     _NAMESPACE.define(schema)  # type: ignore[no-untyped-call]
     name = schema.partition("(")[0]
     _NAMESPACE.impl(name, lambda *arguments: make(*arguments)(), "CPU")  # type: ignore[no-untyped-call]
-    found: OpOverload = getattr(torch.ops.actbench, name).default
-    return found
+    operation: OpOverload = getattr(torch.ops.actbench, name).default
+    _BINDERS[operation] = make
+    return operation
 
 
 activate = _defined("activate(int code, float option, Tensor z, Tensor(a!) a) -> ()", _activate)
@@ -92,12 +97,3 @@ max_pool = _defined("max_pool(Tensor x, int size, Tensor(a!) out, Tensor(b!) pla
 max_pool_backward = _defined(
     "max_pool_backward(Tensor slope, Tensor place, int size, Tensor(a!) dx) -> ()", _max_pool_backward
 )
-
-_BINDERS: Mapping[OpOverload, Callable[..., Callable[[], object]]] = {
-    activate: _activate,
-    activate_backward: _activate_backward,
-    column_sums: _column_sums,
-    cross_entropy: _cross_entropy,
-    max_pool: _max_pool,
-    max_pool_backward: _max_pool_backward,
-}
