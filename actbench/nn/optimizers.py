@@ -51,7 +51,7 @@ class Optimizer(ABC):
         decayed: Names of the tensors that weight decay applies to.
         weight_decay: Their weight decay.
         lr: The learning rate.
-        keeps: Names of what is kept of every parameter between two steps.
+        keeps: Names of the tensors that it keeps for every parameter from step to step, such as the momentum.
 
     Attributes:
         rate: The learning rate of the next step; a tensor on the device after ``make_capturable``.

@@ -78,7 +78,7 @@ class ForkServer:
         """Ask for a process, without waiting for it.
 
         Args:
-            number: What the process is told of itself: its number among the pool's workers.
+            number: The process's number among the pool's workers.
             trace_file: A descriptor that it is to have.
 
         Raises:

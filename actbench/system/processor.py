@@ -49,7 +49,7 @@ CORES: Mapping[tuple[str, int, int], str] = {
 """(vendor, family, model) -> core, as the kernel's tables of AMD's and Intel's models name them."""
 
 SKYLAKE_SERVER = (INTEL, 6, 85)
-"""A model of three generations, which its stepping tells apart: below 5, from 5 on, from 10 on."""
+"""Intel gave this model number to three generations; the stepping tells which: below 5, from 5 on, from 10 on."""
 
 ARM_CORES: Mapping[tuple[int, int], str] = {
     (0x41, 0xD0C): "Neoverse N1",
@@ -136,7 +136,7 @@ def read_processor(cpuinfo: str, *, otherwise: str) -> Processor:
 
 
 def read_caches(folder: Path) -> dict[int, int]:
-    """Return level -> bytes of the caches that Linux describes in ``folder``; nothing where there is no such folder."""
+    """Return each cache level's bytes, as Linux describes them in ``folder``; empty where there is no such folder."""
     found = {}
     for index in sorted(folder.glob("index*")):
         try:

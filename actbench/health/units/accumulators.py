@@ -21,7 +21,7 @@ EXACT_COUNTS = 2**24
 """Up to here float32 counts by ones."""
 
 Comparison = Callable[..., Tensor]
-"""``torch.gt`` and its like: (values, number, out=…) -> where it holds."""
+"""A comparison such as ``torch.gt``: (values, number, out=…) -> whether it holds for each of the values."""
 
 Summary = tuple[Tensor, ...]
 """One statistic of one layer over the inputs so far: (R, U) tensors, such as a count, a mean and squared deviations."""

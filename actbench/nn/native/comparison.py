@@ -143,7 +143,7 @@ def _pooling_differences(kernels: Mapping[str, Callable[..., None]], dtype: torc
 
 
 def _unit_differences(kernels: Mapping[str, Callable[..., None]]) -> Iterator[str]:
-    """Compare some of what is kept of tanh units: mean and largest pre-activation, and how many z > 0 or f′ ≤ 1/2."""
+    """Compare five statistics of tanh units: mean and largest z, largest f′, the counts of z > 0 and of f′ ≤ 1/2."""
     z = _normal(37, 21, seed=6)
     rows, units = z.shape
     state, slopes = torch.zeros(13, units, dtype=torch.float64), torch.zeros(units)

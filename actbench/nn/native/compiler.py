@@ -41,7 +41,7 @@ MAX_REASON = 200
 
 
 class CompilerError(Exception):
-    """There is no compiler, or it fails; the text says why."""
+    """No compiler can be used: there is none, or it failed. The text says why."""
 
 
 @dataclass(frozen=True)

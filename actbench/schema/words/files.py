@@ -137,8 +137,8 @@ FIELDS = (
     ),
     Word(
         "processor_details",
-        "What tells one processor from another of the same name: its maker, family and model, the core's name where it "
-        "is known, the instructions that matrix products are made of, and the bytes of its caches L2 and L3.",
+        "The processor's maker, family and model, the name of its core where that is known, the instructions that "
+        "matrix products are made of, and the bytes of its caches L2 and L3.",
         where="doctor --json, cost --json",
         spellings=("vendor", "family", "core", "features", "cache_bytes", "L2", "L3"),
     ),
