@@ -71,7 +71,7 @@ def _constants(component: Component) -> dict[str, float | None]:
 
     None for a moment that is not finite, as that of log(x), and for the gain of one that is 0 besides.
     """
-    from actbench.nn.activations import second_moment
+    from actbench.nn.chosen_activations import second_moment
 
     moment = second_moment(component)
     gain = 1 / math.sqrt(moment) if 0 < moment < math.inf else None
@@ -85,7 +85,7 @@ def lowest(component: Component) -> dict[str, float]:
     """
     import torch
 
-    from actbench.nn.activations import function_of, learned_parameters
+    from actbench.nn.chosen_activations import function_of, learned_parameters
 
     starts = {key: torch.tensor(start) for key, (_, start) in learned_parameters(component, 1).items()}
     z = torch.linspace(-10, 10, 200_001, dtype=torch.float64)

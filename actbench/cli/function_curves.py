@@ -98,7 +98,7 @@ def _evaluated(component: Component) -> Evaluate:
     import numpy as np
     import torch
 
-    from actbench.nn.activations import function_of, learned_parameters
+    from actbench.nn.chosen_activations import function_of, learned_parameters
     from actbench.system import user_code
 
     starts = {key: torch.tensor(start) for key, (_, start) in learned_parameters(component, 1).items()}

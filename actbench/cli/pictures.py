@@ -60,7 +60,7 @@ def _print_functions(console: Console, components: Sequence[Component], *, is_al
 
 
 def _kinks(component: Component) -> tuple[float, ...]:
-    from actbench.nn.activations import row_of
+    from actbench.nn.chosen_activations import row_of
 
     return tuple(row_of(component).kinks)
 
@@ -77,7 +77,7 @@ def function_and_slope(
     """
     import torch
 
-    from actbench.nn.activations import function_of, learned_parameters
+    from actbench.nn.chosen_activations import function_of, learned_parameters
     from actbench.system import user_code
 
     inside = [place for place in kinks if -reach < place < reach]

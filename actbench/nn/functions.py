@@ -1,21 +1,15 @@
-"""The activation functions that torch lacks, and two computations with any activation function.
+"""The activation functions that torch lacks, and those of torch's whose options are written otherwise here.
 
 Imported only when one of them is used: configs are checked without torch.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from actbench.errors import UsageError
 from actbench.nn.formulas import compile_expression
-from actbench.nn.quadrature import NODES, panels
 
 
 def identity(z: Tensor) -> Tensor:
@@ -112,71 +106,3 @@ def squared_relu(z: Tensor) -> Tensor:
 def expression(z: Tensor, *, formula: str) -> Tensor:
     """Return the value of a formula in x at x = z; see ``actbench.nn.formulas``."""
     return compile_expression(formula)(z)
-
-
-def mean_square_under_gauss(function: Callable[..., Tensor], kinks: Iterable[float], *, noisy: bool) -> float:
-    """Return E[f(Z)²] for Z ~ N(0, 1), by quadrature on 12,000 panels over |z| ≤ 12, split at the kinks.
-
-    Panels of width h = 0.002 keep the error near h²/100 = 4e-8 of a jump in slope that was not announced and does not
-    lie at a multiple of h. The scheme ``matched`` draws weights from this moment: another number of panels would move
-    their last bits.
-
-    Args:
-        function: Elementwise f(z), float64; f(z, noise=…) if noisy.
-        kinks: Where the slope of f jumps.
-        noisy: Whether to take the mean over noise uniform in [0, 1) as well.
-
-    Returns:
-        The moment; infinity where the integrand has not vanished at |z| = 12, as for exp(z²); NaN where f is.
-    """
-    points, weights = panels(12_000, kinks)
-    z = torch.from_numpy(points)  # (panels, nodes)
-    with torch.no_grad():
-        if noisy:
-            nodes, shares = np.polynomial.legendre.leggauss(NODES)  # on [-1, 1]; the noise is uniform in [0, 1)
-            pairs = zip((nodes + 1) / 2, shares / 2, strict=True)
-            squares = sum(w * function(z, noise=torch.full_like(z, u)).square() for u, w in pairs)
-        else:
-            squares = function(z).square()
-    integrand = squares * torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
-    moment = float((torch.from_numpy(weights) * integrand).sum())
-    at_the_ends = float(torch.maximum(integrand[0, 0], integrand[-1, -1]))
-    return math.inf if at_the_ends > 1e-10 * moment else moment
-
-
-def check_elementwise(function: Callable[[Tensor], Tensor], path: str) -> None:
-    """Try a user's function on six numbers, before it meets a cohort in which dimension 0 is the run.
-
-    Raises:
-        UsageError: When it fails, returns another shape or type, changes its argument, or lets one element's value
-            depend on another's (or on chance).
-    """
-    for dtype in (torch.float32, torch.float64):
-        z = torch.tensor([[-2.0, -0.5, 0.0], [0.25, 1.0, 3.0]], dtype=dtype)
-        _check_result(_tried(function, z, path), z, path)
-    alone = torch.stack([_tried(function, element.reshape(1, 1), path)[0, 0] for element in z.flatten()])
-    if not torch.allclose(alone.reshape(z.shape), _tried(function, z, path), equal_nan=True):
-        raise UsageError(
-            f"'{path}' is not elementwise: an element's value depends on the others beside it, or on chance"
-        )
-
-
-def _tried(function: Callable[[Tensor], Tensor], z: Tensor, path: str) -> Tensor:
-    given = z.clone()
-    try:
-        result = function(given)
-    except (Exception, SystemExit) as error:  # a user's code may raise anything
-        raise UsageError(f"'{path}' failed on a small tensor: {type(error).__name__}: {error}") from error
-    if not torch.equal(given, z):
-        raise UsageError(f"'{path}' changes its argument in place; return a new tensor")
-    return result
-
-
-def _check_result(result: object, z: Tensor, path: str) -> None:
-    if not isinstance(result, Tensor):
-        raise UsageError(f"'{path}' returned {type(result).__name__} for a tensor; an activation returns a tensor")
-    if result.shape != z.shape or result.dtype != z.dtype:
-        raise UsageError(
-            f"'{path}' returned {tuple(result.shape)} {result.dtype} for {tuple(z.shape)} {z.dtype}; "
-            "an activation keeps shape and type"
-        )

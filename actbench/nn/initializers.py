@@ -55,7 +55,7 @@ class Layer:
         Raises:
             UsageError: When the activation has none: the moment is 0, infinite or NaN.
         """
-        from actbench.nn.activations import second_moment
+        from actbench.nn.chosen_activations import second_moment
 
         moment = 1.0 if self.activation is None else second_moment(self.activation)
         if not 0 < moment < math.inf:

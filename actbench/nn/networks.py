@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from actbench.nn import activations
+from actbench.nn import chosen_activations
 from actbench.nn.layers import EPSILON, MOMENTUM
 from actbench.nn.unit_axes.layout import UnitLayout
 from actbench.schema.components import Component
@@ -52,8 +52,8 @@ class TrainedActivation(nn.Module):
         super().__init__()
         self.component = component
         self.calls = 0
-        self._function = activations.function_of(component)
-        self._random = activations.row_of(component).random
+        self._function = chosen_activations.function_of(component)
+        self._random = chosen_activations.row_of(component).random
         self._layouts = tuple(layouts)
         self._names: list[dict[str, str]] = []
         for call, values in enumerate(learned):

@@ -13,7 +13,7 @@ from actbench.health.units.diagnosis import collapse_in_words, diagnose, is_coll
 from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
 from actbench.nn import cpu_linear
-from actbench.nn.activations import overflow
+from actbench.nn.chosen_activations import overflow
 from actbench.nn.native import library as native
 from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.metrics import METRICS

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from actbench._version import __version__
 from actbench.errors import UsageError
-from actbench.nn import activations
+from actbench.nn.chosen_activations import learned_parameters
 from actbench.nn.models import build
 from actbench.nn.models._module import UserModule
 from actbench.nn.networks import TrainedActivation
@@ -171,9 +171,7 @@ def network_of(spec: RunSpec, content: bytes, place: str) -> nn.Module:
 
 
 def _built(spec: RunSpec, tensors: Mapping[str, Tensor], shape: tuple[int, int, int], classes: int) -> nn.Module:
-    per_unit = {
-        option: bool(of_unit) for option, (of_unit, _) in activations.learned_parameters(spec.activation, 1).items()
-    }
+    per_unit = {option: bool(of_unit) for option, (of_unit, _) in learned_parameters(spec.activation, 1).items()}
 
     def activation(layer: str, calls: Mapping[str, UnitLayout | None] | None = None) -> nn.Module:
         found = {layer: None} if calls is None else calls

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from actbench.health.probe_statistics import ObserveNorm
 from actbench.health.units.probe import slope_by_autograd
-from actbench.nn import activations
+from actbench.nn import chosen_activations
 from actbench.nn.alignment import fills_steps
 from actbench.nn.layers import BUFFERS
 from actbench.nn.native import functions as native
@@ -35,7 +35,7 @@ def activation_tensors(component: Component, layers: Mapping[str, int], dtype: t
     """Return one run's learned activation parameters for all its hidden layers, at their start values."""
     tensors = {}
     for layer, units in layers.items():
-        for option, (shape, start) in activations.learned_parameters(component, units).items():
+        for option, (shape, start) in chosen_activations.learned_parameters(component, units).items():
             tensors[parameter_name(layer, option, per_unit=bool(shape))] = torch.full(shape, start, dtype=dtype)
     return tensors
 
@@ -185,7 +185,7 @@ class Activations:
     def learned(self, layer: str, run: int) -> dict[str, Tensor]:
         """Return one run's learned activation parameters in this layer, by option name."""
         found = {}
-        for option, (shape, _) in activations.learned_parameters(self._specs[run].activation, 1).items():
+        for option, (shape, _) in chosen_activations.learned_parameters(self._specs[run].activation, 1).items():
             found[option] = self._params[parameter_name(layer, option, per_unit=bool(shape))].detach()[run]
         return found
 
@@ -252,9 +252,9 @@ def _groups(specs: Sequence[RunSpec]) -> list[_Group]:
     for _, members in groupby(specs, key=lambda spec: canonical_json(spec.activation.to_json())):
         same = [spec.activation for spec in members]
         chosen, stop = same[0], start + len(same)
-        learned = {name: bool(shape) for name, (shape, _) in activations.learned_parameters(chosen, 1).items()}
-        function, random = activations.function_of(chosen), activations.row_of(chosen).random
-        slope = activations.slope_of(chosen)
+        learned = {name: bool(shape) for name, (shape, _) in chosen_activations.learned_parameters(chosen, 1).items()}
+        function, random = chosen_activations.function_of(chosen), chosen_activations.row_of(chosen).random
+        slope = chosen_activations.slope_of(chosen)
         groups.append(_Group(start, stop, function, slope, learned, random, code_of(chosen)))
         start = stop
     return groups

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from actbench import datasets
 from actbench.errors import DeviceError, ModelError
-from actbench.nn.activations import check_slope
+from actbench.nn.chosen_activations import check_slope
 from actbench.nn.initializers import Initializer
 from actbench.nn.models import Model, build
 from actbench.nn.models._module import UserModule

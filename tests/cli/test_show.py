@@ -12,7 +12,7 @@ from actbench.cli.activation import default_component
 from actbench.cli.list_ import KINDS
 from actbench.cli.pictures import function_and_slope
 from actbench.errors import UnknownNameError, UsageError
-from actbench.nn.activations import row_of
+from actbench.nn.chosen_activations import row_of
 from actbench.schema import registry
 from actbench.schema.spec import RunSpec
 from actbench.storage.store import Store

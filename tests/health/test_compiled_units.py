@@ -18,7 +18,7 @@ from actbench.health.units.accumulators import STATISTICS, Observation, Summary,
 from actbench.health.units.compiled import CompiledUnits
 from actbench.health.units.histograms import counts
 from actbench.health.units.probe import UnitHealth, UnitObserver, slope_by_autograd
-from actbench.nn.activations import function_of, learned_parameters
+from actbench.nn.chosen_activations import function_of, learned_parameters
 from actbench.nn.native import library
 from actbench.nn.native.activation_codes import CODES, evaluation_code
 from actbench.nn.native.library import Kernels

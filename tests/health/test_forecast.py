@@ -14,7 +14,7 @@ from integrals import FUNCTIONS, adaptive_mean
 
 from actbench.errors import UsageError
 from actbench.health.theory import closed_forms, forecast, meanfield
-from actbench.nn.activations import row_of
+from actbench.nn.chosen_activations import row_of
 from actbench.nn.initializers import Initializer
 from actbench.schema.components import resolve
 from actbench.schema.events import Finished

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from actbench import measure_health
 from actbench.errors import UsageError
-from actbench.nn.activations import function_of, learned_parameters
+from actbench.nn.chosen_activations import function_of, learned_parameters
 from actbench.schema.components import resolve
 from actbench.schema.health_measures import HEALTH_MEASURES
 from actbench.schema.registry import names

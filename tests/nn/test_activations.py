@@ -10,8 +10,9 @@ import pytest
 import torch
 from scipy import integrate, optimize, special
 
-from actbench.nn.activations import ACTIVATIONS, Activation, function_of, learned_parameters, row_of, second_moment
-from actbench.nn.functions import mean_square_under_gauss
+from actbench.nn.activations import ACTIVATIONS, Activation
+from actbench.nn.chosen_activations import function_of, learned_parameters, row_of, second_moment
+from actbench.nn.gaussian_moment import mean_square_under_gauss
 from actbench.schema.components import resolve
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from actbench.errors import ConfigError, UsageError
-from actbench.nn.activations import (
-    ACTIVATIONS,
-    Activation,
-    PReluOptions,
+from actbench.nn.activation_options import PReluOptions
+from actbench.nn.activations import ACTIVATIONS, Activation
+from actbench.nn.chosen_activations import (
     check_slope,
     function_of,
     learned_parameters,

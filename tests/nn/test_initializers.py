@@ -152,7 +152,7 @@ def test_seeds_and_layers_differ_and_repeat(name: str) -> None:
     "activation", ["relu", "gelu", "tanh", "x * sigmoid(1.702 * x)", {"name": "elu", "alpha": 0.2}]
 )
 def test_matched_weights_keep_the_second_moment(activation: Any) -> None:
-    from actbench.nn.activations import function_of
+    from actbench.nn.chosen_activations import function_of
 
     width, function, found = 200, function_of(resolve("activations", activation)), []
     x = torch.randn((50, width), generator=torch.Generator().manual_seed(1), dtype=torch.float64)

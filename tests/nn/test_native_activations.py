@@ -11,7 +11,8 @@ import torch
 from native_kernels import CHOSEN, bits, in_table, needs_kernels, slope, value
 from torch import Tensor
 
-from actbench.nn.activations import ACTIVATIONS, row_of
+from actbench.nn.activations import ACTIVATIONS
+from actbench.nn.chosen_activations import row_of
 from actbench.nn.native import library
 from actbench.nn.native.activation_codes import CODES, OPTION, code_of
 from actbench.schema.components import Component, resolve

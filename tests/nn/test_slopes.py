@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from actbench.nn import slopes
-from actbench.nn.activations import ACTIVATIONS, function_of, learned_parameters, row_of, slope_of
+from actbench.nn.activations import ACTIVATIONS
+from actbench.nn.chosen_activations import function_of, learned_parameters, row_of, slope_of
 from actbench.schema.components import Component, resolve
 
 NAMES = [name for name in ACTIVATIONS if name != "expression"]

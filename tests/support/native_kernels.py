@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from actbench.nn.activations import function_of
+from actbench.nn.chosen_activations import function_of
 from actbench.nn.native import library
 from actbench.nn.native.activation_codes import CODES, OPTION, code_of
 from actbench.nn.native.compiler import CompilerError, find_compiler

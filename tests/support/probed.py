@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
-from actbench.nn.activations import function_of, learned_parameters
+from actbench.nn.chosen_activations import function_of, learned_parameters
 from actbench.schema.components import resolve
 from actbench.schema.spec import HealthSettings
 

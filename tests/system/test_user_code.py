@@ -6,7 +6,7 @@ import pytest
 import torch
 from reading_commands import python
 
-from actbench.nn.activations import function_of, learned_parameters
+from actbench.nn.chosen_activations import function_of, learned_parameters
 from actbench.schema.components import resolve
 from actbench.schema.registry import names
 from actbench.system import user_code

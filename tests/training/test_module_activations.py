@@ -10,7 +10,7 @@ import torch
 
 from actbench import RunRecord, Study, load_network, run
 from actbench.errors import UsageError
-from actbench.nn.activations import check_slope, function_of, learned_parameters
+from actbench.nn.chosen_activations import check_slope, function_of, learned_parameters
 from actbench.schema.components import Component, resolve
 
 PRELU = {"name": "own", "path": "torch.nn:PReLU"}

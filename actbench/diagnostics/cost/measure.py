@@ -21,7 +21,7 @@ from actbench._version import __version__
 from actbench.diagnostics.cost.result import PASSES, RELU, SIZES, WRITTEN, CostRow, Costs, Pass, Size
 from actbench.diagnostics.cost.timed_activation import Subject, TimedActivation, timed_activations
 from actbench.errors import UsageError
-from actbench.nn import activations
+from actbench.nn import chosen_activations
 from actbench.schema.components import Component, resolve
 from actbench.system import devices
 from actbench.training import numerics
@@ -165,7 +165,7 @@ def _subjects(chosen: Sequence[Component]) -> list[Subject]:
     one = torch.tensor(1.0)  # a number of Python's would be wrapped anew in every call, for as long as relu takes
     return [
         Subject(WRITTEN, lambda z: z * one),
-        *(Subject(one.label, activations.function_of(one), one) for one in distinct),
+        *(Subject(one.label, chosen_activations.function_of(one), one) for one in distinct),
     ]
 
 

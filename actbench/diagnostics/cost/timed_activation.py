@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from actbench.diagnostics.cost.result import Size
-from actbench.nn import activations
+from actbench.nn import chosen_activations
 from actbench.nn.rng import stream
 from actbench.schema.components import Component
 
@@ -31,11 +31,11 @@ class Subject:
     @property
     def random(self) -> bool:
         """Whether it draws noise in training."""
-        return self.component is not None and activations.row_of(self.component).random
+        return self.component is not None and chosen_activations.row_of(self.component).random
 
     def learned(self, units: int, device: torch.device) -> dict[str, Tensor]:
         """Return one layer's trained tensors, which broadcast against z (1, B, U)."""
-        given = activations.learned_parameters(self.component, units) if self.component else {}
+        given = chosen_activations.learned_parameters(self.component, units) if self.component else {}
         return {
             name: torch.full((1, 1, *(shape or (1,))), start, device=device, requires_grad=True)
             for name, (shape, start) in given.items()

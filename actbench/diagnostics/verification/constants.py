@@ -9,7 +9,7 @@ from torch import Tensor
 
 from actbench.diagnostics.verification import Check, Folders
 from actbench.health.theory.closed_forms import MINIMA, SECOND_MOMENTS, selu_constants
-from actbench.nn.activations import function_of, second_moment
+from actbench.nn.chosen_activations import function_of, second_moment
 from actbench.schema.components import resolve
 
 SELU = "arXiv:1706.02515"

@@ -13,7 +13,7 @@ from torch import Tensor
 from actbench.diagnostics.verification import STANDARD_ERRORS, Check, Folders
 from actbench.health.theory.forecast import forecast
 from actbench.health.units.gradients import first_to_last, norms
-from actbench.nn.activations import function_of
+from actbench.nn.chosen_activations import function_of
 from actbench.nn.initializers import Initializer
 from actbench.nn.models import build
 from actbench.schema.spec import RunSpec

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from actbench.diagnostics.verification import Check, Folders
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
-from actbench.nn.activations import function_of
+from actbench.nn.chosen_activations import function_of
 from actbench.schema.components import resolve
 from actbench.schema.spec import HealthSettings
 

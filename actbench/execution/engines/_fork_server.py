@@ -32,6 +32,7 @@ MODULES = (
     "actbench.datasets._oddities",
     "actbench.datasets._checks",
     "actbench.nn.functions",
+    "actbench.nn.gaussian_moment",
     "actbench.nn.models.cnn",
     "actbench.nn.models.mlp",
     "actbench.nn.slopes",

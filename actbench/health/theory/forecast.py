@@ -131,7 +131,7 @@ class _Network:
             spec: The run.
             sizes: Numbers of an image, then the hidden widths.
         """
-        from actbench.nn.activations import row_of
+        from actbench.nn.chosen_activations import row_of
 
         function, slope = _elementwise(spec.activation)
         is_random = spec.bias_init.kind == "pytorch"  # uniform within ±1/√fan_in
@@ -204,7 +204,7 @@ def _elementwise(activation: Component) -> tuple[Function, Function]:
     import torch
 
     from actbench.health.units.probe import slope_by_autograd
-    from actbench.nn.activations import function_of, learned_parameters
+    from actbench.nn.chosen_activations import function_of, learned_parameters
 
     starts = {name: start for name, (_, start) in learned_parameters(activation, 1).items()}
     function = partial(function_of(activation), **starts)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from actbench.nn.activations import function_of
+from actbench.nn.chosen_activations import function_of
 from actbench.nn.native.activation_codes import CODES, OPTION, code_of
 from actbench.schema.components import Component, resolve
 
