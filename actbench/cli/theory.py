@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 NOTES = (
     "Mean-field theory: infinitely wide layers with independent weights at initialisation, evaluation mode, an input "
-    "of the training data's mean square (1 after normalisation); over weights (arXiv:1606.05340, 1611.01232).",
+    "of the training data's mean square (1 unless dataset.scale says otherwise); over weights (arXiv:1606.05340, "
+    "1611.01232).",
     "var z: variance of the first → last hidden layer's pre-activations. χ: factor on the gradient's squared norm, "
     "from each layer to the one below, geometric mean. first/last: the gradient's norm with respect to z in the "
     "first hidden layer over that in the last; vanish below {low:g}, explode above {high:g}.",
@@ -47,7 +48,8 @@ class ForecastRow:
 def forecast_rows(config: Path, overrides: Sequence[str], data_dir: Path | None) -> list[ForecastRow]:
     """Forecast each distinct dataset, model, activation, weight_init and bias_init of the study, in its order.
 
-    A dataset is read only where the size of its images matters, as it does for xavier weights, and is not known.
+    A dataset is read only where the size of its images matters, as it does for xavier weights, and is not known; or
+    where the mean square of its numbers is not known to be 1.
 
     Raises:
         UsageError: For a config with problems, or a dataset or an activation that can't be had.
@@ -56,16 +58,18 @@ def forecast_rows(config: Path, overrides: Sequence[str], data_dir: Path | None)
 
     from actbench.analysis.plots._predictions import network_key
     from actbench.config import Study
-    from actbench.health.theory.forecast import depends_on_inputs, forecast
+    from actbench.health.theory.forecast import depends_on_inputs, depends_on_pixels, forecast
 
     distinct: dict[str, RunSpec] = {}
     for spec in Study.from_yaml(config, overrides).specs():
         distinct.setdefault(network_key(spec), spec)
     image_size = cache(partial(_image_size, data_dir=data_dir))
+    data_moment = cache(partial(_data_moment, data_dir=data_dir))
     found = []
     for spec in distinct.values():
         inputs = image_size(spec.dataset) if depends_on_inputs(spec) else 1
-        found.append(ForecastRow(spec, forecast(spec, inputs)))
+        moment = data_moment(spec.dataset) if depends_on_pixels(spec) else 1.0
+        found.append(ForecastRow(spec, forecast(spec, inputs, data_moment=moment)))
     return found
 
 
@@ -76,6 +80,12 @@ def _image_size(dataset: Component, data_dir: Path | None) -> int:
 
     shape = datasets.image_shape(dataset)
     return prod(shape or datasets.load(dataset, datasets.data_folder(data_dir)).shape)
+
+
+def _data_moment(dataset: Component, data_dir: Path | None) -> float:
+    from actbench import datasets
+
+    return datasets.load(dataset, datasets.data_folder(data_dir)).input_moment
 
 
 def has_torch() -> bool:
@@ -99,10 +109,12 @@ def prediction(spec: RunSpec) -> Prediction:
 
     if not has_torch():
         return Prediction(note="torch, which computes it, is not installed here")
-    from actbench.health.theory.forecast import depends_on_inputs, forecast
+    from actbench.health.theory.forecast import depends_on_inputs, depends_on_pixels, forecast
 
     if spec.activation.path is not None or spec.weight_init.path is not None:
         return Prediction(note="a user's own code is not run for a chart")
+    if depends_on_pixels(spec):
+        return Prediction(note="it depends on how bright the images are, which only the data knows")
     shape = image_shape(spec.dataset)
     try:
         if shape is None and depends_on_inputs(spec):

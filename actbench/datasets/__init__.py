@@ -39,7 +39,7 @@ def load(component: Component, folder: Path) -> Data:
     A user's ``package.module:attribute`` is called as ``attribute(folder, **options)`` with its own options and returns
     a ``Data``; or a mapping or tuple of ``train_images, train_labels, test_images, test_labels`` (a mapping may add
     ``classes``), which is then ordered, split and normalised like any other dataset. ``train_size``, ``test_size``,
-    ``val_fraction`` and ``max_examples`` are handled here and not passed on.
+    ``val_fraction``, ``max_examples`` and ``scale`` are handled here and not passed on.
 
     Args:
         component: A component of kind ``datasets``.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     Images = NDArray[np.uint8]
     Labels = NDArray[np.int64]
+
+
+Scale = Literal["standard", "unit", "symmetric"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +42,7 @@ class Data:
             can be divided by it.
         fingerprint: sha256 of the full dataset's arrays, before anything is split off or cut.
         notes: Sentences about the data that its user should read, such as files that were skipped.
+        scale: How a network sees a grey level: see ``DatasetOptions``.
     """
 
     name: str
@@ -52,12 +57,28 @@ class Data:
     std: tuple[float, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    scale: Scale = "standard"
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
         channels, height, width = self.train_images.shape[1:]
         return channels, height, width
+
+    @cached_property
+    def input_moment(self) -> float:
+        """E[x²] of a number as the network sees it, over the training images: 1 when they are standardised."""
+        if self.scale == "standard":
+            return 1.0
+        from actbench.datasets._moments import moments
+
+        # Not ``mean`` and ``std``: those of a user's own Data may be any numbers.
+        of_channels = zip(*moments(self.train_images), strict=True)
+        if self.scale == "unit":
+            squares = [mean**2 + std**2 for mean, std in of_channels]
+        else:
+            squares = [(2 * mean - 1) ** 2 + 4 * std**2 for mean, std in of_channels]
+        return sum(squares) / len(squares)
 
 
 class DatasetOptions(Options):
@@ -69,6 +90,8 @@ class DatasetOptions(Options):
         val_fraction: The part of the training examples that is set aside for validation, rounded to whole examples.
         max_examples: At most this many examples of each part (training, validation, test), after all else; None for
             no limit. Unlike the sizes it may be more than there are.
+        scale: How a network sees a grey level x of 0 … 255: ``standard`` subtracts each channel's mean over the
+            training examples and divides by their standard deviation; ``unit`` is x/255, ``symmetric`` 2x/255 − 1.
     """
 
     image_shape: ClassVar[tuple[int, int, int] | None] = None
@@ -78,6 +101,7 @@ class DatasetOptions(Options):
     test_size: int | None = Field(default=None, ge=1)
     val_fraction: float = Field(default=0.1, ge=0, lt=1)
     max_examples: int | None = Field(default=None, ge=1)
+    scale: Scale = "standard"
 
 
 class Dataset(Protocol):

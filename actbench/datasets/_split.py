@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actbench.datasets._data import Data, DatasetOptions
+from actbench.datasets._moments import moments
 from actbench.datasets._source import Source
 from actbench.errors import DatasetError
 
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 SEED = int.from_bytes(hashlib.sha256(b"0/data.split").digest()[:8], "big")
 HELD_OUT = 0.2
 """Part of each class that becomes the test set of a source that ships none."""
-
-GREY_LEVEL = 1 / 255
-BLOCK = 256
-"""Images summed at a time: a block's 32-bit copy should stay in the processor's cache."""
 
 
 def random_order(count: int) -> NDArray[np.int64]:
@@ -81,11 +78,12 @@ def split(name: str, ordered: Source, options: DatasetOptions) -> Data:
         std=std,
         fingerprint=ordered.fingerprint,
         notes=ordered.notes,
+        scale=options.scale,
     )
 
 
 def cut(data: Data, options: DatasetOptions) -> Data:
-    """Shorten data that is already split; its normalisation stays as it is."""
+    """Shorten data that is already split; its normalisation stays as it is, unless the options name a scale."""
     train, test = _counts(data.name, len(data.train_labels), len(data.test_labels), options)
     val = _limited(len(data.val_labels), options)
     return replace(
@@ -96,32 +94,8 @@ def cut(data: Data, options: DatasetOptions) -> Data:
         val_labels=data.val_labels[:val],
         test_images=data.test_images[:test],
         test_labels=data.test_labels[:test],
+        scale=options.scale if "scale" in options.model_fields_set else data.scale,
     )
-
-
-def moments(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each channel, where 255 counts as 1.
-
-    The sums are whole numbers, hence exact: std² = (n·Σx² - (Σx)²) / n², over all n pixels of a channel.
-
-    Args:
-        images: (N, C, H, W).
-
-    Returns:
-        Two tuples of C numbers; no standard deviation is below one grey level.
-    """
-    pixels = images.reshape(*images.shape[:2], -1)  # (N, C, H·W)
-    total = np.zeros(images.shape[1], dtype=np.int64)
-    squares = np.zeros(images.shape[1], dtype=np.int64)
-    for start in range(0, len(pixels), BLOCK):
-        block = pixels[start : start + BLOCK]
-        total += block.sum(axis=(0, 2), dtype=np.int64)
-        squares += np.square(block, dtype=np.uint32).sum(axis=(0, 2), dtype=np.int64)
-    count = pixels.shape[0] * pixels.shape[2]
-    # Python's integers below: n·Σx² passes 2⁶³ for a large dataset.
-    variances = [(count * int(q) - int(t) ** 2) / count**2 for t, q in zip(total, squares, strict=True)]
-    mean = tuple(int(t) / count * GREY_LEVEL for t in total)
-    return mean, tuple(max(variance**0.5, 1.0) * GREY_LEVEL for variance in variances)
 
 
 def _val_count(name: str, available: int, fraction: float) -> int:

@@ -89,6 +89,8 @@ def time_by_settings(spec: RunSpec, runs: int) -> CohortTime:
     train = min(shape.train - val, train_size, most)
     each = products(spec.model, shape)
 
+    trained = train - train % training.batch_size if training.drop_last else train
+
     def forward(examples: int, batch_size: int = EVALUATED) -> float:
         return ceil(examples / batch_size) * (PASS + runs * RUN_PASS) + examples * runs * each * PRODUCT
 
@@ -96,7 +98,7 @@ def time_by_settings(spec: RunSpec, runs: int) -> CohortTime:
     closing = forward(min(val, most)) + TRAINED * forward(min(spec.health.probe_size, train))
     return CohortTime(
         start=forward(min(train, MAX_INITIAL_EXAMPLES)) + closing,
-        epoch=TRAINED * forward(train, training.batch_size) + closing,
+        epoch=TRAINED * forward(trained, training.batch_size) + closing,
         end=forward(min(shape.test, test_size, most)),
         epochs=training.epochs,
     )

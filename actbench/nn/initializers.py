@@ -32,11 +32,13 @@ class Layer:
 
     Args:
         shape: (out, in), or (out, in, height, width) of a convolution.
-        activation: The activation before the layer; None where the layer sees the normalised data.
+        activation: The activation before the layer; None where the layer sees the data.
+        data_moment: E[x²] of the data's numbers x; 1 when they are standardised.
     """
 
     shape: Shape
     activation: Component | None
+    data_moment: float = 1.0
 
     @property
     def fan_in(self) -> int:
@@ -50,14 +52,14 @@ class Layer:
 
     @property
     def input_moment(self) -> float:
-        """E[input²] of the layer if the pre-activations before it are standard normal; 1 for normalised data.
+        """E[input²] of the layer if the pre-activations before it are standard normal; that of the data for the first.
 
         Raises:
             UsageError: When the activation has none: the moment is 0, infinite or NaN.
         """
         from actbench.nn.chosen_activations import second_moment
 
-        moment = 1.0 if self.activation is None else second_moment(self.activation)
+        moment = self.data_moment if self.activation is None else second_moment(self.activation)
         if not 0 < moment < math.inf:
             label = self.activation.label if self.activation else "data"
             raise UsageError(
@@ -190,14 +192,16 @@ class Initializer:
     Args:
         spec: The run; its seed, weight_init, bias_init and activation are read.
         dtype: What the drawn float64 numbers are cast to.
+        data_moment: E[x²] of the numbers that the first layer sees; 1 for standardised data.
     """
 
-    def __init__(self, spec: RunSpec, dtype: torch.dtype) -> None:
+    def __init__(self, spec: RunSpec, dtype: torch.dtype, *, data_moment: float = 1.0) -> None:
         from actbench.nn.rng import stream
         from actbench.schema.registry import load
 
         self.dtype = dtype
         self.spec = spec
+        self._data_moment = data_moment
         self._scheme: WeightInit = load("weight_inits", spec.weight_init.name)
         self._options = self._scheme.schema(**spec.weight_init.options)
         self._weights = stream(spec.seed, "init.weight")  # two streams: drawing biases never shifts the weights
@@ -224,7 +228,7 @@ class Initializer:
             shape: (out, in), or (out, in, height, width).
             first: Whether the layer sees the data rather than an activation's outputs.
         """
-        layer = Layer(shape, None if first else self.spec.activation)
+        layer = Layer(shape, None if first else self.spec.activation, self._data_moment)
         return self._scheme.draw(layer, self._options, self._weights).to(self.dtype)
 
     def bias(self, weight_shape: Shape, *, output: bool = False) -> Tensor | None:

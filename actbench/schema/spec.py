@@ -46,6 +46,7 @@ class Training(Options):
     Attributes:
         epochs: Passes over the training examples; 0 only measures the network at initialisation.
         batch_size: Examples per step; the last batch of an epoch may be smaller.
+        drop_last: Leave an epoch's last batch out where it is smaller; the examples in it change from epoch to epoch.
         optimizer: How the weights are updated: ``actbench list optimizers``.
         schedule: The factor on the learning rate over the steps: ``actbench list schedules``.
         decay: Weight decay reaches ``all`` parameters (as torch does) or the ``weights`` alone, sparing biases,
@@ -59,6 +60,7 @@ class Training(Options):
 
     epochs: int = Field(default=5, ge=0)
     batch_size: int = Field(default=128, ge=1)
+    drop_last: bool = False
     optimizer: Annotated[Component, OfKind("optimizers")] = Field(default_factory=partial(resolve, "optimizers", "sgd"))
     schedule: Annotated[Component, OfKind("schedules")] = Field(
         default_factory=partial(resolve, "schedules", "constant")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from actbench.datasets import Data
+    from actbench.datasets._data import Scale
 
 
 Batch = tuple[Tensor, Tensor]
@@ -60,6 +61,9 @@ class Images:
         shift: (C, 1, 1), -μ / σ of the training part.
         classes: Number of classes.
         fingerprint: sha256 of the source's images and labels, to tell data apart that have one name.
+        pixel_scale: How a network sees the pixels: ``standard``, by ``scale`` and ``shift``; ``unit`` or ``symmetric``.
+        white: (), 255, the divisor of the other two.
+        input_moment: E[x²] of the numbers that a network sees, over the training part.
         notes: Sentences about the data that its user should read.
     """
 
@@ -70,6 +74,9 @@ class Images:
     shift: Tensor
     classes: int
     fingerprint: str
+    pixel_scale: Scale
+    white: Tensor
+    input_moment: float
     notes: tuple[str, ...] = ()
 
     @property
@@ -79,8 +86,17 @@ class Images:
         return channels, height, width
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Return (x / 255 - μ) / σ for uint8 pixels x (…, C, H, W), as floats of the same shape."""
-        return pixels.to(self.scale.dtype).mul_(self.scale).add_(self.shift)
+        """Return uint8 pixels x (…, C, H, W) as floats of the same shape, as a network sees them.
+
+        ``standard``: (x/255 - μ) / σ. ``unit``: x/255. ``symmetric``: (x/255 - 0.5) / 0.5.
+        """
+        x = pixels.to(self.scale.dtype)
+        if self.pixel_scale == "standard":
+            return x.mul_(self.scale).add_(self.shift)
+        # Divided, as torchvision's ToTensor does: a product with 1/255 has another last bit for 126 of the 256 grey
+        # levels in float32. By a tensor on the device, because CUDA makes that product of a division by a number.
+        x.div_(self.white)
+        return x if self.pixel_scale == "unit" else x.sub_(0.5).mul_(2)
 
     def in_order(self, examples: Examples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches for evaluation: x (1, B, C, H, W) and labels (B,), in the data's own order."""
@@ -104,6 +120,9 @@ def to_device(data: Data, device: torch.device, dtype: torch.dtype) -> Images:
         shift=(-mean / std).to(device=device, dtype=dtype),
         classes=len(data.classes),
         fingerprint=data.fingerprint,
+        pixel_scale=data.scale,
+        white=torch.tensor(255, device=device, dtype=dtype),
+        input_moment=data.input_moment,
         notes=data.notes,
     )
 
@@ -116,11 +135,16 @@ class Shuffled:
         seeds: One per run.
         size: Examples per batch; an epoch's last one may be smaller.
         augment: Random crops and flips, or None.
+        drop_last: Whether an epoch's last batch is left out where it is smaller.
     """
 
-    def __init__(self, images: Images, seeds: Sequence[int], size: int, augment: Augment | None) -> None:
+    def __init__(
+        self, images: Images, seeds: Sequence[int], size: int, augment: Augment | None, *, drop_last: bool = False
+    ) -> None:
         distinct = list(dict.fromkeys(seeds))
         self._images, self._size, self._augment = images, size, augment
+        count = len(images.train)
+        self._used = count - count % size if drop_last else count
         self._device = images.train.labels.device
         self._seed_of_run = torch.tensor([distinct.index(seed) for seed in seeds], device=self._device)
         self._order_streams = [stream(seed, "data.order") for seed in distinct]
@@ -128,7 +152,7 @@ class Shuffled:
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return -(-len(self._images.train) // self._size)
+        return -(-self._used // self._size)
 
     def epoch(self, *, skip: int = 0) -> Iterator[Batch]:
         """Draw the epoch's order and yield its batches, without the first ``skip`` of them.
@@ -139,7 +163,7 @@ class Shuffled:
         train = self._images.train
         orders = torch.stack([torch.randperm(len(train), generator=generator) for generator in self._order_streams])
         # All seeds' images in one call of each kernel: on a GPU, launches for each seed would outlast the step itself.
-        for index in torch.split(orders.to(self._device), self._size, dim=1)[skip:]:
+        for index in torch.split(orders[:, : self._used].to(self._device), self._size, dim=1)[skip:]:
             pixels = train.pixels.index_select(0, index.flatten())
             if self._augment is not None:
                 pixels = crop_and_flip(pixels, self._augment, *self._augment_streams)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from actbench import datasets
-from actbench.errors import DeviceError, ModelError
+from actbench.errors import DatasetError, DeviceError, ModelError
 from actbench.nn.chosen_activations import check_slope
 from actbench.nn.initializers import Initializer
 from actbench.nn.models import Model, build
@@ -84,7 +84,8 @@ class TrainState:
         model = build(cohort.shared.model)
         runs = stack(_initial(specs, model, images), device)
         _check_batches(cohort.shared, model, images)
-        batches = Shuffled(images, [spec.seed for spec in specs], training.batch_size, training.augment)
+        seeds = [spec.seed for spec in specs]
+        batches = Shuffled(images, seeds, training.batch_size, training.augment, drop_last=training.drop_last)
         state = cls(
             cohort=cohort,
             device=device,
@@ -255,7 +256,7 @@ def _initial(specs: Sequence[RunSpec], model: Model, images: Images) -> list[Map
     drawn: dict[tuple[object, ...], Mapping[str, Tensor]] = {}
     for spec in specs:
         # Runs of one seed draw the same numbers, which are drawn once. A user's own module may read more of the run.
-        initializer = Initializer(spec, dtype)
+        initializer = Initializer(spec, dtype, data_moment=images.input_moment)
         key = (spec,) if isinstance(model, UserModule) else initializer.drawn_alike
         if key not in drawn:
             drawn[key] = model.init(initializer, images.shape, images.classes)
@@ -275,9 +276,14 @@ def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[Optim
 
 
 def _check_batches(spec: RunSpec, model: Model, images: Images) -> None:
-    """Refuse a last batch of one example, which has no spread for batch norm to divide by, before an epoch is spent."""
+    """Refuse an epoch without a step, and a batch of one example, which has no spread for batch norm to divide by."""
     examples, size = len(images.train), spec.training.batch_size
-    last = examples % size or min(size, examples)
+    if spec.training.drop_last and size > examples:
+        raise DatasetError(
+            f"training.drop_last leaves nothing to train on: the only batch of {size} holds {examples} training "
+            "examples, and is left out; choose a smaller training.batch_size or a larger dataset.train_size"
+        )
+    last = size if spec.training.drop_last else examples % size or min(size, examples)
     if last == 1 and model.batch_norm:
         raise ModelError(
             f"batch_norm needs two examples a step, but the last of the batches of {size} out of {examples} training "

@@ -112,6 +112,17 @@ def test_no_data_is_needed_where_the_size_of_images_does_not_matter(show: Show, 
     assert "no train-images-idx3-ubyte" in err
 
 
+def test_the_mean_square_of_scaled_pixels_is_read_from_the_data(show: Show) -> None:
+    fixed = ("activation=relu", "bias_init=0", "--json")
+    (unit,) = json.loads(show("--theory", "study.yaml", "dataset.scale=unit", *fixed)[1])
+    (standard,) = json.loads(show("--theory", "study.yaml", *fixed)[1])
+
+    assert 0.2 < unit["variances"][0] / 2 < 0.3  # E[x²] of digits' pixels
+    assert unit["variances"][1] == pytest.approx(unit["variances"][0])
+    assert standard["variances"] == pytest.approx([2.0, 2.0])
+    assert unit["gradients"] == standard["gradients"]
+
+
 def test_what_a_users_activation_prints_is_not_part_of_the_json(show: Show) -> None:
     own = "activation={name: talking, path: 'printing_parts:prints'}"
     code, out, err = show("--theory", "study.yaml", own, "bias_init=0", "--json")
@@ -173,6 +184,10 @@ def test_a_charts_prediction_is_the_forecast(chosen: dict[str, object]) -> None:
         (
             {"dataset": {"name": "idx", "root": "not_there"}, "weight_init": "xavier_normal"},
             "it depends on the size of the images, which only the data knows",
+        ),
+        (
+            {"dataset": {"name": "mnist", "scale": "unit"}},
+            "it depends on how bright the images are, which only the data knows",
         ),
     ],
     ids=lambda one: one if isinstance(one, str) else "",

@@ -10,6 +10,7 @@ import pytest
 
 from actbench import datasets
 from actbench.datasets import Data, DatasetOptions, _split
+from actbench.datasets._moments import moments
 from actbench.errors import ConfigError, DatasetError, UsageError
 from actbench.schema import components, registry
 
@@ -87,7 +88,14 @@ def test_every_dataset_has_the_common_options_and_says_what_it_is(name):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("train_size", 0), ("test_size", -1), ("val_fraction", 1.0), ("val_fraction", -0.1), ("max_examples", 0)],
+    [
+        ("train_size", 0),
+        ("test_size", -1),
+        ("val_fraction", 1.0),
+        ("val_fraction", -0.1),
+        ("max_examples", 0),
+        ("scale", "percent"),
+    ],
 )
 def test_impossible_options_are_refused_in_the_config(option, value):
     with pytest.raises(ConfigError):
@@ -232,7 +240,7 @@ def test_mean_and_std_are_those_of_the_training_images(folder):
 def test_each_channel_has_its_own_mean_and_a_constant_one_can_be_divided_by():
     images = np.random.default_rng(0).integers(0, 256, (300, 3, 4, 5), dtype=np.uint8)
     images[:, 1] = 7
-    mean, std = _split.moments(images)
+    mean, std = moments(images)
     assert mean == pytest.approx((images / 255).mean(axis=(0, 2, 3)), rel=1e-12)
     assert (std[0], std[2]) == pytest.approx((images / 255).std(axis=(0, 2, 3))[[0, 2]], rel=1e-12)
     assert std[1] == 1 / 255
@@ -274,6 +282,22 @@ def test_a_users_own_data_keeps_its_split_and_normalisation(own):
     assert (len(data.val_labels), len(data.test_labels)) == (2, 4)
     with pytest.raises(DatasetError, match="leave 'val_fraction' out"):
         own(given, val_fraction=0.2)
+
+
+@pytest.mark.parametrize("scale", ["standard", "unit", "symmetric"])
+def test_every_dataset_can_be_scaled_and_a_users_own_too(scale, folder, own):
+    chosen = {} if scale == "standard" else {"scale": scale}
+    assert load("digits", folder, **chosen).scale == scale
+    assert own((SMALL, LABELS, SMALL, LABELS), **chosen).scale == scale
+
+
+def test_a_users_own_data_keeps_its_scale_unless_the_config_names_one(own):
+    parts = (SMALL, LABELS, SMALL[:2], LABELS[:2], SMALL[:9], LABELS[:9])
+    given = Data("other", *parts, tuple("abcd"), (0.5,), (0.25,), "f", scale="unit")
+    assert own(given).scale == own(given, train_size=3).scale == "unit"
+    assert own(given, scale="symmetric").scale == "symmetric"
+    # mean and std of a user's Data may be any numbers: the images count
+    assert own(given).input_moment == pytest.approx(np.square(SMALL / 255).mean(), rel=1e-12)
 
 
 TEXTS = np.array(["cat", "dog", "eel", "fox"])[LABELS]

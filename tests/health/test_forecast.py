@@ -12,6 +12,7 @@ import pytest
 import torch
 from integrals import FUNCTIONS, adaptive_mean
 
+from actbench import datasets
 from actbench.errors import UsageError
 from actbench.health.theory import closed_forms, forecast, meanfield
 from actbench.nn.chosen_activations import row_of
@@ -59,24 +60,31 @@ def spec(**changes: Any) -> RunSpec:
 
 
 @pytest.mark.parametrize(
-    ("activation", "weight_init", "bias_init"),
+    ("activation", "weight_init", "bias_init", "scale"),
     [
-        ("relu", "he_normal", 0.0),
-        ("relu", "pytorch", None),
-        ("prelu", "xavier_uniform", 0.0),
-        ("identity", "matched", 0),
+        ("relu", "he_normal", 0.0, "standard"),
+        ("relu", "pytorch", None, "standard"),
+        ("prelu", "xavier_uniform", 0.0, "standard"),
+        ("identity", "matched", 0, "standard"),
+        ("relu", "he_normal", 0.0, "unit"),
+        ("relu", "matched", 0.0, "symmetric"),
     ],
 )
 def test_our_networks_start_as_forecast(
-    activation: str, weight_init: str, bias_init: float | None, tmp_path: Path
+    activation: str, weight_init: str, bias_init: float | None, scale: str, tmp_path: Path
 ) -> None:
     """Homogeneous activations without bias: the variance is then exact in the mean at any width and for any data."""
     chosen = {"activation": activation, "weight_init": weight_init, "bias_init": bias_init}
-    chosen |= {"dataset": {"name": "digits", "train_size": 250}, "training": {"epochs": 0}}
+    chosen |= {"dataset": {"name": "digits", "train_size": 250, "scale": scale}, "training": {"epochs": 0}}
     runs = tuple(spec(seed=seed, **chosen) for seed in range(24))
     events = run_cohort(Cohort(runs), Runtime(device="cpu", data_folder=tmp_path))
     starts = [event.record.curves[0] for event in events if isinstance(event, Finished)]
-    expected = forecast.forecast(runs[0], 64)
+    data = datasets.load(runs[0].dataset, tmp_path)
+    expected = forecast.forecast(runs[0], 64, data_moment=data.input_moment)
+    if weight_init == "matched":
+        assert expected.variances == pytest.approx([1.0] * 4)
+    elif scale != "standard":
+        assert expected.variances[0] == pytest.approx(2 * np.square(data.train_images / 255).mean())
 
     variances = [row["layers"][-1]["z_std"] ** 2 + row["layers"][-1]["z_mean"] ** 2 for row in starts]
     ratios = [row["health.gradient_ratio"] for row in starts]

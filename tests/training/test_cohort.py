@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import reference
 import torch
-from small_runs import CPU, MLP, every_activation, numbers, records, spec
+from small_runs import CPU, DIGITS, MLP, every_activation, numbers, records, spec
 from torch import nn
 
 from actbench import datasets
@@ -59,6 +59,7 @@ def test_every_activation_is_bit_equal_in_a_cohort_and_alone() -> None:
         {"training": {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "decay": "weights"}},
         {"training": {"optimizer": {"name": "rmsprop", "lr": 0.001}, "augment": {"crop": 1, "flip": True}}},
         {"training": {"optimizer": {"name": "sgd", "lr": 0.05, "nesterov": True, "weight_decay": 1e-3}}},
+        {"dataset": {**DIGITS, "scale": "symmetric"}, "training": {"drop_last": True, "schedule": "cosine"}},
     ],
     ids=str,
 )
@@ -123,6 +124,69 @@ def test_a_cohort_trains_as_a_plain_loop_does(activation: str, made: Any, optimi
     assert [row["train.loss"] for row in record.curves[1:]] == pytest.approx(curve, abs=1e-10)
     assert record.final["test.loss"] == pytest.approx(loss, abs=1e-10)
     assert record.final["test.accuracy"] == accuracy
+
+
+@pytest.mark.parametrize("scale", ["unit", "symmetric"])
+def test_scaled_pixels_in_full_batches_alone_train_as_a_plain_loop_does(scale: str) -> None:
+    dataset = {**DIGITS, "scale": scale}
+    training = {"optimizer": {"name": "sgd", "lr": 0.05}, "epochs": 3, "drop_last": True}
+    run = spec(activation="tanh", seed=5, dataset=dataset, training=training)
+    (record,) = records(run)
+
+    data = datasets.load(run.dataset, Path())
+    x, x_test = (torch.from_numpy(images).double() / 255 for images in (data.train_images, data.test_images))
+    if scale == "symmetric":
+        x, x_test = ((images - 0.5) / 0.5 for images in (x, x_test))
+    module = reference.PlainMLP([64, 24, 16, 10], nn.Tanh, bias=True, batch_norm=False)
+    plain(TrainState.open(Cohort((run,)), CPU), module)
+    generator = stream(5, "data.order")
+    full = len(x) // 32 * 32
+    assert full < len(x)
+    orders = [torch.randperm(len(x), generator=generator)[:full] for _ in range(3)]
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.05, momentum=0.9)
+    curve = reference.train(module, optimizer, x, torch.from_numpy(data.train_labels), orders, 32)
+    loss, accuracy = reference.test(module, x_test, torch.from_numpy(data.test_labels))
+
+    assert [row["train.loss"] for row in record.curves[1:]] == pytest.approx(curve, abs=1e-10)
+    assert record.final["test.loss"] == pytest.approx(loss, abs=1e-10)
+    assert record.final["test.accuracy"] == accuracy
+
+
+def test_a_schedule_counts_the_steps_that_are_taken() -> None:
+    """200 examples in batches of 32 are seven steps, six without the last: the cosine ends after six an epoch."""
+    changes = {"drop_last": True, "schedule": "cosine", "epochs": 2}
+    state = TrainState.open(Cohort((spec(training=changes),)), CPU)
+    stepper = choose_stepper(state, capture=True)
+    for _ in range(2):
+        train_epoch(state, stepper)
+    assert (state.taken, state.tally.examples) == (12, 192)
+    assert state.next_rate() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("training", "model", "message"),
+    [
+        (
+            {"drop_last": True, "batch_size": 201},
+            MLP,
+            "drop_last leaves nothing to train on: the only batch of 201",
+        ),
+        ({"batch_size": 199}, {**MLP, "batch_norm": True}, "the last of the batches of 199 out of 200"),
+        ({"drop_last": True, "batch_size": 1}, {**MLP, "batch_norm": True}, "batch_norm needs two examples"),
+    ],
+)
+def test_batches_that_can_not_be_trained_on_are_refused(
+    training: dict[str, Any], model: dict[str, Any], message: str
+) -> None:
+    *_, failed = run_cohort(Cohort((spec(training=training, model=model),)), CPU)
+    assert isinstance(failed, Failed)
+    assert failed.usage
+    assert message in failed.message
+
+
+def test_drop_last_spares_batch_norm_a_batch_of_one() -> None:
+    training = {"drop_last": True, "batch_size": 199, "epochs": 1}
+    assert records(spec(training=training, model={**MLP, "batch_norm": True}))[0].outcome == "ok"
 
 
 def test_a_neighbour_that_diverges_changes_nothing() -> None:

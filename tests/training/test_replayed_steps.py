@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import CPU, every_activation, spec
+from small_runs import CPU, DIGITS, every_activation, spec
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -101,6 +101,7 @@ CHANGES: list[dict[str, Any]] = [
     {"training": {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "augment": {"crop": 1, "flip": True}}},
     {"training": {"optimizer": {"name": "sgd", "lr": 0.05, "nesterov": True, "weight_decay": 0.1}, "decay": "weights"}},
     {"training": {"optimizer": {"name": "rmsprop", "lr": 0.001}}},
+    {"dataset": {**DIGITS, "scale": "unit"}, "training": {"drop_last": True}},
 ]
 
 

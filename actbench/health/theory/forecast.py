@@ -26,7 +26,7 @@ class Forecast:
     """The expectations; a figure that no theorem or standard result covers is absent.
 
     Args:
-        variances: Of z in each hidden layer, over weights and inputs of mean square 1.
+        variances: Of z in each hidden layer, over weights and inputs of the data's mean square.
         factors: χ between each hidden layer and the next: the factor on the squared norm of the gradient.
         silenced: Probability that a whole layer is zero at one given input; None where outputs are not exactly zero.
         silenced_at_most: Whether that is an upper bound (positive biases) rather than exact.
@@ -72,12 +72,13 @@ class Forecast:
         }
 
 
-def forecast(spec: RunSpec, inputs: int) -> Forecast:
+def forecast(spec: RunSpec, inputs: int, *, data_moment: float = 1.0) -> Forecast:
     """Return the expectations for a run's network at initialisation.
 
     Args:
         spec: The run; model, activation, weight_init and bias_init are read.
         inputs: Numbers that one image has; any number will do where ``depends_on_inputs`` is False.
+        data_moment: E[x²] of an image's numbers as the network sees them; 1 unless ``depends_on_pixels``.
 
     Raises:
         UsageError: When the activation can't be had, or ``matched`` has no gain for it.
@@ -89,7 +90,7 @@ def forecast(spec: RunSpec, inputs: int) -> Forecast:
         return Forecast(note="no closed form with batch_norm")
     if not widths:
         return Forecast(note="no hidden layer")
-    found = _signal(_Network.of(spec, (inputs, *widths)))
+    found = _signal(_Network.of(spec, (inputs, *widths), data_moment), data_moment)
     return replace(found, **_silence(spec, widths, found.variances))
 
 
@@ -101,6 +102,12 @@ def depends_on_inputs(spec: RunSpec) -> bool:
     """
     few, many = (weight_gain(spec.weight_init.name, inputs, 2, moment=1.0) for inputs in (1, 3))
     return few != many or spec.bias_init.kind == "pytorch"
+
+
+def depends_on_pixels(spec: RunSpec) -> bool:
+    """Return whether the forecast depends on the mean square of the data's numbers: unless they are standardised."""
+    scale: str = spec.dataset.options.get("scale", "standard")
+    return scale != "standard"
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,13 @@ class _Network:
     bias_variances: tuple[float, ...]
 
     @classmethod
-    def of(cls, spec: RunSpec, sizes: tuple[int, ...]) -> _Network:
+    def of(cls, spec: RunSpec, sizes: tuple[int, ...], data_moment: float) -> _Network:
         """Return a run's network.
 
         Args:
             spec: The run.
             sizes: Numbers of an image, then the hidden widths.
+            data_moment: E[x²] of an image's numbers.
         """
         from actbench.nn.chosen_activations import row_of
 
@@ -139,29 +147,29 @@ class _Network:
             function,
             slope,
             row_of(spec.activation).kinks,
-            tuple(_gains(spec, sizes)),
+            tuple(_gains(spec, sizes, data_moment)),
             spec.bias_init.value,
             tuple(1 / (3 * fan_in) if is_random else 0.0 for fan_in in sizes[:-1]),
         )
 
 
-def _gains(spec: RunSpec, sizes: tuple[int, ...]) -> Iterator[float]:
+def _gains(spec: RunSpec, sizes: tuple[int, ...], data_moment: float) -> Iterator[float]:
     from actbench.nn.initializers import Layer
 
     scheme, scale = spec.weight_init.name, spec.weight_init.options.get("gain", 1.0)
     for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         before = spec.activation if scheme == "matched" and index > 0 else None
-        moment = Layer((fan_out, fan_in), before).input_moment
+        moment = Layer((fan_out, fan_in), before, data_moment).input_moment
         yield weight_gain(scheme, fan_in, fan_out, moment=moment, scale=scale)
 
 
-def _signal(network: _Network) -> Forecast:
+def _signal(network: _Network, data_moment: float) -> Forecast:
     """Return variance and gradient factor from layer to layer, as long as they are finite numbers."""
-    variances = [network.gains[0] + network.bias_variances[0]]
+    variances = [network.gains[0] * data_moment + network.bias_variances[0]]
     factors: list[float] = []
     function, slope, bias, kinks = network.function, network.slope, network.bias, network.kinks
-    # The first layer sees data of mean square 1, so its variance is its gain; each further layer is one application of
-    # the two maps to the variance before it.
+    # The first layer's variance is its gain times the data's mean square; each further layer is one application of the
+    # two maps to the variance before it.
     for gain, bias_variance in zip(network.gains[1:], network.bias_variances[1:], strict=True):
         factor = gradient_factor(slope, variances[-1], gain=gain, bias=bias, kinks=kinks)
         variance = next_variance(
