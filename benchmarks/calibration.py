@@ -11,13 +11,28 @@ import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
+import scipy.special
 import scipy.stats
 from numpy.typing import NDArray
 
-from actbench.analysis.statistics import family_p, holm, interaction_p, max_t, mean_interval, t_p
+from actbench.analysis.statistics import (
+    chance_of_more,
+    family_p,
+    holm,
+    interaction_p,
+    max_t,
+    mean_interval,
+    prediction_interval,
+    t_p,
+    two_stage_ends,
+    two_stage_p,
+    two_stage_size,
+    wilson_interval,
+)
+from actbench.analysis.statistics.anytime import anytime_t
 from actbench.analysis.statistics.sign_flips import sign_patterns
 
 Floats = NDArray[np.float64]
@@ -82,6 +97,24 @@ PAIRS = {
 }
 """Pairs of each contrast."""
 
+PILOTS, WIDTHS = (3, 5, 8), (0.3, 0.6, 1.0)
+"""Seeds of a first stage; wanted half-widths, in standard deviations of a paired difference."""
+
+LOOKS = 30
+"""Most seeds of a study that is looked at after each one."""
+
+ADDED = 500
+"""Seeds beyond which those who add them one by one have all stopped."""
+
+CASES = (0.0, 0.7)
+"""True means of the paired differences over their standard deviation."""
+
+RELATIVE_WIDTHS = (3, 4, 5, 8, 10, 20, 30)
+"""Seeds at which the anytime interval is compared to Student's."""
+
+BETS = (1.0, 2.0, 4.0, 8.0, 50.0)
+"""Variances of the effects over which the anytime test spreads its bet."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,6 +130,14 @@ def main() -> None:
     print(f"{mixed:,} replicates an entry.\n")
     print_table(("runs", "pairs", *MIXED), mixed_rows(mixed, better=0.0))
     print_table(("runs", "pairs", *MIXED), mixed_rows(mixed, better=EFFECT * math.sqrt(2)))
+    many = 4 * replicates
+    print(f"{many:,} replicates an entry.\n")
+    print_table(("first seeds", "±", *WIDTH_RULES, "mean N", "largest N of 99 %"), width_rows(many))
+    print_table(("differences", "looks", *SEQUENCES), look_rows(many))
+    print_table(("g", "ever missed", *(f"width at {n}" for n in RELATIVE_WIDTHS)), bet_rows(many))
+    print(f"{replicates:,} replicates an entry.\n")
+    print_table(("values", "n", "t", "mean ± 2 sd", "range"), prediction_rows(replicates))
+    print_table(("differences", "d", "n", *CHANCES), chance_rows(replicates))
 
 
 def print_table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
@@ -175,6 +216,197 @@ def interaction_error(test: Callable[[Floats], Floats], world: World, seeds: int
     """Share of tables without an interaction in which one is found."""
     runs = world.draw(replicates, seeds, math.prod(LEVELS))
     return float((test(runs.reshape(replicates, seeds, *LEVELS)) < ALPHA).mean())
+
+
+def draw_differences(kind: str, shape: tuple[int, ...]) -> Floats:
+    """Paired differences of standard deviation 1 (but for collapses) and mean 0."""
+    generator = np.random.default_rng(len(kind) + sum(shape))
+    found: Floats
+    if kind == "normal":
+        found = generator.normal(size=shape)
+    elif kind == "heavy tails":
+        found = generator.standard_t(3, size=shape) / math.sqrt(3)
+    elif kind == "lop-sided":
+        found = generator.exponential(size=shape) - 1
+    else:  # either run of a pair collapses in 5 % of cases
+        fallen = (generator.random((2, *shape)) < 0.05).astype(float)
+        found = generator.normal(size=shape) + DEPTH / math.sqrt(2) * (fallen[0] - fallen[1])
+    return found
+
+
+def width_rows(replicates: int) -> Iterator[list[str]]:
+    for pilot in PILOTS:
+        for width in WIDTHS:
+            found = {name: rule(pilot, width, replicates) for name, rule in WIDTH_RULES.items()}
+            sizes = found["Stein"][1]
+            counts = (f"{sizes.mean():.0f}", f"{np.quantile(sizes, 0.99):.0f}")
+            yield [
+                str(pilot),
+                f"{width:g}",
+                *(shown(float(held.mean()), replicates) for held, _ in found.values()),
+                *counts,
+            ]
+
+
+def stein(pilot: int, width: float, replicates: int) -> tuple[Floats, Floats]:
+    """Whether each study's interval holds the truth, and its number of seeds: the two-stage rule."""
+    held, sizes, _ = two_stages(pilot, width, replicates)
+    return held, sizes
+
+
+def t_of_all(pilot: int, width: float, replicates: int) -> tuple[Floats, Floats]:
+    """The same studies with Student's interval of all their values, as if N had been fixed."""
+    _, sizes, held = two_stages(pilot, width, replicates)
+    return held, sizes
+
+
+@cache
+def two_stages(pilot: int, width: float, replicates: int) -> tuple[Floats, Floats, Floats]:
+    generator = np.random.default_rng(pilot)
+    first = generator.normal(size=(replicates, pilot))
+    sds, sizes = first.std(axis=1, ddof=1), np.empty(replicates)
+    by_stein, by_student = np.empty(replicates, bool), np.empty(replicates, bool)
+    for index, (values, sd) in enumerate(zip(first, sds, strict=True)):
+        size = two_stage_size(float(sd), pilot, width, ALPHA)
+        everything = np.concatenate([values, generator.normal(size=size - pilot)])
+        low, high = two_stage_ends(float(everything.mean()), float(sd), pilot, size, ALPHA)
+        sizes[index], by_stein[index] = size, low <= 0 <= high
+        half = scipy.special.stdtrit(size - 1, 1 - ALPHA / 2) * everything.std(ddof=1) / math.sqrt(size)
+        by_student[index] = abs(everything.mean()) <= half
+    return by_stein, sizes, by_student
+
+
+def one_by_one(pilot: int, width: float, replicates: int) -> tuple[Floats, Floats]:
+    """Seeds are added singly until Student's interval of all of them is as narrow as wanted."""
+    held, sizes = [], []
+    for part in range(0, replicates, 1000):
+        count = min(1000, replicates - part)
+        values = np.random.default_rng((pilot, part)).normal(size=(count, ADDED))
+        ns = np.arange(1, ADDED + 1)
+        means = values.cumsum(axis=1) / ns
+        spread = np.sqrt(np.maximum(np.square(values).cumsum(axis=1) - ns * means**2, 0) / np.maximum(ns - 1, 1))
+        halves = scipy.special.stdtrit(np.maximum(ns - 1, 1), 1 - ALPHA / 2) * spread / np.sqrt(ns)
+        stop = pilot - 1 + np.argmax(halves[:, pilot - 1 :] < width, axis=1)
+        at = (np.arange(count), stop)
+        held.append(np.abs(means[at]) <= halves[at])
+        sizes.append(stop + 1)
+    return np.concatenate(held), np.concatenate(sizes)
+
+
+def two_stage_error(pilot: int, width: float, replicates: int) -> float:
+    """Share of studies without a difference in which the two-stage test at level ALPHA finds one."""
+    generator, found = np.random.default_rng(pilot), 0
+    for _ in range(replicates):
+        first = generator.normal(size=pilot)
+        sd = float(first.std(ddof=1))
+        size = two_stage_size(sd, pilot, width, ALPHA)
+        mean = float(np.concatenate([first, generator.normal(size=size - pilot)]).mean())
+        found += two_stage_p(mean, sd, pilot, size) < ALPHA
+    return found / replicates
+
+
+def look_rows(replicates: int) -> Iterator[list[str]]:
+    for kind in KINDS:
+        for first in (3, 5):
+            shares = [ever_missed(ends, kind, first, replicates) for ends in SEQUENCES.values()]
+            yield [kind, f"{first} to {LOOKS}", *(shown(share, replicates) for share in shares)]
+
+
+def ever_missed(factor: Callable[[int], float], kind: str, first: int, replicates: int) -> float:
+    """Share of studies of which an interval misses the true mean at any look from ``first`` to LOOKS seeds.
+
+    Args:
+        factor: n -> half-width of the interval over the standard error.
+        kind: How differences vary.
+        first: Seeds at the first look.
+        replicates: Number of studies.
+    """
+    data = draw_differences(kind, (replicates, LOOKS))
+    missed = np.zeros(replicates, bool)
+    for n in range(first, LOOKS + 1):
+        seen = data[:, :n]
+        missed |= np.abs(seen.mean(axis=1)) > factor(n) * seen.std(axis=1, ddof=1) / math.sqrt(n)
+    return float(missed.mean())
+
+
+def bet_rows(replicates: int) -> Iterator[list[str]]:
+    for variance in BETS:
+        factor = partial(anytime_t, alpha=ALPHA, effect_variance=variance)
+        missed = shown(ever_missed(factor, "normal", 3, replicates), replicates)
+        widths = (factor(n) / student_factor(n) for n in RELATIVE_WIDTHS)
+        yield [f"{variance:g}", missed, *("none" if math.isinf(width) else f"{width:.2f}" for width in widths)]
+
+
+def prediction_rows(replicates: int) -> Iterator[list[str]]:
+    for kind in KINDS:
+        for n in (3, 5, 10, 20):
+            data = draw_differences(kind, (replicates, n + 1))
+            shares = [predicted(ends, data) for ends in PREDICTIONS]
+            yield [kind, str(n), *(shown(share, replicates) for share in shares)]
+
+
+def predicted(ends: Callable[[Floats], tuple[float, float]], data: Floats) -> float:
+    """Share of studies, (replicates, n + 1), in which the ends of n values hold the next one."""
+    found = np.array([ends(row[:-1]) for row in data])
+    return float(((found[:, 0] <= data[:, -1]) & (data[:, -1] <= found[:, 1])).mean())
+
+
+def two_sds(values: Floats) -> tuple[float, float]:
+    return float(values.mean() - 2 * values.std(ddof=1)), float(values.mean() + 2 * values.std(ddof=1))
+
+
+def full_range(values: Floats) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def chance_rows(replicates: int) -> Iterator[list[str]]:
+    for kind in KINDS:
+        for mean in CASES:
+            for n in (3, 5, 10, 20):
+                shares = [chance_coverage(ends, kind, mean, n, replicates) for ends in CHANCES.values()]
+                yield [kind, f"{mean:g}", str(n), *(shown(share, replicates) for share in shares)]
+
+
+def chance_coverage(ends: Callable[[Floats], Floats], kind: str, mean: float, n: int, replicates: int) -> float:
+    """Share of studies in which the interval of the chance of a win holds the true one."""
+    truth = float((draw_differences(kind, (300_000,)) + mean > 0).mean())
+    low, high = ends(draw_differences(kind, (replicates, n)) + mean)
+    return float(((low <= truth) & (truth <= high)).mean())
+
+
+def counted(data: Floats) -> Floats:
+    """Ends of the intervals of P(d > 0), (2, replicates), like the others below."""
+    found = [chance_of_more(row, ALPHA) for row in data]
+    return np.array([[one.low for one in found], [one.high for one in found]])
+
+
+def by_wilson(data: Floats) -> Floats:
+    return np.array([wilson_interval(int((row > 0).sum()), len(row), ALPHA) for row in data]).T
+
+
+def normal_model(data: Floats) -> Floats:
+    """Φ of the ends of mean/sd that the noncentral t distribution gives, by bisection."""
+    n = data.shape[1]
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    deviations = np.sqrt(2 * scipy.special.gammaincinv((n - 1) / 2, (nodes + 1) / 2) / (n - 1))
+    ts = data.mean(axis=1) / data.std(axis=1, ddof=1) * math.sqrt(n)
+    ends = []
+    for level in (1 - ALPHA / 2, ALPHA / 2):
+        low, high = np.full(ts.shape, -300.0), np.full(ts.shape, 300.0)
+        for _ in range(40):
+            middle = (low + high) / 2
+            below = scipy.special.ndtr(ts[:, None] * deviations - middle[:, None]) @ weights / 2
+            low, high = np.where(below > level, middle, low), np.where(below > level, high, middle)
+        ends.append(scipy.special.ndtr((low + high) / 2 / math.sqrt(n)))
+    return np.array(ends)
+
+
+def anytime_factor(n: int) -> float:
+    return anytime_t(n, ALPHA)
+
+
+def student_factor(n: int) -> float:
+    return float(scipy.special.stdtrit(n - 1, 1 - ALPHA / 2))
 
 
 def student(data: Floats) -> Floats:
@@ -328,6 +560,16 @@ MIXED = {
     "actbench, as shares": rule_for_shares,
     "max-T by t alone": largest_t,
 }
+
+KINDS = ("normal", "heavy tails", "lop-sided", "5 % of runs collapse")
+
+WIDTH_RULES = {"Stein": stein, "t of all N": t_of_all, "one by one": one_by_one}
+
+SEQUENCES = {"anytime": anytime_factor, "Student t": student_factor}
+
+PREDICTIONS = (prediction_interval, two_sds, full_range)
+
+CHANCES = {"by counting": counted, "Wilson": by_wilson, "normal model": normal_model}
 
 INTERACTIONS = {"sign flips": sign_flips, "repeated-measures F": anova}
 

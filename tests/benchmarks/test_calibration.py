@@ -122,3 +122,52 @@ def test_a_row_of_three_pairs_hides_less_than_under_the_largest_t(calibration, w
     # It costs the others nothing: as many are found as where that row has no pairs at all.
     found[:, :, -1] = np.nan
     assert ours == pytest.approx((calibration.rule_for_shares(found)[:, 0] < calibration.ALPHA).mean(), abs=0.01)
+
+
+def error_of(share, replicates, times=4):
+    """So many standard errors of a share of replicates."""
+    return times * math.sqrt(share * (1 - share) / replicates)
+
+
+@pytest.mark.parametrize("pilot", [3, 5, 8])
+def test_two_stages_cover_as_often_as_they_say_and_adding_one_by_one_does_not(calibration, pilot):
+    replicates = 4000
+    held, sizes = calibration.stein(pilot, 0.6, replicates)
+    assert held.mean() == pytest.approx(0.95, abs=error_of(0.95, replicates))
+    assert sizes.max() > 2 * pilot
+    assert calibration.one_by_one(pilot, 0.6, replicates)[0].mean() < 0.95 - error_of(0.95, replicates, 2)
+    assert calibration.t_of_all(pilot, 0.6, replicates)[0].mean() < held.mean()
+
+
+def test_the_two_stage_test_keeps_its_level(calibration):
+    assert calibration.two_stage_error(3, 0.6, 4000) == pytest.approx(0.05, abs=error_of(0.05, 4000))
+
+
+@pytest.mark.parametrize("kind", ["normal", "heavy tails", "5 % of runs collapse"])
+@pytest.mark.parametrize("first", [3, 5])
+def test_whoever_looks_at_anytime_intervals_after_each_seed_is_rarely_ever_misled(calibration, kind, first):
+    replicates = 4000
+    missed = calibration.ever_missed(calibration.anytime_factor, kind, first, replicates)
+    assert 0 < missed <= 0.03
+    assert calibration.ever_missed(calibration.student_factor, kind, first, replicates) > 0.1
+
+
+@pytest.mark.parametrize("n", [3, 5, 20])
+def test_a_further_run_lies_in_its_prediction_interval_as_often_as_that_says(calibration, n):
+    data = calibration.draw_differences("normal", (2000, n + 1))
+    share = calibration.predicted(calibration.prediction_interval, data)
+    assert share == pytest.approx(0.95, abs=error_of(0.95, 2000))
+    assert calibration.predicted(calibration.two_sds, data) < share
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.7])
+@pytest.mark.parametrize("kind", ["normal", "heavy tails", "lop-sided", "5 % of runs collapse"])
+def test_counting_covers_the_chance_of_a_win_whatever_the_differences_look_like(calibration, kind, mean):
+    for n in (5, 20):
+        assert calibration.chance_coverage(calibration.counted, kind, mean, n, 800) > 0.95 - error_of(0.95, 800, 3)
+
+
+def test_the_normal_model_of_that_chance_holds_for_normal_differences_alone(calibration):
+    normal = calibration.chance_coverage(calibration.normal_model, "normal", 0.7, 10, 800)
+    assert normal == pytest.approx(0.95, abs=error_of(0.95, 800))
+    assert calibration.chance_coverage(calibration.normal_model, "5 % of runs collapse", 0.7, 10, 800) < 0.8

@@ -1,6 +1,9 @@
 """Intervals, paired differences, multiplicity, interaction and power: pure functions on numbers, one idea a file.
 
 - ``intervals``: Student's t for a mean and for one further value, Wilson's for a count.
+- ``anytime``: intervals and tests that hold at every look while seeds are added.
+- ``two_stage``: Stein's rule for the number of seeds, its interval and its test.
+- ``chance``: the chance that one side beats the other on a new seed.
 - ``paired``: the difference of two sides that share seeds, its interval, its t test, the gain of pairing.
 - ``sign_flips``: the patterns of signs, the sign-flip test of one sample.
 - ``westfall_young``: Westfall and Young's step-down max-T by sign flips.
@@ -15,6 +18,8 @@ that do not vary. How often each method errs is measured in ``docs/statistics.md
 """
 
 from actbench.analysis.pairs_needed import MIN_VALUES, fewest_pairs, smallest_p
+from actbench.analysis.statistics.anytime import anytime_ends, anytime_p, anytime_sign_p, smallest_anytime_p
+from actbench.analysis.statistics.chance import Chance, chance_of_more, chances_within, exact_interval
 from actbench.analysis.statistics.interaction import interaction_p
 from actbench.analysis.statistics.intervals import Interval, mean_interval, prediction_interval, wilson_interval
 from actbench.analysis.statistics.multiplicity import (
@@ -29,15 +34,23 @@ from actbench.analysis.statistics.multiplicity import (
 from actbench.analysis.statistics.paired import Difference, Test, paired_difference, t_p
 from actbench.analysis.statistics.power import is_equivalent, seeds_needed, seeds_needed_by_flips, t_power
 from actbench.analysis.statistics.sign_flips import sign_flip_p
+from actbench.analysis.statistics.two_stage import two_stage_ends, two_stage_p, two_stage_size
 from actbench.analysis.statistics.westfall_young import max_t
 
 __all__ = [
     "MIN_VALUES",
+    "Chance",
     "Difference",
     "Interval",
     "Part",
     "Test",
+    "anytime_ends",
+    "anytime_p",
+    "anytime_sign_p",
     "benjamini_hochberg",
+    "chance_of_more",
+    "chances_within",
+    "exact_interval",
     "family_p",
     "family_parts",
     "fewest_pairs",
@@ -53,8 +66,12 @@ __all__ = [
     "seeds_needed_by_flips",
     "sign_flip_p",
     "smallest_adjusted_p",
+    "smallest_anytime_p",
     "smallest_p",
     "t_p",
     "t_power",
+    "two_stage_ends",
+    "two_stage_p",
+    "two_stage_size",
     "wilson_interval",
 ]
