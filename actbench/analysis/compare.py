@@ -21,6 +21,7 @@ from actbench.analysis.judgements.methods_text import methods_paragraph
 from actbench.analysis.judgements.tables_beside import HypothesesData, TableBeside
 from actbench.analysis.judgements.verdicts import commands_for_more_seeds, verdict_sentences
 from actbench.analysis.judgements.warnings import warnings_about
+from actbench.analysis.leading_metric import default_metric
 from actbench.analysis.table.against import SIDE, absent_rows, both_sides, is_new, options_with_base
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
@@ -39,8 +40,6 @@ from actbench.schema.spec import RunSpec
 from actbench.storage.reading import Records
 from actbench.storage.unfinished import unfinished_runs
 from actbench.system.text import some_names
-
-DEFAULT_METRIC = "test.accuracy"
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def compare(
         baseline: Factor -> value. A factor left out is matched: each row is compared to the baseline with the same
             value there. None means the study's own ``compare.baseline``, else relu with bias_init 0, else the first.
         metric: Names of METRICS, the leading one first. Empty means the study's own ``compare.metric``, else
-            ``test.accuracy``.
+            ``test.accuracy``, or ``test.mse`` where the targets are numbers.
         where: Factor -> value; show only the rows that have it. Hiding rows changes no number of those that stay:
             baseline, best row and adjusted p are those of the whole table. A factor that is averaged over is
             restricted before the averaging instead.
@@ -184,13 +183,14 @@ def compare_with(records: Sequence[RunRecord], options: CompareOptions) -> Compa
     views: list[View] = []
     for table in tables(runs, options.by, where):
         own = settings.get(table.runs[0][0].study, {})
+        default = default_metric(record.final for record, _ in table.runs)
         request = TableRequest(
             options=replace(options, tune=options.tune or own.get("tune", ())),
             baseline=options.baseline or own.get("baseline") or {},
             is_explicit=bool(options.baseline),
-            metrics=_metrics(options.metric or own.get("metric") or DEFAULT_METRIC),
+            metrics=_metrics(options.metric or own.get("metric") or default),
             expect=own.get("expect", ()),
-            own_table=TableBeside(own.get("baseline") or {}, _metrics(own.get("metric") or DEFAULT_METRIC)),
+            own_table=TableBeside(own.get("baseline") or {}, _metrics(own.get("metric") or default)),
             folder=folders.get(table.runs[0][0].study),
             zipped=own.get("zip", ()),
         )

@@ -14,7 +14,7 @@ from actbench.schema.record import RunRecord
 RELATIVE_ROUNDING = 1e-6
 """A larger relative difference of two losses is more than rounding: float32 sums in another order stay below it."""
 
-COMPARED_CURVES = ("train.loss", "val.loss")
+COMPARED_CURVES = ("train.loss", "train.mse", "val.loss", "val.mse")
 """Metrics that are followed epoch by epoch: a loss moves with every weight, an accuracy only when a class changes."""
 
 LAYER_FIELDS = ("units", *(name for name, measure in HEALTH_MEASURES.items() if measure.metric))
@@ -22,6 +22,8 @@ LAYER_FIELDS = ("units", *(name for name, measure in HEALTH_MEASURES.items() if 
 
 ValuePair = tuple[Any, Any]
 """The first run's value and the second's; None where a run has none."""
+
+NEITHER: ValuePair = (None, None)
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,13 @@ def find_divergence(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping
     both = tuple(sorted(rows.keys() & others.keys()))
 
     def at(epoch: int) -> dict[str, ValuePair]:
-        return {name: (rows[epoch].get(name), others[epoch].get(name)) for name in COMPARED_CURVES}
+        row, other = rows[epoch], others[epoch]
+        return {name: (row.get(name), other.get(name)) for name in COMPARED_CURVES if name in row or name in other}
 
     bits = next((epoch for epoch in both if any(a != b for a, b in at(epoch).values())), None)
     epoch = next((epoch for epoch in both if any(_beyond_rounding(*pair) for pair in at(epoch).values())), None)
-    there = tuple(name for name in COMPARED_CURVES if any(at(epoch)[name] != (None, None) for epoch in both))
+    found = [at(epoch) for epoch in both]
+    there = tuple(name for name in COMPARED_CURVES if any(one.get(name, NEITHER) != NEITHER for one in found))
     if epoch is None:
         return Divergence(both, bits, None, {}, {}, there)
     return Divergence(both, bits, epoch, at(epoch), _layers(rows[epoch], others[epoch]), there)

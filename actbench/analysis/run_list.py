@@ -8,6 +8,7 @@ from functools import cmp_to_key
 from pathlib import Path
 from typing import Any
 
+from actbench.analysis.leading_metric import default_metric
 from actbench.analysis.table.factors import (
     CONTEXT,
     FlatSpec,
@@ -143,7 +144,10 @@ def list_runs(records: Records) -> RunList:
         cells = flat_specs([run.spec for run in own])
         swept[study] = _swept([run.spec for run in own], cells)
         labelled += [replace(run, settings=cell) for run, cell in zip(own, cells, strict=True)]
-    metrics = {study: _metrics(records.settings.get(study, {})) for study in swept}
+    metrics = {
+        study: _metrics(records.settings.get(study, {}), [run.final for run in found if run.study == study])
+        for study in swept
+    }
     return RunList(tuple(labelled), swept, metrics, tuple(warnings))
 
 
@@ -195,8 +199,8 @@ def _swept(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, ..
     return (*found, *(key for key in varying(specs, cells) if len({cell.get(key) for cell in cells}) > 1))
 
 
-def _metrics(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    given = settings.get("metric", "test.accuracy")
+def _metrics(settings: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    given = settings.get("metric") or default_metric(finals)
     names = [given] if isinstance(given, str) else list(given)
     return tuple(dict.fromkeys((*names, *MAIN_METRICS)))
 

@@ -28,6 +28,7 @@ NEAR = 1e-9
 
 CURVES = (
     ("loss by epoch", (("train.loss", "training"), ("val.loss", "validation"))),
+    ("mean squared error by epoch", (("train.mse", "training"), ("val.mse", "validation"))),
     ("accuracy by epoch", (("train.accuracy", "training"), ("val.accuracy", "validation"))),
 )
 

@@ -213,14 +213,20 @@ def failure_line(event: Failed) -> str:
 
 
 def epoch_note(event: EpochDone) -> str:
-    """Spell the epoch, the range of validation accuracy and the mean training loss."""
+    """Spell the epoch, the range of validation accuracy or R², and the mean training loss."""
     rows = [row for row in event.rows if row is not None]
-    losses, accuracies = (_known(rows, name) for name in ("train.loss", "val.accuracy"))
-    parts = [f"epoch {_epoch_of(event)}/{event.cohort.shared.training.epochs}"]
+    training = event.cohort.shared.training
+    losses, accuracies, explained = (
+        _known(rows, name) for name in (f"train.{training.loss_name}", "val.accuracy", "val.r2")
+    )
+    parts = [f"epoch {_epoch_of(event)}/{training.epochs}"]
     if accuracies:
         parts.append(f"val {min(accuracies):.1%}" + (f"–{max(accuracies):.1%}" if len(accuracies) > 1 else ""))
+    if explained:
+        ends = dict.fromkeys(f"{end:.3f}" for end in (min(explained), max(explained)))
+        parts.append(f"val R² {' to '.join(ends)}".replace("-", "−"))
     if losses:
-        parts.append(f"loss {sum(losses) / len(losses):.3f}")
+        parts.append(f"{training.loss_name} {sum(losses) / len(losses):.3f}")
     return "  ".join(parts)
 
 
@@ -230,4 +236,4 @@ def _epoch_of(event: EpochDone) -> int:
 
 
 def _known(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return [row[name] for row in rows if row[name] is not None]
+    return [row[name] for row in rows if row.get(name) is not None]

@@ -294,7 +294,8 @@ def _print_layers(console: PrintableConsole, record: RunRecord) -> None:
 
 
 def _print_curve(console: PrintableConsole, record: RunRecord) -> None:
-    keys = ["epoch", "train.loss", "train.accuracy", "val.loss", "val.accuracy", "health.dead_fraction"]
+    losses = (f"{part}.{name}" for part in ("train", "val") for name in ("loss", "mse", "accuracy", "r2"))
+    keys = ["epoch", *losses, "health.dead_fraction"]
     keys = [key for key in keys if any(key in row for row in record.curves)]
     if record.curves:
         _print_rows(console, "Curve (epoch 0: at initialisation)", keys, thinned(record.curves))

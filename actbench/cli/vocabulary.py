@@ -142,6 +142,7 @@ def _metrics() -> Iterator[Word]:
         "seconds": "in seconds",
         "count": "a count",
         "ratio": "a ratio",
+        "squared": "in the square of the targets' unit",
     }
     direction = {True: "Higher is better.", False: "Lower is better.", None: "Neither direction is better."}
     for name, row in ROWS.items():

@@ -62,6 +62,8 @@ def _images_problem(images: NDArray[Any]) -> str | None:
         return f"images have the shape {images.shape}; expected (examples, channels, height, width)"
     if images.size == 0:
         return f"images are empty: their shape is {images.shape}"
+    if images.dtype == np.float64 and images.shape[2:] == (1, 1):
+        return None if np.isfinite(images).all() else "examples hold NaN or infinity; expected finite numbers"
     if images.dtype != np.uint8:
         return f"images are {images.dtype}{_range(images)}; expected uint8, grey levels 0 … 255{_conversion(images)}"
     return None
@@ -88,6 +90,8 @@ def _conversion(images: NDArray[Any]) -> str:
 
 
 def _labels_problem(images: NDArray[Any], labels: NDArray[Any], classes: tuple[str, ...]) -> str | None:
+    if not classes:
+        return _targets_problem(images, labels)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         return f"labels are {labels.dtype} of shape {labels.shape}; expected one whole number an example"
     if len(labels) != len(images):
@@ -95,6 +99,14 @@ def _labels_problem(images: NDArray[Any], labels: NDArray[Any], classes: tuple[s
     if labels.min() < 0 or labels.max() >= len(classes):
         return f"labels run from {labels.min()} to {labels.max()}; expected 0 … {len(classes) - 1}, one a class"
     return None
+
+
+def _targets_problem(images: NDArray[Any], targets: NDArray[Any]) -> str | None:
+    if targets.ndim != 2 or targets.dtype != np.float64 or not targets.shape[1]:
+        return f"targets are {targets.dtype} of shape {targets.shape}; expected float64 (examples, numbers)"
+    if len(targets) != len(images):
+        return f"targets are {len(targets)}, but there are {len(images)} examples"
+    return None if np.isfinite(targets).all() else "targets hold NaN or infinity; expected finite numbers"
 
 
 def _shape(images: Images) -> str:

@@ -1,4 +1,8 @@
-"""Define the interface of every dataset: its options, and the images with labels that its ``load`` returns."""
+"""Define the interface of every dataset: its options, and the examples that its ``load`` returns.
+
+An example is an image with a class; or numbers, as the coordinates of a point, with a class or with numbers as its
+target.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Images = NDArray[np.uint8]
-    Labels = NDArray[np.int64]
+    Images = NDArray[np.uint8] | NDArray[np.float64]
+    """Grey levels; or the numbers of examples that are no images."""
+    Labels = NDArray[np.int64] | NDArray[np.float64]
+    """Classes; or the numbers that are to be learned."""
 
 
 Scale = Literal["standard", "unit", "symmetric"]
@@ -24,22 +30,22 @@ Scale = Literal["standard", "unit", "symmetric"]
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Images and labels, ready to train on: split, in their final order, not yet normalised.
+    """Examples and their targets, ready to train on: split, in their final order, not yet normalised.
 
     Arrays of a cached dataset are memory-mapped copy-on-write, so processes on one machine share their pages.
 
     Args:
         name: The dataset's name in the config.
-        train_images: (N, C, H, W), grey levels 0 … 255.
-        train_labels: (N,), each an index into ``classes``.
+        train_images: (N, C, H, W): uint8, grey levels 0 … 255; or float64 (N, C, 1, 1), C numbers of each example.
+        train_labels: int64 (N,), each an index into ``classes``; or float64 (N, K), K numbers to be learned.
         val_images: As ``train_images``; empty when ``val_fraction`` is 0.
         val_labels: As ``train_labels``.
         test_images: As ``train_images``.
         test_labels: As ``train_labels``.
-        classes: The classes' names.
-        mean: Per channel, over ``train_images``, where 255 counts as 1.
-        std: The same for the standard deviation; at least one grey level (1/255), so that a constant channel
-            can be divided by it.
+        classes: The classes' names; none where the targets are numbers.
+        mean: Per channel, over ``train_images``, where a grey level of 255 counts as 1.
+        std: The same for the standard deviation; at least one grey level (1/255), and 1 where a number is the same in
+            all examples, so that a constant channel can be divided by it.
         fingerprint: sha256 of the full dataset's arrays, before anything is split off or cut.
         notes: Sentences about the data that its user should read, such as files that were skipped.
         scale: How a network sees a grey level: see ``DatasetOptions``.
@@ -80,6 +86,11 @@ class Data:
             squares = [(2 * mean - 1) ** 2 + 4 * std**2 for mean, std in of_channels]
         return sum(squares) / len(squares)
 
+    @property
+    def outputs(self) -> int:
+        """The number of outputs that a network needs: one a class, or one for each number of a target."""
+        return len(self.classes) or int(self.train_labels.shape[1])
+
 
 class DatasetOptions(Options):
     """The options that every dataset has; a dataset's own are the further fields of its class.
@@ -97,6 +108,9 @@ class DatasetOptions(Options):
     image_shape: ClassVar[tuple[int, int, int] | None] = None
     """(C, H, W) of every image, where all copies of the dataset have the same."""
 
+    targets: ClassVar[int | None] = None
+    """How many numbers each target holds; None where the targets are classes."""
+
     train_size: int | None = Field(default=None, ge=1)
     test_size: int | None = Field(default=None, ge=1)
     val_fraction: float = Field(default=0.1, ge=0, lt=1)
@@ -105,7 +119,7 @@ class DatasetOptions(Options):
 
 
 class Dataset(Protocol):
-    """A source of images; its options are the fields of its class, a ``DatasetOptions``."""
+    """A source of examples; its options are the fields of its class, a ``DatasetOptions``."""
 
     def load(self, folder: Path) -> Data:
         """Read the dataset, from ``folder`` where it needs one.

@@ -24,6 +24,10 @@ SHOWN = 5
 def unlearnable(source: Source) -> str | None:
     """Say why nothing can be learned from the training images; None when something can."""
     images, labels = source.train_images, source.train_labels
+    if not source.classes:
+        if np.ptp(labels, axis=0).max() == 0:
+            return f"the targets of all {len(labels)} training examples are equal, so that nothing can be learned"
+        return f"all {len(images)} training examples are equal" if all_equal(images) else None
     if labels.min() == labels.max():
         return (
             f"all {len(labels)} training images are of one class, '{source.classes[labels[0]]}', so that any network "
@@ -36,11 +40,18 @@ def unlearnable(source: Source) -> str | None:
 
 
 def oddities(source: Source) -> Iterator[str]:
-    """Yield a sentence for each finding that makes results hard to read, though they can be had."""
+    """Yield a sentence for each finding that makes results hard to read, though they can be had.
+
+    Nothing is looked for among numbers to be learned.
+    """
+    if not source.classes:
+        return
     for part, images in (("training", source.train_images), ("test", source.test_images)):
         if len(images) > 1 and all_equal(images):
             yield f"all {len(images)} {part} images are equal"
-        elif blank := int(np.sum(images.max(axis=(1, 2, 3)) == images.min(axis=(1, 2, 3)))):
+        elif images.dtype == np.uint8 and (
+            blank := int(np.sum(images.max(axis=(1, 2, 3)) == images.min(axis=(1, 2, 3))))
+        ):
             yield f"{blank} of {len(images)} {part} images are blank, all their pixels alike"
     trained, tested = (set(labels.tolist()) for labels in (source.train_labels, source.test_labels))
     if only := sorted(tested - trained):

@@ -22,11 +22,11 @@ class Source:
     """All examples of a dataset.
 
     Args:
-        train_images: (N, C, H, W), grey levels 0 … 255.
-        train_labels: (N,), each an index into ``classes``.
+        train_images: (N, C, H, W): uint8, grey levels 0 … 255; or float64 (N, C, 1, 1), C numbers of each example.
+        train_labels: int64 (N,), each an index into ``classes``; or float64 (N, K), K numbers to be learned.
         test_images: As ``train_images``.
         test_labels: As ``train_labels``.
-        classes: The classes' names.
+        classes: The classes' names; none where the targets are numbers.
         notes: Sentences about the data that its user should read.
     """
 

@@ -54,12 +54,25 @@ def hold_out(images: Images, labels: Labels, classes: tuple[str, ...], fraction:
     return Source(images[~test], labels[~test], images[test], labels[test], classes)
 
 
+def hold_out_any(examples: Images, targets: Labels, fraction: float = HELD_OUT) -> Source:
+    """Make a test set for a source of numbers to be learned, which has no classes: the first of the fixed order."""
+    order = random_order(len(targets))
+    count = round(fraction * len(targets))
+    test, train = np.sort(order[:count]), np.sort(order[count:])
+    return Source(examples[train], targets[train], examples[test], targets[test], ())
+
+
 def split(name: str, ordered: Source, options: DatasetOptions) -> Data:
     """Cut a source that is in the fixed order: validation first, so that these examples don't depend on ``train_size``.
 
     Raises:
         DatasetError: When the options ask for more than there is, or leave a part without examples.
     """
+    if options.scale == "symmetric" and ordered.train_images.dtype != np.uint8:
+        raise DatasetError(
+            f"dataset '{name}' holds no grey levels for scale: symmetric; choose standard, or unit, which "
+            "leaves its numbers as they are"
+        )
     val = _val_count(name, len(ordered.train_labels), options.val_fraction)
     train, test = _counts(name, len(ordered.train_labels) - val, len(ordered.test_labels), options)
     val_end = _limited(val, options)

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from actbench.nn.formulas import check_expression
 from actbench.schema.components import Options
+from actbench.schema.formulas import check_expression
 
 
 class LeakyReluOptions(Options):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from actbench.nn.formulas import compile_expression
+from actbench.schema.formulas import compile_expression
 
 
 def identity(z: Tensor) -> Tensor:
@@ -104,5 +104,5 @@ def squared_relu(z: Tensor) -> Tensor:
 
 
 def expression(z: Tensor, *, formula: str) -> Tensor:
-    """Return the value of a formula in x at x = z; see ``actbench.nn.formulas``."""
+    """Return the value of a formula in x at x = z; see ``actbench.schema.formulas``."""
     return compile_expression(formula)(z)

@@ -14,22 +14,27 @@ class Metric:
     """Describe a number that a run reports.
 
     Args:
-        unit: ``fraction`` (stored 0 … 1, shown as percent), ``nats``, ``seconds``, ``count`` or ``ratio``.
+        unit: ``fraction`` (stored 0 … 1, shown as percent), ``nats``, ``squared`` (in the square of the targets' unit),
+            ``seconds``, ``count`` or ``ratio``.
         higher_is_better: The direction that is better; None where neither is.
         text: The meaning, one line.
+        bounds: The smallest and the largest number that there can be, where it is not what the unit says.
     """
 
     unit: str
     higher_is_better: bool | None
     text: str
+    bounds: tuple[float, float] | None = None
 
     def scale(self, *, differences: int = 0) -> tuple[float, float]:
-        """Return the smallest and the largest number that there can be: 0 … 1 for a fraction, else 0 … ∞.
+        """Return the smallest and the largest possible number: ``bounds``, or 0 … 1 for a fraction, else 0 … ∞.
 
         Args:
             differences: 0 for the metric itself, 1 for the difference of two values, 2 for the difference of two
                 differences; these lie between −2ᵏ⁻¹ and 2ᵏ⁻¹ for a fraction and have no bound otherwise.
         """
+        if differences == 0 and self.bounds is not None:
+            return self.bounds
         if differences == 0:
             return 0.0, 1.0 if self.unit == "fraction" else inf
         most = 2.0 ** (differences - 1) if self.unit == "fraction" else inf
@@ -64,6 +69,11 @@ METRICS: dict[str, Metric] = {
     "val.loss": Metric("nats", False, "mean cross-entropy on validation examples, last epoch"),
     "train.accuracy": Metric("fraction", True, "correct training examples, averaged over the last epoch's steps"),
     "train.loss": Metric("nats", False, "mean cross-entropy over the last epoch's steps"),
+    "test.mse": Metric("squared", False, "mean squared error on the test set, last epoch"),
+    "test.r2": Metric("ratio", True, "1 − mean squared error / variance of the test targets, last epoch", (-inf, 1.0)),
+    "val.mse": Metric("squared", False, "mean squared error on validation examples, last epoch"),
+    "val.r2": Metric("ratio", True, "1 − mean squared error / variance of validation targets, last epoch", (-inf, 1.0)),
+    "train.mse": Metric("squared", False, "mean squared error over the last epoch's steps"),
     **{
         f"health.{measure.total(name)}": Metric("fraction", measure.higher_is_better, measure.metric)
         for name, measure in HEALTH_MEASURES.items()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, OfKind, Options, resolve
@@ -51,6 +51,10 @@ class Training(Options):
         schedule: The factor on the learning rate over the steps: ``actbench list schedules``.
         decay: Weight decay reaches ``all`` parameters (as torch does) or the ``weights`` alone, sparing biases,
             normalisation and activation parameters.
+        loss: What training makes smaller: ``cross_entropy`` of the classes (nats), or ``mse``, the mean squared error
+            over examples and outputs; of classes its targets are 1 for the right one and 0 for the others.
+        label_smoothing: Share of each target of the cross-entropy that is spread evenly over all classes, in training
+            alone: validation and test losses are those of the true classes.
         clip_norm: Largest L2 norm of one run's whole gradient; None leaves it alone.
         augment: Random crops and flips; None for none.
         precision: The floating-point type of parameters, activations and gradients. ``tf32``: float32 with matrix
@@ -66,9 +70,23 @@ class Training(Options):
         default_factory=partial(resolve, "schedules", "constant")
     )
     decay: Literal["all", "weights"] = "all"
+    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_norm: float | None = Field(default=None, gt=0)
     augment: Augment | None = None
     precision: Literal["float32", "tf32", "bfloat16", "float64"] = "float32"
+
+    @field_validator("label_smoothing")
+    @classmethod
+    def _has_classes(cls, value: float, info: ValidationInfo) -> float:
+        if value and info.data.get("loss") == "mse":
+            raise ValueError("'label_smoothing' belongs to loss: cross_entropy; leave it out, or choose that loss")
+        return value
+
+    @property
+    def loss_name(self) -> str:
+        """The last word of the loss's metrics, such as ``test.loss`` in nats, or ``test.mse``."""
+        return "mse" if self.loss == "mse" else "loss"
 
     @property
     def dtype_name(self) -> str:

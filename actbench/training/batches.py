@@ -1,7 +1,7 @@
 """Keep images on the device as uint8, and give batches of them as normalised floats: shuffled, augmented, scaled.
 
 Normalising each batch costs little more than gathering floats would, and one byte per pixel instead of four keeps
-full MNIST at 47 MB per worker.
+full MNIST at 47 MB per worker. Examples that are no images are floats from the beginning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 Batch = tuple[Tensor, Tensor]
-"""X (R, B, C, H, W) and labels (R, B)."""
+"""X (R, B, C, H, W) and targets: labels (R, B), or numbers (R, B, K)."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Examples:
     """Hold one part of a dataset.
 
     Args:
-        pixels: uint8 (N, C, H, W).
-        labels: int64 (N,).
+        pixels: uint8 (N, C, H, W), or floats (N, C, 1, 1).
+        labels: int64 (N,); or floats (N, K), the numbers to be learned.
     """
 
     pixels: Tensor
@@ -57,12 +57,12 @@ class Images:
         train: What is trained on; the probe is its first examples (they lie in a fixed random order).
         val: For selection; may be empty.
         test: For reporting at the last epoch only.
-        scale: (C, 1, 1), 1 / (255 σ) of the training part.
+        scale: (C, 1, 1), 1 / (255 σ) of the training part; 1 / σ where the examples are no images.
         shift: (C, 1, 1), -μ / σ of the training part.
-        classes: Number of classes.
+        classes: Number of classes; of outputs, where the targets are numbers.
         fingerprint: sha256 of the source's images and labels, to tell data apart that have one name.
         pixel_scale: How a network sees the pixels: ``standard``, by ``scale`` and ``shift``; ``unit`` or ``symmetric``.
-        white: (), 255, the divisor of the other two.
+        white: (), 255, the divisor of the other two; 1 where the examples are no images.
         input_moment: E[x²] of the numbers that a network sees, over the training part.
         notes: Sentences about the data that its user should read.
     """
@@ -85,12 +85,18 @@ class Images:
         channels, height, width = self.train.pixels.shape[1:]
         return channels, height, width
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether the targets are classes, of which some share is predicted right; else they are numbers."""
+        return not self.train.labels.is_floating_point()
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """Return uint8 pixels x (…, C, H, W) as floats of the same shape, as a network sees them.
 
-        ``standard``: (x/255 - μ) / σ. ``unit``: x/255. ``symmetric``: (x/255 - 0.5) / 0.5.
+        ``standard``: (x/255 - μ) / σ. ``unit``: x/255. ``symmetric``: (x/255 - 0.5) / 0.5. Of examples that are no
+        images the numbers themselves stand in place of x/255.
         """
-        x = pixels.to(self.scale.dtype)
+        x = pixels.to(self.scale.dtype, copy=True)
         if self.pixel_scale == "standard":
             return x.mul_(self.scale).add_(self.shift)
         # Divided, as torchvision's ToTensor does: a product with 1/255 has another last bit for 126 of the 256 grey
@@ -99,7 +105,7 @@ class Images:
         return x if self.pixel_scale == "unit" else x.sub_(0.5).mul_(2)
 
     def in_order(self, examples: Examples, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield batches for evaluation: x (1, B, C, H, W) and labels (B,), in the data's own order."""
+        """Yield batches for evaluation: x (1, B, C, H, W) and targets (B, …), in the data's own order."""
         for start in range(0, len(examples), size):
             stop = start + size
             yield self.normalise(examples.pixels[start:stop]).unsqueeze(0), examples.labels[start:stop]
@@ -109,19 +115,25 @@ def to_device(data: Data, device: torch.device, dtype: torch.dtype) -> Images:
     """Put a dataset's arrays on the device; on the CPU this shares their memory."""
 
     def part(pixels: ndarray, labels: ndarray) -> Examples:
-        return Examples(torch.from_numpy(pixels).to(device), torch.from_numpy(labels).to(device))
+        return Examples(placed(pixels), placed(labels))
 
+    def placed(array: ndarray) -> Tensor:
+        tensor = torch.from_numpy(array)
+        # Not float64 on the way: there are devices without it.
+        return tensor.to(dtype).to(device) if tensor.is_floating_point() else tensor.to(device)
+
+    white = 255 if data.train_images.dtype == "uint8" else 1
     mean, std = (torch.tensor(values, dtype=torch.float64).view(-1, 1, 1) for values in (data.mean, data.std))
     return Images(
         train=part(data.train_images, data.train_labels),
         val=part(data.val_images, data.val_labels),
         test=part(data.test_images, data.test_labels),
-        scale=(1 / (255 * std)).to(device=device, dtype=dtype),
+        scale=(1 / (white * std)).to(device=device, dtype=dtype),
         shift=(-mean / std).to(device=device, dtype=dtype),
-        classes=len(data.classes),
+        classes=data.outputs,
         fingerprint=data.fingerprint,
         pixel_scale=data.scale,
-        white=torch.tensor(255, device=device, dtype=dtype),
+        white=torch.tensor(white, device=device, dtype=dtype),
         input_moment=data.input_moment,
         notes=data.notes,
     )
@@ -158,7 +170,7 @@ class Shuffled:
         """Draw the epoch's order and yield its batches, without the first ``skip`` of them.
 
         Yields:
-            X (R, B, C, H, W) and labels (R, B): expanded views of one batch where all runs share a seed.
+            X (R, B, C, H, W) and targets (R, B, …): expanded views of one batch where all runs share a seed.
         """
         train = self._images.train
         orders = torch.stack([torch.randperm(len(train), generator=generator) for generator in self._order_streams])
@@ -169,7 +181,10 @@ class Shuffled:
                 pixels = crop_and_flip(pixels, self._augment, *self._augment_streams)
             x = self._images.normalise(pixels)
             labels = train.labels.index_select(0, index.flatten())
-            yield self._of_runs(torch.unflatten(x, 0, index.shape)), self._of_runs(labels.view(index.shape))
+            yield (
+                self._of_runs(torch.unflatten(x, 0, index.shape)),
+                self._of_runs(torch.unflatten(labels, 0, index.shape)),
+            )
 
     def state(self) -> dict[str, list[Tensor]]:
         """Return the states of the random streams as they stand: of the ``order``, and of the ``augment``-ation."""

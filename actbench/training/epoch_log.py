@@ -28,6 +28,7 @@ from actbench.training.evaluation import (
     measure_gradients,
     measure_unit_health,
 )
+from actbench.training.losses import Loss, loss_of
 from actbench.training.state import TrainState
 
 BORN_DEAD = "health.born_dead_fraction"
@@ -36,11 +37,9 @@ HEALTH = tuple(name.removeprefix("health.") for name in METRICS if name.startswi
 
 NOT_FINITE_TOTAL = HEALTH_MEASURES[NOT_FINITE].total(NOT_FINITE)
 
-CURVE_METRICS = ("train.loss", "train.accuracy", "val.loss", "val.accuracy")
-
 Row = dict[str, Any]
 Means = tuple[list[float], list[float]]
-"""The runs' losses and accuracies."""
+"""The runs' losses and accuracies; these are without meaning where the targets are numbers."""
 
 
 class EpochLog:
@@ -61,6 +60,7 @@ class EpochLog:
         self._dynamics = Dynamics()
         self._diverged: dict[int, int] = {}
         self._epoch = 0
+        self._loss = loss_of(state.cohort.shared.training, smoothed=False)
         self._began = self._last = time.perf_counter()
 
     @property
@@ -99,7 +99,7 @@ class EpochLog:
         with self._initial_statistics():
             if len(seen) == len(train.first(probe_size)):  # one pass gives both, as by default
                 return self._close(0, None)
-            return self._close(0, self._evaluate(seen))
+            return self._close(0, self._evaluate(seen, self._state.loss))
 
     def close_epoch(self, seen: Tally) -> list[Row | None]:
         """Write down the epoch just trained; its training loss and accuracy are means over steps, as the weights moved.
@@ -123,9 +123,9 @@ class EpochLog:
     def records(self) -> list[RunRecord]:
         """Return one record per run; only here is the test set read."""
         images = self._state.images
-        losses, accuracies = self._evaluate(images.test)
-        self._note_diverged(losses)
-        return list(self._records(losses, accuracies))
+        means = self._evaluate(images.test, self._loss)
+        self._note_diverged(means[0])
+        return list(self._records(dict(reversed(self._columns("test", means).items()))))
 
     def state(self) -> dict[str, Any]:
         """Return all that is written down so far, as tensors and plain containers; clocks as seconds gone by."""
@@ -155,17 +155,40 @@ class EpochLog:
             return nullcontext()
         return initial_statistics(self._forward, state.act, state.images, state.cohort.shared.health, self._runs)
 
-    def _evaluate(self, examples: Examples) -> Means:
+    def _evaluate(self, examples: Examples, loss: Loss) -> Means:
         """Return the mean loss and the accuracy of every run over the examples."""
         state = self._state
-        return evaluate(self._forward, state.images, examples, self._runs, state.model.evaluation_batch)
+        size = state.model.evaluation_batch
+        return evaluate(self._forward, state.images, examples, self._runs, size, loss=loss)
 
     def _forward(self, x: Tensor) -> Tensor:
         """Pass forward, with a chance to stop first; none before a user's module, whose passes move its streams."""
         cancellation.between_steps(may_stop=self._state.cohort.shared.model.path is None)
         return self._pass_forward(x)
 
-    def _records(self, losses: Sequence[float], accuracies: Sequence[float]) -> Iterator[RunRecord]:
+    def _columns(self, part: str, means: Means | None) -> dict[str, Sequence[float | None]]:
+        """Return metric -> the runs' values on a part of the data: the loss, and the accuracy or R².
+
+        Args:
+            part: ``train``, ``val`` or ``test``.
+            means: What was measured; None for no examples.
+        """
+        none: Sequence[float | None] = [None] * self._runs
+        losses, accuracies = means or (none, none)
+        found = {f"{part}.{self._state.cohort.shared.training.loss_name}": losses}
+        if self._state.images.has_classes:
+            return found | {f"{part}.accuracy": accuracies}
+        if part == "train":  # the mean over an epoch's steps, while the weights moved, explains no variance
+            return found
+        return found | {f"{part}.r2": none if means is None else self._explained(part, means[0])}
+
+    def _explained(self, part: str, errors: Sequence[float]) -> list[float | None]:
+        """Return R² of every run, of all outputs together: 1 - error / variance; None where the targets don't vary."""
+        targets: Tensor = getattr(self._state.images, part).labels
+        variance = targets.to(devices.accumulator(targets.device)).var(0, correction=0).mean().item()
+        return [1 - error / variance if variance else None for error in errors]
+
+    def _records(self, tested: Mapping[str, Sequence[float | None]]) -> Iterator[RunRecord]:
         state = self._state
         seconds = time.perf_counter() - self._began
         timing = {
@@ -175,16 +198,17 @@ class EpochLog:
             "training_seconds": state.seconds / self._runs,
         }
         worker = devices.describe_device(state.device)
-        data = {"data": state.images.fingerprint, "classes": state.images.classes}
+        data: dict[str, Any] = {"data": state.images.fingerprint}
+        data |= {"classes" if state.images.has_classes else "outputs": state.images.classes}
         worker |= {**data, "products": cpu_linear.library_in_use(), "kernels": native.name_in_use()}
         for run, spec in enumerate(state.cohort.specs):
             outcome, message = self._outcome(run)
-            tested = {"test.accuracy": accuracies[run], "test.loss": losses[run]}
             yield RunRecord(
                 spec=spec,
                 outcome=outcome,
                 curves=tuple(self._rows[run]),
-                final=self._final(run, tested) | {"seconds": timing["seconds"]},
+                final=self._final(run, {name: values[run] for name, values in tested.items()})
+                | {"seconds": timing["seconds"]},
                 health={**self._health.get(run, {}), "diagnosis": self._diagnosis(run)},
                 environment=worker,
                 timing=timing,
@@ -201,9 +225,7 @@ class EpochLog:
         # First all passes over data: each may raise Stopped, and then nothing of this epoch may have been written down,
         # since the resumed training closes it again.
         state, runs = self._state, self._runs
-        validated: tuple[Sequence[float | None], Sequence[float | None]] = [None] * runs, [None] * runs
-        if len(state.images.val):
-            validated = self._evaluate(state.images.val)
+        validated = self._evaluate(state.images.val, self._loss) if len(state.images.val) else None
         shared = state.cohort.shared
         # Histograms of the network before training and of the trained one; those between would only fill the disk.
         histograms = epoch in (0, shared.training.epochs)
@@ -216,19 +238,19 @@ class EpochLog:
             runs,
             histograms=histograms,
             tally=on_probe if trained is None else None,
+            loss=state.loss,
         )
         cancellation.between_steps(may_stop=shared.model.path is None)
-        norms = measure_gradients(state.forward_with_fixed_parameters, state.act, state.images, runs)
-        losses, accuracies = trained or on_probe.means()
-        columns: dict[str, Sequence[float | None]] = {"train.loss": losses, "train.accuracy": accuracies}
-        columns |= {"val.loss": validated[0], "val.accuracy": validated[1]}
+        norms = measure_gradients(state.forward_with_fixed_parameters, state.act, state.images, runs, loss=state.loss)
+        trained = trained or on_probe.means()
+        columns = self._columns("train", trained) | self._columns("val", validated)
 
         self._epoch = epoch
         self._dynamics.note(epoch, units.masks("dead"), units.masks(NOT_FINITE))
         health = [self._of_run(run, units.of_run(run), norms) for run in range(runs)]
         # A run that diverges now still gets this row, without health; from the next epoch on it gets none.
         writing = [run for run in range(runs) if run not in self._diverged]
-        self._note_diverged(losses, validated[0])
+        self._note_diverged(trained[0], *([] if validated is None else [validated[0]]))
         self._health |= {run: health[run] for run in writing if run not in self._diverged}
         now = time.perf_counter()
         seconds, self._last = (now - self._last) / runs, now
@@ -281,10 +303,10 @@ class EpochLog:
         broken_at = None if diverged_at is None else overflow(spec.activation, spec.training.dtype_name)
         return list(diagnose(spec, self._rows[run], diverged_at, overflow=broken_at))
 
-    def _final(self, run: int, tested: Mapping[str, float]) -> dict[str, float | None]:
+    def _final(self, run: int, tested: Mapping[str, float | None]) -> dict[str, float | None]:
         """Return the last epoch's metrics; a diverged run has none but its number of parameters."""
         first, last = self._rows[run][0], self._rows[run][-1]
-        final = {**tested, **{name: last[name] for name in CURVE_METRICS}}
+        final = {**tested, **{name: last[name] for name in last if name.startswith(("train.", "val."))}}
         final |= {f"health.{name}": last[f"health.{name}"] for name in HEALTH}
         final[BORN_DEAD] = first["health.dead_fraction"]
         if run in self._diverged:

@@ -7,17 +7,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from actbench.health.probe_statistics import LayerReached, ObserveNorm, probe_statistics
 from actbench.health.units import gradients
 from actbench.health.units.probe import UnitHealth, UnitObserver
-from actbench.nn.native import functions as native
-from actbench.nn.parts import cut
 from actbench.schema.spec import HealthSettings
 from actbench.system.devices import accumulator
 from actbench.training.batches import Examples, Images
+from actbench.training.losses import Loss, cross_entropy
 from actbench.training.run_activations import Activations
 
 BATCH = 250
@@ -31,8 +29,8 @@ class Tally:
     """Sum losses and correct predictions over examples, one sum per run.
 
     Args:
-        loss: (R,) summed cross-entropy.
-        correct: (R,) correct predictions.
+        loss: (R,) summed losses.
+        correct: (R,) correct predictions; 0 where the targets are numbers.
         examples: How many were seen.
     """
 
@@ -47,13 +45,14 @@ class Tally:
         return cls(loss, correct)
 
     def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch: mean losses (R,), logits (R, B, classes), labels (R, B).
+        """Add a batch: mean losses (R,), logits (R, B, classes), labels (R, B) or the numbers to be learned.
 
         Nothing waits for the device, and all of it can be replayed from a CUDA graph: so the caller counts
         ``examples``, which a graph would not.
         """
         self.loss.add_(losses.detach(), alpha=labels.shape[1])
-        self.correct += (logits.detach().argmax(2) == labels).sum(1)
+        if not labels.is_floating_point():
+            self.correct += (logits.detach().argmax(2) == labels).sum(1)
 
     def reset(self) -> None:
         """Start again from zero, at the same place in memory, which a CUDA graph knows."""
@@ -66,38 +65,21 @@ class Tally:
         return (self.loss / self.examples).tolist(), (self.correct / self.examples).tolist()
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return each run's mean cross-entropy over its own batch: logits (R, B, classes), labels (R, B) -> (R,)."""
-    runs, size, classes = logits.shape
-    if logits.device.type == "cpu":
-        # Run by run: by a kernel of our own, or four of torch per run, forward and backward; together they take nine.
-        alone = zip(cut(logits, [1] * runs), torch.split(labels, 1), strict=True)
-        mean = native.cross_entropy if native.has_cross_entropy(logits) else _cross_entropy_of_run
-        means = [mean(own, targets) for own, targets in alone]
-        return torch.cat(means) if runs > 1 else means[0]
-    losses = F.cross_entropy(logits.reshape(-1, classes), labels.reshape(-1), reduction="none")
-    return losses.view(runs, size).mean(1)
-
-
-def _cross_entropy_of_run(logits: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(logits.squeeze(0), labels.squeeze(0)).unsqueeze(0)
-
-
 @torch.no_grad()
 def evaluate(
-    forward: Forward, images: Images, examples: Examples, runs: int, size: int
+    forward: Forward, images: Images, examples: Examples, runs: int, size: int, *, loss: Loss = cross_entropy
 ) -> tuple[list[float], list[float]]:
     """Return the mean loss and the accuracy of every run over all the examples, ``size`` of them at a time."""
     tally = Tally.of(runs, examples.labels.device)
     for x, labels in images.in_order(examples, size):
-        _add(tally, forward(x.expand(runs, *x.shape[1:])), labels)
+        _add(tally, forward(x.expand(runs, *x.shape[1:])), labels, loss)
     return tally.means()
 
 
-def _add(tally: Tally, logits: Tensor, labels: Tensor) -> None:
-    """Add a batch that all runs have seen: logits (R, B, classes), labels (B,)."""
-    expanded = labels.expand(len(logits), -1)
-    tally.add(cross_entropy(logits, expanded), logits, expanded)
+def _add(tally: Tally, logits: Tensor, labels: Tensor, loss: Loss) -> None:
+    """Add a batch that all runs have seen: logits (R, B, classes), targets (B, …)."""
+    expanded = labels.expand(len(logits), *labels.shape)
+    tally.add(loss(logits, expanded), logits, expanded)
     tally.examples += len(labels)
 
 
@@ -111,6 +93,7 @@ def measure_unit_health(
     *,
     histograms: bool,
     tally: Tally | None = None,
+    loss: Loss = cross_entropy,
 ) -> UnitHealth:
     """Measure every hidden unit's health on the first ``probe_size`` training examples, and count histograms.
 
@@ -131,7 +114,7 @@ def measure_unit_health(
         for x, labels in images.in_order(chosen, BATCH):
             logits = forward(x.expand(runs, *x.shape[1:]))
             if tally is not None:
-                _add(tally, logits, labels)
+                _add(tally, logits, labels, loss)
     return observer.finish(len(chosen))
 
 
@@ -156,7 +139,9 @@ def initial_statistics(
         yield
 
 
-def measure_gradients(forward: Forward, act: Activations, images: Images, runs: int) -> dict[str, Tensor]:
+def measure_gradients(
+    forward: Forward, act: Activations, images: Images, runs: int, *, loss: Loss = cross_entropy
+) -> dict[str, Tensor]:
     """Return each hidden layer's gradient norm (R,) on the first ``BATCH`` examples; parameters' gradients stay.
 
     ``forward`` may leave out the gradients of the parameters.
@@ -170,5 +155,5 @@ def measure_gradients(forward: Forward, act: Activations, images: Images, runs: 
         inputs[layer] = z if z.requires_grad else z.requires_grad_()
 
     with act.observed(observe):
-        losses = cross_entropy(forward(x.expand(runs, *x.shape[1:])), labels.expand(runs, -1))
+        losses = loss(forward(x.expand(runs, *x.shape[1:])), labels.expand(runs, *labels.shape))
     return gradients.norms(losses, inputs) if inputs else {}

@@ -40,12 +40,12 @@ class _Kept:
 
     Args:
         epoch: After which epoch.
-        accuracy: Its validation accuracy then; None where that does not matter.
+        merit: Its validation accuracy then, or its error there with a minus; None where that does not matter.
         tensors: Copies, on the CPU.
     """
 
     epoch: int
-    accuracy: float | None
+    merit: float | None
     tensors: dict[str, Tensor]
 
 
@@ -73,17 +73,17 @@ class WeightKeeper:
         for run, row in enumerate(rows):
             if row is None:
                 continue
-            epoch, accuracy = row["epoch"], row["val.accuracy"]
+            epoch, merit = row["epoch"], _merit(row)
             if self._keep == "all":
                 yield WeightsKept(self._state.cohort.specs[run], epoch, self._packed(run, epoch, self._tensors(run)))
             elif self._keep == "last":
                 # A run that diverges ends here, however long its neighbours go on.
                 if epoch == self._state.cohort.shared.training.epochs or self._has_diverged(run):
                     self._kept[run] = _Kept(epoch, None, self._tensors(run))
-            elif accuracy is not None and not self._has_diverged(run):
+            elif merit is not None and not self._has_diverged(run):
                 best = self._kept.get(run)
-                if best is None or best.accuracy is None or accuracy > best.accuracy:
-                    self._kept[run] = _Kept(epoch, accuracy, self._tensors(run))
+                if best is None or best.merit is None or merit > best.merit:
+                    self._kept[run] = _Kept(epoch, merit, self._tensors(run))
 
     def at_end(self, run: int) -> Iterator[WeightsKept]:
         """Hand over what is kept of a run that has ended."""
@@ -135,6 +135,14 @@ class WeightKeeper:
         return content
 
 
+def _merit(row: Mapping[str, Any]) -> float | None:
+    """Return the number by which a run's best epoch is found: numbers to be learned have no accuracy, but an error."""
+    if "val.accuracy" in row:
+        accuracy: float | None = row["val.accuracy"]
+        return accuracy
+    return None if row["val.mse"] is None else -row["val.mse"]
+
+
 def check_weights_can_be_kept(state: TrainState, keep: KeepWeights | None) -> None:
     """Refuse to keep the network that is best on validation where there is none.
 
@@ -143,8 +151,9 @@ def check_weights_can_be_kept(state: TrainState, keep: KeepWeights | None) -> No
     """
     if keep == "best" and not len(state.images.val):
         raise UsageError(
-            "training.keep_weights: best means the epoch with the best validation accuracy, and the dataset "
-            f"'{state.cohort.shared.dataset.name}' has no validation examples: set its val_fraction, or keep last"
+            "training.keep_weights: best means the epoch with the best validation accuracy or error, and the "
+            f"dataset '{state.cohort.shared.dataset.name}' has no validation examples: set its val_fraction, or "
+            "keep last"
         )
 
 

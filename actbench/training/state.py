@@ -26,6 +26,7 @@ from actbench.schema.spec import RunSpec, canonical_json
 from actbench.system import cancellation, devices
 from actbench.training.batches import EpochPosition, Images, Shuffled, to_device
 from actbench.training.evaluation import Tally
+from actbench.training.losses import Loss, loss_of
 from actbench.training.parameters import WEIGHTS, Stack, stack
 from actbench.training.run_activations import Activations, activation_tensors
 
@@ -77,6 +78,7 @@ class TrainState:
             torch.cuda.set_device(device)  # streams, graphs and generators are made on the current device
         _check_precision(training.precision, device)
         images = _images(cohort.shared.dataset, training.dtype_name, device, runtime.data_folder)
+        _check_targets(cohort.shared, images)
         # Reset the worker timeout here: a download may take as long as it likes.
         cancellation.between_steps(may_stop=False)
         for activation in dict.fromkeys(spec.activation for spec in specs):
@@ -186,6 +188,11 @@ class TrainState:
         logits = self.forward(x.to(self.step_dtype))
         return logits.float() if self._casts else logits
 
+    @cached_property
+    def loss(self) -> Loss:
+        """The loss that training steps make smaller."""
+        return loss_of(self.cohort.shared.training, smoothed=True)
+
     @property
     def step_dtype(self) -> torch.dtype:
         """The type in which a training step computes."""
@@ -232,6 +239,19 @@ def _check_precision(precision: str, device: torch.device) -> None:
         raise DeviceError("device 'mps' has no float64: choose precision: float32, or --device cpu")
     if device.type != "cuda" and precision == "tf32":
         raise DeviceError(f"device '{device.type}' has no TF32: choose precision: float32, or --device cuda")
+
+
+def _check_targets(spec: RunSpec, images: Images) -> None:
+    """Refuse a loss that the targets can't have, and changes to images where there are none."""
+    name = spec.dataset.name
+    if not images.has_classes and spec.training.loss != "mse":
+        raise DatasetError(
+            f"dataset '{name}' has numbers as targets, not classes: set training.loss to mse, the mean squared error"
+        )
+    if spec.training.augment is not None and images.train.pixels.is_floating_point():
+        raise DatasetError(
+            f"dataset '{name}' holds no images, so none can be cropped or flipped: leave out training.augment"
+        )
 
 
 def _images(component: Component, dtype_name: str, device: torch.device, folder: Path | None) -> Images:

@@ -74,7 +74,8 @@ def test_classes_whose_names_are_one_text_are_refused(own):
 
 
 def test_every_file_is_listed_by_the_name_that_configs_use():
-    names = ("cifar10", "cifar100", "digits", "fashion_mnist", "idx", "image_folder", "kmnist", "mnist", "mnist-5k")
+    images = ("cifar10", "cifar100", "digits", "fashion_mnist", "idx", "image_folder", "kmnist", "mnist", "mnist-5k")
+    names = tuple(sorted((*images, "circles", "moons", "regression", "spiral", "xor")))
     assert registry.names("datasets") == names
 
 

@@ -49,6 +49,10 @@ COHORTS: dict[str, list[RunSpec]] = {
         spec(activation=activation, bias_init=bias, training={"epochs": 4})
         for activation, bias in (("prelu", 0.0), ("relu", None), ("tanh", 0.0))
     ],
+    "curve": [
+        spec(activation=activation, dataset={"name": "regression", "examples": 260}, training={"loss": "mse"})
+        for activation in ("relu", "tanh")
+    ],
     "diverging": [
         spec(activation={"name": "expression", "formula": "exp(x) * 1e30 * x"}),
         spec(activation="relu"),
@@ -56,7 +60,7 @@ COHORTS: dict[str, list[RunSpec]] = {
 }
 
 
-SAVES = {"mlp": 14, "cnn": 11, "module": 14, "replayed": 13, "diverging": 11}
+SAVES = {"mlp": 14, "cnn": 11, "module": 14, "replayed": 13, "curve": 11, "diverging": 11}
 """After each of 7 steps an epoch, 2 epochs, and 4 of the replayed ones; from the tenth step on those that are replayed
 go together, up to 8 or to the epoch's end."""
 

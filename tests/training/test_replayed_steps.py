@@ -102,6 +102,9 @@ CHANGES: list[dict[str, Any]] = [
     {"training": {"optimizer": {"name": "sgd", "lr": 0.05, "nesterov": True, "weight_decay": 0.1}, "decay": "weights"}},
     {"training": {"optimizer": {"name": "rmsprop", "lr": 0.001}}},
     {"dataset": {**DIGITS, "scale": "unit"}, "training": {"drop_last": True}},
+    {"training": {"loss": "mse"}},
+    {"training": {"label_smoothing": 0.1}},
+    {"dataset": {"name": "regression", "examples": 500}, "training": {"loss": "mse"}},
 ]
 
 

@@ -12,8 +12,8 @@ MINUS = "−"
 NOTHING = "–"
 """Printed in place of a number that is missing."""
 
-UNITS_OF_DIFFERENCES = {"fraction": "points", "ratio": "", "count": ""}
-"""Differences of percentages are percentage points, ratios and counts plain numbers; other units keep their name."""
+UNITS_OF_DIFFERENCES = {"fraction": "points", "ratio": "", "count": "", "squared": ""}
+"""Differences of percentages are percentage points, those of other units plain numbers, unless they keep their name."""
 
 
 ROUNDING = 1e-12
@@ -39,7 +39,7 @@ def number(metric: str, value: float) -> str:
         return _fixed(100 * value, 2)
     if unit == "count":
         return f"{value:,.0f}"
-    if unit == "ratio":
+    if unit in ("ratio", "squared"):
         return f"{value:#.3g}".rstrip(".")
     return _fixed(value, 4) if abs(value) < 1000 else f"{value:.4g}"
 

@@ -12,7 +12,7 @@ from actbench.schema.record import RunRecord
 NO_VALUE = "have no value"
 """Said of runs that ended well, such as those of a network without hidden units in a health metric."""
 
-PERFORMANCE = ("accuracy", "loss")
+PERFORMANCE = ("accuracy", "loss", "mse", "r2")
 """The ends of the names of the metrics that a collapse spoils."""
 
 

@@ -21,7 +21,10 @@ from actbench.system.text import one_line, printable
 MAX_FULL = 200
 """With more runs only those that went wrong have a section; the others are lines of a table."""
 
-CURVES = ("val.accuracy", "train.loss")
+CURVES = (("val.accuracy", "val.r2"), ("train.loss", "train.mse"))
+"""Metrics of the small curves; of each pair a run has one."""
+
+
 WIDTH, HEIGHT, EDGE = 160, 44, 3
 """Of a small curve, in its own units."""
 
@@ -135,7 +138,12 @@ def _view(index: int, record: RunRecord, highlight: str) -> RunView:
         settings={printable(key): value for key, value in chosen_settings(record).items()},
         final={name: quantity(name, value) for name, value in record.final.items() if name in METRICS},
         layers=_layers(record),
-        curves=[found for place, name in enumerate(CURVES) if (found := _small_curve(record, name, place)) is not None],
+        curves=[
+            found
+            for place, names in enumerate(CURVES)
+            for name in names
+            if (found := _small_curve(record, name, place)) is not None
+        ],
     )
 
 

@@ -9,12 +9,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from actbench.analysis.judgements.formatting import quantity
+from actbench.analysis.leading_metric import ACCURACY, EXPLAINED, learns_numbers
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, Series, baseline_activation
 from actbench.analysis.plots._labels import Label, legend_below, legend_inches
 from actbench.analysis.plots._style import INK, Look, Pen, pens
 from actbench.analysis.table.factors import row_name, show, show_all
 from actbench.analysis.table.result import DEAD_FRACTION, Comparison, Row
+from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 
 if TYPE_CHECKING:
@@ -38,16 +40,29 @@ class AccuracyDeadData(ChartData):
     """What the chart draws.
 
     Args:
-        classes: Number of the dataset's classes; None where the runs' files do not hold it, or it varies.
+        classes: Number of the dataset's classes; None where the runs' files do not hold it, it varies, or the targets
+            are numbers.
     """
 
     _: KW_ONLY
     classes: int | None = None
 
     @property
+    def metric(self) -> str:
+        """Return the metric that the chart draws: an accuracy; of numbers R²."""
+        return self.panels[0].y.metric
+
+    @property
     def chance(self) -> float | None:
-        """Return the accuracy of guessing, each class as likely as the others: 1/classes."""
+        """Return the accuracy of guessing, each class as likely as the others: 1/classes; for R² that of the mean."""
+        if self.metric == EXPLAINED:
+            return 0.0
         return None if self.classes is None else 1 / self.classes
+
+    @property
+    def chance_name(self) -> str:
+        """Name the line at ``chance`` shortly."""
+        return "the mean of the targets" if self.metric == EXPLAINED else f"chance, {self.classes} classes"
 
     @property
     def has_chance_line(self) -> bool:
@@ -57,7 +72,7 @@ class AccuracyDeadData(ChartData):
 
 
 class AccuracyDead(Chart):
-    """One run's accuracy and share of dead units at the last epoch, over all runs of the table."""
+    """One run's accuracy (of numbers R²) and share of dead units at the last epoch, over all runs of the table."""
 
     title = "Accuracy and dead units"
     question = "Do networks with many dead units learn less, and are those with more than half of them dead useless?"
@@ -65,7 +80,9 @@ class AccuracyDead(Chart):
 
     def collect(self, comparison: Comparison) -> ChartData | None:
         """Return a mark for each run that ended; None where no unit of any run is dead."""
-        metric = next((name for name in comparison.metrics if name.endswith(".accuracy")), "test.accuracy")
+        finals = (record.final for row in comparison.rows for record in row.records)
+        default = EXPLAINED if learns_numbers(finals) else ACCURACY
+        metric = next((name for name in comparison.metrics if name.endswith(".accuracy")), default)
         by_name: dict[str, Series] = {}
         marks: list[Mark] = []
         for row in comparison.rows:
@@ -169,6 +186,8 @@ def _caption(comparison: Comparison, metric: str, data: AccuracyDeadData) -> str
     ]
     if data.chance is not None:
         chance = f"the accuracy of guessing among {data.classes} classes, {quantity(metric, data.chance)}"
+        if metric == EXPLAINED:
+            chance = "the mean of the targets, which explains nothing of them"
         sentences.append(f"Dotted: {chance}" if data.has_chance_line else f"Below the axis: {chance}")
     if any(mark.kind == "collapsed" for mark in marks):
         sentences.append("Hollow: collapsed")
@@ -189,8 +208,10 @@ def _accuracy_axis(ax: Axes, data: AccuracyDeadData, look: Look) -> None:
         ax.axhline(data.chance, color=INK, linewidth=look.line * 0.8, linestyle=CHANCE_DASH, gid="chance")
     low, high = min(values), max(values)
     margin = 0.05 * (high - low) or 0.01
-    ax.set_ylim(max(low - margin, -0.03), min(high + margin, 1.03))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}%"))
+    least, most = METRICS[data.metric].scale()
+    ax.set_ylim(max(low - margin, least - 0.03), min(high + margin, most + 0.03))
+    if data.panels[0].y.is_fraction:
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}%"))
     ax.set_ylabel(data.panels[0].y.label)
 
 
@@ -285,7 +306,7 @@ def _names(data: AccuracyDeadData, drawn_with: Sequence[Pen], look: Look) -> lis
         labels.append(Label("hollow: collapsed", 0.0, INK, key, "collapsed"))
     if data.has_chance_line:
         key = Line2D([], [], color=INK, linestyle=CHANCE_DASH, linewidth=look.line * 0.8)
-        labels.append(Label(f"chance, {data.classes} classes", 0.0, INK, key, "chance"))
+        labels.append(Label(data.chance_name, 0.0, INK, key, "chance"))
     return labels
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from actbench.analysis.leading_metric import learns_numbers
 from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, baseline_activation, seed_curves, series_of
 from actbench.analysis.plots._labels import Label, key_of, label_ends, legend_inches
@@ -31,9 +32,15 @@ LOG_FROM = 20
 PANELS = (("val.accuracy", "validation accuracy"), ("train.loss", "training loss (nats)"))
 """The test set is read once, at the last epoch, so no curve shows it."""
 
+ERROR = ("train.mse", "training error (mean square)")
+PANELS_OF_NUMBERS = (("val.r2", "R² on validation examples"), ERROR)
+"""Of runs that learn numbers, which have no accuracy."""
+
+LOSSES = ("train.loss", "train.mse")
+
 
 class LearningCurves(Chart):
-    """Validation accuracy and training loss by epoch, epoch 0 being the network before training."""
+    """Validation accuracy (of numbers R²) and training loss by epoch, epoch 0 being the network before training."""
 
     title = "Learning curves"
     question = "How fast do the networks learn, and how far do the seeds lie apart?"
@@ -42,9 +49,10 @@ class LearningCurves(Chart):
     def collect(self, comparison: Comparison) -> ChartData | None:
         """Return a mean with its interval for each epoch and row, and each seed's values where they are few."""
         marks: list[Mark] = []
+        shown = _panels(comparison)
         most = max((len(row.records) for row in comparison.rows), default=0)
         has_seeds = most <= MAX_SEEDS and len(comparison.rows) <= MAX_BANDS
-        for panel, (metric, _) in enumerate(PANELS):
+        for panel, (metric, _) in enumerate(shown):
             for series, curves in enumerate(_trained([seed_curves(row, metric) for row in comparison.rows], metric)):
                 marks += _means(series, panel, curves, comparison.alpha)
                 if has_seeds:
@@ -57,7 +65,7 @@ class LearningCurves(Chart):
         if len(comparison.rows) > MAX_BANDS:
             bands = f"no bands, as there are more than {MAX_BANDS} rows"
         return ChartData(
-            panels=tuple(Panel(text, Axis("epoch"), Axis(text, metric)) for metric, text in PANELS),
+            panels=tuple(Panel(text, Axis("epoch"), Axis(text, metric)) for metric, text in shown),
             series=series_of(comparison),
             marks=tuple(marks),
             caption=f"Line: mean over seeds; {bands}{'; thin: each seed' if has_seeds else ''}. A mean ends where a "
@@ -101,6 +109,15 @@ class LearningCurves(Chart):
         return legend_inches(names, look) if len(names) > MANY_ROWS else 0.0
 
 
+def _panels(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+    """Return metric and title of each panel, by what the runs learn and the loss that they have."""
+    finals = [record.final for row in comparison.rows for record in row.records]
+    if learns_numbers(finals):
+        return PANELS_OF_NUMBERS
+    has_error = any("train.mse" in final for final in finals) and not any("train.loss" in final for final in finals)
+    return (PANELS[0], ERROR) if has_error else PANELS
+
+
 def _finish(ax: Axes, panel: Panel, values: Sequence[float], labels: Sequence[Label], look: Look) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
@@ -110,7 +127,7 @@ def _finish(ax: Axes, panel: Panel, values: Sequence[float], labels: Sequence[La
     if panel.y.is_fraction:
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     lowest, highest = min(values, default=0.0), max(values, default=0.0)
-    if panel.y.metric == "train.loss" and lowest > 0 and highest > LOG_FROM * lowest:
+    if panel.y.metric in LOSSES and lowest > 0 and highest > LOG_FROM * lowest:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     low, high = ax.get_ylim()
@@ -131,7 +148,7 @@ def _trained(rows: Sequence[dict[int, dict[int, float]]], metric: str) -> list[d
     epoch.
     """
     longest = max((len(curve) for curves in rows for curve in curves.values()), default=0)
-    first = 1 if metric == "val.accuracy" and longest > 2 else 0
+    first = 1 if metric in ("val.accuracy", "val.r2") and longest > 2 else 0
     return [
         {seed: {epoch: value for epoch, value in curve.items() if epoch >= first} for seed, curve in curves.items()}
         for curves in rows

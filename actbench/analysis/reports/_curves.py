@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from actbench.analysis.judgements.formatting import quantity
+from actbench.analysis.leading_metric import learns_numbers
 from actbench.analysis.pictures.blocks import (
     ASCII_NONE,
     BLOCKS,
@@ -28,8 +29,8 @@ CurveReader = Callable[[RunRecord, Sequence[int]], Sequence[Mapping[str, Any]]]
 MAX_BARS = 8
 """Epochs that are drawn after epoch 0, at equal distances, the last among them."""
 
-ACCURACY, DEAD = "val curve", "dead curve"
-WIDTH = len(ACCURACY)
+QUALITY, DEAD = "val curve", "dead curve"
+WIDTH = len(QUALITY)
 """Least width of a column: its title's."""
 
 
@@ -47,7 +48,7 @@ class CurveColumn:
 
 
 def curve_columns(comparison: Comparison, read: CurveReader, *, is_unicode: bool) -> list[CurveColumn]:
-    """Return the columns that the rows have curves for: validation accuracy, and dead units where any died.
+    """Return the columns that the rows have curves for: validation accuracy or R², and dead units where any died.
 
     All rows of a column share one scale. A bar is the mean over seeds, as in the chart of learning curves; where a run
     of the row has no value there is none, since a mean of those that are left would flatter.
@@ -56,12 +57,13 @@ def curve_columns(comparison: Comparison, read: CurveReader, *, is_unicode: bool
     epochs = [_epochs(row) for row in rows]
     found = []
     # Beside the accuracy of chance at epoch 0 all later ones look alike.
-    accuracy = [_means(row, "val.accuracy", own[1:]) for row, own in zip(rows, epochs, strict=True)]
-    if (scale := scale_of(value for own in accuracy for value in own)) is not None:
-        low, high = (quantity("val.accuracy", end) for end in (scale.low, scale.high))
+    metric = "val.r2" if learns_numbers(record.final for row in rows for record in row.records) else "val.accuracy"
+    quality = [_means(row, metric, own[1:]) for row, own in zip(rows, epochs, strict=True)]
+    if (scale := scale_of(value for own in quality for value in own)) is not None:
+        low, high = (quantity(metric, end) for end in (scale.low, scale.high))
         lowest, highest = _ends(is_unicode)
-        meaning = f"{ACCURACY}: mean val.accuracy by epoch from 1 to the last, {lowest} {low} to {highest} {high}"
-        found.append(CurveColumn(_column(ACCURACY, accuracy, scale, is_unicode=is_unicode), meaning))
+        meaning = f"{QUALITY}: mean {metric} by epoch from 1 to the last, {lowest} {low} to {highest} {high}"
+        found.append(CurveColumn(_column(QUALITY, quality, scale, is_unicode=is_unicode), meaning))
     dead = [_means(row, DEAD_FRACTION, own) for row, own in zip(rows, epochs, strict=True)]
     scale = scale_of((value for own in dead for value in own), has_none=True)
     if scale is not None and scale.high > 0:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from actbench.analysis.leading_metric import learns_numbers
 from actbench.analysis.table.against import SIDE
 from actbench.analysis.table.factors import FlatSpec, Value, check_keys, row_name, show, show_all
 from actbench.analysis.table.grouping import Filter, Group, Run, Table, by_seed, fits, grouped
@@ -58,14 +59,20 @@ def check_tune(
                 raise UsageError(f"either --tune or {option} for '{key}': each row gets its own value of it")
 
 
-def validation_metric(metric: str) -> str:
+def validation_metric(metric: str, finals: Iterable[Mapping[str, Any]] = ()) -> str:
     """Return the metric that picks values when this one is compared: its validation twin, else validation accuracy.
+
+    Args:
+        metric: The compared one.
+        finals: The runs' final metrics, which show whether their targets are numbers: these have an error instead.
 
     >>> validation_metric("test.loss"), validation_metric("health.dead_fraction")
     ('val.loss', 'val.accuracy')
     """
     twin = f"val.{metric.partition('.')[2]}"
-    return twin if twin in METRICS else "val.accuracy"
+    if twin in METRICS:
+        return twin
+    return "val.mse" if learns_numbers(finals) else "val.accuracy"
 
 
 def tune_rows(table: Table, tune: Sequence[str], *, metric: str, where: Filter) -> tuple[Table | None, list[str]]:
@@ -90,7 +97,7 @@ def tune_rows(table: Table, tune: Sequence[str], *, metric: str, where: Filter) 
         notes.append(f"not tuned: no factor is left besides {', '.join(keys)}")
     if not keys or not factors:
         return None, notes
-    by = validation_metric(metric)
+    by = validation_metric(metric, (record.final for record, _ in table.all_runs))
     # A row of the tuned table has the runs of all values of the tuned factors, of which those picked are kept.
     rows = grouped([run for group in table.groups for run in group.runs], factors, averaged)
     found = {id(row): own for row in rows if (own := _tuned_row(row, keys, by)) is not None}

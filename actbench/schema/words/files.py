@@ -33,9 +33,10 @@ FIELDS = (
     Word("note", "The facts in words: what decides, what is missing, what is unknown.", where="every JSON"),
     Word(
         "unit of a metric",
-        "The unit that a metric is stored in: fraction (shown in percent), nats, count, ratio or seconds.",
+        "The unit that a metric is stored in: fraction (shown in percent), nats, squared (the "
+        "square of the targets' unit), count, ratio or seconds.",
         where="CSV, result.json",
-        spellings=("fraction", "count", "ratio", "unit (CSV)"),
+        spellings=("fraction", "count", "ratio", "squared", "unit (CSV)"),
         see=("metric", "nats"),
     ),
     Word(

@@ -12,7 +12,6 @@ from actbench.nn import cpu_linear
 from actbench.nn.optimizers import clip_gradients
 from actbench.system import user_code
 from actbench.training.batches import Batch
-from actbench.training.evaluation import cross_entropy
 from actbench.training.state import TrainState
 
 
@@ -60,7 +59,7 @@ def compute_gradients(state: TrainState, x: Tensor, labels: Tensor) -> tuple[Ten
     stack.offer_gradients()
     try:
         logits = state.forward_in_training(x)
-        losses = cross_entropy(logits, labels)
+        losses = state.loss(logits, labels)
         # Gradient of the summed losses; a NaN run affects only its own gradients, since no operation mixes two runs.
         pass_backward = user_code.backward if state.has_own_code else torch.autograd.backward
         pass_backward(_total(losses))

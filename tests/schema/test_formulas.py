@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actbench.errors import ConfigError
-from actbench.nn.formulas import FUNCTIONS, MAX_LENGTH, check_expression, compile_expression
 from actbench.schema import components
+from actbench.schema.formulas import FUNCTIONS, MAX_LENGTH, check_expression, compile_expression
 
 X = np.array([-2.5, -1.0, -0.3, 0.4, 1.0, 3.5])
 POSITIVE = np.abs(X)

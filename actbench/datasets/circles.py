@@ -1,0 +1,30 @@
+"""Two circles in the plane, one within the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from actbench.datasets._data import Data
+from actbench.datasets._toys import SEED, Toy, points
+
+
+class Circles(Toy):
+    """Points on a circle and on one within it, by scikit-learn's ``make_circles``; no network.
+
+    Equal to its points with ``random_state=0`` to six decimals. A fixed fifth of each class is the test set.
+    """
+
+    image_shape = (2, 1, 1)
+
+    def load(self, folder: Path) -> Data:
+        """Make the points; ``folder`` only holds the cache."""
+
+        def make():  # type: ignore[no-untyped-def]
+            from sklearn.datasets import make_circles
+
+            return make_circles(self.examples, noise=self.noise, random_state=SEED)
+
+        return points("circles", self, make, folder, package="scikit-learn")
+
+
+plugin = Circles
