@@ -15,14 +15,17 @@ from actbench.analysis.table.factors import (
     Value,
     check_keys,
     flat_specs,
+    is_among,
     matching_value,
+    named_keys,
     varying,
 )
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
-from actbench.schema.spec import RunSpec
+from actbench.schema.spec import CASE, RunSpec
 from actbench.storage.reading import UNFINISHED, Records, study_of
 from actbench.storage.status import Running, Stale, look_at, progress, resumable
+from actbench.storage.study_settings import with_case
 from actbench.system.files import read_json
 
 MAIN_METRICS = ("health.dead_fraction", "seconds")
@@ -140,7 +143,8 @@ def list_runs(records: Records) -> RunList:
     labelled: list[ListedRun] = []
     swept: dict[str, tuple[str, ...]] = {}
     for study in dict.fromkeys(run.study for run in found):
-        own = [run for run in found if run.study == study]
+        settings = records.settings.get(study, {})
+        own = [replace(run, spec=with_case(run.spec, settings)) for run in found if run.study == study]
         cells = flat_specs([run.spec for run in own])
         swept[study] = _swept([run.spec for run in own], cells)
         labelled += [replace(run, settings=cell) for run, cell in zip(own, cells, strict=True)]
@@ -190,13 +194,16 @@ def _unfinished(folders: Iterable[Path], warnings: list[str]) -> list[ListedRun]
 
 def _swept(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, ...]:
     """Return the keys in which runs differ: dataset and model, as a whole or by option, then those of tables."""
-    found: list[str] = []
+    found = [CASE] if len({cell.get(CASE) for cell in cells}) > 1 else []
+    named = named_keys(specs)
     for key in CONTEXT:
         parts = dict.fromkeys(name for cell in cells for name in cell if name.startswith(f"{key}."))
         one_name = len({getattr(spec, key).name for spec in specs}) == 1
         tried = [name for name in parts if not name.endswith(".path")] if one_name else [key]
+        tried = [name for name in tried if not is_among(name, named)]
         found += [name for name in tried if len({cell.get(name) for cell in cells}) > 1]
-    return (*found, *(key for key in varying(specs, cells) if len({cell.get(key) for cell in cells}) > 1))
+    others = (key for key in varying(specs, cells) if key not in found)
+    return (*found, *(key for key in others if len({cell.get(key) for cell in cells}) > 1))
 
 
 def _metrics(settings: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

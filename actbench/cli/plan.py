@@ -119,9 +119,11 @@ def _limits(runner: Runner, design: SequentialDesign | None) -> tuple[str, ...]:
     """Return what the study's runs will not show; under ``--until`` what the most seeds that there may be will not."""
     from actbench.analysis.compare_options import DEFAULT_ALPHA
     from actbench.analysis.judgements.limits import limits_of_plan, unjudged_of_plan
+    from actbench.analysis.table.factors import context, flat_spec
 
     study, seeds = runner.study, len(_all_seeds(runner))
-    is_compared = len(runner.specs) > seeds * len(_contexts(runner))  # a table of one row compares nothing
+    tables = {tuple(context(spec, flat_spec(spec), ()).values()) for spec in dict.fromkeys(runner.specs)}
+    is_compared = len(runner.specs) > seeds * len(tables)  # a table of one row compares nothing
     most = seeds if design is None else max(seeds, design.max_seeds)
     metrics = study.compare.metric if is_compared else ()
     unjudged = unjudged_of_plan(study.expect, runner.specs)

@@ -39,7 +39,7 @@ class ShownStudy:
             "study": self.folder.resolve().name,
             "folder": str(self.folder),
             "description": study and study.description,
-            "factors": study and {key: list(values) for key, values in {**study.sweep, **study.zip}.items()},
+            "factors": study and {key: list(values) for key, values in study.levels.items()},
             "seeds": study and list(study.seeds),
             "status": self.status.to_dict(),
             "config": study and study.text,
@@ -74,7 +74,7 @@ def print_study(console: Console, shown: ShownStudy) -> None:
         contexts = dict.fromkeys(f"{spec.dataset.label} · {spec.model.label}" for spec in study.specs())
         lines |= {
             "data, model": "; ".join(contexts),
-            "factors": ", ".join(f"{key} ({len(values)})" for key, values in {**study.sweep, **study.zip}.items()),
+            "factors": ", ".join(f"{key} ({len(values)})" for key, values in study.levels.items()),
             "seeds": str(len(study.seeds)),
         }
     lines["runs"] = runs + (f", {status.to_do} to do" if status.to_do else "")

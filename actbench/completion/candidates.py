@@ -204,12 +204,27 @@ def _shown(place: Place) -> Iterator[Candidate]:
 def _settings(place: Place) -> Iterator[Candidate]:
     """Yield ``KEY=`` and, behind one, its values: further ones behind a comma."""
     key, equals, value = place.typed.partition("=")
+    cases = _cases_of_config(place)
+    if equals and key in (stored.CASE, f"{schema_keys.BASELINE}{stored.CASE}"):
+        yield from _listed(value, map(Candidate, cases), before=f"{key}=")
+        return
     if equals:
         yield from _listed(value, schema_keys.values(key.removeprefix(schema_keys.BASELINE)), before=f"{key}=")
         return
     yield from schema_keys.settable_keys()
+    if cases:
+        yield Candidate(f"{stored.CASE}=", "keep these of the config's cases")
     if key.startswith(schema_keys.BASELINE):
         yield from (Candidate(f"{schema_keys.BASELINE}{one.word}=", one.text) for one in schema_keys.factors())
+
+
+def _cases_of_config(place: Place) -> list[str]:
+    """Return the names of the cases of the config that is named, a file or a shipped one."""
+    for text in place.given.get("config", ())[-1:]:
+        file = Path(os.path.expanduser(text))
+        found = file if file.is_file() else shipped_folder() / f"{text}.yaml"
+        return stored.cases_of(found)
+    return []
 
 
 def _cells(place: Place) -> Iterator[Candidate]:

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+CASE = "case"
+"""The factor that the ``cases`` of a study make; its name is written here once more, to import nothing."""
+
 MAX_BYTES = 200_000
 """Of a config beside runs that is read while a key is pressed; the longest one that is shipped has under 2,000."""
 
@@ -34,6 +37,11 @@ def factor_values(paths: Iterable[Path]) -> Mapping[str, list[str]]:
     return found
 
 
+def cases_of(config: Path) -> list[str]:
+    """Return the names of a config's cases."""
+    return next((values for key, values in _swept(config) if key == CASE), [])
+
+
 def _studies(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if (path / "study.yaml").is_file():
@@ -53,8 +61,13 @@ def _swept(config: Path) -> Iterator[tuple[str, list[str]]]:
             content = yaml.load(file.read(MAX_BYTES), yaml.BaseLoader)
     except (OSError, yaml.YAMLError, RecursionError):
         return
+    if not isinstance(content, dict):
+        return
+    cases = content.get("cases")
+    if isinstance(cases, dict) and cases:
+        yield CASE, [name for name in cases if isinstance(name, str)]
     for section in ("sweep", "zip"):
-        lists = content.get(section) if isinstance(content, dict) else None
+        lists = content.get(section)
         for key, values in lists.items() if isinstance(lists, dict) else ():
             if isinstance(key, str) and isinstance(values, list):
                 yield key, [text for value in values if (text := _label(value)) is not None]

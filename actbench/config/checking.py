@@ -8,18 +8,18 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from actbench.config import bases, cadence, excluding, kept_weights
+from actbench.config import bases, cadence, cases, excluding, kept_weights
 from actbench.config.design import MAX_RUNS, Design, baseline_problems, expect_problems, tune_problems
 from actbench.config.excluding import exclude_problems, kept_cells, missing_baseline
 from actbench.config.factors import Factors
-from actbench.config.keys import FACTORS, component_kind, path_of, put, section_of, takes_list
+from actbench.config.keys import FACTORS, component_kind, path_of, section_of, takes_list
 from actbench.config.nodes import write_inline
 from actbench.config.overrides import pieces_of
 from actbench.config.unknown_keys import misplaced, refusal
 from actbench.errors import ConfigError, KeyPath, Problem
 from actbench.schema.components import Component, Options, problems_of, resolve, shown, unknown_key
 from actbench.schema.runtime import Cadence, KeepWeights
-from actbench.schema.spec import RunSettings, RunSpec
+from actbench.schema.spec import CASE, Case, RunSettings, RunSpec
 
 Checked = TypeVar("Checked", bound=Options)
 RUN_KEYS = tuple(RunSettings.model_fields)
@@ -78,6 +78,7 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
             for key in design.zip
             if key in design.sweep
         ]
+        problems += cases.overlapping(factors.cases, {key: path for key, path in factors.paths.items() if key != CASE})
         of_baseline = baseline_problems(design.compare.baseline, choices)
         problems += [problem.below(("compare", "baseline")) for problem in of_baseline]
         problems += [
@@ -99,6 +100,7 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
     if count > MAX_RUNS:  # too many even to check one by one
         text = f"{count:,} runs are more than a study may have: {MAX_RUNS:,}"
         raise ConfigError([*problems, Problem(text, ("sweep",))])
+    problems += [] if problems else _equal_cases(run, factors)
     cells: dict[str, RunSpec] = {}
     labelled: dict[tuple[KeyPath, str], Component] = {}
     for at in kept_cells(entries, factors):
@@ -160,7 +162,7 @@ def _left_open(run: Mapping[str, Any], choices: Mapping[str, list[Any]]) -> dict
     return {
         key: 0
         for key in choices
-        if not _has(run, path_of(key)) and not any(key.startswith(f"{other}.") for other in choices)
+        if key != CASE and not _has(run, path_of(key)) and not any(key.startswith(f"{other}.") for other in choices)
     }
 
 
@@ -180,18 +182,35 @@ def _spec(run: Mapping[str, Any], factors: Factors, picked: Mapping[str, int]) -
         factors: The sweep.
         picked: Swept key -> position of the value.
     """
-    content = dict(run)
-    for key in sorted(picked, key=lambda key: key.count(".")):  # outer keys first: model may not undo model.hidden
-        content = put(content, path_of(key), factors.choices[key][picked[key]])
+    settings = {key: value for key, (value, _) in factors.settings(picked).items()}
+    content = cases.put_case(run, settings)
     spec, problems = _validated(RunSpec, content)
     found = []
     for problem in problems:
         path = _written_at(problem.path, picked, factors)
         hinted = _with_full_key(problem, content)
         # a list within a swept value is a slip in that value: a sweep in a sweep does not exist
-        hinted = hinted if path[0] in FACTORS else _with_sweep_hint(hinted, content)
+        hinted = hinted if path[0] in (*FACTORS, cases.KEY) else _with_sweep_hint(hinted, content)
         found.append(replace(hinted, path=path))
+    if spec is not None and CASE in picked:
+        name = factors.choices[CASE][picked[CASE]]
+        spec = spec.with_case(Case(name, cases.keys_of(factors.cases)))
     return spec, found
+
+
+def _equal_cases(run: Mapping[str, Any], factors: Factors) -> list[Problem]:
+    """Refuse a case that is the same run as an earlier one, and would be a row of nothing."""
+    first: dict[str, str] = {}
+    problems = []
+    keys = cases.keys_of(factors.cases)
+    for position, name in enumerate(factors.cases):
+        spec, found = _spec(run, factors, {**_left_open(run, factors.choices), CASE: position})
+        if spec is None or found:
+            continue  # which is reported with the cells
+        other = first.setdefault(cases.values_at(spec, keys), name)
+        if other != name:
+            problems.append(Problem(f"'{name}' is the same as '{other}'", (cases.KEY, name), at_key=True))
+    return problems
 
 
 def _with_full_key(problem: Problem, content: Mapping[str, Any]) -> Problem:
@@ -242,10 +261,11 @@ def _several(key: str, value: Any) -> list[Any]:
 
 def _written_at(path: KeyPath, picked: Mapping[str, int], factors: Factors) -> KeyPath:
     """Return the path in the config of the value at a run's ``path``: below its factor when it was picked there."""
-    for key in sorted(picked, key=len, reverse=True):  # model.hidden before model, as it was put in after it
+    places = {key: place for key, (_, place) in factors.settings(picked).items()}
+    for key in sorted(places, key=len, reverse=True):  # model.hidden before model, as it was put in after it
         own = path_of(key)
         if path[: len(own)] == own:
-            return (*factors.paths[key], picked[key], *path[len(own) :])
+            return (*places[key], *path[len(own) :])
     return path
 
 

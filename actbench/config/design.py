@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from actbench.config import cadence, kept_weights
+from actbench.config.cases import NO_CASE_OF_CASES, NO_CASES, checked_cases
 from actbench.config.hypotheses import Ordering, parse_expectation
 from actbench.config.keys import component_kind
 from actbench.config.nodes import write_inline
@@ -22,6 +23,7 @@ from actbench.config.unknown_keys import refusal
 from actbench.errors import ConfigError, Problem, UsageError, suggestion
 from actbench.schema import registry
 from actbench.schema.components import Options, resolve, shown
+from actbench.schema.spec import CASE
 
 MAX_RUNS = 100_000
 """Most runs of a study. A sweep beyond that is a slip of the pen: at a second a run it would take more than a day."""
@@ -112,7 +114,7 @@ def sweep_problems(key: str, values: Any, *, section: str = "sweep") -> list[Pro
     for outside in (cadence, kept_weights):
         if key == outside.DOTTED:
             return [Problem(outside.NOT_SWEPT, (key,))]
-    if text := refusal(key):
+    if text := NO_CASE_OF_CASES if key == CASE else refusal(key):
         return [Problem(text, (key,), at_key=True)]
     if isinstance(values, Mapping):
         return [Problem(_unmapped(key, values, section), (key,))]
@@ -193,6 +195,8 @@ def _unquoted(item: Any) -> str:
 
 def untunable(key: str) -> str | None:
     """Explain why a factor can't be tuned; None when it can."""
+    if key == CASE:
+        return "the case is what is compared, so it can't be tuned"
     if key.split(".")[0] == "activation":
         return "the activation is what is compared, so it can't be tuned"
     if key.split(".")[0] in ("dataset", "model"):
@@ -258,6 +262,7 @@ class Design(Options):
         seeds: One run each; a number n in a config stands for 0 … n - 1.
         sweep: Dotted key -> values; every combination is run.
         zip: Dotted key -> values; all lists are as long, and their values are taken in step.
+        cases: Name -> the keys that this alternative sets, with their values; together they are the factor ``case``.
         exclude: Factor -> value, an entry each; combinations that have all values of one are left out.
         compare: The baseline and the metrics of ``compare``.
         tune: Swept keys of which ``compare`` picks each row's own value by the validation metric.
@@ -269,6 +274,7 @@ class Design(Options):
     seeds: Annotated[tuple[int, ...], BeforeValidator(_seeds)] = (0, 1, 2, 3, 4)
     sweep: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_sweep)] = Field(default_factory=dict)
     zip: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_zip)] = Field(default_factory=dict)
+    cases: Annotated[dict[str, dict[str, Any]], BeforeValidator(checked_cases)] = Field(default_factory=dict)
     exclude: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_exclude)] = ()
     compare: Compare = Field(default_factory=Compare)
     tune: Annotated[tuple[str, ...], BeforeValidator(_tune)] = ()
@@ -277,11 +283,16 @@ class Design(Options):
 
 def baseline_problems(baseline: Mapping[str, Any], choices: Mapping[str, Any]) -> list[Problem]:
     """Refuse baseline values that the sweep does not hold, so that no run could ever be the baseline."""
-    return [
-        Problem(f"{shown(value)} is none of the swept values of '{key}': {', '.join(map(shown, choices[key]))}", (key,))
+    unnamed = [Problem(NO_CASES, (CASE,), at_key=True)] if CASE in baseline and CASE not in choices else []
+    return unnamed + [
+        Problem(f"{shown(value)} is none of {_values_of(key)}: {', '.join(map(shown, choices[key]))}", (key,))
         for key, value in baseline.items()
         if key in choices and not any(is_choice(key, value, choice) for choice in choices[key])
     ]
+
+
+def _values_of(key: str) -> str:
+    return "the cases" if key == CASE else f"the swept values of '{key}'"
 
 
 def expect_problems(expect: Iterable[str], choices: Mapping[str, Any], zipped: Sequence[str] = ()) -> list[Problem]:
@@ -297,11 +308,20 @@ def expect_problems(expect: Iterable[str], choices: Mapping[str, Any], zipped: S
         cells = (claim.left, claim.right, claim.where) if isinstance(claim, Ordering) else (claim.where,)
         if isinstance(claim, Ordering) and (half := _half_named(claim, zipped)):
             problems.append(Problem(half, (index,)))
+        if CASE not in choices and any(CASE in cell for cell in cells):
+            problems.append(Problem(NO_CASES, (index,)))
         named = (
-            (key, value) for cell in cells for key, value in cell.items() if key in choices and component_kind(key)
+            (key, value)
+            for cell in cells
+            for key, value in cell.items()
+            if key in choices and (component_kind(key) or key == CASE)
         )
         for key, value in named:
             if any(is_choice(key, value, choice) for choice in choices[key]):
+                continue
+            if key == CASE:
+                names = ", ".join(choices[key])
+                problems.append(Problem(f"{shown(value)} is none of the cases: {names}", (index,)))
                 continue
             try:
                 resolve(str(component_kind(key)), value)
@@ -324,6 +344,8 @@ def _half_named(claim: Ordering, zipped: Sequence[str]) -> str | None:
 def is_choice(key: str, value: Any, choice: Any) -> bool:
     """Return whether a value stands for a swept one; a component may also be named by its label."""
     kind = component_kind(key)
+    if key == CASE:
+        return bool(str(value) == choice)  # a case may be called 0.01, which a command line reads as a number
     if kind is None or value == choice:
         return bool(value == choice)
     try:

@@ -1,4 +1,4 @@
-"""The factors of a study, ``sweep`` and ``zip``: the values that they take, and their combinations, the cells."""
+"""The factors of a study, ``cases``, ``sweep`` and ``zip``: their values, and their combinations, the cells."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from actbench.config import cases
 from actbench.config.design import is_choice, sweep_problems, zip_problems
 from actbench.errors import KeyPath
+from actbench.schema.spec import CASE
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,14 @@ class Factors:
     Args:
         choices: Factor -> its values.
         paths: Factor -> the path of its list in the config.
-        axes: The factors that change in step: each of ``sweep`` by itself, those of ``zip`` together.
+        axes: The factors that change in step: ``case`` and each of ``sweep`` by itself, those of ``zip`` together.
+        cases: Case -> the keys that it sets, with their values; empty where the factor ``case`` does not exist.
     """
 
     choices: Mapping[str, list[Any]] = field(default_factory=dict)
     paths: Mapping[str, KeyPath] = field(default_factory=dict)
     axes: tuple[tuple[str, ...], ...] = ()
+    cases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Factors:
@@ -34,11 +38,28 @@ class Factors:
         if zip_problems(zipped):
             zipped = {}
         zipped = {key: values for key, values in zipped.items() if key not in swept}
+        named = cases.readable(content)
+        by_name: dict[str, Any] = {CASE: list(named)} if named else {}
+        paths: dict[str, KeyPath] = {CASE: (cases.KEY,)} if named else {}
+        paths |= {**{key: ("sweep", key) for key in swept}, **{key: ("zip", key) for key in zipped}}
         return cls(
-            {**swept, **zipped},
-            {**{key: ("sweep", key) for key in swept}, **{key: ("zip", key) for key in zipped}},
-            (*((key,) for key in swept), *([tuple(zipped)] if zipped else [])),
+            {**by_name, **swept, **zipped},
+            paths,
+            (*((key,) for key in (*by_name, *swept)), *([tuple(zipped)] if zipped else [])),
+            named,
         )
+
+    def settings(self, picked: Mapping[str, int]) -> dict[str, tuple[Any, KeyPath]]:
+        """Return the keys that a cell sets, with their values and where these are written; outer keys first."""
+        found: dict[str, tuple[Any, KeyPath]] = {}
+        for key, position in picked.items():
+            value = self.choices[key][position]
+            if key == CASE:
+                found |= {own: (one, (cases.KEY, value, own)) for own, one in self.cases[value].items()}
+            else:
+                found[key] = value, (*self.paths[key], position)
+        # model may not undo model.hidden
+        return dict(sorted(found.items(), key=lambda item: item[0].count(".")))
 
     @property
     def count(self) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic.fields import FieldInfo
 
-from actbench.config import bases, cadence, kept_weights
+from actbench.config import bases, cadence, cases, kept_weights
 from actbench.config.component_schema import (
     Schema,
     component_keys,
@@ -30,14 +30,15 @@ from actbench.config.design import MAX_RUNS, NAME, Compare, Design, untunable
 from actbench.config.keys import kind_of, path_of, section_of
 from actbench.schema.attribute_texts import attribute_texts
 from actbench.schema.components import Options
-from actbench.schema.spec import RunSettings
+from actbench.schema.spec import CASE, RunSettings
 from actbench.schema.summaries import summaries
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-FACTORS, CELL = "factors", "cell"
-"""Definitions: dotted key -> list of values, and dotted key -> value."""
+FACTORS, CELL, SETTINGS = "factors", "cell", "settings"
+"""Definitions: dotted key -> list of values; dotted key -> value, of a row and of a case."""
 
 _ABOUT = "A study: one network, one training, and what varies. Every key may be left out."
+CASE_MEANING = "The name of one of the study's cases."
 _SEED = {"type": "integer", "minimum": 0}
 
 
@@ -62,6 +63,7 @@ def config_schema() -> Schema:
             **{kind: component_schema(kind) for kind in component_keys()},
             FACTORS: _factors(),
             CELL: _cell(),
+            SETTINGS: _settings(),
         },
     }
 
@@ -87,6 +89,9 @@ def _of_study(name: str, field: FieldInfo) -> Schema:
             return {"anyOf": [number, {"title": "a list", **listed}], "default": 5}
         case "sweep" | "zip":
             return {**reference(FACTORS), "type": "object"}
+        case "cases":
+            settings = {"anyOf": [{**reference(SETTINGS), "type": "object"}, {"type": "null"}]}
+            return {"type": "object", "patternProperties": {f"^{cases.NAME}$": settings}, "additionalProperties": False}
         case "exclude":
             return {"type": "array", "items": {**reference(CELL), "type": "object", "minProperties": 1}}
         case "tune":
@@ -139,6 +144,12 @@ def _run_keys(options: type[Options] = RunSettings, above: str = "") -> Iterator
             yield from ((f"{key}.{option}", value, None) for option, value in options_schemas(kind).items())
 
 
+def _settings() -> Schema:
+    """Return the schema of what a case sets."""
+    named = ({**value, "required": ["name"]} if kind else value for _, value, kind in _run_keys())
+    return _by_key(dict(zip((key for key, *_ in _run_keys()), named, strict=True)), {})
+
+
 def _factors() -> Schema:
     properties = {}
     for key, value, kind in _run_keys():
@@ -157,7 +168,7 @@ def _factors() -> Schema:
 
 def _cell() -> Schema:
     """Return the schema of a row of a table: a component may also stand there by its label, or that of the user's."""
-    properties = {}
+    properties: dict[str, Schema] = {CASE: described({"type": ["string", "number", "boolean"]}, CASE, CASE_MEANING)}
     for key, value, kind in _run_keys():
         if kind is not None:
             label = {"title": "a label", "type": ["string", "object"], "not": {"enum": list(summaries(kind))}}

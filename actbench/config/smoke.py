@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from actbench.config import cases
 from actbench.config.excluding import fitted
 from actbench.config.keys import as_mapping, path_of, put
+from actbench.schema.spec import RunSettings
 
 LIMITS = {"training.epochs": 1, "dataset.max_examples": 512, "health.probe_size": 512}
 SEEDS = 2
@@ -36,6 +38,8 @@ def smoke_content(content: Mapping[str, Any], *, name: str, seeds: tuple[int, ..
         rows = [tuple(map(_limited_factor, keys, row)) for row in zip(*lists, strict=True)]
         distinct = [row for index, row in enumerate(rows) if row not in rows[:index]]
         changed["zip"] = {key: [row[place] for row in distinct] for place, key in enumerate(keys)}
+    if cases.KEY in changed:
+        changed[cases.KEY] = _limited_cases(changed)
     if "exclude" in changed:
         changed["exclude"] = [
             {key: _limited_factor(key, value) for key, value in entry.items()} for entry in changed["exclude"]
@@ -45,6 +49,20 @@ def smoke_content(content: Mapping[str, Any], *, name: str, seeds: tuple[int, ..
         changed["compare"] = {**changed["compare"], "baseline": baseline}
     changed = fitted(changed)  # an entry may be about a value that is cut now
     return {**changed, "study": f"{name[:94]}-smoke", "seeds": list(seeds[:SEEDS])}
+
+
+def _limited_cases(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Limit the values that cases set, without a case that is now the same as an earlier one."""
+    run = {key: value for key, value in content.items() if key in RunSettings.model_fields}
+    found: dict[str, Any] = {}
+    seen: list[dict[str, Any]] = []
+    for name, settings in cases.readable(content).items():
+        limited = {key: _limited_factor(key, value) for key, value in settings.items()}
+        made = cases.put_case(run, limited)
+        if made not in seen:
+            seen.append(made)
+            found[name] = limited
+    return found
 
 
 def _limited_factor(key: str, value: Any) -> Any:

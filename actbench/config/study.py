@@ -23,7 +23,7 @@ from actbench.errors import ConfigError, KeyPath, Problem, UsageError
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component
 from actbench.schema.runtime import Cadence, KeepWeights
-from actbench.schema.spec import RunSettings, RunSpec
+from actbench.schema.spec import CASE, RunSettings, RunSpec
 from actbench.system import session
 from actbench.system.text import printable, storable
 
@@ -124,8 +124,13 @@ class Study(Design, RunSettings):
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """The keys that vary: those of ``sweep`` in the order written, then those of ``zip``."""
-        return (*self.sweep, *self.zip)
+        """The keys that vary: ``case``, those of ``sweep`` in the order written, then those of ``zip``."""
+        return tuple(self.levels)
+
+    @property
+    def levels(self) -> Mapping[str, tuple[Any, ...]]:
+        """Factor -> its values, as they are written; those of ``case`` are the names of the cases."""
+        return {**({CASE: tuple(self.cases)} if self.cases else {}), **self.sweep, **self.zip}
 
     @property
     def checkpoint_every(self) -> Cadence:

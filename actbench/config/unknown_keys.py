@@ -20,7 +20,7 @@ from actbench.config.nodes import write_inline
 from actbench.errors import did_you_mean, nearest
 from actbench.schema import registry, synonyms
 from actbench.schema.components import Options, schema_of
-from actbench.schema.spec import RunSettings
+from actbench.schema.spec import CASE, RunSettings
 from actbench.schema.synonyms import folded
 
 ELSEWHERE: Mapping[str, str] = {
@@ -106,8 +106,11 @@ _OF_EACH = ("name", "path")
 def refusal(key: str) -> str | None:
     """Explain why no run can vary in a key; None when it can.
 
-    An option of a component (``model.hidden``) is left to the component, which differs from run to run.
+    An option of a component (``model.hidden``) is left to the component, which differs from run to run; ``case`` is the
+    factor that a study's ``cases`` make.
     """
+    if key == CASE:
+        return None
     if key in ("seed", "seeds"):
         return f"unknown key '{key}' — each combination runs with all of the study's 'seeds' anyway"
     model: type[Options] | None = RunSettings

@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal, Self
 
@@ -26,6 +27,28 @@ evaluated in bfloat16 too."""
 
 MAX_SLUG = 80
 """Characters of a run's id before the digits of its digest: a formula as the activation may be long."""
+
+
+CASE = "case"
+"""The factor that the alternatives of a study's ``cases`` make."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Name the alternative of a study's ``cases`` that a run belongs to.
+
+    Args:
+        name: Its name; None for a run of the study's folder that no case describes, such as one of other overrides.
+        keys: Every key that any of the alternatives sets: what the name stands for.
+    """
+
+    name: str | None
+    keys: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The name in tables; that of a run without one is no name that a case could have."""
+        return "(other)" if self.name is None else self.name
 
 
 class Augment(Options):
@@ -167,7 +190,13 @@ class RunSpec(RunSettings):
         # is the slow part, and a study may hold 100,000 seeds of one cell.
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         copy = RunSpec.model_construct(**{**fields, "seed": seed})
-        copy.__dict__["non_default_settings"] = self.non_default_settings
+        copy.__dict__ |= {"non_default_settings": self.non_default_settings, "case": self.case}
+        return copy
+
+    def with_case(self, case: Case | None) -> RunSpec:
+        """Return the same run under the name that a study gives it."""
+        copy = self.with_seed(self.seed)
+        copy.__dict__["case"] = case
         return copy
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -184,6 +213,11 @@ class RunSpec(RunSettings):
         original = super().model_copy(deep=deep)
         fields = {name: getattr(original, name) for name in type(self).model_fields}
         return type(self).model_validate({**fields, **(update or {})})
+
+    @cached_property
+    def case(self) -> Case | None:
+        """The run's name among the ``cases`` of its study; no part of what it is, so equal runs may differ in it."""
+        return None
 
     @cached_property
     def non_default_settings(self) -> Mapping[str, Any]:
@@ -249,6 +283,8 @@ def _slug(text: str) -> str:
 
 def _part(spec: RunSpec, key: str) -> str:
     """Return what a run's id says of one swept key: a component's label, or the key's last word and the value."""
+    if key == CASE:
+        return spec.case.label if spec.case else ""
     value: Any = spec
     for name in key.removesuffix(".name").split("."):
         value = value.options.get(name) if isinstance(value, Component) else getattr(value, name, None)

@@ -17,7 +17,7 @@ from actbench.schema.record import RunRecord, check_row
 from actbench.schema.spec import RunSpec
 from actbench.storage.commands import train_command
 from actbench.storage.folders import check_results_folder, subfolders
-from actbench.storage.study_settings import comparison_settings, reason
+from actbench.storage.study_settings import comparison_settings, reason, with_case
 from actbench.system.command_line import command_text
 from actbench.system.files import parse_json, read_file, read_json
 from actbench.system.packed import kind
@@ -100,7 +100,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     """
     warnings: list[str] = []
     folders = dict.fromkeys(run for path in paths for run in _run_folders(Path(path), warnings))
-    found: list[tuple[str, int, str, RunRecord]] = []
+    found: list[tuple[str, int, str, RunRecord, Path]] = []
     unfinished: list[Path] = []
     ended: dict[tuple[Path, str], str] = {}
     for folder in folders:
@@ -119,7 +119,8 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
                 warnings.append(f"{study}/runs/{folder.name}: left out, it is the same run as {ended[place]}")
                 continue
             ended[place] = folder.name
-        found.append((study, record.spec.seed, folder.name, replace(record, study=study, folder=folder.name)))
+        named = replace(record, study=study, folder=folder.name)
+        found.append((study, record.spec.seed, folder.name, named, folder.parent.parent))
     if not folders:
         absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written"
         raise ResultsError("\n".join((absent, *warnings)))
@@ -134,7 +135,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     by_study = {folder.resolve().name: section for folder, section in settings.items()}
     names = [folder.resolve().name for folder in settings]
     places = {name: folder for name, folder in zip(names, settings, strict=True) if names.count(name) == 1}
-    records = tuple(entry[3] for entry in found)
+    records = tuple(replace(run, spec=with_case(run.spec, settings[of])) for *_, run, of in found)
     return Records(records, tuple(sorted(warnings)), by_study, places, tuple(unfinished))
 
 

@@ -10,16 +10,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from actbench.config import Compare
+from actbench.config.cases import CaseNames
 from actbench.config.design import Design
 from actbench.config.hypotheses import parse_expectation
 from actbench.config.nodes import read
 from actbench.config.places import SourceText
 from actbench.errors import ConfigError, Problem, UsageError
+from actbench.schema.spec import RunSpec
 from actbench.system.files import read_file
 
 
 def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
-    """Return ``baseline``, ``metric``, ``tune``, ``zip`` (its keys) and ``expect`` of the study's config.
+    """Return ``baseline``, ``metric``, ``tune``, ``zip`` (its keys), ``cases`` and ``expect`` of the study's config.
+
+    ``cases`` is a ``CaseNames``, which finds a run's case.
 
     What can't be used is left out with a warning: the runs can be compared without it.
 
@@ -39,8 +43,15 @@ def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
     found = dict(_compare_section(content.get("compare"), study.name, warnings))
     found |= _tune(content, study.name, warnings)
     found |= _zip(content, study.name, warnings)
+    found |= _cases(content, study.name, warnings)
     expectations = list(_expectations(content.get("expect"), study.name, warnings))
     return {**found, "expect": expectations} if expectations else found
+
+
+def with_case(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:
+    """Return a run with its case, if the study that these settings are of has cases."""
+    names: CaseNames | None = settings.get("cases")
+    return spec if names is None else names.named(spec)
 
 
 def reason(error: Exception) -> str:
@@ -81,6 +92,16 @@ def _zip(content: Mapping[str, Any], study: str, warnings: list[str]) -> dict[st
     except ValidationError as error:
         warnings.append(f"{study}/study.yaml: zip is ignored, {reason(error)}")
         return {}
+
+
+def _cases(content: Mapping[str, Any], study: str, warnings: list[str]) -> dict[str, Any]:
+    """Return what finds the case of a run."""
+    try:
+        names = CaseNames.of(content)
+    except ValidationError as error:
+        warnings.append(f"{study}/study.yaml: cases are ignored, {reason(error)}")
+        return {}
+    return {} if names is None else {"cases": names}
 
 
 def _expectations(texts: Any, study: str, warnings: list[str]) -> Iterator[str]:

@@ -52,6 +52,9 @@ def actbench(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
     """In a folder with a study, its results, and files of other kinds."""
     save(tmp_path / "results", cells({"relu": [0.9, 0.91], "tanh": [0.9, 0.92]}, study="depth"), text=STUDY)
     (tmp_path / "mine.yaml").write_text(STUDY)
+    (tmp_path / "named.yaml").write_text(
+        "cases: {none: null, clipped: {training.clip_norm: 1}, bias_0.1: {bias_init: 0.1}}"
+    )
     (tmp_path / "notes.txt").touch()
     (tmp_path / "packed.zip").touch()
     (tmp_path / "my configs").mkdir()
@@ -134,6 +137,10 @@ def test_fish_hands_over_the_word_at_the_cursor_as_it_is_typed(ask: Ask) -> None
         ("actbench run mine.yaml model.batch_norm=", ["model.batch_norm=true", "model.batch_norm=false"]),
         ("actbench run mine.yaml bias_init=", ["bias_init=pytorch", "bias_init=null"]),
         ("actbench run mine.yaml training.epochs=", []),
+        ("actbench run mine.yaml case", []),
+        ("actbench run named.yaml cas", ["case="]),
+        ("actbench run named.yaml case=none,", ["case=none,clipped", "case=none,bias_0.1"]),
+        ("actbench run named.yaml compare.baseline.case=c", ["compare.baseline.case=clipped"]),
         ("actbench run mine.yaml compare.b", ["compare.baseline."]),
         ("actbench run mine.yaml compare.baseline.weight_init=he_u", ["compare.baseline.weight_init=he_uniform"]),
         ("actbench run mine.yaml compare.metric=test.l", ["compare.metric=test.loss"]),

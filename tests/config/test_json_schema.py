@@ -196,6 +196,12 @@ BROKEN = {
     "sweep: {activation: [relu, elux]}": "sweep.activation.1",
     "sweep: {training.optimizer: [{lr: 0.1}]}": "sweep.training.optimizer.0",
     "zip: {lr: [0.1]}": "zip",
+    "cases: [none]": "cases",
+    "cases: {a b: {}}": "cases",
+    "cases: {high: {lr: 1}}": "cases.high",
+    "cases: {high: 3}": "cases.high",
+    "cases: {high: {bias_init: pytorh}}": "cases.high",
+    "cases: {high: {training.optimizer: {lr: 0.1}}}": "cases.high",
     "exclude: [{activatoin: relu}]": "exclude.0",
     "exclude: {activation: relu}": "exclude",
     "compare: {metric: test.acuracy}": "compare.metric",
@@ -243,6 +249,8 @@ VALID = (
     "{sweep: {activation: [relu, elu(alpha=0.2)]}, compare: {baseline: {activation: elu(alpha=0.2)}}}",
     "{sweep: {activation: [relu, {name: mine, path: 'a:b'}]}, compare: {baseline: {activation: mine}}}",
     "{sweep: {training.optimizer.lr: [0.1, 0.2]}, tune: training.optimizer.lr}",
+    "{cases: {none: null, x.1-a: {activation: elu, bias_init: null}}, compare: {baseline: {case: none}}}",
+    "{cases: {a: {}, '0.1': {bias_init: 0.1}, c: {bias_init: 1}}, compare: {baseline: {case: 0.1}}}",
     "{sweep: {activation: [relu, elu], bias_init: [0, null]}, exclude: [{activation: elu, bias_init: null}]}",
 )
 

@@ -11,7 +11,7 @@ from actbench.errors import ConfigError, UnknownNameError, UsageError
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, Options, resolve
 from actbench.schema.record import RunRecord
-from actbench.schema.spec import RunSpec
+from actbench.schema.spec import CASE, RunSpec
 from actbench.system.text import printable
 
 Value = str | int | float | bool | None
@@ -37,7 +37,7 @@ def flat_spec(spec: RunSpec) -> FlatSpec:
     >>> found["activation"], found["activation.alpha"], found["bias_init"], found["training.optimizer"]
     ('elu(alpha=0.2)', 0.2, 0.0, 'sgd')
     """
-    flat: FlatSpec = {}
+    flat: FlatSpec = {CASE: spec.case.label} if spec.case else {}
     _flatten(spec, "", flat)
     del flat["seed"]
     return flat
@@ -86,6 +86,7 @@ def context(spec: RunSpec, one: FlatSpec, by: Sequence[str]) -> dict[str, str]:
         by: Factors that the caller named.
     """
     found = {}
+    by = (*by, *named_keys([spec]))
     for key in CONTEXT:
         if key not in by:
             component: Component = getattr(spec, key)
@@ -96,8 +97,12 @@ def context(spec: RunSpec, one: FlatSpec, by: Sequence[str]) -> dict[str, str]:
 
 
 def varying(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, ...]:
-    """Return the keys in which runs differ, in the spec's order: ``activation`` always, dataset and model never."""
-    keys = dict.fromkeys(key for one in cells for key in one)
+    """Return the keys in which runs differ, in the spec's order: ``activation`` always, dataset and model never.
+
+    Where each run has a case, its name stands for the keys that cases set.
+    """
+    named = named_keys(specs)
+    keys = dict.fromkeys(key for one in cells for key in one if not is_among(key, named))
     # sgd's lr and adam's lr are not the same factor, so a component whose name varies is one factor as a whole.
     whole = {key for key in IN_PARTS if len({_component(spec, key).name for spec in specs}) > 1}
     return tuple(
@@ -105,6 +110,18 @@ def varying(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, .
         for key in keys
         if key == "activation" or (_may_vary(key, whole) and len({one.get(key) for one in cells}) > 1)
     )
+
+
+def named_keys(specs: Sequence[RunSpec]) -> tuple[str, ...]:
+    """Return the keys for which the names of the runs' cases stand; none where a run has no name."""
+    if not specs or any(spec.case is None or spec.case.name is None for spec in specs):
+        return ()
+    return tuple(dict.fromkeys(key for spec in specs if spec.case for key in spec.case.keys))
+
+
+def is_among(key: str, keys: Sequence[str]) -> bool:
+    """Return whether a key is one of these, or an option below one of them."""
+    return any(f"{key}.".startswith(f"{one}.") for one in keys)
 
 
 def check_keys(kind: str, keys: Iterable[str], cells: Iterable[FlatSpec]) -> None:

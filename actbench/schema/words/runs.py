@@ -34,6 +34,14 @@ RUNS = (
         page="configuration.md",
     ),
     Word(
+        "case",
+        "One of the named alternatives of a study (`cases` in its config), each of which sets keys of its own. The "
+        "name stands for them in tables; (other) is a run that none of them describes.",
+        spellings=("(other)",),
+        see=("factor", "cases"),
+        page="configuration.md",
+    ),
+    Word(
         "combination",
         "One value for each factor: a row of the table, trained with every seed.",
         spellings=("cell", "cells", "configuration", "configurations", "setting", "settings"),
