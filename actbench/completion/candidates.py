@@ -204,15 +204,14 @@ def _shown(place: Place) -> Iterator[Candidate]:
 def _settings(place: Place) -> Iterator[Candidate]:
     """Yield ``KEY=`` and, behind one, its values: further ones behind a comma."""
     key, equals, value = place.typed.partition("=")
-    cases = _cases_of_config(place)
     if equals and key in (stored.CASE, f"{schema_keys.BASELINE}{stored.CASE}"):
-        yield from _listed(value, map(Candidate, cases), before=f"{key}=")
+        yield from _listed(value, map(Candidate, _cases_of_config(place)), before=f"{key}=")
         return
     if equals:
         yield from _listed(value, schema_keys.values(key.removeprefix(schema_keys.BASELINE)), before=f"{key}=")
         return
     yield from schema_keys.settable_keys()
-    if cases:
+    if f"{stored.CASE}=".startswith(key) and _cases_of_config(place):
         yield Candidate(f"{stored.CASE}=", "keep these of the config's cases")
     if key.startswith(schema_keys.BASELINE):
         yield from (Candidate(f"{schema_keys.BASELINE}{one.word}=", one.text) for one in schema_keys.factors())
