@@ -7,14 +7,14 @@ underlying normals across schemes, precisions and bias settings, and their diffe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from actbench.errors import UsageError
-from actbench.schema.components import Component, Options
+from actbench.schema.components import Component, Options, expecting
 from actbench.schema.spec import canonical_json
 
 if TYPE_CHECKING:
@@ -34,11 +34,13 @@ class Layer:
         shape: (out, in), or (out, in, height, width) of a convolution.
         activation: The activation before the layer; None where the layer sees the data.
         data_moment: E[x²] of the data's numbers x; 1 when they are standardised.
+        name: Its name in the network, for messages.
     """
 
     shape: Shape
     activation: Component | None
     data_moment: float = 1.0
+    name: str = ""
 
     @property
     def fan_in(self) -> int:
@@ -63,9 +65,14 @@ class Layer:
         if not 0 < moment < math.inf:
             label = self.activation.label if self.activation else "data"
             raise UsageError(
-                f"weight_init matched needs a finite E[f(Z)²] > 0, but '{label}' has {moment}; choose he_normal"
+                f"weights matched to the activation need a finite E[f(Z)²] > 0, but '{label}' has {moment}; choose "
+                "weight_init: he_normal"
             )
         return moment
+
+
+Draw = Callable[[Layer, Options, "torch.Generator"], "Tensor"]
+"""(layer, options, generator) -> float64 weights in the layer's shape."""
 
 
 @dataclass(frozen=True)
@@ -73,30 +80,84 @@ class WeightInit:
     """Hold a row of the table.
 
     Args:
-        draw: (layer, options, generator) -> float64 weights.
+        draw: Draws the weights.
         text: The distribution, one line.
         schema: The scheme's options.
         reads_activation: Whether the weights depend on the layer's activation; where they don't, runs of one seed that
-            differ in their activations are drawn once.
+            differ in their activations are drawn once. A ``gain`` that is ``matched`` reads it in any row.
+        asymmetric: Whether one entry of each unit's weights and bias is then replaced by a positive number.
     """
 
-    draw: Callable[[Layer, Options, torch.Generator], Tensor]
+    draw: Draw
     text: str
     schema: type[Options] = Options
     reads_activation: bool = True
+    asymmetric: bool = False
+
+    def depends_on_activation(self, options: Options) -> bool:
+        """Return whether the weights depend on the activation before the layer, with these options."""
+        return self.reads_activation or getattr(options, "gain", None) == MATCHED
+
+
+MATCHED = "matched"
+Gain = Annotated[Annotated[float, Field(gt=0)] | Literal["matched"], expecting("a number above 0 or 'matched'")]
 
 
 class OrthogonalOptions(Options):
-    """Options of orthogonal.
+    """Options of orthogonal and delta_orthogonal.
 
     Attributes:
-        gain: Every singular value; 1 keeps lengths, torch recommends √2 for ReLU.
+        gain: Every singular value; 1 keeps lengths, torch recommends √2 for ReLU. ``matched``: E[f(Z)²]^(−1/2) of the
+            activation f before the layer, Z standard normal, found by quadrature; in the first
+            layer E[x²]^(−1/2) of the data.
     """
 
-    gain: float = Field(default=1.0, gt=0)
+    gain: Gain = 1.0
+
+    def of(self, layer: Layer) -> float:
+        """Return the gain of a layer."""
+        return layer.input_moment**-0.5 if self.gain == MATCHED else float(self.gain)
 
 
-def normal(variance: Callable[[Layer], float]) -> Callable[[Layer, Options, torch.Generator], Tensor]:
+class SirenOptions(Options):
+    """Options of siren.
+
+    Attributes:
+        w0: The frequency by which the layers behind the first are divided; null for that of the activation ``sine``.
+    """
+
+    w0: float | None = Field(default=None, gt=0)
+
+    def of(self, layer: Layer) -> float:
+        """Return the frequency of the activation before a layer.
+
+        Raises:
+            UsageError: When the activation is not a sine and no frequency is given.
+        """
+        if self.w0 is not None:
+            return self.w0
+        before = layer.activation
+        if before is None or before.name != "sine":
+            label = before.label if before else "data"
+            raise UsageError(
+                f"weight_init siren takes w0 from the activation sine, but the activation is '{label}'; choose "
+                "activation: sine, or write {name: siren, w0: 30}"
+            )
+        return float(before.options["w0"])
+
+
+class RaiOptions(Options):
+    """Options of rai.
+
+    Attributes:
+        sigma: The normal numbers have variance sigma²/fan_in. The paper's value keeps E[output²] of ReLU layers from
+            growing: it solves σ²/2 + (2/3)·√(2/π)·σ + 1/2 = 1.
+    """
+
+    sigma: float = Field(default=0.6007, gt=0)
+
+
+def normal(variance: Callable[[Layer], float]) -> Draw:
     """Return a function that draws from N(0, variance), not truncated, as torch does."""
 
     def draw(layer: Layer, options: Options, generator: torch.Generator) -> Tensor:
@@ -107,7 +168,7 @@ def normal(variance: Callable[[Layer], float]) -> Callable[[Layer, Options, torc
     return draw
 
 
-def uniform(variance: Callable[[Layer], float]) -> Callable[[Layer, Options, torch.Generator], Tensor]:
+def uniform(variance: Callable[[Layer], float]) -> Draw:
     """Return a function that draws uniformly from ±√(3·variance), which has this variance."""
 
     def draw(layer: Layer, options: Options, generator: torch.Generator) -> Tensor:
@@ -124,8 +185,75 @@ def orthogonal(layer: Layer, options: Options, generator: torch.Generator) -> Te
     """
     import torch
 
-    gain = options.model_dump()["gain"]
-    return torch.nn.init.orthogonal_(torch.empty(layer.shape, dtype=torch.float64), gain, generator=generator)
+    assert isinstance(options, OrthogonalOptions)
+    empty = torch.empty(layer.shape, dtype=torch.float64)
+    return torch.nn.init.orthogonal_(empty, options.of(layer), generator=generator)
+
+
+def delta_orthogonal(layer: Layer, options: Options, generator: torch.Generator) -> Tensor:
+    """Draw kernels that are zero but for their centre, a random (out, in) matrix with orthonormal columns, times gain.
+
+    Every pixel's channels are rotated into the output's, so a convolution keeps lengths at any depth. A kernel's centre
+    is at ((height − 1) // 2, (width − 1) // 2). A dense layer is drawn as ``orthogonal`` does.
+
+    Raises:
+        UsageError: For a convolution with fewer output than input channels, which can't keep lengths.
+
+    Reference:
+        Xiao, Bahri, Sohl-Dickstein, Schoenholz, Pennington 2018, arXiv:1806.05393.
+    """
+    import torch
+
+    if len(layer.shape) == 2:
+        return orthogonal(layer, options, generator)
+    out, channels, height, width = layer.shape
+    if out < channels:
+        raise UsageError(
+            f"weight_init delta_orthogonal needs at least as many channels behind a convolution as before it, but "
+            f"'{layer.name}' has {channels} before it and {out} behind; choose orthogonal, or other model.channels"
+        )
+    kernels = torch.zeros(layer.shape, dtype=torch.float64)
+    centre = orthogonal(Layer((out, channels), layer.activation, layer.data_moment), options, generator)
+    kernels[:, :, (height - 1) // 2, (width - 1) // 2] = centre
+    return kernels
+
+
+def siren(layer: Layer, options: Options, generator: torch.Generator) -> Tensor:
+    """Draw uniformly, from ±1/fan_in in the first layer and from ±√(6/fan_in)/w0 in all others.
+
+    Reference:
+        Sitzmann, Martel, Bergman, Lindell, Wetzstein 2020, arXiv:2006.09661.
+    """
+    assert isinstance(options, SirenOptions)
+    is_first = layer.activation is None
+    bound = 1 / layer.fan_in if is_first else math.sqrt(6 / layer.fan_in) / options.of(layer)
+    return _symmetric(layer.shape, bound, generator)
+
+
+def rai(layer: Layer, options: Options, generator: torch.Generator) -> Tensor:
+    """Draw the normal numbers of an asymmetric initialisation; ``replace_one`` then changes one of each unit's.
+
+    Reference:
+        Lu, Shin, Su, Karniadakis 2019, arXiv:1903.06733.
+    """
+    assert isinstance(options, RaiOptions)
+    sigma = options.sigma
+    return normal(lambda layer: sigma**2 / layer.fan_in)(layer, options, generator)
+
+
+def replace_one(entries: Tensor, generator: torch.Generator) -> Tensor:
+    """Replace one entry of each row, chosen with equal chances, by a draw from Beta(2, 1): density 2x on [0, 1].
+
+    Args:
+        entries: (units, entries), float64.
+        generator: From which the places and then the new values are drawn.
+    """
+    import torch
+
+    units, count = entries.shape
+    places = torch.randint(count, (units, 1), generator=generator)
+    values = torch.rand((units, 1), generator=generator, dtype=torch.float64).sqrt()  # P(√U ≤ x) = x²
+    return entries.scatter(1, places, values)
 
 
 def _he(layer: Layer) -> float:
@@ -175,6 +303,13 @@ WEIGHT_INITS: dict[str, WeightInit] = {
         OrthogonalOptions,
         reads_activation=False,
     ),
+    "delta_orthogonal": WeightInit(
+        delta_orthogonal,
+        "kernels that are 0 but for an orthogonal centre, times gain; dense layers as orthogonal "
+        "(Xiao et al. 2018, arXiv:1806.05393)",
+        OrthogonalOptions,
+        reads_activation=False,
+    ),
     "pytorch": WeightInit(
         uniform(_pytorch),
         "uniform within ±1/√fan_in: the default of torch.nn.Linear and Conv2d",
@@ -183,6 +318,20 @@ WEIGHT_INITS: dict[str, WeightInit] = {
     "matched": WeightInit(
         normal(_matched), "normal, variance 1/(fan_in·E[f(Z)²]): keeps the variance whatever the activation f"
     ),
+    "rai": WeightInit(
+        rai,
+        "asymmetric: normal, variance sigma²/fan_in, one of a unit's weights and bias from Beta(2, 1) instead "
+        "(Lu et al. 2019, arXiv:1903.06733)",
+        RaiOptions,
+        reads_activation=False,
+        asymmetric=True,
+    ),
+    "siren": WeightInit(
+        siren,
+        "uniform within ±1/fan_in in the first layer, ±√(6/fan_in)/w0 in others, for the activation sine "
+        "(Sitzmann et al. 2020, arXiv:2006.09661)",
+        SirenOptions,
+    ),
 }
 
 
@@ -190,63 +339,132 @@ class Initializer:
     """Draw one run's weights and biases, layer after layer in the order of the calls.
 
     Args:
-        spec: The run; its seed, weight_init, bias_init and activation are read.
+        spec: The run; its seed, weight_init, bias_init, output_bias and activation are read.
         dtype: What the drawn float64 numbers are cast to.
         data_moment: E[x²] of the numbers that the first layer sees; 1 for standardised data.
+        class_counts: Training examples of each class, for ``output_bias: prior``.
+
+    Raises:
+        UsageError: When weight_init and bias_init exclude each other.
     """
 
-    def __init__(self, spec: RunSpec, dtype: torch.dtype, *, data_moment: float = 1.0) -> None:
+    def __init__(
+        self, spec: RunSpec, dtype: torch.dtype, *, data_moment: float = 1.0, class_counts: Sequence[int] = ()
+    ) -> None:
         from actbench.nn.rng import stream
         from actbench.schema.registry import load
 
         self.dtype = dtype
         self.spec = spec
         self._data_moment = data_moment
+        self._class_counts = tuple(class_counts)
         self._scheme: WeightInit = load("weight_inits", spec.weight_init.name)
         self._options = self._scheme.schema(**spec.weight_init.options)
         self._weights = stream(spec.seed, "init.weight")  # two streams: drawing biases never shifts the weights
         self._biases = stream(spec.seed, "init.bias")
+        if self._scheme.asymmetric and spec.bias_init.kind == "pytorch":
+            raise UsageError(
+                f"weight_init {spec.weight_init.name} draws the biases itself, and bias_init: pytorch would too; "
+                "choose bias_init: 0, or null for no biases"
+            )
 
     @property
     def drawn_alike(self) -> tuple[object, ...]:
         """What decides the numbers drawn: runs that are equal in it draw the same."""
         spec = self.spec
-        activation = canonical_json(spec.activation.to_json()) if self._scheme.reads_activation else None
-        biases = spec.bias_init.kind, repr(spec.bias_init.value)  # 0.0 and -0.0 are equal, and not the same bits
+        reads = self._scheme.depends_on_activation(self._options)
+        activation = canonical_json(spec.activation.to_json()) if reads else None
+        # 0.0 and -0.0 are equal, and not the same bits
+        biases = spec.bias_init.kind, repr(spec.bias_init.value), repr(spec.output_bias)
         return spec.seed, canonical_json(spec.weight_init.to_json()), biases, activation, self.dtype
 
     def layer(self, name: str, shape: Shape, *, first: bool = False, output: bool = False) -> Mapping[str, Tensor]:
-        """Draw ``name.weight`` and, unless the run has no biases, ``name.bias``; arguments as below."""
-        tensors = {f"{name}.weight": self.weight(shape, first=first)}
-        bias = self.bias(shape, output=output)
+        """Draw ``name.weight`` and, unless the layer has no biases, ``name.bias``; arguments as below."""
+        weight, bias = self.weight_and_bias(shape, name=name, first=first, output=output)
+        tensors = {f"{name}.weight": weight}
         return tensors if bias is None else {**tensors, f"{name}.bias": bias}
 
-    def weight(self, shape: Shape, *, first: bool = False) -> Tensor:
-        """Draw one layer's weights, in the shape asked for.
+    def weight_and_bias(
+        self, shape: Shape, *, name: str = "", first: bool = False, output: bool = False, has_bias: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
+        """Draw one layer's weights and biases, together where the scheme wants it so.
 
         Args:
             shape: (out, in), or (out, in, height, width).
+            name: The layer's name, for messages.
             first: Whether the layer sees the data rather than an activation's outputs.
+            output: Whether this is the logits' layer.
+            has_bias: False for a layer that was built without one.
+
+        Returns:
+            The weights in the shape asked for, and the biases (out,) or None for no biases.
         """
-        layer = Layer(shape, None if first else self.spec.activation, self._data_moment)
-        return self._scheme.draw(layer, self._options, self._weights).to(self.dtype)
+        import torch
+
+        weight = self._weight(shape, name=name, first=first)
+        bias = self._bias(shape, output=output) if has_bias else None
+        if self._scheme.asymmetric:
+            assert isinstance(self._options, RaiOptions)
+            # The bias is one of the entries. What is drawn besides the normal weights comes from the biases' stream, so
+            # that the weights share their normals with those of other schemes.
+            entries = weight.flatten(1)
+            if bias is not None:
+                scale = self._options.sigma / math.sqrt(Layer(shape, None).fan_in)
+                drawn = scale * torch.randn((shape[0], 1), generator=self._biases, dtype=torch.float64)
+                entries = torch.cat([entries, drawn], dim=1)
+            entries = replace_one(entries, self._biases)
+            weight, shift = entries[:, : weight[0].numel()].reshape(shape), entries[:, -1]
+            bias = None if bias is None else bias + shift
+        return weight.to(self.dtype), None if bias is None else bias.to(self.dtype)
+
+    def weight(self, shape: Shape, *, first: bool = False) -> Tensor:
+        """Draw the weights of one layer without biases; arguments as of ``weight_and_bias``."""
+        return self.weight_and_bias(shape, first=first, has_bias=False)[0]
 
     def bias(self, weight_shape: Shape, *, output: bool = False) -> Tensor | None:
-        """Return one layer's biases (out,), started as the run's ``bias_init`` describes; None for no biases.
+        """Return one layer's biases (out,), started as the run's ``bias_init`` and ``output_bias`` say; None for none.
 
         Args:
             weight_shape: As for ``weight``.
             output: Whether this is the logits' layer.
         """
+        bias = self._bias(weight_shape, output=output)
+        return None if bias is None else bias.to(self.dtype)
+
+    def _weight(self, shape: Shape, *, name: str, first: bool) -> Tensor:
+        layer = Layer(shape, None if first else self.spec.activation, self._data_moment, name)
+        return self._scheme.draw(layer, self._options, self._weights)
+
+    def _bias(self, weight_shape: Shape, *, output: bool) -> Tensor | None:
         import torch
 
         start = self.spec.bias_init
+        if output and self.spec.output_bias is not None:
+            return self._output_bias(weight_shape[0])
         if start.kind == "none":
             return None
         if start.kind == "pytorch":
             bound = 1 / math.sqrt(Layer(weight_shape, None).fan_in)
-            return _symmetric(weight_shape[:1], bound, self._biases).to(self.dtype)
-        return torch.full(weight_shape[:1], 0.0 if output else start.value, dtype=self.dtype)
+            return _symmetric(weight_shape[:1], bound, self._biases)
+        return torch.full(weight_shape[:1], 0.0 if output else start.value, dtype=torch.float64)
+
+    def _output_bias(self, units: int) -> Tensor:
+        """Return the logits' biases as ``output_bias`` says: a number, or the classes' log frequencies."""
+        import torch
+
+        if self.spec.output_bias != "prior":
+            assert self.spec.output_bias is not None
+            return torch.full((units,), float(self.spec.output_bias), dtype=torch.float64)
+        counts = torch.tensor(self._class_counts, dtype=torch.float64)
+        if len(counts) != units:
+            raise UsageError(f"output_bias: prior has {len(counts)} classes for the {units} units of the last layer")
+        if not counts.all():
+            missing = int((counts == 0).sum())
+            raise UsageError(
+                f"output_bias: prior needs training examples of every class, but {missing} of {units} have none; "
+                "choose a larger dataset.train_size, or a number"
+            )
+        return (counts / counts.sum()).log()
 
 
 def _symmetric(shape: Shape, bound: float, generator: torch.Generator) -> Tensor:

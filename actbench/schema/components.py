@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 from pydantic_core import core_schema
 
 from actbench.errors import ConfigError, KeyPath, Problem, UsageError, suggestion
@@ -173,6 +181,22 @@ class OfKind:
             lambda value: resolve(self.kind, value),
             serialization=core_schema.plain_serializer_function_ser_schema(Component.to_json),
         )
+
+
+def expecting(text: str) -> WrapValidator:
+    """Return the annotation of a field of several types, whose message names what is valid: one instead of one a type.
+
+    Args:
+        text: What the value should be, as in ``a number or 'prior'``.
+    """
+
+    def check(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise ValueError(f"'{info.field_name}' should be {text}, not {shown(value)}") from error
+
+    return WrapValidator(check)
 
 
 def beyond_torch(value: Any) -> str | None:

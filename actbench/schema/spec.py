@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator
 
 from actbench.schema.bias_init import BiasInit
-from actbench.schema.components import Component, OfKind, Options, resolve
+from actbench.schema.components import Component, OfKind, Options, expecting, resolve
 
 SEMANTICS_VERSION = 1
 """Part of every digest. Raised when a default, or the meaning of a field, changes: old results are then not found."""
@@ -147,6 +147,8 @@ class RunSettings(Options):
         activation: The function between its layers: ``actbench list activations``, or a formula in x.
         weight_init: How hidden weights are drawn: ``actbench list initializers``.
         bias_init: How biases start; written as a number (where every hidden bias starts), ``pytorch`` or null.
+        output_bias: Where the biases of the logits start: a number; ``prior``, the logarithm of each class's share of
+            the training examples; or null, as ``bias_init`` says (0 where that is a number).
         training: Training settings.
         health: How the units' health is judged.
     """
@@ -160,6 +162,7 @@ class RunSettings(Options):
         default_factory=partial(resolve, "weight_inits", "he_normal")
     )
     bias_init: BiasInit = BiasInit()
+    output_bias: Annotated[float | Literal["prior"] | None, expecting("a number, 'prior' or null")] = None
     training: Training = Field(default_factory=Training)
     health: HealthSettings = Field(default_factory=HealthSettings)
 
@@ -263,7 +266,7 @@ class RunSpec(RunSettings):
     @cached_property
     def cohort_key(self) -> str:
         """Equal for runs that may train together: for those equal but for activation, biases, weight init and seed."""
-        own = {"activation", "bias_init", "weight_init"}
+        own = {"activation", "bias_init", "output_bias", "weight_init"}
         return canonical_json({key: value for key, value in self.non_default_settings.items() if key not in own})
 
     def to_json(self) -> dict[str, Any]:

@@ -272,11 +272,12 @@ def _load(component: str, folder: Path) -> datasets.Data:
 def _initial(specs: Sequence[RunSpec], model: Model, images: Images) -> list[Mapping[str, Tensor]]:
     """Return each run's tensors, its activation's learned parameters included."""
     dtype = getattr(torch, specs[0].training.dtype_name)
+    class_counts = torch.bincount(images.train.labels.cpu(), minlength=images.classes).tolist()
     runs: list[Mapping[str, Tensor]] = []
     drawn: dict[tuple[object, ...], Mapping[str, Tensor]] = {}
     for spec in specs:
         # Runs of one seed draw the same numbers, which are drawn once. A user's own module may read more of the run.
-        initializer = Initializer(spec, dtype, data_moment=images.input_moment)
+        initializer = Initializer(spec, dtype, data_moment=images.input_moment, class_counts=class_counts)
         key = (spec,) if isinstance(model, UserModule) else initializer.drawn_alike
         if key not in drawn:
             drawn[key] = model.init(initializer, images.shape, images.classes)

@@ -40,13 +40,23 @@ def test_a_gaussian_mean_that_does_not_exist_is_infinite_and_one_without_spread_
 
 
 @pytest.mark.parametrize("shape", [(200, 50), (50, 200)])
-@pytest.mark.parametrize("scheme", names("weight_inits"))
+@pytest.mark.parametrize("scheme", sorted({*names("weight_inits")} - {*forecast.WITHOUT_THEORY}))
 def test_gains_are_those_of_the_weights_that_are_drawn(scheme: str, shape: tuple[int, int]) -> None:
-    spec = RunSpec.model_validate({"weight_init": scheme, "activation": "gelu"})
-    weights = Initializer(spec, torch.float64).weight(shape)
-    gain = meanfield.weight_gain(scheme, shape[1], shape[0], moment=closed_forms.SECOND_MOMENTS["gelu"])
+    weight_init = {"name": "siren", "w0": 2} if scheme == "siren" else scheme
+    spec = RunSpec.model_validate({"weight_init": weight_init, "activation": "gelu"})
+    for first in (False, True):
+        moment = 1.0 if first else closed_forms.SECOND_MOMENTS["gelu"]
+        scale = 0.5 if scheme == "siren" else 1.0
+        weights = Initializer(spec, torch.float64).weight(shape, first=first)
+        gain = meanfield.weight_gain(scheme, shape[1], shape[0], moment=moment, scale=scale, first=first)
+        assert float(weights.square().mean()) * shape[1] == pytest.approx(gain, rel=4 * math.sqrt(2 / weights.numel()))
 
-    assert float(weights.square().mean()) * shape[1] == pytest.approx(gain, rel=4 * math.sqrt(2 / weights.numel()))
+
+@pytest.mark.parametrize("scheme", forecast.WITHOUT_THEORY)
+def test_a_forecast_says_why_theory_does_not_cover_a_scheme(scheme: str) -> None:
+    found = forecast.forecast(spec(weight_init=scheme), 64)
+    assert found.note == f"no closed form for weight_init {scheme}: {forecast.WITHOUT_THEORY[scheme]}"
+    assert not found.variances
 
 
 def test_a_scheme_that_theory_does_not_know_is_refused() -> None:
@@ -68,10 +78,12 @@ def spec(**changes: Any) -> RunSpec:
         ("identity", "matched", 0, "standard"),
         ("relu", "he_normal", 0.0, "unit"),
         ("relu", "matched", 0.0, "symmetric"),
+        ("leaky_relu", {"name": "orthogonal", "gain": "matched"}, 0.0, "standard"),
+        ("relu", {"name": "siren", "w0": 1}, 0.0, "standard"),
     ],
 )
 def test_our_networks_start_as_forecast(
-    activation: str, weight_init: str, bias_init: float | None, scale: str, tmp_path: Path
+    activation: str, weight_init: Any, bias_init: float | None, scale: str, tmp_path: Path
 ) -> None:
     """Homogeneous activations without bias: the variance is then exact in the mean at any width and for any data."""
     chosen = {"activation": activation, "weight_init": weight_init, "bias_init": bias_init}

@@ -29,6 +29,18 @@ VARIANCES = {
     "matched": lambda fan_in, fan_out: 1 / (fan_in * RELU_MOMENT),
 }
 NORMAL = ("he_normal", "lecun_normal", "xavier_normal", "matched")
+OTHERS = {"orthogonal", "delta_orthogonal", "rai", "siren"}  # each has tests of its own below
+READ_THE_ACTIVATION = {"matched", "siren"}
+
+
+def config_of(scheme: str) -> Any:
+    """Return a scheme as it works with any activation."""
+    return {"name": "siren", "w0": 30} if scheme == "siren" else scheme
+
+
+def random_biases(scheme: str) -> Any:
+    """Return a bias_init that draws with this scheme."""
+    return 0.0 if scheme == "rai" else "pytorch"
 
 
 def initializer(dtype: torch.dtype = torch.float64, **fields: Any) -> Initializer:
@@ -42,9 +54,11 @@ def drawn(one: Initializer) -> list[torch.Tensor]:
 @pytest.mark.parametrize("bias", [0.0, -0.0, 0.01, "pytorch", None])
 @pytest.mark.parametrize("scheme", WEIGHT_INITS)
 def test_runs_that_are_said_to_draw_alike_draw_the_same_numbers(scheme: str, bias: float | str | None) -> None:
-    fields = {"weight_init": scheme, "bias_init": bias, "seed": 3}
+    if scheme == "rai" and bias == "pytorch":
+        pytest.skip("refused, as a test below shows")
+    fields = {"weight_init": config_of(scheme), "bias_init": bias, "seed": 3}
     one, other = (initializer(activation=name, **fields) for name in ("relu", "tanh"))
-    assert (one.drawn_alike == other.drawn_alike) == (scheme != "matched")
+    assert (one.drawn_alike == other.drawn_alike) == (scheme not in READ_THE_ACTIVATION)
     if one.drawn_alike == other.drawn_alike:
         for ours, theirs in zip(drawn(one), drawn(other), strict=True):
             assert ours.numpy().tobytes() == theirs.numpy().tobytes()
@@ -58,6 +72,8 @@ def test_runs_that_are_said_to_draw_alike_draw_the_same_numbers(scheme: str, bia
         {"bias_init": None},
         {"weight_init": "he_uniform"},
         {"weight_init": {"name": "orthogonal", "gain": 2.0}},
+        {"output_bias": 0.0},
+        {"output_bias": -0.0},
     ],
     ids=str,
 )
@@ -69,7 +85,7 @@ def test_runs_that_draw_other_numbers_are_not_said_to_draw_alike(change: dict[st
 
 
 def test_every_scheme_has_a_variance_here() -> None:
-    assert set(WEIGHT_INITS) == {*VARIANCES, "orthogonal"}
+    assert set(WEIGHT_INITS) == {*VARIANCES, *OTHERS}
 
 
 @pytest.mark.parametrize("shape", [DENSE, KERNEL])
@@ -132,16 +148,16 @@ def test_neither_biases_nor_the_activation_shift_the_weights(bias_init: Any, act
 
 @pytest.mark.parametrize("name", WEIGHT_INITS)
 def test_precision_only_rounds_the_draws(name: str) -> None:
-    single = initializer(torch.float32, weight_init=name, bias_init="pytorch")
-    double = initializer(torch.float64, weight_init=name, bias_init="pytorch")
-    for shape in (DENSE, (3, 2), KERNEL):
+    single = initializer(torch.float32, weight_init=config_of(name), bias_init=random_biases(name))
+    double = initializer(torch.float64, weight_init=config_of(name), bias_init=random_biases(name))
+    for shape in (DENSE, (3, 2), KERNEL):  # (24, 16, 3, 5): delta_orthogonal needs at least 16 channels behind
         assert torch.equal(single.weight(shape), double.weight(shape).float())
         assert torch.equal(single.layer("x", shape)["x.bias"], double.layer("x", shape)["x.bias"].float())
 
 
 @pytest.mark.parametrize("name", WEIGHT_INITS)
 def test_seeds_and_layers_differ_and_repeat(name: str) -> None:
-    first, again, other = (initializer(weight_init=name, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (initializer(weight_init=config_of(name), seed=seed) for seed in (0, 0, 1))
     layers = [first.weight(DENSE), first.weight(DENSE)]
     assert not torch.equal(*layers)
     assert all(torch.equal(layer, again.weight(DENSE)) for layer in layers)
@@ -170,7 +186,7 @@ def test_matched_treats_the_first_layers_inputs_as_normalised() -> None:
 
 @pytest.mark.parametrize("formula", ["sqrt(x)", "x * 0", "x / 0", "exp(x**2)"])
 def test_matched_needs_a_second_moment(formula: str) -> None:
-    with pytest.raises(UsageError, match="matched needs a finite"):
+    with pytest.raises(UsageError, match="need a finite"):
         initializer(weight_init="matched", activation=formula).weight(DENSE)
 
 
@@ -193,7 +209,7 @@ def test_pytorch_biases_are_uniform_within_the_root_of_the_fan_in(shape: tuple[i
 def test_drawing_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
     for name in WEIGHT_INITS:
-        initializer(weight_init=name, bias_init="pytorch").layer("x", DENSE)
+        initializer(weight_init=config_of(name), bias_init=random_biases(name)).layer("x", DENSE)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -201,3 +217,128 @@ def test_drawing_leaves_the_global_generator_alone() -> None:
 def test_an_impossible_gain_is_refused(gain: float) -> None:
     with pytest.raises(ConfigError):
         resolve("weight_inits", {"name": "orthogonal", "gain": gain})
+
+
+@pytest.mark.parametrize("name", ["orthogonal", "delta_orthogonal"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "tanh"])
+def test_a_matched_gain_is_the_root_of_one_over_the_second_moment(name: str, activation: str) -> None:
+    moments = {"relu": 0.5, "gelu": 0.42520, "tanh": 0.39430}  # E[f(Z)²] by mpmath, five digits
+    matched = initializer(weight_init={"name": name, "gain": "matched"}, activation=activation)
+    plain = initializer(weight_init=name, activation=activation)
+    assert torch.equal(matched.weight(DENSE, first=True), plain.weight(DENSE, first=True))
+    ratio = matched.weight(DENSE) / plain.weight(DENSE)
+    torch.testing.assert_close(ratio, torch.full_like(ratio, moments[activation] ** -0.5), rtol=1e-4, atol=0)
+
+
+def test_runs_with_a_matched_gain_are_drawn_alike_only_where_their_activations_are() -> None:
+    relu, tanh = (
+        initializer(weight_init={"name": "orthogonal", "gain": "matched"}, activation=f).drawn_alike
+        for f in ("relu", "tanh")
+    )
+    assert relu != tanh
+
+
+@pytest.mark.parametrize("shape", [(24, 16, 3, 5), (16, 16, 3, 3), (9, 4, 2, 2)])
+def test_a_delta_orthogonal_convolution_keeps_the_length_of_every_image(shape: tuple[int, ...]) -> None:
+    kernels = initializer(weight_init="delta_orthogonal").weight(shape)
+    images = torch.randn(3, shape[1], 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    low = [(side - 1) // 2 for side in shape[2:]]
+    high = [side // 2 for side in shape[2:]]
+    padded = torch.nn.functional.pad(images, (low[1], high[1], low[0], high[0]))
+    convolved = torch.nn.functional.conv2d(padded, kernels)
+    assert convolved.shape[2:] == images.shape[2:]
+    torch.testing.assert_close(convolved.square().sum((1, 2, 3)), images.square().sum((1, 2, 3)))
+    assert int((kernels != 0).sum()) == shape[0] * shape[1]
+
+
+def test_a_delta_orthogonal_convolution_with_fewer_channels_behind_is_refused_by_its_name() -> None:
+    with pytest.raises(UsageError, match=r"'conv\.1\.0' has 16 before it and 8 behind"):
+        initializer(weight_init="delta_orthogonal").layer("conv.1.0", (8, 16, 3, 3))
+
+
+@pytest.mark.parametrize("biases", [True, False])
+def test_rai_replaces_one_entry_of_each_unit_by_a_beta_draw(biases: bool) -> None:
+    units, inputs = 20_000, 4
+    drawn = initializer(weight_init="rai", bias_init=0.0 if biases else None)
+    weight, bias = drawn.weight_and_bias((units, inputs))
+    entries = weight if bias is None else torch.cat([weight, bias[:, None]], dim=1)
+    plain = initializer(weight_init={"name": "rai", "sigma": 1e-12}, bias_init=0.0 if biases else None)
+    small, shift = plain.weight_and_bias((units, inputs))
+    alone = small if shift is None else torch.cat([small, shift[:, None]], dim=1)
+    replaced = alone > 1e-9
+    assert (replaced.sum(1) == 1).all()
+    assert stats.chisquare(replaced.sum(0).numpy()).pvalue > 1e-3
+    assert stats.kstest(entries[replaced].numpy(), stats.beta(2, 1).cdf).pvalue > 1e-3
+    assert stats.kstest(entries[~replaced].numpy(), stats.norm(scale=0.6007 / 2).cdf).pvalue > 1e-3
+
+
+def test_the_sigma_of_rai_keeps_relu_outputs_from_growing() -> None:
+    # E[relu(σ√m·g + V·A)²] ≤ m·(σ²/2 + 2·E[V]·σ·E[relu(g)] + E[V²]), with E[V] = 2/3 and E[V²] = 1/2 of Beta(2, 1)
+    sigma = WEIGHT_INITS["rai"].schema().model_dump()["sigma"]
+    assert sigma**2 / 2 + 2 * (2 / 3) * sigma / math.sqrt(2 * math.pi) + 1 / 2 == pytest.approx(1, abs=1e-4)
+
+
+def born_dead(scheme: str, networks: int) -> float:
+    """Return the share of ReLU networks of ten layers of two units that give one answer for all numbers within ±√3."""
+    x = torch.linspace(-math.sqrt(3), math.sqrt(3), 500, dtype=torch.float64)[:, None]
+    dead = 0
+    for seed in range(networks):
+        drawn, hidden = initializer(weight_init=scheme, seed=seed), x
+        for layer in range(10):
+            weight, bias = drawn.weight_and_bias((2, hidden.shape[1]), first=layer == 0)
+            assert bias is not None
+            hidden = torch.relu(hidden @ weight.T + bias)
+        dead += bool((hidden == hidden[0]).all())
+    return dead / networks
+
+
+def test_rai_lets_far_fewer_narrow_relu_networks_be_born_dead() -> None:
+    symmetric, asymmetric = born_dead("he_normal", 150), born_dead("rai", 150)
+    assert symmetric > 0.8  # 0.9175 of 400
+    assert asymmetric < 0.45  # 0.27 of 400
+
+
+def test_rai_adds_a_constant_bias_and_refuses_random_ones() -> None:
+    shape = (50, 8)
+    plain, shifted = (initializer(weight_init="rai", bias_init=value).weight_and_bias(shape) for value in (0.0, 0.1))
+    assert plain[1] is not None
+    assert shifted[1] is not None
+    assert torch.equal(plain[0], shifted[0])
+    torch.testing.assert_close(plain[1] + 0.1, shifted[1])
+    with pytest.raises(UsageError, match="rai draws the biases itself"):
+        initializer(weight_init="rai", bias_init="pytorch")
+
+
+@pytest.mark.parametrize("shape", [(4000, 200), (400, 8, 5, 5)])
+def test_siren_weights_are_uniform_within_the_papers_bounds(shape: tuple[int, ...]) -> None:
+    drawn = initializer(weight_init={"name": "siren", "w0": 30})
+    for first, bound in ((True, 1 / 200), (False, math.sqrt(6 / 200) / 30)):
+        weights = drawn.weight(shape, first=first).flatten().numpy()
+        assert stats.kstest(weights, stats.uniform(-bound, 2 * bound).cdf).pvalue > 1e-3
+
+
+def test_siren_needs_a_frequency() -> None:
+    with pytest.raises(UsageError, match="takes w0 from the activation sine, but the activation is 'relu'"):
+        initializer(weight_init="siren").weight(DENSE)
+
+
+def test_the_output_layers_bias_has_a_key_of_its_own() -> None:
+    shape = (3, 8)
+    for start, expected in ((None, 0.0), (0.5, 0.5), (-2, -2.0)):
+        drawn = initializer(bias_init=0.1, output_bias=start)
+        assert torch.equal(drawn.layer("hidden.0", shape)["hidden.0.bias"], torch.full((3,), 0.1, dtype=torch.float64))
+        bias = drawn.layer("output", shape, output=True)["output.bias"]
+        assert torch.equal(bias, torch.full((3,), expected, dtype=torch.float64))
+    alone = initializer(bias_init=None, output_bias=1.0)
+    assert list(alone.layer("hidden.0", shape)) == ["hidden.0.weight"]
+    assert list(alone.layer("output", shape, output=True)) == ["output.weight", "output.bias"]
+
+
+def test_a_prior_is_the_logarithm_of_each_classs_share() -> None:
+    spec = RunSpec.model_validate({"output_bias": "prior"})
+    bias = Initializer(spec, torch.float64, class_counts=[10, 30, 60]).bias((3, 8), output=True)
+    torch.testing.assert_close(bias, torch.tensor([0.1, 0.3, 0.6], dtype=torch.float64).log())
+    with pytest.raises(UsageError, match="1 of 3 have none"):
+        Initializer(spec, torch.float64, class_counts=[10, 0, 60]).bias((3, 8), output=True)
+    with pytest.raises(UsageError, match="has 2 classes for the 3 units"):
+        Initializer(spec, torch.float64, class_counts=[10, 60]).bias((3, 8), output=True)

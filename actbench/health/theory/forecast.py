@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+WITHOUT_THEORY = {"rai": "its weights are neither of mean 0 nor independent"}
+"""Scheme -> why mean-field theory doesn't cover it."""
+
+
 @dataclass(frozen=True)
 class Forecast:
     """The expectations; a figure that no theorem or standard result covers is absent.
@@ -90,6 +94,10 @@ def forecast(spec: RunSpec, inputs: int, *, data_moment: float = 1.0) -> Forecas
         return Forecast(note="no closed form with batch_norm")
     if not widths:
         return Forecast(note="no hidden layer")
+    if spec.weight_init.name in WITHOUT_THEORY:
+        return Forecast(
+            note=f"no closed form for weight_init {spec.weight_init.name}: {WITHOUT_THEORY[spec.weight_init.name]}"
+        )
     found = _signal(_Network.of(spec, (inputs, *widths), data_moment), data_moment)
     return replace(found, **_silence(spec, widths, found.variances))
 
@@ -100,7 +108,9 @@ def depends_on_inputs(spec: RunSpec) -> bool:
     >>> depends_on_inputs(RunSpec()), depends_on_inputs(RunSpec(bias_init="pytorch"))
     (False, True)
     """
-    few, many = (weight_gain(spec.weight_init.name, inputs, 2, moment=1.0) for inputs in (1, 3))
+    if spec.weight_init.name in WITHOUT_THEORY:
+        return False
+    few, many = (weight_gain(spec.weight_init.name, inputs, 2, moment=1.0, first=True) for inputs in (1, 3))
     return few != many or spec.bias_init.kind == "pytorch"
 
 
@@ -154,13 +164,19 @@ class _Network:
 
 
 def _gains(spec: RunSpec, sizes: tuple[int, ...], data_moment: float) -> Iterator[float]:
-    from actbench.nn.initializers import Layer
+    from actbench.nn.initializers import Layer, OrthogonalOptions, SirenOptions
 
-    scheme, scale = spec.weight_init.name, spec.weight_init.options.get("gain", 1.0)
+    scheme, options = spec.weight_init.name, spec.weight_init.build()
     for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-        before = spec.activation if scheme == "matched" and index > 0 else None
-        moment = Layer((fan_out, fan_in), before, data_moment).input_moment
-        yield weight_gain(scheme, fan_in, fan_out, moment=moment, scale=scale)
+        first = index == 0
+        layer = Layer((fan_out, fan_in), None if first else spec.activation, data_moment)
+        moment = layer.input_moment if scheme == "matched" else 1.0
+        scale = 1.0
+        if isinstance(options, OrthogonalOptions):
+            scale = options.of(layer)
+        elif isinstance(options, SirenOptions) and not first:
+            scale = 1 / options.of(layer)
+        yield weight_gain(scheme, fan_in, fan_out, moment=moment, scale=scale, first=first)
 
 
 def _signal(network: _Network, data_moment: float) -> Forecast:

@@ -51,32 +51,39 @@ def gaussian_mean(function: Function, mean: float, variance: float, kinks: Itera
     return math.inf if at_the_ends > 1e-10 * mass else total
 
 
-def weight_gain(scheme: str, fan_in: int, fan_out: int, *, moment: float, scale: float = 1.0) -> float:
+def weight_gain(
+    scheme: str, fan_in: int, fan_out: int, *, moment: float, scale: float = 1.0, first: bool = False
+) -> float:
     """Return fan_in times the variance of a weight: the factor between E[input²] and the variance of z.
 
-    he 2 · lecun 1 · xavier 2·fan_in/(fan_in + fan_out) · pytorch 1/3 · matched 1/moment · orthogonal
-    scale²·min(1, fan_in/fan_out), its mean over the units.
+    he 2 · lecun 1 · xavier 2·fan_in/(fan_in + fan_out) · pytorch 1/3 · matched 1/moment · orthogonal, delta_orthogonal
+    scale²·min(1, fan_in/fan_out), its mean over the units · siren 2·scale², and 1/(3·fan_in) in the first layer.
 
     Args:
         scheme: A row of ``WEIGHT_INITS``.
         fan_in: Inputs of one unit.
         fan_out: Units.
         moment: E[f(Z)²] of the activation before the layer; 1 where it sees the data. Only ``matched`` reads it.
-        scale: The option ``gain`` of ``orthogonal``.
+        scale: The option ``gain`` of ``orthogonal`` and ``delta_orthogonal``; 1/w0 of ``siren``.
+        first: Whether the layer sees the data. Only ``siren`` reads it.
 
     Raises:
-        UsageError: For a scheme that is not in the list.
+        UsageError: For a scheme that is not in the list. Such is ``rai``, whose weights are neither of mean 0 nor
+            independent.
 
     >>> weight_gain("he_normal", 784, 256, moment=0.5), weight_gain("orthogonal", 128, 256, moment=0.5)
     (2.0, 0.5)
     """
+    orthogonal = scale**2 * min(1.0, fan_in / fan_out)
     gains = {
         "he": 2.0,
         "lecun": 1.0,
         "xavier": 2 * fan_in / (fan_in + fan_out),
         "pytorch": 1 / 3,
         "matched": 1 / moment,
-        "orthogonal": scale**2 * min(1.0, fan_in / fan_out),
+        "orthogonal": orthogonal,
+        "delta_orthogonal": orthogonal,
+        "siren": 1 / (3 * fan_in) if first else 2 * scale**2,
     }
     kind = scheme.removesuffix("_normal").removesuffix("_uniform")
     if kind not in gains:

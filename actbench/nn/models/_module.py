@@ -175,10 +175,16 @@ class UserModule:
         prefixes = [f"{name}." if name else "" for name, layer in module.named_modules() if isinstance(layer, LINEAR)]
         layers = [prefix for prefix in prefixes if f"{prefix}weight" in tensors]  # a tied weight has only one name
         for prefix in layers:
-            size = tuple(tensors[f"{prefix}weight"].shape)
-            tensors[f"{prefix}weight"] = initializer.weight(size, first=prefix == layers[0])
-            if f"{prefix}bias" in tensors:
-                tensors[f"{prefix}bias"] = self._bias(initializer.bias(size, output=prefix == layers[-1]), prefix)
+            has_bias = f"{prefix}bias" in tensors
+            tensors[f"{prefix}weight"], bias = initializer.weight_and_bias(
+                tuple(tensors[f"{prefix}weight"].shape),
+                name=prefix.removesuffix("."),
+                first=prefix == layers[0],
+                output=prefix == layers[-1],
+                has_bias=has_bias,
+            )
+            if has_bias:
+                tensors[f"{prefix}bias"] = self._bias(bias, prefix)
         return tensors
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
