@@ -455,6 +455,10 @@ class Initializer:
         if self.spec.output_bias != "prior":
             assert self.spec.output_bias is not None
             return torch.full((units,), float(self.spec.output_bias), dtype=torch.float64)
+        if not self._class_counts:
+            raise UsageError(
+                "output_bias: prior needs classes to count, and these examples have numbers; give a number"
+            )
         counts = torch.tensor(self._class_counts, dtype=torch.float64)
         if len(counts) != units:
             raise UsageError(f"output_bias: prior has {len(counts)} classes for the {units} units of the last layer")

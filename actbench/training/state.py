@@ -272,7 +272,8 @@ def _load(component: str, folder: Path) -> datasets.Data:
 def _initial(specs: Sequence[RunSpec], model: Model, images: Images) -> list[Mapping[str, Tensor]]:
     """Return each run's tensors, its activation's learned parameters included."""
     dtype = getattr(torch, specs[0].training.dtype_name)
-    class_counts = torch.bincount(images.train.labels.cpu(), minlength=images.classes).tolist()
+    labels = images.train.labels.cpu()
+    class_counts = torch.bincount(labels, minlength=images.classes).tolist() if images.has_classes else ()
     runs: list[Mapping[str, Tensor]] = []
     drawn: dict[tuple[object, ...], Mapping[str, Tensor]] = {}
     for spec in specs:

@@ -340,5 +340,7 @@ def test_a_prior_is_the_logarithm_of_each_classs_share() -> None:
     torch.testing.assert_close(bias, torch.tensor([0.1, 0.3, 0.6], dtype=torch.float64).log())
     with pytest.raises(UsageError, match="1 of 3 have none"):
         Initializer(spec, torch.float64, class_counts=[10, 0, 60]).bias((3, 8), output=True)
+    with pytest.raises(UsageError, match="needs classes to count"):
+        Initializer(spec, torch.float64).bias((3, 8), output=True)
     with pytest.raises(UsageError, match="has 2 classes for the 3 units"):
         Initializer(spec, torch.float64, class_counts=[10, 60]).bias((3, 8), output=True)
