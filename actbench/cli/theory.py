@@ -23,7 +23,13 @@ NOTES = (
     "from each layer to the one below, geometric mean. first/last: the gradient's norm with respect to z in the "
     "first hidden layer over that in the last; vanish below {low:g}, explode above {high:g}.",
     "silenced: probability that a whole layer is zero at one given input, a theorem at any width (≤: an upper bound, "
-    "because biases are positive; arXiv:1903.06733). zeros: expected share of outputs that are exactly zero.",
+    "because biases are positive; arXiv:1903.06733), and an upper bound of the probability that the network is born "
+    "dead, zero on every input. zeros: expected share of outputs that are exactly zero.",
+)
+
+BORN_DEAD_NOTE = (
+    "born dead: bounds of the probability that the network is zero on every input, for one input and zero biases "
+    "(arXiv:1903.06733)."
 )
 
 
@@ -63,23 +69,26 @@ def forecast_rows(config: Path, overrides: Sequence[str], data_dir: Path | None)
     distinct: dict[str, RunSpec] = {}
     for spec in Study.from_yaml(config, overrides).specs():
         distinct.setdefault(network_key(spec), spec)
-    image_size = cache(partial(_image_size, data_dir=data_dir))
+    example_size = cache(partial(_example_size, data_dir=data_dir))
     data_moment = cache(partial(_data_moment, data_dir=data_dir))
     found = []
     for spec in distinct.values():
-        inputs = image_size(spec.dataset) if depends_on_inputs(spec) else 1
+        inputs = example_size(spec.dataset, must_be_known=depends_on_inputs(spec))
         moment = data_moment(spec.dataset) if depends_on_pixels(spec) else 1.0
         found.append(ForecastRow(spec, forecast(spec, inputs, data_moment=moment)))
     return found
 
 
-def _image_size(dataset: Component, data_dir: Path | None) -> int:
+def _example_size(dataset: Component, *, must_be_known: bool, data_dir: Path | None) -> int | None:
+    """Return the numbers of one example; None where only the data knows them and they are not needed."""
     from math import prod
 
     from actbench import datasets
 
     shape = datasets.image_shape(dataset)
-    return prod(shape or datasets.load(dataset, datasets.data_folder(data_dir)).shape)
+    if shape is None and must_be_known:
+        shape = datasets.load(dataset, datasets.data_folder(data_dir)).shape
+    return None if shape is None else prod(shape)
 
 
 def _data_moment(dataset: Component, data_dir: Path | None) -> float:
@@ -119,7 +128,7 @@ def prediction(spec: RunSpec) -> Prediction:
     try:
         if shape is None and depends_on_inputs(spec):
             return Prediction(note="it depends on the size of the images, which only the data knows")
-        found = forecast(spec, prod(shape or (1,)))
+        found = forecast(spec, None if shape is None else prod(shape))
     except ActbenchError as error:
         return Prediction(note=str(error))
     mean_squares = tuple(variance + spec.bias_init.value**2 for variance in found.variances)
@@ -135,10 +144,16 @@ def print_forecasts(console: Console, found: Sequence[ForecastRow]) -> None:
     titles = dict.fromkeys(_title(one) for one in found)
     for title in titles:
         console.print(f"{title}\n", style="bold")
-        console.print(_table([one for one in found if _title(one) == title]))
+        rows = [one for one in found if _title(one) == title]
+        console.print(_table(rows))
+        for warning in dict.fromkeys(one.forecast.warning for one in rows if one.forecast.warning):
+            named = ", ".join(" ".join(_chosen(one)) for one in rows if one.forecast.warning == warning)
+            console.print(f"* {named}: {warning}", style="yellow")
         console.print()
     for note in NOTES:
         console.print(note.format(low=VANISHING, high=EXPLODING), style="dim")
+    if any(one.forecast.born_dead_at_least is not None for one in found):
+        console.print(BORN_DEAD_NOTE, style="dim")
 
 
 def _title(one: ForecastRow) -> str:
@@ -149,18 +164,25 @@ def _table(rows: Sequence[ForecastRow]) -> Any:
     from rich.text import Text
 
     from actbench.analysis.reports.table import grid
-    from actbench.analysis.table.factors import show
 
     table = grid()
-    for index, name in enumerate(("activation", "weight_init", "bias_init", *COLUMNS)):
+    bounded = any(one.forecast.born_dead_at_least is not None for one in rows)  # for networks of one input alone
+    columns = COLUMNS | ({"born dead": _born_dead} if bounded else {})
+    for index, name in enumerate(("activation", "weight_init", "bias_init", *columns)):
         # broken at the underscore, which lets the table fit 80 columns
         table.add_column(Text(name.replace("_", "_\n")), justify="left" if index < 2 else "right", overflow="fold")
     for one in rows:
-        chosen = (one.spec.activation.label, one.spec.weight_init.label, show(one.spec.bias_init.to_json()))
-        table.add_row(*map(Text, chosen), *(Text(cell(one.forecast)) for cell in COLUMNS.values()))
+        table.add_row(*map(Text, _chosen(one)), *(Text(cell(one.forecast)) for cell in columns.values()))
         if one.forecast.note:
             table.add_row(Text(f"  {one.forecast.note}", style="yellow"))
     return table
+
+
+def _chosen(one: ForecastRow) -> tuple[str, str, str]:
+    """Return what a row's network has chosen."""
+    from actbench.analysis.table.factors import show
+
+    return one.spec.activation.label, one.spec.weight_init.label, show(one.spec.bias_init.to_json())
 
 
 def _variances(forecast: Forecast) -> str:
@@ -173,13 +195,21 @@ def _factor(forecast: Forecast) -> str:
 
 
 def _ratio(forecast: Forecast) -> str:
-    return "–" if forecast.gradient_ratio is None else f"{forecast.gradient_ratio:.2g} {forecast.gradients}"
+    if forecast.gradient_ratio is None:
+        return "–"
+    return f"{forecast.gradient_ratio:.2g} {forecast.gradients}{'*' if forecast.warning else ''}"
 
 
 def _silenced(forecast: Forecast) -> str:
     if forecast.silenced is None:
         return "–"
     return f"{'≤ ' if forecast.silenced_at_most else ''}{forecast.silenced:.2g}"
+
+
+def _born_dead(forecast: Forecast) -> str:
+    if forecast.born_dead_at_least is None:
+        return "–"
+    return f"{forecast.born_dead_at_least:.4g} to {forecast.silenced:.4g}"
 
 
 def _zeros(forecast: Forecast) -> str:

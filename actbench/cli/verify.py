@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = {
     "actbench verify constants silence": "closed forms, in seconds",
-    "actbench verify": "everything, in minutes",
+    "actbench verify": "everything, in about a minute",
 }
 
 STYLES = {"ok": "green", "MISS": "bold red", "skipped": "yellow"}
@@ -62,9 +62,9 @@ def _print(found: Sequence[Check]) -> None:
     console = console_for(sys.stdout)
     console.print(_table(found))
     console.print()
-    for check in found:
-        if check.skipped:
-            console.print(f"skipped: {check.name}: {check.skipped}", style="yellow", soft_wrap=True)
+    for reason in dict.fromkeys(check.skipped for check in found if check.skipped):
+        names = "; ".join(check.name for check in found if check.skipped == reason)
+        console.print(f"skipped: {names}: {reason}", style="yellow", soft_wrap=True)
     counts = Counter(check.verdict for check in found)
     console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
@@ -82,13 +82,14 @@ def _table(found: Sequence[Check]) -> Any:
             name, justify="right" if number else "left", overflow="fold", no_wrap=name in ("", "tolerance")
         )
     for check in found:
-        words = (check.name, _numbers(check.expected), _numbers(check.measured), _tolerance(check.tolerance))
+        expected = _numbers(check.expected, " to " if check.between else ", ")
+        words = (check.name, expected, _numbers(check.measured), _tolerance(check.tolerance))
         table.add_row(*map(Text, (*words, check.source)), Text(check.verdict, style=STYLES[check.verdict]))
     return table
 
 
-def _numbers(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.{DIGITS}g}" for value in values) or "–"
+def _numbers(values: Sequence[float], separator: str = ", ") -> str:
+    return separator.join(f"{value:.{DIGITS}g}" for value in values) or "–"
 
 
 def _tolerance(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -52,7 +53,8 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 def rows(out: str) -> list[list[str]]:
     lines = out.splitlines()
     first = next(index for index, line in enumerate(lines) if line.startswith("───"))
-    return [line.split("  ") for line in lines[first + 1 : lines.index("", first)]]
+    table = itertools.takewhile(lambda line: not line.startswith("*"), lines[first + 1 : lines.index("", first)])
+    return [line.split("  ") for line in table]
 
 
 def test_a_row_for_each_architecture_whatever_the_seeds(show: Show) -> None:
@@ -67,9 +69,19 @@ def test_a_row_for_each_architecture_whatever_the_seeds(show: Show) -> None:
         ["gelu", "he_normal", "0"],
         ["gelu", "he_normal", "0.01"],
     ]
-    assert found[0][3:] == ["2 → 2", "1.000", "1 pass", "0.12", "50.0 %"]
+    assert found[0][3:] == ["2 → 2", "1.000", "1 pass*", "0.12", "50.0 %"]
     assert found[1][6] == "≤ 0.12"
     assert found[2][6:] == ["–", "–"]
+
+
+def test_what_the_means_hide_in_narrow_networks_stands_below_the_table(show: Show) -> None:
+    _, out, _ = show("--theory", "study.yaml")
+    text = " ".join(out.split())
+
+    assert "* relu he_normal 0: 12.1 % of such networks are silent at a given input" in text
+    assert "* relu he_normal 0.01: up to 12.1 % of such networks" in text
+    assert "gelu he_normal 0:" not in text
+    assert "born dead:" not in text
 
 
 def test_the_assumptions_stand_below_the_table(show: Show) -> None:

@@ -76,7 +76,7 @@ def test_two_hidden_layers_are_born_dead_as_often_as_sign_patterns_say(width: in
         for first, right, left in cases
     )
 
-    assert closed_forms.born_dead_lower_bound(width, 3) == dead / len(cases)
+    assert closed_forms.born_dead_lower_bound([width] * 2) == dead / len(cases)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 8])
@@ -87,7 +87,7 @@ def test_the_lower_bound_is_the_closed_form_in_exact_arithmetic(width: int, dept
     factor = (1 - 2 * half) * (1 - half) / (1 + (width - 1) * half)
     exact = 1 - a1 ** (depth - 2) + factor * (a2 ** (depth - 2) - a1 ** (depth - 2))
 
-    assert closed_forms.born_dead_lower_bound(width, depth) == pytest.approx(float(exact), rel=1e-13)
+    assert closed_forms.born_dead_lower_bound([width] * (depth - 1)) == pytest.approx(float(exact), rel=1e-13)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])
@@ -96,7 +96,7 @@ def test_deeper_networks_are_born_dead_at_least_as_often_as_the_bound(width: int
     trials = 50_000
     share = silence.born_dead(width, depth, trials).mean()
     error = math.sqrt(share * (1 - share) / trials)
-    bound = closed_forms.born_dead_lower_bound(width, depth)
+    bound = closed_forms.born_dead_lower_bound([width] * (depth - 1))
 
     assert bound <= share + 4 * error
     assert share - 4 * error <= closed_forms.probability_of_silence([width] * (depth - 1))
@@ -104,10 +104,40 @@ def test_deeper_networks_are_born_dead_at_least_as_often_as_the_bound(width: int
         assert within_four_standard_errors(share, bound, trials)
 
 
-@pytest.mark.parametrize(("width", "depth"), [(0, 3), (2, 1)])
-def test_the_bound_refuses_what_is_no_network_with_a_hidden_layer(width: int, depth: int) -> None:
-    with pytest.raises(UsageError, match="width ≥ 1 and depth ≥ 2"):
-        closed_forms.born_dead_lower_bound(width, depth)
+@pytest.mark.parametrize(("width", "bound"), [(2, 0.8703), (3, 0.5134), (5, 0.0640), (10, 0.0001)])
+def test_the_lower_bound_of_ten_layers_is_the_published_one(width: int, bound: float) -> None:
+    assert closed_forms.born_dead_lower_bound([width] * 9) == pytest.approx(bound, abs=5e-5)
+
+
+def test_layers_of_other_widths_are_counted_each_by_its_own() -> None:
+    """Sign patterns again: one unit on one half-line, then two units, which are all silent on one ray or not."""
+    assert closed_forms.born_dead_lower_bound([1, 2]) == 2**-2  # one ray is left after one unit
+    assert closed_forms.born_dead_lower_bound([2, 1]) == 0.5 * 0.5 + 0.5 * 0.25
+
+
+@pytest.mark.parametrize("widths", [[], [3, 0], [0]])
+def test_the_bound_refuses_what_is_no_network_with_a_hidden_layer(widths: list[int]) -> None:
+    with pytest.raises(UsageError, match="has a hidden layer, and each has at least one unit"):
+        closed_forms.born_dead_lower_bound(widths)
+
+
+# Spread of the variance
+
+
+@pytest.mark.parametrize("widths", [[], [3], [4, 4], [5, 3, 8]])
+def test_the_spread_is_that_of_drawn_relu_networks(widths: list[int]) -> None:
+    networks = 200_000
+    generator = np.random.default_rng(len(widths))
+    z, gain = None, 2.0
+    squares = np.full(networks, 1.0)  # of one input
+    for units in widths:
+        z = np.sqrt(gain * squares)[:, None] * generator.standard_normal((networks, units))
+        squares = np.square(np.maximum(z, 0)).mean(1)
+    variances = gain * squares
+    spread = closed_forms.variance_spread(6, widths)
+    error = np.square(variances / 2).std() / math.sqrt(networks)
+
+    assert np.square(variances / 2).mean() == pytest.approx(1 + spread**2, abs=4 * error + 1e-12)
 
 
 # Second layer

@@ -112,6 +112,73 @@ def test_silence_is_exact_for_symmetric_biases_and_a_bound_for_positive_ones(bia
     assert found.silenced_at_most == (bias == 0.1)
 
 
+@pytest.mark.parametrize("hidden", [[2] * 9, [3, 5]])
+def test_a_network_of_one_input_has_both_bounds_of_being_born_dead(hidden: list[int]) -> None:
+    found = forecast.forecast(spec(hidden=hidden), 1)
+
+    assert found.born_dead_at_least == closed_forms.born_dead_lower_bound(hidden)
+    assert found.silenced == closed_forms.probability_of_silence(hidden)
+
+
+@pytest.mark.parametrize(
+    ("changes", "inputs"),
+    [
+        ({}, 2),
+        ({}, None),
+        ({"bias_init": 0.1}, 1),
+        ({"bias_init": "pytorch"}, 1),
+        ({"activation": "relu6"}, 1),
+        ({"activation": "leaky_relu"}, 1),
+    ],
+)
+def test_the_lower_bound_is_claimed_only_where_its_theorem_holds(changes: dict[str, Any], inputs: int | None) -> None:
+    assert forecast.forecast(spec(hidden=[2, 2], **changes), inputs).born_dead_at_least is None
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "prelu", "identity"])
+def test_the_variance_scatters_between_networks_as_forecast(activation: str) -> None:
+    networks, hidden = 4000, [6, 4, 5]
+    chosen = spec(hidden=hidden, activation=activation)
+    spreads = forecast.forecast(chosen, 64).spreads
+    function, _ = forecast._elementwise(chosen.activation)
+    generator = torch.Generator().manual_seed(0)
+    squares = np.ones(networks)
+    for layer, units in enumerate([*hidden, 1]):
+        variances = 2 * squares
+        if layer < len(hidden):
+            ratios = np.square(variances / variances.mean())
+            error = 4 * ratios.std() / math.sqrt(networks)
+            assert ratios.mean() == pytest.approx(1 + spreads[layer] ** 2, abs=2 * error + 1e-12)
+            z = torch.randn(networks, units, generator=generator, dtype=torch.float64).numpy()
+            squares = np.square(function(z * np.sqrt(variances)[:, None])).mean(1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"activation": "gelu"},
+        {"activation": "squared_relu"},
+        {"bias_init": 0.1},
+        {"bias_init": "pytorch"},
+        {"weight_init": "orthogonal"},
+        {"weight_init": "he_uniform"},
+    ],
+)
+def test_no_spread_is_claimed_where_the_law_does_not_hold(changes: dict[str, Any]) -> None:
+    assert forecast.forecast(spec(**changes), 784).spreads == ()
+
+
+def test_narrow_networks_carry_a_warning_that_wide_ones_do_not_need() -> None:
+    narrow, wide = (forecast.forecast(spec(hidden=hidden), 784) for hidden in ([2] * 9, [64] * 4))
+
+    assert narrow.gradients == wide.gradients == "pass"
+    assert narrow.warning == (
+        "92.5 % of such networks are silent at a given input, and no gradient passes through them; "
+        "the last layer's var z has a standard deviation between networks of 150 times its mean"
+    )
+    assert wide.warning == ""
+
+
 def test_positive_biases_leave_fewer_zeros() -> None:
     shares = [forecast.forecast(spec(bias_init=bias), 784).zeros for bias in (-0.1, 0.0, 0.1)]
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, Literal
 
 from actbench.errors import UnknownNameError
@@ -40,11 +41,12 @@ class Check:
 
     Args:
         name: The quantity that is compared.
-        expected: One or more numbers.
-        measured: As many; empty where the check was skipped.
-        tolerance: Largest absolute difference, number by number.
+        expected: One or more numbers; of a check between bounds, the two bounds.
+        measured: As many, or the one number between the bounds; empty where the check was skipped.
+        tolerance: Largest absolute difference, number by number; of a check between bounds, how far beyond them.
         source: The origin of the expectation.
         skipped: The reason for a missing measurement, and the way to get one; empty where there is one.
+        between: Whether the expectation is a lower and an upper bound.
     """
 
     name: str
@@ -53,12 +55,16 @@ class Check:
     tolerance: float
     source: str
     skipped: str = ""
+    between: bool = False
 
     @property
     def verdict(self) -> Literal["ok", "MISS", "skipped"]:
         """``MISS`` for any difference beyond the tolerance, a NaN included."""
         if self.skipped:
             return "skipped"
+        if self.between:
+            (low, high), (measured,) = self.expected, self.measured
+            return "ok" if low - self.tolerance <= measured <= high + self.tolerance else "MISS"
         pairs = zip(self.expected, self.measured, strict=True)
         return "ok" if all(abs(one - other) <= self.tolerance for one, other in pairs) else "MISS"
 
@@ -67,6 +73,7 @@ class Check:
         return {
             "check": self.name,
             "expected": list(self.expected),
+            "between": self.between,
             "measured": [value if math.isfinite(value) else None for value in self.measured],
             "tolerance": self.tolerance,
             "source": self.source,
@@ -80,11 +87,14 @@ def run_checks(groups: Iterable[str], folders: Folders) -> Iterator[Check]:
 
     Raises:
         UnknownNameError: For a group that does not exist, before any check runs.
+        DatasetError: For a folder of Fashion-MNIST that lacks its files or holds something else, likewise.
     """
     chosen = list(groups)
     for name in chosen:
         if name not in GROUPS:
             raise UnknownNameError("group of checks", name, GROUPS)
+    if folders.fashion_mnist is not None and "published" in chosen:
+        _load("published").training_images(folders.fashion_mnist)
     return (check for name in chosen for check in _load(name).checks(folders))
 
 
@@ -100,6 +110,24 @@ def share_check(name: str, expected: float, hits: Sequence[bool] | Any, source: 
     trials = len(hits)
     tolerance = STANDARD_ERRORS * math.sqrt(expected * (1 - expected) / trials)
     return Check(name, (expected,), (float(sum(hits)) / trials,), tolerance, source)
+
+
+def bounds_check(name: str, low: float, high: float, hits: Sequence[bool] | Any, source: str) -> Check:
+    """Return a check that a probability lies between two bounds, of the share that hit, within 4 standard errors.
+
+    Arguments are those of ``share_check``, with a lower and an upper bound of p in place of p; the standard error is
+    that of the share itself.
+    """
+    trials = len(hits)
+    share = float(sum(hits)) / trials
+    tolerance = STANDARD_ERRORS * math.sqrt(share * (1 - share) / trials)
+    return Check(name, (low, high), (share,), tolerance, source, between=True)
+
+
+def mean_check(name: str, expected: float, measured: Sequence[float], source: str) -> Check:
+    """Return a check of an expectation against the mean of independent measurements, within 4 standard errors."""
+    tolerance = STANDARD_ERRORS * stdev(measured) / math.sqrt(len(measured))
+    return Check(name, (expected,), (fmean(measured),), tolerance, source)
 
 
 def _load(group: str) -> Any:

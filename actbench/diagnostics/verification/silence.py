@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actbench.diagnostics.verification import Check, Folders, share_check
+from actbench.diagnostics.verification import Check, Folders, bounds_check, share_check
 from actbench.health.theory.closed_forms import (
     born_dead_lower_bound,
     probability_of_a_silent_second_layer_neuron,
@@ -19,6 +19,8 @@ from actbench.health.theory.closed_forms import (
 Array = NDArray[np.float64]
 
 TRIALS = 200_000
+DEPTH = 10
+"""Weight layers of the networks that are held to both bounds of being born dead: nine hidden ones."""
 WIDTHS = ((1,), (2, 2), (3, 3, 3), (2, 3, 4, 5), (4,) * 6)
 BORN_DEAD = "arXiv:1903.06733"
 SECOND_LAYER = "arXiv:2412.06829"
@@ -31,7 +33,11 @@ def checks(folders: Folders) -> Iterator[Check]:
         yield share_check(name, probability_of_silence(widths), silent_at_an_input(widths, TRIALS), BORN_DEAD)
     for width in (2, 3):
         name = f"born dead, 1 input, {width}-{width}"
-        yield share_check(name, born_dead_lower_bound(width, 3), born_dead(width, 3, TRIALS), BORN_DEAD)
+        yield share_check(name, born_dead_lower_bound([width] * 2), born_dead(width, 3, TRIALS), BORN_DEAD)
+    for width in (2, 3, 5):
+        low, high = born_dead_lower_bound([width] * (DEPTH - 1)), probability_of_silence([width] * (DEPTH - 1))
+        name = f"born dead, 1 input, {DEPTH - 1} × {width}"
+        yield bounds_check(name, low, high, born_dead(width, DEPTH, TRIALS), BORN_DEAD)
     for inputs, first in ((2, 2), (1, 2), (2, 3)):
         name = f"2nd-layer neuron silent, n₀={inputs} n₁={first}"
         expected = probability_of_a_silent_second_layer_neuron(inputs, first)

@@ -43,37 +43,61 @@ def probability_of_silence(widths: Sequence[int]) -> float:
     return -math.expm1(math.fsum(math.log1p(-(2.0**-width)) for width in widths))
 
 
-def born_dead_lower_bound(width: int, depth: int) -> float:
+def born_dead_lower_bound(widths: Sequence[int]) -> float:
     """Return a lower bound of the probability that a ReLU network of one input is born dead, silent on all of (−r, r).
 
-    1 − a₁^(L−2) + (1−2^(1−N))·(1−2^−N)/(1+(N−1)·2^−N) · (a₂^(L−2) − a₁^(L−2)) with a₁ = 1−2^−N and
-    a₂ = 1−2^(1−N)−(N−1)·4^−N. Exact for L ≤ 3 and for N = 1; a strict lower bound beyond.
+    For L − 1 hidden layers of equal width N it is 1 − a₁^(L−2) + (1−2^(1−N))·(1−2^−N)/(1+(N−1)·2^−N) ·
+    (a₂^(L−2) − a₁^(L−2)) with a₁ = 1−2^−N and a₂ = 1−2^(1−N)−(N−1)·4^−N. Exact for up to two hidden layers and where
+    all have one unit; a strict lower bound beyond. ``probability_of_silence`` is the upper bound.
 
     Such a network maps each half-line to a ray, so after a layer both rays are distinct, or one direction is left (one
     ray silenced, or both merged in a single unit), or none. Their angle is at most 90°, and the chances of the next
-    layer at 90° are the most favourable; they are summed layer by layer here, which keeps every digit when N is large.
+    layer at 90° are the most favourable; they are summed layer by layer here, which keeps every digit when N is large
+    and lets each layer have a width of its own.
 
     Args:
-        width: N ≥ 1, units of each hidden layer; one input, symmetric weights without an atom at 0, zero biases.
-        depth: L ≥ 2, the number of weight layers: L − 1 hidden ones and the output.
+        widths: Units of each hidden layer, at least 1; one input, symmetric weights without an atom at 0, zero biases.
 
     Reference:
         Lu, Shin, Su, Karniadakis 2019, arXiv:1903.06733, theorem on one-dimensional inputs.
 
-    >>> born_dead_lower_bound(2, 3), born_dead_lower_bound(1, 4)
-    (0.15625, 0.75)
+    >>> born_dead_lower_bound([2, 2]), born_dead_lower_bound([1, 1, 1]), round(born_dead_lower_bound([2] * 9), 4)
+    (0.15625, 0.75, 0.8703)
     """
-    if width < 1 or depth < 2:
-        raise UsageError(f"needs width ≥ 1 and depth ≥ 2 (one hidden layer); got width {width}, depth {depth}")
-    silent = 2.0**-width  # one given ray is zeroed by all units of a layer
-    merging = silent * (2 + (width - 2) * silent)  # exactly one of two rays is zeroed, or one unit alone carries both
+    if not widths or min(widths) < 1:
+        raise UsageError(f"a network has a hidden layer, and each has at least one unit; got widths {list(widths)}")
+    first, *further = (2.0**-width for width in widths)
     # The probabilities that no direction, one or two are left after a layer. The first layer can't silence both
     # half-lines: a unit that is 0 on one of them is not on the other.
-    dead, one, both = 0.0, 2 * silent, 1 - 2 * silent
-    for _ in range(depth - 2):
+    dead, one, both = 0.0, 2 * first, 1 - 2 * first
+    for silent, width in zip(further, widths[1:], strict=True):
+        merging = silent * (2 + (width - 2) * silent)  # exactly one of two rays is zeroed, or one unit alone has both
         dead += one * silent + both * silent**2
         one, both = one * (1 - silent) + both * merging, both * (1 - 2 * silent - (width - 1) * silent**2)
     return dead
+
+
+def variance_spread(kurtosis: float, widths: Sequence[int]) -> float:
+    """Return the standard deviation of the variance q of z between networks, over its mean, at one given input.
+
+    E[q²]/E[q]² = ∏ₗ (1 + (κ − 1)/nₗ), the product over the hidden layers below z, so the spread is its root after 1 is
+    taken away. κ = E[f(Z)⁴]/E[f(Z)²]² with Z ~ N(0, 1), which is 6 for ReLU. Exact at any width where
+    f(c·z) = c·f(z) for c > 0, weights are independent and normal, and biases are zero; it grows with the sum of 1/nₗ.
+
+    q is the mean square of the layer's input times the weights' gain: the variance of each z over its own weights.
+
+    Args:
+        kurtosis: κ.
+        widths: nₗ, units of each hidden layer below; empty for the first layer, whose q is the same in every network.
+
+    Reference:
+        Hanin, Rolnick 2018, arXiv:1803.01719, on the sum of reciprocal widths; the product follows layer by layer from
+        Var(mean of n values) = Var/n.
+
+    >>> variance_spread(6, []), variance_spread(6, [5]), round(variance_spread(6, [256] * 7), 3)
+    (0.0, 1.0, 0.381)
+    """
+    return math.sqrt(math.expm1(math.fsum(math.log1p((kurtosis - 1) / width) for width in widths)))
 
 
 def probability_of_a_silent_second_layer_neuron(inputs: int, first_layer: int) -> float:

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actbench.health.theory.closed_forms import normal_below, probability_of_silence
-from actbench.health.theory.meanfield import Function, gradient_factor, next_variance, weight_gain
+from actbench.health.theory.closed_forms import (
+    born_dead_lower_bound,
+    normal_below,
+    probability_of_silence,
+    variance_spread,
+)
+from actbench.health.theory.meanfield import Function, gaussian_mean, gradient_factor, next_variance, weight_gain
 from actbench.health.units.diagnosis import EXPLODING, VANISHING
 from actbench.schema.components import Component
 from actbench.schema.spec import RunSpec
@@ -24,6 +29,12 @@ if TYPE_CHECKING:
 WITHOUT_THEORY = {"rai": "its weights are neither of mean 0 nor independent"}
 """Scheme -> why mean-field theory doesn't cover it."""
 
+MANY_SILENCED = 0.05
+"""Share of silent networks from which on their number is said beside the means over all networks."""
+
+WIDE_SPREAD = 1.0
+"""Standard deviations of var z between networks, over its mean, from which on the mean says little about any."""
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -31,17 +42,23 @@ class Forecast:
 
     Args:
         variances: Of z in each hidden layer, over weights and inputs of the data's mean square.
+        spreads: Standard deviation of that variance between networks, over its mean, in each hidden layer, at one
+            given input; where f is homogeneous, weights are normal and biases zero.
         factors: χ between each hidden layer and the next: the factor on the squared norm of the gradient.
         silenced: Probability that a whole layer is zero at one given input; None where outputs are not exactly zero.
         silenced_at_most: Whether that is an upper bound (positive biases) rather than exact.
+        born_dead_at_least: Lower bound of the probability that a network of one input is zero on every input;
+            ``silenced`` is the upper bound, for any number of inputs.
         zeros: Expected share of outputs that are exactly zero, over all hidden units.
         note: Why figures are absent; empty where none is.
     """
 
     variances: tuple[float, ...] = ()
     factors: tuple[float, ...] = ()
+    spreads: tuple[float, ...] = ()
     silenced: float | None = None
     silenced_at_most: bool = False
+    born_dead_at_least: float | None = None
     zeros: float | None = None
     note: str = ""
 
@@ -62,27 +79,42 @@ class Forecast:
             return ""
         return "vanish" if self.gradient_ratio < VANISHING else "explode" if self.gradient_ratio > EXPLODING else "pass"
 
+    @property
+    def warning(self) -> str:
+        """What the means hide in narrow networks; empty where they hide little."""
+        parts = []
+        if self.silenced is not None and self.silenced >= MANY_SILENCED:
+            share = f"{'up to ' if self.silenced_at_most else ''}{100 * self.silenced:.3g} %"
+            parts.append(f"{share} of such networks are silent at a given input, and no gradient passes through them")
+        if self.spreads and self.spreads[-1] >= WIDE_SPREAD:
+            times = f"{float(f'{self.spreads[-1]:.2g}'):g} times its mean"
+            parts.append(f"the last layer's var z has a standard deviation between networks of {times}")
+        return "; ".join(parts)
+
     def to_json(self) -> dict[str, Any]:
         """Return all of it as JSON can hold it; null for a number that is not finite."""
         return {
             "variances": [_finite(value) for value in self.variances],
+            "variance_spreads": [_finite(value) for value in self.spreads],
             "gradient_factors": [_finite(value) for value in self.factors],
             "gradient_ratio": _finite(self.gradient_ratio),
             "gradients": self.gradients,
             "silenced": self.silenced,
             "silenced_at_most": self.silenced_at_most,
+            "born_dead_at_least": self.born_dead_at_least,
             "zeros": self.zeros,
             "note": self.note,
+            "warning": self.warning,
         }
 
 
-def forecast(spec: RunSpec, inputs: int, *, data_moment: float = 1.0) -> Forecast:
+def forecast(spec: RunSpec, inputs: int | None, *, data_moment: float = 1.0) -> Forecast:
     """Return the expectations for a run's network at initialisation.
 
     Args:
         spec: The run; model, activation, weight_init and bias_init are read.
-        inputs: Numbers that one image has; any number will do where ``depends_on_inputs`` is False.
-        data_moment: E[x²] of an image's numbers as the network sees them; 1 unless ``depends_on_pixels``.
+        inputs: Numbers that one example has; None where it is not known, and ``depends_on_inputs`` is False.
+        data_moment: E[x²] of an example's numbers as the network sees them; 1 unless ``depends_on_pixels``.
 
     Raises:
         UsageError: When the activation can't be had, or ``matched`` has no gain for it.
@@ -98,8 +130,9 @@ def forecast(spec: RunSpec, inputs: int, *, data_moment: float = 1.0) -> Forecas
         return Forecast(
             note=f"no closed form for weight_init {spec.weight_init.name}: {WITHOUT_THEORY[spec.weight_init.name]}"
         )
-    found = _signal(_Network.of(spec, (inputs, *widths), data_moment), data_moment)
-    return replace(found, **_silence(spec, widths, found.variances))
+    network = _Network.of(spec, (inputs or 1, *widths), data_moment)
+    found = replace(_signal(network, data_moment), spreads=_spreads(spec, network, widths))
+    return replace(found, **_silence(spec, widths, found.variances, has_one_input=inputs == 1))
 
 
 def depends_on_inputs(spec: RunSpec) -> bool:
@@ -199,20 +232,40 @@ def _signal(network: _Network, data_moment: float) -> Forecast:
     return Forecast(tuple(variances), tuple(factors))
 
 
-def _silence(spec: RunSpec, widths: tuple[int, ...], variances: tuple[float, ...]) -> dict[str, Any]:
+def _spreads(spec: RunSpec, network: _Network, widths: tuple[int, ...]) -> tuple[float, ...]:
+    """Return the spread of the variance in each hidden layer; empty where the law of finite widths does not hold."""
+    scheme = spec.weight_init.name
+    if not (scheme.endswith("_normal") or scheme == "matched") or spec.bias_init.kind == "pytorch" or network.bias:
+        return ()
+    if not _is_homogeneous(network.function):
+        return ()
+    second = gaussian_mean(lambda z: network.function(z) ** 2, 0, 1, network.kinks)
+    fourth = gaussian_mean(lambda z: network.function(z) ** 4, 0, 1, network.kinks)
+    if second == 0:  # f is zero everywhere
+        return ()
+    return tuple(variance_spread(fourth / second**2, widths[:layer]) for layer in range(len(widths)))
+
+
+def _silence(
+    spec: RunSpec, widths: tuple[int, ...], variances: tuple[float, ...], *, has_one_input: bool
+) -> dict[str, Any]:
     """Return the figures on zeros: for activations that are zero exactly where z ≤ 0, else none.
 
-    ``silenced`` needs biases that do not push z below zero.
+    ``silenced`` needs biases that do not push z below zero; the lower bound of being born dead needs none, one input,
+    and an activation that keeps rays rays.
     """
     bias = spec.bias_init.value
     if not _is_rectified(spec.activation):
         return {}
-    known = {}
+    known: dict[str, Any] = {}
     if len(variances) == len(widths) and min(variances) > 0:
         shares = [normal_below(-bias / math.sqrt(variance)) for variance in variances]
         known = {"zeros": math.fsum(u * share for u, share in zip(widths, shares, strict=True)) / sum(widths)}
     if bias < 0:
         return known
+    if has_one_input and bias == 0 and spec.bias_init.kind != "pytorch":
+        function, _ = _elementwise(spec.activation)
+        known |= {"born_dead_at_least": born_dead_lower_bound(widths)} if _is_homogeneous(function) else {}
     return {"silenced": probability_of_silence(widths), "silenced_at_most": bias > 0, **known}
 
 
@@ -221,6 +274,12 @@ def _is_rectified(activation: Component) -> bool:
     function, _ = _elementwise(activation)
     z = np.linspace(0, 5, 1001)[1:]
     return bool((function(-z) == 0).all() and function(np.zeros(1))[0] == 0 and (function(z) != 0).all())
+
+
+def _is_homogeneous(function: Function) -> bool:
+    """Return whether f(c·z) = c·f(z) for c > 0, on a grid."""
+    z = np.linspace(-4, 4, 801)
+    return all(np.allclose(function(c * z), c * function(z), rtol=1e-12, atol=0) for c in (0.25, 3.0, 1000.0))
 
 
 def _elementwise(activation: Component) -> tuple[Function, Function]:

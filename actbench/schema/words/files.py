@@ -288,11 +288,27 @@ TOOLS = (
         see=("sparsity",),
     ),
     Word(
+        "born dead",
+        "Theory: bounds of the probability that a network of one input and zero biases is zero on every input, so that "
+        "it can't learn; `silenced` is the upper one, for any number of inputs.",
+        where="show --theory",
+        spellings=("born_dead_at_least",),
+        see=("silenced", "born_dead"),
+        page="verification.md",
+    ),
+    Word(
+        "variance_spreads",
+        "Theory: the standard deviation of var z between networks at one input, over its mean, for each hidden layer. "
+        "Empty where no law is known: it needs f(c·z) = c·f(z) for c > 0, normal weights and zero biases.",
+        where="show --theory --json",
+        page="verification.md",
+    ),
+    Word(
         "expected",
         "The published or derived number; `measured` is what this installation gets, and `tolerance` how far it may be "
-        "off. `ok` and MISS are the verdicts, `source` the paper.",
+        "off. `ok` and MISS are the verdicts, `source` the paper. Where `between` is true, `expected` is two bounds.",
         where="verify",
-        spellings=("measured", "tolerance", "source", "check", "MISS", "skipped", "exact"),
+        spellings=("measured", "tolerance", "source", "check", "MISS", "skipped", "exact", "between"),
         page="verification.md",
     ),
     Word(
