@@ -20,6 +20,7 @@ def facts(name: str, component: Component | None = None) -> dict[str, Any]:
         name: The row.
         component: A choice of its options, at which the constants are computed; None for the defaults.
     """
+    from actbench.nn.chosen_activations import kinks_of
     from actbench.schema import registry
 
     row = registry.load("activations", name)
@@ -29,7 +30,7 @@ def facts(name: str, component: Component | None = None) -> dict[str, Any]:
         "summary": row.summary,
         "formula": row.formula,
         "derivative": row.derivative,
-        "kinks": list(row.kinks),
+        "kinks": list(kinks_of(component) if component else row.kinks),
         "options": {**row.options, **(component.options if component else {})},
         "learned": list(row.learned),
         "constants": _constants(component) if component else {},

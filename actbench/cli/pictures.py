@@ -61,9 +61,9 @@ def _print_functions(console: Console, components: Sequence[Component], *, is_al
 
 
 def _kinks(component: Component) -> tuple[float, ...]:
-    from actbench.nn.chosen_activations import row_of
+    from actbench.nn.chosen_activations import kinks_of
 
-    return tuple(row_of(component).kinks)
+    return kinks_of(component)
 
 
 def function_and_slope(

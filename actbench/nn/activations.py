@@ -7,17 +7,29 @@ To add one: a row in the table, with a class in ``activation_options.py`` if it 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from actbench.nn.activation_options import (
+    AptxOptions,
     EluOptions,
     ExpressionOptions,
+    IsrluOptions,
     LeakyReluOptions,
+    PauOptions,
     PReluOptions,
     RReluOptions,
+    ShrinkOptions,
+    SineOptions,
+    SnakeOptions,
     SoftplusOptions,
+    SquareplusOptions,
+    StarReluOptions,
     SwishOptions,
+    ThresholdOptions,
+    XieluOptions,
 )
 from actbench.schema.components import Options
 
@@ -37,10 +49,13 @@ class Activation:
         derivative: f′(z), with the value that is taken at kinks.
         summary: What sets it apart, one line.
         reference: The paper, with its arXiv id where it has one.
-        kinks: Where the slope jumps (for some value of the options).
+        kinks: Where the slope jumps, or f itself (for some value of the options, mostly the defaults).
+        kinks_at: Options -> the kinks, where they lie elsewhere with other options.
         schema: Its options, with defaults and bounds.
         learnable: Options that become trained tensors where the options ``learned`` (bool) and ``per`` (``layer`` or
             ``unit``) say so; they start at the option's value.
+        trained_as: Options -> what stands for some of the learnable ones in f, by name, where that is not the number
+            itself: such as the number of which a positive option is the softplus.
         random: Whether f also takes ``noise``, uniform in [0, 1) and shaped like z, during training.
     """
 
@@ -51,8 +66,10 @@ class Activation:
     summary: str = ""
     reference: str = ""
     kinks: tuple[float, ...] = ()
+    kinks_at: Callable[[Mapping[str, Any]], tuple[float, ...]] | None = None
     schema: type[Options] = Options
     learnable: tuple[str, ...] = ()
+    trained_as: Callable[[Mapping[str, Any]], dict[str, float]] | None = None
     random: bool = False
 
     def __post_init__(self) -> None:
@@ -70,6 +87,35 @@ class Activation:
     def learned(self) -> tuple[str, ...]:
         """The names of the options that are trained unless the config says otherwise."""
         return self.learnable if self.options.get("learned") else ()
+
+
+PAU_COEFFICIENTS = ("a0", "a1", "a2", "a3", "a4", "a5", "b1", "b2", "b3", "b4")
+
+
+def _kinks_of_shrinking(options: Mapping[str, Any]) -> tuple[float, ...]:
+    return (-options["lambd"], options["lambd"])
+
+
+def _kink_of_threshold(options: Mapping[str, Any]) -> tuple[float, ...]:
+    return (options["threshold"],)
+
+
+def _kinks_of_pau(options: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return where b1·z + … + b4·z⁴ changes its sign."""
+    import numpy as np
+
+    roots = np.roots([options[f"b{power}"] for power in (4, 3, 2, 1)] + [0.0])
+    real = sorted({round(float(root.real), 12) for root in roots if abs(root.imag) < 1e-9})
+    edges = np.array([-np.inf, *real, np.inf]).clip(-1e9, 1e9)
+    between = (edges[1:] + edges[:-1]) / 2
+    signs = np.sign(sum(options[f"b{power}"] * between**power for power in range(1, 5)))
+    return tuple(root for root, below, above in zip(real, signs, signs[1:], strict=False) if below != above)
+
+
+def _xielu_before_softplus(options: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of which p and n − β are the softplus: log(exp(p) − 1)."""
+    positive = {"alpha_p": options["alpha_p"], "alpha_n": options["alpha_n"] - options["beta"]}
+    return {name: value + math.log(-math.expm1(-value)) for name, value in positive.items()}
 
 
 # fmt: off
@@ -138,6 +184,85 @@ _ROWS = (
     Activation("squared_relu", f"{OURS}:squared_relu", "max(0, z)²",
                "2·max(0, z)", "ReLU squared: its slope is continuous and unbounded",
                "So et al. 2021, arXiv:2109.08668"),
+    Activation("log_sigmoid", f"{TORCH}:logsigmoid", "log σ(z) = −log(1 + exp(−z))",
+               "σ(−z)", "softplus turned about the origin: negative everywhere; f(z) ≈ z far below zero, 0 far above",
+               "torch.nn.LogSigmoid; Cox 1958, J. R. Stat. Soc. B 20"),
+    Activation("tanhshrink", f"{OURS}:tanhshrink", "z − tanh(z)",
+               "tanh(z)²", "flat at zero, where f(z) ≈ z³/3; z ∓ 1 far out",
+               "torch.nn.Tanhshrink; Collobert, Kavukcuoglu, Farabet 2011, BigLearn"),
+    Activation("softshrink", f"{TORCH}:softshrink", "z − lambd for z > lambd, z + lambd for z < −lambd, 0 between",
+               "0 for |z| ≤ lambd, 1 otherwise", "soft thresholding: the proximal step of an L1 penalty",
+               "Donoho, Johnstone 1994, Biometrika 81", kinks=(-0.5, 0.5), kinks_at=_kinks_of_shrinking,
+               schema=ShrinkOptions),
+    Activation("hardshrink", f"{TORCH}:hardshrink", "z for |z| > lambd, 0 otherwise",
+               "0 for |z| ≤ lambd, 1 otherwise", "hard thresholding: f itself jumps at ±lambd",
+               "Donoho, Johnstone 1994, Biometrika 81", kinks=(-0.5, 0.5), kinks_at=_kinks_of_shrinking,
+               schema=ShrinkOptions),
+    Activation("threshold", f"{TORCH}:threshold", "z for z > threshold, value otherwise",
+               "0 for z ≤ threshold, 1 above", "ReLU that starts later: f itself jumps where value ≠ threshold",
+               "Konda, Memisevic, Krueger 2014, arXiv:1402.3337", kinks=(1,), kinks_at=_kink_of_threshold,
+               schema=ThresholdOptions),
+    Activation("squareplus", f"{OURS}:squareplus", "(z + √(z² + b))/2",
+               "(1 + z/√(z² + b))/2", "softplus without exponentials, with polynomial tails; jax and keras take b = 4",
+               "Barron 2021, arXiv:2112.11687", schema=SquareplusOptions),
+    Activation("sparse_plus", f"{OURS}:sparse_plus", "0 for z ≤ −1, (z + 1)²/4 for −1 < z < 1, z for z ≥ 1",
+               "min(max(0, (z + 1)/2), 1)", "softplus with an exact zero: sparsemax in place of softmax",
+               "Martins, Astudillo 2016, arXiv:1602.02068"),
+    Activation("sparse_sigmoid", f"{OURS}:sparse_sigmoid", "min(max(0, (z + 1)/2), 1)",
+               "1/2 for −1 < z < 1, 0 otherwise", "the slope of sparse_plus: hardsigmoid three times as steep",
+               "Martins, Astudillo 2016, arXiv:1602.02068", kinks=(-1, 1)),
+    Activation("quick_gelu", f"{OURS}:quick_gelu", "z·σ(1.702·z)",
+               "σ(u)·(1 + u·(1 − σ(u))), u = 1.702·z", "GELU by a logistic function, within 0.0203 of it; in CLIP",
+               "Hendrycks, Gimpel 2016, arXiv:1606.08415"),
+    Activation("xielu", f"{OURS}:xielu",
+               "alpha_p·z² + beta·z for z > 0, alpha_n·(exp(z) − 1 − z) + beta·z otherwise",
+               "2·alpha_p·z + beta for z > 0, alpha_n·(exp(z) − 1) + beta otherwise",
+               "a slope that grows above zero and turns negative below; alpha_p = softplus(·) and alpha_n = beta + "
+               "softplus(·) are learned", "Huang, Schlag 2024, arXiv:2411.13010", schema=XieluOptions,
+               learnable=("alpha_p", "alpha_n"), trained_as=_xielu_before_softplus),
+    Activation("golu", f"{OURS}:golu", "z·exp(−exp(−z))",
+               "exp(−exp(−z))·(1 + z·exp(−z))", "a gate that is not symmetric: below zero the shortest tail of all",
+               "Das, Safari, Adriaensen, Hutter 2025, arXiv:2502.03654"),
+    Activation("star_relu", f"{OURS}:star_relu", "scale·max(0, z)² + offset",
+               "2·scale·max(0, z)",
+               "squared ReLU of mean 0 and variance 1; both numbers are learned (MetaFormer's code starts at 1 and 0)",
+               "Yu et al. 2022, arXiv:2210.13452", schema=StarReluOptions, learnable=("scale", "offset")),
+    Activation("serf", f"{OURS}:serf", "z·erf(log(1 + exp(z)))",
+               "erf(s) + z·σ(z)·2/√π·exp(−s²), s = log(1 + exp(z))", "mish with erf for tanh",
+               "Nag, Bhattacharyya 2021, arXiv:2108.09598"),
+    Activation("telu", f"{OURS}:telu", "z·tanh(exp(z))",
+               "tanh(e) + z·e·(1 − tanh(e)²), e = exp(z)", "close to the identity above zero, a short dip below",
+               "Fernandez, Mali 2024, arXiv:2412.20269"),
+    Activation("lisht", f"{OURS}:lisht", "z·tanh(z)",
+               "tanh(z) + z·(1 − tanh(z)²)", "even: |z| with a round bottom",
+               "Roy, Manna, Dubey, Chaudhuri 2019, arXiv:1901.05894"),
+    Activation("aptx", f"{OURS}:aptx", "(alpha + tanh(beta·z))·gamma·z",
+               "gamma·(alpha + tanh(beta·z) + beta·z·(1 − tanh(beta·z)²))",
+               "mish with fewer operations; with its defaults swish of beta = 2",
+               "Kumar 2022, arXiv:2209.06119", schema=AptxOptions),
+    Activation("isrlu", f"{OURS}:isrlu", "z for z ≥ 0, z/√(1 + alpha·z²) otherwise",
+               "1 for z ≥ 0, (1 + alpha·z²)^−3/2 otherwise", "ELU without an exponential; limit −1/√alpha",
+               "Carlile, Delamarter, Kinney, Marti, Whitney 2017, arXiv:1710.09967", schema=IsrluOptions),
+    Activation("snake", f"{OURS}:snake", "z + sin²(alpha·z)/alpha",
+               "1 + sin(2·alpha·z)", "periodic about the identity: extrapolates periodic data",
+               "Ziyin, Hartwig, Ueda 2020, arXiv:2006.08195", schema=SnakeOptions, learnable=("alpha",)),
+    Activation("sine", f"{OURS}:sine", "sin(w0·z)",
+               "w0·cos(w0·z)", "periodic and bounded; SIREN takes w0 = 30",
+               "Sitzmann, Martel, Bergman, Lindell, Wetzstein 2020, arXiv:2006.09661", schema=SineOptions),
+    Activation("elish", f"{OURS}:elish", "z·σ(z) for z ≥ 0, (exp(z) − 1)·σ(z) otherwise",
+               "σ(z)·(1 + z·σ(−z)) for z ≥ 0, σ(z)·(exp(z) + (exp(z) − 1)·σ(−z)) otherwise",
+               "swish above zero, ELU times a gate below", "Basirat, Roth 2018, arXiv:1808.00783"),
+    Activation("logish", f"{OURS}:logish", "z·log(1 + σ(z))",
+               "log(1 + σ(z)) + z·σ(z)·(1 − σ(z))/(1 + σ(z))", "a shallow dip; slope log 2 far above zero",
+               "Zhu, Zeng, Liu, Zhang 2021, Neurocomputing 458"),
+    Activation("smish", f"{OURS}:smish", "z·tanh(log(1 + σ(z)))",
+               "t + 4z·(1 + σ(z))·σ(z)·(1 − σ(z))/(2 + q)², t = q/(2 + q), q = σ(z)·(2 + σ(z))",
+               "a shallow dip; slope 3/5 far above zero", "Wang, Ren, Wang 2022, Electronics 11(4), 540"),
+    Activation("pau", f"{OURS}:pau", "(a0 + a1·z + … + a5·z⁵)/(1 + |b1·z + … + b4·z⁴|)",
+               "(P′ − f·Q′)/Q, f = P/Q; the absolute value has slope 0 at 0",
+               "a rational function, all ten coefficients learned; starts within 0.034 of leaky ReLU on [−3, 3]",
+               "Molina, Schramowski, Kersting 2019, arXiv:1907.06732", kinks_at=_kinks_of_pau, schema=PauOptions,
+               learnable=PAU_COEFFICIENTS),
     Activation("identity", f"{OURS}:identity", "z",
                "1", "no non-linearity: the linear baseline"),
     Activation("expression", f"{OURS}:expression", "the formula",

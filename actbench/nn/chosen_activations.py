@@ -101,9 +101,20 @@ def learned_parameters(component: Component, units: int) -> dict[str, tuple[tupl
     row = row_of(component)
     if not row.learnable:
         return {}
-    options = _options(component)
+    options = _values(component)
     shape = (units,) if options["per"] == "unit" else ()
     return {name: (shape, options[name]) for name in row.learnable} if options["learned"] else {}
+
+
+def kinks_of(component: Component) -> tuple[float, ...]:
+    """Return where the slope of f, or f itself, jumps, with learned options at their start.
+
+    >>> from actbench.schema.components import resolve
+    >>> kinks_of(resolve("activations", "relu")), kinks_of(resolve("activations", "softshrink(lambd=0.25)"))
+    ((0,), (-0.25, 0.25))
+    """
+    row = row_of(component)
+    return row.kinks if row.kinks_at is None else row.kinks_at(_options(component))
 
 
 def check_slope(component: Component) -> None:
@@ -195,7 +206,7 @@ def second_moment(component: Component) -> float:
 
     row = row_of(component)
     starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
-    return mean_square_under_gauss(partial(function_of(component), **starts), row.kinks, noisy=row.random)
+    return mean_square_under_gauss(partial(function_of(component), **starts), kinks_of(component), noisy=row.random)
 
 
 def _module_of(component: Component) -> ModuleActivation | None:
@@ -219,7 +230,13 @@ def _fixed_options(component: Component) -> dict[str, Any]:
     """Return the options that are the same for every unit and step: those that f takes and that are not learned."""
     learned, learnable = learned_parameters(component, 1), row_of(component).learnable
     kept_back = {*learned, *HOW_LEARNED} if learnable else set()
-    return {name: value for name, value in _options(component).items() if name not in kept_back}
+    return {name: value for name, value in _values(component).items() if name not in kept_back}
+
+
+def _values(component: Component) -> Mapping[str, Any]:
+    """Return the options as f takes them: some learnable ones stand there in another form."""
+    options, row = _options(component), row_of(component)
+    return options if row.trained_as is None else {**options, **row.trained_as(options)}
 
 
 def _options(component: Component) -> Mapping[str, Any]:

@@ -6,12 +6,24 @@ Health is measured by them. A user's own function and a formula have none: there
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from actbench.nn import rational
+from actbench.nn.elementary import (
+    FAR,
+    QUICK_GELU,
+    exact_softplus,
+    linear_or_expm1,
+    sech_squared,
+    within,
+    xielu_coefficients,
+)
 
 _BACKWARD = torch.ops.aten
 
@@ -130,6 +142,143 @@ def sigmoid(z: Tensor) -> Tensor:
 def softsign(z: Tensor) -> Tensor:
     """Return 1/(1 + |z|)²."""
     return z.abs().add_(1).square_().reciprocal_()
+
+
+def log_sigmoid(z: Tensor) -> Tensor:
+    """Return σ(−z)."""
+    return torch.sigmoid(-z)
+
+
+def tanhshrink(z: Tensor) -> Tensor:
+    """Return tanh(z)²."""
+    return torch.tanh(z).square()
+
+
+def softshrink(z: Tensor, *, lambd: float) -> Tensor:
+    """Return 0 for |z| ≤ lambd, 1 elsewhere."""
+    return hardshrink(z, lambd=lambd)
+
+
+def hardshrink(z: Tensor, *, lambd: float) -> Tensor:
+    """Return 0 for |z| ≤ lambd, 1 elsewhere."""
+    return torch.gt(z.abs(), lambd).to(z.dtype)
+
+
+def threshold(z: Tensor, *, threshold: float, value: float) -> Tensor:
+    """Return 0 for z ≤ threshold, 1 above."""
+    return torch.gt(z, threshold).to(z.dtype)
+
+
+def squareplus(z: Tensor, *, b: float) -> Tensor:
+    """Return (1 + z/√(z² + b))/2."""
+    size = z.abs()
+    root = torch.sqrt(z * z + b)
+    small = (b / 2) / (size + root) / root  # of the two sides the one below zero, without a difference
+    return torch.where(z > 0, 1 - small, small)
+
+
+def sparse_plus(z: Tensor) -> Tensor:
+    """Return min(max(0, (z + 1)/2), 1)."""
+    return (z.clamp(-1, 1) + 1) / 2
+
+
+def sparse_sigmoid(z: Tensor) -> Tensor:
+    """Return 1/2 for −1 < z < 1, 0 elsewhere."""
+    return torch.lt(z.abs(), 1).to(z.dtype) / 2
+
+
+def quick_gelu(z: Tensor) -> Tensor:
+    """Return σ(u)·(1 + u·σ(−u)) with u = 1.702z."""
+    u = within(QUICK_GELU * z)
+    return torch.sigmoid(u) * (1 + u * torch.sigmoid(-u))
+
+
+def xielu(z: Tensor, *, alpha_p: float | Tensor, alpha_n: float | Tensor, beta: float) -> Tensor:
+    """Return 2pz + β for z > 0, n·(exp(z) − 1) + β otherwise; p = softplus(alpha_p), n = β + softplus(alpha_n)."""
+    p, n = xielu_coefficients(alpha_p, alpha_n, beta)
+    return 2 * p * torch.relu(z) + n * torch.expm1(z.clamp(max=0)) + beta
+
+
+def golu(z: Tensor) -> Tensor:
+    """Return exp(−exp(−z)) + z·exp(−z − exp(−z))."""
+    z = z.clamp(-20, FAR)  # exp(20) = 5e8, whose own negative exponential is 0
+    inner = torch.exp(-z)
+    return torch.exp(-inner) + z * torch.exp(-z - inner)
+
+
+def star_relu(z: Tensor, *, scale: float | Tensor, offset: float | Tensor) -> Tensor:
+    """Return 2·scale·max(0, z)."""
+    return torch.relu(z) * 2 * scale
+
+
+def serf(z: Tensor) -> Tensor:
+    """Return erf(s) + z·(2/√π)·exp(−s²)·σ(z) with s = log(1 + exp(z))."""
+    z = within(z)
+    s = exact_softplus(z)
+    return torch.erf(s) + z * (2 / math.sqrt(math.pi)) * torch.exp(-s * s) * torch.sigmoid(z)
+
+
+def telu(z: Tensor) -> Tensor:
+    """Return tanh(e) + z·e·(1 − tanh(e)²) with e = exp(z)."""
+    z = z.clamp(-FAR, 20)  # exp(20) = 5e8, where tanh is 1 and its slope 0
+    e = torch.exp(z)
+    return torch.tanh(e) + z * e * sech_squared(e)
+
+
+def lisht(z: Tensor) -> Tensor:
+    """Return tanh(z) + z·(1 − tanh(z)²)."""
+    z = within(z)
+    return torch.tanh(z) + z * sech_squared(z)
+
+
+def aptx(z: Tensor, *, alpha: float, beta: float, gamma: float) -> Tensor:
+    """Return γ·(α − 1 + 2σ(u)·(1 + u·σ(−u))) with u = 2βz."""
+    u = within(2 * beta * z)
+    return gamma * ((alpha - 1) + 2 * torch.sigmoid(u) * (1 + u * torch.sigmoid(-u)))
+
+
+def isrlu(z: Tensor, *, alpha: float) -> Tensor:
+    """Return 1 for z ≥ 0, (1 + αz²)^−3/2 otherwise."""
+    scaled = (alpha**0.5 * z).clamp(-1e18, 0)
+    inverse = 1 / torch.sqrt(1 + scaled * scaled)
+    return inverse * inverse * inverse
+
+
+def snake(z: Tensor, *, alpha: float | Tensor) -> Tensor:
+    """Return 1 + sin(2αz), as 1 + 2·sin(αz)·cos(αz), in which 2αz does not overflow."""
+    angle = alpha * z
+    return 1 + 2 * torch.sin(angle) * torch.cos(angle)
+
+
+def sine(z: Tensor, *, w0: float) -> Tensor:
+    """Return w0·cos(w0·z)."""
+    return w0 * torch.cos(w0 * z)
+
+
+def elish(z: Tensor) -> Tensor:
+    """Return σ(z)·(1 + z·σ(−z)) for z ≥ 0, σ(z)·(exp(z) + (exp(z) − 1)·σ(−z)) otherwise."""
+    z = within(z)
+    return torch.sigmoid(z) * (torch.exp(z.clamp(max=0)) + linear_or_expm1(z) * torch.sigmoid(-z))
+
+
+def logish(z: Tensor) -> Tensor:
+    """Return log(1 + σ(z)) + z·σ(z)·σ(−z)/(1 + σ(z))."""
+    z = within(z)
+    gate = torch.sigmoid(z)
+    return torch.log1p(gate) + z * gate * torch.sigmoid(-z) / (1 + gate)
+
+
+def smish(z: Tensor) -> Tensor:
+    """Return t + z·dt/dz with t = q/(2 + q), q = σ(z)·(2 + σ(z)), dt/dz = 4·(1 + σ(z))·σ(z)·σ(−z)/(2 + q)²."""
+    z = within(z)
+    gate = torch.sigmoid(z)
+    q = gate * (2 + gate)
+    return q / (2 + q) + z * 4 * (1 + gate) * gate * torch.sigmoid(-z) / (2 + q).square()
+
+
+def pau(z: Tensor, **coefficients: float | Tensor) -> Tensor:
+    """Return (P′ − f·Q′)/Q, where f = P/Q; a5/|b4| far out."""
+    return rational.slope(z, coefficients)
 
 
 def _elu(ones: Tensor, z: Tensor, alpha: float, scale: float, input_scale: float) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from scipy import integrate, optimize, special
 
 from actbench.nn.activations import ACTIVATIONS, Activation
-from actbench.nn.chosen_activations import function_of, learned_parameters, row_of, second_moment
+from actbench.nn.chosen_activations import function_of, kinks_of, learned_parameters, second_moment
 from actbench.nn.gaussian_moment import mean_square_under_gauss
 from actbench.schema.components import resolve
 
@@ -47,6 +47,14 @@ def swish(beta: float) -> Callable[[Array], Array]:
     return lambda z: z * special.expit(beta * z)
 
 
+def xielu(p: float, n: float, beta: float) -> Callable[[Array], Array]:
+    return lambda z: np.where(z > 0, p * z * z, n * (np.expm1(np.minimum(z, 0)) - z)) + beta * z
+
+
+def pau(*a: float, b: tuple[float, ...]) -> Callable[[Array], Array]:
+    return lambda z: np.polyval(a[::-1], z) / (1 + np.abs(np.polyval((*b[::-1], 0), z)))
+
+
 ORACLES: list[tuple[str | dict[str, Any], Callable[[Array], Array]]] = [
     ("relu", lambda z: np.maximum(z, 0)),
     ("leaky_relu", leaky(0.01)),
@@ -77,6 +85,43 @@ ORACLES: list[tuple[str | dict[str, Any], Callable[[Array], Array]]] = [
     ("hardswish", lambda z: z * np.clip(z + 3, 0, 6) / 6),
     ("hardsigmoid", lambda z: np.clip(z + 3, 0, 6) / 6),
     ("squared_relu", lambda z: np.maximum(z, 0) ** 2),
+    ("log_sigmoid", lambda z: -np.logaddexp(0, -z)),
+    ("tanhshrink", lambda z: z - np.tanh(z)),
+    ("softshrink", lambda z: np.sign(z) * np.maximum(np.abs(z) - 0.5, 0)),
+    ({"name": "softshrink", "lambd": 1.0}, lambda z: np.sign(z) * np.maximum(np.abs(z) - 1, 0)),
+    ("hardshrink", lambda z: np.where(np.abs(z) > 0.5, z, 0)),
+    ({"name": "hardshrink", "lambd": 1.0}, lambda z: np.where(np.abs(z) > 1, z, 0)),
+    ("threshold", lambda z: np.where(z > 1, z, 0)),
+    ({"name": "threshold", "threshold": -1.0, "value": 3.0}, lambda z: np.where(z > -1, z, 3)),
+    ("squareplus", lambda z: (z + np.sqrt(z * z + 4)) / 2),
+    ({"name": "squareplus", "b": 0.1}, lambda z: (z + np.sqrt(z * z + 0.1)) / 2),
+    ("sparse_plus", lambda z: np.where(z <= -1, 0, np.where(z >= 1, z, (z + 1) ** 2 / 4))),
+    ("sparse_sigmoid", lambda z: np.clip((z + 1) / 2, 0, 1)),
+    ("quick_gelu", swish(1.702)),
+    ("xielu", xielu(0.8, 0.8, 0.5)),
+    ({"name": "xielu", "alpha_p": 0.3, "alpha_n": 1.7, "beta": 0.2, "learned": False}, xielu(0.3, 1.7, 0.2)),
+    ("golu", lambda z: z * np.exp(-np.exp(-z))),
+    ("star_relu", lambda z: 0.8944 * np.maximum(z, 0) ** 2 - 0.4472),
+    ({"name": "star_relu", "scale": 2.0, "offset": 0.5, "learned": False}, lambda z: 2 * np.maximum(z, 0) ** 2 + 0.5),
+    ("serf", lambda z: z * special.erf(np.logaddexp(0, z))),
+    ("telu", lambda z: z * np.tanh(np.exp(z))),
+    ("lisht", lambda z: z * np.tanh(z)),
+    ("aptx", lambda z: (1 + np.tanh(z)) * z / 2),
+    ({"name": "aptx", "alpha": 0.5, "beta": 2.0, "gamma": 0.7}, lambda z: (0.5 + np.tanh(2 * z)) * 0.7 * z),
+    ("isrlu", lambda z: np.where(z >= 0, z, z / np.sqrt(1 + z * z))),
+    ({"name": "isrlu", "alpha": 3.0}, lambda z: np.where(z >= 0, z, z / np.sqrt(1 + 3 * z * z))),
+    ("snake", lambda z: z + np.sin(z) ** 2),
+    ({"name": "snake", "alpha": 0.3, "learned": True}, lambda z: z + np.sin(0.3 * z) ** 2 / 0.3),
+    ("sine", np.sin),
+    ({"name": "sine", "w0": 3.0}, lambda z: np.sin(3 * z)),
+    ("elish", lambda z: np.where(z >= 0, z, np.expm1(np.minimum(z, 0))) * special.expit(z)),
+    ("logish", lambda z: z * np.log1p(special.expit(z))),
+    ("smish", lambda z: z * np.tanh(np.log1p(special.expit(z)))),
+    ("pau", pau(0.03356, 0.505, 1.65344, 2.01001, 0.9319, 0.15242, b=(0, 3.98022, 0, 0.30183))),
+    (
+        {"name": "pau", "a1": -0.3, "b1": 1.2, "b3": -0.9, "learned": False},
+        pau(0.03356, -0.3, 1.65344, 2.01001, 0.9319, 0.15242, b=(1.2, 3.98022, -0.9, 0.30183)),
+    ),
     ("identity", lambda z: z),
     ("x * sigmoid(1.702 * x)", swish(1.702)),
 ]
@@ -93,6 +138,10 @@ SLOPES_AT_KINKS = [
     ("hardtanh", {-1: 0, 1: 0}),
     ("hardswish", {-3: 0, 3: 1}),
     ("hardsigmoid", {-3: 0, 3: 0}),
+    ("softshrink", {-0.5: 0, 0.5: 0}),
+    ("hardshrink", {-0.5: 0, 0.5: 0}),
+    ("threshold", {1: 0}),
+    ("sparse_sigmoid", {-1: 0, 1: 0}),
 ]
 
 
@@ -153,7 +202,7 @@ def test_the_slope_at_a_kink_is_the_documented_one(choice: str | dict[str, Any],
 @pytest.mark.parametrize("choice", [choice for choice, _ in ORACLES], ids=NAMES)
 def test_smooth_rows_have_no_jump_in_slope_on_a_fine_grid(choice: str | dict[str, Any]) -> None:
     component = resolve("activations", choice)
-    kinks = np.array(row_of(component).kinks)
+    kinks = np.array(kinks_of(component))
     grid = np.arange(-8.0005, 8, 1e-3)  # never on a kink
     jumps = np.abs(np.diff(slope(ready(choice), grid)))
     middles = (grid[1:] + grid[:-1]) / 2

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from actbench.nn import slopes
 from actbench.nn.activations import ACTIVATIONS
-from actbench.nn.chosen_activations import function_of, learned_parameters, row_of, slope_of
+from actbench.nn.chosen_activations import function_of, kinks_of, learned_parameters, slope_of
 from actbench.schema.components import Component, resolve
 
 NAMES = [name for name in ACTIVATIONS if name != "expression"]
@@ -25,12 +25,23 @@ OPTIONS: list[str | dict[str, Any]] = [
     {"name": "swish", "beta": -1.5},
     {"name": "swish", "beta": 0.0},
     {"name": "softplus", "beta": 7.0},
+    {"name": "softshrink", "lambd": 0.0},
+    {"name": "hardshrink", "lambd": 2.0},
+    {"name": "threshold", "threshold": -0.5, "value": 7.0},
+    {"name": "squareplus", "b": 0.01},
+    {"name": "xielu", "alpha_p": 2.0, "alpha_n": 0.6, "beta": 0.1, "learned": False},
+    {"name": "star_relu", "scale": -2.0, "offset": 1.0, "learned": False},
+    {"name": "aptx", "alpha": 0.3, "beta": 2.0, "gamma": -1.5},
+    {"name": "isrlu", "alpha": 3.0},
+    {"name": "snake", "alpha": 2.5},
+    {"name": "sine", "w0": 30.0},
+    {"name": "pau", "b1": 1.2, "b3": -0.9, "learned": False},
 ]
 
 
 def points(chosen: Component) -> Tensor:
     """1,001 numbers about 0, the kinks with what lies beside them, and numbers far out."""
-    kinks = [kink + shift for kink in (0.0, *row_of(chosen).kinks) for shift in (-1e-9, 0.0, 1e-9)]
+    kinks = [kink + shift for kink in (0.0, *kinks_of(chosen)) for shift in (-1e-9, 0.0, 1e-9)]
     far = [-0.0, 30.0, -30.0, 1e3, -1e3, 1e30, -1e30]
     return torch.cat([torch.linspace(-12, 12, 1001, dtype=torch.float64), torch.tensor(kinks + far).double()])
 
@@ -52,12 +63,12 @@ def test_slopes_are_those_of_autograd(choice: str | dict[str, Any]) -> None:
     z, slope = points(chosen), slope_of(chosen)
     assert slope is not None
     given = z.clone()
-    assert torch.allclose(slope(z, **starts), by_autograd(chosen, z, **starts), rtol=0, atol=1e-12)
+    assert torch.allclose(slope(z, **starts), by_autograd(chosen, z, **starts), rtol=1e-15, atol=1e-12)
     assert torch.equal(z, given), "the argument is not changed"
     assert slope(z.float(), **{name: start.float() for name, start in starts.items()}).dtype == torch.float32
 
 
-@pytest.mark.parametrize(("name", "option"), [("prelu", "slope"), ("swish", "beta")])
+@pytest.mark.parametrize(("name", "option"), [("prelu", "slope"), ("swish", "beta"), ("snake", "alpha")])
 def test_slopes_with_a_learned_parameter_for_each_unit_are_those_of_autograd(name: str, option: str) -> None:
     chosen = of({"name": name, "learned": True, "per": "unit"})
     generator = torch.Generator().manual_seed(0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from actbench.errors import ConfigError
 from actbench.schema.components import resolve
 from actbench.schema.registry import TABLES, names
-from actbench.schema.synonyms import EXPLAINED, SYNONYMS, canonical, folded
+from actbench.schema.synonyms import EXPLAINED, SYNONYMS, canonical, explanation, folded
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,16 @@ from actbench.schema.synonyms import EXPLAINED, SYNONYMS, canonical, folded
         ("activations", "gelu_fast", "gelu_tanh"),
         ("activations", "swish1", "silu"),
         ("activations", "SiLU", "silu"),
+        ("activations", "QuickGELU", "quick_gelu"),
+        ("activations", "LogSigmoid", "log_sigmoid"),
+        ("activations", "tanh_shrink", "tanhshrink"),
+        ("activations", "Hard Shrink", "hardshrink"),
+        ("activations", "soft_thresholding", "softshrink"),
+        ("activations", "ThresholdedReLU", "threshold"),
+        ("activations", "StarReLU", "star_relu"),
+        ("activations", "sin", "sine"),
+        ("activations", "relu2", "squared_relu"),
+        ("activations", "gelu_python", "gelu"),
         ("optimizers", "AdamW", "adamw"),
         ("schedules", "cosine_annealing", "cosine"),
         ("datasets", "CIFAR-10", "cifar10"),
@@ -38,6 +48,36 @@ from actbench.schema.synonyms import EXPLAINED, SYNONYMS, canonical, folded
 def test_a_synonym_is_the_thing_itself(kind: str, written: str, name: str) -> None:
     found, expected = resolve(kind, written), resolve(kind, name)
     assert (found.name, found.label, found.to_minimal()) == (name, expected.label, expected.to_minimal())
+
+
+ELSEWHERE = {
+    "torch.nn": """celu elu gelu hardshrink hardsigmoid hardswish hardtanh leakyrelu logsigmoid mish prelu relu relu6
+        rrelu selu sigmoid silu softplus softshrink softsign tanh tanhshrink threshold identity glu softmax softmin
+        logsoftmax""",
+    "keras.activations": """celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh
+        leaky_relu linear log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus
+        softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink threshold""",
+    "jax.nn": """celu elu gelu glu hard_sigmoid hard_silu hard_swish hard_tanh identity leaky_relu log_sigmoid
+        log_softmax mish relu relu6 selu sigmoid silu soft_sign softmax softplus sparse_plus sparse_sigmoid squareplus
+        swish tanh""",
+    "timm": """silu swish mish relu relu6 leaky_relu elu celu selu prelu gelu gelu_tanh quick_gelu sigmoid tanh
+        hard_sigmoid hard_swish hard_mish identity""",
+    "transformers": """gelu gelu_10 gelu_fast gelu_new gelu_python gelu_pytorch_tanh gelu_python_tanh gelu_accurate
+        hardswish laplace leaky_relu linear mish quick_gelu relu relu2 relu6 sigmoid silu sqrtsoftplus swish tanh prelu
+        xielu""",
+}
+"""The elementwise functions of five libraries, and what people take for one, by the names of those libraries."""
+
+
+@pytest.mark.parametrize("library", ELSEWHERE)
+def test_every_activation_of_the_libraries_is_known_or_explained(library: str) -> None:
+    valid = names("activations")
+    unknown = [
+        name
+        for name in ELSEWHERE[library].split()
+        if canonical("activations", name, valid) not in valid and explanation("activations", name) is None
+    ]
+    assert unknown == []
 
 
 def test_every_synonym_leads_to_a_name_and_hides_none() -> None:
@@ -71,7 +111,8 @@ def test_every_name_stands_for_itself_and_no_two_are_spelled_alike(kind: str) ->
     [
         ("activations", "swiglu", "half as many outputs.*its gate alone is silu"),
         ("activations", "GLU", "half as many outputs"),
-        ("activations", "quick_gelu", r"write the formula x \* sigmoid\(1.702 \* x\)"),
+        ("activations", "hard_mish", r"write the formula x/2 \* clamp\(x \+ 2, 0, 2\)"),
+        ("activations", "SIREN", r"activation \{name: sine, w0: 30\} with weight_init siren"),
         ("activations", "heaviside", "no gradient reaches z through a step"),
         ("activations", "CReLU", "doubles the number of units"),
         ("activations", "softmax", "an activation here is elementwise"),

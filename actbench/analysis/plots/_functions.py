@@ -42,7 +42,7 @@ BAR = 0.035
 _TIED = "\N{NO-BREAK SPACE}"
 
 MAX_REGIONS = 3
-"""Of dead slopes in the legend; the table has them all."""
+"""Of dead slopes in the legend; the table has all that are drawn."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _marks(series: int, curve: FunctionCurve) -> Iterator[Mark]:
     for end, limit in zip(("−∞", "∞"), curve.limits, strict=True):
         if limit is not None:
             yield Mark(series, f"→ {end}", limit, kind="limit", note="limit")
-    for low, high in curve.dead:
+    for low, high in _dead_in_view(curve):
         note = f"|f′| ≤ {_number(curve.dead_slope)}"
         yield Mark(series, _region(low, high), None, panel=SLOPE, kind="dead", note=note)
     step = 1 if 2 * max(map(abs, curve.z)) < MAX_VALUES else 2
@@ -177,6 +177,12 @@ def _marks(series: int, curve: FunctionCurve) -> Iterator[Mark]:
             value = curve.at(z)[panel]
             if z % step == 0 and isfinite(value):
                 yield Mark(series, z, value, panel=panel, kind="value")
+
+
+def _dead_in_view(curve: FunctionCurve) -> list[tuple[float, float]]:
+    """Return the dead slopes within the range of z; those of a sine go on beyond it, as far as they are looked for."""
+    reach = max(map(abs, curve.z))
+    return [(low, high) for low, high in curve.dead if low < reach and high > -reach]
 
 
 def _draw_curve(ax: Axes, panel: int, data: FunctionData, series: int, pen: Pen) -> None:
@@ -230,9 +236,7 @@ def _draw_dead(ax: Axes, panel: int, data: FunctionData, drawn_with: Sequence[Pe
     for series, curve in enumerate(data.curves):
         own = [index for index, mark in marks if mark.series == series]
         foot, top = (0.0, 1.0) if count == 1 else (BAR * (count - series - 0.35), BAR * (count - series + 0.35))
-        for index, (begin, end) in zip(own, curve.dead, strict=True):
-            if begin >= high or end <= low:
-                continue
+        for index, (begin, end) in zip(own, _dead_in_view(curve), strict=True):
             # One that is narrower than a pixel, as around the minimum of a dip, is seen by its edge.
             is_narrow = end - begin < (high - low) / 100
             ax.axvspan(

@@ -182,14 +182,14 @@ class _Network:
             sizes: Numbers of an image, then the hidden widths.
             data_moment: E[x²] of an image's numbers.
         """
-        from actbench.nn.chosen_activations import row_of
+        from actbench.nn.chosen_activations import kinks_of
 
         function, slope = _elementwise(spec.activation)
         is_random = spec.bias_init.kind == "pytorch"  # uniform within ±1/√fan_in
         return cls(
             function,
             slope,
-            row_of(spec.activation).kinks,
+            kinks_of(spec.activation),
             tuple(_gains(spec, sizes, data_moment)),
             spec.bias_init.value,
             tuple(1 / (3 * fan_in) if is_random else 0.0 for fan_in in sizes[:-1]),
