@@ -38,6 +38,10 @@ Charts = Annotated[
     list[str] | None,
     typer.Option("--chart", help="See `actbench list charts`. [default: all]", metavar="NAME,…"),
 ]
+Boundary = Annotated[
+    bool,
+    typer.Option("--boundary", help="Chart `boundary`: what kept networks make of the plane, and each unit's hinge."),
+]
 Style = Annotated[str, typer.Option(help="Sizes: paper, slides or screen.", metavar="NAME")]
 Columns = Annotated[int, typer.Option(min=1, max=2, metavar="N", help="Width: one column of a page, or two.")]
 Width = Annotated[
@@ -52,6 +56,7 @@ def plot(
     output: Output,
     paths: Paths = None,
     charts: Charts = None,
+    boundary: Boundary = False,
     style: Style = "paper",
     columns: Columns = 2,
     width: Width = None,
@@ -70,6 +75,7 @@ def plot(
     from actbench.analysis.compare import compare
     from actbench.analysis.plots._figures import charts_of, figure_of, format_of, image_bytes
     from actbench.analysis.plots._style import look_named
+    from actbench.cli.landscapes import landscapes_of
     from actbench.cli.theory import prediction
     from actbench.errors import UsageError
     from actbench.storage.reading import read_results
@@ -82,14 +88,15 @@ def plot(
     found = compare(records, **chosen_rows(records, by, baseline, metric, where))
     for warning in found.all_warnings:
         print_note(f"warning: {warning}")
+    chosen = [*listed(charts), *(["boundary"] if boundary and "boundary" not in listed(charts) else [])]
     drawn = [
         (comparison, one)
         for comparison in found.comparisons
-        for one in charts_of(comparison, listed(charts), predict=prediction)
+        for one in charts_of(comparison, chosen, predict=prediction, view=landscapes_of(records.folders))
     ]
     if not drawn:
         raise UsageError(
-            "these runs have no data for " + (f"the charts {', '.join(listed(charts))}" if charts else "any chart")
+            "these runs have no data for " + (f"the charts {', '.join(chosen)}" if chosen else "any chart")
         )
     for target, one in zip(_targets(output, drawn), (one for _, one in drawn), strict=True):
         figure = figure_of(one, look=look, columns=columns, height=height)

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from actbench.analysis.plots._data import ChartData
+from actbench.analysis.plots._landscapes import View
 from actbench.analysis.plots._style import Look
 from actbench.analysis.table.result import Comparison
 
@@ -69,3 +70,23 @@ class Chart(Drawing):
     @abstractmethod
     def collect(self, comparison: Comparison) -> ChartData | None:
         """Return what is drawn of a comparison; None where its runs have no such numbers."""
+
+
+class NetworkChart(Chart):
+    """A picture of kept networks, drawn only where it is asked for by name: torch has to make them again."""
+
+    def collect(self, comparison: Comparison) -> ChartData | None:
+        """Return None: the numbers of a comparison are not enough."""
+        return None
+
+    @abstractmethod
+    def collect_networks(self, comparison: Comparison, view: View) -> ChartData | None:
+        """Return what is drawn of the networks that the comparison's runs have kept.
+
+        Args:
+            comparison: With its rows' records.
+            view: Finds what a run's network does to its inputs.
+
+        Raises:
+            UsageError: When no run has kept a network that can be drawn.
+        """

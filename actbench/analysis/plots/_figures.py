@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actbench.analysis.plots import Drawing
+from actbench.analysis.plots import Drawing, NetworkChart
 from actbench.analysis.plots._data import ChartData
+from actbench.analysis.plots._landscapes import View
 from actbench.analysis.plots._predictions import Predict, with_predictions
 from actbench.analysis.plots._style import LOOKS, Look, drawing, look_named
 from actbench.analysis.plots._text import literal
@@ -48,7 +49,9 @@ class Drawn:
     data: ChartData
 
 
-def charts_of(comparison: Comparison, chosen: Sequence[str] = (), *, predict: Predict | None = None) -> list[Drawn]:
+def charts_of(
+    comparison: Comparison, chosen: Sequence[str] = (), *, predict: Predict | None = None, view: View | None = None
+) -> list[Drawn]:
     """Return the charts for which a comparison has data, in their order.
 
     Args:
@@ -56,9 +59,11 @@ def charts_of(comparison: Comparison, chosen: Sequence[str] = (), *, predict: Pr
         chosen: Names of charts; empty for all.
         predict: What theory expects of a run's network, for the charts that draw it; asked only where one of them has
             data. None for charts without it.
+        view: What a run's network does to its inputs, for charts of networks, which are drawn only where chosen.
 
     Raises:
         UnknownNameError: For a chart that does not exist.
+        UsageError: When a chart of networks is chosen and no run has kept one.
     """
     found = [(name, load("charts", name)) for name in chosen or names("charts")]
     if not chosen:
@@ -67,6 +72,8 @@ def charts_of(comparison: Comparison, chosen: Sequence[str] = (), *, predict: Pr
     predicted: Comparison | None = None
     for name, chart in found:
         data = chart.collect(comparison)
+        if chosen and view is not None and isinstance(chart, NetworkChart):
+            data = chart.collect_networks(comparison, view)
         if data is not None and chart.uses_predictions and predict is not None:
             predicted = predicted or with_predictions(comparison, predict)
             data = chart.collect(predicted)
@@ -83,6 +90,7 @@ def draw_chart(
     style: str = "paper",
     columns: int = 2,
     predict: Predict | None = None,
+    view: View | None = None,
 ) -> Figure:
     """Draw one chart of a comparison.
 
@@ -93,6 +101,7 @@ def draw_chart(
         style: Sizes: ``paper``, ``slides`` or ``screen``.
         columns: 1 or 2 columns of a page, for a new figure.
         predict: As ``charts_of`` has it.
+        view: As ``charts_of`` has it; ``actbench.cli.landscapes`` has one.
 
     Returns:
         The figure that was drawn on.
@@ -103,7 +112,7 @@ def draw_chart(
     """
     import numpy as np
 
-    look, drawn = look_named(style), charts_of(comparison, [name], predict=predict)
+    look, drawn = look_named(style), charts_of(comparison, [name], predict=predict, view=view)
     if not drawn:
         raise UsageError(f"chart '{name}': these runs have no data for it. It answers: {load('charts', name).question}")
     own = [*np.ravel(np.asarray(axes, dtype=object))]
