@@ -103,7 +103,11 @@ def _over_grid(network: nn.Module, images: Images, points: Any, health: Any) -> 
     if [z.shape[1:] for z in seen] != [(layer.units,) for layer in report.layers]:
         raise UsageError("chart 'boundary' draws networks whose units are numbers of their own; this one's are not")
     layers = tuple(
-        HiddenLayer(layer.name.removesuffix(".activation"), z.double().numpy().reshape(*grid.shape[:-1], -1), layer.dead_mask.numpy())
+        HiddenLayer(
+            layer.name.removesuffix(".activation"),
+            z.double().numpy().reshape(*grid.shape[:-1], -1),
+            layer.dead_mask.numpy(),
+        )
         for layer, z in zip(report.layers, seen, strict=True)
     )
     return Landscape(

@@ -40,7 +40,7 @@ Charts = Annotated[
 ]
 Boundary = Annotated[
     bool,
-    typer.Option("--boundary", help="Chart `boundary`: what kept networks make of the plane, and each unit's hinge."),
+    typer.Option("--boundary", help="The chart `boundary`, of kept networks."),
 ]
 Style = Annotated[str, typer.Option(help="Sizes: paper, slides or screen.", metavar="NAME")]
 Columns = Annotated[int, typer.Option(min=1, max=2, metavar="N", help="Width: one column of a page, or two.")]

@@ -59,7 +59,8 @@ class Boundary(NetworkChart):
         Raises:
             UsageError: When no row has one, with the reason of the first run.
         """
-        panels, marks, landscapes, refusals = [], list[Mark](), list[Landscape](), list[UsageError]()
+        panels, marks = list[Panel](), list[Mark]()
+        landscapes, refusals = list[Landscape](), list[UsageError]()
         for series, row in enumerate(comparison.rows):
             if len(panels) == MAX_PANELS:
                 break
@@ -147,7 +148,9 @@ def _hinges(series: int, panel: int, found: Landscape) -> Iterator[Mark]:
             places = crossings(found, layer.z[..., unit])
             note = f"{layer.name}, unit {unit}{', dead' if is_dead else ''}"
             if not len(places):
-                yield Mark(series, NOTHING, None, panel=panel, kind=layer.name, note=f"{note}: no hinge in this picture")
+                yield Mark(
+                    series, NOTHING, None, panel=panel, kind=layer.name, note=f"{note}: no hinge in this picture"
+                )
                 continue
             if len(found.axes) == 1:
                 for (place,) in places:
