@@ -277,6 +277,8 @@ def _print_layers(console: PrintableConsole, record: RunRecord) -> None:
     there = dict.fromkeys(key for row in rows for key in row)
     learned = [key for key in there if key.endswith(" (learned)")]
     when = "last epoch with finite numbers" if record.outcome == "diverged" else "last epoch"
+    if record.selected_epoch is not None:
+        when = f"epoch {record.selected_epoch}"
     for title, keys in {**LAYER_TABLES, "Learned by the activation": learned}.items():
         if shown := [key for key in keys if key in there]:
             _print_rows(console, f"{title}, {when}", ["name", *shown], rows)

@@ -140,6 +140,7 @@ def _metrics() -> Iterator[Word]:
         "fraction": "in percent",
         "nats": "in nats",
         "seconds": "in seconds",
+        "epochs": "in epochs",
         "count": "a count",
         "ratio": "a ratio",
         "squared": "in the square of the targets' unit",

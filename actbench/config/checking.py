@@ -108,6 +108,7 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
         problems += found
         if cell:
             problems += _namesakes(cell, at, factors, labelled)
+            problems += _unjudged(cell, at, factors)
             cells.setdefault(cell.digest, cell)  # two values may mean the same run: elu, and {name: elu, alpha: 1.0}
     if problems or not design or not base:
         # without those at a value with problems inside: pydantic then also finds a list too short
@@ -141,6 +142,19 @@ def _namesakes(
             )
             problems.append(Problem(text, _written_at((*path, differing[0]), picked, factors)))
     return problems
+
+
+def _unjudged(cell: RunSpec, picked: Mapping[str, int], factors: Factors) -> list[Problem]:
+    """Find what judges epochs on validation in a cell that sets no validation examples aside."""
+    if cell.dataset.options.get("val_fraction") != 0:  # a user's own dataset may leave it out
+        return []
+    asked = {"patience": cell.training.patience is not None, "select": cell.training.select == "best"}
+    text = "'{}' judges epochs on validation, and the dataset's 'val_fraction' is 0: give it a part such as 0.1"
+    return [
+        Problem(text.format(key), _written_at(("training", key), picked, factors))
+        for key, is_set in asked.items()
+        if is_set
+    ]
 
 
 def _components(options: Options, above: KeyPath = ()) -> Iterator[tuple[KeyPath, Component]]:

@@ -13,7 +13,7 @@ SECTION, KEY = "training", "keep_weights"
 DOTTED = f"{SECTION}.{KEY}"
 
 MEANING = (
-    "Which networks of each run are stored: last (after the last epoch), best (at the best validation accuracy, "
+    "Which networks of each run are stored: last (after the last epoch), best (after the best one by training.monitor, "
     "the first of equally good epochs) or all (after each epoch); null: none. It changes no number. `load_network` "
     "gives them back."
 )

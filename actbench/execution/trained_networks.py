@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ def load_network(
     Args:
         run: A record, a run folder's path, a run id, its first letters, or the eight digits it ends with.
         results: The results folder to search.
-        epoch: After which epoch, 0 being the untrained network; None for the only one that was kept, or the last.
+        epoch: After which epoch, 0 being the untrained network; None for the only one that was kept, or of several the
+            one that the run's record reports.
 
     Raises:
         UsageError: When there is no such run, or it kept no weights of that epoch, or they can't be used.
@@ -46,7 +48,7 @@ def load_network(
                 f"run {name} kept no weights: set training.keep_weights to last, best or all in its config, and train "
                 "it again with --force"
             )
-        chosen = max(found) if epoch is None else epoch
+        chosen = _reported(folder, found) if epoch is None else epoch
         if chosen not in found:
             kept = ", ".join(map(str, found))
             raise UsageError(f"run {name} kept no weights of epoch {chosen}; there are those of: {kept}")
@@ -58,6 +60,15 @@ def load_network(
         raise ResultsError(f"can't read run {name}: {getattr(error, 'strerror', None) or error}") from error
     network: nn.Module = registry.import_object(BUILD)(spec, content, f"{name}/{found[chosen].name}")
     return network
+
+
+def _reported(folder: Path, found: Mapping[int, Path]) -> int:
+    """Return the epoch that validation has selected, if its network is there, else the last one of all."""
+    path = folder / "result.json"
+    content = read_json(path) if path.is_file() else None
+    final = content.get("final") if isinstance(content, Mapping) else None
+    selected = final.get("selected_epoch") if isinstance(final, Mapping) else None
+    return next((epoch for epoch in found if epoch == selected), max(found))
 
 
 def _folder_of(run: RunRecord | Path | str, results: Path) -> Path:

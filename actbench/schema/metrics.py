@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -15,7 +16,7 @@ class Metric:
 
     Args:
         unit: ``fraction`` (stored 0 … 1, shown as percent), ``nats``, ``squared`` (in the square of the targets' unit),
-            ``seconds``, ``count`` or ``ratio``.
+            ``seconds``, ``epochs``, ``count`` or ``ratio``.
         higher_is_better: The direction that is better; None where neither is.
         text: The meaning, one line.
         bounds: The smallest and the largest number that there can be, where it is not what the unit says.
@@ -63,17 +64,23 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "test.accuracy": Metric("fraction", True, "correct test examples, last epoch"),
-    "test.loss": Metric("nats", False, "mean cross-entropy on the test set, last epoch"),
-    "val.accuracy": Metric("fraction", True, "correct validation examples, last epoch"),
-    "val.loss": Metric("nats", False, "mean cross-entropy on validation examples, last epoch"),
-    "train.accuracy": Metric("fraction", True, "correct training examples, averaged over the last epoch's steps"),
-    "train.loss": Metric("nats", False, "mean cross-entropy over the last epoch's steps"),
-    "test.mse": Metric("squared", False, "mean squared error on the test set, last epoch"),
-    "test.r2": Metric("ratio", True, "1 − mean squared error / variance of the test targets, last epoch", (-inf, 1.0)),
-    "val.mse": Metric("squared", False, "mean squared error on validation examples, last epoch"),
-    "val.r2": Metric("ratio", True, "1 − mean squared error / variance of validation targets, last epoch", (-inf, 1.0)),
-    "train.mse": Metric("squared", False, "mean squared error over the last epoch's steps"),
+    "test.accuracy": Metric("fraction", True, "correct test examples, last or selected epoch"),
+    "test.loss": Metric("nats", False, "mean cross-entropy on the test set, last or selected epoch"),
+    "val.accuracy": Metric("fraction", True, "correct validation examples, last or selected epoch"),
+    "val.loss": Metric("nats", False, "mean cross-entropy on validation examples, last or selected epoch"),
+    "train.accuracy": Metric(
+        "fraction", True, "correct training examples, averaged over the last or selected epoch's steps"
+    ),
+    "train.loss": Metric("nats", False, "mean cross-entropy over the last or selected epoch's steps"),
+    "test.mse": Metric("squared", False, "mean squared error on the test set, last or selected epoch"),
+    "test.r2": Metric(
+        "ratio", True, "1 − mean squared error / variance of the test targets, last or selected epoch", (-inf, 1.0)
+    ),
+    "val.mse": Metric("squared", False, "mean squared error on validation examples, last or selected epoch"),
+    "val.r2": Metric(
+        "ratio", True, "1 − mean squared error / variance of validation targets, last or selected epoch", (-inf, 1.0)
+    ),
+    "train.mse": Metric("squared", False, "mean squared error over the last or selected epoch's steps"),
     **{
         f"health.{measure.total(name)}": Metric("fraction", measure.higher_is_better, measure.metric)
         for name, measure in HEALTH_MEASURES.items()
@@ -82,6 +89,12 @@ METRICS: dict[str, Metric] = {
     "health.worst_layer_dead_fraction": Metric("fraction", False, "dead units in the layer that has most of them"),
     "health.gradient_ratio": Metric("ratio", None, "gradient norm at the first hidden layer's z over the last one's"),
     "health.born_dead_fraction": Metric("fraction", False, "hidden units dead at initialisation"),
+    "selected_epoch": Metric(
+        "epochs", None, "epoch whose weights the run reports; only with training.select: best or training.patience"
+    ),
+    "epochs_trained": Metric(
+        "epochs", None, "epochs until the run ended; only with training.select: best or training.patience"
+    ),
     "parameters": Metric("count", None, "trainable parameters of the run"),
     "seconds": Metric("seconds", None, "wall clock of the run's cohort, divided by its runs"),
 }
@@ -90,6 +103,17 @@ METRICS: dict[str, Metric] = {
 >>> METRICS["test.loss"].unit, METRICS["test.loss"].higher_is_better
 ('nats', False)
 """
+
+
+def monitored_metric(values: Mapping[str, Any], monitor: str) -> str:
+    """Return the metric for which ``training.monitor`` stands in a run: the error where targets are numbers.
+
+    >>> monitored_metric({"val.loss": 0.3, "val.accuracy": 0.9}, "val.accuracy")
+    'val.accuracy'
+    >>> monitored_metric({"val.mse": 0.3, "val.r2": 0.9}, "val.accuracy")
+    'val.mse'
+    """
+    return monitor if monitor in values or "val.mse" not in values else "val.mse"
 
 
 def is_bounded(metric: str) -> bool:

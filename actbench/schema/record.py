@@ -36,9 +36,9 @@ class RunRecord:
         outcome: ``ok``; ``collapsed`` (more inert units than ``health.collapse_at``); ``diverged`` (a loss or a
             parameter is not a finite number below 1e300); ``failed`` (an error, whose traceback lies in ``error.txt``).
         curves: One row per epoch, as in ``metrics.jsonl``; row 0 is the network at initialisation.
-        final: Name of a metric -> value at the last epoch, in the unit that ``METRICS`` gives; None where there is
+        final: Name of a metric -> value at the reported epoch, in the unit that ``METRICS`` gives; None where there is
             none (a diverged loss).
-        health: Totals and one row per layer, at the last epoch; units are counted.
+        health: Totals and one row per layer, at the reported epoch; units are counted.
         environment: Versions, device, threads, command line, git commit.
         timing: ``cohort_runs``, ``cohort_seconds`` (wall clock), ``seconds`` (their quotient), ``training_seconds``
             (the part of ``seconds`` that training steps took).
@@ -69,6 +69,12 @@ class RunRecord:
     def run_id(self) -> str:
         """The run's id: the name of its folder, which says what varies in its study."""
         return self.folder or self.spec.run_id
+
+    @property
+    def selected_epoch(self) -> int | None:
+        """The epoch that the run reports, if validation chose it or the run's end; None for the last of all."""
+        found = self.final.get("selected_epoch")
+        return None if found is None else int(found)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``result.json``; the curves lie beside it, in ``metrics.jsonl``."""

@@ -79,6 +79,12 @@ class Training(Options):
         label_smoothing: Share of each target of the cross-entropy that is spread evenly over all classes, in training
             alone: validation and test losses are those of the true classes.
         clip_norm: Largest L2 norm of one run's whole gradient; None leaves it alone.
+        patience: A run stops after so many epochs without a better ``monitor`` than in any trained epoch before; None
+            trains all epochs.
+        select: The epoch whose weights are reported: the ``last``, or the one with the ``best`` ``monitor`` (the first
+            of equally good ones, none before training).
+        monitor: The validation metric by which ``patience``, ``select`` and ``keep_weights: best`` judge an epoch; of
+            targets that are numbers ``val.mse`` stands for either.
         augment: Random crops and flips; None for none.
         precision: The floating-point type of parameters, activations and gradients. ``tf32``: float32 with matrix
             products from inputs of ten bits (CUDA only). ``bfloat16``: the network is computed in bfloat16, in steps
@@ -96,6 +102,9 @@ class Training(Options):
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_norm: float | None = Field(default=None, gt=0)
+    patience: int | None = Field(default=None, ge=1)
+    select: Literal["last", "best"] = "last"
+    monitor: Literal["val.accuracy", "val.loss"] = "val.accuracy"
     augment: Augment | None = None
     precision: Literal["float32", "tf32", "bfloat16", "float64"] = "float32"
 
@@ -110,6 +119,11 @@ class Training(Options):
     def loss_name(self) -> str:
         """The last word of the loss's metrics, such as ``test.loss`` in nats, or ``test.mse``."""
         return "mse" if self.loss == "mse" else "loss"
+
+    @property
+    def judges_epochs(self) -> bool:
+        """Whether validation decides when a run ends, or which epoch it reports."""
+        return self.patience is not None or self.select == "best"
 
     @property
     def dtype_name(self) -> str:

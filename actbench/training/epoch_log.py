@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,6 +16,7 @@ from actbench.nn import cpu_linear
 from actbench.nn.chosen_activations import overflow
 from actbench.nn.native import library as native
 from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT_FINITE
+from actbench.schema.histograms import HISTOGRAMS
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import MAX_INITIAL_EXAMPLES, MAX_MAGNITUDE, Outcome, RunRecord, may_be_recorded, recorded
 from actbench.system import cancellation, devices
@@ -29,6 +30,7 @@ from actbench.training.evaluation import (
     measure_unit_health,
 )
 from actbench.training.losses import Loss, loss_of
+from actbench.training.selection import EpochSelection
 from actbench.training.state import TrainState
 
 BORN_DEAD = "health.born_dead_fraction"
@@ -45,7 +47,7 @@ Means = tuple[list[float], list[float]]
 class EpochLog:
     """Close each epoch: validate, measure health, note which runs have diverged.
 
-    A run that has diverged gets no further rows: its curve must not depend on how long its neighbours go on.
+    A run that has diverged or stopped gets no further rows: its curve must not depend on how long its neighbours go on.
 
     Args:
         state: The cohort; it is read, and the time that its last steps took is added to it.
@@ -59,6 +61,7 @@ class EpochLog:
         self._health: dict[int, dict[str, Any]] = {}
         self._dynamics = Dynamics()
         self._diverged: dict[int, int] = {}
+        self._selection = EpochSelection(state)
         self._epoch = 0
         self._loss = loss_of(state.cohort.shared.training, smoothed=False)
         self._began = self._last = time.perf_counter()
@@ -74,13 +77,25 @@ class EpochLog:
         return max(0, self.epochs_written - 1)
 
     @property
-    def all_diverged(self) -> bool:
+    def all_ended(self) -> bool:
         """Whether there is nothing left to train."""
-        return len(self._diverged) == self._runs
+        return all(map(self.has_ended, range(self._runs)))
+
+    def has_ended(self, run: int) -> bool:
+        """Return whether a run gets no further rows: it has diverged, or run out of patience."""
+        return run in self._diverged or run in self._selection.stopped
 
     def has_diverged(self, run: int) -> bool:
-        """Return whether a run has diverged: it gets no further rows."""
+        """Return whether a run has diverged."""
         return run in self._diverged
+
+    def selected_epoch(self, run: int) -> int:
+        """Return the epoch that a run reports so far: the best one where ``training.select`` asks for it, or its last.
+
+        A run that has diverged reports none; its last epoch stands for it.
+        """
+        selected = None if run in self._diverged else self._selection.selected(run)
+        return int(self._rows[run][-1]["epoch"]) if selected is None else selected[0]
 
     def close_initial(self) -> list[Row | None]:
         """Write down epoch 0: the network at initialisation, on the first ``MAX_INITIAL_EXAMPLES`` training examples.
@@ -88,7 +103,7 @@ class EpochLog:
         Batch norm uses the statistics of the health probe, since its running ones hold no data yet.
 
         Returns:
-            A row per run; None for runs that had diverged before.
+            A row per run; None for runs that had ended before. So in ``close_epoch``.
 
         Raises:
             Stopped: When the training was asked to stop; nothing is written down then. So in ``close_epoch`` and
@@ -108,7 +123,7 @@ class EpochLog:
             seen: Sums over the epoch's steps.
 
         Returns:
-            A row per run; None for runs that had diverged before.
+            A row per run.
         """
         began = time.perf_counter()
         means = seen.means()  # waits for the device to end the steps
@@ -122,9 +137,10 @@ class EpochLog:
 
     def records(self) -> list[RunRecord]:
         """Return one record per run; only here is the test set read."""
+        self._selection.put_back()
         images = self._state.images
         means = self._evaluate(images.test, self._loss)
-        self._note_diverged(means[0])
+        self._note_diverged(range(self._runs), means[0])
         return list(self._records(dict(reversed(self._columns("test", means).items()))))
 
     def state(self) -> dict[str, Any]:
@@ -135,6 +151,7 @@ class EpochLog:
             "health": self._health,
             "dynamics": self._dynamics.state(),
             "diverged": self._diverged,
+            "selection": self._selection.state(),
             "epoch": self._epoch,
             "seconds": now - self._began,
             "seconds_of_epoch": now - self._last,
@@ -145,6 +162,7 @@ class EpochLog:
         now = time.perf_counter()
         self._rows, self._health, self._diverged = state["rows"], state["health"], state["diverged"]
         self._dynamics.restore(state["dynamics"])
+        self._selection.restore(state.get("selection"))  # which earlier versions had none of
         self._epoch = state["epoch"]
         self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
 
@@ -209,14 +227,14 @@ class EpochLog:
                 curves=tuple(self._rows[run]),
                 final=self._final(run, {name: values[run] for name, values in tested.items()})
                 | {"seconds": timing["seconds"]},
-                health={**self._health.get(run, {}), "diagnosis": self._diagnosis(run)},
+                health={**self._reported_health(run), "diagnosis": self._diagnosis(run)},
                 environment=worker,
                 timing=timing,
                 message=message,
             )
 
     def _close(self, epoch: int, trained: Means | None) -> list[Row | None]:
-        """End an epoch: return its rows, None for the runs that had diverged before it.
+        """End an epoch: return its rows, None for the runs that had ended before it.
 
         Args:
             epoch: Its number.
@@ -227,8 +245,9 @@ class EpochLog:
         state, runs = self._state, self._runs
         validated = self._evaluate(state.images.val, self._loss) if len(state.images.val) else None
         shared = state.cohort.shared
-        # Histograms of the network before training and of the trained one; those between would only fill the disk.
-        histograms = epoch in (0, shared.training.epochs)
+        # Histograms of the network before training and of the trained one; those between would only fill the disk. But
+        # which network will be the trained one may be known only later.
+        shows_histograms = epoch in (0, shared.training.epochs)
         on_probe = Tally.of(runs, state.device)
         units = measure_unit_health(
             self._forward,
@@ -236,7 +255,7 @@ class EpochLog:
             state.images,
             shared.health,
             runs,
-            histograms=histograms,
+            histograms=shows_histograms or self._selection.is_used,
             tally=on_probe if trained is None else None,
             loss=state.loss,
         )
@@ -247,17 +266,30 @@ class EpochLog:
 
         self._epoch = epoch
         self._dynamics.note(epoch, units.masks("dead"), units.masks(NOT_FINITE))
-        health = [self._of_run(run, units.of_run(run), norms) for run in range(runs)]
         # A run that diverges now still gets this row, without health; from the next epoch on it gets none.
-        writing = [run for run in range(runs) if run not in self._diverged]
-        self._note_diverged(trained[0], *([] if validated is None else [validated[0]]))
+        writing = [run for run in range(runs) if not self.has_ended(run)]
+        health = {run: self._of_run(run, units.of_run(run), norms) for run in writing}
+        self._note_diverged(writing, trained[0], *([] if validated is None else [validated[0]]))
         self._health |= {run: health[run] for run in writing if run not in self._diverged}
         now = time.perf_counter()
         seconds, self._last = (now - self._last) / runs, now
         for run in writing:
             row: Row = {"epoch": epoch} | {name: recorded(values[run]) for name, values in columns.items()}
             self._rows[run].append(row | self._health_columns(run, health[run]) | {"seconds": seconds})
+            before = self.selected_epoch(run)
+            if run in self._diverged or not self._selection.note(run, self._rows[run][-1], health[run]):
+                if not shows_histograms:
+                    self._drop_histograms(run, epoch)
+            elif 0 < before < epoch:
+                self._drop_histograms(run, before)
         return [self._rows[run][-1] if run in writing else None for run in range(runs)]
+
+    def _drop_histograms(self, run: int, epoch: int) -> None:
+        """Take them from a row of a run that will not be reported; the health that is kept beside it has them still."""
+        row = self._rows[run][epoch]
+        row["layers"] = [
+            {key: value for key, value in layer.items() if key not in HISTOGRAMS} for layer in row["layers"]
+        ]
 
     def _of_run(self, run: int, found: dict[str, Any], norms: Mapping[str, Tensor]) -> dict[str, Any]:
         """Add to a run's health on the probe the units' history, the gradients' norms and learned parameters."""
@@ -283,10 +315,10 @@ class EpochLog:
             return {f"health.{name}": None for name in HEALTH} | lost | {"layers": []}
         return {f"health.{name}": found[name] for name in HEALTH} | lost | {"layers": found["layers"]}
 
-    def _note_diverged(self, *losses: Sequence[float | None]) -> None:
+    def _note_diverged(self, runs: Iterable[int], *losses: Sequence[float | None]) -> None:
         """Mark the runs of which a loss or a parameter has ceased to be a number for a record in this epoch."""
         finite = self._state.stack.is_below(MAX_MAGNITUDE).tolist()
-        for run in range(self._runs):
+        for run in runs:
             numbers = [values[run] for values in losses]
             if not finite[run] or any(number is not None and not may_be_recorded(number) for number in numbers):
                 self._diverged.setdefault(run, self._epoch)
@@ -294,21 +326,30 @@ class EpochLog:
     def _outcome(self, run: int) -> tuple[Outcome, str]:
         if run in self._diverged:
             return "diverged", self._diagnosis(run)[0]
-        if is_collapsed(self._health[run], self._state.cohort.shared.health):
-            return "collapsed", collapse_in_words(self._health[run])
+        health = self._reported_health(run)
+        if is_collapsed(health, self._state.cohort.shared.health):
+            return "collapsed", collapse_in_words(health)
         return "ok", ""
+
+    def _reported_health(self, run: int) -> dict[str, Any]:
+        """Return the health of the epoch that the run reports; a diverged run's is of its last with finite numbers."""
+        selected = None if run in self._diverged else self._selection.selected(run)
+        return self._health.get(run, {}) if selected is None else selected[1]
 
     def _diagnosis(self, run: int) -> list[str]:
         spec, diverged_at = self._state.cohort.specs[run], self._diverged.get(run)
         broken_at = None if diverged_at is None else overflow(spec.activation, spec.training.dtype_name)
-        return list(diagnose(spec, self._rows[run], diverged_at, overflow=broken_at))
+        rows = self._rows[run][: self.selected_epoch(run) + 1]
+        return list(diagnose(spec, rows, diverged_at, overflow=broken_at))
 
     def _final(self, run: int, tested: Mapping[str, float | None]) -> dict[str, float | None]:
-        """Return the last epoch's metrics; a diverged run has none but its number of parameters."""
-        first, last = self._rows[run][0], self._rows[run][-1]
-        final = {**tested, **{name: last[name] for name in last if name.startswith(("train.", "val."))}}
-        final |= {f"health.{name}": last[f"health.{name}"] for name in HEALTH}
+        """Return the reported epoch's metrics; a diverged run has none but its number of parameters."""
+        first, reported = self._rows[run][0], self._rows[run][self.selected_epoch(run)]
+        final = {**tested, **{name: reported[name] for name in reported if name.startswith(("train.", "val."))}}
+        final |= {f"health.{name}": reported[f"health.{name}"] for name in HEALTH}
         final[BORN_DEAD] = first["health.dead_fraction"]
+        if self._selection.is_used:
+            final |= {"selected_epoch": float(reported["epoch"]), "epochs_trained": float(self._rows[run][-1]["epoch"])}
         if run in self._diverged:
             final = dict.fromkeys(final)
         return {**final, "parameters": float(self._state.stack.parameter_count(run))}

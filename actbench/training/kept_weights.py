@@ -7,7 +7,7 @@ run when it is read. Neither the padding of the cohort's blocks nor a neighbour'
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,9 @@ from actbench.schema.checkpoint_header import UnusableCheckpoint
 from actbench.schema.events import WeightsKept
 from actbench.schema.runtime import KeepWeights
 from actbench.schema.spec import RunSpec
+from actbench.training.epoch_log import EpochLog
 from actbench.training.run_activations import parameter_name
+from actbench.training.selection import merit
 from actbench.training.state import TrainState
 
 NOTES = "actbench"
@@ -55,11 +57,11 @@ class WeightKeeper:
     Args:
         state: The cohort, which is read.
         keep: Which networks; None for none.
-        has_diverged: Whether the run of that number has diverged so far.
+        epoch_log: Which runs have ended, and which epoch is the best where ``training.select`` asks for it.
     """
 
-    def __init__(self, state: TrainState, keep: KeepWeights | None, *, has_diverged: Callable[[int], bool]) -> None:
-        self._state, self._keep, self._has_diverged = state, keep, has_diverged
+    def __init__(self, state: TrainState, keep: KeepWeights | None, epoch_log: EpochLog) -> None:
+        self._state, self._keep, self._log = state, keep, epoch_log
         self._kept: dict[int, _Kept] = {}
 
     def after_epoch(self, rows: Rows) -> Iterator[WeightsKept]:
@@ -73,17 +75,26 @@ class WeightKeeper:
         for run, row in enumerate(rows):
             if row is None:
                 continue
-            epoch, merit = row["epoch"], _merit(row)
+            epoch = row["epoch"]
             if self._keep == "all":
                 yield WeightsKept(self._state.cohort.specs[run], epoch, self._packed(run, epoch, self._tensors(run)))
             elif self._keep == "last":
-                # A run that diverges ends here, however long its neighbours go on.
-                if epoch == self._state.cohort.shared.training.epochs or self._has_diverged(run):
+                # A run that diverges or runs out of patience ends here, however long its neighbours go on.
+                if epoch == self._state.cohort.shared.training.epochs or self._log.has_ended(run):
                     self._kept[run] = _Kept(epoch, None, self._tensors(run))
-            elif merit is not None and not self._has_diverged(run):
-                best = self._kept.get(run)
-                if best is None or best.merit is None or merit > best.merit:
-                    self._kept[run] = _Kept(epoch, merit, self._tensors(run))
+            elif not self._log.has_diverged(run) and self._is_best(run, row):
+                monitor = self._state.cohort.shared.training.monitor
+                self._kept[run] = _Kept(epoch, merit(row, monitor), self._tensors(run))
+
+    def _is_best(self, run: int, row: Mapping[str, Any]) -> bool:
+        """Return whether the epoch is the best of the run so far: the reported one, if that is the best one."""
+        training = self._state.cohort.shared.training
+        if training.select == "best":
+            return bool(self._log.selected_epoch(run) == row["epoch"])
+        value, best = merit(row, training.monitor), self._kept.get(run)
+        if value is None or best is None or best.merit is None:
+            return value is not None
+        return value > best.merit
 
     def at_end(self, run: int) -> Iterator[WeightsKept]:
         """Hand over what is kept of a run that has ended."""
@@ -135,14 +146,6 @@ class WeightKeeper:
         return content
 
 
-def _merit(row: Mapping[str, Any]) -> float | None:
-    """Return the number by which a run's best epoch is found: numbers to be learned have no accuracy, but an error."""
-    if "val.accuracy" in row:
-        accuracy: float | None = row["val.accuracy"]
-        return accuracy
-    return None if row["val.mse"] is None else -row["val.mse"]
-
-
 def check_weights_can_be_kept(state: TrainState, keep: KeepWeights | None) -> None:
     """Refuse to keep the network that is best on validation where there is none.
 
@@ -151,9 +154,8 @@ def check_weights_can_be_kept(state: TrainState, keep: KeepWeights | None) -> No
     """
     if keep == "best" and not len(state.images.val):
         raise UsageError(
-            "training.keep_weights: best means the epoch with the best validation accuracy or error, and the "
-            f"dataset '{state.cohort.shared.dataset.name}' has no validation examples: set its val_fraction, or "
-            "keep last"
+            "training.keep_weights: best means the epoch that is best on validation, and the dataset "
+            f"'{state.cohort.shared.dataset.name}' has no validation examples: set its val_fraction, or keep last"
         )
 
 

@@ -23,6 +23,7 @@ from actbench.training.checkpoint import pack, restore
 from actbench.training.epoch_log import EpochLog
 from actbench.training.evaluation import Tally
 from actbench.training.kept_weights import WeightKeeper, check_weights_can_be_kept
+from actbench.training.selection import check_epochs_can_be_judged
 from actbench.training.state import TrainState
 from actbench.training.steps.choice import Stepper, choose_forward, choose_stepper
 
@@ -74,6 +75,7 @@ def _check(cohort: Cohort, runtime: Runtime) -> Generator[Event, None, None]:
             _kernels(runtime)
         state = TrainState.open(cohort, runtime)
         check_weights_can_be_kept(state, runtime.keep_weights)
+        check_epochs_can_be_judged(state)
         for note in state.images.notes:
             yield Noted(cohort, f"dataset '{cohort.shared.dataset.name}': {note}")
     except UsageError as error:
@@ -119,11 +121,12 @@ def _train(cohort: Cohort, runtime: Runtime, *, checkpoint: bytes | None = None,
     yield Started(cohort, unusable, resumes=checkpoint is not None)
     state = TrainState.open(cohort, runtime)
     check_weights_can_be_kept(state, runtime.keep_weights)
+    check_epochs_can_be_judged(state)
     stepper = choose_stepper(state, capture=runtime.capture)
     cancellation.between_steps(may_stop=False)
     epoch_log = EpochLog(state, choose_forward(state, capture=runtime.capture))
     timer = _CheckpointTimer(runtime.checkpoint_every)
-    keeper = WeightKeeper(state, runtime.keep_weights, has_diverged=epoch_log.has_diverged)
+    keeper = WeightKeeper(state, runtime.keep_weights, epoch_log)
     if checkpoint is not None:
         restore(checkpoint, state, epoch_log, keeper)
         for rows in epoch_log.rows_so_far():
@@ -134,7 +137,7 @@ def _train(cohort: Cohort, runtime: Runtime, *, checkpoint: bytes | None = None,
             rows = epoch_log.close_initial()  # epoch 0: the network as it was initialised
             yield EpochDone(cohort, rows)
             yield from keeper.after_epoch(rows)
-        while epoch_log.epochs_trained < epochs and not epoch_log.all_diverged:
+        while epoch_log.epochs_trained < epochs and not epoch_log.all_ended:
             for _ in _steps_of_epoch(state, stepper):
                 if timer.is_due_by_time():
                     timer.restart()
@@ -143,7 +146,8 @@ def _train(cohort: Cohort, runtime: Runtime, *, checkpoint: bytes | None = None,
             yield EpochDone(cohort, rows)
             yield from keeper.after_epoch(rows)
             state.advance_epoch()
-            if timer.is_due_after(epoch_log.epochs_trained) and epoch_log.epochs_trained < epochs:
+            goes_on = epoch_log.epochs_trained < epochs and not epoch_log.all_ended
+            if timer.is_due_after(epoch_log.epochs_trained) and goes_on:
                 yield Saved(cohort, pack(state, epoch_log, keeper))
         records = epoch_log.records()
     except Stopped:  # raised between two steps or two evaluation batches: the state is whole, and can be saved

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class TrainState:
         position: How far the epoch is; kept by the loop.
         taken: Steps since the beginning, which the schedule counts.
         seconds: Seconds that those steps took.
+        resting: Runs that have stopped, whose steps may be left out where runs take theirs one by one: nobody reads
+            their tensors any more.
     """
 
     cohort: Cohort
@@ -64,6 +66,7 @@ class TrainState:
     position: EpochPosition
     taken: int = 0
     seconds: float = 0.0
+    resting: set[int] = field(default_factory=set)
 
     @classmethod
     def open(cls, cohort: Cohort, runtime: Runtime) -> TrainState:

@@ -60,3 +60,16 @@ def test_the_caption_counts_the_rows_that_are_left_out(rows):
 
 def test_records_without_histograms_have_no_such_chart():
     assert charted(only(cells({"relu": [0.9, 0.8]})), "histograms") == (None, None)
+
+
+def test_a_run_that_reports_another_epoch_than_its_last_is_drawn_with_that_one():
+    (one,) = with_histograms(cells({"relu": [0.9]}))
+    counts = {**COUNTS, "z_histogram": [0] * 39 + [9, 9] + [0] * 39}
+    shown = [{"name": "hidden.0", **{name: packed(values) for name, values in counts.items()}}]
+    first, last = one.curves
+    rows = [first, {**last, "layers": shown}, {**last, "epoch": 2, "layers": [{"name": "hidden.0"}]}]
+    selected = replace(one, curves=rows, final={**one.final, "selected_epoch": 1.0})
+    data, _ = charted(only([selected]), "histograms")
+    drawn = [mark.x for mark in data.marks if mark.panel == 1 and mark.y > 0]
+    assert drawn
+    assert max(map(abs, drawn)) < 0.1

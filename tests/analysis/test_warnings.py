@@ -156,3 +156,56 @@ def test_rows_that_are_averaged_over_different_combinations_are_named():
     assert said in compare(part, by=["activation"]).warnings
     assert not any("different values" in warning for warning in compare(whole, by=["activation"]).warnings)
     assert not any("different values" in warning for warning in compare(part).warnings)
+
+
+def selecting(records, selected, trained, **training):
+    """The same records, as of runs that were trained with early stopping and report these epochs."""
+    training = {"epochs": 10, **training}
+    return [
+        replace(
+            one,
+            spec=one.spec.model_copy(update={"training": training}),
+            final={**one.final, "selected_epoch": float(epoch), "epochs_trained": float(last)},
+        )
+        for one, epoch, last in zip(records, selected, trained, strict=True)
+    ]
+
+
+def test_a_table_says_which_runs_report_a_chosen_epoch_and_which_ended_early():
+    records = cells({"relu": RELU, "elu": ELU})
+    best = selecting(records, [3, 4, 5, 6, 7, 7, 7, 10], [6, 7, 8, 9, 10, 10, 10, 10], patience=3, select="best")
+    found = compare(best).warnings
+    assert (
+        "8 of 8 runs report the epoch with their best val.accuracy, not the last (training.select: best): epoch 3 to "
+        "10; validation metrics flatter them, having chosen it"
+    ) in found
+    assert (
+        "4 of 8 runs ran out of patience (training.patience) and ended after epoch 6 to 9: their seconds are those of "
+        "fewer epochs"
+    ) in found
+    assert not any("patience" in text or "report the epoch" in text for text in compare(records).warnings)
+
+
+def test_runs_that_stop_but_report_their_last_epoch_select_nothing():
+    records = cells({"relu": RELU, "elu": ELU})
+    stopped = selecting(records, [4] * 7 + [10], [4] * 7 + [10], patience=2, monitor="val.loss")
+    (found,) = (text for text in compare(stopped).warnings if "runs r" in text)
+    assert found.startswith("7 of 8 runs ran out of patience (training.patience) and ended after epoch 4: ")
+
+
+def test_the_numbers_of_epochs_are_metrics_of_a_table():
+    records = selecting(cells({"relu": RELU, "elu": ELU}), [3] * 4 + [5] * 4, [6] * 8, patience=3, select="best")
+    comparison = only(records, metric=["test.accuracy", "selected_epoch", "epochs_trained"])
+    assert [row(comparison, activation=name).metrics["selected_epoch"].mean for name in ("relu", "elu")] == [3, 5]
+    assert "3.0 " in text_of(records, metric=["selected_epoch"])
+
+
+def test_methods_state_how_epochs_were_chosen():
+    records = selecting(cells({"relu": RELU, "elu": ELU}), [3] * 8, [6] * 8, patience=3, select="best", drop_last=True)
+    methods = only(records, methods=True).methods
+    assert (
+        "Runs ended when 3 epochs had brought no better val.accuracy, or after the last one. Runs report the weights "
+        "of the epoch with their best val.accuracy, the first of equally good ones; the test set was read for that "
+        "epoch alone. An epoch's last batch was left out where it was smaller."
+    ) in methods
+    assert "dead when, at the reported epoch" in methods

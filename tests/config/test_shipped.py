@@ -114,9 +114,14 @@ def test_the_defaults_that_the_starter_names_are_those_of_the_program(key: str, 
         above.insert(0, lines[index].strip("# "))
     found = Study(study="x")
     value = getattr(found.training if section else found, name)
-    shown = {"seeds": 5, "clip_norm": "null", "augment": "null", "description": "none", "drop_last": "false"}.get(
-        name, value
-    )
+    shown = {
+        "seeds": 5,
+        "clip_norm": "null",
+        "augment": "null",
+        "description": "none",
+        "drop_last": "false",
+        "patience": "null",
+    }.get(name, value)
     shown = getattr(shown, "name", shown)
     assert f"Default: {shown}" in " ".join(above)
 

@@ -435,6 +435,11 @@ WARNINGS = {
     r"\((?P<names>.+)\)",
     "absent": r"rows of the base that have no runs among the new results: (?P<names>.+?)(?: and (?P<more>\d+) more)?",
     "no baseline": r"no baseline: .+",
+    "selected": r"(?P<count>\d+) of (?P<of>\d+) runs report the epoch with their best (?P<monitors>.+), not the last "
+    r"\(training\.select: best\): epoch (?P<least>\d+)(?: to (?P<most>\d+))?; validation metrics flatter them, having "
+    r"chosen it",
+    "stopped": r"(?P<count>\d+) of (?P<of>\d+) runs ran out of patience \(training\.patience\) and ended after epoch "
+    r"(?P<least>\d+)(?: to (?P<most>\d+))?: their seconds are those of fewer epochs",
 }
 
 
@@ -511,6 +516,16 @@ def check_warnings(report, comparison, runs, records, metrics, options):
                 name, _, count = part.rpartition(" has ")
                 assert count == f"{len(biases[name])} of {len(set().union(*biases.values()))}"
                 assert biases[name] != set().union(*biases.values())
+        elif kind in ("selected", "stopped"):
+            key = {"selected": "selected_epoch", "stopped": "epochs_trained"}[kind]
+            own = [
+                one for one in behind if one.final.get(key) is not None
+                and (one.spec.training.select == "best" if kind == "selected"
+                     else one.final[key] < one.spec.training.epochs)
+            ]  # fmt: skip
+            epochs = [int(one.final[key]) for one in own]
+            assert (int(match["count"]), int(match["of"])) == (len(own), len(behind))
+            assert (int(match["least"]), int(match["most"] or match["least"])) == (min(epochs), max(epochs))
         elif kind == "alone":
             alone = [name for name in shown - bases if runs.counterpart(factors_of(runs, name)) not in runs.names]
             assert (int(match["count"]), int(match["of"])) == (len(alone), len(shown))
@@ -522,6 +537,10 @@ def check_warnings(report, comparison, runs, records, metrics, options):
     for outcome in ("diverged", "failed", "collapsed"):
         assert (outcome in said) == any(one.outcome == outcome for one in behind)
     assert "where" in options or ("absent" in said) == bool(runs.absent())
+    stopped = any(
+        one.final.get("epochs_trained", one.spec.training.epochs) < one.spec.training.epochs for one in behind
+    )
+    assert ("stopped" in said) == stopped
     assert ("few" in said) == any(count < 3 for count in counts.values())
     unpaired = any(n < max(counts.values()) for n in pairs_of(comparison, metrics[0]))
     assert ("seeds" in said) == (len(set(counts.values())) > 1 or unpaired)

@@ -38,6 +38,8 @@ CNN: dict[str, Any] = {
 }
 MODULE: dict[str, Any] = {"model": {"name": "mine", "path": "user_parts:net"}, "training": F32}
 
+STOPPING = {"epochs": 7, "optimizer": {"name": "sgd", "lr": 0.3}, "patience": 1, "select": "best"}
+
 COHORTS: dict[str, list[RunSpec]] = {
     "mlp": [
         spec(activation=activation, seed=seed, bias_init=bias, **NOISY)
@@ -53,6 +55,10 @@ COHORTS: dict[str, list[RunSpec]] = {
         spec(activation=activation, dataset={"name": "regression", "examples": 260}, training={"loss": "mse"})
         for activation in ("relu", "tanh")
     ],
+    "stopping": [
+        spec(activation=activation, seed=seed, training=STOPPING)
+        for activation, seed in (("relu", 0), ("tanh", 0), ("sigmoid", 0), ("relu", 3))
+    ],
     "diverging": [
         spec(activation={"name": "expression", "formula": "exp(x) * 1e30 * x"}),
         spec(activation="relu"),
@@ -60,7 +66,7 @@ COHORTS: dict[str, list[RunSpec]] = {
 }
 
 
-SAVES = {"mlp": 14, "cnn": 11, "module": 14, "replayed": 13, "curve": 11, "diverging": 11}
+SAVES = {"mlp": 14, "cnn": 11, "module": 14, "replayed": 13, "curve": 11, "diverging": 11, "stopping": 16}
 """After each of 7 steps an epoch, 2 epochs, and 4 of the replayed ones; from the tenth step on those that are replayed
 go together, up to 8 or to the epoch's end."""
 
@@ -114,9 +120,9 @@ def test_a_resumed_cohort_equals_an_undisturbed_one_bit_for_bit(kind: str) -> No
         assert rows(resumed) == rows(undisturbed), "the rows of the epochs before come once more"
 
 
-@pytest.mark.parametrize("model", ["mlp", "module"])
+@pytest.mark.parametrize("model", ["mlp", "module", "stopping"])
 def test_it_may_be_stopped_anywhere_and_as_often_as_one_likes(model: str) -> None:
-    changes = NOISY if model == "mlp" else MODULE
+    changes = {"mlp": NOISY, "module": MODULE, "stopping": {"training": STOPPING | {"patience": 3}}}[model]
     specs = (spec(activation={"name": "asks", "path": "stopping_parts:asks"}, **changes),)
     stopping_parts.begin(-1)
     undisturbed = found(list(run_cohort(Cohort(specs), NEVER)))

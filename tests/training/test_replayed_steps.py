@@ -126,6 +126,24 @@ def test_replayed_steps_give_a_mixed_cohort_the_numbers_of_eager_ones(changes: d
     assert replayed.stepper.traced_sizes == {32}
 
 
+def test_a_resting_run_takes_no_steps_and_its_neighbours_see_nothing_of_it() -> None:
+    """Its last, smaller batches would be taken eagerly, by all runs together, until they are traced too."""
+    training = {"drop_last": True}
+    runs = [spec(activation=activation, training=training) for activation in ("relu", "tanh", "gelu")]
+    state, undisturbed = TrainState.open(Cohort(tuple(runs)), CPU), trained(runs, 4, capture=True).state
+    stepper = choose_stepper(state, capture=True)
+    with numerics.deterministic_numerics("default", library.name_in_use()):
+        train_epoch(state, stepper)
+        train_epoch(state, stepper)
+        state.resting.add(1)
+        before = {name: tensor.detach().clone() for name, tensor in state.stack.tensors.items()}
+        train_epoch(state, stepper)
+        train_epoch(state, stepper)
+    for name, tensor in state.stack.tensors.items():
+        assert torch.equal(tensor[1], before[name][1]), name
+        assert torch.equal(tensor[::2], undisturbed.stack.tensors[name][::2]), name
+
+
 @pytest.mark.parametrize("changes", [{"activation": "rrelu"}, {"model": {**ODD, "dropout": 0.3}}], ids=str)
 def test_steps_that_draw_random_numbers_are_never_replayed(changes: dict[str, Any]) -> None:
     runs = [spec(**changes), spec()] if "model" not in changes else [spec(**changes)]

@@ -16,7 +16,7 @@ from actbench.analysis.table.result import (
     Family,
     has_intervals_beyond_scale,
 )
-from actbench.schema.metrics import METRICS, is_bounded
+from actbench.schema.metrics import METRICS, is_bounded, monitored_metric
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import canonical_json
 
@@ -37,12 +37,13 @@ def methods_paragraph(comparison: Comparison, records: Sequence[RunRecord]) -> s
         (
             *_design(comparison, records),
             _training(records),
+            *_selection(records),
             *_outcomes(comparison, records),
             *_means(comparison),
             *_differences(comparison),
             *_interaction(comparison),
             *_additions(comparison),
-            f"A hidden unit counts as dead when, at the last epoch, it has {dead} (the probe).",
+            f"A hidden unit counts as dead when, at the {_reported(records)} epoch, it has {dead} (the probe).",
             _environment(records),
         )
     )
@@ -95,6 +96,35 @@ def _training(records: Sequence[RunRecord]) -> str:
         f"Each run trained for {epochs} {noun} with {optimizers}, learning-rate schedule {schedules} and batch size "
         f"{batches}, in {precision}; weights were initialised by {weights}, initial hidden biases: {biases}."
     )
+
+
+def _selection(records: Sequence[RunRecord]) -> Iterator[str]:
+    """State how validation ended runs and chose their epoch, and that batches were left out."""
+    if stopping := [record for record in records if record.spec.training.patience is not None]:
+        patience = _values(stopping, lambda record: record.spec.training.patience)
+        yield (
+            f"{_which(stopping, records)} ended when {patience} epochs had brought no better {_monitors(stopping)}, or "
+            "after the last one."
+        )
+    if best := [record for record in records if record.spec.training.select == "best"]:
+        yield (
+            f"{_which(best, records)} report the weights of the epoch with their best {_monitors(best)}, the first of "
+            "equally good ones; the test set was read for that epoch alone."
+        )
+    if any(record.spec.training.drop_last for record in records):
+        yield "An epoch's last batch was left out where it was smaller."
+
+
+def _which(some: Sequence[RunRecord], records: Sequence[RunRecord]) -> str:
+    return "Runs" if len(some) == len(records) else f"{len(some)} of the runs"
+
+
+def _monitors(some: Sequence[RunRecord]) -> str:
+    return _values(some, lambda record: monitored_metric(record.final, record.spec.training.monitor))
+
+
+def _reported(records: Sequence[RunRecord]) -> str:
+    return "reported" if any(record.spec.training.select == "best" for record in records) else "last"
 
 
 def _optimizer(record: RunRecord) -> str:

@@ -10,7 +10,7 @@ from actbench.analysis.statistics import MIN_VALUES, prediction_interval, smalle
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.grouping import Group, Table
 from actbench.analysis.table.result import Comparison
-from actbench.schema.metrics import is_bounded
+from actbench.schema.metrics import is_bounded, monitored_metric
 from actbench.schema.record import RunRecord
 
 ALPHA_OF_MIXTURES = 0.05
@@ -58,6 +58,7 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
         if len(values) > 1:
             yield f"runs differ in {name}: {', '.join(values)}"
     yield from _data(records)
+    yield from _epochs(records)
 
 
 def _uneven(averaged: Sequence[str], groups: Sequence[Group]) -> Iterator[str]:
@@ -151,6 +152,31 @@ def _seeds(comparison: Comparison, groups: Sequence[Group], lost: Mapping[str, s
             f"with {min(few)} paired seeds no exact test can reach p < {comparison.alpha:g} (smallest possible p "
             f"{p_value(smallest_p(min(few)))}): a smaller p{where} rests on normally distributed differences"
         )
+
+
+def _epochs(records: Sequence[RunRecord]) -> Iterator[str]:
+    """Say which runs report a chosen epoch, and which ended before their last one."""
+    known = [record for record in records if record.final.get("epochs_trained") is not None]
+    chosen = [record for record in known if record.spec.training.select == "best"]
+    if chosen:
+        monitors = " or ".join(sorted({monitored_metric(one.final, one.spec.training.monitor) for one in chosen}))
+        epochs = _range([record.final["selected_epoch"] for record in chosen])
+        yield (
+            f"{len(chosen)} of {len(records)} runs report the epoch with their best {monitors}, not the last "
+            f"(training.select: best): epoch {epochs}; validation metrics flatter them, having chosen it"
+        )
+    early = [record for record in known if (record.final["epochs_trained"] or 0) < record.spec.training.epochs]
+    if early:
+        epochs = _range([record.final["epochs_trained"] for record in early])
+        yield (
+            f"{len(early)} of {len(records)} runs ran out of patience (training.patience) and ended after epoch "
+            f"{epochs}: their seconds are those of fewer epochs"
+        )
+
+
+def _range(epochs: Sequence[float | None]) -> str:
+    numbers = sorted({int(epoch) for epoch in epochs if epoch is not None})
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _data(records: Sequence[RunRecord]) -> Iterator[str]:

@@ -181,7 +181,7 @@ def _caption(comparison: Comparison, metric: str, data: AccuracyDeadData) -> str
     count = f"{len(beyond)} run{'s' if len(beyond) != 1 else ''}"
     found = f", {metric} {quantity(metric, min(beyond))} to {quantity(metric, max(beyond))}" if beyond else ""
     sentences = [
-        f"Each marker is one run at its last epoch. Dead: {comparison.dead}",
+        f"Each marker is one run at its last or selected epoch. Dead: {comparison.dead}",
         f"Dashed: 50 %, beyond which a network is said to be useless; beyond it: {count}{found}",
     ]
     if data.chance is not None:

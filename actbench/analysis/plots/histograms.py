@@ -115,7 +115,8 @@ def _counts(row: Row) -> dict[tuple[str, str, str], list[int]]:
         curve = [one for one in record.curves if one.get("layers")]
         if len(curve) < 2:
             continue
-        for epoch, one in (("0", curve[0]), ("last", curve[-1])):
+        reported = next((one for one in curve if one["epoch"] == record.selected_epoch), curve[-1])
+        for epoch, one in (("0", curve[0]), ("last", reported)):
             for layer in one["layers"]:
                 for kind, _ in KINDS:
                     _add(found, (epoch, str(layer["name"]), kind), layer)

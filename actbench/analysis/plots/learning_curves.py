@@ -69,7 +69,7 @@ class LearningCurves(Chart):
             series=series_of(comparison),
             marks=tuple(marks),
             caption=f"Line: mean over seeds; {bands}{'; thin: each seed' if has_seeds else ''}. A mean ends where a "
-            "run's values end, as those of a diverged run do. Epoch 0 is the network before training.",
+            "run's values end: one that diverged, or stopped. Epoch 0 is the network before training.",
             baseline=baseline_activation(comparison),
             columns=2,
         )

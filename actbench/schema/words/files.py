@@ -34,7 +34,7 @@ FIELDS = (
     Word(
         "unit of a metric",
         "The unit that a metric is stored in: fraction (shown in percent), nats, squared (the "
-        "square of the targets' unit), count, ratio or seconds.",
+        "square of the targets' unit), count, epochs, ratio or seconds.",
         where="CSV, result.json",
         spellings=("fraction", "count", "ratio", "squared", "unit (CSV)"),
         see=("metric", "nats"),

@@ -145,7 +145,9 @@ class _TracedStep:
         rates = [state.next_rate() for _ in batches]
         for place, batch in enumerate(batches):
             self._put(place, batch)
-        for replays, optimizer in zip(self._replays, state.optimizers, strict=True):
+        for run, (replays, optimizer) in enumerate(zip(self._replays, state.optimizers, strict=True)):
+            if run in state.resting:
+                continue
             for rate, replay in zip(rates, replays, strict=False):  # an epoch's last batches may be fewer
                 for call in replay:
                     call()

@@ -8,6 +8,7 @@ a third of an evaluation's time.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class ReplayedForward:
         return frozenset(self._traced)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return the logits; those of a replay are overwritten by the next pass."""
+        """Return the logits; those of a replay are overwritten by the next pass, and those of resting runs are old."""
         state, size = self._state, x.shape[1]
         alike = x.stride(0) == 0 or len(x) == 1  # one batch in memory for all runs
         if torch.is_grad_enabled() or state.act.is_observed or self._untraceable or not alike:
@@ -56,7 +57,7 @@ class ReplayedForward:
             if not self._untraceable:
                 self._traced[size] = traced
             return traced.logits
-        return self._traced[size](x)
+        return self._traced[size](x, state.resting)
 
 
 class _TracedForward:
@@ -80,9 +81,11 @@ class _TracedForward:
             self.untraceable = self.untraceable or bool(tracer.untraceable)
             self._replays.append(tracer.build_replay(arena))
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, resting: Container[int]) -> Tensor:
         self._x.copy_(x[:1])
-        for replay in self._replays:
+        for run, replay in enumerate(self._replays):
+            if run in resting:
+                continue
             for call in replay:
                 call()
         return self.logits
