@@ -156,12 +156,11 @@ def list_runs(records: Records) -> RunList:
 
 
 def _of_record(records: Records, record: RunRecord) -> ListedRun:
-    epochs = record.spec.training.epochs
     if record.outcome in ("failed", "diverged"):  # which may have ended before the last epoch
         folder = records.folders.get(record.study)
         epoch = None if folder is None else progress(folder / "runs" / record.run_id)[0]
     else:
-        epoch = epochs
+        epoch = record.epochs_trained
     return ListedRun(record.study, record.run_id, record.spec, record.outcome, epoch, {}, record.final, record.message)
 
 

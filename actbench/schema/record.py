@@ -76,6 +76,12 @@ class RunRecord:
         found = self.final.get("selected_epoch")
         return None if found is None else int(found)
 
+    @property
+    def epochs_trained(self) -> int:
+        """The epochs after which the run ended; those that it was to train, unless it ran out of patience."""
+        found = self.final.get("epochs_trained")
+        return self.spec.training.epochs if found is None else int(found)
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``result.json``; the curves lie beside it, in ``metrics.jsonl``."""
         return {

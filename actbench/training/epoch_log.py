@@ -145,13 +145,12 @@ class EpochLog:
 
     def state(self) -> dict[str, Any]:
         """Return all that is written down so far, as tensors and plain containers; clocks as seconds gone by."""
-        now = time.perf_counter()
-        return {
+        now, selection = time.perf_counter(), self._selection.state()
+        return ({} if selection is None else {"selection": selection}) | {
             "rows": self._rows,
             "health": self._health,
             "dynamics": self._dynamics.state(),
             "diverged": self._diverged,
-            "selection": self._selection.state(),
             "epoch": self._epoch,
             "seconds": now - self._began,
             "seconds_of_epoch": now - self._last,
@@ -162,7 +161,7 @@ class EpochLog:
         now = time.perf_counter()
         self._rows, self._health, self._diverged = state["rows"], state["health"], state["diverged"]
         self._dynamics.restore(state["dynamics"])
-        self._selection.restore(state.get("selection"))  # which earlier versions had none of
+        self._selection.restore(state.get("selection"))
         self._epoch = state["epoch"]
         self._began, self._last = now - state["seconds"], now - state["seconds_of_epoch"]
 

@@ -197,15 +197,15 @@ def test_the_numbers_of_epochs_are_metrics_of_a_table():
     records = selecting(cells({"relu": RELU, "elu": ELU}), [3] * 4 + [5] * 4, [6] * 8, patience=3, select="best")
     comparison = only(records, metric=["test.accuracy", "selected_epoch", "epochs_trained"])
     assert [row(comparison, activation=name).metrics["selected_epoch"].mean for name in ("relu", "elu")] == [3, 5]
-    assert "3.0 " in text_of(records, metric=["selected_epoch"])
+    assert "relu 3 baseline" in text_of(records, metric=["selected_epoch"])
 
 
 def test_methods_state_how_epochs_were_chosen():
     records = selecting(cells({"relu": RELU, "elu": ELU}), [3] * 8, [6] * 8, patience=3, select="best", drop_last=True)
     methods = only(records, methods=True).methods
     assert (
-        "Runs ended when 3 epochs had brought no better val.accuracy, or after the last one. Runs report the weights "
-        "of the epoch with their best val.accuracy, the first of equally good ones; the test set was read for that "
-        "epoch alone. An epoch's last batch was left out where it was smaller."
+        "Runs stopped early by val.accuracy, with a patience of 3 epochs. Runs report the weights of the epoch with "
+        "their best val.accuracy, the first of equally good ones; the test set was read for that epoch alone. An epoch's last batch was left out where it was smaller."
     ) in methods
+    assert "Each run trained for at most 10 epochs" in methods
     assert "dead when, at the reported epoch" in methods

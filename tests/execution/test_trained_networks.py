@@ -162,3 +162,15 @@ def test_a_half_written_file_is_removed_with_the_other_leftovers(tmp_path: Path,
 def test_records_and_comparison_do_not_mind_weights(tmp_path: Path, data_folder: Path) -> None:
     list(runner(study("all"), tmp_path, data_folder).run())
     assert (len(read_results(tmp_path)), read_results(tmp_path).warnings) == (4, ())
+
+
+def test_of_several_networks_the_reported_one_is_given_back(tmp_path: Path) -> None:
+    early = {"epochs: 3": "epochs: 8, patience: 1, select: best, optimizer: {name: sgd, lr: 0.1}"}
+    actbench.run(study("all", **early), tmp_path, engine="inline")
+    found = read_results(tmp_path, curves=True)
+    assert any(record.final["selected_epoch"] != record.final["epochs_trained"] for record in found)
+    for record in found:
+        given = load_network(record, results=tmp_path).state_dict()
+        chosen = load_network(record, results=tmp_path, epoch=int(record.final["selected_epoch"] or 0)).state_dict()
+        assert all(torch.equal(given[name], chosen[name]) for name in given)
+        assert len(record.curves) == int(record.final["epochs_trained"] or 0) + 1

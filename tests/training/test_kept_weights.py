@@ -312,3 +312,30 @@ def test_a_stopped_training_hands_over_nothing_that_is_not_final() -> None:
     stopping_parts.begin(-1)
     assert isinstance(events[-1], Saved)
     assert kept(events) == {}
+
+
+@pytest.mark.parametrize("select", ["best", "last"])
+def test_the_reported_network_is_kept_of_a_run_that_stops_early(select: str) -> None:
+    training = {"epochs": 8, "optimizer": {"name": "sgd", "lr": 0.3}, "patience": 1, "select": select}
+    specs = [spec(activation=name, training=training) for name in ("relu", "tanh", "sigmoid")]
+    events = trained(specs, select)
+    found = kept(events)
+    assert len(found) == len(specs)
+    ended = {record.final["epochs_trained"] for record in records(events)}
+    assert len(ended) > 1
+    for record in records(events):
+        network = network_of(record.spec, found[record.spec.digest, int(record.final["selected_epoch"] or 0)], "here")
+        loss, accuracy = evaluated(network, record.spec, "test")
+        assert loss == pytest.approx(record.final["test.loss"], rel=1e-12)
+        assert accuracy == pytest.approx(record.final["test.accuracy"])
+        assert evaluated(network, record.spec, "val")[1] == pytest.approx(record.final["val.accuracy"])
+        check_health(network, record.spec, record.health["layers"])
+
+
+def test_the_loss_on_validation_may_say_which_network_is_the_best() -> None:
+    training = {"epochs": 8, "optimizer": {"name": "sgd", "lr": 0.3}, "monitor": "val.loss"}
+    (one,) = specs = [spec(activation="tanh", training=training)]
+    events = trained(specs, "best")
+    (record,) = records(events)
+    losses = [row["val.loss"] for row in record.curves]
+    assert list(kept(events)) == [(one.digest, losses.index(min(losses)))]

@@ -40,7 +40,7 @@ def number(metric: str, value: float) -> str:
     if unit == "count":
         return f"{value:,.0f}"
     if unit == "epochs":
-        return _fixed(value, 1)
+        return f"{value:.0f}" if value == round(value) else _fixed(value, 1)
     if unit in ("ratio", "squared"):
         return f"{value:#.3g}".rstrip(".")
     return _fixed(value, 4) if abs(value) < 1000 else f"{value:.4g}"

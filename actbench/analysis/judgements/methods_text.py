@@ -92,9 +92,10 @@ def _training(records: Sequence[RunRecord]) -> str:
     biases = _values(records, lambda record: show(record.spec.bias_init.to_json()))
     precision = _values(records, lambda record: record.spec.training.precision)
     noun = "epoch" if epochs == "1" else "epochs"
+    most = "at most " if any(record.spec.training.patience is not None for record in records) else ""
     return (
-        f"Each run trained for {epochs} {noun} with {optimizers}, learning-rate schedule {schedules} and batch size "
-        f"{batches}, in {precision}; weights were initialised by {weights}, initial hidden biases: {biases}."
+        f"Each run trained for {most}{epochs} {noun} with {optimizers}, learning-rate schedule {schedules} and batch "
+        f"size {batches}, in {precision}; weights were initialised by {weights}, initial hidden biases: {biases}."
     )
 
 
@@ -102,10 +103,9 @@ def _selection(records: Sequence[RunRecord]) -> Iterator[str]:
     """State how validation ended runs and chose their epoch, and that batches were left out."""
     if stopping := [record for record in records if record.spec.training.patience is not None]:
         patience = _values(stopping, lambda record: record.spec.training.patience)
-        yield (
-            f"{_which(stopping, records)} ended when {patience} epochs had brought no better {_monitors(stopping)}, or "
-            "after the last one."
-        )
+        noun = "epoch" if patience == "1" else "epochs"
+        monitors = _monitors(stopping)
+        yield f"{_which(stopping, records)} stopped early by {monitors}, with a patience of {patience} {noun}."
     if best := [record for record in records if record.spec.training.select == "best"]:
         yield (
             f"{_which(best, records)} report the weights of the epoch with their best {_monitors(best)}, the first of "

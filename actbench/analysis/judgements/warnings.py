@@ -160,22 +160,22 @@ def _epochs(records: Sequence[RunRecord]) -> Iterator[str]:
     chosen = [record for record in known if record.spec.training.select == "best"]
     if chosen:
         monitors = " or ".join(sorted({monitored_metric(one.final, one.spec.training.monitor) for one in chosen}))
-        epochs = _range([record.final["selected_epoch"] for record in chosen])
+        epochs = _range([record.selected_epoch for record in chosen])
         yield (
             f"{len(chosen)} of {len(records)} runs report the epoch with their best {monitors}, not the last "
             f"(training.select: best): epoch {epochs}; validation metrics flatter them, having chosen it"
         )
-    early = [record for record in known if (record.final["epochs_trained"] or 0) < record.spec.training.epochs]
+    early = [record for record in known if record.epochs_trained < record.spec.training.epochs]
     if early:
-        epochs = _range([record.final["epochs_trained"] for record in early])
+        epochs = _range([record.epochs_trained for record in early])
         yield (
             f"{len(early)} of {len(records)} runs ran out of patience (training.patience) and ended after epoch "
             f"{epochs}: their seconds are those of fewer epochs"
         )
 
 
-def _range(epochs: Sequence[float | None]) -> str:
-    numbers = sorted({int(epoch) for epoch in epochs if epoch is not None})
+def _range(epochs: Sequence[int | None]) -> str:
+    numbers = sorted({epoch for epoch in epochs if epoch is not None})
     return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
