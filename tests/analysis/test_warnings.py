@@ -205,7 +205,8 @@ def test_methods_state_how_epochs_were_chosen():
     methods = only(records, methods=True).methods
     assert (
         "Runs stopped early by val.accuracy, with a patience of 3 epochs. Runs report the weights of the epoch with "
-        "their best val.accuracy, the first of equally good ones; the test set was read for that epoch alone. An epoch's last batch was left out where it was smaller."
+        "their best val.accuracy, the first of equally good ones; the test set was read for that epoch alone. An "
+        "epoch's last batch was left out where it was smaller."
     ) in methods
     assert "Each run trained for at most 10 epochs" in methods
     assert "dead when, at the reported epoch" in methods
