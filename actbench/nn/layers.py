@@ -22,8 +22,11 @@ from actbench.nn.native import functions as native
 from actbench.nn.parts import Hidden, Parts, cut, join, split_runs, whole
 from actbench.nn.unit_axes.layout import UnitLayout
 
-MOMENTUM, EPSILON = 0.1, 1e-5
-"""Batch normalisation's, as in ``torch.nn.BatchNorm2d``."""
+EPSILON = 1e-5
+"""Added to the variance by batch and layer normalisation, as in torch."""
+
+MOMENTUM = 0.1
+"""Of batch normalisation's running statistics, as in ``torch.nn.BatchNorm2d``."""
 
 BUFFERS = ("running_mean", "running_var")
 """Last part of the names of tensors that a run carries along but does not train."""
@@ -204,10 +207,96 @@ def _normalise(x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, variance: 
     return F.batch_norm(x, mean, variance, scale, shift, training, MOMENTUM, EPSILON)
 
 
-def batch_norm_tensors(units: int, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return one run's tensors of a batch normalisation at its start: scale 1, shift 0, mean 0, variance 1."""
-    zeros, ones = torch.zeros(units, dtype=dtype), torch.ones(units, dtype=dtype)
-    return {"weight": ones, "bias": zeros, "running_mean": zeros.clone(), "running_var": ones.clone()}
+def layer_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Normalise each example of every run over its own units (and positions).
+
+    In images all of an example's numbers share a mean and a variance, and a channel has one scale and one shift: the
+    layer normalisation of Wu and He, which is ``torch.nn.GroupNorm`` with one group. It is computed in the type of the
+    scale, and rounded once to that of x.
+
+    Args:
+        x: (R, B, U) or (R, B, C, H, W).
+        scale: (R, U).
+        shift: (R, U).
+
+    Reference:
+        Ba, Kiros and Hinton, arXiv 1607.06450; for images, Wu and He, arXiv 1803.08494, figure 2.
+    """
+    if x.device.type == "cpu":
+        return per_run(_normalise_examples, x, scale, shift)
+    return layer_norm_folded(x, scale, shift)
+
+
+def layer_norm_folded(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Compute ``layer_norm`` in one call for all examples of all runs, and then each run's scale and shift."""
+    exact = x.to(scale.dtype)
+    normal = F.group_norm(exact.flatten(0, 1), 1, eps=EPSILON).view(x.shape)
+    return torch.addcmul(spread(shift, x), normal, spread(scale, x)).to(x.dtype)
+
+
+def _normalise_examples(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    exact = x.to(scale.dtype)
+    if x.ndim == 2:
+        return F.layer_norm(exact, x.shape[1:], scale, shift, EPSILON).to(x.dtype)
+    return F.group_norm(exact, 1, scale, shift, EPSILON).to(x.dtype)
+
+
+def elementwise_norm(function: Callable[..., Tensor], x: Tensor, scale: Tensor, shift: Tensor, *more: Tensor) -> Tensor:
+    """Compute an elementwise function in the place of a normalisation, ``dyt`` or ``derf``.
+
+    Args:
+        function: It takes x and the tensors, with or without the run's axis.
+        x: (R, B, U) or (R, B, C, H, W).
+        scale: (R, U).
+        shift: (R, U).
+        more: Further tensors with one number for each run, (R,).
+    """
+    single = [tensor.unsqueeze(1) for tensor in more]
+    if x.device.type == "cpu":
+        # Run by run even so: a vector loop leaves over other elements of many runs than of one (nn.alignment).
+        return per_run(function, x, scale, shift, *single)
+    return function(x, scale, shift, *single)
+
+
+def dyt(x: Tensor, scale: Tensor, shift: Tensor, alpha: Tensor) -> Tensor:
+    """Compute γ·tanh(α·x) + β, in the type of γ, and round once to that of x.
+
+    Args:
+        x: (…, B, U) or (…, B, C, H, W).
+        scale: γ (…, U).
+        shift: β (…, U).
+        alpha: (…, 1).
+
+    Reference:
+        Zhu, Chen, He, LeCun and Liu, arXiv 2503.10622.
+    """
+    exact = x.to(scale.dtype)
+    bounded = torch.tanh(exact * spread(alpha, x))
+    return torch.addcmul(spread(shift, x), bounded, spread(scale, x)).to(x.dtype)
+
+
+def derf(x: Tensor, scale: Tensor, shift: Tensor, alpha: Tensor, offset: Tensor) -> Tensor:
+    """Compute γ·erf(α·x + s) + β, in the type of γ, and round once to that of x.
+
+    Args:
+        x: (…, B, U) or (…, B, C, H, W).
+        scale: γ (…, U).
+        shift: β (…, U).
+        alpha: (…, 1).
+        offset: s (…, 1).
+
+    Reference:
+        Chen, Lu, Zhu, Sun and Liu, arXiv 2512.10938, equation 10.
+    """
+    exact = x.to(scale.dtype)
+    bounded = torch.erf(torch.addcmul(spread(offset, x), exact, spread(alpha, x)))
+    return torch.addcmul(spread(shift, x), bounded, spread(scale, x)).to(x.dtype)
+
+
+def spread(values: Tensor, x: Tensor) -> Tensor:
+    """Return a number for each unit, (…, U), or one for all, (…, 1), shaped to broadcast over x (…, B, U, …)."""
+    positions = x.ndim - values.ndim - 1
+    return values.unsqueeze(-2).view(*values.shape[:-1], 1, values.shape[-1], *(1 for _ in range(positions)))
 
 
 def dropout(x: Hidden, rate: float, act: Activate) -> Hidden:

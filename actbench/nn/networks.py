@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from actbench.nn import chosen_activations
+from actbench.nn import chosen_activations, layers
 from actbench.nn.layers import EPSILON, MOMENTUM
 from actbench.nn.unit_axes.layout import UnitLayout
 from actbench.schema.components import Component
@@ -111,26 +111,82 @@ def convolution(tensors: Tensors, name: str) -> nn.Conv2d:
 
 
 def hidden_layer(
-    tensors: Tensors, name: str, weights: nn.Module, activation: ActivationOf, *, dropout: float = 0.0
+    weights: nn.Module, norm: nn.Module | None, activation: nn.Module, *, dropout: float = 0.0
 ) -> nn.Sequential:
-    """Return a hidden layer: its weights, batch normalisation if it has one, activation, dropout if asked."""
+    """Return a hidden layer: its weights, normalisation if it has one, activation, dropout if asked."""
     parts: OrderedDict[str, nn.Module] = OrderedDict(weights=weights)
-    if f"{name}.norm.weight" in tensors:
-        norm = nn.BatchNorm2d if isinstance(weights, nn.Conv2d) else nn.BatchNorm1d
-        parts["norm"] = _normalisation(norm, tensors, f"{name}.norm")
-    parts["activation"] = activation(name)
+    if norm is not None:
+        parts["norm"] = norm
+    parts["activation"] = activation
     if dropout:
         parts["dropout"] = nn.Dropout(dropout)
     return nn.Sequential(parts)
 
 
-def _normalisation(kind: type[nn.Module], tensors: Tensors, name: str) -> nn.Module:
-    values = {part: tensors[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")}
+def batch_norm(values: Tensors, *, images: bool) -> nn.Module:
+    """Return a batch normalisation with these parameters and running statistics."""
+    kind = nn.BatchNorm2d if images else nn.BatchNorm1d
     layer = kind(len(values["weight"]), eps=EPSILON, momentum=MOMENTUM, dtype=values["weight"].dtype)
     # Statistics as they are made, mean 0 and variance 1, stand for no data: torch tells that by the count of batches.
     is_fresh = not values["running_mean"].any() and bool((values["running_var"] == 1).all())
     layer.load_state_dict({**values, "num_batches_tracked": torch.tensor(0 if is_fresh else 1)})
     return layer
+
+
+def layer_norm(values: Tensors, *, images: bool) -> nn.Module:
+    """Return a layer normalisation with these parameters; for images a group normalisation with one group."""
+    units, dtype = len(values["weight"]), values["weight"].dtype
+    layer: nn.Module = nn.LayerNorm(units, eps=EPSILON, dtype=dtype)
+    if images:
+        layer = nn.GroupNorm(1, units, eps=EPSILON, dtype=dtype)
+    layer.load_state_dict(dict(values))
+    return layer
+
+
+class DynamicTanh(nn.Module):
+    """γ·tanh(α·z) + β, for z (B, U) or (B, C, H, W): DyT in the place of a normalisation.
+
+    Args:
+        weight: γ (U,).
+        bias: β (U,).
+        alpha: ().
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, alpha: Tensor) -> None:
+        super().__init__()
+        self.weight, self.bias, self.alpha = (nn.Parameter(value) for value in (weight, bias, alpha))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return a tensor like z."""
+        return layers.dyt(z, self.weight, self.bias, self.alpha.unsqueeze(0))
+
+
+class DynamicErf(nn.Module):
+    """γ·erf(α·z + s) + β, for z (B, U) or (B, C, H, W): Derf in the place of a normalisation.
+
+    Args:
+        weight: γ (U,).
+        bias: β (U,).
+        alpha: ().
+        offset: s ().
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, alpha: Tensor, offset: Tensor) -> None:
+        super().__init__()
+        self.weight, self.bias, self.alpha, self.offset = map(nn.Parameter, (weight, bias, alpha, offset))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return a tensor like z."""
+        return layers.derf(z, self.weight, self.bias, self.alpha.unsqueeze(0), self.offset.unsqueeze(0))
+
+
+ELEMENTWISE_NORMS = (DynamicTanh, DynamicErf)
+"""Bounded functions that stand in the place of a normalisation, and are no activations of units."""
+
+
+def elementwise_norm(values: Tensors, *, images: bool) -> nn.Module:
+    """Return DyT or, where it has an offset, Derf with these parameters; the same for images."""
+    return DynamicErf(**values) if "offset" in values else DynamicTanh(**values)
 
 
 def _unfilled(kind: Any, *sizes: int, **options: Any) -> Any:

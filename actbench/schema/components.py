@@ -87,6 +87,17 @@ class Options(BaseModel):
             keys = tuple(cls.model_fields)
             raise ConfigError(problems_of(error, lambda _: keys, where)) from error
 
+    @classmethod
+    def older_spellings(cls, options: Mapping[str, Any]) -> Mapping[str, tuple[str, Any]]:
+        """Return the options that earlier versions had in the place of today's: older name -> (today's, older value).
+
+        Configs and stored results may still have them, and digests go on holding them, so that results stay found.
+
+        Args:
+            options: Today's options with their values; an older one that can't express them is left out.
+        """
+        return {}
+
 
 @dataclass(frozen=True)
 class Component:
@@ -129,8 +140,22 @@ class Component:
         return {"name": self.name, **self.options}
 
     def to_minimal(self) -> dict[str, Any]:
-        """Return the name and the options that differ from their defaults: the part that enters the digest."""
+        """Return the name and the options that differ from their defaults."""
         return {"name": self.name, **self.changed}
+
+    def to_digest(self) -> dict[str, Any]:
+        """Return ``to_minimal`` as it enters the digest: options that replaced others under the older names."""
+        content = self.to_minimal()
+        for older, (option, value) in self.older_spellings.items():
+            if option in content:
+                del content[option]
+                content[older] = value
+        return content
+
+    @property
+    def older_spellings(self) -> Mapping[str, tuple[str, Any]]:
+        """Older name of an option -> (today's name, its value in the older spelling)."""
+        return {} if self.path is not None else schema_of(self.kind, self.name).older_spellings(self.options)
 
     def build(self) -> Any:
         """Return an instance of the built-in class behind the name, with these options."""

@@ -304,7 +304,7 @@ def _part(spec: RunSpec, key: str) -> str:
         return spec.case.label if spec.case else ""
     value: Any = spec
     for name in key.removesuffix(".name").split("."):
-        value = value.options.get(name) if isinstance(value, Component) else getattr(value, name, None)
+        value = _option(value, name) if isinstance(value, Component) else getattr(value, name, None)
     if isinstance(value, Component):
         return value.label
     word = key.rpartition(".")[2].removesuffix("_init")
@@ -313,6 +313,16 @@ def _part(spec: RunSpec, key: str) -> str:
     if isinstance(value, Options):
         value = [word for name, one in value for word in (name, one)]
     return f"{word}-{_words(value)}"
+
+
+def _written(choice: Component | BiasInit) -> Any:
+    """Return the part of a choice that enters the digest."""
+    return choice.to_digest() if isinstance(choice, Component) else choice.to_minimal()
+
+
+def _option(component: Component, name: str) -> Any:
+    older = component.older_spellings
+    return older[name][1] if name in older else component.options.get(name)
 
 
 def _words(value: Any) -> str:
@@ -328,8 +338,8 @@ def _minimal(options: Options) -> dict[str, Any]:
         value, default = getattr(options, name), declared.get_default(call_default_factory=True)
         if isinstance(value, (Component, BiasInit)):
             # compared by content: elu written as {name: elu, alpha: 1.0} is the default elu
-            content: Any = value.to_minimal()
-            differs = not isinstance(default, type(value)) or content != default.to_minimal()
+            content: Any = _written(value)
+            differs = not isinstance(default, type(value)) or content != _written(default)
         elif isinstance(value, Options):
             # an optional section (augment) with nothing but defaults still differs from a section that is not there
             content = _minimal(value)

@@ -78,6 +78,7 @@ SYNONYMS: Mapping[str, Mapping[str, str]] = {
 _HALVES = (
     "it multiplies two halves of its input, so that a layer has half as many outputs, and an activation here keeps"
 )
+_NORM = "it stands before the activation, as an option of the models"
 _WIDTH = "the number of units"
 
 EXPLAINED: Mapping[str, Mapping[str, str]] = {
@@ -112,7 +113,11 @@ EXPLAINED: Mapping[str, Mapping[str, str]] = {
         "binary_step": "no gradient reaches z through a step, so no layer below it could learn",
         "sign": "no gradient reaches z through a step, so no layer below it could learn",
         "dropout": "it is an option of the models: model.dropout",
-        "batch_norm": "it is an option of the models: model.batch_norm",
+        "batch_norm": f"{_NORM}: model.norm: batch",
+        "layer_norm": f"{_NORM}: model.norm: layer",
+        "dyt": f"{_NORM}: model.norm: dyt",
+        "dynamic_tanh": f"{_NORM}: model.norm: dyt",
+        "derf": f"{_NORM}: model.norm: derf",
     },
     "weight_inits": {
         "kaiming": "write kaiming_normal (he_normal) or kaiming_uniform (he_uniform)",

@@ -168,7 +168,7 @@ class EpochLog:
     def _initial_statistics(self) -> AbstractContextManager[None]:
         """Return the context of ``initial_statistics``, which a network without batch norm has no use for."""
         state = self._state
-        if not state.model.batch_norm and state.cohort.shared.model.path is None:
+        if not state.model.normalises_over_batch and state.cohort.shared.model.path is None:
             return nullcontext()
         return initial_statistics(self._forward, state.act, state.images, state.cohort.shared.health, self._runs)
 

@@ -309,8 +309,8 @@ def _check_batches(spec: RunSpec, model: Model, images: Images) -> None:
             "examples, and is left out; choose a smaller training.batch_size or a larger dataset.train_size"
         )
     last = size if spec.training.drop_last else examples % size or min(size, examples)
-    if last == 1 and model.batch_norm:
+    if last == 1 and model.normalises_over_batch:
         raise ModelError(
-            f"batch_norm needs two examples a step, but the last of the batches of {size} out of {examples} training "
+            f"batch norm needs two examples a step, but the last of the batches of {size} out of {examples} training "
             "examples holds one; choose another training.batch_size or dataset.train_size"
         )

@@ -195,7 +195,7 @@ def test_force_runs_finished_runs_again(actbench: Run, tmp_path: Path) -> None:
         ),
         (
             ("study.yaml", "model.batch_norm=true", "training.batch_size=199", *INLINE),
-            "batch_norm needs two examples a step",
+            "batch norm needs two examples a step",
         ),
         (("study.yaml", "--device", "cuda:99"), "no device 'cuda:99' on this machine"),
         (("study.yaml", "--device", "abacus"), "unknown device 'abacus'"),

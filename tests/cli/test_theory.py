@@ -191,7 +191,7 @@ def test_a_charts_prediction_is_the_forecast(chosen: dict[str, object]) -> None:
     ("chosen", "note"),
     [
         ({"model": "cnn"}, "no closed form for model cnn"),
-        ({"model": {"name": "mlp", "batch_norm": True}}, "no closed form with batch_norm"),
+        ({"model": {"name": "mlp", "batch_norm": True}}, "no closed form with norm: batch"),
         ({"activation": {"name": "mine", "path": "not_there_at_all:f"}}, "a user's own code is not run for a chart"),
         (
             {"dataset": {"name": "idx", "root": "not_there"}, "weight_init": "xavier_normal"},

@@ -92,7 +92,8 @@ def test_a_key_that_several_parts_have_is_answered_with_all_of_them() -> None:
         ),
         (
             "model: {name: mlp, channels: [3]}",
-            "unknown key 'channels' — it is an option of cnn; valid for 'mlp': hidden, batch_norm, dropout",
+            "unknown key 'channels' — it is an option of cnn; valid for 'mlp': hidden, norm, norm_alpha, batch_norm, "
+            "dropout",
         ),
         (
             "activation: elu(beta=1)",

@@ -168,9 +168,7 @@ def test_batch_norm_on_the_device_is_the_exact_one(training: bool, shape: tuple[
     assert apart(*running) < 1e-12
 
 
-@pytest.mark.parametrize(
-    "model", [MLP, {"name": "cnn", "channels": [4, 6], "dense": [16], "batch_norm": True}], ids=str
-)
+@pytest.mark.parametrize("model", [MLP, {"name": "cnn", "channels": [4, 6], "dense": [16], "norm": "batch"}], ids=str)
 def test_every_activation_trains_in_float64_as_on_a_cpu(model: dict[str, Any]) -> None:
     """Dropout and random slopes too: their numbers are drawn on the CPU."""
     changes = {"model": model, "training": {"precision": "float64"}}
@@ -185,8 +183,8 @@ def test_every_activation_trains_in_float64_as_on_a_cpu(model: dict[str, Any]) -
 
 CHANGES: list[dict[str, Any]] = [
     {},
-    {"model": {**MLP, "batch_norm": True}},
-    {"model": {"name": "cnn", "channels": [[4, 4], [6]], "dense": [16], "batch_norm": True}},
+    {"model": {**MLP, "norm": "batch"}},
+    {"model": {"name": "cnn", "channels": [[4, 4], [6]], "dense": [16], "norm": "batch"}},
     {"model": {"name": "cnn", "channels": [4], "dense": [], "pool": "avg"}},
     {"training": {"optimizer": "adam", "clip_norm": 0.5, "schedule": "cosine"}},
     {"training": {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "augment": {"crop": 1, "flip": True}}},

@@ -14,7 +14,7 @@ from small_runs import spec
 
 from actbench.health.units.diagnosis import collapse_in_words, diagnose
 
-BATCH_NORM = {"name": "mlp", "hidden": [24, 16], "batch_norm": True}
+BATCH_NORM = {"name": "mlp", "hidden": [24, 16], "norm": "batch"}
 
 
 def row(epoch: int, **layer: Any) -> dict[str, Any]:
@@ -115,34 +115,44 @@ def remedies(text: str) -> str:
         (
             {},
             dead(0, 30),
-            "a lower learning rate (here 0.1), leaky_relu (it has a slope on both sides) or batch_norm usually helps",
+            "a lower learning rate (here 0.1), leaky_relu (it has a slope on both sides) or model.norm batch usually "
+            "helps",
         ),
-        ({"activation": "leaky_relu"}, dead(0, 30), "a lower learning rate (here 0.1) or batch_norm usually helps"),
+        (
+            {"activation": "leaky_relu", "model": {"name": "mlp", "norm": "derf"}},
+            dead(0, 30),
+            "a lower learning rate (here 0.1) or model.norm batch usually helps",
+        ),
         ({"activation": "prelu", "model": BATCH_NORM}, dead(0, 30), "a lower learning rate (here 0.1) usually helps"),
         (
             {"activation": "tanh"},
             dead(0, 30),
-            "a lower learning rate (here 0.1), weight_init xavier_normal or batch_norm usually helps",
+            "a lower learning rate (here 0.1), weight_init xavier_normal or model.norm batch usually helps",
         ),
         (
             {"activation": "sigmoid", "weight_init": "xavier_normal"},
             dead(0, 30),
-            "a lower learning rate (here 0.1) or batch_norm usually helps",
+            "a lower learning rate (here 0.1) or model.norm batch usually helps",
         ),
-        ({}, dead(30), "another weight_init, another bias_init or batch_norm usually helps"),
+        ({}, dead(30), "another weight_init, another bias_init or model.norm batch usually helps"),
         ({"model": BATCH_NORM}, dead(30, 30), "another weight_init or another bias_init usually helps"),
         (
             {"activation": "sigmoid"},
             [row(0), row(1, constant=30, inert=30)],
-            "weight_init matched, batch_norm, fewer layers or an activation that is not bounded usually helps",
+            "weight_init matched, model.norm batch, fewer layers or an activation that is not bounded usually helps",
         ),
         (
             {"activation": "elu", "weight_init": "matched", "model": BATCH_NORM},
             [row(0), row(1, constant=30, inert=30)],
             "fewer layers usually helps",
         ),
-        ({}, ratio(9e-4), "weight_init matched, batch_norm or fewer layers usually helps"),
-        ({"weight_init": "matched"}, ratio(9e-4), "batch_norm or fewer layers usually helps"),
+        ({}, ratio(9e-4), "weight_init matched, model.norm batch or fewer layers usually helps"),
+        (
+            {"weight_init": "matched", "model": {**BATCH_NORM, "norm": "layer"}},
+            ratio(9e-4),
+            "fewer layers usually helps",
+        ),
+        ({"weight_init": "matched"}, ratio(9e-4), "model.norm batch or fewer layers usually helps"),
         ({"model": BATCH_NORM}, ratio(1.1e3), "smaller initial weights or fewer layers usually helps"),
     ],
 )
@@ -171,7 +181,7 @@ def test_a_divergence_names_epoch_and_learning_rate() -> None:
     (text,) = diagnose(spec(), [row(0) | {"layers": []}], diverged_at=1)
     assert text == (
         "a loss or a parameter is not a finite number below 1e300 since epoch 1, at lr 0.1; "
-        "a lower learning rate, training.clip_norm, a warm-up or batch_norm usually helps"
+        "a lower learning rate, training.clip_norm, a warm-up or model.norm batch usually helps"
     )
     training = {"clip_norm": 1.0, "schedule": {"name": "constant", "warmup_epochs": 1}}
     (text,) = diagnose(spec(training=training, model=BATCH_NORM), [row(0) | {"layers": []}], diverged_at=1)

@@ -211,7 +211,7 @@ def test_gradients_are_told_in_a_word(changes: dict[str, Any], word: str) -> Non
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
-        ({"model": {"name": "mlp", "batch_norm": True}}, "no closed form with batch_norm"),
+        ({"model": {"name": "mlp", "batch_norm": True}}, "no closed form with norm: batch"),
         ({"hidden": []}, "no hidden layer"),
         ({"activation": "x * exp(x**2)"}, "beyond hidden.0 the variance or the gradient factor is not a finite number"),
     ],

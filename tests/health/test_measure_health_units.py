@@ -121,7 +121,7 @@ def test_a_plain_module_has_the_counts_of_the_trainers_own_record(model: str) ->
     state = TrainState.open(Cohort((run,)), CPU)
     (row,) = EpochLog(state, state.forward).close_initial()
     plain = (
-        reference.PlainMLP([64, 40, 30, 10], nn.ReLU, bias=True, batch_norm=False)
+        reference.PlainMLP([64, 40, 30, 10], nn.ReLU, bias=True)
         if model == "mlp"
         else reference.PlainCNN([1, 12, 8], 32, 20, nn.ReLU)
     )

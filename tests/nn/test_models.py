@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from small_runs import CPU, spec
 
 from actbench.errors import ModelError
 from actbench.nn.models import Model, build
+from actbench.nn.norms import NormName
 from actbench.schema.components import resolve
 from actbench.schema.registry import load, names
 from actbench.schema.runtime import Cohort
@@ -15,9 +18,9 @@ from actbench.training.state import TrainState
 
 
 @pytest.mark.parametrize("name", names("models"))
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_a_model_maps_images_to_logits_and_names_its_hidden_layers(name: str, batch_norm: bool) -> None:
-    options = {"name": name, "batch_norm": batch_norm}
+@pytest.mark.parametrize("norm", get_args(NormName))
+def test_a_model_maps_images_to_logits_and_names_its_hidden_layers(name: str, norm: str) -> None:
+    options = {"name": name, "norm": norm}
     state = TrainState.open(Cohort((spec(model=options), spec(model=options, bias_init=None))), CPU)
     seen: dict[str, int] = {}
     with state.act.observed(lambda layer, z: seen.update({layer: z.shape[2]})):

@@ -12,13 +12,20 @@ from torch import Tensor, nn
 
 
 class PlainMLP(nn.Module):
-    def __init__(self, sizes: list[int], activation: Callable[[], nn.Module], *, bias: bool, batch_norm: bool) -> None:
+    def __init__(
+        self,
+        sizes: list[int],
+        activation: Callable[[], nn.Module],
+        *,
+        bias: bool,
+        norm: Callable[[int], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Flatten()]
         for inputs, outputs in itertools.pairwise(sizes[:-1]):
             layers.append(nn.Linear(inputs, outputs, bias=bias))
-            if batch_norm:
-                layers.append(nn.BatchNorm1d(outputs))
+            if norm is not None:
+                layers.append(norm(outputs))
             layers.append(activation())
         layers.append(nn.Linear(sizes[-2], sizes[-1], bias=bias))
         self.layers = nn.Sequential(*layers)
@@ -30,16 +37,45 @@ class PlainMLP(nn.Module):
 class PlainCNN(nn.Module):
     """One convolution a block, max pooling of 2, one dense layer."""
 
-    def __init__(self, channels: list[int], flat: int, dense: int, activation: Callable[[], nn.Module]) -> None:
+    def __init__(
+        self,
+        channels: list[int],
+        flat: int,
+        dense: int,
+        activation: Callable[[], nn.Module],
+        *,
+        norms: tuple[Callable[[int], nn.Module], Callable[[int], nn.Module]] | None = None,
+    ) -> None:
         super().__init__()
+        of_image, of_vector = norms or (None, None)
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(channels):
-            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), activation(), nn.MaxPool2d(2)]
-        layers += [nn.Flatten(), nn.Linear(flat, dense), activation(), nn.Linear(dense, 10)]
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *([of_image(outputs)] if of_image else [])]
+            layers += [activation(), nn.MaxPool2d(2)]
+        layers += [nn.Flatten(), nn.Linear(flat, dense), *([of_vector(dense)] if of_vector else [])]
+        layers += [activation(), nn.Linear(dense, 10)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
+
+
+class PlainDyT(nn.Module):
+    """γ·tanh(α·x) + β with one α, as its paper's listing has it; with ``erf`` and a learned shift of x, Derf.
+
+    The units are in dimension 1.
+    """
+
+    def __init__(self, units: int, alpha: float = 0.5, *, erf: bool = False) -> None:
+        super().__init__()
+        self.gamma, self.beta = nn.Parameter(torch.ones(units)), nn.Parameter(torch.zeros(units))
+        self.alpha = nn.Parameter(torch.full((1,), alpha))
+        self.shift = nn.Parameter(torch.zeros(1)) if erf else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.movedim(1, -1)
+        y = torch.tanh(self.alpha * x) if self.shift is None else torch.erf(self.alpha * x + self.shift)
+        return (self.gamma * y + self.beta).movedim(-1, 1)
 
 
 def normalised(images: Tensor, mean: list[float], std: list[float], dtype: torch.dtype) -> Tensor:

@@ -33,7 +33,7 @@ NOISY: dict[str, Any] = {
     "training": F32 | {"augment": {"crop": 1, "flip": True}, "optimizer": "adam", "schedule": "cosine"},
 }
 CNN: dict[str, Any] = {
-    "model": {"name": "cnn", "channels": [4, 6], "batch_norm": True},
+    "model": {"name": "cnn", "channels": [4, 6], "norm": "batch"},
     "training": F32 | {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}, "clip_norm": 1.0},
 }
 MODULE: dict[str, Any] = {"model": {"name": "mine", "path": "user_parts:net"}, "training": F32}
@@ -59,6 +59,9 @@ COHORTS: dict[str, list[RunSpec]] = {
         spec(activation=activation, seed=seed, training=STOPPING)
         for activation, seed in (("relu", 0), ("tanh", 0), ("sigmoid", 0), ("relu", 3))
     ],
+    "derf": [
+        spec(activation=name, model={"name": "mlp", "hidden": [7, 5], "norm": "derf"}) for name in ("relu", "elu")
+    ],
     "diverging": [
         spec(activation={"name": "expression", "formula": "exp(x) * 1e30 * x"}),
         spec(activation="relu"),
@@ -66,7 +69,7 @@ COHORTS: dict[str, list[RunSpec]] = {
 }
 
 
-SAVES = {"mlp": 14, "cnn": 11, "module": 14, "replayed": 13, "curve": 11, "diverging": 11, "stopping": 16}
+SAVES = {"mlp": 14, "cnn": 11, "module": 14, "replayed": 13, "curve": 11, "derf": 11, "diverging": 11, "stopping": 16}
 """After each of 7 steps an epoch, 2 epochs, and 4 of the replayed ones; from the tenth step on those that are replayed
 go together, up to 8 or to the epoch's end."""
 

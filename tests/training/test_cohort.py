@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from small_runs import CPU, DIGITS, MLP, every_activation, numbers, records, spe
 from torch import nn
 
 from actbench import datasets
+from actbench.nn import norms
 from actbench.nn.initializers import Initializer
 from actbench.nn.rng import stream
 from actbench.schema.components import resolve
@@ -51,10 +53,15 @@ def test_every_activation_is_bit_equal_in_a_cohort_and_alone() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"model": {**MLP, "batch_norm": True}},
+        {"model": {**MLP, "norm": "batch"}},
+        {"model": {**ODD, "norm": "layer"}},
+        {"model": {**ODD, "norm": "dyt"}},
+        {"model": {**ODD, "norm": "derf"}, "training": {"clip_norm": 0.5}},
         {"model": {**MLP, "dropout": 0.3}},
         {"model": {"name": "cnn", "channels": [4, 6], "dense": [16]}},
-        {"model": {"name": "cnn", "channels": [[4, 4]], "dense": [], "batch_norm": True, "pool": "avg"}},
+        {"model": {"name": "cnn", "channels": [[4, 4]], "dense": [], "norm": "batch", "pool": "avg"}},
+        {"model": {"name": "cnn", "channels": [[3, 5]], "dense": [7], "norm": "layer"}},
+        {"model": {"name": "cnn", "channels": [[3, 5]], "dense": [7], "norm": "derf"}},
         {"training": {"optimizer": "adam", "clip_norm": 0.5, "schedule": "cosine"}},
         {"training": {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "decay": "weights"}},
         {"training": {"optimizer": {"name": "rmsprop", "lr": 0.001}, "augment": {"crop": 1, "flip": True}}},
@@ -104,7 +111,7 @@ def test_a_cohort_trains_as_a_plain_loop_does(activation: str, made: Any, optimi
         for images in (data.train_images, data.test_images)
     )
     module: nn.Module = (
-        reference.PlainMLP([64, 24, 16, 10], made, bias=True, batch_norm=False)
+        reference.PlainMLP([64, 24, 16, 10], made, bias=True)
         if model == "mlp"
         else reference.PlainCNN([1, 4, 6], 6 * 2 * 2, 16, made)
     )
@@ -137,7 +144,7 @@ def test_scaled_pixels_in_full_batches_alone_train_as_a_plain_loop_does(scale: s
     x, x_test = (torch.from_numpy(images).double() / 255 for images in (data.train_images, data.test_images))
     if scale == "symmetric":
         x, x_test = ((images - 0.5) / 0.5 for images in (x, x_test))
-    module = reference.PlainMLP([64, 24, 16, 10], nn.Tanh, bias=True, batch_norm=False)
+    module = reference.PlainMLP([64, 24, 16, 10], nn.Tanh, bias=True)
     plain(TrainState.open(Cohort((run,)), CPU), module)
     generator = stream(5, "data.order")
     full = len(x) // 32 * 32
@@ -171,8 +178,8 @@ def test_a_schedule_counts_the_steps_that_are_taken() -> None:
             MLP,
             "drop_last leaves nothing to train on: the only batch of 201",
         ),
-        ({"batch_size": 199}, {**MLP, "batch_norm": True}, "the last of the batches of 199 out of 200"),
-        ({"drop_last": True, "batch_size": 1}, {**MLP, "batch_norm": True}, "batch_norm needs two examples"),
+        ({"batch_size": 199}, {**MLP, "norm": "batch"}, "the last of the batches of 199 out of 200"),
+        ({"drop_last": True, "batch_size": 1}, {**MLP, "norm": "batch"}, "batch norm needs two examples"),
     ],
 )
 def test_batches_that_can_not_be_trained_on_are_refused(
@@ -186,7 +193,68 @@ def test_batches_that_can_not_be_trained_on_are_refused(
 
 def test_drop_last_spares_batch_norm_a_batch_of_one() -> None:
     training = {"drop_last": True, "batch_size": 199, "epochs": 1}
-    assert records(spec(training=training, model={**MLP, "batch_norm": True}))[0].outcome == "ok"
+    assert records(spec(training=training, model={**MLP, "norm": "batch"}))[0].outcome == "ok"
+
+
+NORMS: dict[str, tuple[Any, Any]] = {
+    "batch": (nn.BatchNorm2d, nn.BatchNorm1d),
+    "layer": (partial(nn.GroupNorm, 1), nn.LayerNorm),
+    "dyt": (reference.PlainDyT, reference.PlainDyT),
+    "derf": (partial(reference.PlainDyT, erf=True), partial(reference.PlainDyT, erf=True)),
+}
+"""Norm -> that of torch or of its paper, for images and for vectors."""
+
+
+def test_every_norm_has_a_plain_one_here() -> None:
+    assert list(NORMS) == list(norms.NORMS)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_a_cohort_with_norms_trains_as_a_plain_loop_does(norm: str, model: str) -> None:
+    sizes = {"hidden": [24, 16]} if model == "mlp" else {"channels": [4, 6], "dense": [16]}
+    training = {"optimizer": {"name": "sgd", "lr": 0.02, "momentum": 0.9}, "epochs": 2, "clip_norm": 1.0}
+    options = {"name": model, **sizes, "norm": norm}
+    run, neighbour = (spec(activation=name, model=options, seed=5, training=training) for name in ("relu", "tanh"))
+    record, _ = records(run, neighbour)
+    module: nn.Module = (
+        reference.PlainMLP([64, 24, 16, 10], nn.ReLU, bias=True, norm=NORMS[norm][1])
+        if model == "mlp"
+        else reference.PlainCNN([1, 4, 6], 6 * 2 * 2, 16, nn.ReLU, norms=NORMS[norm])
+    )
+    start = TrainState.open(Cohort((run,)), CPU).stack.trained
+    weights = {name: tensor[0].detach() for name, tensor in start.items() if tensor.ndim > 2}
+    with torch.no_grad():  # biases start at 0, and norms start alike by themselves
+        for layer in [one for one in module.double().modules() if isinstance(one, (nn.Linear, nn.Conv2d))]:
+            layer.weight.copy_(weights.pop(next(name for name in weights if weights[name].shape == layer.weight.shape)))
+            torch.nn.init.zeros_(layer.bias)
+    data = datasets.load(run.dataset, Path())
+    x, x_test = (
+        reference.normalised(torch.from_numpy(images), data.mean, data.std, torch.float64)
+        for images in (data.train_images, data.test_images)
+    )
+    generator = stream(5, "data.order")
+    orders = [torch.randperm(len(x), generator=generator) for _ in range(2)]
+    sgd = torch.optim.SGD(module.parameters(), lr=0.02, momentum=0.9)
+    curve = reference.train(module, sgd, x, torch.from_numpy(data.train_labels), orders, 32, clip_norm=1.0)
+    loss, accuracy = reference.test(module, x_test, torch.from_numpy(data.test_labels))
+
+    assert [row["train.loss"] for row in record.curves[1:]] == pytest.approx(curve, abs=1e-10)
+    assert record.final["test.loss"] == pytest.approx(loss, abs=1e-10)
+    assert record.final["test.accuracy"] == accuracy
+    assert record.final["parameters"] == sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize("norm", ["layer", "derf"])
+def test_weight_decay_on_weights_alone_spares_a_norm(norm: str) -> None:
+    """The rate is so small that only a large decay moves a number."""
+    model = {"name": "mlp", "hidden": [7], "norm": norm}
+    training = {"optimizer": {"name": "sgd", "lr": 1e-9, "weight_decay": 1e6, "momentum": 0.0}, "decay": "weights"}
+    state = TrainState.open(Cohort((spec(model=model, training=training),)), CPU)
+    before = {name: tensor.detach().clone() for name, tensor in state.stack.trained.items()}
+    train_epoch(state, choose_stepper(state, capture=False))
+    moved = {name for name, tensor in state.stack.trained.items() if (tensor - before[name]).abs().max() > 1e-4}
+    assert moved == {"hidden.0.weight", "output.weight"}
 
 
 def test_a_neighbour_that_diverges_changes_nothing() -> None:

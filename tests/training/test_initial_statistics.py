@@ -15,8 +15,8 @@ from actbench.training.epoch_log import EpochLog
 from actbench.training.evaluation import initial_statistics
 from actbench.training.state import TrainState
 
-MLP = {"name": "mlp", "hidden": [24, 16], "batch_norm": True}
-CNN = {"name": "cnn", "channels": [[6, 5], [4]], "dense": [8], "batch_norm": True}
+MLP = {"name": "mlp", "hidden": [24, 16], "norm": "batch"}
+CNN = {"name": "cnn", "channels": [[6, 5], [4]], "dense": [8], "norm": "batch"}
 NET = {"name": "net", "path": "user_parts:net"}
 PROBE = 130  # no multiple of a batch
 
@@ -101,10 +101,10 @@ def born_dead(**model: Any) -> int:
 
 @pytest.mark.slow
 def test_filters_and_units_under_batch_norm_are_not_born_dead() -> None:
-    assert born_dead(name="cnn", channels=[[480]], dense=[], batch_norm=False) == 480
-    assert born_dead(name="cnn", channels=[[480]], dense=[], batch_norm=True) == 0
-    assert born_dead(name="mlp", hidden=[64], batch_norm=False) == 64
-    assert born_dead(name="mlp", hidden=[64], batch_norm=True) == 0
+    assert born_dead(name="cnn", channels=[[480]], dense=[], norm="none") == 480
+    assert born_dead(name="cnn", channels=[[480]], dense=[], norm="batch") == 0
+    assert born_dead(name="mlp", hidden=[64], norm="none") == 64
+    assert born_dead(name="mlp", hidden=[64], norm="batch") == 0
 
 
 def test_a_module_that_catches_every_exception_is_prepared_all_the_same() -> None:

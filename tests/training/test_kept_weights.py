@@ -82,15 +82,20 @@ def check_health(network: nn.Module, one: RunSpec, layers: Sequence[dict[str, An
         assert [layer.measures[measure] for layer in report.layers] == [layer[measure] for layer in layers], measure
 
 
-BATCH_NORM = {"name": "mlp", "hidden": [24, 16], "batch_norm": True, "dropout": 0.2}
+BATCH_NORM = {"name": "mlp", "hidden": [24, 16], "norm": "batch", "dropout": 0.2}
 CNN = {"name": "cnn", "channels": [[4, 6], 8], "dense": [16]}
 COHORTS: dict[str, list[RunSpec]] = {
     "every activation": list(every_activation()),
     "biases": [spec(bias_init=bias, activation="prelu", seed=seed) for seed, bias in enumerate((None, 0.1, "pytorch"))],
     "batch norm": [spec(activation=name, model=BATCH_NORM) for name in ("relu", "prelu", "rrelu")],
+    "layer norm": [spec(activation="prelu", model={**BATCH_NORM, "norm": "layer"})],
+    "dyt": [spec(model={**BATCH_NORM, "norm": "dyt", "norm_alpha": 0.8})],
+    "derf": [spec(activation={"name": "prelu", "per": "unit"}, model={**BATCH_NORM, "norm": "derf"})],
     "no hidden layer": [spec(model={"name": "mlp", "hidden": []})],
     "cnn": [spec(activation={"name": "prelu", "per": "unit"}, model=CNN), spec(model=CNN, bias_init=None)],
-    "cnn with batch norm": [spec(activation="swish", model={**CNN, "batch_norm": True, "pool": "avg", "dropout": 0.1})],
+    "cnn with batch norm": [spec(activation="swish", model={**CNN, "norm": "batch", "pool": "avg", "dropout": 0.1})],
+    "cnn with layer norm": [spec(model={**CNN, "norm": "layer"})],
+    "cnn with derf": [spec(activation="tanh", model={**CNN, "norm": "derf"})],
 }
 
 
@@ -127,7 +132,7 @@ def test_all_keeps_each_epoch_with_the_untrained_network(model: dict[str, Any]) 
     for row in record.curves:
         network = network_of(one, found[one.digest, row["epoch"]], "here")
         check_health(network, one, row["layers"])
-        if row["epoch"] or "batch_norm" not in model:  # epoch 0 is evaluated with the statistics of the probe
+        if row["epoch"] or "norm" not in model:  # epoch 0 is evaluated with the statistics of the probe
             loss, accuracy = evaluated(network, one, "val")
             assert loss == pytest.approx(row["val.loss"], rel=1e-12)
             assert accuracy == pytest.approx(row["val.accuracy"])

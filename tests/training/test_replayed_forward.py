@@ -39,7 +39,12 @@ def batch(state: TrainState, size: int, start: int = 0) -> Tensor:
     return x.expand(len(state.cohort.specs), *x.shape[1:])
 
 
-MODELS = [{"name": "mlp", "hidden": [7, 5]}, {"name": "mlp", "batch_norm": True}, {"name": "cnn", "channels": [4]}]
+MODELS = [
+    {"name": "mlp", "hidden": [7, 5]},
+    {"name": "mlp", "norm": "batch"},
+    {"name": "mlp", "hidden": [7], "norm": "derf"},
+    {"name": "cnn", "channels": [4], "norm": "layer"},
+]
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])

@@ -69,7 +69,7 @@ def test_the_gradients_of_dense_layers_are_written_where_they_belong() -> None:
 
 
 def test_the_share_of_every_run_begins_on_a_vector_boundary() -> None:
-    odd = {"name": "mlp", "hidden": [7, 5], "batch_norm": True}
+    odd = {"name": "mlp", "hidden": [7, 5], "norm": "batch"}
     state = TrainState.open(Cohort((spec(model=odd), spec(model=odd, activation="prelu"))), CPU)
     for tensor in state.stack.trained.values():
         for run in tensor:
@@ -95,7 +95,7 @@ def test_bfloat16_trains_on_float32_parameters_and_is_evaluated_in_float32() -> 
 
 
 @pytest.mark.parametrize(
-    "model", [{"name": "mlp", "hidden": [24, 16], "batch_norm": True}, {"name": "cnn", "channels": [4]}]
+    "model", [{"name": "mlp", "hidden": [24, 16], "norm": "batch"}, {"name": "cnn", "channels": [4]}]
 )
 def test_a_run_in_bfloat16_is_bit_equal_alone_and_in_company(model: dict[str, Any]) -> None:
     runs = [

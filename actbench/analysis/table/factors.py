@@ -90,7 +90,9 @@ def context(spec: RunSpec, one: FlatSpec, by: Sequence[str]) -> dict[str, str]:
     for key in CONTEXT:
         if key not in by:
             component: Component = getattr(spec, key)
-            kept = {option: value for option, value in component.changed.items() if f"{key}.{option}" not in by}
+            named = {option for option in component.options if f"{key}.{option}" in by}
+            named |= {now for older, (now, _) in component.older_spellings.items() if f"{key}.{older}" in by}
+            kept = {option: value for option, value in component.changed.items() if option not in named}
             origin = str(one[key]).removeprefix(component.label)  # where it comes from, if its name alone is no label
             found[key] = Component(component.kind, component.name, component.options, kept).label + origin
     return found
@@ -233,6 +235,8 @@ def _flatten(options: Options, prefix: str, flat: FlatSpec) -> None:
         if isinstance(value, Component):
             flat[key] = value.label
             flat.update({f"{key}.{option}": _plain(given) for option, given in value.options.items()})
+            # What older configs call an option may still name a factor.
+            flat.update({f"{key}.{older}": given for older, (_, given) in value.older_spellings.items()})
         elif isinstance(value, BiasInit):
             flat[key] = value.to_json()
         elif isinstance(value, Options) and name != "augment":

@@ -30,7 +30,7 @@ from actbench.health.modules.inventory import Inventory
 from actbench.health.modules.masks import carried, has_positions
 from actbench.health.modules.submodules import is_one_layer, is_packed, plain_name, scripted, visible
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
-from actbench.nn.networks import TrainedActivation
+from actbench.nn.networks import ELEMENTWISE_NORMS, TrainedActivation
 from actbench.nn.unit_axes.labels import Labels, Status, varying
 from actbench.nn.unit_axes.layout import unit_layout
 from actbench.nn.unit_axes.torch_calls import held_tensors, name_of, tensors
@@ -316,6 +316,11 @@ class Watch(TorchFunctionMode):
         first = next(tensors(args), None)
         if isinstance(part, nn.RNNBase) and first is not None and args[0] is first:
             self._check_batched(2, first.shape)
+        if self._pass.inside is None and isinstance(part, ELEMENTWISE_NORMS) and first is not None:
+            # The tanh or erf inside is no activation: z is what comes out, as of any other normalisation.
+            self._pass.inside = part
+            self._pass.labels, self._pass.result = self._units.of(first), self.flow.of([first])
+            self.inventory.meet([first, *part.parameters()], [], constant=False)
         if self._pass.inside is None and isinstance(part, self._own):
             self._pass.inside = part
             kind, z = type(part).__name__, next(tensors([args, kwargs]), None)

@@ -122,8 +122,8 @@ def forecast(spec: RunSpec, inputs: int | None, *, data_moment: float = 1.0) -> 
     widths = tuple(spec.model.options.get("hidden", ()))
     if spec.model.path is not None or spec.model.name != "mlp":
         return Forecast(note=f"no closed form for model {spec.model.label}")
-    if spec.model.options["batch_norm"]:
-        return Forecast(note="no closed form with batch_norm")
+    if (norm := spec.model.options["norm"]) != "none":
+        return Forecast(note=f"no closed form with norm: {norm}")
     if not widths:
         return Forecast(note="no hidden layer")
     if spec.weight_init.name in WITHOUT_THEORY:

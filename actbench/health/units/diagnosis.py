@@ -83,11 +83,11 @@ def _divergence(spec: RunSpec, epoch: int, overflow: float | None) -> str:
             "overflows, such as exp(min(x, 0)) for exp(x), or take a built-in one"
         )
     if epoch == 0:  # no step was taken yet: the learning rate is not to blame
-        return _advised(f"{what} at initialisation", "smaller initial weights", _batch_norm(spec), "fewer layers")
+        return _advised(f"{what} at initialisation", "smaller initial weights", _normalisation(spec), "fewer layers")
     clipping = "" if spec.training.clip_norm else "training.clip_norm"
     warmup = "" if spec.training.schedule.options.get("warmup_epochs") else "a warm-up"
     found = f"{what} since epoch {epoch}, at lr {_rate(spec):g}"
-    return _advised(found, "a lower learning rate", clipping, warmup, _batch_norm(spec))
+    return _advised(found, "a lower learning rate", clipping, warmup, _normalisation(spec))
 
 
 def _layer_sentences(spec: RunSpec, curve: Sequence[Row], name: str) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _layer_sentences(spec: RunSpec, curve: Sequence[Row], name: str) -> Iterator
         yield _advised(
             f"{name}: {_Course.of(rows, silent).in_words(units, 'constant though not dead')}: the signal does not pass",
             "" if spec.weight_init.name == "matched" else "weight_init matched",
-            _batch_norm(spec),
+            _normalisation(spec),
             "fewer layers",
             "an activation that is not bounded" if bounded else "",
         )
@@ -175,12 +175,12 @@ def _percent(share: float) -> str:
 
 def _remedies_for_death(spec: RunSpec, *, trained: bool) -> tuple[str, ...]:
     if not trained:  # it was so before the first step: the learning rate is not to blame
-        return "another weight_init", "another bias_init", _batch_norm(spec)
+        return "another weight_init", "another bias_init", _normalisation(spec)
     if spec.activation.name in SATURATING:
         scheme = "" if spec.weight_init.name == "xavier_normal" else "weight_init xavier_normal"
-        return f"a lower learning rate (here {_rate(spec):g})", scheme, _batch_norm(spec)
+        return f"a lower learning rate (here {_rate(spec):g})", scheme, _normalisation(spec)
     another = "" if spec.activation.name in SLOPED else "leaky_relu (it has a slope on both sides)"
-    return f"a lower learning rate (here {_rate(spec):g})", another, _batch_norm(spec)
+    return f"a lower learning rate (here {_rate(spec):g})", another, _normalisation(spec)
 
 
 def _gradient_sentences(spec: RunSpec, row: Row) -> Iterator[str]:
@@ -190,9 +190,9 @@ def _gradient_sentences(spec: RunSpec, row: Row) -> Iterator[str]:
     found = f"the first hidden layer's is {ratio:.1g} of the last one's"
     if ratio < VANISHING:
         scheme = "" if spec.weight_init.name == "matched" else "weight_init matched"
-        yield _advised(f"gradients vanish: {found}", scheme, _batch_norm(spec), "fewer layers")
+        yield _advised(f"gradients vanish: {found}", scheme, _normalisation(spec), "fewer layers")
     else:
-        yield _advised(f"gradients explode: {found}", "smaller initial weights", _batch_norm(spec), "fewer layers")
+        yield _advised(f"gradients explode: {found}", "smaller initial weights", _normalisation(spec), "fewer layers")
 
 
 def _advised(finding: str, *remedies: str) -> str:
@@ -208,5 +208,11 @@ def _rate(spec: RunSpec) -> float:
     return float(spec.training.optimizer.options["lr"])
 
 
-def _batch_norm(spec: RunSpec) -> str:
-    return "" if spec.model.options.get("batch_norm") else "batch_norm"
+def _normalisation(spec: RunSpec) -> str:
+    """Return batch normalisation as a remedy; "" where z is normalised already.
+
+    DyT and Derf bound z but set neither its mean nor its scale.
+    """
+    if spec.model.path is not None:
+        return "batch norm"
+    return "" if spec.model.options["norm"] in ("batch", "layer") else "model.norm batch"

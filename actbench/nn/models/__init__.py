@@ -30,7 +30,7 @@ class Model(Protocol):
     evaluation_batch: ClassVar[int]
 
     @property
-    def batch_norm(self) -> bool:
+    def normalises_over_batch(self) -> bool:
         """Whether the model normalises over the batch, which then needs two examples."""
         ...
 

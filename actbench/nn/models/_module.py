@@ -124,7 +124,7 @@ class UserModule:
         self._numbers: torch.Generator | None = None
 
     @property
-    def batch_norm(self) -> bool:
+    def normalises_over_batch(self) -> bool:
         """Whether the module that was last made has a layer that normalises over the batch."""
         layers = () if self._module is None else self._module.modules()
         return any(isinstance(layer, BATCH_NORM) for layer in layers)

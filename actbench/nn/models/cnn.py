@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from actbench.errors import ModelError
-from actbench.schema.components import MAX_UNITS, Options
+from actbench.nn.norms import (
+    ALPHA,
+    Normalised,
+    NormAlpha,
+    NormName,
+    OlderBatchNorm,
+    norm_module,
+    norm_tensors,
+    normalise,
+)
+from actbench.schema.components import MAX_UNITS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,7 +43,7 @@ Block = Annotated[
 ]
 
 
-class CNN(Options):
+class CNN(Normalised):
     """Per block: convolutions (stride 1, same size) with activations, then a pooling that halves the image.
 
     Attributes:
@@ -42,7 +52,6 @@ class CNN(Options):
         pool: How a block ends.
         pool_size: Side of the pooling's window.
         dense: Units of the fully connected layers before the logits.
-        batch_norm: Normalise each pre-activation over the batch and positions.
         dropout: Share of the dense layers' outputs zeroed while training.
     """
 
@@ -54,7 +63,9 @@ class CNN(Options):
     pool: Literal["max", "avg"] = "max"
     pool_size: int = Field(default=2, ge=1)
     dense: Annotated[tuple[Width, ...], Field(strict=False)] = (128,)
-    batch_norm: bool = False
+    norm: NormName = "none"
+    norm_alpha: NormAlpha = ALPHA
+    batch_norm: OlderBatchNorm = None
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     @field_validator("kernel")
@@ -80,8 +91,6 @@ class CNN(Options):
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
         """Return one run's kernels (out, in, K, K), weights (out, in) and biases (out,)."""
-        from actbench.nn import layers
-
         tensors: dict[str, Tensor] = {}
         inputs, first = shape[0], True
         for name, units in {**self.hidden_layers(shape, classes), "output": classes}.items():
@@ -89,9 +98,8 @@ class CNN(Options):
                 inputs = self._flat_size(shape)
             kernel = (self.kernel, self.kernel) if name.startswith("conv") else ()
             tensors |= initializer.layer(name, (units, inputs, *kernel), first=first, output=name == "output")
-            if self.batch_norm and name != "output":
-                norm = layers.batch_norm_tensors(units, initializer.dtype)
-                tensors |= {f"{name}.norm.{key}": value for key, value in norm.items()}
+            if name != "output":
+                tensors |= norm_tensors(self.norm, name, units, initializer.dtype, alpha=self.norm_alpha)
             inputs, first = units, False
         return tensors
 
@@ -127,7 +135,11 @@ class CNN(Options):
         blocks = [
             nn.Sequential(
                 *(
-                    networks.hidden_layer(tensors, name, networks.convolution(tensors, name), activation)
+                    networks.hidden_layer(
+                        networks.convolution(tensors, name),
+                        norm_module(self.norm, tensors, name, images=True),
+                        activation(name),
+                    )
                     for name in (f"conv.{block}.{index}" for index in range(len(row)))
                 ),
                 pool(self.pool_size),
@@ -135,7 +147,12 @@ class CNN(Options):
             for block, row in enumerate(self.channels)
         ]
         dense = [
-            networks.hidden_layer(tensors, name, networks.linear(tensors, name), activation, dropout=self.dropout)
+            networks.hidden_layer(
+                networks.linear(tensors, name),
+                norm_module(self.norm, tensors, name, images=False),
+                activation(name),
+                dropout=self.dropout,
+            )
             for name in (f"dense.{index}" for index in range(len(self.dense)))
         ]
         parts = OrderedDict(
@@ -147,11 +164,7 @@ class CNN(Options):
         return nn.Sequential(parts)
 
     def _activate(self, params: Mapping[str, Tensor], name: str, z: Hidden, act: Activate) -> Hidden:
-        from actbench.nn import layers
-
-        if self.batch_norm:
-            z = layers.batch_norm(z, params, f"{name}.norm", act)
-        return act(name, z)
+        return act(name, normalise(self.norm, z, params, name, act))
 
     def _flat_size(self, shape: tuple[int, int, int]) -> int:
         """Return the count of numbers that the last block passes on, for one image."""

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from actbench.schema.components import MAX_UNITS, Options
+from actbench.nn.norms import (
+    ALPHA,
+    Normalised,
+    NormAlpha,
+    NormName,
+    OlderBatchNorm,
+    norm_module,
+    norm_tensors,
+    normalise,
+)
+from actbench.schema.components import MAX_UNITS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,12 +30,11 @@ if TYPE_CHECKING:
     from actbench.nn.parts import Hidden
 
 
-class MLP(Options):
-    """Linear, batch norm (if asked), activation, dropout (if asked), once for each hidden layer; then linear.
+class MLP(Normalised):
+    """Linear, normalisation (if asked), activation, dropout (if asked), once for each hidden layer; then linear.
 
     Attributes:
         hidden: Units of each hidden layer; empty for a linear classifier.
-        batch_norm: Normalise each pre-activation over the batch; the linear layer's bias is kept.
         dropout: Share of hidden outputs zeroed while training.
     """
 
@@ -33,7 +42,9 @@ class MLP(Options):
     evaluation_batch: ClassVar[int] = 500
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=MAX_UNITS)], ...], Field(strict=False)] = (256, 256)
-    batch_norm: bool = False
+    norm: NormName = "none"
+    norm_alpha: NormAlpha = ALPHA
+    batch_norm: OlderBatchNorm = None
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
@@ -42,16 +53,13 @@ class MLP(Options):
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
         """Return one run's weights (out, in) and biases (out,)."""
-        from actbench.nn import layers
-
         tensors: dict[str, Tensor] = {}
         sizes = {**self.hidden_layers(shape, classes), "output": classes}
         inputs = prod(shape)
         for index, (name, units) in enumerate(sizes.items()):
             tensors |= initializer.layer(name, (units, inputs), first=index == 0, output=name == "output")
-            if self.batch_norm and name != "output":
-                norm = layers.batch_norm_tensors(units, initializer.dtype)
-                tensors |= {f"{name}.norm.{key}": value for key, value in norm.items()}
+            if name != "output":
+                tensors |= norm_tensors(self.norm, name, units, initializer.dtype, alpha=self.norm_alpha)
             inputs = units
         return tensors
 
@@ -63,8 +71,7 @@ class MLP(Options):
         for index in range(len(self.hidden)):
             name = f"hidden.{index}"
             z = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), sizes=act.sizes)
-            if self.batch_norm:
-                z = layers.batch_norm(z, params, f"{name}.norm", act)
+            z = normalise(self.norm, z, params, name, act)
             hidden = layers.dropout(act(name, z), self.dropout, act)
         return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
 
@@ -77,7 +84,12 @@ class MLP(Options):
         from actbench.nn import networks
 
         hidden = [
-            networks.hidden_layer(tensors, name, networks.linear(tensors, name), activation, dropout=self.dropout)
+            networks.hidden_layer(
+                networks.linear(tensors, name),
+                norm_module(self.norm, tensors, name, images=False),
+                activation(name),
+                dropout=self.dropout,
+            )
             for name in (f"hidden.{index}" for index in range(len(self.hidden)))
         ]
         parts = OrderedDict(

@@ -121,7 +121,7 @@ UNITS = (
     ),
     Word(
         "z",
-        "A pre-activation: what enters the activation function, after batch normalisation.",
+        "A pre-activation: what enters the activation function, after a norm if the model has one.",
         spellings=("pre-activation", "pre-activations"),
         see=("unit", "z_mean"),
     ),
