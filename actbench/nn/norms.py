@@ -179,8 +179,8 @@ def _has_alpha(value: float, info: ValidationInfo) -> float:
 NormAlpha = Annotated[float, Field(gt=0), AfterValidator(_has_alpha)]
 """α of DyT and Derf; declare it behind ``norm``."""
 
-OlderBatchNorm = Annotated[bool | None, Field(exclude=True)]
-"""``batch_norm`` as configs and results of earlier versions have it: true for ``norm: batch``, false for none."""
+OlderBatchNorm = Annotated[bool, Field(exclude=True)]
+"""``batch_norm`` as configs and results of earlier versions have it; its value is moved to ``norm`` when it is read."""
 
 
 class Normalised(Options):

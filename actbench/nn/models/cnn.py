@@ -65,7 +65,7 @@ class CNN(Normalised):
     dense: Annotated[tuple[Width, ...], Field(strict=False)] = (128,)
     norm: NormName = "none"
     norm_alpha: NormAlpha = ALPHA
-    batch_norm: OlderBatchNorm = None
+    batch_norm: OlderBatchNorm = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     @field_validator("kernel")

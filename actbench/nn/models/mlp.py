@@ -44,7 +44,7 @@ class MLP(Normalised):
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=MAX_UNITS)], ...], Field(strict=False)] = (256, 256)
     norm: NormName = "none"
     norm_alpha: NormAlpha = ALPHA
-    batch_norm: OlderBatchNorm = None
+    batch_norm: OlderBatchNorm = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
