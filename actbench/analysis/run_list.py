@@ -18,6 +18,7 @@ from actbench.analysis.table.factors import (
     is_among,
     matching_value,
     named_keys,
+    older_keys,
     varying,
 )
 from actbench.schema.metrics import METRICS
@@ -194,7 +195,7 @@ def _unfinished(folders: Iterable[Path], warnings: list[str]) -> list[ListedRun]
 def _swept(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, ...]:
     """Return the keys in which runs differ: dataset and model, as a whole or by option, then those of tables."""
     found = [CASE] if len({cell.get(CASE) for cell in cells}) > 1 else []
-    named = named_keys(specs)
+    named = (*named_keys(specs), *older_keys(specs))
     for key in CONTEXT:
         parts = dict.fromkeys(name for cell in cells for name in cell if name.startswith(f"{key}."))
         one_name = len({getattr(spec, key).name for spec in specs}) == 1

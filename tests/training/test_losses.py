@@ -80,7 +80,7 @@ def plain_loop(run: RunSpec, loss: Any) -> tuple[list[float], Tensor, Tensor]:
     )
     targets, tested = (torch.from_numpy(part.copy()) for part in (data.train_labels, data.test_labels))
     sizes = [int(np.prod(data.shape)), 24, 16, data.outputs]
-    module = reference.PlainMLP(sizes, nn.Tanh, bias=True, batch_norm=False).double()
+    module = reference.PlainMLP(sizes, nn.Tanh, bias=True).double()
     ours = state.model.init(Initializer(run, torch.float64), data.shape, data.outputs).values()
     with torch.no_grad():
         for parameter, start in zip(module.parameters(), ours, strict=True):

@@ -86,13 +86,12 @@ def context(spec: RunSpec, one: FlatSpec, by: Sequence[str]) -> dict[str, str]:
         by: Factors that the caller named.
     """
     found = {}
-    by = (*by, *named_keys([spec]))
+    older = older_keys([spec])
+    by = (*by, *(older[key] for key in by if key in older), *named_keys([spec]))
     for key in CONTEXT:
         if key not in by:
             component: Component = getattr(spec, key)
-            named = {option for option in component.options if f"{key}.{option}" in by}
-            named |= {now for older, (now, _) in component.older_spellings.items() if f"{key}.{older}" in by}
-            kept = {option: value for option, value in component.changed.items() if option not in named}
+            kept = {option: value for option, value in component.changed.items() if f"{key}.{option}" not in by}
             origin = str(one[key]).removeprefix(component.label)  # where it comes from, if its name alone is no label
             found[key] = Component(component.kind, component.name, component.options, kept).label + origin
     return found
@@ -118,7 +117,18 @@ def named_keys(specs: Sequence[RunSpec]) -> tuple[str, ...]:
     """Return the keys for which the names of the runs' cases stand; none where a run has no name."""
     if not specs or any(spec.case is None or spec.case.name is None for spec in specs):
         return ()
-    return tuple(dict.fromkeys(key for spec in specs if spec.case for key in spec.case.keys))
+    named, older = [key for spec in specs if spec.case for key in spec.case.keys], older_keys(specs)
+    return tuple(dict.fromkeys((*named, *(older[key] for key in named if key in older))))
+
+
+def older_keys(specs: Sequence[RunSpec]) -> dict[str, str]:
+    """Return the keys by which older configs name options of dataset and model, each with today's."""
+    return {
+        f"{key}.{older}": f"{key}.{now}"
+        for spec in specs
+        for key in CONTEXT
+        for older, (now, _) in getattr(spec, key).older_spellings.items()
+    }
 
 
 def is_among(key: str, keys: Sequence[str]) -> bool:
