@@ -31,7 +31,9 @@ from actbench.analysis.table.pairs import all_pairs
 from actbench.analysis.table.reach import rows_with_reach
 from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family
 from actbench.analysis.table.rows import rows_of, sort_rows
+from actbench.analysis.table.rules import Rules
 from actbench.analysis.table.tuning import MAX_NAMES, check_tune, tune_rows
+from actbench.config import TwoStage
 from actbench.config.hypotheses import UNFINISHED, Gate, OutcomeCount
 from actbench.errors import ResultsError, UnknownNameError, UsageError
 from actbench.schema.metrics import METRICS, is_bounded
@@ -54,6 +56,7 @@ class TableRequest:
         expect: The study's hypotheses.
         own_table: The table that the study's config asks for, which may be another one.
         folder: The study's folder; None for records that lie in none.
+        rules: By which the table is judged.
         zipped: Factors that the study's config changes in step.
     """
 
@@ -64,6 +67,7 @@ class TableRequest:
     expect: Sequence[str]
     own_table: TableBeside
     folder: Path | None
+    rules: Rules
     zipped: Sequence[str] = ()
 
     def hypotheses_data(self, table: Table) -> HypothesesData:
@@ -71,9 +75,7 @@ class TableRequest:
         shown = TableBeside(self.baseline, self.metrics, table.factors, is_explicit=self.is_explicit)
         runs = [run for run in table.all_runs if is_new(run[1])]
         options = self.options
-        return HypothesesData(
-            runs, table.all_factors, options.alpha, options.delta / 100, beside=(self.own_table, shown)
-        )
+        return HypothesesData(runs, table.all_factors, self.rules, options.delta / 100, beside=(self.own_table, shown))
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def compare(
     methods: bool = False,
     reach: float | None = None,
     all_pairs: bool = False,
+    anytime: bool = False,
 ) -> Comparisons:
     """Compare runs within each study, dataset and model.
 
@@ -138,6 +141,7 @@ def compare(
         methods: Whether to add a paragraph on how the numbers came about.
         reach: Add how many epochs the runs need to this validation accuracy, 0 … 1; needs records with curves.
         all_pairs: Whether to add the difference of every two rows in the leading metric.
+        anytime: Whether intervals and tests hold at every look at a growing study, however seeds were added.
 
     Raises:
         UnknownNameError: For a metric or a factor that does not exist.
@@ -157,6 +161,7 @@ def compare(
         methods=methods,
         reach=reach,
         all_pairs=all_pairs,
+        anytime=anytime,
     )
     return compare_with(records, options)
 
@@ -192,6 +197,7 @@ def compare_with(records: Sequence[RunRecord], options: CompareOptions) -> Compa
             expect=own.get("expect", ()),
             own_table=TableBeside(own.get("baseline") or {}, _metrics(own.get("metric") or default)),
             folder=folders.get(table.runs[0][0].study),
+            rules=_rules(table, own.get("two_stage"), options),
             zipped=own.get("zip", ()),
         )
         views += _views(table, request, where)
@@ -204,8 +210,18 @@ def compare_with(records: Sequence[RunRecord], options: CompareOptions) -> Compa
     warnings = [title + text for title, view in zip(titles, views, strict=True) for text in view.warnings]
     shown = [(view.table, view.comparison) for view in views]
     unfinished = _unfinished(records, folders, conditions)
-    gates = judge_gates(conditions, shown, alpha=options.alpha, where=where, unfinished=unfinished)
+    gates = judge_gates(conditions, shown, where=where, unfinished=unfinished)
     return Comparisons(tuple(view.comparison for view in views), (*reading_warnings, *warnings), gates)
+
+
+def _rules(table: Table, two_stage: TwoStage | None, options: CompareOptions) -> Rules:
+    """Return the rules of a table: two-stage ones only for the seeds that the two-stage rule chose.
+
+    With others, and with those of an earlier version, the number of pairs is not what the first stage's spread chose.
+    """
+    seeds = {record.spec.seed for record, _ in table.runs}
+    is_other = two_stage is None or not seeds <= set(two_stage.all_seeds) or options.against is not None
+    return Rules(options.alpha, options.anytime, None if is_other or options.anytime else two_stage)
 
 
 def _unfinished(
@@ -287,7 +303,7 @@ def _compare_groups(table: Table, request: TableRequest) -> tuple[Comparison, st
     )
     contrasts, families = _contrasts(table, baseline, request)
     # Every number is computed over all groups; hidden rows are removed last.
-    rows, best = rows_of(table.groups, contrasts, request.metrics, options.alpha)
+    rows, best = rows_of(table.groups, contrasts, request.metrics, request.rules)
     printed = {id(group) for group in table.shown}
     shown = [row for row, group in zip(rows, table.groups, strict=True) if id(group) in printed]
     records = [record for record, _ in table.runs]
@@ -301,11 +317,11 @@ def _compare_groups(table: Table, request: TableRequest) -> tuple[Comparison, st
         metrics=request.metrics,
         averaged=table.averaged,
         tuned=table.tuned,
-        alpha=options.alpha,
+        rules=request.rules,
         dead=_definition(records),
         best=best,
         families=families,
-        interaction=interaction(candidates, baseline, leading, options.alpha),
+        interaction=interaction(candidates, baseline, leading, request.rules),
         expectations=tuple(judge_expectations(request.expect, request.hypotheses_data(table))),
     )
     return comparison, no_baseline
@@ -320,7 +336,7 @@ def _contrasts(
     if baseline is None:
         return found, families
     for name in request.metrics:
-        contrasts, families[name] = against_baseline(table.groups, baseline, name, request.options.alpha)
+        contrasts, families[name] = against_baseline(table.groups, baseline, name, request.rules)
         for index, contrast in contrasts.items():
             found[index][name] = contrast
     return found, families

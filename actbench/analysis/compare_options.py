@@ -37,6 +37,7 @@ class CompareOptions:
     methods: bool = False
     reach: float | None = None
     all_pairs: bool = False
+    anytime: bool = False
 
     def __post_init__(self) -> None:
         """Refuse levels that no interval can have."""

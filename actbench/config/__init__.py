@@ -6,7 +6,7 @@ the sweep, ``study`` holds the result.
 
 from __future__ import annotations
 
-from actbench.config.design import Compare
+from actbench.config.design import Compare, TwoStage
 from actbench.config.study import Study
 
-__all__ = ["Compare", "Study"]
+__all__ = ["Compare", "Study", "TwoStage"]

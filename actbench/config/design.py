@@ -10,9 +10,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from actbench.config import cadence, kept_weights
 from actbench.config.cases import NO_CASE_OF_CASES, NO_CASES, checked_cases
@@ -23,6 +23,7 @@ from actbench.config.unknown_keys import refusal
 from actbench.errors import ConfigError, Problem, UsageError, suggestion
 from actbench.schema import registry
 from actbench.schema.components import Options, resolve, shown
+from actbench.schema.metrics import is_bounded
 from actbench.schema.spec import CASE
 
 MAX_RUNS = 100_000
@@ -30,6 +31,9 @@ MAX_RUNS = 100_000
 
 _WORDS_FOR_VALUES = ("values", "value", "choices", "grid", "grid_search", "choice", "list")
 """Keys under which other tools write the values of a sweep."""
+
+MIN_PILOT = 3
+"""Below three values there is no interval."""
 
 NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
 """What may name a study and its folder."""
@@ -160,6 +164,20 @@ def _metrics(value: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
+def _interval_metric(value: Any) -> str:
+    (metric,) = _metrics(value if isinstance(value, str) else [value])
+    if is_bounded(metric):
+        raise ConfigError(f"'{metric}' is mostly 0, so its differences have no interval: choose another metric")
+    return metric
+
+
+def _pilot(value: Any) -> tuple[int, ...]:
+    found = _seeds(value)
+    if len(found) < MIN_PILOT:
+        raise ConfigError(f"a first stage needs at least {MIN_PILOT} seeds for a spread, not {len(found)}")
+    return found
+
+
 def _baseline(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         example = write_inline({"activation": value if isinstance(value, str) else "relu"})
@@ -240,6 +258,32 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+class TwoStage(Options):
+    """Record how ``run --until … --exact`` chose the number of seeds, so that ``compare`` prints Stein's intervals.
+
+    Attributes:
+        metric: The metric whose differences were to be known well enough.
+        pilot: The seeds of the first stage, whose spread alone chose the number of all.
+        seeds: That number, the first stage included; those that follow it are the numbers after the largest.
+    """
+
+    metric: Annotated[str, BeforeValidator(_interval_metric)]
+    pilot: Annotated[tuple[int, ...], BeforeValidator(_pilot)]
+    seeds: int = Field(le=MAX_RUNS)
+
+    @model_validator(mode="after")
+    def _holds_the_pilot(self) -> Self:
+        if self.seeds < len(self.pilot):
+            raise ConfigError(f"'seeds' is the number of all, {len(self.pilot)} of 'pilot' included, not {self.seeds}")
+        return self
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """Return the seeds of both stages."""
+        first = max(self.pilot) + 1
+        return (*self.pilot, *range(first, first + self.seeds - len(self.pilot)))
+
+
 class Compare(Options):
     """Set the baseline and the metrics of ``compare``, which its command line may change.
 
@@ -247,10 +291,12 @@ class Compare(Options):
         baseline: Factor (a dotted key of a run) -> the value that the others are compared with; a factor that is
             missing is matched: each row is compared with the baseline that equals it there.
         metric: The metrics that tables show, the leading one first.
+        two_stage: How Stein's rule chose the number of seeds; written by ``run --until … --exact``, not by hand.
     """
 
     baseline: Annotated[dict[str, Any], BeforeValidator(_baseline)] = Field(default_factory=dict)
     metric: Annotated[tuple[str, ...], BeforeValidator(_metrics)] = ("test.accuracy",)
+    two_stage: TwoStage | None = None
 
 
 class Design(Options):

@@ -26,7 +26,7 @@ from actbench.config.component_schema import (
     section_schema,
     value_schema,
 )
-from actbench.config.design import MAX_RUNS, NAME, Compare, Design, untunable
+from actbench.config.design import MAX_RUNS, MIN_PILOT, NAME, Compare, Design, TwoStage, untunable
 from actbench.config.keys import kind_of, path_of, section_of
 from actbench.schema.attribute_texts import attribute_texts
 from actbench.schema.components import Options
@@ -103,13 +103,32 @@ def _of_study(name: str, field: FieldInfo) -> Schema:
         case "compare":
             texts = attribute_texts(Compare)
             metric = {**_one_or_more([names_of(summaries("metrics"))], least=1), "default": "test.accuracy"}
-            properties = {"baseline": {**reference(CELL), "type": "object"}, "metric": metric}
+            properties = {
+                "baseline": {**reference(CELL), "type": "object"},
+                "metric": metric,
+                "two_stage": _two_stage(),
+            }
             return {
                 "type": "object",
                 "properties": {key: described(one, f"compare.{key}", texts[key]) for key, one in properties.items()},
                 "additionalProperties": False,
             }
     return {**value_schema(field, name), **default_of(field)}
+
+
+def _two_stage() -> Schema:
+    texts = attribute_texts(TwoStage)
+    properties = {
+        "metric": names_of(summaries("metrics")),
+        "pilot": {"type": "array", "items": _SEED, "minItems": MIN_PILOT, "uniqueItems": True},
+        "seeds": {"type": "integer", "minimum": MIN_PILOT, "maximum": MAX_RUNS},
+    }
+    return {
+        "type": "object",
+        "properties": {key: described(one, f"compare.two_stage.{key}", texts[key]) for key, one in properties.items()},
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def _one_or_more(items: list[Schema], *, least: int) -> Schema:

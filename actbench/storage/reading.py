@@ -42,8 +42,8 @@ class Records(Sequence[RunRecord]):
     Args:
         runs: The records.
         warnings: What was skipped and why, one sentence each.
-        settings: Study -> ``baseline`` and ``metric`` of its config's ``compare`` section and its ``expect``, as far as
-            it has them.
+        settings: Study -> ``baseline``, ``metric`` and ``two_stage`` of its config's ``compare`` section and its
+            ``expect``, as far as it has them.
         folders: Study -> its folder; none where several folders hold a study of that name.
         unfinished: The folders of the runs that have neither finished nor failed; a warning counts them.
     """

@@ -21,7 +21,7 @@ from actbench.system.files import read_file
 
 
 def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
-    """Return ``baseline``, ``metric``, ``tune``, ``zip`` (its keys), ``cases`` and ``expect`` of the study's config.
+    """Return a config's ``baseline``, ``metric``, ``two_stage``, ``tune``, ``zip`` (its keys), ``cases`` and ``expect``.
 
     ``cases`` is a ``CaseNames``, which finds a run's case.
 
@@ -69,10 +69,10 @@ def reason(error: Exception) -> str:
 def _compare_section(section: Any, study: str, warnings: list[str]) -> Iterator[tuple[str, Any]]:
     if not isinstance(section, dict):
         return
-    for key in sorted(section.keys() & {"baseline", "metric"}):
+    for key in sorted(section.keys() & {"baseline", "metric", "two_stage"}):
         try:
-            Compare.model_validate({key: section[key]})
-            yield key, section[key]
+            checked = Compare.model_validate({key: section[key]})
+            yield key, checked.two_stage if key == "two_stage" else section[key]
         except ValidationError as error:
             warnings.append(f"{study}/study.yaml: compare.{key} is ignored, {reason(error)}")
 

@@ -15,6 +15,7 @@ from actbench.analysis.compare import compare
 from actbench.analysis.judgements.evidence import evidence_of
 from actbench.analysis.judgements.formatting import CAUTIONS, p_value
 from actbench.analysis.statistics import mean_interval
+from actbench.analysis.table.rules import Rules
 from actbench.config import Study
 from actbench.config.hypotheses import Bound, Ordering, parse_expectation
 from actbench.errors import ConfigError, UsageError
@@ -192,7 +193,7 @@ def test_an_expectation_about_another_dataset_is_left_to_its_table():
 )  # fmt: skip
 @pytest.mark.parametrize("metric", ["test.accuracy", "health.dead_fraction"])
 def test_evidence_is_a_side_of_the_bound_or_none(values, bound, side, metric):
-    assert evidence_of(values, bound, metric, 0.05).side == side
+    assert evidence_of(values, bound, metric, Rules()).side == side
 
 
 def test_a_value_that_is_no_number_never_decides():

@@ -25,7 +25,7 @@ from actbench.analysis.judgements.formatting import CAUTIONS, fewest_in_words, p
 from actbench.analysis.judgements.lost_runs import left_out_of
 from actbench.analysis.judgements.tables_beside import HypothesesData, p_in_a_table
 from actbench.analysis.pairs_needed import MAX_USEFUL_PAIRS
-from actbench.analysis.statistics import MIN_VALUES, holm, smallest_p
+from actbench.analysis.statistics import MIN_VALUES, holm, smallest_p_of
 from actbench.analysis.table.contrasts import seed_differences
 from actbench.analysis.table.factors import CONTEXT, Value, row_name, show, show_all
 from actbench.analysis.table.grouping import Filter, Group, Run, as_run_values, fits, grouped
@@ -116,7 +116,7 @@ def judge_expectations(texts: Sequence[str], data: HypothesesData) -> list[Expec
     found: list[Expectation] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, TestedEntry):
-            found.append(_judged(entry, adjusted[index], [*ps[:index], *ps[index + 1 :]], data.alpha))
+            found.append(_judged(entry, adjusted[index], [*ps[:index], *ps[index + 1 :]], data.rules.alpha))
         elif entry is not None:
             found.append(entry)
     return found
@@ -147,11 +147,11 @@ def _ordering(claim: Ordering, data: HypothesesData) -> TestedEntry:
     groups = [Group(side, [run for key in common for run in cell[key]], rest)
               for side, cell in zip(sides, cells, strict=True)]  # fmt: skip
     values = [group.values(metric) for group in groups]
-    found = seed_differences(values[0], values[1], metric, data.alpha)
+    found = seed_differences(values[0], values[1], metric, data.rules)
     room = _room(claim, data.delta)
-    differences = list(found.by_seed.values())
+    seeds, differences = list(found.by_seed), list(found.by_seed.values())
     parts = [
-        Part("", evidence_of(differences, bound, metric, data.alpha, of_differences=True), wanted)
+        Part("", evidence_of(differences, bound, metric, data.rules, seeds=seeds, of_differences=True), wanted)
         for bound, wanted in _borders(claim.operator, 0.0, room)
     ]
     notes = ["the same difference in every seed"] if found.difference.note == "constant" else []
@@ -210,7 +210,7 @@ def _bound(claim: Bound, data: HypothesesData) -> TestedEntry:
     for group in groups:
         values = list(group.values(claim.metric).values())
         for bound, wanted in _borders(claim.operator, claim.number, room):
-            parts.append(Part(row_name(group.factors), evidence_of(values, bound, claim.metric, data.alpha), wanted))
+            parts.append(Part(row_name(group.factors), evidence_of(values, bound, claim.metric, data.rules), wanted))
     lost = [record for group in groups for record in group.lost(claim.metric)]
     return TestedEntry(
         claim,
@@ -244,7 +244,7 @@ def _judged(entry: TestedEntry, holm_p: float, others: Sequence[float], alpha: f
     elif is_tested:
         notes.append(f"adjusted p {p_value(p)} over {family}" if family else f"p {p_value(p)}")
         if verdict == UNDECIDED and evidence.interval is None:
-            notes += _too_few_seeds(evidence.n, others, alpha)
+            notes += _too_few_seeds(evidence, others, alpha)
     notes += entry.notes
     if entry.cells > 1:
         notes.append(f"of {entry.cells} cells {deciding.cell} decides")
@@ -266,13 +266,14 @@ def _judged(entry: TestedEntry, holm_p: float, others: Sequence[float], alpha: f
     )
 
 
-def _too_few_seeds(n: int, others: Sequence[float], alpha: float) -> list[str]:
-    """Return that no values of so many seeds could have decided by sign flips, where that is so."""
-    if smallest_p(n) >= alpha:
-        return [too_few(n, alpha)]
+def _too_few_seeds(evidence: Evidence, others: Sequence[float], alpha: float) -> list[str]:
+    """Return that no values of so many seeds could have decided by the test in use, where that is so."""
+    n, test = evidence.n, evidence.test
+    if smallest_p_of(test, n) >= alpha:
+        return [too_few(n, alpha, test)]
 
     def smallest(count: int) -> float:
-        return holm([smallest_p(count), *others])[0]
+        return holm([smallest_p_of(test, count), *others])[0]
 
     if smallest(n) < alpha:
         return []

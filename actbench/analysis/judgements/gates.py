@@ -35,6 +35,7 @@ from actbench.analysis.table.contrasts import seed_differences
 from actbench.analysis.table.factors import Value, context, flat_specs, matching_value, row_name
 from actbench.analysis.table.grouping import Filter, Group, Table, fits
 from actbench.analysis.table.result import Comparison, Gate
+from actbench.analysis.table.rules import Rules
 from actbench.config.hypotheses import UNFINISHED, Bound, Change, OutcomeCount, parse_gate
 from actbench.config.hypotheses import Gate as Condition
 from actbench.errors import UsageError
@@ -89,7 +90,6 @@ def judge_gates(
     conditions: Mapping[str, Condition | None],
     found: Sequence[tuple[Table, Comparison]],
     *,
-    alpha: float,
     where: Filter,
     unfinished: Mapping[str, Sequence[RunSpec]],
 ) -> tuple[Gate, ...]:
@@ -98,7 +98,6 @@ def judge_gates(
     Args:
         conditions: Text -> condition, as ``parse_gates`` returns them.
         found: The tables.
-        alpha: One minus the intervals' coverage.
         where: Factor -> value that the shown rows have.
         unfinished: Study -> its runs that have not ended; only needed by a gate on them.
 
@@ -112,11 +111,7 @@ def judge_gates(
         if isinstance(condition, OutcomeCount) and condition.outcome == UNFINISHED
         else _row_gate(
             text,
-            [
-                one
-                for pair in found
-                for one in (*_judge_rows(condition, *pair, alpha), *_absent_rows(condition, *pair, where))
-            ],
+            [one for pair in found for one in (*_judge_rows(condition, *pair), *_absent_rows(condition, *pair, where))],
         )
         for text, condition in conditions.items()
     )
@@ -155,7 +150,7 @@ def _row_gate(text: str, found: Sequence[RowJudgement]) -> Gate:
     )
 
 
-def _judge_rows(condition: Condition, table: Table, comparison: Comparison, alpha: float) -> list[RowJudgement]:
+def _judge_rows(condition: Condition, table: Table, comparison: Comparison) -> list[RowJudgement]:
     by_factors = {tuple(group.factors.values()): group for group in table.groups}
     found: list[RowJudgement] = []
     for group in table.shown:
@@ -165,9 +160,9 @@ def _judge_rows(condition: Condition, table: Table, comparison: Comparison, alph
         if isinstance(condition, OutcomeCount):
             found.append(_judge_count(condition, group))
         elif isinstance(condition, Bound):
-            found.append(_judge_bound(condition, group, base, alpha))
+            found.append(_judge_bound(condition, group, base, comparison.rules))
         elif base is not None:
-            found.append(_judge_change(condition, group, base, alpha))
+            found.append(_judge_change(condition, group, base, comparison.rules))
         elif comparison.baseline is None or not comparison.is_baseline(group.factors):
             why = "no baseline" if comparison.baseline is None else "no baseline run with the same other settings"
             found.append(RowJudgement(row_name(group.factors), "open", why, is_judged=False))
@@ -246,10 +241,10 @@ def _counted(condition: OutcomeCount, row: str, count: int, runs: int) -> RowJud
     return RowJudgement(row, "trips" if trips else "passes", text, sign * size)
 
 
-def _judge_bound(condition: Bound, group: Group, base: Group | None, alpha: float) -> RowJudgement:
+def _judge_bound(condition: Bound, group: Group, base: Group | None, rules: Rules) -> RowJudgement:
     metric, name = condition.metric, row_name(group.factors)
     values = list(group.values(metric).values())
-    evidence = evidence_of(values, condition.number, metric, alpha)
+    evidence = evidence_of(values, condition.number, metric, rules)
     text = _seen(metric, metric, evidence, of_difference=False)
     if lost := group.lost(metric):
         return RowJudgement(name, "trips", f"{lost_of(lost, len(group.runs))}{_and_rest(text, evidence)}")
@@ -266,13 +261,14 @@ def _judge_bound(condition: Bound, group: Group, base: Group | None, alpha: floa
     return RowJudgement(name, "open", text, excess, evidence.can_decide)
 
 
-def _judge_change(condition: Change, group: Group, base: Group, alpha: float) -> RowJudgement:
+def _judge_change(condition: Change, group: Group, base: Group, rules: Rules) -> RowJudgement:
     """Judge by how much the row lies below (``drop``) or above (``rise``) the baseline, paired by seed."""
     metric, name = condition.metric, row_name(group.factors)
     sides = (base, group) if condition.direction == "drop" else (group, base)
     left, right = (side.values(metric) for side in sides)
-    found = seed_differences(left, right, metric, alpha)
-    evidence = evidence_of(list(found.by_seed.values()), condition.number, metric, alpha)
+    found = seed_differences(left, right, metric, rules)
+    seeds, values = list(found.by_seed), list(found.by_seed.values())
+    evidence = evidence_of(values, condition.number, metric, rules, seeds=seeds)
     text = _seen(metric, f"{metric} {condition.direction}", evidence, of_difference=True)
     there = base.values(metric)
     lost, lost_by_base = [one for one in group.lost(metric) if one.spec.seed in there], base.lost(metric)

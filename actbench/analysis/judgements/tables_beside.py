@@ -10,6 +10,7 @@ from actbench.analysis.table.baselines import baseline_of, counterpart
 from actbench.analysis.table.contrasts import Values, against_baseline
 from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Filter, Run, fits, grouped
+from actbench.analysis.table.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ class HypothesesData:
     Args:
         runs: All runs of one table, whatever the view shows of it.
         factors: All factors in which the runs differ.
-        alpha: Level of the family of all hypotheses, and one minus the coverage of the intervals.
+        rules: Of which the level is that of the family of all hypotheses.
         delta: Two values of a fraction that are less apart than this are the same; itself a fraction.
         beside: The tables that may test the same differences.
     """
 
     runs: Sequence[Run]
     factors: tuple[str, ...]
-    alpha: float
+    rules: Rules
     delta: float
     beside: Sequence[TableBeside] = ()
 
@@ -81,7 +82,7 @@ def p_in_a_table(
         # The row of the two that is not the baseline's, if they are compared in this table.
         row = next((one for one in rows if {id(one), id(counterpart(one, baseline, by_factors))} == wanted), None)
         if row is not None:
-            contrasts, family = against_baseline(groups, baseline, metric, data.alpha)
+            contrasts, family = against_baseline(groups, baseline, metric, data.rules)
             p = next(contrasts[index].p_adjusted for index, group in enumerate(groups) if group is row)
             found.append((1.0 if p is None else p, family.size))  # without a p the table leaves the difference open
     return max(found, default=None)

@@ -4,7 +4,8 @@
 - ``anytime``: intervals and tests that hold at every look while seeds are added.
 - ``two_stage``: Stein's rule for the number of seeds, its interval and its test.
 - ``chance``: the chance that one side beats the other on a new seed.
-- ``paired``: the difference of two sides that share seeds, its interval, its t test, the gain of pairing.
+- ``one_sample``: the tests, and the interval and the p of a mean by each; the paired t test.
+- ``paired``: the difference of two sides that share seeds, its interval, its test, the gain of pairing.
 - ``sign_flips``: the patterns of signs, the sign-flip test of one sample.
 - ``westfall_young``: Westfall and Young's step-down max-T by sign flips.
 - ``multiplicity``: adjusted p of a whole table, whose rows may have different numbers of pairs; Holm, Benjamini and
@@ -28,16 +29,29 @@ from actbench.analysis.statistics.multiplicity import (
     family_p,
     family_parts,
     holm,
+    holm_with_gaps,
     min_pairs_for_max_t,
     smallest_adjusted_p,
 )
-from actbench.analysis.statistics.paired import Difference, Test, paired_difference, t_p
+from actbench.analysis.statistics.one_sample import (
+    BY_HOLM,
+    BY_SIGNS,
+    Test,
+    ends_of,
+    fewest_values,
+    p_of,
+    smallest_p_of,
+    t_p,
+)
+from actbench.analysis.statistics.paired import Difference, paired_difference
 from actbench.analysis.statistics.power import is_equivalent, seeds_needed, seeds_needed_by_flips, t_power
 from actbench.analysis.statistics.sign_flips import sign_flip_p
 from actbench.analysis.statistics.two_stage import two_stage_ends, two_stage_p, two_stage_size
 from actbench.analysis.statistics.westfall_young import max_t
 
 __all__ = [
+    "BY_HOLM",
+    "BY_SIGNS",
     "MIN_VALUES",
     "Chance",
     "Difference",
@@ -50,16 +64,20 @@ __all__ = [
     "benjamini_hochberg",
     "chance_of_more",
     "chances_within",
+    "ends_of",
     "exact_interval",
     "family_p",
     "family_parts",
     "fewest_pairs",
+    "fewest_values",
     "holm",
+    "holm_with_gaps",
     "interaction_p",
     "is_equivalent",
     "max_t",
     "mean_interval",
     "min_pairs_for_max_t",
+    "p_of",
     "paired_difference",
     "prediction_interval",
     "seeds_needed",
@@ -68,6 +86,7 @@ __all__ = [
     "smallest_adjusted_p",
     "smallest_anytime_p",
     "smallest_p",
+    "smallest_p_of",
     "t_p",
     "t_power",
     "two_stage_ends",

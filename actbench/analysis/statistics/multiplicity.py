@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from actbench.analysis.pairs_needed import MIN_VALUES, fewest_pairs, smallest_p
-from actbench.analysis.statistics.paired import Test, t_p
+from actbench.analysis.statistics.one_sample import BY_HOLM, Test, smallest_p_of, t_p
 from actbench.analysis.statistics.samples import Floats
 from actbench.analysis.statistics.westfall_young import max_t
 
@@ -55,7 +55,8 @@ def family_p(differences: Floats, test: Test = "t", *, alpha: float = 0.05) -> l
 
     Args:
         differences: (S, K), seed × contrast; NaN where a contrast lacks the seed.
-        test: ``t`` for roughly normal values, ``sign-flip`` for bounded shares.
+        test: ``t`` for roughly normal values, ``sign-flip`` for bounded shares; the p of other tests are adjusted by
+            ``holm_with_gaps``.
         alpha: Level of the family, which decides from how many pairs on max-T is used under ``t``.
 
     Returns:
@@ -78,6 +79,7 @@ def family_parts(pairs: Sequence[int], test: Test = "t", *, alpha: float = 0.05)
     """Return the parts of a family, by the numbers of pairs of its contrasts.
 
     - Bounded shares are one part: max-T, which is exact with any number of pairs.
+    - Under a test of ``BY_HOLM`` there is one part, too: Holm's method.
     - Other values: contrasts with at least eight pairs are adjusted by max-T, those with fewer by Holm from paired t
       tests, which need normal differences but can reach small p. A part's share of the level is its share of the
       contrasts; that of max-T is at least a quarter, or eight pairs in a minority could show nothing.
@@ -90,6 +92,8 @@ def family_parts(pairs: Sequence[int], test: Test = "t", *, alpha: float = 0.05)
     everything = tuple(range(len(pairs)))
     if test == "sign-flip":
         return (Part("max-T", everything),)
+    if test in BY_HOLM:
+        return (Part("Holm", everything),)
     least = min_pairs_for_max_t(alpha)
     many = tuple(index for index in everything if least is not None and pairs[index] >= least)
     few = tuple(index for index in everything if index not in many)
@@ -104,11 +108,14 @@ def family_parts(pairs: Sequence[int], test: Test = "t", *, alpha: float = 0.05)
 def smallest_adjusted_p(pairs: Sequence[int], test: Test = "t", *, alpha: float = 0.05) -> list[float]:
     """Return the smallest adjusted p that each contrast of a family can reach with its number of pairs.
 
-    1 without a test, 0 for the t test, whose p has no bound; for max-T that of its sign flips over the part's share.
+    1 without a test, 0 for the t test, whose p has no bound; for max-T that of its sign flips over the part's share;
+    for anytime tests what Holm's method makes of the smallest p of all rows.
 
     >>> smallest_adjusted_p([6, 3, 2], "sign-flip"), smallest_adjusted_p([5, 8])
     ([0.03125, 0.25, 1.0], [0.0, 0.015625])
     """
+    if test in BY_HOLM:
+        return holm([smallest_p_of(test, count) for count in pairs])
     found = [1.0] * len(pairs)
     for part in family_parts(pairs, test, alpha=alpha):
         for index in part.contrasts:
@@ -135,6 +142,12 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def holm_with_gaps(ps: Sequence[float | None]) -> list[float | None]:
+    """Return Holm's adjusted p; None for a contrast without a p, which counts in the family with p = 1."""
+    adjusted = holm([1.0 if p is None else p for p in ps])
+    return [None if p is None else q for p, q in zip(ps, adjusted, strict=True)]
+
+
 def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
     """Return p adjusted for the false discovery rate: the k-th smallest of m times m / k, made monotone from above.
 
@@ -157,9 +170,7 @@ def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
 
 def _holm_t(differences: Floats) -> list[float | None]:
     """Return Holm's adjusted p of paired t tests; None for a contrast without one, which counts in the family."""
-    ps = [t_p(column[~np.isnan(column)]) for column in differences.T]
-    adjusted = holm([1.0 if p is None else p for p in ps])
-    return [None if p is None else q for p, q in zip(ps, adjusted, strict=True)]
+    return holm_with_gaps([t_p(column[~np.isnan(column)]) for column in differences.T])
 
 
 def _pairs(differences: Floats) -> list[int]:

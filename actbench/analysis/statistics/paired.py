@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from actbench.analysis.pairs_needed import MIN_VALUES
-from actbench.analysis.statistics.intervals import t_ends
-from actbench.analysis.statistics.samples import Floats, centre, checked, size, standard_deviation, varies
-from actbench.analysis.statistics.sign_flips import sign_flip_p
-
-Test = Literal["t", "sign-flip"]
+from actbench.analysis.statistics.one_sample import BY_SIGNS, Test, ends_of, p_of
+from actbench.analysis.statistics.samples import Floats, centre, checked, size, varies
 
 
 @dataclass(frozen=True)
@@ -23,9 +18,11 @@ class Difference:
 
     Args:
         difference: Mean of a − b over the common seeds; None when no seed is common.
-        low: Lower end of its Student-t interval; None for fewer than three pairs, and under the sign-flip test.
+        low: Lower end of the interval that belongs to the test, Student's under ``t``; None for fewer than three pairs,
+            and under a test by signs.
         high: Upper end.
-        p: Two-sided; None for fewer than three pairs, and where the differences are all 0 or, under ``t``, do not vary.
+        p: Two-sided; None for fewer than three pairs, and where the differences are all 0 or, under a t test, do not
+            vary.
         n_pairs: Seeds that both sides have.
         wins: Pairs in which a is the better one.
         losses: Pairs in which b is; the rest are ties.
@@ -51,6 +48,7 @@ def paired_difference(
     alpha: float = 0.05,
     higher_is_better: bool = True,
     test: Test = "t",
+    pilot: Collection[int] = (),
 ) -> Difference:
     """Compare two sides over the seeds that both have; nothing is imputed.
 
@@ -62,8 +60,8 @@ def paired_difference(
         b: The baseline's, likewise.
         alpha: One minus the interval's coverage.
         higher_is_better: Which side of a pair wins.
-        test: Paired ``t``, or the exact ``sign-flip`` test for bounded, zero-inflated values such as a dead fraction,
-            for which there is no interval.
+        test: Paired ``t``, or another one (``Test``).
+        pilot: For ``two-stage t``, the seeds of the first stage.
 
     Raises:
         ValueError: For a number that is NaN, infinite or beyond 1e300.
@@ -82,48 +80,16 @@ def paired_difference(
         return Difference(None, None, None, None, 0, 0, 0, None)
     # Differences that are constant but for rounding get their median and no spread, or a test would take the last bits
     # for variation and find p = 0.
-    mean, sd = (float(np.median(differences)), 0.0) if note else (centre(differences), standard_deviation(differences))
-    low, high = t_ends(mean, sd, n, alpha) if test == "t" else (None, None)
+    mean = float(np.median(differences)) if note else centre(differences)
+    own = np.full(n, mean) if note else differences
+    first = [value for seed, value in zip(seeds, own, strict=True) if seed in pilot]
+    low, high = ends_of(own, test, alpha, pilot=first)
     p = gain = None
     if n >= MIN_VALUES and note != "identical":
-        # Both tests are free of scale, and the difference of two huge values may exceed what they accept.
-        scaled = differences / size(differences)
-        if test == "sign-flip":  # needs no variation: the same difference in six of six seeds is not chance
-            p = sign_flip_p(scaled)
-        elif not note:
-            p = t_p(scaled)
+        # A test by signs needs no variation: the same difference in six of six seeds is not chance.
+        p = p_of(differences if test in BY_SIGNS else own, test, pilot=first)
         gain = None if note else _gain(left, right)
     return Difference(mean, low, high, p, n, wins, losses, gain, note)
-
-
-def t_p(differences: Sequence[float] | Floats) -> float | None:
-    """Return the two-sided p of the one-sample t test of mean 0: t = mean · √n / sd with n − 1 degrees of freedom.
-
-    For differences that are roughly normal; with fewer than eight pairs only a test that assumes so can reach small p.
-
-    Args:
-        differences: Finite numbers, one per seed.
-
-    Returns:
-        p; None for fewer than three differences and for constant ones.
-
-    Raises:
-        ValueError: For a number that is NaN, infinite or beyond 1e300.
-
-    Reference: Student (1908), The probable error of a mean, Biometrika 6.
-
-    >>> round(t_p([1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]), 4)  # Student's own example
-    0.0028
-    """
-    data = checked(differences)
-    n, scale = len(data), size(data)
-    if n < MIN_VALUES or not varies(data, scale):
-        return None
-    from scipy.special import stdtr  # scipy.stats takes a second to import, this a tenth
-
-    data = data / scale
-    t = abs(float(data.mean())) / float(data.std(ddof=1)) * math.sqrt(n)
-    return float(2 * stdtr(n - 1, -t))
 
 
 def _note(differences: Floats, left: Floats, right: Floats) -> str:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from actbench.analysis.statistics import (
+    BY_HOLM,
     MIN_VALUES,
     Difference,
     Part,
-    Test,
     family_p,
     family_parts,
+    holm_with_gaps,
     interaction_p,
     paired_difference,
     sign_flip_p,
@@ -27,7 +28,8 @@ from actbench.analysis.table.baselines import counterpart
 from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group
 from actbench.analysis.table.result import Contrast, Family, Interaction
-from actbench.schema.metrics import METRICS, is_bounded
+from actbench.analysis.table.rules import Rules
+from actbench.schema.metrics import METRICS
 
 Values = Mapping[int, float]
 """Seed -> value."""
@@ -49,10 +51,16 @@ class SeedDifferences:
     by_seed: Values
 
 
-def seed_differences(left: Values, right: Values, metric: str, alpha: float) -> SeedDifferences:
+def seed_differences(left: Values, right: Values, metric: str, rules: Rules) -> SeedDifferences:
     """Return left − right over the seeds that both have, with the test that suits the metric."""
-    higher_is_better = METRICS[metric].higher_is_better is not False
-    found = paired_difference(left, right, alpha=alpha, higher_is_better=higher_is_better, test=_test(metric))
+    found = paired_difference(
+        left,
+        right,
+        alpha=rules.alpha,
+        higher_is_better=METRICS[metric].higher_is_better is not False,
+        test=rules.test(metric),
+        pilot=rules.pilot(metric),
+    )
     # Differences that vary by rounding alone are set equal, since a test would take the last bits for variation.
     exact = found.note in EXACT and found.difference is not None
     constant = found.difference if exact else None
@@ -62,7 +70,7 @@ def seed_differences(left: Values, right: Values, metric: str, alpha: float) -> 
 
 
 def against_baseline(
-    groups: Sequence[Group], baseline: Mapping[str, Value], metric: str, alpha: float
+    groups: Sequence[Group], baseline: Mapping[str, Value], metric: str, rules: Rules
 ) -> tuple[dict[int, Contrast], Family]:
     """Return each group's contrast by its position, adjusted over all of them, and the family that they make."""
     by_factors = {tuple(group.factors.values()): group for group in groups}
@@ -71,13 +79,13 @@ def against_baseline(
     for index, group in enumerate(groups):
         base = counterpart(group, baseline, by_factors)
         if base is not None:
-            found[index] = seed_differences(values[id(group)], values[id(base)], metric, alpha)
-    family = Family(_test(metric), _parts(list(found.values()), metric, alpha))
-    contrasts = _adjusted(list(found.values()), family, alpha)
+            found[index] = seed_differences(values[id(group)], values[id(base)], metric, rules)
+    family = Family(rules.test(metric), _parts(list(found.values()), metric, rules))
+    contrasts = _adjusted(list(found.values()), family, rules.alpha)
     return dict(zip(found, contrasts, strict=True)), family
 
 
-def tied_with_best(groups: Sequence[Group], best: Group, metric: str, alpha: float) -> list[bool | None]:
+def tied_with_best(groups: Sequence[Group], best: Group, metric: str, rules: Rules) -> list[bool | None]:
     """Return whether each group is tied with the best: adjusted p of its paired difference to it not below alpha.
 
     None where nothing can be said: fewer pairs than the test needs to be below alpha, or, for the t test, a difference
@@ -86,28 +94,30 @@ def tied_with_best(groups: Sequence[Group], best: Group, metric: str, alpha: flo
     """
     values = best.values(metric)
     others = [group for group in groups if group is not best]
-    found = [seed_differences(group.values(metric), values, metric, alpha) for group in others]
-    family = Family(_test(metric), _parts(found, metric, alpha))
+    found = [seed_differences(group.values(metric), values, metric, rules) for group in others]
+    family = Family(rules.test(metric), _parts(found, metric, rules))
     ties: dict[int, bool | None] = {id(best): True}
-    for group, one in zip(others, _adjusted(found, family, alpha), strict=True):
+    for group, one in zip(others, _adjusted(found, family, rules.alpha), strict=True):
         # Without a p there are enough pairs and no difference in any of them: the group equals the best.
         is_equal = one.difference.n_pairs >= MIN_VALUES and one.difference.note == "identical"
-        is_tested = one.p_adjusted is not None and one.smallest_p < alpha
+        is_tested = one.p_adjusted is not None and one.smallest_p < rules.alpha
         ties[id(group)] = (is_equal or not one.significant) if is_equal or is_tested else None
     return [ties[id(group)] for group in groups]
 
 
 def interaction(
-    groups: Sequence[Group], baseline: Mapping[str, Value] | None, metric: str, alpha: float
+    groups: Sequence[Group], baseline: Mapping[str, Value] | None, metric: str, rules: Rules
 ) -> Interaction | None:
     """Return the interaction of two factors, where exactly two vary and every combination of them is there.
+
+    None under anytime rules, too: its sign flips are for a number of seeds that was fixed beforehand.
 
     Its p is that of ``interaction_p``; its size is the largest of (a, b) − (origin, b) less (a, origin) − (origin,
     origin), a paired number, where the origin is the baseline's value of each factor.
     """
     levels = {key: list(dict.fromkeys(group.factors[key] for group in groups)) for key in groups[0].factors}
     names = [key for key, values in levels.items() if len(values) > 1]
-    if len(names) != 2 or len(groups) != len(levels[names[0]]) * len(levels[names[1]]):
+    if rules.anytime or len(names) != 2 or len(groups) != len(levels[names[0]]) * len(levels[names[1]]):
         return None
     first, second = names
     values = {(group.factors[first], group.factors[second]): group.values(metric) for group in groups}
@@ -124,17 +134,13 @@ def interaction(
         if a != row and b != column:
             there = {seed: values[a, b][seed] - values[row, b][seed] for seed in seeds}
             here = {seed: values[a, column][seed] - values[row, column][seed] for seed in seeds}
-            effects.append(((a, b), paired_difference(there, here, alpha=alpha, test=_test(metric))))
+            effects.append(((a, b), seed_differences(there, here, metric, rules).difference))
     (a, b), effect = max(effects, key=lambda one: abs(one[1].difference or 0.0))
     return Interaction(metric, (first, second), p, {first: a, second: b}, {first: row, second: column}, effect)
 
 
-def _test(metric: str) -> Test:
-    return "sign-flip" if is_bounded(metric) else "t"
-
-
-def _parts(found: Sequence[SeedDifferences], metric: str, alpha: float) -> tuple[Part, ...]:
-    return family_parts([one.difference.n_pairs for one in found], _test(metric), alpha=alpha)
+def _parts(found: Sequence[SeedDifferences], metric: str, rules: Rules) -> tuple[Part, ...]:
+    return family_parts([one.difference.n_pairs for one in found], rules.test(metric), alpha=rules.alpha)
 
 
 def _adjusted(found: Sequence[SeedDifferences], family: Family, alpha: float) -> list[Contrast]:
@@ -142,7 +148,10 @@ def _adjusted(found: Sequence[SeedDifferences], family: Family, alpha: float) ->
     pairs = [one.difference.n_pairs for one in found]
     # Without any test there is nothing to import scipy for.
     any_test = any(n >= MIN_VALUES for n in pairs)
-    ps = family_p(_matrix(found), family.test, alpha=alpha) if any_test else [None] * len(found)
+    if family.test in BY_HOLM:
+        ps = holm_with_gaps([one.difference.p for one in found])
+    else:
+        ps = family_p(_matrix(found), family.test, alpha=alpha) if any_test else [None] * len(found)
     by_flips = {index for part in family.parts if part.method == "max-T" for index in part.contrasts}
     contrasts = []
     for index, (one, p, least) in enumerate(

@@ -40,7 +40,7 @@ def all_pairs(comparison: Comparison, table: Table) -> Pairs:
             "name fewer factors with --by"
         )
     chosen = list(combinations(groups, 2))
-    found = [seed_differences(values[id(a)], values[id(b)], metric, comparison.alpha).difference for a, b in chosen]
+    found = [seed_differences(values[id(a)], values[id(b)], metric, comparison.rules).difference for a, b in chosen]
     # Too few pairs or no variation: no p, but the comparison was made and counts in the family.
     adjusted = benjamini_hochberg([1.0 if one.p is None else one.p for one in found])
     shown = {id(group) for group in table.shown}

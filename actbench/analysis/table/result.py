@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from actbench.analysis.statistics import Difference, Interval, Part, Test
 from actbench.analysis.table.factors import Value
+from actbench.analysis.table.rules import Rules
 from actbench.errors import UsageError
 from actbench.schema import registry
 from actbench.schema.metrics import METRICS
@@ -343,7 +344,7 @@ class Comparison:
             come last.
         metrics: The metrics asked for, the leading one first; rows carry a few more for context.
         averaged: Factors that were averaged over, seed by seed.
-        alpha: One minus the intervals' coverage.
+        rules: By which the table is judged: the level, and how its seeds came about.
         dead: The definition of a dead unit in these runs: the slope and the probe.
         best: Factor -> value of the best row, which may be hidden; None when neither direction is better, and when no
             row has a value from each of its runs.
@@ -366,7 +367,7 @@ class Comparison:
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
     averaged: tuple[str, ...] = ()
-    alpha: float = 0.05
+    rules: Rules = field(default_factory=Rules)
     dead: str = ""
     best: Mapping[str, Value] | None = None
     families: Mapping[str, Family] = field(default_factory=dict)
@@ -378,6 +379,11 @@ class Comparison:
     methods: str = ""
     tuned: Tuned | None = None
     limits: tuple[str, ...] = ()
+
+    @property
+    def alpha(self) -> float:
+        """Return one minus the intervals' coverage, and the bound for ``significant``."""
+        return self.rules.alpha
 
     @property
     def title(self) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from actbench.analysis.statistics import mean_interval, wilson_interval
+from actbench.analysis.statistics import wilson_interval
 from actbench.analysis.table.against import is_new
 from actbench.analysis.table.contrasts import tied_with_best
 from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group, Run
 from actbench.analysis.table.result import DEAD_FRACTION, Contrast, Row
+from actbench.analysis.table.rules import Rules
 from actbench.schema.metrics import METRICS, is_bounded
 from actbench.schema.record import OUTCOMES
 
@@ -23,7 +24,7 @@ CONTEXT_METRICS = (DEAD_FRACTION, "parameters", "seconds")
 
 
 def rows_of(
-    groups: Sequence[Group], contrasts: Sequence[Mapping[str, Contrast]], metrics: Sequence[str], alpha: float
+    groups: Sequence[Group], contrasts: Sequence[Mapping[str, Contrast]], metrics: Sequence[str], rules: Rules
 ) -> tuple[list[Row], Mapping[str, Value] | None]:
     """Return one row per group, with its tie to the best in the leading metric, and the factors of the best row.
 
@@ -31,14 +32,14 @@ def rows_of(
         groups: All of a table, those that are not printed included.
         contrasts: Metric -> contrast to the baseline, for each group.
         metrics: The metrics asked for, the leading one first.
-        alpha: One minus the intervals' coverage.
+        rules: How to judge.
 
     Returns:
         The rows in the groups' order; the best one's factors are None where neither direction is better and where no
         row has a value from each of its runs. The mean of those that survived is no match for a complete row's.
     """
     names, leading = tuple(dict.fromkeys((*metrics, *CONTEXT_METRICS))), metrics[0]
-    rows = [_row(group, contrast, names, alpha) for group, contrast in zip(groups, contrasts, strict=True)]
+    rows = [_row(group, contrast, names, rules) for group, contrast in zip(groups, contrasts, strict=True)]
     # Rows are kept by identity, since they hold mappings, which have no hash. Rows of the base (``--against``) are no
     # candidates for the best.
     candidates = {
@@ -49,7 +50,7 @@ def rows_of(
     if not candidates or METRICS[leading].higher_is_better is None:
         return rows, None
     best = sort_rows([row for row in rows if id(row) in candidates], leading)[0]
-    tied = tied_with_best(list(candidates.values()), candidates[id(best)], leading, alpha)
+    tied = tied_with_best(list(candidates.values()), candidates[id(best)], leading, rules)
     marks = dict(zip(candidates, tied, strict=True))
     return [replace(row, tied=marks.get(id(row))) for row in rows], best.factors
 
@@ -94,10 +95,10 @@ def best_first(
     return sorted(items, key=key)
 
 
-def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], alpha: float) -> Row:
+def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], rules: Rules) -> Row:
     counted = Counter(record.outcome for record, _ in group.runs)
     bad = len(group.runs) - counted["ok"]
-    metrics = {name: mean_interval(list(group.values(name).values()), alpha) for name in names}
+    metrics = {name: rules.mean_interval(list(group.values(name).values())) for name in names}
     for name in filter(is_bounded, names):  # many zeros and a bound: a Student-t interval would not hold its level
         metrics[name] = replace(metrics[name], low=None, high=None)
     return Row(
@@ -106,7 +107,7 @@ def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], 
         outcomes={outcome: counted[outcome] for outcome in OUTCOMES},
         metrics=metrics,
         vs_baseline=contrasts,
-        failure_rate=wilson_interval(bad, len(group.runs), alpha) if bad else None,
+        failure_rate=wilson_interval(bad, len(group.runs), rules.alpha) if bad else None,
         picked=group.picked,
         lost={name: len(group.lost(name)) for name in names},
         parameters=_parameters(group.runs),
