@@ -20,7 +20,7 @@ from actbench.analysis.judgements.lost_runs import lost_in_words
 from actbench.analysis.judgements.methods_text import methods_paragraph
 from actbench.analysis.judgements.tables_beside import HypothesesData, TableBeside
 from actbench.analysis.judgements.verdicts import commands_for_more_seeds, verdict_sentences
-from actbench.analysis.judgements.warnings import warnings_about
+from actbench.analysis.judgements.warnings import two_stage_warnings, warnings_about
 from actbench.analysis.leading_metric import default_metric
 from actbench.analysis.table.against import SIDE, absent_rows, both_sides, is_new, options_with_base
 from actbench.analysis.table.baselines import baseline_of
@@ -57,6 +57,7 @@ class TableRequest:
         own_table: The table that the study's config asks for, which may be another one.
         folder: The study's folder; None for records that lie in none.
         rules: By which the table is judged.
+        two_stage: How the study's config says that its seeds were chosen; None where it does not.
         zipped: Factors that the study's config changes in step.
     """
 
@@ -68,6 +69,7 @@ class TableRequest:
     own_table: TableBeside
     folder: Path | None
     rules: Rules
+    two_stage: TwoStage | None = None
     zipped: Sequence[str] = ()
 
     def hypotheses_data(self, table: Table) -> HypothesesData:
@@ -198,6 +200,7 @@ def compare_with(records: Sequence[RunRecord], options: CompareOptions) -> Compa
             own_table=TableBeside(own.get("baseline") or {}, _metrics(own.get("metric") or default)),
             folder=folders.get(table.runs[0][0].study),
             rules=_rules(table, own.get("two_stage"), options),
+            two_stage=own.get("two_stage"),
             zipped=own.get("zip", ()),
         )
         views += _views(table, request, where)
@@ -257,6 +260,9 @@ def _views(table: Table, request: TableRequest, where: Filter) -> Iterator[View]
     """Compare the table, then the tuned table; a warning is reported once."""
     tune = request.options.tune
     common = _view(table, request)
+    if request.two_stage is not None and not request.options.anytime and request.options.against is None:
+        notes_on_seeds = two_stage_warnings(request.two_stage, table, request.metrics)
+        common = replace(common, warnings=[*common.warnings, *notes_on_seeds])
     if absent := absent_rows(table.groups, where):
         names = [row_name({key: value for key, value in one.factors.items() if key != SIDE}) for one in absent]
         text = f"rows of the base that have no runs among the new results: {some_names(names, MAX_NAMES)}"

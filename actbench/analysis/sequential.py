@@ -5,14 +5,17 @@ seed and stops as soon as p < 0.05 finds a difference between equals in about a 
 30 seeds, and in the long run always. A width shows how much is known and not which side is ahead, so looking at it
 favours no side.
 
-It is not free: a width that is small by chance stops early. A 95 % interval then covers the truth in at least 90 % of
-studies that start from 3 seeds, 92 % from 5, 93 % from 8 and 94 % from 10 (20,000 simulated normal studies for each of
-nine bounds; ``tests/analysis/test_sequential.py`` repeats a part). Adding single seeds covers no more but starts the
-workers more often, so seeds are added by the quarter, which trains about a tenth more of them than are needed.
+``grow`` is not free: a width that is small by chance stops early. A 95 % interval then covers the truth in at least 90
+% of studies that start from 3 seeds, 92 % from 5, 93 % from 8 and 94 % from 10 (20,000 simulated normal studies for
+each of nine bounds; ``tests/analysis/test_sequential.py`` repeats a part). Adding single seeds covers no more but
+starts the workers more often, so seeds are added by the quarter, which trains about a tenth more than are needed.
+
+``choose_seeds`` is Stein's two-stage rule, which covers the truth in 95 % of studies exactly: the spread of the first
+seeds alone chooses the number of all.
 
 Reference: Armitage, McPherson, Rowe (1969), Repeated significance tests on accumulating data, JRSS A 132 (why not on
 p). Chow, Robbins (1965), On the asymptotic theory of fixed-width sequential confidence intervals for the mean, Annals
-of Mathematical Statistics 36 (why on width).
+of Mathematical Statistics 36 (why on width). Stein (1945): ``statistics.two_stage``.
 """
 
 from __future__ import annotations
@@ -22,10 +25,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from actbench.analysis.compare import compare
-from actbench.analysis.statistics import MIN_VALUES, Difference
+from actbench.analysis.compare_options import DEFAULT_ALPHA
+from actbench.analysis.statistics import MIN_VALUES, Difference, mean_interval, two_stage_ends, two_stage_size
+from actbench.analysis.statistics.samples import ROUNDING
 from actbench.analysis.table.factors import show_all
-from actbench.analysis.table.result import Comparisons
-from actbench.config import amounts
+from actbench.analysis.table.result import Comparisons, Contrast
+from actbench.config import TwoStage, amounts
 from actbench.errors import UnknownNameError, UsageError
 from actbench.schema.metrics import METRICS, is_bounded
 from actbench.schema.record import RunRecord
@@ -140,13 +145,16 @@ def more_seeds(seeds: tuple[int, ...], max_seeds: int) -> tuple[int, ...]:
     return (*seeds, *range(max(seeds) + 1, max(seeds) + 1 + count))
 
 
-def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], rule: StoppingRule) -> InterimLook:
+def interim_look(
+    seeds: tuple[int, ...], records: Sequence[RunRecord], rule: StoppingRule, *, at_most: bool = False
+) -> InterimLook:
     """Return how well the differences are known.
 
     Args:
         seeds: The seeds so far.
         records: All runs with these seeds and no others, so that other runs in the folder do not matter.
         rule: When a study has enough seeds.
+        at_most: Whether a ± that equals the bound is narrow enough, as under the two-stage rule.
 
     Raises:
         UsageError: When nothing is compared to a baseline.
@@ -160,7 +168,8 @@ def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], rule: Sto
         name: None if one.low is None or one.high is None else (one.high - one.low) / 2 for name, one in found.items()
     }
     hopeless = tuple(name for name, one in found.items() if one.n_pairs == 0 and len(seeds) >= MIN_VALUES)
-    wide = tuple(name for name, width in widths.items() if width is None or width >= rule.bound)
+    limit = rule.bound * (1 + ROUNDING) if at_most else rule.bound
+    wide = tuple(name for name, width in widths.items() if width is None or width >= limit)
     known = [(width, name) for name, width in widths.items() if width is not None]
     return InterimLook(
         seeds=seeds,
@@ -171,11 +180,81 @@ def interim_look(seeds: tuple[int, ...], records: Sequence[RunRecord], rule: Sto
     )
 
 
+@dataclass(frozen=True)
+class ChosenSeeds:
+    """The number of seeds by Stein's two-stage rule.
+
+    Args:
+        plan: The seeds of both stages.
+        needed: The number that makes every interval as narrow as wanted, which may be more than are planned.
+        widest: The largest ± that the planned number will leave, and its row: that of the largest spread.
+        without: Rows with too few pairs in the first stage for a spread, which choose nothing.
+        differences: Number of rows that are compared to a baseline.
+    """
+
+    plan: TwoStage
+    needed: int
+    widest: tuple[float, str]
+    without: tuple[str, ...]
+    differences: int
+
+
+def choose_seeds(
+    pilot: tuple[int, ...], records: Sequence[RunRecord], rule: StoppingRule, *, max_seeds: int = DEFAULT_MAX_SEEDS
+) -> ChosenSeeds:
+    """Return the number of seeds that makes the interval of every difference as narrow as wanted.
+
+    All rows get the number that the one with the largest spread needs, by its own pairs in the first stage.
+
+    Args:
+        pilot: The seeds of the first stage.
+        records: All runs with these seeds and no others.
+        rule: The metric and the wanted half-width.
+        max_seeds: Number of seeds that is not exceeded. The intervals are then wider than wanted, and as reliable.
+
+    Raises:
+        UsageError: When nothing is compared to a baseline, or no row has pairs enough for a spread.
+    """
+    differences = _seed_differences(pilot, records, rule)
+    spreads = {
+        name: (sd, len(values))
+        for name, values in differences.items()
+        if len(values) >= MIN_VALUES and (sd := mean_interval(values).sd) is not None
+    }
+    without = tuple(name for name in differences if name not in spreads)
+    if not spreads:
+        raise UsageError(f"--exact: no row has {MIN_VALUES} pairs of runs with a value of {rule.metric}, for a spread")
+    needed = max(len(pilot), *(two_stage_size(sd, n, rule.bound) for sd, n in spreads.values()))
+    count = max(len(pilot), min(needed, max_seeds))
+    # An interval around 0 ends at its half-width; there is one, since each first stage has pairs enough.
+    halves = {name: two_stage_ends(0.0, sd, n, count, DEFAULT_ALPHA)[1] or 0.0 for name, (sd, n) in spreads.items()}
+    widest = max((half, name) for name, half in halves.items())
+    plan = TwoStage(metric=rule.metric, pilot=pilot, seeds=count)
+    return ChosenSeeds(plan, needed, widest, without, len(differences))
+
+
+def _seed_differences(
+    seeds: tuple[int, ...], records: Sequence[RunRecord], rule: StoppingRule
+) -> dict[str, tuple[float, ...]]:
+    """Return the paired differences of every row to its baseline, by the row's name."""
+    compared = compare(records, metric=rule.metric)
+    found = {name: one.values for name, one in _contrasts(compared, rule.metric)}
+    if not found:
+        raise UsageError("\n".join(("--until: nothing is compared to a baseline", *compared.all_warnings)))
+    return found
+
+
 def _differences(comparisons: Comparisons, metric: str) -> Iterator[tuple[str, Difference]]:
-    """Yield every row's difference under a name of its own; with the table's title where there are several tables."""
+    """Yield every row's difference under a name of its own."""
+    for name, contrast in _contrasts(comparisons, metric):
+        yield name, contrast.difference
+
+
+def _contrasts(comparisons: Comparisons, metric: str) -> Iterator[tuple[str, Contrast]]:
+    """Yield every row's contrast under a name of its own; with the table's title where there are several tables."""
     several = len(comparisons.comparisons) > 1
     for comparison in comparisons.comparisons:
         for row in comparison.rows:
             if metric in row.vs_baseline:
                 name = show_all(row.factors)
-                yield f"{comparison.title}: {name}" if several else name, row.vs_baseline[metric].difference
+                yield f"{comparison.title}: {name}" if several else name, row.vs_baseline[metric]

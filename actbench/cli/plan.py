@@ -37,6 +37,7 @@ def plan(
     smoke: study_options.Smoke = False,
     until: study_options.Until = None,
     max_seeds: study_options.MaxSeeds = None,
+    exact: study_options.Exact = False,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     retry: study_options.Retry = "failed",
     force: Annotated[
@@ -64,6 +65,7 @@ def plan(
         force=force,
         until=until,
         max_seeds=max_seeds,
+        exact=exact,
     )
     runner = study_options.prepared(context, options)
     design = design_of(options, runner.study)
@@ -110,7 +112,8 @@ def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]
         "device": runner.runtime.device,
         "time": {"seconds": seconds, "basis": basis},
         "disk": {"bytes": None if each is None else round(each * to_do), "bytes_a_run": each},
-        "until": design and {"condition": design.rule.text, "max_seeds": design.max_seeds},
+        "until": design
+        and {"condition": design.rule.text, "max_seeds": design.max_seeds, "is_exact": design.pilot is not None},
         "warnings": list(_limits(runner, design)),
     }
 

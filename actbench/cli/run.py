@@ -20,6 +20,7 @@ from actbench.cli.study_options import (
     DataDir,
     Device,
     Engine,
+    Exact,
     Jobs,
     MaxSeeds,
     Overrides,
@@ -82,6 +83,7 @@ def run(
     smoke: Smoke = False,
     until: Until = None,
     max_seeds: MaxSeeds = None,
+    exact: Exact = False,
     report: Annotated[bool, typer.Option("--report", help="Write report.html into the study's folder.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
     retry: Retry = "failed",
@@ -124,6 +126,7 @@ def run(
         force=force,
         until=until,
         max_seeds=max_seeds,
+        exact=exact,
     )
     runner = prepared(context, options)
     design = design_of(options, runner.study)
@@ -137,7 +140,7 @@ def run(
     with interruption() as interrupted:
         train = partial(_train, interrupted=interrupted, fail_fast=fail_fast)
         if design is not None:
-            run_until(design, runner, lambda seeds: runner.with_study(options.study(seeds)), train)
+            run_until(design, runner, lambda *seeds: runner.with_study(options.study(*seeds)), train)
             if report:
                 _write_report(runner)
             return

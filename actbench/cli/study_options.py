@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from actbench.cli import help_pages
 from actbench.execution.retry import RetryChoice
 
 if TYPE_CHECKING:
-    from actbench.config import Study
+    from actbench.config import Study, TwoStage
     from actbench.execution.runner import Runner
     from actbench.schema.runtime import Runtime
 
@@ -61,6 +62,8 @@ Until = Annotated[str | None, typer.Option(metavar="CONDITION", help="Add seeds 
 
 MaxSeeds = Annotated[int | None, typer.Option(min=1, metavar="N", help="Where --until ends. [default: 30]")]
 
+Exact = Annotated[bool, typer.Option("--exact", help="As many at once as Stein's rule finds.")]
+
 
 @dataclass(frozen=True)
 class StudyOptions:
@@ -76,6 +79,7 @@ class StudyOptions:
         force: Whether to run finished runs again too.
         until: Condition of ``--until``; None for the seeds of the config.
         max_seeds: Where ``--until`` ends; None when not given.
+        exact: Whether ``--until`` adds them at once, by the spread of the first ones.
     """
 
     config: Path
@@ -88,17 +92,24 @@ class StudyOptions:
     force: bool
     until: str | None
     max_seeds: int | None
+    exact: bool = False
 
-    def study(self, seeds: Sequence[int] | None = None) -> Study:
+    def study(self, seeds: Sequence[int] | None = None, two_stage: TwoStage | None = None) -> Study:
         """Read the config, with other seeds if they are given.
+
+        Args:
+            seeds: The seeds in place of the config's.
+            two_stage: How they were chosen, which the config of the results then records.
 
         Raises:
             UsageError: When the config or an override has to be fixed.
         """
         from actbench.config import Study
 
-        other_seeds = [] if seeds is None else [f"seeds={list(seeds)}"]
-        study = Study.from_yaml(self.config, [*self.overrides, *other_seeds])
+        others = [] if seeds is None else [f"seeds={list(seeds)}"]
+        if two_stage is not None:
+            others.append(f"compare.two_stage={json.dumps(two_stage.model_dump(mode='json'))}")
+        study = Study.from_yaml(self.config, [*self.overrides, *others])
         return study.smoke() if self.smoke else study
 
 

@@ -147,7 +147,7 @@ def test_plan_tells_programs_what_it_tells_people(said: Run) -> None:
     runs = list(Path("results/tiny/runs").iterdir())
     stored = sum(file.stat().st_size for run in runs for file in run.iterdir())
     assert found["disk"] == {"bytes": 2 * stored, "bytes_a_run": stored / 2}
-    assert found["until"] == {"condition": "test.accuracy ci < 1pp", "max_seeds": 30}
+    assert found["until"] == {"condition": "test.accuracy ci < 1pp", "max_seeds": 30, "is_exact": False}
 
 
 def test_plan_tells_programs_what_is_not_known_by_null(said: Run) -> None:

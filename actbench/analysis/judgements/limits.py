@@ -31,7 +31,9 @@ def limits_of(comparison: Comparison) -> tuple[str, ...]:
         pairs = max((one.difference.n_pairs for one in contrasts), default=0)
         least = min((one.smallest_p for one in contrasts), default=0.0)
         if least >= comparison.alpha:
-            found.setdefault(_reason(pairs, "paired seeds", least, comparison.alpha), []).append(metric)
+            enough = comparison.rules.fewest_seeds(metric, comparison.families[metric].size)
+            reason = _reason(pairs, "paired seeds", least, comparison.alpha, enough)
+            found.setdefault(reason, []).append(metric)
     return tuple(_sentences(found, len(comparison.metrics)))
 
 
@@ -49,7 +51,7 @@ def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *,
         # t tests can reach any p, and max-T is used in their place only where it can reach alpha.
         least = 1.0 if seeds < MIN_VALUES else smallest_p(seeds) if is_bounded(metric) else 0.0
         if least >= alpha:
-            found.setdefault(_reason(seeds, "seeds", least, alpha), []).append(metric)
+            found.setdefault(_reason(seeds, "seeds", least, alpha, fewest_pairs(alpha)), []).append(metric)
     shares = sum(is_bounded(parse_expectation(text).metric) for text in expect)
     undecided = _undecided(shares, seeds, alpha) if shares else []
     return (*_sentences(found, len(metrics)), *undecided)
@@ -99,11 +101,13 @@ def _undecided(shares: int, seeds: int, alpha: float) -> list[str]:
     ]
 
 
-def _reason(count: int, noun: str, least: float, alpha: float) -> str:
+def _reason(count: int, noun: str, least: float, alpha: float, enough: int | None) -> str:
     if count < MIN_VALUES:
         return f"fewer than {MIN_VALUES} {noun}"
-    enough = fewest_in_words(fewest_pairs(alpha))
-    return f"with {count} {noun} no p can be below {alpha:g} (smallest possible adjusted p {p_value(least)}); {enough}"
+    return (
+        f"with {count} {noun} no p can be below {alpha:g} (smallest possible adjusted p {p_value(least)}); "
+        f"{fewest_in_words(enough)}"
+    )
 
 
 def _sentences(found: dict[str, list[str]], metrics: int) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from actbench.analysis.judgements.formatting import p_value, series
 from actbench.analysis.judgements.lost_runs import outcomes_in_words
-from actbench.analysis.statistics import MIN_VALUES, Part, Test
+from actbench.analysis.statistics import MIN_VALUES, Part, Test, fewest_values
+from actbench.analysis.statistics.anytime import EFFECT_VARIANCE
 from actbench.analysis.table.factors import show, show_all
 from actbench.analysis.table.result import (
     REACH_METRIC,
@@ -21,6 +22,15 @@ from actbench.schema.record import RunRecord
 from actbench.schema.spec import canonical_json
 
 ADJUSTMENTS = {"Holm": "Holm's (1979) method", "max-T": "the step-down max-T method (Westfall and Young, 1993)"}
+TESTS: Mapping[Test, str] = {
+    "t": "paired t tests",
+    "sign-flip": "sign-flip tests",
+    "two-stage t": "paired t tests of two stages",
+    "anytime t": "anytime-valid paired t tests",
+    "anytime signs": "anytime-valid tests of signs",
+}
+"""A test -> its name in a paper."""
+
 LIBRARIES = {"actbench": "actbench", "torch": "PyTorch", "numpy": "NumPy", "python": "Python"}
 """An environment's entry -> how papers spell it."""
 
@@ -143,8 +153,9 @@ def _means(comparison: Comparison) -> Iterator[str]:
         yield f"The metric {metric} ({METRICS[metric].unit}) is defined as: {METRICS[metric].text}."
     plain, bounded = _by_kind(comparison)
     if plain:
-        interval = f"{comparison.level} Student-t intervals"
-        yield f"Means over seeds of {series(plain)} have {interval}, from {MIN_VALUES} seeds on."
+        interval = f"{comparison.level} {comparison.rules.interval_name}s"
+        least = fewest_values("anytime t", comparison.alpha) if comparison.rules.anytime else MIN_VALUES
+        yield f"Means over seeds of {series(plain)} have {interval}, from {least} seeds on."
         if has_intervals_beyond_scale(comparison):
             yield "Intervals that would pass the end of a metric's scale are cut there."
     if bounded:
@@ -156,8 +167,20 @@ def _differences(comparison: Comparison) -> Iterator[str]:
         return
     equal = f" with equal {series(comparison.matched)}" if comparison.matched else ""
     plain, _ = _by_kind(comparison)
-    intervals = f", with {comparison.level} intervals of the paired t distribution" if plain else ""
+    rules = comparison.rules
+    kind = (
+        "anytime-valid intervals of paired differences" if rules.anytime else "intervals of the paired t distribution"
+    )
+    intervals = f", with {comparison.level} {kind}" if plain else ""
     yield f"Differences to the baseline ({show_all(comparison.baseline)}{equal}) are paired by seed{intervals}."
+    if rules.anytime:
+        yield (
+            "Intervals and p-values hold at every look at the growing study: they are those of a likelihood ratio "
+            f"against normally distributed effects of variance {EFFECT_VARIANCE:g} (Lai, 1976; Wang and Ramdas, 2025), "
+            "and for bounded shares of one against any share of signs (Robbins, 1970)."
+        )
+    if note := rules.interval_note(comparison.metrics):
+        yield f"The number of seeds was chosen by Stein's (1945) two-stage rule, so the {note}."
     for metric, family in comparison.families.items():
         if family.size:
             yield _adjustment(metric, family, comparison.alpha)
@@ -193,7 +216,7 @@ def _adjustment(metric: str, family: Family, alpha: float) -> str:
 
 
 def _how(part: Part, test: Test) -> str:
-    tests = "sign-flip tests" if test == "sign-flip" or part.method == "max-T" else "paired t tests"
+    tests = "sign-flip tests" if part.method == "max-T" else TESTS[test]
     return f"from two-sided {tests}, adjusted by {ADJUSTMENTS[part.method]}"
 
 
@@ -213,7 +236,7 @@ def _additions(comparison: Comparison) -> Iterator[str]:
             f"{100 * comparison.reach.level:g} %, averaged over the seeds that reached it; the others are counted."
         )
     if comparison.pairs is not None:
-        test = "sign-flip tests" if is_bounded(comparison.pairs.metric) else "paired t tests"
+        test = TESTS[comparison.pairs.test]
         yield (
             f"Differences of all pairs in {comparison.pairs.metric} are exploratory; their p-values are from {test}, "
             "adjusted for the false discovery rate (Benjamini and Hochberg, 1995) over "

@@ -20,9 +20,9 @@ from actbench.analysis.judgements.formatting import (
 )
 from actbench.analysis.judgements.lost_runs import lost_among
 from actbench.analysis.statistics import (
+    BY_HOLM,
     MIN_VALUES,
     Difference,
-    fewest_pairs,
     is_equivalent,
     mean_interval,
     min_pairs_for_max_t,
@@ -31,8 +31,9 @@ from actbench.analysis.statistics import (
 )
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.result import Comparison, Contrast, Interaction
+from actbench.analysis.table.rules import Rules
 from actbench.errors import UsageError
-from actbench.schema.metrics import METRICS, is_bounded
+from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunRecord
 from actbench.storage.commands import recorded_argv, train_command
 from actbench.system.command_line import command_text
@@ -51,7 +52,7 @@ class Case:
         metric: The leading metric.
         contrast: Their difference.
         delta: The largest difference that does not matter; None where none is given for this metric.
-        alpha: Level of the family.
+        rules: By which the table is judged.
         family: Number of differences adjusted together.
         lost: Which runs of the two have no value, one text for each side that lost any: the pairs leave them out.
     """
@@ -61,9 +62,14 @@ class Case:
     metric: str
     contrast: Contrast
     delta: float | None
-    alpha: float
+    rules: Rules
     family: int
     lost: Sequence[str]
+
+    @property
+    def alpha(self) -> float:
+        """Return the level of the family."""
+        return self.rules.alpha
 
     @property
     def size(self) -> float:
@@ -119,7 +125,7 @@ def verdict_sentences(comparison: Comparison, delta: float | None, *, lost: Mapp
             metric=metric,
             contrast=row.vs_baseline[metric],
             delta=delta,
-            alpha=comparison.alpha,
+            rules=comparison.rules,
             family=comparison.families[metric].size,
             lost=lost_among((name, base), lost),
         )
@@ -217,13 +223,19 @@ def _same(case: Case) -> str:
 
 
 def _without_spread(case: Case) -> tuple[str, int | None]:
-    """Return that one difference was seen in every pair, and the fewest seeds with which sign flips test it."""
-    metric, seeds = case.metric, min_pairs_for_max_t(case.alpha)
+    """Return that one difference was seen in every pair, and the fewest seeds with which sign flips test it.
+
+    Where the seeds were not fixed beforehand, no number of them does: sign flips are not valid there.
+    """
+    metric = case.metric
     text = (
         f"{case.row} and {case.base} differ by {in_units(metric, number(metric, abs(case.size)))}{_of(metric)} in each "
-        f"of {case.seeds}, without the spread that a t test needs; {fewest_in_words(seeds)} show it by sign flips"
+        f"of {case.seeds}, without the spread that a t test needs"
     )
-    return text, seeds
+    if case.rules.test(metric) in BY_HOLM:
+        return text, None
+    seeds = min_pairs_for_max_t(case.alpha)
+    return f"{text}; {fewest_in_words(seeds)} show it by sign flips", seeds
 
 
 def _open(cases: Sequence[Case]) -> dict[str, int | None]:
@@ -256,7 +268,7 @@ def _no_verdict(cases: Sequence[Case]) -> dict[str, int | None]:
     which = f"{first.row} and {first.base}" if len(cases) == 1 else f"{len(cases)} differences"
     pairs = f"{max(case.contrast.difference.n_pairs for case in cases)} paired seeds"
     least = min(case.contrast.smallest_p for case in cases)
-    enough = fewest_pairs(first.alpha)
+    enough = first.rules.fewest_seeds(first.metric, first.family)
     text = (
         f"no verdict on {which}{_of(first.metric)}: {pairs} can show none (smallest possible adjusted p "
         f"{p_value(least)}); {fewest_in_words(enough)}"
@@ -267,11 +279,16 @@ def _no_verdict(cases: Sequence[Case]) -> dict[str, int | None]:
 def _seeds_to_tell(case: Case) -> tuple[int | None, str]:
     """Return the seeds that tell delta apart, or the difference that was seen where the metric has no delta; and it."""
     values, wanted = case.contrast.values, case.delta if case.delta is not None else abs(case.size)
-    if is_bounded(case.metric):
+    test = case.rules.test(case.metric)
+    if test in ("two-stage t", "anytime signs"):
+        # More seeds than the first stage chose would undo its promise, and signs know no size of a difference.
+        return None, short(case.metric, wanted)
+    if test == "sign-flip":
         seeds = seeds_needed_by_flips(values, alpha=case.alpha, comparisons=case.family)
     else:
         sd = mean_interval(values).sd
-        seeds = seeds_needed(wanted, sd, alpha=case.alpha, comparisons=case.family) if sd else None
+        anytime = test == "anytime t"
+        seeds = seeds_needed(wanted, sd, alpha=case.alpha, comparisons=case.family, anytime=anytime) if sd else None
     if seeds is not None and case.delta is None:
         # The difference that was seen was not shown by these seeds, so it takes more.
         seeds = max(seeds, case.contrast.difference.n_pairs + 1)

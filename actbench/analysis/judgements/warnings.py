@@ -10,6 +10,7 @@ from actbench.analysis.statistics import MIN_VALUES, prediction_interval, smalle
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.grouping import Group, Table
 from actbench.analysis.table.result import Comparison
+from actbench.config import TwoStage
 from actbench.schema.metrics import is_bounded, monitored_metric
 from actbench.schema.record import RunRecord
 
@@ -59,6 +60,29 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
             yield f"runs differ in {name}: {', '.join(values)}"
     yield from _data(records)
     yield from _epochs(records)
+
+
+def two_stage_warnings(chosen: TwoStage, table: Table, metrics: Sequence[str]) -> Iterator[str]:
+    """Warn of seeds that differ from those that the two-stage rule chose by the spread of the first ones.
+
+    Args:
+        chosen: How they were chosen.
+        table: The groups that are compared.
+        metrics: Those of the table.
+    """
+    if chosen.metric not in metrics:
+        return
+    seeds, planned = {record.spec.seed for record, _ in table.runs}, set(chosen.all_seeds)
+    if more := len(seeds - planned):
+        yield (
+            f"{more} of the {len(seeds)} seeds are not among the {chosen.seeds} that `--exact` chose, so intervals in "
+            f"{chosen.metric} are Student's, not Stein's"
+        )
+    elif less := len(planned - seeds):
+        yield (
+            f"{less} of the {chosen.seeds} seeds that `--exact` chose are not there, so intervals in {chosen.metric} "
+            "are wider than was asked for"
+        )
 
 
 def _uneven(averaged: Sequence[str], groups: Sequence[Group]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from actbench.analysis.plots import Chart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, Series, baseline_activation, leading_accuracy
 from actbench.analysis.plots._labels import Label, fit_beside, key_of, label_ends, legend_inches
 from actbench.analysis.plots._style import GROUND, Look, Pen, pens
-from actbench.analysis.statistics import Interval, mean_interval
+from actbench.analysis.statistics import Interval
 from actbench.analysis.table.factors import Value, flat_specs, row_name, show
 from actbench.analysis.table.grouping import Group, Run
 from actbench.analysis.table.result import Comparison, Row
@@ -191,7 +191,7 @@ def _caption(comparison: Comparison, metric: str, marks: Sequence[Mark]) -> str:
     kinds = {mark.kind for mark in marks}
     parts = ["Marker: mean over seeds"]
     if any(mark.low is not None for mark in marks):
-        parts.append(f"line through it: its {100 * (1 - comparison.alpha):g} % Student-t interval")
+        parts.append(f"line through it: its {100 * (1 - comparison.alpha):g} % {comparison.rules.interval_name}")
     if "seed" in kinds:
         parts.append("small dots: the seeds")
     sentences = [f"{metric} against the learning rate", "; ".join(parts)]
@@ -218,7 +218,7 @@ def _points(row: Row, comparison: Comparison, metric: str) -> Iterator[_Point]:
         values = group.values(metric)
         # The table has the mean where a row is one learning rate; else it is computed as the table's would be.
         is_row = len(own) == len(runs) and RATE not in comparison.averaged and metric in row.metrics
-        mean = row.metrics[metric] if is_row else mean_interval(list(values.values()), comparison.alpha)
+        mean = row.metrics[metric] if is_row else comparison.rules.mean_interval(list(values.values()))
         if is_bounded(metric):
             mean = replace(mean, low=None, high=None)
         yield _Point(_without_rate(row, own[0][0]), rate, values, mean, [one for one, _ in own], group.lost(metric))

@@ -23,6 +23,15 @@ from actbench.analysis.table.rows import is_partial
 from actbench.config import hypotheses
 from actbench.schema.metrics import METRICS, is_bounded
 
+PAIR_TESTS = {
+    "t": "paired t test",
+    "sign-flip": "sign flips",
+    "two-stage t": "Stein's two-stage t test",
+    "anytime t": "anytime-valid t test",
+    "anytime signs": "anytime-valid test of signs",
+}
+"""A test -> its name in a caption."""
+
 VERDICT_MARKS = {"supported": "✓", "contradicted": "✗", "undecided": "?"}
 
 
@@ -55,7 +64,7 @@ def caption(comparison: Comparison, shown: Shown = EVERYTHING, *, tie_mark: str 
         tie_mark: How the format marks the rows that can't be told from the best.
     """
     any_interval = any(row.metrics[metric].low is not None for row in comparison.rows for metric in comparison.metrics)
-    words = f"{comparison.level} Student-t interval"
+    words = f"{comparison.level} {comparison.rules.interval_name}"
     interval = "" if not any_interval else f" ± half of its {words}" if shown.is_brief else f" [{words}]"
     lines = [f"mean{interval} over n seeds, {_order(comparison)}"]
     counts = {row.metrics[comparison.metrics[0]].n for row in comparison.rows}
@@ -79,8 +88,10 @@ def caption(comparison: Comparison, shown: Shown = EVERYTHING, *, tie_mark: str 
             f"* p < {comparison.alpha:g}, {_adjustment(comparison)}",
             *_mismatches(comparison),
         ]
+        lines += [note] if (note := comparison.rules.interval_note(comparison.metrics)) else []
     if any(is_bounded(metric) for metric in comparison.metrics):
-        lines.append(f"health shares: mean{'' if shown.is_brief else ' (range)'}, p by sign-flip")
+        test = "the anytime test of signs" if comparison.rules.anytime else "sign-flip"
+        lines.append(f"health shares: mean{'' if shown.is_brief else ' (range)'}, p by {test}")
     if comparison.reach is not None and "epochs" not in shown.left_out:
         level = f"{100 * comparison.reach.level:g} %"
         lines.append(
@@ -143,7 +154,7 @@ def pairs_caption(pairs: Pairs, *, is_brief: bool = False) -> list[str]:
     """
     left_out = len(pairs.pairs) - MAX_PAIRS_SHOWN
     more = [f"… and {left_out:,} more (--format csv or json for all)"] if left_out > 0 else []
-    test = "sign flips" if is_bounded(pairs.metric) else "paired t test"
+    test = PAIR_TESTS[pairs.test]
     half = " ± half of its interval" if is_brief else ""
     return [
         *more,

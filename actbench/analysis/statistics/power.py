@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 import numpy as np
 
 from actbench.analysis.pairs_needed import FLIPS, MAX_EXACT_PAIRS, MIN_VALUES, fewest_pairs
+from actbench.analysis.statistics.anytime import anytime_t
 from actbench.analysis.statistics.paired import Difference
 from actbench.analysis.statistics.samples import ROUNDING, Floats, checked, size, standard_deviation
 from actbench.analysis.statistics.sign_flips import sign_patterns
@@ -31,7 +32,7 @@ NODES = 200
 """Of the quadrature over the standard deviation: six digits of the power."""
 
 
-def t_power(effect: float, n: int, alpha: float = 0.05) -> float:
+def t_power(effect: float, n: int, alpha: float = 0.05, *, anytime: bool = False) -> float:
     """Return the power of the two-sided paired t test: its chance to find a true difference.
 
     P(|T| > c), c = t(1 − α/2, n − 1), for a noncentral t with n − 1 degrees of freedom and noncentrality d·√n, as the
@@ -42,6 +43,7 @@ def t_power(effect: float, n: int, alpha: float = 0.05) -> float:
         effect: d, the true mean difference over the standard deviation of the differences.
         n: Pairs, at least two.
         alpha: Level of the test.
+        anytime: Whether it is the anytime-valid t test, with its own c (``anytime_t``), at a single look.
 
     Reference: Cohen (1988), Statistical Power Analysis for the Behavioral Sciences, chapter 2.
 
@@ -50,13 +52,19 @@ def t_power(effect: float, n: int, alpha: float = 0.05) -> float:
     """
     from scipy.special import ndtr
 
-    margins, weights = _margins(n, alpha)
+    margins, weights = _margins(n, alpha, anytime=anytime)
     shift = abs(effect) * math.sqrt(n)
     return min(1.0, float(weights @ (ndtr(shift - margins) + ndtr(-shift - margins))))
 
 
 def seeds_needed(
-    difference: float, sd: float, *, alpha: float = 0.05, power: float = 0.8, comparisons: int = 1
+    difference: float,
+    sd: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    comparisons: int = 1,
+    anytime: bool = False,
 ) -> int | None:
     """Return the fewest pairs with which the paired t test finds a difference with the wanted power.
 
@@ -70,6 +78,7 @@ def seeds_needed(
         alpha: Level of the whole family.
         power: Chance of finding it.
         comparisons: Size of the family; Bonferroni shares alpha among it.
+        anytime: Whether it is the anytime-valid t test.
 
     Returns:
         At least 3; None when the difference is 0 or more than a million would be needed.
@@ -80,9 +89,10 @@ def seeds_needed(
     if difference == 0:
         return None
     effect, level = abs(difference) / sd if sd > 0 else math.inf, alpha / comparisons
-    if t_power(effect, MAX_SEEDS, level) < power:
+    found = partial(t_power, effect, alpha=level, anytime=anytime)
+    if found(MAX_SEEDS) < power:
         return None
-    return MIN_VALUES + bisect_left(range(MIN_VALUES, MAX_SEEDS), power, key=lambda n: t_power(effect, n, level))
+    return MIN_VALUES + bisect_left(range(MIN_VALUES, MAX_SEEDS), power, key=found)
 
 
 def seeds_needed_by_flips(
@@ -196,14 +206,14 @@ def is_equivalent(difference: Difference, delta: float) -> bool:
 
 
 @lru_cache(maxsize=1024)  # a table asks for the same few numbers of seeds in each of a thousand cells
-def _margins(n: int, alpha: float) -> tuple[Floats, Floats]:
+def _margins(n: int, alpha: float, *, anytime: bool) -> tuple[Floats, Floats]:
     """Return the mean's least distance from 0 (c·s, in standard errors) at each node, and the nodes' weights."""
     from scipy.special import gammaincinv, stdtrit
 
     nodes, weights = _quadrature()
     # (n − 1)·s² is χ² with n − 1 degrees of freedom: its quantiles at the nodes, as standard deviations.
     deviations = np.sqrt(2 * gammaincinv((n - 1) / 2, nodes) / (n - 1))
-    return -stdtrit(n - 1, alpha / 2) * deviations, weights
+    return (anytime_t(n, alpha) if anytime else -stdtrit(n - 1, alpha / 2)) * deviations, weights
 
 
 @cache

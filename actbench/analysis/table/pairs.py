@@ -49,6 +49,5 @@ def all_pairs(comparison: Comparison, table: Table) -> Pairs:
         for (left, right), one, p in zip(chosen, found, adjusted, strict=True)
         if {id(left), id(right)} <= shown
     ]
-    return Pairs(
-        metric, tuple(sorted(pairs, key=lambda pair: inf if pair.difference.p is None else pair.difference.p)), count
-    )
+    ranked = sorted(pairs, key=lambda pair: inf if pair.difference.p is None else pair.difference.p)
+    return Pairs(metric, tuple(ranked), count, comparison.rules.test(metric))

@@ -84,7 +84,7 @@ class Family:
     """The differences of one metric that are adjusted together.
 
     Args:
-        test: ``sign-flip`` for bounded shares, ``t`` for other metrics.
+        test: The one in use: by the table's rules, ``sign-flip`` for bounded shares and ``t`` for other metrics.
         parts: The contrasts that are adjusted by one method, and their share of the level: two parts where some rows
             have too few pairs for the method of the others.
     """
@@ -247,11 +247,13 @@ class Pairs:
         metric: The leading metric.
         pairs: Those of which both rows are shown, smallest p first.
         family: Number of pairs that are adjusted together, those of hidden rows included.
+        test: The test of each.
     """
 
     metric: str
     pairs: tuple[RowPair, ...]
     family: int
+    test: Test = "t"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all pairs as in the JSON."""

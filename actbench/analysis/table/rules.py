@@ -10,7 +10,6 @@ from actbench.analysis.statistics import (
     Test,
     fewest_values,
     mean_interval,
-    smallest_p_of,
 )
 from actbench.analysis.statistics.anytime import anytime_ends
 from actbench.config import TwoStage
@@ -55,10 +54,27 @@ class Rules:
         low, high = anytime_ends(found.mean, found.sd, found.n, self.alpha)
         return replace(found, low=low, high=high)
 
-    def smallest_p(self, metric: str, n: int) -> float:
-        """Return the smallest p that n seeds of a metric can reach."""
-        return smallest_p_of(self.test(metric), n)
+    def fewest_seeds(self, metric: str, family: int) -> int | None:
+        """Return the fewest pairs with which any of so many differences can be significant; None where none can.
 
-    def fewest_seeds(self, metric: str) -> int | None:
-        """Return the fewest seeds with which the test of a metric can be below alpha; None where none can."""
-        return fewest_values(self.test(metric), self.alpha)
+        The smallest p of max-T does not depend on the number of differences; Holm multiplies the first by it.
+        """
+        test = self.test(metric)
+        return fewest_values(test, self.alpha if test == "sign-flip" else self.alpha / max(family, 1))
+
+    @property
+    def interval_name(self) -> str:
+        """Return the kind of the intervals of means."""
+        return "anytime-valid interval" if self.anytime else "Student-t interval"
+
+    def interval_note(self, metrics: Sequence[str]) -> str:
+        """Return how the intervals of differences in one of the metrics came about, where it is by two stages."""
+        if self.two_stage is None or self.test(self.two_stage.metric) != "two-stage t":
+            return ""
+        if self.two_stage.metric not in metrics:
+            return ""
+        first = len(self.two_stage.pilot)
+        return (
+            f"intervals and p of differences in {self.two_stage.metric} are Stein's: the spread of the first {first} "
+            f"seeds, which chose {self.two_stage.seeds}, and t of {first - 1} degrees of freedom"
+        )

@@ -164,10 +164,22 @@ STATISTICS = (
     Word(
         "until",
         "Adds seeds until every difference to the baseline is known that well: `--until 'test.accuracy ci < 0.2pp'` "
-        "looks at half the width of the intervals, never at p, and ends at --max-seeds.",
+        "looks at half the width of the intervals, never at p, and ends at --max-seeds. With --exact it adds them at "
+        "once, by the two-stage rule.",
         where="run, plan",
         spellings=("max_seeds", "condition", "interim look"),
-        see=("seeds needed",),
+        see=("seeds needed", "two-stage rule"),
         page="configuration.md",
+    ),
+    Word(
+        "two-stage rule",
+        "Stein's: the spread of the first seeds, and nothing else, chooses how many there are in all, so that "
+        "intervals are as narrow as wanted and hold the true value in exactly 95 of 100 studies. They have the mean of "
+        "all seeds, with the spread and the t of the first ones.",
+        formula="N = max(n₀, ⌈(t(n₀ − 1) · s₀ / w)²⌉)",
+        where="run --until … --exact, compare",
+        spellings=("exact", "is_exact", "two_stage", "pilot", "Stein", "first stage"),
+        see=("until", "interval"),
+        page="statistics.md",
     ),
 )
