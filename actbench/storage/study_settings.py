@@ -21,7 +21,7 @@ from actbench.system.files import read_file
 
 
 def comparison_settings(study: Path, warnings: list[str]) -> Mapping[str, Any]:
-    """Return a config's ``baseline``, ``metric``, ``two_stage``, ``tune``, ``zip`` (its keys), ``cases`` and ``expect``.
+    """Return a config's ``baseline``, ``metric``, ``two_stage``, ``tune``, ``zip`` (keys), ``cases`` and ``expect``.
 
     ``cases`` is a ``CaseNames``, which finds a run's case.
 
