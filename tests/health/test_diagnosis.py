@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import spec
+from small_runs import records, spec
 
 from actbench.health.units.diagnosis import collapse_in_words, diagnose
 
@@ -161,6 +161,30 @@ def test_advice_leaves_out_whatever_the_run_already_has(
 ) -> None:
     (text,) = diagnose(spec(**changes), rows)
     assert remedies(text) == expected
+
+
+@pytest.mark.parametrize("name", ["golu", "quick_gelu", "gelu", "elu", "telu", "isrlu", "tanh", "log_sigmoid"])
+def test_units_in_a_tail_that_fades_are_saturated_not_dead(name: str) -> None:
+    (text,) = diagnose(spec(activation=name), dead(0, 30, 30))
+    why = f" (slope at most 0.001, yet not 0, in the tail of {name}: they may come back); "
+    assert text.startswith(f"hidden.0: 30% saturated since epoch 1{why}")
+
+
+def test_a_trained_network_of_golu_units_far_below_zero_is_called_saturated_and_a_usual_one_nothing() -> None:
+    far_below, usual = records(*(spec(activation="golu", bias_init=bias) for bias in (-4.0, 0.0)))
+    assert far_below.health["dead"] > 0.5 * far_below.health["units"]
+    sentences = far_below.health["diagnosis"]
+    assert any("saturated since initialisation (slope at most 0.001, yet not 0, in the tail of golu" in one
+               for one in sentences)  # fmt: skip
+    assert not any(re.search(r"(?<!not) dead since", one) for one in sentences)
+    assert usual.health["dead"] == 0
+    assert not any("saturated" in one or " dead" in one for one in usual.health["diagnosis"])
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6", "hardswish", "threshold", "softshrink", "x * sigmoid(9 * x)"])
+def test_units_without_any_slope_are_dead(name: str) -> None:
+    (text,) = diagnose(spec(activation=name), dead(0, 30, 30))
+    assert text.startswith("hidden.0: 30% dead since epoch 1; ")
 
 
 @pytest.mark.parametrize(("value", "verb"), [(9.9e-4, "vanish"), (1e-3, ""), (1.0, ""), (1e3, ""), (1.01e3, "explode")])

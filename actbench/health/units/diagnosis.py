@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from actbench.nn.activations import ACTIVATIONS, SLOPED, Tail
 from actbench.schema.spec import HealthSettings, RunSpec
 
 Row = Mapping[str, Any]
@@ -22,11 +23,8 @@ VANISHING, EXPLODING = 1e-3, 1e3
 LASTING = 0.9
 """Share of the final count that every epoch of a stretch must reach, so that the final state dates from its start."""
 
-SATURATING = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid")
+SATURATING = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid", "sparse_sigmoid")
 """Activations that are flat on both sides, to which advice about the flat side of ReLU does not apply."""
-
-SLOPED = ("leaky_relu", "prelu", "rrelu")
-"""Activations with a slope on either side: they need no advice to take one of them."""
 
 
 def is_collapsed(health: Row, settings: HealthSettings) -> bool:
@@ -104,8 +102,10 @@ def _layer_sentences(spec: RunSpec, curve: Sequence[Row], name: str) -> Iterator
         # Of those dead now; a unit that was born dead and came to life is not among them.
         born = last["dead"] - last["lost"] if course.began and not rows[0]["epoch"] else 0
         at_birth = f", {_percent(born / units)} already at initialisation" if born else ""
+        state, why = _word_for_death(spec)
         yield _advised(
-            f"{name}: {course.in_words(units, 'dead')}{at_birth}", *_remedies_for_death(spec, trained=course.began > 0)
+            f"{name}: {course.in_words(units, state)}{at_birth}{why}",
+            *_remedies_for_death(spec, trained=course.began > 0),
         )
     silent = [layer["inert"] - layer["dead"] for layer in layers]
     if silent[-1] >= NOTEWORTHY * units:
@@ -173,13 +173,35 @@ def _percent(share: float) -> str:
     return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
+def _word_for_death(spec: RunSpec) -> tuple[str, str]:
+    """Return what a unit is called whose slope never exceeds ``dead_slope``, and what has to be known beside it.
+
+    Where f′ is 0 from some z on, as that of ReLU, no gradient comes through: such a unit is dead. In a tail that only
+    fades it is saturated. That of golu is below 1e-3 from z = −2.3 on, where ReLU's units have long been dead.
+    """
+    tails = _tails(spec)
+    if tails is None or "zero" in tails or "fading" not in tails:
+        return "dead", ""
+    slope = f"{spec.health.dead_slope:g}"
+    return (
+        "saturated",
+        f" (slope at most {slope}, yet not 0, in the tail of {spec.activation.name}: they may come back)",
+    )
+
+
+def _tails(spec: RunSpec) -> tuple[Tail, Tail] | None:
+    """Return what the slope of a run's activation does far out; None for a formula and a user's own function."""
+    row = ACTIVATIONS.get(spec.activation.name)
+    return None if row is None or spec.activation.path else row.tails
+
+
 def _remedies_for_death(spec: RunSpec, *, trained: bool) -> tuple[str, ...]:
     if not trained:  # it was so before the first step: the learning rate is not to blame
         return "another weight_init", "another bias_init", _normalisation(spec)
     if spec.activation.name in SATURATING:
         scheme = "" if spec.weight_init.name == "xavier_normal" else "weight_init xavier_normal"
         return f"a lower learning rate (here {_rate(spec):g})", scheme, _normalisation(spec)
-    another = "" if spec.activation.name in SLOPED else "leaky_relu (it has a slope on both sides)"
+    another = "" if _tails(spec) == SLOPED else "leaky_relu (it has a slope on both sides)"
     return f"a lower learning rate (here {_rate(spec):g})", another, _normalisation(spec)
 
 
