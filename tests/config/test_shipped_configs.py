@@ -137,7 +137,7 @@ def test_a_shipped_study_shows_what_its_runs_agree_on(path: Path) -> None:
 
 
 def agreeing(spec: RunSpec, index: int) -> RunRecord:
-    """A run of a study whose relu loses units in each seed, fewer with a bias or asymmetric weights, the others none."""
+    """A run of a study whose relu loses units in each seed, fewer with a bias or asymmetric weights, others none."""
     blur = 1 + 0.05 * ((7 * spec.seed + 3 * index) % 5)
     is_relu, is_biased = spec.activation.name == "relu", spec.bias_init.to_json() not in (0.0, None)
     is_asymmetric = spec.weight_init.name == "rai"
