@@ -39,9 +39,11 @@ class Activate(Protocol):
 
     Attributes:
         training: Whether this is a training step.
+        as_script: Whether the runs are to have the bits of a plain PyTorch script (``draws: torch``).
     """
 
     training: bool
+    as_script: bool
 
     @property
     def sizes(self) -> Sequence[int]:
@@ -76,6 +78,10 @@ class Activate(Protocol):
 
     def uniform(self, x: Tensor) -> Tensor:
         """Draw numbers in [0, 1) shaped like ``x`` (R, B, …), equal for runs with equal seeds, for dropout."""
+        ...
+
+    def torch_dropout_noise(self, x: Tensor, rate: float) -> Tensor | None:
+        """Draw the factors by which ``nn.Dropout`` multiplies ``x`` (R, B, …); None where the runs draw otherwise."""
         ...
 
 
@@ -132,7 +138,7 @@ class _Batched(torch.autograd.Function):
         return dx, torch.bmm(slope.transpose(1, 2), x) if ctx.needs_input_grad[1] else None
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> Tensor:
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int, channels_last: bool = True) -> Tensor:
     """Cross-correlate with stride 1, each run with its own kernels.
 
     Args:
@@ -140,13 +146,16 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> T
         weight: (R, out, C, K, K).
         bias: (R, out) or None.
         padding: Zeros on every side.
+        channels_last: Whether a CPU computes with the channels last in memory, which is faster; the gradients of a
+            script, which has them first, have other last bits.
 
     Returns:
         (R, B, out, H', W').
     """
     weight, bias = _in_the_type_of(x, weight, bias)
     if x.device.type == "cpu":
-        return per_run(partial(_conv2d_channels_last, padding=padding), x, weight, bias)
+        function = _conv2d_channels_last if channels_last else F.conv2d
+        return per_run(partial(function, padding=padding), x, weight, bias)
     return conv2d_grouped(x, weight, bias, padding=padding)
 
 
@@ -304,6 +313,8 @@ def dropout(x: Hidden, rate: float, act: Activate) -> Hidden:
     if rate == 0 or not act.training:
         return x
     x = whole(x)
+    if (noise := act.torch_dropout_noise(x, rate)) is not None:
+        return x * noise
     return x * (act.uniform(x) >= rate) / (1 - rate)
 
 

@@ -163,6 +163,11 @@ class RunSettings(Options):
         bias_init: How biases start; written as a number (where every hidden bias starts), ``pytorch`` or null.
         output_bias: Where the biases of the logits start: a number; ``prior``, the logarithm of each class's share of
             the training examples; or null, as ``bias_init`` says (0 where that is a number).
+        draws: What random numbers are drawn from. ``actbench``: a stream for each purpose, so that runs of one seed
+            share their draws whatever else differs. ``torch``: one generator, as in a plain PyTorch script that makes
+            its network after ``torch.manual_seed(seed)`` and takes its batches from ``DataLoader(shuffle=True)``: the
+            same weights and batches to the last bit. ``torch_with_test``: likewise, for a script that also passes over
+            a test ``DataLoader`` after each epoch, which draws one number more.
         training: Training settings.
         health: How the units' health is judged.
     """
@@ -177,6 +182,7 @@ class RunSettings(Options):
     )
     bias_init: BiasInit = BiasInit()
     output_bias: Annotated[float | Literal["prior"] | None, expecting("a number, 'prior' or null")] = None
+    draws: Literal["actbench", "torch", "torch_with_test"] = "actbench"
     training: Training = Field(default_factory=Training)
     health: HealthSettings = Field(default_factory=HealthSettings)
 

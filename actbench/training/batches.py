@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from actbench.nn.rng import get_states, set_states, stream
+from actbench.nn.torch_draws import TorchDraws, epoch_order
 from actbench.schema.spec import Augment
 
 if TYPE_CHECKING:
@@ -148,18 +149,35 @@ class Shuffled:
         size: Examples per batch; an epoch's last one may be smaller.
         augment: Random crops and flips, or None.
         drop_last: Whether an epoch's last batch is left out where it is smaller.
+        draws: The runs' generators where all is drawn from one, as in a plain PyTorch script; None for streams of ours.
     """
 
     def __init__(
-        self, images: Images, seeds: Sequence[int], size: int, augment: Augment | None, *, drop_last: bool = False
+        self,
+        images: Images,
+        seeds: Sequence[int],
+        size: int,
+        augment: Augment | None,
+        *,
+        drop_last: bool = False,
+        draws: TorchDraws | None = None,
     ) -> None:
         distinct = list(dict.fromkeys(seeds))
         self._images, self._size, self._augment = images, size, augment
         count = len(images.train)
         self._used = count - count % size if drop_last else count
         self._device = images.train.labels.device
-        self._seed_of_run = torch.tensor([distinct.index(seed) for seed in seeds], device=self._device)
-        self._order_streams = [stream(seed, "data.order") for seed in distinct]
+        self._draws = draws
+        group_of_run = [distinct.index(seed) for seed in seeds] if draws is None else draws.group_of_run
+        self._seed_of_run = torch.tensor(group_of_run, device=self._device)
+        # One generator of a script draws orders and dropout. A cohort that is taken up in the middle of an epoch needs
+        # two states of it: that at the epoch's start, to draw the order again, and the present one. So the order is
+        # drawn by a copy, which is set to the generator as an epoch begins, and the generator to the copy thereafter.
+        self._order_streams = (
+            [stream(seed, "data.order") for seed in distinct]
+            if draws is None
+            else [generator.clone_state() for generator in draws.generators]
+        )
         self._augment_streams = [stream(seed, "data.augment") for seed in distinct]
 
     def __len__(self) -> int:
@@ -173,7 +191,7 @@ class Shuffled:
             X (R, B, C, H, W) and targets (R, B, …): expanded views of one batch where all runs share a seed.
         """
         train = self._images.train
-        orders = torch.stack([torch.randperm(len(train), generator=generator) for generator in self._order_streams])
+        orders = self._orders(len(train), begins=skip == 0)
         # All seeds' images in one call of each kernel: on a GPU, launches for each seed would outlast the step itself.
         for index in torch.split(orders[:, : self._used].to(self._device), self._size, dim=1)[skip:]:
             pixels = train.pixels.index_select(0, index.flatten())
@@ -186,9 +204,32 @@ class Shuffled:
                 self._of_runs(torch.unflatten(labels, 0, index.shape)),
             )
 
+    def _orders(self, examples: int, *, begins: bool) -> Tensor:
+        """Draw the order of an epoch for each seed: (seeds, examples).
+
+        Args:
+            examples: How many there are.
+            begins: Whether the epoch begins, rather than being taken up in the middle.
+        """
+        if self._draws is None:
+            drawn = [torch.randperm(examples, generator=generator) for generator in self._order_streams]
+            return torch.stack(drawn)
+        if begins:
+            set_states(self._order_streams, get_states(self._draws.generators))
+        drawn = [epoch_order(examples, generator) for generator in self._order_streams]
+        if begins:
+            set_states(self._draws.generators, get_states(self._order_streams))
+        return torch.stack(drawn)
+
+    def close_epoch(self) -> None:
+        """Draw what belongs to the end of an epoch, after its last step."""
+        if self._draws is not None:
+            self._draws.close_epoch()
+
     def state(self) -> dict[str, list[Tensor]]:
         """Return the states of the random streams as they stand: of the ``order``, and of the ``augment``-ation."""
-        return {"order": get_states(self._order_streams), "augment": get_states(self._augment_streams)}
+        order = self._order_streams if self._draws is None else self._draws.generators
+        return {"order": get_states(order), "augment": get_states(self._augment_streams)}
 
     def restore(self, state: Mapping[str, Sequence[Tensor]]) -> None:
         """Put the random streams back to where they stood when ``state`` returned this."""

@@ -88,6 +88,15 @@ class Stack:
             found[kind].grad = block.grad[run]
         return found
 
+    def trained_by(self, run: int) -> dict[str, Tensor]:
+        """Return each tensor that one run trains, without a run axis and with its gradient, in the same memory."""
+        found = {}
+        for name, slot in self.gradients.items():
+            if self._owns(name, run):
+                found[name] = self.tensors[name].detach()[run]
+                found[name].grad = slot[run]
+        return found
+
     def only(self, run: int) -> Stack:
         """Return one run's share in the same memory, as leaves of their own.
 

@@ -20,6 +20,7 @@ from actbench.nn.native import functions as native
 from actbench.nn.native.activation_codes import code_of, evaluation_code
 from actbench.nn.parts import Hidden, Parts, cut, join, whole
 from actbench.nn.rng import get_states, set_states, stream
+from actbench.nn.torch_draws import TorchDraws
 from actbench.nn.unit_axes.layout import UnitLayout
 from actbench.schema.components import Component
 from actbench.schema.spec import RunSpec, canonical_json
@@ -80,15 +81,17 @@ class Activations:
     Attributes:
         training: Whether this is a training step: dropout and random activations draw, and layers may stay in parts.
         draws: Whether random numbers have been drawn so far; such steps can't be replayed.
+        as_script: Whether the runs are to have the bits of a plain PyTorch script.
         sizes: Runs of each group, as ``layers.Activate`` has them.
         layouts: Layer -> where its units lie, for layers called so far that have them elsewhere than in dimension 1.
 
     Args:
         specs: The cohort's runs, equal activations side by side.
         params: The stack's tensors; learned activation parameters are read from here at every call.
+        draws: The runs' generators where all is drawn from one, as in a plain PyTorch script; None for streams of ours.
     """
 
-    def __init__(self, specs: Sequence[RunSpec], params: Mapping[str, Tensor]) -> None:
+    def __init__(self, specs: Sequence[RunSpec], params: Mapping[str, Tensor], draws: TorchDraws | None = None) -> None:
         self.training = self.draws = False
         self._observe: Callable[[str, Tensor], None] | None = None
         self._observe_norm: ObserveNorm | None = None
@@ -100,7 +103,9 @@ class Activations:
         self._is_random = any(group.random for group in self._groups)
         seeds = list(dict.fromkeys(spec.seed for spec in specs))
         self._seed_of_run = [seeds.index(spec.seed) for spec in specs]
-        self._dropout = [stream(seed, "dropout") for seed in seeds]
+        self._draws = draws
+        self.as_script = specs[0].draws != "actbench"
+        self._dropout = [stream(seed, "dropout") for seed in seeds] if draws is None else [*draws.generators]
         self._noise = [stream(seed, "activation") for seed in seeds]
 
     @overload
@@ -199,6 +204,13 @@ class Activations:
             return None
         values = {option: float(value) for option, value in learned.items()}
         return evaluation_code(self._specs[run].activation, values)
+
+    def torch_dropout_noise(self, x: Tensor, rate: float) -> Tensor | None:
+        """Draw the factors of ``nn.Dropout`` for x (R, B, …), where the runs draw as a plain PyTorch script."""
+        if self._draws is None:
+            return None
+        self.draws = True
+        return self._draws.dropout_noise(x, rate)
 
     def uniform(self, x: Tensor) -> Tensor:
         """Draw numbers in [0, 1) like x (R, B, …) from the dropout streams."""

@@ -15,10 +15,9 @@ from torch import Tensor
 from actbench import datasets
 from actbench.errors import DatasetError, DeviceError, ModelError
 from actbench.nn.chosen_activations import check_slope
-from actbench.nn.initializers import Initializer
 from actbench.nn.models import Model, build
 from actbench.nn.models._module import UserModule
-from actbench.nn.optimizers import Optimizer
+from actbench.nn.optimizers import Optimizer, OptimizerOptions, build_plain
 from actbench.nn.schedules import Schedule
 from actbench.schema.components import Component, resolve
 from actbench.schema.runtime import Cohort, Runtime
@@ -26,9 +25,10 @@ from actbench.schema.spec import RunSpec, canonical_json
 from actbench.system import cancellation, devices
 from actbench.training.batches import EpochPosition, Images, Shuffled, to_device
 from actbench.training.evaluation import Tally
+from actbench.training.initial_tensors import initial_tensors
 from actbench.training.losses import Loss, loss_of
 from actbench.training.parameters import WEIGHTS, Stack, stack
-from actbench.training.run_activations import Activations, activation_tensors
+from actbench.training.run_activations import Activations
 
 
 @dataclass
@@ -87,17 +87,20 @@ class TrainState:
         for activation in dict.fromkeys(spec.activation for spec in specs):
             check_slope(activation)
         model = build(cohort.shared.model)
-        runs = stack(_initial(specs, model, images), device)
+        tensors, draws = initial_tensors(specs, model, images, device)
+        runs = stack(tensors, device)
         _check_batches(cohort.shared, model, images)
         seeds = [spec.seed for spec in specs]
-        batches = Shuffled(images, seeds, training.batch_size, training.augment, drop_last=training.drop_last)
+        batches = Shuffled(
+            images, seeds, training.batch_size, training.augment, drop_last=training.drop_last, draws=draws
+        )
         state = cls(
             cohort=cohort,
             device=device,
             images=images,
             model=model,
             stack=runs,
-            act=Activations(specs, runs.tensors),
+            act=Activations(specs, runs.tensors, draws),
             batches=batches,
             optimizers=_optimizers(cohort, runs, device),
             schedule=training.schedule.build(),
@@ -111,6 +114,7 @@ class TrainState:
 
     def advance_epoch(self) -> None:
         """Move the position to the start of the next epoch, after the last step of this one."""
+        self.batches.close_epoch()
         self.position = EpochPosition(self.batches.state()["order"])
 
     def state(self) -> dict[str, Any]:
@@ -272,24 +276,6 @@ def _load(component: str, folder: Path) -> datasets.Data:
     return datasets.load(resolve("datasets", json.loads(component)), folder)
 
 
-def _initial(specs: Sequence[RunSpec], model: Model, images: Images) -> list[Mapping[str, Tensor]]:
-    """Return each run's tensors, its activation's learned parameters included."""
-    dtype = getattr(torch, specs[0].training.dtype_name)
-    labels = images.train.labels.cpu()
-    class_counts = torch.bincount(labels, minlength=images.classes).tolist() if images.has_classes else ()
-    runs: list[Mapping[str, Tensor]] = []
-    drawn: dict[tuple[object, ...], Mapping[str, Tensor]] = {}
-    for spec in specs:
-        # Runs of one seed draw the same numbers, which are drawn once. A user's own module may read more of the run.
-        initializer = Initializer(spec, dtype, data_moment=images.input_moment, class_counts=class_counts)
-        key = (spec,) if isinstance(model, UserModule) else initializer.drawn_alike
-        if key not in drawn:
-            drawn[key] = model.init(initializer, images.shape, images.classes)
-        hidden = model.hidden_layers(images.shape, images.classes)  # a user's own module has been built by ``init``
-        runs.append({**drawn[key], **activation_tensors(spec.activation, hidden, dtype)})
-    return runs
-
-
 def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[Optimizer]:
     """Make one optimizer per run on a CPU, so that a run's steps need not wait for others; elsewhere one for all."""
     training = cohort.shared.training
@@ -297,7 +283,14 @@ def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[Optim
     decayed = list(runs.blocks) if training.decay == "all" else [WEIGHTS]
     if device.type != "cpu":
         return [choice.build(runs.blocks, decayed)]
+    if cohort.shared.draws != "actbench":  # the numbers of a plain PyTorch script
+        return [_plain_optimizer(choice, training.decay, runs.trained_by(run)) for run in range(len(cohort.specs))]
     return [choice.build(runs.rows(run), decayed) for run in range(len(cohort.specs))]
+
+
+def _plain_optimizer(choice: OptimizerOptions, decay: str, tensors: Mapping[str, Tensor]) -> Optimizer:
+    decayed = [name for name, tensor in tensors.items() if decay == "all" or tensor.ndim > 1]
+    return build_plain(choice, tensors, decayed)
 
 
 def _check_batches(spec: RunSpec, model: Model, images: Images) -> None:

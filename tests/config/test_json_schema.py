@@ -270,7 +270,8 @@ def test_options_without_a_name_are_valid_over_a_base() -> None:
 VALUES: tuple[Any, ...] = (
     None, True, 0, 1, 3, -1, 0.0, 0.1, 0.5, 1.0, 1e-3, 2.5, "", "x", "relu", "elu", "elu(alpha=0.2)", "sgd", "adam",
     "sgd(lr=0.3)", "mlp", "cnn", "digits", "he_normal", "pytorch", "cosine", "all", "weights", "max", "layer", "unit",
-    "best", "val.loss", "float64", "cross_entropy", "mse", 64, "10 min", "3s", "test.accuracy",
+    "best", "val.loss", "float64", "cross_entropy", "mse", "torch", "actbench", "torch_with_test", "prior", 64,
+    "10 min", "3s", "test.accuracy",
     "test.accuracy > 0.5 where activation=relu", "x * tanh(x)", "bias_init",
     [], [1], [0.1, 0.2], [8, 8], [[4], [4, 4]], [4, [4, 4]], ["relu", "elu"], [None, 0.1], ["test.accuracy"],
     ["bias_init"], {}, {"name": "elu"}, {"name": "elu", "alpha": 0.2}, {"name": "sgd", "lr": 0.1}, {"name": "L-ReLU"},
@@ -298,6 +299,8 @@ COMPONENTS = {
     "activation.negative_slope": "leaky_relu",
     "activation.formula": "expression",
     "weight_init": "orthogonal",
+    "weight_init.sigma": "rai",
+    "weight_init.w0": "siren",
     "training.optimizer": "sgd",
     "training.optimizer.alpha": "rmsprop",
     "training.optimizer.betas": "adam",

@@ -85,6 +85,9 @@ def test_dropout_keeps_the_mean_and_is_the_identity_in_evaluation() -> None:
         def uniform(self, x: Tensor) -> Tensor:
             return torch.rand(x.shape, generator=GENERATOR, dtype=x.dtype)
 
+        def torch_dropout_noise(self, x: Tensor, rate: float) -> None:
+            return None
+
     act, x = Act(), torch.ones(2, 500, 100, dtype=torch.float64)
     dropped = layers.dropout(x, 0.3, act)
     assert sorted(dropped.unique().tolist()) == pytest.approx([0, 1 / 0.7])

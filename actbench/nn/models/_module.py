@@ -9,8 +9,8 @@ it lets one factory serve every activation, and it is how health sees the units.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -22,6 +22,7 @@ from actbench.nn.layers import Activate
 from actbench.nn.networks import ActivationOf, reset_calls
 from actbench.nn.rng import stream
 from actbench.nn.running_statistics import BATCH_NORM, normalisations, norms_shown
+from actbench.nn.torch_draws import TorchInitializer
 from actbench.nn.unit_axes.layout import UnitLayout
 from actbench.nn.unit_axes.torch_calls import held_tensors, uncompiled
 from actbench.nn.unit_axes.tracker import FollowedPass
@@ -92,7 +93,7 @@ def _check_pre_activations(layer: str, z: Any) -> None:
 class _LayerList:
     """List the layers that a module activates, with their units, and pass z through: an ``Activate`` for one image."""
 
-    training = watches_norms = False
+    training = watches_norms = as_script = False
     sizes = (1,)
 
     def __init__(self) -> None:
@@ -109,6 +110,9 @@ class _LayerList:
     def uniform(self, x: Tensor) -> Tensor:
         raise NotImplementedError("a pass for the shapes alone draws nothing")
 
+    def torch_dropout_noise(self, x: Tensor, rate: float) -> Tensor | None:
+        raise NotImplementedError("a pass for the shapes alone draws nothing")
+
 
 class UserModule:
     """Make a ``Model`` of a user's module; its parameters lie in the cohort's stack, its buffers in the module."""
@@ -122,6 +126,7 @@ class UserModule:
         self._options = {key: value for key, value in component.options.items() if key != "path"}
         self._module: nn.Module | None = None
         self._numbers: torch.Generator | None = None
+        self._lend: Callable[[torch.Generator, torch.device], AbstractContextManager[None]] = _lent
 
     @property
     def normalises_over_batch(self) -> bool:
@@ -166,9 +171,12 @@ class UserModule:
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
         """Return the parameters of a fresh module, its linear and convolution layers started as the config says."""
-        self._numbers = stream(initializer.spec.seed, "module")
-        with _lent(self._numbers, torch.device("cpu")):
-            module = self._make(shape, classes).to(initializer.dtype)
+        if isinstance(initializer, TorchInitializer):
+            self._numbers, self._lend = initializer.generator, _lent_whole
+        else:
+            self._numbers, self._lend = stream(initializer.spec.seed, "module"), _lent
+        lent = self._lend(self._numbers, torch.device("cpu"))
+        module = self._make(shape, classes, lent).to(initializer.dtype)
         tensors = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
         if not tensors:
             raise ModelError(f"{self._path}: the module has no parameters to train")
@@ -176,6 +184,12 @@ class UserModule:
         layers = [prefix for prefix in prefixes if f"{prefix}weight" in tensors]  # a tied weight has only one name
         for prefix in layers:
             has_bias = f"{prefix}bias" in tensors
+            if isinstance(initializer, TorchInitializer):  # the module has drawn them already, in its own order
+                initializer.adopt(tensors[f"{prefix}weight"])
+                if has_bias:
+                    bias = initializer.started(tensors[f"{prefix}bias"], output=prefix == layers[-1])
+                    tensors[f"{prefix}bias"] = self._bias(bias, prefix)
+                continue
             tensors[f"{prefix}weight"], bias = initializer.weight_and_bias(
                 tuple(tensors[f"{prefix}weight"].shape),
                 name=prefix.removesuffix("."),
@@ -194,8 +208,10 @@ class UserModule:
             raise ModelError(f"{self._path}: a user's module trains as a cohort of one")
         module.to(x.device)
         own = {name: params[name].squeeze(0) for name, _ in module.named_parameters()}
-        # A pass that only prepares a measurement leaves the stream where it stands.
-        with _lent(numbers.clone_state() if act.watches_norms else numbers, x.device), _bound(module, act):
+        # A pass that only prepares a measurement leaves the stream where it stands; so does evaluation in a script's
+        # order, which has passes of its own.
+        measures = act.watches_norms or (self._lend is _lent_whole and not act.training)
+        with self._lend(numbers.clone_state() if measures else numbers, x.device), _bound(module, act):
             logits: Tensor = user_code.contained_call(torch.func.functional_call)(module, own, (x.squeeze(0),))
         return logits.unsqueeze(0)
 
@@ -254,12 +270,21 @@ class UserModule:
             raise ModelError(f"{self._path}: bias_init is null, but '{layer}' has a bias; build it with bias=False")
         return bias
 
-    def _make(self, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        """Call the factory with what it has parameters for, and name the activations in what it made."""
+    def _make(
+        self, shape: tuple[int, int, int], classes: int, lent: AbstractContextManager[None] | None = None
+    ) -> nn.Module:
+        """Call the factory with what it has parameters for, and name the activations in what it made.
+
+        Args:
+            shape: (C, H, W) of one image.
+            classes: Number of classes.
+            lent: Lends the global generator numbers of the run's own; None where what the factory draws is replaced.
+        """
         offered = {"activation": RunActivation, "shape": shape, "classes": classes}
         wanted = inspect.signature(self._factory).parameters
         try:
-            with user_code.contained(self._path.partition(":")[0]):
+            # Inside, so that the lent generator's state is read before the global one is put back.
+            with user_code.contained(self._path.partition(":")[0]), lent or nullcontext():
                 module = self._factory(**{k: v for k, v in offered.items() if k in wanted}, **self._options)
         except Exception as error:
             raise ModelError(f"{self._path}: the factory fails: {type(error).__name__}: {error}") from error
@@ -319,3 +344,12 @@ def _lent(numbers: torch.Generator, device: torch.device) -> Iterator[None]:
         if device.type != "cpu":
             torch.get_device_module(device).manual_seed(seed)
         yield
+
+
+@contextmanager
+def _lent_whole(numbers: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Let the global generator of the CPU be this one for a while, as it is in a script that seeds it once."""
+    with torch.random.fork_rng([]):
+        torch.default_generator.set_state(numbers.get_state())
+        yield
+        numbers.set_state(torch.default_generator.get_state())

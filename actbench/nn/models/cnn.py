@@ -113,7 +113,7 @@ class CNN(Normalised):
             for index in range(len(row)):
                 name = f"conv.{block}.{index}"
                 weight, bias = params[f"{name}.weight"], params.get(f"{name}.bias")
-                z = layers.conv2d(x, weight, bias, padding=self.kernel // 2)
+                z = layers.conv2d(x, weight, bias, padding=self.kernel // 2, channels_last=not act.as_script)
                 x = whole(self._activate(params, name, z, act))
             x = pool(x, self.pool_size)
         hidden: Hidden = x.flatten(2)
