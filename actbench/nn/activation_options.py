@@ -241,6 +241,16 @@ class PauOptions(Options):
     per: Literal["layer", "unit"] = "layer"
 
 
+class MaxoutOptions(Options):
+    """Options of maxout.
+
+    Attributes:
+        pieces: Pre-activations of a unit, of which the largest is its output.
+    """
+
+    pieces: int = Field(default=2, ge=2, le=100)
+
+
 def _checked_formula(text: str) -> str:
     check_expression(text)
     return text

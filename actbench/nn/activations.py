@@ -18,6 +18,7 @@ from actbench.nn.activation_options import (
     ExpressionOptions,
     IsrluOptions,
     LeakyReluOptions,
+    MaxoutOptions,
     PauOptions,
     PReluOptions,
     RReluOptions,
@@ -32,8 +33,10 @@ from actbench.nn.activation_options import (
     XieluOptions,
 )
 from actbench.schema.components import Options
+from actbench.schema.unit_groups import Kind
 
 TORCH, OURS = "torch.nn.functional", "actbench.nn.functions"
+GROUPS = "actbench.nn.group_functions"
 HOW_LEARNED = ("learned", "per")
 """Options of a learnable row that say how its parameters are learned; its function never sees them."""
 
@@ -69,6 +72,9 @@ class Activation:
             itself: such as the number of which a positive option is the softplus.
         tails: What f′ does for z → −∞ and for z → ∞; None where it is not known.
         random: Whether f also takes ``noise``, uniform in [0, 1) and shaped like z, during training.
+        expand: How many pre-activations and outputs a unit has (``schema.unit_groups``): one each, or ``gate`` 2 to 1,
+            ``mirrored`` 1 to 2, ``pieces`` as many as that option says to 1. The function of such a row takes ``axis``,
+            the dimension of the pre-activations, besides.
     """
 
     name: str
@@ -84,11 +90,14 @@ class Activation:
     trained_as: Callable[[Mapping[str, Any]], dict[str, float]] | None = None
     tails: tuple[Tail, Tail] | None = None
     random: bool = False
+    expand: Kind = "elementwise"
 
     def __post_init__(self) -> None:
         """Refuse a row whose learnable options could not be switched on."""
         if self.learnable and not {*HOW_LEARNED, *self.learnable} <= set(self.schema.model_fields):
             raise ValueError(f"the options of '{self.name}' lack one of: learned, per, {', '.join(self.learnable)}")
+        if self.expand != "elementwise" and (self.learnable or self.random):
+            raise ValueError(f"'{self.name}' changes the width, so it can neither learn options nor draw noise")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -285,6 +294,29 @@ _ROWS = (
                learnable=PAU_COEFFICIENTS, tails=SLOPED),
     Activation("identity", f"{OURS}:identity", "z",
                "1", "no non-linearity: the linear baseline", tails=SLOPED),
+    Activation("glu", f"{GROUPS}:glu", "v·σ(z) for the two halves v, z of the pre-activations",
+               "σ(z) by v, v·σ(z)·(1 − σ(z)) by z", "half as many outputs: each a linear value times a sigmoid gate",
+               "Dauphin, Fan, Auli, Grangier 2016, arXiv:1612.08083", expand="gate"),
+    Activation("bilinear", f"{GROUPS}:bilinear", "v·z for the two halves v, z of the pre-activations",
+               "z by v, v by z", "half as many outputs: a product of two linear values, GLU without a non-linearity",
+               "Shazeer 2020, arXiv:2002.05202", expand="gate"),
+    Activation("reglu", f"{GROUPS}:reglu", "v·max(0, z) for the two halves v, z of the pre-activations",
+               "max(0, z) by v; 0 for z ≤ 0, v for z > 0 by z", "half as many outputs: a linear value times a ReLU",
+               "Shazeer 2020, arXiv:2002.05202", kinks=(0,), expand="gate"),
+    Activation("geglu", f"{GROUPS}:geglu", "v·z·Φ(z) for the two halves v, z of the pre-activations",
+               "z·Φ(z) by v, v·(Φ(z) + z·φ(z)) by z", "half as many outputs: a linear value times an exact GELU",
+               "Shazeer 2020, arXiv:2002.05202", expand="gate"),
+    Activation("swiglu", f"{GROUPS}:swiglu", "v·z·σ(z) for the two halves v, z of the pre-activations",
+               "z·σ(z) by v, v·σ(z)·(1 + z·(1 − σ(z))) by z", "half as many outputs: a linear value times a SiLU",
+               "Shazeer 2020, arXiv:2002.05202", expand="gate"),
+    Activation("crelu", f"{GROUPS}:crelu", "max(0, z) and max(0, −z), two outputs of each z",
+               "0 and −1 for z < 0, 0 and 0 at 0, 1 and 0 for z > 0", "twice as many outputs: nothing of z is lost",
+               "Shang, Sohn, Almeida, Lee 2016, arXiv:1603.05201", kinks=(0,), expand="mirrored"),
+    Activation("maxout", f"{GROUPS}:maxout", "max(z₁, …, z_pieces) over equal parts of the pre-activations",
+               "1 by the largest, 0 by the others; shared evenly where several are the largest",
+               "1/pieces as many outputs: a convex function of the inputs that is learned",
+               "Goodfellow, Warde-Farley, Mirza, Courville, Bengio 2013, arXiv:1302.4389", kinks=(0,),
+               schema=MaxoutOptions, expand="pieces"),
     Activation("expression", f"{OURS}:expression", "the formula",
                "by automatic differentiation", "a formula in x of your own, such as x * sigmoid(1.702 * x)",
                schema=ExpressionOptions),

@@ -13,6 +13,7 @@ from actbench.errors import ConfigError, UsageError
 from actbench.nn.activations import HOW_LEARNED, Activation
 from actbench.schema import registry
 from actbench.schema.components import Component
+from actbench.schema.unit_groups import group_of
 from actbench.system import user_code
 
 if TYPE_CHECKING:
@@ -39,11 +40,19 @@ def row_of(component: Component) -> Activation:
     return Activation(component.name, component.path, "defined in Python", "by automatic differentiation")
 
 
-def function_of(component: Component) -> Callable[..., Tensor]:
+UNIT_AXIS = 2
+"""The dimension of the pre-activations (R, B, U, …positions) of many runs."""
+
+
+def function_of(component: Component, *, axis: int = UNIT_AXIS) -> Callable[..., Tensor]:
     """Return f(z, **learned, noise=…) with the fixed options bound.
 
     Learned options are passed by keyword, as tensors that broadcast against z; ``noise`` (uniform in [0, 1), like z;
     None or absent in evaluation) only where ``row_of(component).random``. z may have any shape and is not changed.
+
+    Args:
+        component: The choice.
+        axis: The dimension of the pre-activations, for an activation that changes the width.
 
     Raises:
         UsageError: When a user's own function can't be found, or is not elementwise from tensor to tensor.
@@ -64,6 +73,10 @@ def function_of(component: Component) -> Callable[..., Tensor]:
         module.check_units()
         return of_module
     fixed = _fixed_options(component)
+    if row.expand != "elementwise":
+        if component.path is not None:
+            raise UsageError(f"'{component.path}' changes the width of its layer, which only built-in activations may")
+        fixed["axis"] = axis
     if component.path is None:
         function: Callable[..., Tensor] = partial(registry.import_object(row.function), **fixed)
     else:
@@ -73,6 +86,40 @@ def function_of(component: Component) -> Callable[..., Tensor]:
         function = user_code.contained_call(partial(own, **fixed))
         check_elementwise(partial(function, **starts), component.path)
     return function
+
+
+def curve_of(component: Component) -> tuple[Callable[..., Tensor], str]:
+    """Return a function of one number to draw or evaluate, and what it leaves fixed; like ``function_of`` elsewhere.
+
+    Of an activation that changes the width it is a section: a gate's function of z at the value 1, maxout at all other
+    pieces 0, the first output of CReLU.
+
+    >>> import torch
+    >>> from actbench.schema.components import resolve
+    >>> f, fixed = curve_of(resolve("activations", "reglu"))
+    >>> f(torch.tensor([-2.0, 3.0])), fixed
+    (tensor([0., 3.]), 'at v = 1')
+    """
+    group = group_of(component)
+    if group.is_elementwise:
+        return function_of(component), ""
+    function = function_of(component, axis=0)
+
+    def section(z: Tensor) -> Tensor:
+        flat = z.reshape(-1)
+        if group.kind == "gate":
+            a = function(torch.cat([torch.ones_like(flat), flat]))
+        elif group.kind == "pieces":
+            a = function(torch.cat([flat, *[torch.zeros_like(flat)] * (group.inputs - 1)]))
+        else:
+            a = function(flat)[: len(flat)]
+        return a.reshape(z.shape)
+
+    import torch
+
+    return section, {"gate": "at v = 1", "pieces": "with the other pieces at 0", "mirrored": "the first output"}[
+        group.kind
+    ]
 
 
 def slope_of(component: Component) -> Callable[..., Tensor] | None:
@@ -186,7 +233,7 @@ def overflow(component: Component, dtype: str = "float32") -> float | None:
     z = signed.to(getattr(torch, dtype)).reshape(1, 1, -1).requires_grad_()  # (R, B, U), as in a layer
     with torch.enable_grad():
         starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
-        a = function_of(component)(z, **starts)
+        a = curve_of(component)[0](z, **starts)
         (slope,) = user_code.gradients(a.sum(), [z]) if a.requires_grad else (torch.zeros_like(a),)
     broken = signed[~(a.isfinite() & slope.isfinite()).flatten()]
     return round(float(broken[0]), 1) if len(broken) else None
@@ -196,17 +243,21 @@ def overflow(component: Component, dtype: str = "float32") -> float | None:
 def second_moment(component: Component) -> float:
     """Return E[f(Z)²] for Z ~ N(0, 1), with learned options at their start and the mean over a random one's noise.
 
-    Its power −1/2 is the gain that keeps the variance from layer to layer.
+    Its power −1/2 is the gain that keeps the variance from layer to layer. Where the width changes, it is that of one
+    output for independent standard normal pre-activations: E[v²]·E[g(Z)²] = E[g(Z)²] for a gate v·g(z), with g its
+    section at v = 1; half of E[Z²] for CReLU; ∫ z²·k·φ(z)·Φ(z)^(k−1) dz for the largest of k.
 
     >>> from actbench.schema.components import resolve
     >>> round(second_moment(resolve("activations", "relu")), 8)
     0.5
     """
-    from actbench.nn.gaussian_moment import mean_square_under_gauss
+    from actbench.nn.gaussian_moment import mean_square_of_largest, mean_square_under_gauss
 
-    row = row_of(component)
+    row, group = row_of(component), group_of(component)
+    if group.kind == "pieces":
+        return mean_square_of_largest(group.inputs)
     starts = {name: start for name, (_, start) in learned_parameters(component, 1).items()}
-    return mean_square_under_gauss(partial(function_of(component), **starts), kinks_of(component), noisy=row.random)
+    return mean_square_under_gauss(partial(curve_of(component)[0], **starts), kinks_of(component), noisy=row.random)
 
 
 def _module_of(component: Component) -> ModuleActivation | None:

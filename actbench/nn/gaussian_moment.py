@@ -40,3 +40,17 @@ def mean_square_under_gauss(function: Callable[..., Tensor], kinks: Iterable[flo
     moment = float((torch.from_numpy(weights) * integrand).sum())
     at_the_ends = float(torch.maximum(integrand[0, 0], integrand[-1, -1]))
     return math.inf if at_the_ends > 1e-10 * moment else moment
+
+
+def mean_square_of_largest(count: int) -> float:
+    """Return E[max(Z₁ … Z_k)²] for independent standard normals: ∫ z²·k·φ(z)·Φ(z)^(k−1) dz.
+
+    1 for k = 2, 1 + √3/(2π) for k = 3, 1 + √3/π for k = 4.
+
+    >>> round(mean_square_of_largest(3) - 1 - 3**0.5 / (2 * math.pi), 12)
+    0.0
+    """
+    points, weights = panels(12_000, ())
+    z = torch.from_numpy(points)
+    density = count * torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi) * torch.special.ndtr(z) ** (count - 1)
+    return float((torch.from_numpy(weights) * z.square() * density).sum())

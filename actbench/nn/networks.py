@@ -34,7 +34,9 @@ class ActivationOf(Protocol):
 
 
 class TrainedActivation(nn.Module):
-    """f(z) of one run, elementwise for z of any shape, examples first, with its learned parameters.
+    """f(z) of one run for z of any shape, examples first, with its learned parameters.
+
+    Elementwise, unless the activation changes the width: then the pre-activations lie in dimension 1.
 
     Args:
         component: The activation.
@@ -52,7 +54,7 @@ class TrainedActivation(nn.Module):
         super().__init__()
         self.component = component
         self.calls = 0
-        self._function = chosen_activations.function_of(component)
+        self._function = chosen_activations.function_of(component, axis=1)
         self._random = chosen_activations.row_of(component).random
         self._layouts = tuple(layouts)
         self._names: list[dict[str, str]] = []

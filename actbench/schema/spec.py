@@ -17,6 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, OfKind, Options, expecting, resolve
+from actbench.schema.unit_groups import group_of
 
 SEMANTICS_VERSION = 1
 """Part of every digest. Raised when a default, or the meaning of a field, changes: old results are then not found."""
@@ -285,9 +286,16 @@ class RunSpec(RunSettings):
 
     @cached_property
     def cohort_key(self) -> str:
-        """Equal for runs that may train together: for those equal but for activation, biases, weight init and seed."""
+        """Equal for runs that may train together: for those equal but for activation, biases, weight init and seed.
+
+        And whose tensors have equal shapes: an activation that changes the width is in no company but of its like.
+        """
         own = {"activation", "bias_init", "output_bias", "weight_init"}
-        return canonical_json({key: value for key, value in self.non_default_settings.items() if key not in own})
+        shared = {key: value for key, value in self.non_default_settings.items() if key not in own}
+        group = group_of(self.activation)
+        if not group.is_elementwise:
+            shared["unit_group"] = [group.kind, group.inputs, group.outputs]
+        return canonical_json(shared)
 
     def to_json(self) -> dict[str, Any]:
         """Return every field with its value, defaults included: the content of ``spec.json``."""

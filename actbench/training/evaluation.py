@@ -105,7 +105,7 @@ def measure_unit_health(
         z = z if z.dtype.itemsize >= 4 else z.float()  # means of bfloat16 numbers would be rounded to three digits
         layout = act.layouts.get(layer)
         if layout is None:
-            observer.observe(layer, z)
+            observer.observe(layer, z, group=act.group)
         else:  # of a user's module, which trains as a cohort of one
             observer.observe(layer, z, lambda values: layout.to_units(values[0]), layout.order)
 

@@ -24,6 +24,7 @@ from actbench.nn.torch_draws import TorchDraws
 from actbench.nn.unit_axes.layout import UnitLayout
 from actbench.schema.components import Component
 from actbench.schema.spec import RunSpec, canonical_json
+from actbench.schema.unit_groups import group_of
 
 PER_UNIT = "per_unit"
 """Last part of the name of a learned activation parameter that every unit has for itself."""
@@ -83,6 +84,7 @@ class Activations:
         draws: Whether random numbers have been drawn so far; such steps can't be replayed.
         as_script: Whether the runs are to have the bits of a plain PyTorch script.
         sizes: Runs of each group, as ``layers.Activate`` has them.
+        group: How many pre-activations and outputs a unit has, in all of the runs.
         layouts: Layer -> where its units lie, for layers called so far that have them elsewhere than in dimension 1.
 
     Args:
@@ -97,7 +99,12 @@ class Activations:
         self._observe_norm: ObserveNorm | None = None
         self._params, self._specs = params, specs
         self.layouts: dict[str, UnitLayout] = {}
+        self.group = group_of(specs[0].activation)
         self._groups = _groups(specs)
+        if not self.group.is_elementwise and all(tensor.device.type == "cpu" for tensor in params.values()):
+            # Blocks of pre-activations lie apart in memory, so a kernel ends a vector loop at each example's end: run
+            # by run, as each has it alone.
+            self._groups = [group.alone(run) for group in self._groups for run in range(group.start, group.stop)]
         self.sizes = [group.stop - group.start for group in self._groups]
         self._runs = [group.alone(run) for group in self._groups for run in range(group.start, group.stop)]
         self._is_random = any(group.random for group in self._groups)
@@ -123,7 +130,8 @@ class Activations:
             return self.apply(layer, z)
         # Noise is drawn for the whole layer; and at sizes that fill no whole vector steps each run goes by itself, in
         # groups of one that the parts do not match (nn.alignment).
-        if (self.training and self._is_random) or not all(map(fills_steps, z.pieces)):
+        whole_steps = not self.group.is_elementwise or all(map(fills_steps, z.pieces))
+        if (self.training and self._is_random) or not whole_steps:
             return self.apply(layer, whole(z))
         applied = zip(self._groups, z.pieces, strict=True)
         return Parts(tuple(self._apply_group(group, layer, piece, None) for group, piece in applied))
@@ -162,7 +170,7 @@ class Activations:
             self._observe_norm(name, x, mean, variance)
 
     def apply(self, layer: str, z: Tensor) -> Tensor:
-        """Return each run's f(z), unseen by the observer: z (R, B, U, …) -> the same shape."""
+        """Return each run's f(z), unseen by the observer: z (R, B, U, …) -> the same shape unless the width changes."""
         noise = self._uniform(z, self._noise) if self.training and self._is_random else None
         groups = self._groups if fills_steps(z) else self._runs
         if len(groups) == 1:
@@ -171,7 +179,11 @@ class Activations:
         return join([self._apply_group(group, layer, part, noise) for group, part in zip(groups, parts, strict=True)])
 
     def with_slope(self, layer: str, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each run's f(z) and |f'(z)| in evaluation, unseen by the observer: z (R, B, U, …) -> two like it."""
+        """Return each run's f(z) and |f'(z)| in evaluation, unseen by the observer: z (R, B, U, …) -> two like it.
+
+        Where the width changes, f(z) has as many numbers as the layer has outputs, and the slope is |∂f/∂z| by each of
+        the pre-activations, whichever output depends on it.
+        """
         groups = self._groups if fills_steps(z) else self._runs
         parts = cut(z, [group.stop - group.start for group in groups])
         found = [self._group_with_slope(group, layer, part) for group, part in zip(groups, parts, strict=True)]

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from actbench.health.units.accumulators import UNOBSERVED, Summary
+from actbench.health.units.groups import Parts
 from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.spec import HealthSettings
 
@@ -110,8 +111,17 @@ def not_finite(seen: Seen, health: HealthSettings) -> Tensor:
     return ~torch.stack([seen[name][0].isfinite() for name in ("max_input", "max_output", "max_slope")]).all(0)
 
 
-def judged(seen: Seen, health: HealthSettings) -> dict[str, Tensor]:
-    """Return every measure of one layer; a unit with numbers that are not finite fulfils no rule but that one."""
+def judged(seen: Seen, health: HealthSettings, parts: Parts | None = None) -> dict[str, Tensor]:
+    """Return every measure of one layer; a unit with numbers that are not finite fulfils no rule but that one.
+
+    Args:
+        seen: The layer's statistics.
+        health: Thresholds.
+        parts: Its pre-activations one by one, where the activation changes the width.
+    """
+    if parts is not None and parts.group.outputs > 1:
+        # Outputs that differ from each other do not carry information for that: z says whether they vary.
+        seen = {**seen, "outputs": seen["inputs"]}
     unknown = not_finite(seen, health)
     found = {name: MEASURES[name](seen, health) for name in HEALTH_MEASURES}
     return {

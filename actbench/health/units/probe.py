@@ -17,12 +17,14 @@ from torch import Tensor
 
 from actbench.health.units.accumulators import STATISTICS, Observation, Scratch, Summary, joined, widened
 from actbench.health.units.compiled import Code, CompiledUnits
+from actbench.health.units.groups import GroupObservation, PartHealth, Parts
 from actbench.health.units.histograms import counts
 from actbench.health.units.measures import judged, mean_over_units
 from actbench.nn.native import library
 from actbench.schema.health_measures import HEALTH_MEASURES, NOT_FINITE
 from actbench.schema.histograms import HISTOGRAMS, packed
 from actbench.schema.spec import HealthSettings
+from actbench.schema.unit_groups import ELEMENTWISE, UnitGroup
 from actbench.system import user_code
 
 Derivative = Callable[[str, Tensor], tuple[Tensor, Tensor]]
@@ -39,12 +41,14 @@ class UnitHealth:
         signals: Layer -> figure (``z_mean``, ``a_std`` …) -> (R,): how strong the layer's signal is.
         examples: Inputs in the probe.
         histograms: Layer -> ``z_histogram`` and ``a_histogram`` -> (R, bins); empty unless asked for.
+        parts: Layer whose activation changes its width -> what is known of its pre-activations.
     """
 
     units: Mapping[str, Mapping[str, Tensor]]
     signals: Mapping[str, Mapping[str, Tensor]]
     examples: int
     histograms: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    parts: Mapping[str, PartHealth] = field(default_factory=dict)
 
     def of_run(self, run: int) -> dict[str, Any]:
         """Return counts and shares of one run, per layer and in total, as written to ``result.json``."""
@@ -58,6 +62,8 @@ class UnitHealth:
     def _layer_row(self, layer: str, run: int) -> dict[str, Any]:
         measured = {name: values[run] for name, values in self.units[layer].items()}
         row: dict[str, Any] = {"name": layer, "units": len(measured["dead"])}
+        if layer in self.parts:
+            row |= self.parts[layer].of_run(run)
         unknown = measured[NOT_FINITE]
         for name, values in measured.items():
             if HEALTH_MEASURES[name].counts:
@@ -132,6 +138,7 @@ class UnitObserver:
         arrange: Arrange | None = None,
         order: Tensor | None = None,
         keep: Tensor | None = None,
+        group: UnitGroup = ELEMENTWISE,
     ) -> None:
         """Add one batch of a layer's pre-activations.
 
@@ -142,8 +149,13 @@ class UnitObserver:
                 the units, where some units have more numbers than others. None where z has that shape.
             order: The places of the units among those; None for one after another.
             keep: True where z belongs to an input rather than to padding, in the shape of z; None for everywhere.
+            group: How many pre-activations and outputs a unit has. Unless one each, z is (R, B, U, …positions).
         """
         z = z.detach()
+        if not group.is_elementwise:
+            for piece, there in _pieces(z, keep):
+                self._add_groups(layer, piece, there, group)
+            return
         if arrange is None:
             runs = self._not_compiled(layer, z) if keep is None else None
             if runs == ():
@@ -208,11 +220,25 @@ class UnitObserver:
         """Add groups of units, each with the same inputs: of these runs, None for all."""
         found = self._layers.setdefault(layer, _Layer())
         if self._has_histograms:
-            _count(found.histograms.setdefault(runs, {}), batches)
+            for batch in batches:
+                _count(found.histograms.setdefault(runs, {}), z=batch.z, a=batch.a, keep=batch.keep)
         seen = found.seen.setdefault(runs, {})
         for name, statistic in STATISTICS.items():
             summary = tuple(map(widened, joined([statistic.observe(batch) for batch in batches], order)))
             seen[name] = statistic.merge(seen[name], summary) if name in seen else summary
+
+    def _add_groups(self, layer: str, z: Tensor, keep: Tensor | None, group: UnitGroup) -> None:
+        """Add a piece (R, B, U·inputs, …positions) of a layer whose activation changes its width."""
+        found = self._layers.setdefault(layer, _Layer())
+        a, slope = self._derivative(layer, z)
+        groups = GroupObservation.of(z, a, slope, keep, group, dead_slope=self._health.dead_slope, scratch=self._scratch)
+        if self._has_histograms:
+            _count(found.histograms.setdefault(None, {}), z=z, a=a, keep=keep)
+        seen = found.seen.setdefault(None, {})
+        for name, summary in groups.summaries().items():
+            wide = tuple(map(widened, summary))
+            seen[name] = STATISTICS[name].merge(seen[name], wide) if name in seen else wide
+        found.parts = groups.parts if found.parts is None else found.parts.merged(groups.parts)
 
     def finish(self, examples: int) -> UnitHealth:
         """Return the measures of all that was observed, on the CPU.
@@ -221,14 +247,16 @@ class UnitObserver:
             examples: Inputs in the probe.
         """
         layers = {layer: found.together() for layer, found in self._layers.items()}
+        parts = {layer: found.parts for layer, found in self._layers.items() if found.parts is not None}
         units = {
             # In the order of HEALTH_MEASURES, which is that of the keys in metrics.jsonl and result.json.
-            layer: {name: values.cpu() for name, values in judged(seen, self._health).items()}
+            layer: {name: values.cpu() for name, values in judged(seen, self._health, parts.get(layer)).items()}
             for layer, (seen, _) in layers.items()
         }
         signals = {layer: _signals(seen, units[layer][NOT_FINITE]) for layer, (seen, _) in layers.items()}
         histograms = {layer: counted for layer, (_, counted) in layers.items() if counted}
-        return UnitHealth(units, signals, examples, histograms)
+        healths = {layer: PartHealth.of(one, self._health.dead_slope) for layer, one in parts.items()}
+        return UnitHealth(units, signals, examples, histograms, healths)
 
 
 Runs = tuple[int, ...] | None
@@ -244,12 +272,14 @@ class _Layer:
         compiled: (U, …positions) -> what the kernel knows of such batches.
         seen: Runs -> the statistics of those, by torch.
         histograms: Runs -> the histograms of those, by torch.
+        parts: What was seen of a unit's pre-activations one by one, where the activation changes the width.
     """
 
     codes: tuple[Code | None, ...] | None = None
     compiled: dict[tuple[int, ...], CompiledUnits] = field(default_factory=dict)
     seen: dict[Runs, dict[str, Summary]] = field(default_factory=dict)
     histograms: dict[Runs, dict[str, Tensor]] = field(default_factory=dict)
+    parts: Parts | None = None
 
     def together(self) -> tuple[dict[str, Summary], dict[str, Tensor]]:
         """Return the statistics and the histograms of all runs."""
@@ -288,12 +318,11 @@ def _of_run(
     return merged, totals
 
 
-def _count(totals: dict[str, Tensor], batches: Sequence[Observation]) -> None:
+def _count(totals: dict[str, Tensor], *, z: Tensor, a: Tensor, keep: Tensor | None) -> None:
     """Add to the histograms of z and f(z)."""
-    for batch in batches:
-        for name, values in zip(HISTOGRAMS, (batch.z, batch.a), strict=True):
-            found = counts(values, batch.keep)
-            totals[name] = totals[name] + found if name in totals else found
+    for name, values in zip(HISTOGRAMS, (z, a), strict=True):
+        found = counts(values, keep)
+        totals[name] = totals[name] + found if name in totals else found
 
 
 def _pieces(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
@@ -312,7 +341,7 @@ def _pieces(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
 def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
     """Return (layer, z) -> f(z) and |f'(z)|, by autograd of f itself, so that any elementwise activation is covered.
 
-    An f whose result does not depend differentiably on z (a step function) has slope 0 everywhere.
+    Of a unit with several pre-activations or outputs it is |∂ sum of its outputs/∂z|, by each of them. An f whose result does not depend differentiably on z (a step function) has slope 0 everywhere.
 
     Args:
         apply: (layer, z) -> f(z).

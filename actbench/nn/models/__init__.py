@@ -24,10 +24,12 @@ class Model(Protocol):
         cpu_cohort: Most runs that should train together on a CPU; more gain nothing, and stop and save less often.
         evaluation_batch: Examples that are evaluated at a time: as many as a CPU's cache holds a layer of. Fixed, since
             a matrix product's size moves the last bits of its result.
+        expands: Whether layers may have other numbers of outputs than of pre-activations, as a gate makes them.
     """
 
     cpu_cohort: ClassVar[int]
     evaluation_batch: ClassVar[int]
+    expands: ClassVar[bool]
 
     @property
     def normalises_over_batch(self) -> bool:

@@ -119,6 +119,7 @@ class UserModule:
 
     cpu_cohort: ClassVar[int] = 1
     evaluation_batch: ClassVar[int] = 250
+    expands: ClassVar[bool] = False
 
     def __init__(self, component: Component) -> None:
         self._path = str(component.path)

@@ -20,6 +20,7 @@ from actbench.nn.norms import (
     normalise,
 )
 from actbench.schema.components import MAX_UNITS
+from actbench.schema.unit_groups import HiddenLayer, LayerWidth, Match, Network, group_of, layer_widths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,10 +54,13 @@ class CNN(Normalised):
         pool_size: Side of the pooling's window.
         dense: Units of the fully connected layers before the logits.
         dropout: Share of the dense layers' outputs zeroed while training.
+        match: What a stated width means where the activation changes it, as a gate does: ``width``, the number of
+            output channels or units; ``parameters``, the width of an elementwise activation with as many parameters.
     """
 
     cpu_cohort: ClassVar[int] = 1
     evaluation_batch: ClassVar[int] = 250
+    expands: ClassVar[bool] = True
 
     channels: Annotated[tuple[Block, ...], Field(strict=False, min_length=1)] = ((32, 32), (64, 64))
     kernel: int = Field(default=3, ge=1)
@@ -67,6 +71,7 @@ class CNN(Normalised):
     norm_alpha: NormAlpha = ALPHA
     batch_norm: OlderBatchNorm = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    match: Match = "width"
 
     @field_validator("kernel")
     @classmethod
@@ -75,32 +80,44 @@ class CNN(Normalised):
             raise ValueError(f"'kernel' should be odd, so that the image keeps its size, not {value}")
         return value
 
+    def stated(self, shape: tuple[int, int, int], classes: int) -> Network:
+        """Return ``conv.0.0`` (block, convolution) … and ``dense.0`` … with the widths that are stated.
+
+        Raises:
+            ModelError: When the poolings leave nothing of the image, or a kernel reaches beyond it on every side.
+        """
+        pixels = self._last_pixels(shape)
+        convolutions = [
+            HiddenLayer(f"conv.{block}.{index}", channels, self.kernel**2)
+            for block, row in enumerate(self.channels)
+            for index, channels in enumerate(row)
+        ]
+        dense = [
+            HiddenLayer(f"dense.{index}", units, pixels if index == 0 else 1) for index, units in enumerate(self.dense)
+        ]
+        return Network(shape[0], [*convolutions, *dense], classes, 1 if self.dense else pixels)
+
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
         """Return ``conv.0.0`` (block, convolution) … with their channels, then ``dense.0`` … with their units.
 
         Raises:
             ModelError: When the poolings leave nothing of the image, or a kernel reaches beyond it on every side.
         """
-        self._flat_size(shape)
-        convolutions = {
-            f"conv.{block}.{index}": channels
-            for block, row in enumerate(self.channels)
-            for index, channels in enumerate(row)
-        }
-        return {**convolutions, **{f"dense.{index}": units for index, units in enumerate(self.dense)}}
+        return {layer.name: layer.width for layer in self.stated(shape, classes).layers}
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
         """Return one run's kernels (out, in, K, K), weights (out, in) and biases (out,)."""
         tensors: dict[str, Tensor] = {}
         inputs, first = shape[0], True
-        for name, units in {**self.hidden_layers(shape, classes), "output": classes}.items():
+        widths = layer_widths(self.stated(shape, classes), group_of(initializer.spec.activation), self.match)
+        for name, width in {**widths, "output": LayerWidth(classes, classes, classes)}.items():
             if name == ("dense.0" if self.dense else "output"):
-                inputs = self._flat_size(shape)
+                inputs *= self._last_pixels(shape)
             kernel = (self.kernel, self.kernel) if name.startswith("conv") else ()
-            tensors |= initializer.layer(name, (units, inputs, *kernel), first=first, output=name == "output")
+            tensors |= initializer.layer(name, (width.inputs, inputs, *kernel), first=first, output=name == "output")
             if name != "output":
-                tensors |= norm_tensors(self.norm, name, units, initializer.dtype, alpha=self.norm_alpha)
-            inputs, first = units, False
+                tensors |= norm_tensors(self.norm, name, width.inputs, initializer.dtype, alpha=self.norm_alpha)
+            inputs, first = width.outputs, False
         return tensors
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
@@ -166,8 +183,8 @@ class CNN(Normalised):
     def _activate(self, params: Mapping[str, Tensor], name: str, z: Hidden, act: Activate) -> Hidden:
         return act(name, normalise(self.norm, z, params, name, act))
 
-    def _flat_size(self, shape: tuple[int, int, int]) -> int:
-        """Return the count of numbers that the last block passes on, for one image."""
+    def _last_pixels(self, shape: tuple[int, int, int]) -> int:
+        """Return the pixels of each channel that the last block passes on, for one image."""
         side = max(shape[1:])
         # Weights beyond meet padding alone, and their memory grows with the square: gigabytes for a kernel of 1001.
         if self.kernel > 2 * side + 1:
@@ -182,7 +199,7 @@ class CNN(Normalised):
                 f"cnn: {len(self.channels)} blocks with pool_size {self.pool_size} leave nothing of a "
                 f"{shape[1]}×{shape[2]} image; use fewer blocks or a smaller pool_size"
             )
-        return self.channels[-1][-1] * height * width
+        return height * width
 
 
 plugin = CNN

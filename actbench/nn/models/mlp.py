@@ -20,6 +20,7 @@ from actbench.nn.norms import (
     normalise,
 )
 from actbench.schema.components import MAX_UNITS
+from actbench.schema.unit_groups import HiddenLayer, LayerWidth, Match, Network, group_of, layer_widths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,31 +37,41 @@ class MLP(Normalised):
     Attributes:
         hidden: Units of each hidden layer; empty for a linear classifier.
         dropout: Share of hidden outputs zeroed while training.
+        match: What a layer's stated width means where the activation changes it, as a gate does: ``width``, its number
+            of outputs; ``parameters``, the width of an elementwise activation with as many parameters.
     """
 
     cpu_cohort: ClassVar[int] = 16
     evaluation_batch: ClassVar[int] = 500
+    expands: ClassVar[bool] = True
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=MAX_UNITS)], ...], Field(strict=False)] = (256, 256)
     norm: NormName = "none"
     norm_alpha: NormAlpha = ALPHA
     batch_norm: OlderBatchNorm = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    match: Match = "width"
+
+    def stated(self, shape: tuple[int, int, int], classes: int) -> Network:
+        """Return ``hidden.0``, ``hidden.1`` … with the widths that are stated; any image fits."""
+        layers = [HiddenLayer(f"hidden.{index}", width) for index, width in enumerate(self.hidden)]
+        return Network(prod(shape), layers, classes)
 
     def hidden_layers(self, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
         """Return ``hidden.0``, ``hidden.1`` … with their widths; any image fits."""
-        return {f"hidden.{index}": units for index, units in enumerate(self.hidden)}
+        return {layer.name: layer.width for layer in self.stated(shape, classes).layers}
 
     def init(self, initializer: Initializer, shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
         """Return one run's weights (out, in) and biases (out,)."""
         tensors: dict[str, Tensor] = {}
-        sizes = {**self.hidden_layers(shape, classes), "output": classes}
+        widths = layer_widths(self.stated(shape, classes), group_of(initializer.spec.activation), self.match)
+        sizes = {**widths, "output": LayerWidth(classes, classes, classes)}
         inputs = prod(shape)
-        for index, (name, units) in enumerate(sizes.items()):
-            tensors |= initializer.layer(name, (units, inputs), first=index == 0, output=name == "output")
+        for index, (name, width) in enumerate(sizes.items()):
+            tensors |= initializer.layer(name, (width.inputs, inputs), first=index == 0, output=name == "output")
             if name != "output":
-                tensors |= norm_tensors(self.norm, name, units, initializer.dtype, alpha=self.norm_alpha)
-            inputs = units
+                tensors |= norm_tensors(self.norm, name, width.inputs, initializer.dtype, alpha=self.norm_alpha)
+            inputs = width.outputs
         return tensors
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor, act: Activate) -> Tensor:
