@@ -30,6 +30,7 @@ def facts(name: str, component: Component | None = None) -> dict[str, Any]:
         "summary": row.summary,
         "formula": row.formula,
         "derivative": row.derivative,
+        "curve": _fixed(component),
         "kinks": list(kinks_of(component) if component else row.kinks),
         "options": {**row.options, **(component.options if component else {})},
         "learned": list(row.learned),
@@ -52,6 +53,7 @@ def print_facts(console: PrintableConsole, found: dict[str, Any]) -> None:
     shown = {
         "f(z)": found["formula"],
         "f′(z)": found["derivative"],
+        "curves": found["curve"],
         "kinks": ", ".join(f"{place:g}" for place in found["kinks"]),
         "options": ", ".join(f"{key}={_plain(value)}" for key, value in found["options"].items()),
         "learned": ", ".join(found["learned"]),
@@ -79,6 +81,13 @@ def _constants(component: Component) -> dict[str, float | None]:
     return {"second_moment": moment if math.isfinite(moment) else None, "gain": gain, **lowest(component)}
 
 
+def _fixed(component: Component | None) -> str:
+    """Return where the curve of an activation of several numbers is taken; empty for an elementwise one."""
+    from actbench.nn.chosen_activations import curve_of
+
+    return curve_of(component)[1] if component else ""
+
+
 def lowest(component: Component) -> dict[str, float]:
     """Return the minimum and its place, of a function that falls and rises again within [-10, 10].
 
@@ -86,11 +95,11 @@ def lowest(component: Component) -> dict[str, float]:
     """
     import torch
 
-    from actbench.nn.chosen_activations import function_of, learned_parameters
+    from actbench.nn.chosen_activations import curve_of, learned_parameters
 
     starts = {key: torch.tensor(start) for key, (_, start) in learned_parameters(component, 1).items()}
     z = torch.linspace(-10, 10, 200_001, dtype=torch.float64)
-    values = function_of(component)(z, **starts)
+    values = curve_of(component)[0](z, **starts)
     lowest = int(values.argmin())
     # No dip: the lowest value lies at an end of the range, or only touches zero, as that of ReLU does.
     if values.isnan().any() or values[lowest] >= min(values[0], values[-1]) - 1e-3 or values[lowest] >= 0:

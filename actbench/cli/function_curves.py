@@ -98,11 +98,11 @@ def _evaluated(component: Component) -> Evaluate:
     import numpy as np
     import torch
 
-    from actbench.nn.chosen_activations import function_of, learned_parameters
+    from actbench.nn.chosen_activations import curve_of, learned_parameters
     from actbench.system import user_code
 
     starts = {key: torch.tensor(start) for key, (_, start) in learned_parameters(component, 1).items()}
-    function = function_of(component)
+    function, _ = curve_of(component)
 
     def evaluate(z: Floats) -> tuple[Floats, Floats]:
         leaf = torch.from_numpy(z.copy()).reshape(1, 1, -1).requires_grad_()  # (R, B, U), as in a layer

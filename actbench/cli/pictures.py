@@ -78,7 +78,7 @@ def function_and_slope(
     """
     import torch
 
-    from actbench.nn.chosen_activations import function_of, learned_parameters
+    from actbench.nn.chosen_activations import curve_of, learned_parameters
     from actbench.system import user_code
 
     inside = [place for place in kinks if -reach < place < reach]
@@ -86,7 +86,7 @@ def function_and_slope(
     places = sorted([*places, *(place + side for place in inside for side in (-NEAR, NEAR))])
     z = torch.tensor(places, dtype=torch.float64, requires_grad=True)
     starts = {name: torch.tensor(start, dtype=z.dtype) for name, (_, start) in learned_parameters(component, 1).items()}
-    f = function_of(component)(z, **starts)
+    f = curve_of(component)[0](z, **starts)
     slope = user_code.slope(f, z)
     return _with_gaps(places, f.tolist(), inside), _with_gaps(places, slope.tolist(), inside)
 

@@ -324,3 +324,6 @@ _ROWS = (
 # fmt: on
 
 ACTIVATIONS: dict[str, Activation] = {row.name: row for row in _ROWS}
+
+ELEMENTWISE = tuple(name for name, row in ACTIVATIONS.items() if row.expand == "elementwise")
+"""The names of the activations that make one output of one pre-activation."""

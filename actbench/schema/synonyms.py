@@ -75,20 +75,10 @@ SYNONYMS: Mapping[str, Mapping[str, str]] = {
 }
 """Kind -> synonym -> name."""
 
-_HALVES = (
-    "it multiplies two halves of its input, so that a layer has half as many outputs, and an activation here keeps"
-)
 _NORM = "it stands before the activation, as an option of the models"
-_WIDTH = "the number of units"
 
 EXPLAINED: Mapping[str, Mapping[str, str]] = {
     "activations": {
-        "glu": f"{_HALVES} {_WIDTH}; build it into a model of your own",
-        "swiglu": f"{_HALVES} {_WIDTH}; its gate alone is silu",
-        "geglu": f"{_HALVES} {_WIDTH}; its gate alone is gelu",
-        "reglu": f"{_HALVES} {_WIDTH}; its gate alone is relu",
-        "crelu": f"it joins relu(z) and relu(−z), which doubles {_WIDTH}; build it into a model of your own",
-        "maxout": f"it takes the maximum over groups of units, which divides {_WIDTH}; build it into your model",
         "softmax": "its outputs depend on each other, and an activation here is elementwise",
         "log_softmax": "its outputs depend on each other, and an activation here is elementwise",
         "softmin": "its outputs depend on each other, and an activation here is elementwise",

@@ -127,8 +127,8 @@ def layer_widths(network: Network, group: UnitGroup, match: Match) -> dict[str, 
         group: Pre-activations and outputs of a unit.
         match: ``width``: each layer has the stated number of outputs. ``parameters``: the widths keep their
             proportions, to one unit, and the number of weights and biases is as near as that allows to what it is with
-            an elementwise activation at the stated widths: for a gate 1/2 of the width in a layer that reads the data, 0.71
-            of it in deeper ones (2/3 in a transformer, which has three equal matrices).
+            an elementwise activation at the stated widths: for a gate between 1/2 of the width, where the first layer
+            holds most of them, and 0.71 (2/3 in a transformer's block, which has three equal matrices).
 
     Raises:
         ModelError: When a stated width is odd and each unit has two outputs.

@@ -22,6 +22,7 @@ from actbench.nn.schedules import Schedule
 from actbench.schema.components import Component, resolve
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec, canonical_json
+from actbench.schema.unit_groups import group_of
 from actbench.system import cancellation, devices
 from actbench.training.batches import EpochPosition, Images, Shuffled, to_device
 from actbench.training.evaluation import Tally
@@ -87,6 +88,7 @@ class TrainState:
         for activation in dict.fromkeys(spec.activation for spec in specs):
             check_slope(activation)
         model = build(cohort.shared.model)
+        _check_width(cohort.shared, model)
         tensors, draws = initial_tensors(specs, model, images, device)
         runs = stack(tensors, device)
         _check_batches(cohort.shared, model, images)
@@ -291,6 +293,15 @@ def _optimizers(cohort: Cohort, runs: Stack, device: torch.device) -> list[Optim
 def _plain_optimizer(choice: OptimizerOptions, decay: str, tensors: Mapping[str, Tensor]) -> Optimizer:
     decayed = [name for name, tensor in tensors.items() if decay == "all" or tensor.ndim > 1]
     return build_plain(choice, tensors, decayed)
+
+
+def _check_width(spec: RunSpec, model: Model) -> None:
+    """Refuse an activation that changes the width in a model with layers that can't follow it."""
+    if not model.expands and not group_of(spec.activation).is_elementwise:
+        raise ModelError(
+            f"activation '{spec.activation.label}' changes the width of its layers, which model "
+            f"'{spec.model.label}' has no room for: take mlp or cnn, or write it into the model (torch.nn.GLU)"
+        )
 
 
 def _check_batches(spec: RunSpec, model: Model, images: Images) -> None:

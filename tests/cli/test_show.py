@@ -100,8 +100,8 @@ def test_show_computes_constants_at_the_options_that_are_given(results):
 
 
 def test_show_explains_a_name_of_other_tools_instead_of_offering_a_lookalike(results):
-    with pytest.raises(UsageError, match="unknown activation 'swiglu' — it multiplies two halves"):
-        call("show", "swiglu", "--results", results)
+    with pytest.raises(UsageError, match="unknown activation 'softmax' — its outputs depend on each other"):
+        call("show", "softmax", "--results", results)
 
 
 @pytest.mark.parametrize("name", ["", " "])

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from actbench import Study, measure_health
 from actbench.execution import runner
 from actbench.nn import layers
+from actbench.nn.activations import ELEMENTWISE
 from actbench.schema.events import Failed, Finished, Saved
 from actbench.schema.record import RunRecord
-from actbench.schema.registry import names
 from actbench.schema.runtime import Cadence, Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.training import numerics
@@ -44,7 +44,7 @@ def spec(**changes: Any) -> RunSpec:
 
 
 def every_activation(**changes: Any) -> Iterator[RunSpec]:
-    for name in names("activations"):
+    for name in ELEMENTWISE:
         options = {"formula": "x * sigmoid(1.702 * x)"} if name == "expression" else {}
         yield spec(activation={"name": name, **options}, **changes)
     yield spec(activation={"name": "prelu", "per": "unit"}, **changes)

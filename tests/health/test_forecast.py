@@ -15,6 +15,7 @@ from integrals import FUNCTIONS, adaptive_mean
 from actbench import datasets
 from actbench.errors import UsageError
 from actbench.health.theory import closed_forms, forecast, meanfield
+from actbench.nn.activations import ELEMENTWISE
 from actbench.nn.chosen_activations import row_of
 from actbench.nn.initializers import Initializer
 from actbench.schema.components import resolve
@@ -227,7 +228,7 @@ def test_a_convolution_has_no_closed_form() -> None:
     assert found.variances == ()
 
 
-@pytest.mark.parametrize("name", [name for name in names("activations") if name != "expression"])
+@pytest.mark.parametrize("name", [name for name in ELEMENTWISE if name != "expression"])
 def test_every_activation_has_a_forecast(name: str) -> None:
     found = forecast.forecast(spec(activation=name), 784)
 

@@ -9,11 +9,11 @@ from probed import measured, one_activation
 from torch import Tensor
 
 from actbench.health.units.probe import UnitHealth, UnitObserver, slope_by_autograd
+from actbench.nn.activations import ELEMENTWISE
 from actbench.schema.health_measures import COUNTED
-from actbench.schema.registry import names
 from actbench.schema.spec import HealthSettings
 
-ACTIVATION = st.sampled_from([name for name in names("activations") if name != "expression"])
+ACTIVATION = st.sampled_from([name for name in ELEMENTWISE if name != "expression"])
 SEED = st.integers(0, 10**6)
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from actbench.nn import slopes
-from actbench.nn.activations import ACTIVATIONS
+from actbench.nn.activations import ELEMENTWISE
 from actbench.nn.chosen_activations import function_of, kinks_of, learned_parameters, slope_of
 from actbench.schema.components import Component, resolve
 
-NAMES = [name for name in ACTIVATIONS if name != "expression"]
+NAMES = [name for name in ELEMENTWISE if name != "expression"]
 OPTIONS: list[str | dict[str, Any]] = [
     *NAMES,
     {"name": "leaky_relu", "negative_slope": 0.2},

@@ -109,12 +109,9 @@ def test_every_name_stands_for_itself_and_no_two_are_spelled_alike(kind: str) ->
 @pytest.mark.parametrize(
     ("kind", "written", "message"),
     [
-        ("activations", "swiglu", "half as many outputs.*its gate alone is silu"),
-        ("activations", "GLU", "half as many outputs"),
         ("activations", "hard_mish", r"write the formula x/2 \* clamp\(x \+ 2, 0, 2\)"),
         ("activations", "SIREN", r"activation \{name: sine, w0: 30\} with weight_init siren"),
         ("activations", "heaviside", "no gradient reaches z through a step"),
-        ("activations", "CReLU", "doubles the number of units"),
         ("activations", "softmax", "an activation here is elementwise"),
         ("weight_inits", "kaiming", r"write kaiming_normal \(he_normal\) or kaiming_uniform"),
         ("weight_inits", "zeros", "equal weights stay equal"),

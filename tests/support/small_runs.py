@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from actbench.nn.activations import ELEMENTWISE
 from actbench.schema.events import Failed, Finished
 from actbench.schema.record import RunRecord
-from actbench.schema.registry import names
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.training.loop import run_cohort
@@ -38,7 +38,8 @@ def numbers(record: RunRecord) -> dict[str, Any]:
 
 
 def every_activation() -> Iterator[RunSpec]:
-    for name in names("activations"):
+    """Return a run for each elementwise activation, which may all train in one cohort."""
+    for name in ELEMENTWISE:
         options = {"formula": "x * sigmoid(1.702 * x)"} if name == "expression" else {}
         yield spec(activation={"name": name, **options})
     yield spec(activation={"name": "prelu", "per": "unit"})

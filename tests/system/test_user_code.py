@@ -6,12 +6,12 @@ import pytest
 import torch
 from reading_commands import python
 
+from actbench.nn.activations import ELEMENTWISE
 from actbench.nn.chosen_activations import function_of, learned_parameters
 from actbench.schema.components import resolve
-from actbench.schema.registry import names
 from actbench.system import user_code
 
-NAMED = [name for name in names("activations") if name != "expression"]
+NAMED = [name for name in ELEMENTWISE if name != "expression"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

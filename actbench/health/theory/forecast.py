@@ -21,6 +21,7 @@ from actbench.health.theory.meanfield import Function, gaussian_mean, gradient_f
 from actbench.health.units.diagnosis import EXPLODING, VANISHING
 from actbench.schema.components import Component
 from actbench.schema.spec import RunSpec
+from actbench.schema.unit_groups import group_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,6 +125,8 @@ def forecast(spec: RunSpec, inputs: int | None, *, data_moment: float = 1.0) -> 
         return Forecast(note=f"no closed form for model {spec.model.label}")
     if (norm := spec.model.options["norm"]) != "none":
         return Forecast(note=f"no closed form with norm: {norm}")
+    if not group_of(spec.activation).is_elementwise:
+        return Forecast(note=f"not computed for {spec.activation.label}, which changes the width of its layers")
     if not widths:
         return Forecast(note="no hidden layer")
     if spec.weight_init.name in WITHOUT_THEORY:

@@ -231,7 +231,9 @@ class UnitObserver:
         """Add a piece (R, B, U·inputs, …positions) of a layer whose activation changes its width."""
         found = self._layers.setdefault(layer, _Layer())
         a, slope = self._derivative(layer, z)
-        groups = GroupObservation.of(z, a, slope, keep, group, dead_slope=self._health.dead_slope, scratch=self._scratch)
+        groups = GroupObservation.of(
+            z, a, slope, keep, group, dead_slope=self._health.dead_slope, scratch=self._scratch
+        )
         if self._has_histograms:
             _count(found.histograms.setdefault(None, {}), z=z, a=a, keep=keep)
         seen = found.seen.setdefault(None, {})
@@ -341,7 +343,8 @@ def _pieces(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
 def slope_by_autograd(apply: Callable[[str, Tensor], Tensor]) -> Derivative:
     """Return (layer, z) -> f(z) and |f'(z)|, by autograd of f itself, so that any elementwise activation is covered.
 
-    Of a unit with several pre-activations or outputs it is |∂ sum of its outputs/∂z|, by each of them. An f whose result does not depend differentiably on z (a step function) has slope 0 everywhere.
+    Of a unit with several pre-activations or outputs it is |∂ sum of its outputs/∂z|, by each of them. An f whose
+    result does not depend differentiably on z (a step function) has slope 0 everywhere.
 
     Args:
         apply: (layer, z) -> f(z).
