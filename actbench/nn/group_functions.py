@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from actbench.nn.parts import split_runs
+
 
 def glu(z: Tensor, *, axis: int) -> Tensor:
     """Gated linear unit: v·σ(g) for the halves v, g of z; ∂/∂v = σ(g), ∂/∂g = v·σ(g)·(1 − σ(g)).
@@ -83,8 +85,7 @@ def crelu(z: Tensor, *, axis: int) -> Tensor:
     both = torch.relu(z), torch.relu(-z)
     if z.ndim == 5 and axis == 2:
         # Images of runs (R, B, C, H, W): ``cat`` keeps channels-last for four dimensions alone.
-        runs = len(z)
-        return torch.cat([part.flatten(0, 1) for part in both], 1).unflatten(0, (runs, -1))
+        return split_runs(torch.cat([part.flatten(0, 1) for part in both], 1), z.shape[1])
     return torch.cat(both, axis)
 
 
@@ -102,4 +103,4 @@ def maxout(z: Tensor, *, axis: int, pieces: int) -> Tensor:
     >>> maxout(torch.tensor([3.0, -1.0, 2.0, 5.0]), axis=0, pieces=2)
     tensor([3., 5.])
     """
-    return z.unflatten(axis, (pieces, -1)).amax(axis)
+    return torch.unflatten(z, axis, (pieces, -1)).amax(axis)

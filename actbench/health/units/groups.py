@@ -115,10 +115,10 @@ class GroupObservation:
             dead_slope: At or below this a slope counts as none.
             scratch: Memory that one piece after another uses.
         """
-        blocks, slopes = (part.unflatten(2, (group.inputs, -1)) for part in (z, slope))
+        blocks, slopes = (torch.unflatten(part, 2, (group.inputs, -1)) for part in (z, slope))
         one = blocks.amax(2) if group.kind == "pieces" else blocks[:, :, -1]
-        there = None if keep is None else keep.unflatten(2, (group.inputs, -1))[:, :, 0]
-        unit_slope, outputs = slopes.amax(2), a.unflatten(2, (group.outputs, -1))
+        there = None if keep is None else torch.unflatten(keep, 2, (group.inputs, -1))[:, :, 0]
+        unit_slope, outputs = slopes.amax(2), torch.unflatten(a, 2, (group.outputs, -1))
 
         def observation(values: Tensor) -> Observation:
             """Take all of one kind, values (R, B, blocks, U, …positions), as further positions of the unit."""
@@ -131,7 +131,7 @@ class GroupObservation:
             observation(blocks),
             observation(outputs),
             Observation(one, outputs[:, :, 0], unit_slope, dead_slope, there, scratch),
-            Parts(widened(largest_slopes.unflatten(1, (group.inputs, -1))), group),
+            Parts(widened(torch.unflatten(largest_slopes, 1, (group.inputs, -1))), group),
         )
 
     def summaries(self) -> Mapping[str, Summary]:
