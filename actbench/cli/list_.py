@@ -19,6 +19,7 @@ KINDS = {
     "exporters": "exporters",
     "optimizers": "optimizers",
     "schedules": "schedules",
+    "revivals": "revivals",
     "configs": "configs",
 }
 """The word on the command line -> the kind in ``registry``; ``configs`` are files beside the package."""

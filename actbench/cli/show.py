@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS
+from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS, RECYCLED
 from actbench.system.text import one_line
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ EXAMPLES = {
 
 LAYER_TABLES = {
     "Health of the hidden layers": ("units", *HEALTH_MEASURES),
-    "Dead units over time": DYNAMICS,
+    "Dead units over time": (*DYNAMICS, RECYCLED),
     "Signal and gradient": LAYER_SIGNALS,
 }
 """Title -> the fields of a layer that fit beside each other; `--json` has every field."""
@@ -282,6 +282,13 @@ def _print_layers(console: PrintableConsole, record: RunRecord) -> None:
     for title, keys in {**LAYER_TABLES, "Learned by the activation": learned}.items():
         if shown := [key for key in keys if key in there]:
             _print_rows(console, f"{title}, {when}", ["name", *shown], rows)
+    if RECYCLED in there and record.curves:
+        counts = [sum(layer.get(RECYCLED, 0) for layer in row.get("layers") or ()) for row in record.curves]
+        per_epoch = ", ".join(map(str, thinned(counts[1:])))
+        console.print(
+            f"\nrecycled: {sum(counts):,} times in all a dormant unit began anew; by epoch: {per_epoch or 0}",
+            soft_wrap=True,
+        )
     health = record.spec.health
     probe = record.health.get("probe_size") or health.probe_size
     # Active on a share q of such images, a unit would be silent on all of them in (1 − q)^n < 5 % of probes.

@@ -26,6 +26,7 @@ COMPONENTS: Mapping[str, tuple[str, str]] = {
     "weight_init": ("weight_inits", "initializers"),
     "training.optimizer": ("optimizers", "optimizers"),
     "training.schedule": ("schedules", "schedules"),
+    "training.revive": ("revivals", "revivals"),
 }
 """Key -> the kind of its component in the registry, and the word that ``actbench list`` has for it."""
 

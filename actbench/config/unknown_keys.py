@@ -105,7 +105,7 @@ _OPTIONS_OF_RUN = ("device", "engine", "jobs", "results", "timeout", "products",
 
 _OF_STUDY = ("compare.baseline", "compare.metric")
 _COMPONENTS = (
-    "dataset", "model", "activation", "weight_init", "training.optimizer", "training.schedule",
+    "dataset", "model", "activation", "weight_init", "training.optimizer", "training.schedule", "training.revive",
 )  # fmt: skip
 _OF_EACH = ("name", "path")
 

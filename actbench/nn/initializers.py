@@ -343,13 +343,20 @@ class Initializer:
         dtype: What the drawn float64 numbers are cast to.
         data_moment: E[x²] of the numbers that the first layer sees; 1 for standardised data.
         class_counts: Training examples of each class, for ``output_bias: prior``.
+        revived_at: The step before which units begin anew with the numbers; None for those of the run's start.
 
     Raises:
         UsageError: When weight_init and bias_init exclude each other.
     """
 
     def __init__(
-        self, spec: RunSpec, dtype: torch.dtype, *, data_moment: float = 1.0, class_counts: Sequence[int] = ()
+        self,
+        spec: RunSpec,
+        dtype: torch.dtype,
+        *,
+        data_moment: float = 1.0,
+        class_counts: Sequence[int] = (),
+        revived_at: int | None = None,
     ) -> None:
         from actbench.nn.rng import stream
         from actbench.schema.registry import load
@@ -360,8 +367,12 @@ class Initializer:
         self._class_counts = tuple(class_counts)
         self._scheme: WeightInit = load("weight_inits", spec.weight_init.name)
         self._options = self._scheme.schema(**spec.weight_init.options)
-        self._weights = stream(spec.seed, "init.weight")  # two streams: drawing biases never shifts the weights
-        self._biases = stream(spec.seed, "init.bias")
+        # Two streams: drawing biases never shifts the weights.
+        if revived_at is None:
+            self._weights, self._biases = stream(spec.seed, "init.weight"), stream(spec.seed, "init.bias")
+        else:
+            self._weights = stream(spec.seed, "revive.weight", step=revived_at)
+            self._biases = stream(spec.seed, "revive.bias", step=revived_at)
         if self._scheme.asymmetric and spec.bias_init.kind == "pytorch":
             raise UsageError(
                 f"weight_init {spec.weight_init.name} draws the biases itself, and bias_init: pytorch would too; "

@@ -72,6 +72,7 @@ class Optimizer(ABC):
     ) -> None:
         self.rate: float | Tensor = lr
         self.groups: list[_Group] = []
+        self._places: dict[str, tuple[_Group, int]] = {}
         decays = {name: weight_decay if name in decayed else 0.0 for name in parameters}
         for decay in sorted(set(decays.values()), reverse=True):
             # Detached: the same memory, which a step may change without ``torch.no_grad``.
@@ -79,10 +80,17 @@ class Optimizer(ABC):
             values, gradients = [member.detach() for member in members], [_gradient(member) for member in members]
             kept = {name: [value.new_zeros(value.shape) for value in values] for name in keeps}
             self.groups.append(_Group(values, gradients, decay, kept))
+            alike = [name for name in parameters if decays[name] == decay]
+            self._places |= {name: (self.groups[-1], index) for index, name in enumerate(alike)}
 
     @abstractmethod
     def step(self) -> None:
         """Change the parameters by their gradients at the rate that is set."""
+
+    def kept(self, name: str) -> list[Tensor]:
+        """Return the tensors that are kept of the parameter of that name, each in its shape."""
+        group, index = self._places[name]
+        return [tensors[index] for tensors in group.kept.values()]
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the next step, in place where it is a tensor: a CUDA graph reads it there."""

@@ -14,11 +14,24 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Purpose = Literal["init.weight", "init.bias", "module", "data.order", "data.augment", "dropout", "activation"]
+Purpose = Literal[
+    "init.weight",
+    "init.bias",
+    "module",
+    "data.order",
+    "data.augment",
+    "dropout",
+    "activation",
+    "revive.examples",
+    "revive.weight",
+    "revive.bias",
+]
 
 
-def stream(seed: int, purpose: Purpose) -> torch.Generator:
+def stream(seed: int, purpose: Purpose, *, step: int | None = None) -> torch.Generator:
     """Return a CPU generator of its own for this seed and purpose, the same on every machine.
+
+    With a step it is that of this step alone: what is drawn there depends on no other step, and needs no state saved.
 
     The generator is seeded from the first 8 bytes of sha256(``"{seed}/{purpose}"``); Python's ``hash`` changes from
     process to process. (The validation split has its stream ``data.split`` in ``datasets``; it must not depend on the
@@ -28,7 +41,8 @@ def stream(seed: int, purpose: Purpose) -> torch.Generator:
     >>> bool((torch.rand(3, generator=a) == torch.rand(3, generator=b)).all())
     True
     """
-    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    text = f"{seed}/{purpose}" if step is None else f"{seed}/{purpose}/{step}"
+    digest = hashlib.sha256(text.encode()).digest()
     return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 

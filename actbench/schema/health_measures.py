@@ -83,5 +83,8 @@ DYNAMIC_COUNTS = ("born_dead", "died", "revived", "lost")
 DYNAMICS = (*DYNAMIC_COUNTS, "first_death", "persistence")
 """Of a layer's units since epoch 0, as ``health.units.dynamics`` computes them; the counts are summed over layers."""
 
+RECYCLED = "recycled"
+"""Of a layer whose dormant units training lets begin anew: how many units that were since the epoch before."""
+
 LAYER_SIGNALS = ("z_mean", "z_std", "a_mean", "a_std", "a_max", "gradient_norm")
 """Of a layer as a whole: its pre-activations z, its outputs a, and the gradient of the loss with respect to z."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS
+from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS, RECYCLED
 from actbench.schema.histograms import HISTOGRAMS, unpacked
 from actbench.schema.metrics import METRICS
 from actbench.schema.spec import RunSpec
@@ -194,7 +194,8 @@ def _check_layers(name: str, layers: Any) -> None:
             except ValueError as error:
                 raise ValueError(f"{name.format(histogram)}: {error}") from error
         _check_numbers(
-            name, {field: layer.get(field) for field in ("units", *HEALTH_MEASURES, *DYNAMICS, *LAYER_SIGNALS)}
+            name,
+            {field: layer.get(field) for field in ("units", *HEALTH_MEASURES, *DYNAMICS, RECYCLED, *LAYER_SIGNALS)},
         )
 
 

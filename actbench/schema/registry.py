@@ -34,6 +34,7 @@ TABLES = {
     "weight_inits": "actbench.nn.initializers:WEIGHT_INITS",
     "optimizers": "actbench.nn.optimizers:OPTIMIZERS",
     "schedules": "actbench.nn.schedules:SCHEDULES",
+    "revivals": "actbench.nn.revivals:REVIVALS",
     "metrics": "actbench.schema.metrics:METRICS",
 }
 

@@ -87,6 +87,7 @@ class Training(Options):
         monitor: The validation metric by which ``patience``, ``select`` and ``keep_weights: best`` judge an epoch; of
             targets that are numbers ``val.mse`` stands for either.
         augment: Random crops and flips; None for none.
+        revive: What is done between steps about hidden units that hardly answer: ``actbench list revivals``.
         precision: The floating-point type of parameters, activations and gradients. ``tf32``: float32 with matrix
             products from inputs of ten bits (CUDA only). ``bfloat16``: the network is computed in bfloat16, in steps
             and in evaluation, on float32 parameters; the loss, updates and health measures stay in float32.
@@ -107,6 +108,7 @@ class Training(Options):
     select: Literal["last", "best"] = "last"
     monitor: Literal["val.accuracy", "val.loss"] = "val.accuracy"
     augment: Augment | None = None
+    revive: Annotated[Component, OfKind("revivals")] = Field(default_factory=partial(resolve, "revivals", "none"))
     precision: Literal["float32", "tf32", "bfloat16", "float64"] = "float32"
 
     @field_validator("label_smoothing")

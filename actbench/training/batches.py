@@ -162,7 +162,7 @@ class Shuffled:
         drop_last: bool = False,
         draws: TorchDraws | None = None,
     ) -> None:
-        distinct = list(dict.fromkeys(seeds))
+        self._seeds = distinct = list(dict.fromkeys(seeds))
         self._images, self._size, self._augment = images, size, augment
         count = len(images.train)
         self._used = count - count % size if drop_last else count
@@ -225,6 +225,14 @@ class Shuffled:
         """Draw what belongs to the end of an epoch, after its last step."""
         if self._draws is not None:
             self._draws.close_epoch()
+
+    def sample(self, size: int, step: int) -> Tensor:
+        """Draw training examples for each seed, from a stream of the step: x (R, B, C, H, W), none of them twice."""
+        train = self._images.train
+        streams = [stream(seed, "revive.examples", step=step) for seed in self._seeds]
+        index = torch.stack([torch.randperm(len(train), generator=one)[:size] for one in streams]).to(self._device)
+        x = self._images.normalise(train.pixels.index_select(0, index.flatten()))
+        return self._of_runs(torch.unflatten(x, 0, index.shape))
 
     def state(self) -> dict[str, list[Tensor]]:
         """Return the states of the random streams as they stand: of the ``order``, and of the ``augment``-ation."""

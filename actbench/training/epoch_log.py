@@ -15,7 +15,7 @@ from actbench.health.units.gradients import first_to_last
 from actbench.nn import cpu_linear
 from actbench.nn.chosen_activations import overflow
 from actbench.nn.native import library as native
-from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT_FINITE
+from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT_FINITE, RECYCLED
 from actbench.schema.histograms import HISTOGRAMS
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import MAX_INITIAL_EXAMPLES, MAX_MAGNITUDE, Outcome, RunRecord, may_be_recorded, recorded
@@ -297,6 +297,8 @@ class EpochLog:
             # A user's own module may have called a layer on the probe, but not on the examples of the gradients.
             norm = float(norms[name][run]) if name in norms else None
             layer |= self._dynamics.of_run(name, run) | {"gradient_norm": norm}
+            if self._state.revival is not None:
+                layer[RECYCLED] = self._state.revival.counts[name][run]
             learned = self._state.act.learned(name, run)
             if learned:
                 layer["learned"] = {option: float(values.mean()) for option, values in learned.items()}

@@ -19,7 +19,7 @@ from actbench.training.run_activations import activation_tensors
 
 
 def initial_tensors(
-    specs: Sequence[RunSpec], model: Model, images: Images, device: torch.device
+    specs: Sequence[RunSpec], model: Model, images: Images, device: torch.device, *, revived_at: int | None = None
 ) -> tuple[list[Mapping[str, Tensor]], TorchDraws | None]:
     """Return each run's tensors, its activation's learned parameters included, and what draws after them.
 
@@ -28,6 +28,8 @@ def initial_tensors(
         model: Their network.
         images: The dataset.
         device: Where they will train.
+        revived_at: The step before which units begin anew with the numbers, which have streams of their own; None for
+            those of the start.
 
     Returns:
         The tensors by name, without a run axis, on the CPU; and the runs' generators where all is drawn from one, as in
@@ -45,7 +47,9 @@ def initial_tensors(
     for spec in specs:
         initializer: Initializer
         if spec.draws == "actbench":
-            initializer = Initializer(spec, dtype, data_moment=images.input_moment, class_counts=class_counts)
+            initializer = Initializer(
+                spec, dtype, data_moment=images.input_moment, class_counts=class_counts, revived_at=revived_at
+            )
         else:
             torch_draws.check(spec, random_activation=row_of(spec.activation).random, device=device.type)
             initializer = TorchInitializer(spec, dtype, class_counts=class_counts)

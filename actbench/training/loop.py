@@ -168,12 +168,15 @@ def _steps_of_epoch(state: TrainState, stepper: Stepper) -> Iterator[None]:
     tally, position = state.tally, state.position
     if not position.steps:
         tally.reset()
+        if state.revival is not None:
+            state.revival.reset()
     state.act.training = True
     with numerics.tf32(allowed=state.cohort.shared.training.precision == "tf32"):
         batches = state.batches.epoch(skip=position.steps)
         began = time.perf_counter()
         # Most ways to take steps want one batch at a time; a replay takes several steps of a run before the next run's.
-        while chunk := list(islice(batches, stepper.batches_per_call)):
+        while chunk := list(islice(batches, _steps_at_once(state, stepper))):
+            state.revive()
             stepper(state, chunk)
             state.seconds += time.perf_counter() - began
             tally.examples += sum(labels.shape[1] for _, labels in chunk)
@@ -185,6 +188,13 @@ def _steps_of_epoch(state: TrainState, stepper: Stepper) -> Iterator[None]:
             tally.loss.sum().item()  # waits: so far the device has only been given its steps, which count until done
             state.seconds += time.perf_counter() - began
     state.act.training = False
+
+
+def _steps_at_once(state: TrainState, stepper: Stepper) -> int:
+    """Return how many batches to hand over: as many as the stepper wants, up to when units are revived next."""
+    if state.revival is None:
+        return stepper.batches_per_call
+    return min(stepper.batches_per_call, state.revival.steps_until_due(state.taken))
 
 
 class _CheckpointTimer:

@@ -127,6 +127,34 @@ class Stack:
         for name, tensor in self.tensors.items():
             tensor.copy_(saved["tensors"][name])
 
+    @property
+    def runs(self) -> int:
+        """The number of runs."""
+        return len(next(iter(self.tensors.values())))
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether a block has a row for each run, as on a CPU; elsewhere blocks are flat."""
+        return next(iter(self.blocks.values())).ndim > 1
+
+    def kind(self, name: str) -> str:
+        """Return the block in which a trained tensor lies: ``weights`` or ``others``."""
+        return _kind(self.tensors[name])
+
+    def within(self, name: str, values: Tensor) -> Tensor:
+        """Return the part of other numbers, laid out as a tensor's block, that stands where the tensor does.
+
+        Args:
+            name: A trained tensor's.
+            values: Like the block; on a CPU also like one run's row of it.
+
+        Returns:
+            (R, …) as the tensor, of one row (…) without the runs: a view.
+        """
+        tensor = self.tensors[name]
+        first = 0 if values.ndim == self.blocks[self.kind(name)].ndim else 1
+        return values.as_strided(tensor.shape[first:], tensor.stride()[first:], tensor.storage_offset())
+
     def parameter_count(self, run: int) -> int:
         """Return how many numbers this run trains."""
         owned = (tensor for name, tensor in self.trained.items() if self._owns(name, run))

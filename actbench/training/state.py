@@ -29,6 +29,7 @@ from actbench.training.evaluation import Tally
 from actbench.training.initial_tensors import initial_tensors
 from actbench.training.losses import Loss, loss_of
 from actbench.training.parameters import WEIGHTS, Stack, stack
+from actbench.training.revival import EXAMPLES, Revival, check_revival
 from actbench.training.run_activations import Activations
 
 
@@ -48,6 +49,7 @@ class TrainState:
         schedule: The learning rate over the steps.
         tally: Losses and correct predictions of the epoch so far; changed by steps.
         position: How far the epoch is; kept by the loop.
+        revival: Lets dormant units begin anew between steps; None where that was not asked for.
         taken: Steps since the beginning, which the schedule counts.
         seconds: Seconds that those steps took.
         resting: Runs that have stopped, whose steps may be left out where runs take theirs one by one: nobody reads
@@ -68,6 +70,7 @@ class TrainState:
     taken: int = 0
     seconds: float = 0.0
     resting: set[int] = field(default_factory=set)
+    revival: Revival | None = None
 
     @classmethod
     def open(cls, cohort: Cohort, runtime: Runtime) -> TrainState:
@@ -92,6 +95,9 @@ class TrainState:
         tensors, draws = initial_tensors(specs, model, images, device)
         runs = stack(tensors, device)
         _check_batches(cohort.shared, model, images)
+        hidden = model.hidden_layers(images.shape, images.classes)
+        if training.revive.name != "none":
+            check_revival(cohort.shared, hidden, tensors[0])
         seeds = [spec.seed for spec in specs]
         batches = Shuffled(
             images, seeds, training.batch_size, training.augment, drop_last=training.drop_last, draws=draws
@@ -109,6 +115,15 @@ class TrainState:
             tally=Tally.of(len(specs), device),
             position=EpochPosition(batches.state()["order"]),
         )
+        if training.revive.name != "none":
+            state.revival = Revival(
+                training.revive.build(),
+                hidden,
+                steps=len(batches),
+                stack=runs,
+                optimizers=state.optimizers,
+                act=state.act,
+            )
         if state.capturable:
             for optimizer in state.optimizers:
                 optimizer.make_capturable(device)
@@ -135,6 +150,8 @@ class TrainState:
         }
         if isinstance(self.model, UserModule):
             saved["module"] = self.model.state()
+        if self.revival is not None:
+            saved["revival"] = self.revival.state()
         return saved
 
     def restore(self, saved: Mapping[str, Any]) -> None:
@@ -157,6 +174,24 @@ class TrainState:
         self.act.restore(saved["streams"])
         if isinstance(self.model, UserModule):
             self.model.restore(saved["module"])
+        if self.revival is not None:
+            self.revival.restore(saved["revival"])
+
+    def revive(self) -> None:
+        """Let the dormant units begin anew if it is time, before the next step."""
+        if self.revival is None or not self.revival.is_due(self.taken):
+            return
+        step = self.taken
+
+        def pass_forward() -> None:
+            self.forward_in_training(self.batches.sample(EXAMPLES, step))
+
+        def fresh(run: int) -> Mapping[str, Tensor]:
+            spec = self.cohort.specs[run]
+            (tensors,), _ = initial_tensors([spec], self.model, self.images, self.device, revived_at=step)
+            return tensors
+
+        self.revival.revive(pass_forward, fresh)
 
     def part(self, run: int) -> TrainState:
         """Return one of the runs as a cohort of its own, in the same memory.

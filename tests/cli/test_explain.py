@@ -268,7 +268,7 @@ def test_every_key_of_a_config_has_an_explanation_of_its_own() -> None:
     keys = {*dotted_keys(RunSpec), *Study.model_fields, "compare.baseline", "compare.metric"}
     keys |= {"training.checkpoint_every", "health.dead_slope", "base"}
     sections = {"dataset": "datasets", "model": "models", "activation": "activations", "weight_init": "weight_inits"}
-    sections |= {"training.optimizer": "optimizers", "training.schedule": "schedules"}
+    sections |= {"training.optimizer": "optimizers", "training.schedule": "schedules", "training.revive": "revivals"}
     for key, kind in sections.items():
         for name in registry.names(kind):
             row = registry.load(kind, name)

@@ -343,7 +343,7 @@ def test_every_key_that_is_offered_may_be_set() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["activations", "models", "datasets", "weight_inits", "optimizers", "schedules", "metrics"]
+    "kind", ["activations", "models", "datasets", "weight_inits", "optimizers", "schedules", "revivals", "metrics"]
 )
 def test_the_names_that_are_offered_are_those_that_need_no_option(kind: str) -> None:
     offered = {one.word for one in schema_keys.names(kind)}

@@ -305,6 +305,7 @@ COMPONENTS = {
     "training.optimizer.alpha": "rmsprop",
     "training.optimizer.betas": "adam",
     "training.optimizer.eps": "adam",
+    "training.revive": "redo",
     "training.schedule": "cosine",
     "training.schedule.every": "step",
     "training.schedule.gamma": "{name: step, every: 2}",

@@ -16,7 +16,15 @@ from actbench.analysis.run_diff import LAYER_FIELDS
 from actbench.cli.show import LAYER_TABLES
 from actbench.health.modules.report import NOT_PRINTED
 from actbench.health.units.measures import MEASURES
-from actbench.schema.health_measures import COUNTED, DYNAMIC_COUNTS, DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS, SHARES
+from actbench.schema.health_measures import (
+    COUNTED,
+    DYNAMIC_COUNTS,
+    DYNAMICS,
+    HEALTH_MEASURES,
+    LAYER_SIGNALS,
+    RECYCLED,
+    SHARES,
+)
 from actbench.schema.histograms import HISTOGRAMS
 from actbench.schema.metrics import METRICS
 
@@ -89,12 +97,13 @@ def test_show_has_a_column_for_every_field_of_a_layer() -> None:
         "units",
         *HEALTH_MEASURES,
         *DYNAMICS,
+        RECYCLED,
         *LAYER_SIGNALS,
     ]
 
 
 def test_the_documents_list_every_field_of_a_layer_and_every_measure() -> None:
-    fields = {"name", "units", "learned", *HEALTH_MEASURES, *DYNAMICS, *LAYER_SIGNALS, *HISTOGRAMS}
+    fields = {"name", "units", "learned", *HEALTH_MEASURES, *DYNAMICS, RECYCLED, *LAYER_SIGNALS, *HISTOGRAMS}
     assert documented("results.md", "An entry of `layers`:") == fields
     assert documented("health.md", "## What the words mean") == set(HEALTH_MEASURES)
     (health,) = re.findall(r"^\| `health` \| (.*) \|$", (DOCS / "results.md").read_text("utf-8"), re.MULTILINE)

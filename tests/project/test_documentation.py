@@ -194,7 +194,7 @@ def test_every_key_of_a_run_is_documented() -> None:
     assert [key for key in keys if f"`{key}`" not in text] == []
 
 
-@pytest.mark.parametrize("kind", ["models", "datasets", "weight_inits", "optimizers", "schedules"])
+@pytest.mark.parametrize("kind", ["models", "datasets", "weight_inits", "optimizers", "schedules", "revivals"])
 def test_every_component_is_documented_with_its_options(kind: str) -> None:
     from actbench.schema import registry
 

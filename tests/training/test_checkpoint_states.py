@@ -62,6 +62,10 @@ COHORTS: dict[str, list[RunSpec]] = {
     "derf": [
         spec(activation=name, model={"name": "mlp", "hidden": [7, 5], "norm": "derf"}) for name in ("relu", "elu")
     ],
+    "recycling": [
+        spec(activation=activation, seed=seed, training={"revive": {"name": "redo", "every": 3, "tau": 0.3}})
+        for activation, seed in (("relu", 0), ("relu", 1))
+    ],
     "diverging": [
         spec(activation={"name": "expression", "formula": "exp(x) * 1e30 * x"}),
         spec(activation="relu"),
@@ -69,7 +73,17 @@ COHORTS: dict[str, list[RunSpec]] = {
 }
 
 
-SAVES = {"mlp": 14, "cnn": 11, "module": 14, "replayed": 13, "curve": 11, "derf": 11, "diverging": 11, "stopping": 16}
+SAVES = {
+    "mlp": 14,
+    "cnn": 11,
+    "module": 14,
+    "replayed": 13,
+    "curve": 11,
+    "derf": 11,
+    "diverging": 11,
+    "stopping": 16,
+    "recycling": 12,
+}
 """After each of 7 steps an epoch, 2 epochs, and 4 of the replayed ones; from the tenth step on those that are replayed
 go together, up to 8 or to the epoch's end."""
 

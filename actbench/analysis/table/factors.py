@@ -26,7 +26,7 @@ FlatSpec = dict[str, Value]
 CONTEXT = ("dataset", "model")
 """Runs that differ in these stand in different tables, unless the user names them as factors."""
 
-IN_PARTS = ("training.optimizer", "training.schedule")
+IN_PARTS = ("training.optimizer", "training.schedule", "training.revive")
 """Components whose options are factors of their own (a learning rate) while all runs agree on the name."""
 
 
@@ -100,16 +100,15 @@ def context(spec: RunSpec, one: FlatSpec, by: Sequence[str]) -> dict[str, str]:
 def varying(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, ...]:
     """Return the keys in which runs differ, in the spec's order: ``activation`` always, dataset and model never.
 
-    Where each run has a case, its name stands for the keys that cases set.
+    Where each run has a case, its name stands for the keys that cases set, and ``case`` is what is always there.
     """
     named = named_keys(specs)
+    always = CASE if named else "activation"
     keys = dict.fromkeys(key for one in cells for key in one if not is_among(key, named))
     # sgd's lr and adam's lr are not the same factor, so a component whose name varies is one factor as a whole.
     whole = {key for key in IN_PARTS if len({_component(spec, key).name for spec in specs}) > 1}
     return tuple(
-        key
-        for key in keys
-        if key == "activation" or (_may_vary(key, whole) and len({one.get(key) for one in cells}) > 1)
+        key for key in keys if key == always or (_may_vary(key, whole) and len({one.get(key) for one in cells}) > 1)
     )
 
 

@@ -71,8 +71,7 @@ def dormant(seen: Seen, health: HealthSettings) -> Tensor:
     """Return the mask of units with a mean |f(z)| that is small beside the mean over their own layer."""
     # Needs the layer mean, known only after the whole probe: so each unit's mean is kept, and compared here. All units
     # have seen equally many values, so the mean of their means is the layer's.
-    magnitude = seen["magnitude"][1]
-    return magnitude <= DORMANT * mean_over_units(magnitude, not_finite(seen, health)).unsqueeze(1)
+    return dormant_mask(seen["magnitude"][1], not_finite(seen, health), DORMANT)
 
 
 @measure
@@ -128,6 +127,17 @@ def judged(seen: Seen, health: HealthSettings, parts: Parts | None = None) -> di
         name: values & ~unknown if HEALTH_MEASURES[name].counts and name != NOT_FINITE else values
         for name, values in found.items()
     }
+
+
+def dormant_mask(magnitude: Tensor, unknown: Tensor, tau: float) -> Tensor:
+    """Return the mask of units whose mean |f(z)| is at most tau of the mean over their layer.
+
+    Args:
+        magnitude: (R, U), each unit's mean.
+        unknown: (R, U), the units with numbers that are not finite, which the layer's mean leaves out.
+        tau: The share.
+    """
+    return magnitude <= tau * mean_over_units(magnitude, unknown).unsqueeze(1)
 
 
 def mean_over_units(values: Tensor, unknown: Tensor) -> Tensor:

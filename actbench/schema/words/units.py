@@ -90,6 +90,14 @@ UNITS = (
         page="results.md",
     ),
     Word(
+        "recycled",
+        "How often since the epoch before a dormant unit began anew: with weights as a new run would draw them, and "
+        "outgoing weights of 0. Only with `training.revive: redo`.",
+        where="show, metrics.jsonl, result.json",
+        see=("training.revive", "dormant", "revived"),
+        page="configuration.md",
+    ),
+    Word(
         "lost",
         "Of hidden units: dead now and alive at epoch 0. Of runs in a warning: without a value, since they diverged or "
         "failed.",
