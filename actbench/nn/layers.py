@@ -9,6 +9,7 @@ A dense layer or convolution computes in the type of its input and takes gradien
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, overload
@@ -27,6 +28,9 @@ EPSILON = 1e-5
 
 MOMENTUM = 0.1
 """Of batch normalisation's running statistics, as in ``torch.nn.BatchNorm2d``."""
+
+SELU_LIMIT = 1.7580993408473766
+"""λα, where −λα is SELU's limit for z → −∞, to all digits that torch has."""
 
 BUFFERS = ("running_mean", "running_var")
 """Last part of the names of tensors that a run carries along but does not train."""
@@ -308,14 +312,27 @@ def spread(values: Tensor, x: Tensor) -> Tensor:
     return values.unsqueeze(-2).view(*values.shape[:-1], 1, values.shape[-1], *(1 for _ in range(positions)))
 
 
-def dropout(x: Hidden, rate: float, act: Activate) -> Hidden:
-    """Zero each element with probability ``rate`` and scale the rest by 1 / (1 - rate); the identity in evaluation."""
+def dropout(x: Hidden, rate: float, act: Activate, *, kind: str = "standard") -> Hidden:
+    """Drop each element with probability ``rate`` in training; the identity in evaluation.
+
+    ``standard`` zeroes it and scales the rest by 1 / (1 - rate). ``alpha`` sets it to −λα, SELU's limit for z → −∞, and
+    maps all to a·x + b, a = ((1 - rate)·(1 + rate·(λα)²))^(-1/2), b = a·rate·λα: so elements of mean 0 and variance 1,
+    as SELU gives them, keep both.
+
+    Reference:
+        Klambauer, Unterthiner, Mayr, Hochreiter 2017, arXiv:1706.02515.
+    """
     if rate == 0 or not act.training:
         return x
     x = whole(x)
-    if (noise := act.torch_dropout_noise(x, rate)) is not None:
-        return x * noise
-    return x * (act.uniform(x) >= rate) / (1 - rate)
+    noise = act.torch_dropout_noise(x, rate)
+    if kind == "standard":
+        return x * (act.uniform(x) >= rate) / (1 - rate) if noise is None else x * noise
+    # Each number as torch's own kernel computes it, so that equal draws give equal bits.
+    kept = ((act.uniform(x) >= rate) if noise is None else noise != 0).to(x.dtype)
+    scale = 1 / math.sqrt((SELU_LIMIT * SELU_LIMIT * rate + 1) * (1 - rate))
+    shift = (kept - 1) * (SELU_LIMIT * scale) + SELU_LIMIT * scale * rate
+    return x * (kept * scale) + shift
 
 
 def per_run(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:

@@ -112,16 +112,23 @@ def convolution(tensors: Tensors, name: str) -> nn.Conv2d:
     return cast(nn.Conv2d, _filled(layer, weight, bias))
 
 
+def dropout(rate: float, kind: str) -> nn.Module | None:
+    """Return the dropout behind a hidden layer, as ``layers.dropout`` has it; None where its rate is 0."""
+    if not rate:
+        return None
+    return nn.AlphaDropout(rate) if kind == "alpha" else nn.Dropout(rate)
+
+
 def hidden_layer(
-    weights: nn.Module, norm: nn.Module | None, activation: nn.Module, *, dropout: float = 0.0
+    weights: nn.Module, norm: nn.Module | None, activation: nn.Module, dropout: nn.Module | None = None
 ) -> nn.Sequential:
     """Return a hidden layer: its weights, normalisation if it has one, activation, dropout if asked."""
     parts: OrderedDict[str, nn.Module] = OrderedDict(weights=weights)
     if norm is not None:
         parts["norm"] = norm
     parts["activation"] = activation
-    if dropout:
-        parts["dropout"] = nn.Dropout(dropout)
+    if dropout is not None:
+        parts["dropout"] = dropout
     return nn.Sequential(parts)
 
 

@@ -93,7 +93,7 @@ def test_a_key_that_several_parts_have_is_answered_with_all_of_them() -> None:
         (
             "model: {name: mlp, channels: [3]}",
             "unknown key 'channels' — it is an option of cnn; valid for 'mlp': hidden, norm, norm_alpha, batch_norm, "
-            "dropout",
+            "dropout, dropout_kind, match",
         ),
         (
             "activation: elu(beta=1)",

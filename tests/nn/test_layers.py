@@ -75,22 +75,59 @@ def test_pooling_drops_what_does_not_fill_a_window(ours: Callable[..., Tensor], 
     agree(ours(x, 2), torch.stack([theirs(x[r], 2) for r in range(2)]), x)
 
 
+class Act:
+    """Draws as a cohort's activations do, in training unless told otherwise."""
+
+    training = True
+
+    def __call__(self, layer: str, z: Tensor) -> Tensor:
+        return z
+
+    def uniform(self, x: Tensor) -> Tensor:
+        return torch.rand(x.shape, generator=GENERATOR, dtype=x.dtype)
+
+    def torch_dropout_noise(self, x: Tensor, rate: float) -> None:
+        return None
+
+
 def test_dropout_keeps_the_mean_and_is_the_identity_in_evaluation() -> None:
-    class Act:
-        training = True
-
-        def __call__(self, layer: str, z: Tensor) -> Tensor:
-            return z
-
-        def uniform(self, x: Tensor) -> Tensor:
-            return torch.rand(x.shape, generator=GENERATOR, dtype=x.dtype)
-
-        def torch_dropout_noise(self, x: Tensor, rate: float) -> None:
-            return None
-
     act, x = Act(), torch.ones(2, 500, 100, dtype=torch.float64)
     dropped = layers.dropout(x, 0.3, act)
     assert sorted(dropped.unique().tolist()) == pytest.approx([0, 1 / 0.7])
     assert float(dropped.mean()) == pytest.approx(1, abs=0.01)  # 4.8 standard errors of 100,000 draws
     act.training = False
     assert layers.dropout(x, 0.3, act) is x
+    assert layers.dropout(x, 0.3, act, kind="alpha") is x
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.9])
+def test_alpha_dropout_is_torchs_where_it_drops_the_same(rate: float, dtype: torch.dtype) -> None:
+    x = F.selu(torch.randn(1, 300, 100, generator=GENERATOR, dtype=dtype)) + 2  # above 0, so that it shows what is kept
+    theirs = F.alpha_dropout(x, rate, training=True)
+    act = Act()
+    act.uniform = lambda x: (theirs > theirs.min() + 1e-3).to(x.dtype)  # 1 is kept at every rate, 0 at none
+    ours = layers.dropout(x, rate, act, kind="alpha")
+    assert torch.equal(ours, theirs)
+    drawn = layers.dropout(x, rate, Act(), kind="alpha")
+    share = float((drawn > theirs.min() + 1e-3).double().mean())
+    assert share == pytest.approx(1 - rate, abs=5 * (rate * (1 - rate) / x.numel()) ** 0.5)
+
+
+def test_alpha_dropout_keeps_mean_and_variance_of_selus_outputs() -> None:
+    z = torch.randn(1, 2000, 200, generator=GENERATOR, dtype=torch.float64)
+    outputs = F.selu(z)
+    for kind, is_kept in (("alpha", True), ("standard", False)):
+        dropped = layers.dropout(outputs, 0.2, Act(), kind=kind)
+        assert float(dropped.mean()) == pytest.approx(0, abs=0.01)  # 6 standard errors
+        assert (float(dropped.var()) == pytest.approx(1, abs=0.02)) == is_kept
+
+
+def test_the_slope_of_alpha_dropout_is_that_of_its_map() -> None:
+    x = torch.randn(1, 50, 20, generator=GENERATOR, dtype=torch.float64).requires_grad_()
+    layers.dropout(x, 0.3, Act(), kind="alpha").sum().backward()
+    assert x.grad is not None
+    scale = ((1 - 0.3) * (1 + 0.3 * layers.SELU_LIMIT**2)) ** -0.5
+    assert sorted(x.grad.unique().tolist()) == pytest.approx([0, scale])
+    lam, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717  # of the paper
+    assert pytest.approx(lam * alpha, rel=1e-15) == layers.SELU_LIMIT

@@ -58,6 +58,7 @@ def test_every_activation_is_bit_equal_in_a_cohort_and_alone() -> None:
         {"model": {**ODD, "norm": "dyt"}},
         {"model": {**ODD, "norm": "derf"}, "training": {"clip_norm": 0.5}},
         {"model": {**MLP, "dropout": 0.3}},
+        {"model": {**MLP, "dropout": 0.3, "dropout_kind": "alpha"}},
         {"model": {"name": "cnn", "channels": [4, 6], "dense": [16]}},
         {"model": {"name": "cnn", "channels": [[4, 4]], "dense": [], "norm": "batch", "pool": "avg"}},
         {"model": {"name": "cnn", "channels": [[3, 5]], "dense": [7], "norm": "layer"}},

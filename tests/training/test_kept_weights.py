@@ -91,6 +91,7 @@ COHORTS: dict[str, list[RunSpec]] = {
     "layer norm": [spec(activation="prelu", model={**BATCH_NORM, "norm": "layer"})],
     "dyt": [spec(model={**BATCH_NORM, "norm": "dyt", "norm_alpha": 0.8})],
     "derf": [spec(activation={"name": "prelu", "per": "unit"}, model={**BATCH_NORM, "norm": "derf"})],
+    "alpha dropout": [spec(activation="selu", model={**BATCH_NORM, "dropout_kind": "alpha"})],
     "no hidden layer": [spec(model={"name": "mlp", "hidden": []})],
     "cnn": [spec(activation={"name": "prelu", "per": "unit"}, model=CNN), spec(model=CNN, bias_init=None)],
     "cnn with batch norm": [spec(activation="swish", model={**CNN, "norm": "batch", "pool": "avg", "dropout": 0.1})],

@@ -54,6 +54,8 @@ class CNN(Normalised):
         pool_size: Side of the pooling's window.
         dense: Units of the fully connected layers before the logits.
         dropout: Share of the dense layers' outputs zeroed while training.
+        dropout_kind: ``standard`` zeroes outputs; ``alpha``, for selu, sets them to its lower limit and maps all so
+            that mean 0 and variance 1 stay.
         match: What a stated width means where the activation changes it, as a gate does: ``width``, the number of
             output channels or units; ``parameters``, the width of an elementwise activation with as many parameters.
     """
@@ -71,6 +73,7 @@ class CNN(Normalised):
     norm_alpha: NormAlpha = ALPHA
     batch_norm: OlderBatchNorm = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout_kind: Literal["standard", "alpha"] = "standard"
     match: Match = "width"
 
     @field_validator("kernel")
@@ -137,7 +140,7 @@ class CNN(Normalised):
         for index in range(len(self.dense)):
             name = f"dense.{index}"
             pre = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), sizes=act.sizes)
-            hidden = layers.dropout(self._activate(params, name, pre, act), self.dropout, act)
+            hidden = layers.dropout(self._activate(params, name, pre, act), self.dropout, act, kind=self.dropout_kind)
         return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
 
     def network(
@@ -168,7 +171,7 @@ class CNN(Normalised):
                 networks.linear(tensors, name),
                 norm_module(self.norm, tensors, name, images=False),
                 activation(name),
-                dropout=self.dropout,
+                networks.dropout(self.dropout, self.dropout_kind),
             )
             for name in (f"dense.{index}" for index in range(len(self.dense)))
         ]

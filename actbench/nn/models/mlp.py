@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from math import prod
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,8 @@ class MLP(Normalised):
     Attributes:
         hidden: Units of each hidden layer; empty for a linear classifier.
         dropout: Share of hidden outputs zeroed while training.
+        dropout_kind: ``standard`` zeroes outputs; ``alpha``, for selu, sets them to its lower limit and maps all so
+            that mean 0 and variance 1 stay.
         match: What a layer's stated width means where the activation changes it, as a gate does: ``width``, its number
             of outputs; ``parameters``, the width of an elementwise activation with as many parameters.
     """
@@ -50,6 +52,7 @@ class MLP(Normalised):
     norm_alpha: NormAlpha = ALPHA
     batch_norm: OlderBatchNorm = False
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout_kind: Literal["standard", "alpha"] = "standard"
     match: Match = "width"
 
     def stated(self, shape: tuple[int, int, int], classes: int) -> Network:
@@ -83,7 +86,7 @@ class MLP(Normalised):
             name = f"hidden.{index}"
             z = layers.linear(hidden, params[f"{name}.weight"], params.get(f"{name}.bias"), sizes=act.sizes)
             z = normalise(self.norm, z, params, name, act)
-            hidden = layers.dropout(act(name, z), self.dropout, act)
+            hidden = layers.dropout(act(name, z), self.dropout, act, kind=self.dropout_kind)
         return layers.linear(hidden, params["output.weight"], params.get("output.bias"))
 
     def network(
@@ -99,7 +102,7 @@ class MLP(Normalised):
                 networks.linear(tensors, name),
                 norm_module(self.norm, tensors, name, images=False),
                 activation(name),
-                dropout=self.dropout,
+                networks.dropout(self.dropout, self.dropout_kind),
             )
             for name in (f"hidden.{index}" for index in range(len(self.hidden)))
         ]
