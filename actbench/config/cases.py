@@ -15,7 +15,8 @@ from actbench.config import cadence, kept_weights
 from actbench.config.keys import path_of, put
 from actbench.config.unknown_keys import refusal
 from actbench.errors import ConfigError, KeyPath, Problem
-from actbench.schema.components import Options, shown
+from actbench.schema.bias_init import BiasInit
+from actbench.schema.components import Component, Options, shown
 from actbench.schema.spec import CASE, Case, RunSettings, RunSpec, canonical_json
 
 KEY = "cases"
@@ -147,19 +148,17 @@ def values_at(spec: RunSpec, keys: tuple[str, ...]) -> str:
     """Return a run's values at some keys as one text, equal for equal values."""
     values = []
     for key in keys:
-        value: Any = spec.non_default_settings
+        value: Any = spec
         for name in path_of(key):
-            value = value.get(name) if isinstance(value, Mapping) else None
-        values.append(value)
-    return canonical_json(_plain(values))
+            value = value.options.get(name) if isinstance(value, Component) else getattr(value, name, None)
+        values.append(_plain(value))
+    return canonical_json(values)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Options):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (Component, BiasInit)):
+        return value.to_json()
+    return value.model_dump(mode="json") if isinstance(value, Options) else value
 
 
 def _without_extras(section: str, value: Any) -> Any:

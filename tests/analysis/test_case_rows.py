@@ -16,7 +16,7 @@ from tests.support.factories import record, save
 TEXT = """\
 cases:
   none:
-  normalised: {model.batch_norm: true}
+  normalised: {model.norm: batch}
   other_function: {activation: elu, training.clip_norm: 1.0}
 compare: {baseline: {case: none}}
 expect: ["test.accuracy: case=normalised > case=none"]

@@ -13,7 +13,7 @@ seeds: 2
 cases:
   none:
   slower: {training.optimizer.lr: 0.01, training.epochs: 9}
-  normalised: {model.batch_norm: true}
+  normalised: {model.norm: batch}
   bias_0.1: {bias_init: 0.1}
 """
 
