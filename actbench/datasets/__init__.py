@@ -38,8 +38,9 @@ def load(component: Component, folder: Path) -> Data:
 
     A user's ``package.module:attribute`` is called as ``attribute(folder, **options)`` with its own options and returns
     a ``Data``; or a mapping or tuple of ``train_images, train_labels, test_images, test_labels`` (a mapping may add
-    ``classes``), which is then ordered, split and normalised like any other dataset. ``train_size``, ``test_size``,
-    ``val_fraction``, ``max_examples`` and ``scale`` are handled here and not passed on.
+    ``classes``, or hold ``train_targets, test_targets`` in place of labels), which is ordered, split and normalised
+    like any other dataset. ``train_size``, ``test_size``, ``val_fraction``, ``max_examples`` and ``scale`` are handled
+    here and not passed on.
 
     Args:
         component: A component of kind ``datasets``.

@@ -23,19 +23,19 @@ SHOWN = 5
 
 def unlearnable(source: Source) -> str | None:
     """Say why nothing can be learned from the training images; None when something can."""
-    images, labels = source.train_images, source.train_labels
+    images, labels, noun = source.train_images, source.train_labels, _noun(source)
     if not source.classes:
         if np.ptp(labels, axis=0).max() == 0:
             return f"the targets of all {len(labels)} training examples are equal, so that nothing can be learned"
         return f"all {len(images)} training examples are equal" if all_equal(images) else None
     if labels.min() == labels.max():
         return (
-            f"all {len(labels)} training images are of one class, '{source.classes[labels[0]]}', so that any network "
+            f"all {len(labels)} training {noun} are of one class, '{source.classes[labels[0]]}', so that any network "
             "is right; at least two are needed"
         )
     if all_equal(images):
         levels = f"every pixel is {images[0, 0, 0, 0]}" if np.ptp(images[0]) == 0 else "pixel by pixel"
-        return f"all {len(images)} training images are equal ({levels}), so that nothing can be learned from them"
+        return f"all {len(images)} training {noun} are equal ({levels}), so that nothing can be learned from them"
     return None
 
 
@@ -46,19 +46,24 @@ def oddities(source: Source) -> Iterator[str]:
     """
     if not source.classes:
         return
+    noun = _noun(source)
     for part, images in (("training", source.train_images), ("test", source.test_images)):
         if len(images) > 1 and all_equal(images):
-            yield f"all {len(images)} {part} images are equal"
+            yield f"all {len(images)} {part} {noun} are equal"
         elif images.dtype == np.uint8 and (
             blank := int(np.sum(images.max(axis=(1, 2, 3)) == images.min(axis=(1, 2, 3))))
         ):
             yield f"{blank} of {len(images)} {part} images are blank, all their pixels alike"
     trained, tested = (set(labels.tolist()) for labels in (source.train_labels, source.test_labels))
     if only := sorted(tested - trained):
-        yield f"no training image is of the class{_named(only, source)}, which the test images hold"
+        yield f"no training {noun[:-1]} is of the class{_named(only, source)}, which the test {noun} hold"
     if unused := sorted(set(range(len(source.classes))) - trained - tested):
-        yield f"no image is of the class{_named(unused, source)}: {len(unused)} of {len(source.classes)} classes"
+        yield f"no {noun[:-1]} is of the class{_named(unused, source)}: {len(unused)} of {len(source.classes)} classes"
     yield from _repeated(source)
+
+
+def _noun(source: Source) -> str:
+    return "images" if source.train_images.dtype == np.uint8 else "examples"
 
 
 def all_equal(images: Images) -> bool:
@@ -68,16 +73,16 @@ def all_equal(images: Images) -> bool:
 
 def _repeated(source: Source) -> Iterator[str]:
     """Yield sentences on test images that are training images too, and on equal images of different classes."""
-    train = _digests(source.train_images)
+    train, noun = _digests(source.train_images), _noun(source)
     labels_of: dict[bytes, set[int]] = defaultdict(set)
     for digest, label in zip(train, source.train_labels.tolist(), strict=True):
         labels_of[digest].add(label)
     leaked = sum(digest in labels_of for digest in _digests(source.test_images))
     if leaked >= WORTH_A_NOTE * len(source.test_images) and leaked:
-        yield f"{leaked} of {len(source.test_images)} test images are training images too"
+        yield f"{leaked} of {len(source.test_images)} test {noun} are training {noun} too"
     torn = sum(len(labels_of[digest]) > 1 for digest in train)
     if torn >= WORTH_A_NOTE * len(train) and torn:
-        yield f"{torn} of {len(train)} training images equal one of another class, so that both can't be learned"
+        yield f"{torn} of {len(train)} training {noun} equal one of another class, so that both can't be learned"
 
 
 def _digests(images: Images) -> list[bytes]:

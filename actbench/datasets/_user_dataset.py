@@ -25,6 +25,9 @@ from actbench.system import user_code
 if TYPE_CHECKING:
     from actbench.datasets._data import Labels
 
+TARGETS = ("train_targets", "test_targets")
+"""Keys of a mapping whose examples have numbers to be learned, in place of labels."""
+
 CHANNELS = range(1, 5)
 """Numbers of channels by which images with the channels last are known: grey, with alpha, RGB, with alpha."""
 
@@ -98,10 +101,13 @@ def _check_normalisation(name: str, data: Data) -> None:
 def _source(name: str, returned: Any) -> Source:
     """Return arrays that the user returned by name or in order as a ``Source``."""
     given = _mapping(name, returned)
-    train, test = (_labels(name, key, given[key]) for key in ("train_labels", "test_labels"))
     train_images, test_images = (
-        channels_first(_array(name, key, given[key]), CHANNELS) for key in ("train_images", "test_images")
+        channels_first(features(_array(name, key, given[key])), CHANNELS) for key in ("train_images", "test_images")
     )
+    if TARGETS[0] in given:
+        train, test = (_targets(name, key, given[key]) for key in TARGETS)
+        return Source(train_images, train, test_images, test, ())
+    train, test = (_labels(name, key, given[key]) for key in ("train_labels", "test_labels"))
     if "classes" in given:
         found = NumberedLabels(train, test, tuple(map(str, given["classes"])))
     else:
@@ -114,11 +120,29 @@ def _mapping(name: str, returned: Any) -> Mapping[str, Any]:
         return dict(zip(ARRAYS, returned, strict=True))
     if isinstance(returned, Mapping) and set(ARRAYS) <= set(returned) <= {*ARRAYS, "classes"}:
         return returned
+    if isinstance(returned, Mapping) and set(returned) == {"train_images", "test_images", *TARGETS}:
+        return returned
     got = f"a mapping of {', '.join(map(str, returned))}" if isinstance(returned, Mapping) else type(returned).__name__
     raise DatasetError(
         f"dataset '{name}' returned {got}; expected Data, or a mapping or tuple of {', '.join(ARRAYS)} "
-        "(a mapping may add classes)"
+        f"(a mapping may add classes, or hold {' and '.join(TARGETS)} in place of labels: numbers to be learned)"
     )
+
+
+def features(array: NDArray[Any]) -> NDArray[Any]:
+    """Return floats (N, F), which are numbers and no images, as (N, F, 1, 1) in float64; anything else as it is."""
+    is_numbers = array.ndim == 2 and array.dtype.kind == "f"
+    return array.astype(np.float64)[:, :, None, None] if is_numbers else array
+
+
+def _targets(name: str, key: str, given: Any) -> Labels:
+    """Return numbers to be learned as float64 (N, K); ``checked`` looks at all else."""
+    array = _array(name, key, given)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "iuf":
+        raise DatasetError(
+            f"dataset '{name}': {key} are {array.dtype} of shape {array.shape}; expected numbers (N,) or (N, K)"
+        )
+    return array.astype(np.float64).reshape(len(array), -1)
 
 
 def _labels(name: str, key: str, given: Any) -> Labels:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from actbench.errors import ConfigError, Problem
 from actbench.schema.bias_init import BiasInit
-from actbench.schema.components import Component, OfKind, Options, expecting, resolve
+from actbench.schema.components import Component, OfKind, Options, expecting, resolve, schema_of
 from actbench.schema.unit_groups import group_of
 
 SEMANTICS_VERSION = 1
@@ -188,6 +189,16 @@ class RunSettings(Options):
     draws: Literal["actbench", "torch", "torch_with_test"] = "actbench"
     training: Training = Field(default_factory=Training)
     health: HealthSettings = Field(default_factory=HealthSettings)
+
+    @model_validator(mode="after")
+    def _loss_fits_targets(self) -> Self:
+        """Refuse the cross-entropy of numbers before any data is made; a user's own dataset is asked when it is."""
+        if self.training.loss == "mse" or self.dataset.path is not None:
+            return self
+        if getattr(schema_of("datasets", self.dataset.name), "targets", None) is not None:
+            text = f"dataset '{self.dataset.name}' has numbers as targets, not classes: set training.loss to mse"
+            raise ConfigError([Problem(text, ("training", "loss"))])
+        return self
 
 
 class RunSpec(RunSettings):

@@ -342,6 +342,8 @@ def stricter(made: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]
 def test_a_value_that_a_run_may_have_is_valid_wherever_it_may_stand(key: str) -> None:
     above = key.rpartition(".")[0]
     fixed = nested(above, content(COMPONENTS.get(key, COMPONENTS[above]))) if above in COMPONENTS else {}
+    if fixed.get("dataset") == "regression":
+        fixed["training"] = {"loss": "mse"}
     swept = [{**fixed, "sweep": {key: [value]}} for value in VALUES]
     possible = [whole["sweep"][key][0] for whole in swept if is_accepted(whole)]
     wholes = [*swept, *(nested(key, value) for value in VALUES)]

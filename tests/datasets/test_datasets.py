@@ -474,3 +474,46 @@ def test_the_data_folder_is_the_one_given_then_the_environments_then_the_platfor
     assert datasets.data_folder(None) == tmp_path
     monkeypatch.delenv("ACTBENCH_DATA")
     assert datasets.data_folder(None) == platformdirs.user_cache_path("actbench") / "datasets"
+
+
+POINTS = np.random.default_rng(0).normal(2.0, 3.0, (40, 3)).astype(np.float32)
+HEIGHTS = POINTS @ np.array([1.0, -1.0, 0.5])
+
+
+def test_floats_are_numbers_of_an_example(own):
+    data = own((POINTS, LABELS40, 2 * POINTS[:20], LABELS40[:20]), val_fraction=0.25)
+    assert data.shape == (3, 1, 1)
+    assert data.train_images.dtype == np.float64
+    assert (len(data.train_labels), len(data.val_labels), len(data.test_labels)) == (30, 10, 20)
+    np.testing.assert_allclose(data.mean, data.train_images[:, :, 0, 0].mean(0), rtol=1e-12)
+    np.testing.assert_allclose(data.std, data.train_images[:, :, 0, 0].std(0), rtol=1e-12)
+    assert data.notes == (), "numbers are no blank images"
+
+
+LABELS40 = np.arange(40) % 2
+
+
+@pytest.mark.parametrize("heights", [HEIGHTS, np.stack([HEIGHTS, 2 * HEIGHTS], 1)])
+def test_targets_are_numbers_to_be_learned(own, heights):
+    returned = {"train_images": POINTS, "train_targets": heights, "test_images": POINTS, "test_targets": heights}
+    data = own(returned)
+    assert (data.classes, data.outputs) == ((), heights.reshape(40, -1).shape[1])
+    found = data.test_images[:, :, 0, 0] @ np.array([1.0, -1.0, 0.5])
+    np.testing.assert_allclose(data.test_labels[:, 0], found, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"train_targets": HEIGHTS[:5]}, r"train_targets are 5, but there are 40 examples"),
+        ({"test_targets": HEIGHTS * np.nan}, r"test_targets hold NaN or infinity"),
+        ({"train_targets": np.array(["a"] * 40)}, r"train_targets are <U1 of shape .40,.; expected numbers"),
+        ({"train_images": POINTS * np.inf}, r"train_examples hold NaN or infinity"),
+        ({"classes": ("a", "b")}, r"or hold train_targets and test_targets in place of labels"),
+        ({"train_targets": np.ones(40), "test_targets": np.ones(40)}, r"targets of all 40 training examples are equal"),
+    ],
+)
+def test_odd_targets_are_refused(own, changes, text):
+    returned = {"train_images": POINTS, "train_targets": HEIGHTS, "test_images": POINTS, "test_targets": HEIGHTS}
+    with pytest.raises(DatasetError, match=text):
+        own({**returned, **changes})
