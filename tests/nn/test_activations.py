@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate, optimize, special
+from torch.nn import functional
 
 from actbench.nn.activations import ACTIVATIONS, ELEMENTWISE, Activation
 from actbench.nn.chosen_activations import function_of, kinks_of, learned_parameters, second_moment
@@ -281,8 +282,174 @@ def test_defaults_are_those_of_torch(name: str, module: torch.nn.Module) -> None
     assert torch.equal(z.grad, twin.grad)
 
 
+LIMITS: dict[str, tuple[float, float, float, float]] = {
+    "log_sigmoid": (-math.inf, 1, 0, 0),
+    "tanhshrink": (-math.inf, 1, math.inf, 1),
+    "softshrink": (-math.inf, 1, math.inf, 1),
+    "hardshrink": (-math.inf, 1, math.inf, 1),
+    "threshold": (0, 0, math.inf, 1),
+    "squareplus": (0, 0, math.inf, 1),
+    "sparse_plus": (0, 0, math.inf, 1),
+    "sparse_sigmoid": (0, 0, 1, 0),
+    "quick_gelu": (0, 0, math.inf, 1),
+    "xielu": (math.inf, -0.3, math.inf, math.inf),
+    "golu": (0, 0, math.inf, 1),
+    "star_relu": (-0.4472, 0, math.inf, math.inf),
+    "serf": (0, 0, math.inf, 1),
+    "telu": (0, 0, math.inf, 1),
+    "lisht": (math.inf, -1, math.inf, 1),
+    "aptx": (0, 0, math.inf, 1),
+    "isrlu": (-1, 0, math.inf, 1),
+    "snake": (-math.inf, math.nan, math.inf, math.nan),
+    "sine": (math.nan, math.nan, math.nan, math.nan),
+    "elish": (0, 0, math.inf, 1),
+    "logish": (0, 0, math.inf, math.log(2)),
+    "smish": (0, 0, math.inf, 0.6),
+    "pau": (-math.inf, 0.15242 / 0.30183, math.inf, 0.15242 / 0.30183),
+}
+"""f and f′ for z → −∞ and z → ∞; NaN where there is no limit."""
+
+FAR_OUT = (50.0, 800.0, 1e5, 1e18)
+"""Where each gate has closed, and exp, squares and fifth powers overflow in float32, and in float64 but for squares."""
+
+
+def with_starts(name: str, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
+    component = resolve("activations", name)
+    starts = {key: torch.tensor(start, dtype=dtype) for key, (_, start) in learned_parameters(component, 1).items()}
+    return lambda z: function_of(component)(z, **starts)
+
+
+def value_and_slope(name: str, at: list[float], dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    z = torch.tensor(at, dtype=dtype, requires_grad=True)
+    value = with_starts(name, dtype)(z)
+    (found,) = torch.autograd.grad(value.sum(), z)
+    return value.detach(), found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", LIMITS)
+def test_values_and_slopes_at_infinity_are_the_limits(name: str, dtype: torch.dtype) -> None:
+    value, found = value_and_slope(name, [-math.inf, math.inf], dtype)
+    expected = torch.tensor(LIMITS[name], dtype=dtype)
+    torch.testing.assert_close(value, expected[::2], equal_nan=True, rtol=1e-6, atol=1e-30)
+    torch.testing.assert_close(found, expected[1::2], equal_nan=True, rtol=1e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", LIMITS)
+def test_nan_stays_and_zeros_and_subnormal_numbers_are_next_to_each_other(name: str, dtype: torch.dtype) -> None:
+    tiny = torch.finfo(dtype).tiny / 4
+    value, found = value_and_slope(name, [0.0, -0.0, tiny, -tiny, math.nan], dtype)
+    assert value[4].isnan()
+    assert value[:4].isfinite().all()
+    assert ((value[:4] - value[0]).abs() <= 4 * tiny).all()
+    assert (found[:4] == found[0]).all() or float((found[:4] - found[0]).abs().max()) <= 4 * tiny
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", LIMITS)
+def test_nothing_overflows_far_out_but_squares_that_do(name: str, dtype: torch.dtype) -> None:
+    value, found = value_and_slope(name, [side * one for one in FAR_OUT for side in (-1.0, 1.0)], dtype)
+    assert value.isfinite().all()
+    assert found.isfinite().all()
+    for side, limit in zip((found[::2], found[1::2]), LIMITS[name][1::2], strict=True):
+        if math.isfinite(limit):
+            assert side.tolist() == pytest.approx([limit] * len(FAR_OUT), abs=2e-3)
+
+
+def test_every_row_that_torch_lacks_has_its_limits_listed() -> None:
+    older = {"prelu", "rrelu", "gelu_tanh", "swish", "squared_relu", "identity", "expression"}
+    ours = {name for name, row in ACTIVATIONS.items() if row.function.startswith("actbench")}
+    assert ours - older <= set(LIMITS)
+
+
 @pytest.mark.parametrize(
-    ("name", "at", "value"), [("gelu", -0.7518, -0.16997), ("silu", -1.2785, -0.27846), ("mish", -1.1924, -0.30884)]
+    ("name", "known"),
+    [
+        ("log_sigmoid", 0.921246),
+        ("tanhshrink", 0.182883),
+        ("softshrink", 0.419279),
+        # 2·(0.5·φ(0.5) + Φ(−0.5)): a quadrature that is not split at the jump gives 0.969136
+        ("hardshrink", 0.969140),
+        ("squareplus", 1.500000),
+        ("sparse_plus", 0.524844),
+        ("quick_gelu", 0.421953),
+        ("xielu", 1.7355),
+        ("golu", 0.3196),
+        ("star_relu", 0.9999),
+        ("serf", 0.5014),
+        ("telu", 0.5291),
+        ("lisht", 0.7579),
+        ("aptx", 0.4395),
+        ("isrlu", 0.6722),
+        ("snake", 1.3074),
+        ("elish", 0.3431),
+        ("logish", 0.1945),
+        ("smish", 0.1584),
+    ],
+)
+def test_second_moments_are_those_of_an_independent_analysis(name: str, known: float) -> None:
+    digits = 6 if known in (0.969140, 1.5) else len(str(known).partition(".")[2])
+    assert round(second_moment(resolve("activations", name)), digits) == known
+
+
+def test_the_second_moment_of_hardshrink_is_its_closed_form_wherever_it_jumps() -> None:
+    for at in (0.5, 0.1234567, 1.7):
+        known = 2 * (at * math.exp(-at * at / 2) / math.sqrt(2 * math.pi) + special.ndtr(-at))
+        assert second_moment(resolve("activations", {"name": "hardshrink", "lambd": at})) == pytest.approx(known)
+
+
+def test_xielu_trains_the_numbers_before_its_softplus() -> None:
+    component = resolve("activations", {"name": "xielu", "alpha_p": 1.5, "alpha_n": 0.9, "beta": 0.4})
+    starts = {name: torch.tensor(start).double() for name, (_, start) in learned_parameters(component, 1).items()}
+    assert functional.softplus(starts["alpha_p"]).item() == pytest.approx(1.5, rel=1e-6)
+    assert 0.4 + functional.softplus(starts["alpha_n"]).item() == pytest.approx(0.9, rel=1e-6)
+    z = torch.linspace(-3, 3, 7, dtype=torch.float64)
+    fixed = function_of(resolve("activations", {**component.to_json(), "learned": False}))(z)
+    torch.testing.assert_close(function_of(component)(z, **starts), fixed, rtol=1e-6, atol=1e-6)
+
+
+def test_star_relu_has_mean_zero_and_variance_one() -> None:
+    mean = 0.8944 / 2 - 0.4472
+    assert mean == pytest.approx(0, abs=1e-12)
+    assert second_moment(resolve("activations", "star_relu")) - mean**2 == pytest.approx(1, abs=1e-4)
+
+
+def test_pau_starts_close_to_leaky_relu_where_it_was_fitted() -> None:
+    z = torch.linspace(-3, 3, 6001, dtype=torch.float64)
+    away = (ready("pau")(z) - functional.leaky_relu(z, 0.01)).abs()
+    assert 0.033 < away.max() < 0.034
+
+
+def test_pau_has_kinks_where_the_sum_in_its_denominator_changes_its_sign() -> None:
+    component = resolve("activations", {"name": "pau", "b1": 1.2, "b3": -0.9})
+    kinks = kinks_of(component)
+    assert kinks == pytest.approx((-0.281833, 0.0), abs=1e-6)
+    assert kinks_of(resolve("activations", "pau")) == ()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")  # torch's, of its own jvp
+@pytest.mark.parametrize("name", ["golu", "telu", "squareplus", "smish", "isrlu", "aptx"])
+def test_a_closed_slope_may_be_differentiated_again_and_mapped(name: str) -> None:
+    z = torch.linspace(-3, 3, 8, dtype=torch.float64, requires_grad=True)
+    function = with_starts(name, torch.float64)
+    assert torch.autograd.gradcheck(function, (z,))
+    assert torch.autograd.gradgradcheck(function, (z,))
+    tangent = torch.ones_like(z)
+    _, forward = torch.func.jvp(function, (z.detach(),), (tangent,))
+    backward = torch.func.vmap(torch.func.grad(function))(z.detach())
+    torch.testing.assert_close(forward, backward)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value"),
+    [
+        ("gelu", -0.7518, -0.16997),
+        ("silu", -1.2785, -0.27846),
+        ("mish", -1.1924, -0.30884),
+        ("golu", -0.5671, -0.09726),
+        ("quick_gelu", -0.7512, -0.16361),
+    ],
 )
 def test_minima_lie_where_the_papers_say(name: str, at: float, value: float) -> None:
     function = ready(name)
