@@ -54,6 +54,7 @@ class MeasuredCohort:
         opening: Seconds until its data and networks were there.
         start: Seconds of epoch 0.
         rest: Seconds after epoch 0.
+        epochs: Epochs until its last run ended: fewer than planned where all ran out of patience.
         startup: Seconds until the workers were there; None when unknown.
     """
 
@@ -63,6 +64,7 @@ class MeasuredCohort:
     opening: float
     start: float
     rest: float
+    epochs: int
     startup: float | None = None
 
     @cached_property
@@ -146,9 +148,9 @@ def _ratios(alike: Sequence[MeasuredCohort], runs: int, activations: frozenset[s
         expected = one.by_settings
         start += weight * one.start
         start_by_settings += weight * expected.start
-        if expected.epochs:
+        if one.epochs:
             rest += weight * one.rest
-            epochs_by_settings += weight * expected.epochs * expected.epoch
+            epochs_by_settings += weight * one.epochs * expected.epoch
             end_by_settings += weight * expected.end
     evaluating = start / start_by_settings if start > 0 else 1.0
     training = rest - evaluating * end_by_settings  # of the time after epoch 0, what the test set did not take
@@ -183,7 +185,8 @@ def read_estimates(results: Path, device: str) -> Estimates:
         label = record.spec.activation.label
         if (seconds, runs) in cohorts:  # runs of one cohort share its clock to the last digit
             known = cohorts[seconds, runs]
-            cohorts[seconds, runs] = replace(known, activations=known.activations | {label})
+            epochs = max(known.epochs, record.epochs_trained)
+            cohorts[seconds, runs] = replace(known, activations=known.activations | {label}, epochs=epochs)
             continue
         start = untrained * runs
         cohorts[seconds, runs] = MeasuredCohort(
@@ -193,6 +196,7 @@ def read_estimates(results: Path, device: str) -> Estimates:
             opening=record.timing.get("opening_seconds", 0.0),
             start=start,
             rest=max(0.0, seconds - start),
+            epochs=record.epochs_trained,
             startup=record.timing.get("startup_seconds"),
         )
     return Estimates(tuple(cohorts.values()))

@@ -82,6 +82,15 @@ class RunRecord:
         found = self.final.get("epochs_trained")
         return self.spec.training.epochs if found is None else int(found)
 
+    def value(self, metric: str) -> float | None:
+        """Return a final metric; None where there is none.
+
+        A run that selected no epoch reports its last one, which only its settings say.
+        """
+        if metric in ("selected_epoch", "epochs_trained") and metric not in self.final:
+            return float(self.spec.training.epochs) if self.outcome in ("ok", "collapsed") else None
+        return self.final.get(metric)
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``result.json``; the curves lie beside it, in ``metrics.jsonl``."""
         return {

@@ -200,6 +200,18 @@ def test_the_numbers_of_epochs_are_metrics_of_a_table():
     assert "relu 3 baseline" in text_of(records, metric=["selected_epoch"])
 
 
+def test_runs_without_early_stopping_trained_all_their_epochs():
+    records = cells({"relu": RELU, "elu": ELU})
+    stopped = selecting(records[:4], [3] * 4, [6] * 4, patience=3, select="best")
+    others = [replace(one, spec=one.spec.model_copy(update={"training": {"epochs": 10}})) for one in records[4:]]
+    comparison = only(
+        [*stopped, *others], metric=["test.accuracy", "selected_epoch", "epochs_trained"], by="activation"
+    )
+    means = {name: row(comparison, activation=name).metrics for name in ("relu", "elu")}
+    assert [means["relu"][name].mean for name in ("selected_epoch", "epochs_trained")] == [3, 6]
+    assert [means["elu"][name].mean for name in ("selected_epoch", "epochs_trained")] == [10, 10]
+
+
 def test_methods_state_how_epochs_were_chosen():
     records = selecting(cells({"relu": RELU, "elu": ELU}), [3] * 8, [6] * 8, patience=3, select="best", drop_last=True)
     methods = only(records, methods=True).methods

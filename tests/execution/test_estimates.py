@@ -100,7 +100,7 @@ def test_a_slow_activation_is_known_once_it_has_been_measured(tmp_path: Path) ->
 
 def test_the_latest_measurements_count_most(tmp_path: Path) -> None:
     """A machine that has become twice as fast is believed before it has been seen as often."""
-    old = [MeasuredCohort(spec(seed=s), 1, frozenset({"relu"}), 0.0, 0.1, 2.0) for s in range(20)]
+    old = [MeasuredCohort(spec(seed=s), 1, frozenset({"relu"}), 0.0, 0.1, 2.0, 3) for s in range(20)]
     new = [replace(one, start=0.05, rest=1.0) for one in old]
     told = Estimates([*new, *old]).expect([spec(seed=50)]).total
     assert told < 0.5 * (0.05 + 1.0 + 0.1 + 2.0)
@@ -142,6 +142,17 @@ def test_runs_that_ended_early_or_can_not_be_read_are_passed_by(tmp_path: Path) 
     (runs / spec(seed=3).run_id / "result.json").write_text('{"schema": 1, "outco')
     (runs / spec(seed=4).run_id / "metrics.jsonl").write_text('{"epoch": 0, "sec')
     assert [one.spec.seed for one in read_estimates(tmp_path, "cpu").measured] == [0]
+
+
+def test_cohorts_that_ran_out_of_patience_are_measured_by_the_epochs_that_they_took(tmp_path: Path) -> None:
+    """Of ten planned epochs each cohort took three, its last run that is."""
+    planned = {"epochs": 10, "patience": 1}
+    for seed in range(4):
+        for one, epochs in zip(measured([spec("relu", seed), spec("tanh", seed)]), (2, 3), strict=True):
+            stopped = one.spec.model_copy(update={"training": planned})
+            save(tmp_path, [replace(one, spec=stopped, final={**one.final, "epochs_trained": float(epochs)})])
+    specs = [spec(name, 9, epochs=10) for name in ("relu", "tanh")]
+    assert expected_of(tmp_path, specs) == pytest.approx(true(specs), rel=0.05)
 
 
 def test_no_results_folder_is_no_measurement(tmp_path: Path) -> None:
@@ -255,7 +266,7 @@ def test_a_time_is_spelled_to_two_figures(amount: float, words: str) -> None:
 
 
 def test_what_a_workers_first_cohort_loads_is_not_expected_of_every_other() -> None:
-    first = MeasuredCohort(spec(), 1, frozenset({"relu"}), 3.0, 0.1, 1.0)
+    first = MeasuredCohort(spec(), 1, frozenset({"relu"}), 3.0, 0.1, 1.0, 3)
     found = Estimates([replace(first, opening=0.01), first])
     assert found.expect([spec(seed=9)]).total == pytest.approx(0.01 + 0.1 + 1.0)
 

@@ -76,7 +76,7 @@ def outcomes_in_words(
     """
     for outcome in ("diverged", "failed", "collapsed"):
         own = [record for record in records if record.outcome == outcome]
-        valued = [name for name in metrics if any(record.final.get(name) is not None for record in own)]
+        valued = [name for name in metrics if any(record.value(name) is not None for record in own)]
         where = "" if len(valued) == len(metrics) else f" only in {', '.join(valued)}"
         averaged = f"averaged in{where}" if valued else "not averaged in"
         if own:

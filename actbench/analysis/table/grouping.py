@@ -125,7 +125,7 @@ def fits(one: FlatSpec, where: Filter) -> bool:
 
 
 def _value(record: RunRecord, metric: str) -> float | None:
-    value = record.final.get(metric)
+    value = record.value(metric)
     return float(value) if value is not None and isfinite(value) else None
 
 
