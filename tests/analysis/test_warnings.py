@@ -205,7 +205,7 @@ def test_runs_without_early_stopping_trained_all_their_epochs():
     stopped = selecting(records[:4], [3] * 4, [6] * 4, patience=3, select="best")
     others = [replace(one, spec=one.spec.model_copy(update={"training": {"epochs": 10}})) for one in records[4:]]
     comparison = only(
-        [*stopped, *others], metric=["test.accuracy", "selected_epoch", "epochs_trained"], by="activation"
+        [*stopped, *others], metric=["test.accuracy", "selected_epoch", "epochs_trained"], by=["activation"]
     )
     means = {name: row(comparison, activation=name).metrics for name in ("relu", "elu")}
     assert [means["relu"][name].mean for name in ("selected_epoch", "epochs_trained")] == [3, 6]

@@ -348,6 +348,39 @@ def test_a_user_s_module_with_dropout_trains_and_leaves_the_global_streams_alone
     assert torch.equal(before[1], torch.get_rng_state())
 
 
+@pytest.mark.parametrize("scale", ["unit", "symmetric"])
+def test_scaled_pixels_have_the_bits_that_a_cpu_gives(scale: str) -> None:
+    """CUDA turns a division by a plain number into a product with its inverse, which has other last bits."""
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    on = [TrainState.open(Cohort((spec(dataset={**DIGITS, "scale": scale}),)), at).images for at in (CPU, GPU)]
+    found = [images.normalise(levels.to(images.white.device)).cpu() for images in on]
+    assert torch.equal(*found)
+
+
+def test_a_run_that_stops_early_reports_what_a_run_of_so_many_epochs_reports() -> None:
+    """The cohort goes on, and its steps with it, while runs stop one after the other."""
+    training = {"epochs": 9, "optimizer": {"name": "sgd", "lr": 0.3}}
+    runs = [spec(activation=name, training=training | {"patience": 1, "select": "best"}) for name in WILD]
+    found = trained_records(runs)
+    whole = trained_records([spec(activation=name, training=training) for name in WILD])
+    assert len({one.final["epochs_trained"] for one in found}) > 1
+    for one, other in zip(found, whole, strict=True):
+        last, selected = int(one.final["epochs_trained"] or 0), int(one.final["selected_epoch"] or 0)
+        assert [row["val.loss"] for row in one.curves] == [row["val.loss"] for row in other.curves[: last + 1]]
+        short = trained_records([spec(activation=name, training=training | {"epochs": selected}) for name in WILD])
+        assert one.final["test.loss"] == short[runs.index(one.spec)].final["test.loss"]
+
+
+WILD = ("relu", "tanh", "sigmoid")
+
+
+def trained_records(runs: Sequence[RunSpec]) -> list[RunRecord]:
+    events = list(run_cohort(Cohort(tuple(runs)), GPU))
+    failures = [event.traceback for event in events if isinstance(event, Failed)]
+    assert not failures, failures[0]
+    return [event.record for event in events if isinstance(event, Finished)]
+
+
 def test_the_command_trains_a_study_in_a_worker_and_names_the_card(tmp_path: Path) -> None:
     study = Study.from_text(
         "study: gpu\ndataset: {name: digits, train_size: 200}\nmodel: {name: mlp, hidden: [16]}\n"
