@@ -210,7 +210,7 @@ class Normalised(Options):
             return written
         if "norm" in written:
             text = "'batch_norm' is the older spelling of 'norm': keep one of them"
-            raise ConfigError([Problem(text, ("batch_norm",), at_key=True)])
+            raise ConfigError([Problem(text, ("batch_norm",))])
         rest = {option: value for option, value in written.items() if option != "batch_norm"}
         return {**rest, "norm": "batch" if written["batch_norm"] else "none"}
 

@@ -168,6 +168,17 @@ def test_batch_norm_on_the_device_is_the_exact_one(training: bool, shape: tuple[
     assert apart(*running) < 1e-12
 
 
+@pytest.mark.parametrize("shape", [(3, 40, 5), (3, 8, 5, 6, 6)])
+def test_norms_of_single_examples_on_the_device_are_the_exact_ones(shape: tuple[int, ...]) -> None:
+    there, exact = leaves(torch.float64, shape, (3, 5), (3, 5), (3,), (3,))
+    for compute in (
+        lambda x, scale, shift, *_: layers.layer_norm(x, scale, shift),
+        lambda x, scale, shift, alpha, _: layers.elementwise_norm(layers.dyt, x, scale, shift, alpha),
+        lambda *tensors: layers.elementwise_norm(layers.derf, *tensors),
+    ):
+        assert apart(*(compute(*tensors) for tensors in (there, exact))) < 1e-12
+
+
 @pytest.mark.parametrize("model", [MLP, {"name": "cnn", "channels": [4, 6], "dense": [16], "norm": "batch"}], ids=str)
 def test_every_activation_trains_in_float64_as_on_a_cpu(model: dict[str, Any]) -> None:
     """Dropout and random slopes too: their numbers are drawn on the CPU."""
@@ -185,6 +196,8 @@ CHANGES: list[dict[str, Any]] = [
     {},
     {"model": {**MLP, "norm": "batch"}},
     {"model": {"name": "cnn", "channels": [[4, 4], [6]], "dense": [16], "norm": "batch"}},
+    {"model": {**MLP, "norm": "derf"}},
+    {"model": {"name": "cnn", "channels": [[4, 4], [6]], "dense": [16], "norm": "layer"}},
     {"model": {"name": "cnn", "channels": [4], "dense": [], "pool": "avg"}},
     {"training": {"optimizer": "adam", "clip_norm": 0.5, "schedule": "cosine"}},
     {"training": {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "augment": {"crop": 1, "flip": True}}},

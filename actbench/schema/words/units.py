@@ -131,7 +131,34 @@ UNITS = (
         "z",
         "A pre-activation: what enters the activation function, after a norm if the model has one.",
         spellings=("pre-activation", "pre-activations"),
-        see=("unit", "z_mean"),
+        see=("unit", "z_mean", "model.norm"),
+    ),
+    Word(
+        "layer norm",
+        "Each example's pre-activations in a layer, for a convolution all channels and positions, brought to mean 0 "
+        "and variance 1, then scaled and shifted by learned numbers, one of each per unit.",
+        formula="γ·(z − mean)/√(variance + 1e-5) + β",
+        spellings=("layer normalisation", "layer normalization"),
+        see=("model.norm",),
+        page="configuration.md",
+    ),
+    Word(
+        "DyT",
+        "Dynamic tanh, a bounded function in the place of a normalisation; γ and β are learned for each unit, α for "
+        "each layer (arXiv:2503.10622).",
+        formula="γ·tanh(α·z) + β",
+        spellings=("dyt", "dynamic tanh"),
+        see=("model.norm", "model.norm_alpha"),
+        page="configuration.md",
+    ),
+    Word(
+        "Derf",
+        "Dynamic erf, a bounded function in the place of a normalisation; γ and β are learned for each unit, α and s "
+        "for each layer (arXiv:2512.10938).",
+        formula="γ·erf(α·z + s) + β",
+        spellings=("derf", "dynamic erf"),
+        see=("model.norm", "model.norm_alpha"),
+        page="configuration.md",
     ),
     Word(
         "z_mean",
