@@ -352,12 +352,13 @@ def _definition(records: Sequence[RunRecord]) -> str:
     """Return the definition of a dead unit in these runs, which is printed wherever a dead fraction is."""
     # The settings' probe_size is a limit, which a small dataset does not reach; a run that was measured has the number.
     measured = {
-        f"slope ≤ {record.spec.health.dead_slope:g} on {probe:,} training images"
+        f"slope ≤ {record.spec.health.dead_slope:g} on {probe:,} training {record.spec.example_word}s"
         for record in records
         if (probe := record.health.get("probe_size")) is not None
     }
     planned = {
-        f"slope ≤ {record.spec.health.dead_slope:g} on up to {record.spec.health.probe_size:,} training images"
+        f"slope ≤ {record.spec.health.dead_slope:g} on up to {record.spec.health.probe_size:,} "
+        f"training {record.spec.example_word}s"
         for record in records
     }
     return " or ".join(sorted(measured or planned))

@@ -293,11 +293,12 @@ def _print_layers(console: PrintableConsole, record: RunRecord) -> None:
     probe = record.health.get("probe_size") or health.probe_size
     # Active on a share q of such images, a unit would be silent on all of them in (1 − q)^n < 5 % of probes.
     most = 1 - 0.05 ** (1 / probe)
-    images = f"{probe:,} training image{'' if probe == 1 else 's'}"
+    word = record.spec.example_word
+    images = f"{probe:,} training {word}{'' if probe == 1 else 's'}"
     console.print(
         f"\ndead: slope ≤ {health.dead_slope:g} on {images}; constant: output's sd ≤ "
         f"{health.constant_std:g}; inert: either.\nSilent on all of them means active on fewer than "
-        f"{quantity('health.dead_fraction', most)} of such images (95 %). Other words: actbench explain WORD.",
+        f"{quantity('health.dead_fraction', most)} of such {word}s (95 %). Other words: actbench explain WORD.",
         style="dim",
     )
 

@@ -55,6 +55,11 @@ SHAPES = {
     "kmnist": Shape(MNIST, 60000, 10000),
     "cifar10": Shape(CIFAR, 50000, 10000),
     "cifar100": Shape(CIFAR, 50000, 10000, 100),
+    "circles": Shape((2, 1, 1), 1600, 400, 2),
+    "moons": Shape((2, 1, 1), 1600, 400, 2),
+    "regression": Shape((1, 1, 1), 1600, 400, 1),
+    "spiral": Shape((2, 1, 1), 1600, 400, 2),
+    "xor": Shape((2, 1, 1), 1600, 400, 2),
 }
 
 Basis = Literal["kind", "family"]
@@ -83,6 +88,8 @@ def time_by_settings(spec: RunSpec, runs: int) -> CohortTime:
     """Return the time of so many runs like this one, trained together."""
     shape = SHAPES.get(spec.dataset.name, SHAPES["mnist"])
     options, training = spec.dataset.options, spec.training
+    if (made := options.get("examples")) and spec.dataset.name in SHAPES:  # a toy set, a fifth of which is for testing
+        shape = shape._replace(train=made - made // 5, test=made // 5)
     limits = ("max_examples", "train_size", "test_size")
     most, train_size, test_size = (options.get(key) or shape.train for key in limits)  # None, the default, is no limit
     val = round(shape.train * float(options.get("val_fraction", 0.1)))

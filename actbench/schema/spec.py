@@ -190,6 +190,14 @@ class RunSettings(Options):
     training: Training = Field(default_factory=Training)
     health: HealthSettings = Field(default_factory=HealthSettings)
 
+    @property
+    def example_word(self) -> str:
+        """The word for one of the dataset's examples: ``image``; ``example`` where it is known to hold numbers."""
+        shape = None
+        if self.dataset.path is None:
+            shape = getattr(schema_of("datasets", self.dataset.name), "image_shape", None)
+        return "example" if shape is not None and shape[1:] == (1, 1) else "image"
+
     @model_validator(mode="after")
     def _loss_fits_targets(self) -> Self:
         """Refuse the cross-entropy of numbers before any data is made; a user's own dataset is asked when it is."""
