@@ -13,7 +13,7 @@ from actbench.system.shipped_files import shipped_folder
 BASELINE = "compare.baseline."
 """Before the factors of the baseline."""
 
-_OF_FILES = ("base", "sweep", "zip", "cases", "exclude", "expect")
+_OF_FILES = ("base", "sweep", "zip", "cases", "case", "exclude", "expect")
 """Keys that are not set from a command line: a comma list sweeps, and a path belongs to the file that names it."""
 
 

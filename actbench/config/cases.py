@@ -7,14 +7,14 @@ is kept beside them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from actbench.config import cadence, kept_weights
 from actbench.config.keys import path_of, put
 from actbench.config.unknown_keys import refusal
-from actbench.errors import ConfigError, KeyPath, Problem
+from actbench.errors import ConfigError, KeyPath, Problem, suggestion
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, Options, shown
 from actbench.schema.spec import CASE, Case, RunSettings, RunSpec, canonical_json
@@ -75,6 +75,44 @@ def readable(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         return checked_cases(content[KEY]) if KEY in content else {}
     except ConfigError:
         return {}
+
+
+def checked_choice(value: Any) -> tuple[str, ...]:
+    """Return the names of the cases that are run; whether there are such cases is checked beside them.
+
+    Raises:
+        ConfigError: For what is neither a name nor a list of different names.
+    """
+    if value == ():  # of a checked study that names none
+        return ()
+    given = list(value) if isinstance(value, (list, tuple)) else [value]
+    names = tuple(map(str, given))
+    if not given or any(isinstance(one, (list, tuple, Mapping)) or one is None for one in given):
+        raise ConfigError(f"'{CASE}' should be the name of a case or a list of names, not {shown(value)}")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"'{twice}' stands here twice")
+    return names
+
+
+def chosen(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the cases that a config runs, those that exist: all of them unless it says which."""
+    known = readable(content)
+    try:
+        names = checked_choice(content[CASE]) if CASE in content else tuple(known)
+    except ConfigError:
+        names = tuple(known)
+    return tuple(name for name in names if name in known) or tuple(known)
+
+
+def choice_problems(names: Sequence[str], known: Collection[str]) -> Iterator[Problem]:
+    """Yield a problem for each chosen name that no case has."""
+    for name in names:
+        if not known:
+            yield Problem(NO_CASES, (CASE,), at_key=True)
+            return
+        if name not in known:
+            hint = suggestion(name, known, otherwise=f"there are: {', '.join(known)}")
+            yield Problem(f"no case '{name}' — {hint}", (CASE,))
 
 
 def keys_of(cases: Mapping[str, Settings]) -> tuple[str, ...]:

@@ -79,10 +79,13 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
             if key in design.sweep
         ]
         problems += cases.overlapping(factors.cases, {key: path for key, path in factors.paths.items() if key != CASE})
-        of_baseline = baseline_problems(design.compare.baseline, choices)
+        problems += cases.choice_problems(design.case, factors.cases)
+        baseline = _without_idle_case(design.compare.baseline, factors)
+        of_baseline = baseline_problems(baseline, choices)
         problems += [problem.below(("compare", "baseline")) for problem in of_baseline]
         problems += [
-            problem.below(("expect",)) for problem in expect_problems(design.expect, choices, tuple(design.zip))
+            problem.below(("expect",))
+            for problem in expect_problems(design.expect, choices, tuple(design.zip), tuple(factors.cases))
         ]
         of_tune = tune_problems(design.tune, design.compare.baseline, choices, design.zip)
         problems += [problem.below(("tune",)) for problem in of_tune]
@@ -90,7 +93,7 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
         problems += [problem.below((excluding.KEY,)) for problem in of_exclude]
         entries = () if of_exclude else design.exclude
         if not of_exclude and not of_baseline and factors.count <= MAX_RUNS:
-            text = missing_baseline(design.compare.baseline, entries, factors)
+            text = missing_baseline(baseline, entries, factors)
             problems += [Problem(text, ("compare", "baseline"))] if text else []
     # the config's own fields are checked even where the sweep replaces them: a typo is a typo
     base, found = _spec(run, factors, _left_open(run, choices))
@@ -117,6 +120,12 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
         around |= {path for path in left_out if path and isinstance(path[-1], str)}  # the key seems to be missing
         raise ConfigError(problem for problem in problems if problem.at_key or problem.path not in around)
     return CheckedStudy(design, base, tuple(cells.values()), checkpoint_every, keep_weights)
+
+
+def _without_idle_case(baseline: Mapping[str, Any], factors: Factors) -> dict[str, Any]:
+    """Return a baseline without a case that exists and is not run now: there is nothing to hold it against."""
+    idle = set(factors.cases) - set(factors.choices.get(CASE, ()))
+    return {key: value for key, value in baseline.items() if key != CASE or str(value) not in idle}
 
 
 def _namesakes(
@@ -217,7 +226,7 @@ def _equal_cases(run: Mapping[str, Any], factors: Factors) -> list[Problem]:
     first: dict[str, str] = {}
     problems = []
     keys = cases.keys_of(factors.cases)
-    for position, name in enumerate(factors.cases):
+    for position, name in enumerate(factors.choices.get(CASE, ())):
         spec, found = _spec(run, factors, {**_left_open(run, factors.choices), CASE: position})
         if spec is None or found:
             continue  # which is reported with the cells

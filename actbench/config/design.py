@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from actbench.config import cadence, kept_weights
-from actbench.config.cases import NO_CASE_OF_CASES, NO_CASES, checked_cases
+from actbench.config.cases import NO_CASE_OF_CASES, NO_CASES, checked_cases, checked_choice
 from actbench.config.hypotheses import Ordering, parse_expectation
 from actbench.config.keys import component_kind
 from actbench.config.nodes import write_inline
@@ -309,6 +309,7 @@ class Design(Options):
         sweep: Dotted key -> values; every combination is run.
         zip: Dotted key -> values; all lists are as long, and their values are taken in step.
         cases: Name -> the keys that this alternative sets, with their values; together they are the factor ``case``.
+        case: The cases that are run; none named: all of them.
         exclude: Factor -> value, an entry each; combinations that have all values of one are left out.
         compare: The baseline and the metrics of ``compare``.
         tune: Swept keys of which ``compare`` picks each row's own value by the validation metric.
@@ -321,6 +322,7 @@ class Design(Options):
     sweep: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_sweep)] = Field(default_factory=dict)
     zip: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_zip)] = Field(default_factory=dict)
     cases: Annotated[dict[str, dict[str, Any]], BeforeValidator(checked_cases)] = Field(default_factory=dict)
+    case: Annotated[tuple[str, ...], BeforeValidator(checked_choice)] = ()
     exclude: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_exclude)] = ()
     compare: Compare = Field(default_factory=Compare)
     tune: Annotated[tuple[str, ...], BeforeValidator(_tune)] = ()
@@ -341,12 +343,15 @@ def _values_of(key: str) -> str:
     return "the cases" if key == CASE else f"the swept values of '{key}'"
 
 
-def expect_problems(expect: Iterable[str], choices: Mapping[str, Any], zipped: Sequence[str] = ()) -> list[Problem]:
+def expect_problems(
+    expect: Iterable[str], choices: Mapping[str, Any], zipped: Sequence[str] = (), known: Collection[str] = ()
+) -> list[Problem]:
     """Refuse names in hypotheses that are neither swept nor known: no run could ever have them.
 
     So are two sides that differ in one key of ``zip`` alone: its values go with others of the other keys.
 
-    A known one that is not swept may belong to runs of other overrides, which lie in the same folder.
+    A known one that is not swept may belong to runs of other overrides, which lie in the same folder; ``known`` are the
+    names of all cases.
     """
     problems = []
     for index, text in enumerate(expect):
@@ -366,7 +371,9 @@ def expect_problems(expect: Iterable[str], choices: Mapping[str, Any], zipped: S
             if any(is_choice(key, value, choice) for choice in choices[key]):
                 continue
             if key == CASE:
-                names = ", ".join(choices[key])
+                names = ", ".join(known)
+                if str(value) in known:  # which these runs have not, but others in their folder may
+                    continue
                 problems.append(Problem(f"{shown(value)} is none of the cases: {names}", (index,)))
                 continue
             try:

@@ -21,7 +21,8 @@ class Factors:
         choices: Factor -> its values.
         paths: Factor -> the path of its list in the config.
         axes: The factors that change in step: ``case`` and each of ``sweep`` by itself, those of ``zip`` together.
-        cases: Case -> the keys that it sets, with their values; empty where the factor ``case`` does not exist.
+        cases: Case -> the keys that it sets, with their values, of cases that are not run, too; empty where the factor
+            ``case`` does not exist.
     """
 
     choices: Mapping[str, list[Any]] = field(default_factory=dict)
@@ -39,7 +40,7 @@ class Factors:
             zipped = {}
         zipped = {key: values for key, values in zipped.items() if key not in swept}
         named = cases.readable(content)
-        by_name: dict[str, Any] = {CASE: list(named)} if named else {}
+        by_name: dict[str, Any] = {CASE: list(cases.chosen(content))} if named else {}
         paths: dict[str, KeyPath] = {CASE: (cases.KEY,)} if named else {}
         paths |= {**{key: ("sweep", key) for key in swept}, **{key: ("zip", key) for key in zipped}}
         return cls(

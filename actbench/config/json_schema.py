@@ -92,6 +92,9 @@ def _of_study(name: str, field: FieldInfo) -> Schema:
         case "cases":
             settings = {"anyOf": [{**reference(SETTINGS), "type": "object"}, {"type": "null"}]}
             return {"type": "object", "patternProperties": {f"^{cases.NAME}$": settings}, "additionalProperties": False}
+        case "case":
+            named = {"type": ["string", "number", "boolean"]}
+            return {"anyOf": [named, {"title": "several", "type": "array", "items": named, "minItems": 1}]}
         case "exclude":
             return {"type": "array", "items": {**reference(CELL), "type": "object", "minProperties": 1}}
         case "tune":

@@ -13,8 +13,7 @@ from actbench.config.keys import BASE, FACTORS, as_mapping, component_kind, path
 from actbench.config.nodes import read
 from actbench.config.places import Argument, SourceText
 from actbench.config.unknown_keys import refusal
-from actbench.errors import ConfigError, suggestion
-from actbench.schema.spec import CASE
+from actbench.errors import ConfigError
 from actbench.system.text import storable
 
 _KEY = re.compile(r"[^.\s]+(?:\.[^.\s]+)*\Z")
@@ -22,7 +21,7 @@ _MAX_PARTS = 10  # the longest key of a run has four parts
 _TEXTS = ("study", "description")
 """Keys with a text for their value: a comma in it separates nothing."""
 
-_LISTS = ("seeds", "sweep", "zip", "cases", "exclude", "compare", "tune", "expect")
+_LISTS = ("seeds", "sweep", "zip", "cases", "case", "exclude", "compare", "tune", "expect")
 """Keys (and those below them) that hold lists themselves: a comma list is that list, not a sweep."""
 
 _PIECE = re.compile(r"""(?P<quoted>"(?:\\.|[^"\\])*"|'(?:''|[^'])*')|(?P<open>[\[{(])|(?P<close>[\]})])|.""", re.DOTALL)
@@ -114,8 +113,6 @@ def _applied(document: Document, argument: Argument) -> Document:
         raise ConfigError(text_of)
     values = [_parsed(piece) for piece in ([text] if section in _TEXTS else pieces_of(text))]
     value = values if len(values) > 1 else values[0]
-    if key == CASE:
-        return _only_cases(document, [str(value) for value in values], argument)
     if section == cases.KEY:  # a case's name may hold full stops
         path = (section, key.partition(".")[2]) if len(path) > 1 else path
     if section in (*FACTORS, "compare"):
@@ -130,23 +127,6 @@ def _applied(document: Document, argument: Argument) -> Document:
             document = _without_factors(document, lambda name: name == key)
         return _set(document, ("sweep", key), value, argument)
     return _fixed(document, key, value, argument)
-
-
-def _only_cases(document: Document, names: Sequence[str], argument: Argument) -> Document:
-    """Keep the cases of these names, in this order.
-
-    Raises:
-        ConfigError: For a name that no case has.
-    """
-    known = document.content.get(cases.KEY)
-    if not isinstance(known, Mapping) or not known:
-        raise ConfigError(cases.NO_CASES)
-    for name in names:
-        if name not in known:
-            there = f"there are: {', '.join(known)}"
-            raise ConfigError(f"no case '{name}' — {suggestion(name, known, otherwise=there)}")
-    kept = {name: known[name] for name in names}
-    return replace(document, content={**document.content, cases.KEY: kept}).placed((cases.KEY,), argument)
 
 
 def _parsed(piece: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from actbench.config import cases
 from actbench.config.excluding import fitted
 from actbench.config.keys import as_mapping, path_of, put
-from actbench.schema.spec import RunSettings
+from actbench.schema.spec import CASE, RunSettings
 
 LIMITS = {"training.epochs": 1, "dataset.max_examples": 512, "health.probe_size": 512}
 SEEDS = 2
@@ -40,6 +40,8 @@ def smoke_content(content: Mapping[str, Any], *, name: str, seeds: tuple[int, ..
         changed["zip"] = {key: [row[place] for row in distinct] for place, key in enumerate(keys)}
     if cases.KEY in changed:
         changed[cases.KEY] = _limited_cases(changed)
+        if CASE in changed:
+            changed[CASE] = [name for name in cases.chosen(content) if name in changed[cases.KEY]]
     if "exclude" in changed:
         changed["exclude"] = [
             {key: _limited_factor(key, value) for key, value in entry.items()} for entry in changed["exclude"]

@@ -130,7 +130,7 @@ class Study(Design, RunSettings):
     @property
     def levels(self) -> Mapping[str, tuple[Any, ...]]:
         """Factor -> its values, as they are written; those of ``case`` are the names of the cases."""
-        return {**({CASE: tuple(self.cases)} if self.cases else {}), **self.sweep, **self.zip}
+        return {**({CASE: self.case or tuple(self.cases)} if self.cases else {}), **self.sweep, **self.zip}
 
     @property
     def checkpoint_every(self) -> Cadence:

@@ -112,6 +112,9 @@ def test_a_smoke_run_keeps_the_cases_that_still_differ() -> None:
         ("cases: {a: {bias_init: [0, 1]}}", "1:24", "'bias_init' should be a number"),
         (CASES + "sweep: {training.epochs: [1, 2]}", "4:41", "'training.epochs' stands in 'sweep' too, which would"),
         (CASES + "sweep: {model: [mlp, cnn]}", "5:16", "'model' stands in 'sweep' too, which would undo it"),
+        (CASES + "case: [none, none]", "7:7", "'none' stands here twice"),
+        (CASES + "case: [none, slowr]", "7:7", "no case 'slowr' — did you mean 'slower'?"),
+        (CASES + "case: {none: 1}", "7:7", "'case' should be the name of a case or a list of names, not"),
         ("cases: {a: {}, b: {activation: relu}}", "1:16", "'b' is the same as 'a'"),
         ("sweep: {case: [none]}", "1:9", "'case' is the factor that 'cases' make: it can't be set by itself"),
         (CASES + "compare: {baseline: {case: non}}", "7:28", "'non' is none of the cases: 'none', 'slower', 'norm"),
@@ -130,6 +133,23 @@ def test_a_slip_in_cases_is_told(text: str, place: str, message: str) -> None:
 
     assert told.startswith(message)
     assert where == place
+
+
+def test_the_cases_that_are_not_chosen_keep_their_names_and_may_be_in_hypotheses_and_baseline() -> None:
+    text = CASES + 'compare: {baseline: {case: none}}\nexpect: ["test.accuracy: case=slower > case=none"]\n'
+
+    study = Study.from_text(text, ["case=bias_0.1"])
+
+    assert study.factors == ("case",)
+    assert list(study.cases) == ["none", "slower", "normalised", "bias_0.1"]
+    assert study.levels == {"case": ("bias_0.1",)}
+    assert Study.from_text(study.text).specs() == study.specs()
+
+
+def test_a_case_may_have_a_number_for_its_name() -> None:
+    study = Study.from_text("cases: {a: {}, '0.1': {bias_init: 0.1}}", ["case=0.1", "compare.baseline.case=0.1"])
+
+    assert _labels(study) == [("0.1", "relu")]
 
 
 def test_an_override_with_an_unknown_case_names_the_nearest() -> None:

@@ -361,7 +361,8 @@ def test_a_value_that_a_run_may_have_is_valid_wherever_it_may_stand(key: str) ->
 
 @pytest.mark.parametrize("key", Design.model_fields)
 def test_a_value_that_a_study_may_have_is_valid(key: str) -> None:
-    swept = {"sweep": {"bias_init": [0, 0.1]}} if key in ("tune", "exclude") else {}
+    swept: dict[str, Any] = {"sweep": {"bias_init": [0, 0.1]}} if key in ("tune", "exclude") else {}
+    swept |= {"cases": {"x": {}, "relu": {"bias_init": 1}}} if key == "case" else {}
 
     refused, accepted = stricter({**swept, key: value} for value in VALUES)
 

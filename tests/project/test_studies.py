@@ -12,6 +12,20 @@ from actbench.schema.record import RunRecord
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
+@pytest.mark.slow
+def test_the_cures_study_kills_relu_units_which_leaky_relu_and_a_lower_rate_do_not(tmp_path: Path) -> None:
+    study = Study.from_yaml(CONFIGS / "cures.yaml", ["case=none,leaky_relu,lower_rate", "seeds=1"])
+    dead = {
+        record.spec.case.label: record.final["health.dead_fraction"] or 0.0
+        for record in run(study, tmp_path, engine="inline")
+        if record.spec.case
+    }
+
+    assert dead["none"] > 0.25
+    assert dead["leaky_relu"] == 0
+    assert dead["lower_rate"] < 0.1
+
+
 def trained(folder: Path, data: Path | None, config: str, *overrides: str) -> dict[str, RunRecord]:
     """Records by activation of a shipped study cut down by overrides."""
     study = Study.from_yaml(CONFIGS / config, overrides)

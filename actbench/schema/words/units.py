@@ -34,7 +34,8 @@ UNITS = (
     ),
     Word(
         "dead",
-        f"Of a hidden unit: {_RULES['dead']}; it can't learn. For ReLU: zero on every image of the probe.",
+        f"Of a hidden unit: {_RULES['dead']}; it can't learn. For ReLU: zero on every image of the probe. What helps? "
+        "`actbench run cures` compares ten cures.",
         formula="max over the probe of |f′(z)| ≤ health.dead_slope",
         spellings=("dead units", "dead unit", "dead_fraction", "silent"),
         see=("health.dead_slope", "born_dead", "inert", "health.dead_fraction"),
