@@ -86,6 +86,7 @@ class WeightInit:
         reads_activation: Whether the weights depend on the layer's activation; where they don't, runs of one seed that
             differ in their activations are drawn once. A ``gain`` that is ``matched`` reads it in any row.
         asymmetric: Whether one entry of each unit's weights and bias is then replaced by a positive number.
+        reads_data: Whether the weights are then scaled on training data, layer after layer.
     """
 
     draw: Draw
@@ -93,6 +94,7 @@ class WeightInit:
     schema: type[Options] = Options
     reads_activation: bool = True
     asymmetric: bool = False
+    reads_data: bool = False
 
     def depends_on_activation(self, options: Options) -> bool:
         """Return whether the weights depend on the activation before the layer, with these options."""
@@ -157,6 +159,21 @@ class RaiOptions(Options):
     sigma: float = Field(default=0.6007, gt=0)
 
 
+class LsuvOptions(Options):
+    """Options of lsuv.
+
+    Attributes:
+        tolerance: A layer is left alone when its variance is nearer to 1 than this (0.1 in the paper).
+        max_iterations: Most times that a layer is scaled (10 in the paper).
+        examples: Size of the batch: the first training examples in the dataset's fixed order, for all seeds; all of
+            them where there are fewer.
+    """
+
+    tolerance: float = Field(default=0.1, gt=0)
+    max_iterations: int = Field(default=10, ge=1)
+    examples: int = Field(default=256, ge=2)
+
+
 def normal(variance: Callable[[Layer], float]) -> Draw:
     """Return a function that draws from N(0, variance), not truncated, as torch does."""
 
@@ -188,6 +205,11 @@ def orthogonal(layer: Layer, options: Options, generator: torch.Generator) -> Te
     assert isinstance(options, OrthogonalOptions)
     empty = torch.empty(layer.shape, dtype=torch.float64)
     return torch.nn.init.orthogonal_(empty, options.of(layer), generator=generator)
+
+
+def orthonormal(layer: Layer, options: Options, generator: torch.Generator) -> Tensor:
+    """Draw the weights that ``lsuv`` scales: those of ``orthogonal`` without a gain."""
+    return orthogonal(layer, OrthogonalOptions(), generator)
 
 
 def delta_orthogonal(layer: Layer, options: Options, generator: torch.Generator) -> Tensor:
@@ -318,6 +340,12 @@ WEIGHT_INITS: dict[str, WeightInit] = {
     "matched": WeightInit(
         normal(_matched), "normal, variance 1/(fan_in·E[f(Z)²]): keeps the variance whatever the activation f"
     ),
+    "lsuv": WeightInit(
+        orthonormal,
+        "orthonormal, then each layer scaled to variance 1 on training data (Mishkin, Matas 2015, arXiv:1511.06422)",
+        LsuvOptions,
+        reads_data=True,
+    ),
     "rai": WeightInit(
         rai,
         "asymmetric: normal, variance sigma²/fan_in, one of a unit's weights and bias from Beta(2, 1) instead "
@@ -364,9 +392,9 @@ class Initializer:
         self.dtype = dtype
         self.spec = spec
         self._data_moment = data_moment
-        self._class_counts = tuple(class_counts)
+        self.class_counts = tuple(class_counts)
         self._scheme: WeightInit = load("weight_inits", spec.weight_init.name)
-        self._options = self._scheme.schema(**spec.weight_init.options)
+        self.options = self._scheme.schema(**spec.weight_init.options)
         # Two streams: drawing biases never shifts the weights.
         if revived_at is None:
             self._weights, self._biases = stream(spec.seed, "init.weight"), stream(spec.seed, "init.bias")
@@ -380,10 +408,15 @@ class Initializer:
             )
 
     @property
+    def reads_data(self) -> bool:
+        """Whether the weights that are drawn have yet to be scaled on training data."""
+        return self._scheme.reads_data
+
+    @property
     def drawn_alike(self) -> tuple[object, ...]:
         """What decides the numbers drawn: runs that are equal in it draw the same."""
         spec = self.spec
-        reads = self._scheme.depends_on_activation(self._options)
+        reads = self._scheme.depends_on_activation(self.options)
         activation = canonical_json(spec.activation.to_json()) if reads else None
         # 0.0 and -0.0 are equal, and not the same bits
         biases = spec.bias_init.kind, repr(spec.bias_init.value), repr(spec.output_bias)
@@ -415,12 +448,12 @@ class Initializer:
         weight = self._weight(shape, name=name, first=first)
         bias = self._bias(shape, output=output) if has_bias else None
         if self._scheme.asymmetric:
-            assert isinstance(self._options, RaiOptions)
+            assert isinstance(self.options, RaiOptions)
             # The bias is one of the entries. What is drawn besides the normal weights comes from the biases' stream, so
             # that the weights share their normals with those of other schemes.
             entries = weight.flatten(1)
             if bias is not None:
-                scale = self._options.sigma / math.sqrt(Layer(shape, None).fan_in)
+                scale = self.options.sigma / math.sqrt(Layer(shape, None).fan_in)
                 drawn = scale * torch.randn((shape[0], 1), generator=self._biases, dtype=torch.float64)
                 entries = torch.cat([entries, drawn], dim=1)
             entries = replace_one(entries, self._biases)
@@ -444,7 +477,7 @@ class Initializer:
 
     def _weight(self, shape: Shape, *, name: str, first: bool) -> Tensor:
         layer = Layer(shape, None if first else self.spec.activation, self._data_moment, name)
-        return self._scheme.draw(layer, self._options, self._weights)
+        return self._scheme.draw(layer, self.options, self._weights)
 
     def _bias(self, weight_shape: Shape, *, output: bool) -> Tensor | None:
         import torch
@@ -466,11 +499,11 @@ class Initializer:
         if self.spec.output_bias != "prior":
             assert self.spec.output_bias is not None
             return torch.full((units,), float(self.spec.output_bias), dtype=torch.float64)
-        if not self._class_counts:
+        if not self.class_counts:
             raise UsageError(
                 "output_bias: prior needs classes to count, and these examples have numbers; give a number"
             )
-        counts = torch.tensor(self._class_counts, dtype=torch.float64)
+        counts = torch.tensor(self.class_counts, dtype=torch.float64)
         if len(counts) != units:
             raise UsageError(f"output_bias: prior has {len(counts)} classes for the {units} units of the last layer")
         if not counts.all():

@@ -67,6 +67,7 @@ SYNONYMS: Mapping[str, Mapping[str, str]] = {
         "glorot_normal": "xavier_normal",
         "glorot_uniform": "xavier_uniform",
         "saxe": "orthogonal",
+        "layer_sequential_unit_variance": "lsuv",
         "randomized_asymmetric": "rai",
         "randomised_asymmetric": "rai",
     },

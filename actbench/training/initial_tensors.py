@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from actbench.errors import ModelError
 from actbench.nn import torch_draws
 from actbench.nn.chosen_activations import row_of
 from actbench.nn.initializers import Initializer
@@ -16,6 +17,7 @@ from actbench.nn.torch_draws import TorchDraws, TorchInitializer
 from actbench.schema.spec import RunSpec
 from actbench.training.batches import Images
 from actbench.training.run_activations import activation_tensors
+from actbench.training.unit_variance import unit_variance_tensors
 
 
 def initial_tensors(
@@ -56,7 +58,7 @@ def initial_tensors(
         # Runs of one seed draw the same numbers, which are drawn once. A user's own module may read more of the run.
         key = (spec,) if isinstance(model, UserModule) else initializer.drawn_alike
         if key not in drawn:
-            made = model.init(initializer, images.shape, images.classes)
+            made = _made(initializer, model, images)
             if isinstance(initializer, TorchInitializer):
                 initializer.finish()
             drawn[key] = made, initializer
@@ -68,3 +70,19 @@ def initial_tensors(
     if not generators:
         return runs, None
     return runs, TorchDraws.of(generators, test_loader=specs[0].draws == "torch_with_test")
+
+
+def _made(initializer: Initializer, model: Model, images: Images) -> Mapping[str, Tensor]:
+    """Return the tensors of the network that the initializer's run starts with."""
+    if not initializer.reads_data:
+        return model.init(initializer, images.shape, images.classes)
+    spec = initializer.spec
+    if isinstance(model, UserModule):
+        raise ModelError(
+            f"weight_init {spec.weight_init.name} scales the layers of built-in models, not of '{spec.model.path}'; "
+            "choose another weight_init"
+        )
+    # In float64, so that a precision only rounds the weights.
+    exact = Initializer(spec, torch.float64, data_moment=images.input_moment, class_counts=initializer.class_counts)
+    tensors = unit_variance_tensors(exact, model, images)
+    return {name: tensor.to(initializer.dtype) for name, tensor in tensors.items()}

@@ -29,8 +29,8 @@ VARIANCES = {
     "matched": lambda fan_in, fan_out: 1 / (fan_in * RELU_MOMENT),
 }
 NORMAL = ("he_normal", "lecun_normal", "xavier_normal", "matched")
-OTHERS = {"orthogonal", "delta_orthogonal", "rai", "siren"}  # each has tests of its own below
-READ_THE_ACTIVATION = {"matched", "siren"}
+OTHERS = {"orthogonal", "delta_orthogonal", "lsuv", "rai", "siren"}  # each has tests of its own below
+READ_THE_ACTIVATION = {"lsuv", "matched", "siren"}
 
 
 def config_of(scheme: str) -> Any:
@@ -315,6 +315,14 @@ def test_siren_weights_are_uniform_within_the_papers_bounds(shape: tuple[int, ..
     for first, bound in ((True, 1 / 200), (False, math.sqrt(6 / 200) / 30)):
         weights = drawn.weight(shape, first=first).flatten().numpy()
         assert stats.kstest(weights, stats.uniform(-bound, 2 * bound).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("w0", [1.0, 30.0])
+def test_siren_takes_the_frequency_of_the_sine(w0: float) -> None:
+    sine = initializer(weight_init="siren", activation={"name": "sine", "w0": w0})
+    given = initializer(weight_init={"name": "siren", "w0": w0}, activation="relu")
+    assert torch.equal(sine.weight(DENSE), given.weight(DENSE))
+    assert sine.drawn_alike != initializer(weight_init="siren", activation={"name": "sine", "w0": 2.0}).drawn_alike
 
 
 def test_siren_needs_a_frequency() -> None:

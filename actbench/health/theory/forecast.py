@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from actbench.errors import UsageError
 from actbench.health.theory.closed_forms import (
     born_dead_lower_bound,
     normal_below,
@@ -193,20 +194,28 @@ class _Network:
             function,
             slope,
             kinks_of(spec.activation),
-            tuple(_gains(spec, sizes, data_moment)),
+            tuple(_gains(spec, sizes, data_moment, function)),
             spec.bias_init.value,
             tuple(1 / (3 * fan_in) if is_random else 0.0 for fan_in in sizes[:-1]),
         )
 
 
-def _gains(spec: RunSpec, sizes: tuple[int, ...], data_moment: float) -> Iterator[float]:
-    from actbench.nn.initializers import Layer, OrthogonalOptions, SirenOptions
+def _gains(spec: RunSpec, sizes: tuple[int, ...], data_moment: float, function: Function) -> Iterator[float]:
+    from actbench.nn.chosen_activations import kinks_of
+    from actbench.nn.initializers import Layer, LsuvOptions, OrthogonalOptions, SirenOptions
 
     scheme, options = spec.weight_init.name, spec.weight_init.build()
     for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         first = index == 0
         layer = Layer((fan_out, fan_in), None if first else spec.activation, data_moment)
-        moment = layer.input_moment if scheme == "matched" else 1.0
+        moment = layer.input_moment if scheme == "matched" or first else 1.0
+        if isinstance(options, LsuvOptions) and not first:
+            # Behind a layer whose weights give variance 1, to which random biases add their own.
+            variance = 1 + (1 / (3 * sizes[index - 1]) if spec.bias_init.kind == "pytorch" else 0)
+            kinks = kinks_of(spec.activation)
+            moment = gaussian_mean(lambda z: function(z) ** 2, spec.bias_init.value, variance, kinks)
+            if not 0 < moment < math.inf:
+                raise UsageError(f"weight_init lsuv has no gain behind '{spec.activation.label}': E[f(z)²] is {moment}")
         scale = 1.0
         if isinstance(options, OrthogonalOptions):
             scale = options.of(layer)

@@ -56,14 +56,16 @@ def weight_gain(
 ) -> float:
     """Return fan_in times the variance of a weight: the factor between E[input²] and the variance of z.
 
-    he 2 · lecun 1 · xavier 2·fan_in/(fan_in + fan_out) · pytorch 1/3 · matched 1/moment · orthogonal, delta_orthogonal
-    scale²·min(1, fan_in/fan_out), its mean over the units · siren 2·scale², and 1/(3·fan_in) in the first layer.
+    he 2 · lecun 1 · xavier 2·fan_in/(fan_in + fan_out) · pytorch 1/3 · matched, lsuv 1/moment · orthogonal,
+    delta_orthogonal scale²·min(1, fan_in/fan_out), its mean over the units · siren 2·scale², and 1/(3·fan_in) in the
+    first layer.
 
     Args:
         scheme: A row of ``WEIGHT_INITS``.
         fan_in: Inputs of one unit.
         fan_out: Units.
-        moment: E[f(Z)²] of the activation before the layer; 1 where it sees the data. Only ``matched`` reads it.
+        moment: E[input²] of the layer: E[f(Z)²] of the activation before it, or that of the data. Only ``matched`` and
+            ``lsuv`` read it; for the latter it is that of the network itself, whose layers have variance 1.
         scale: The option ``gain`` of ``orthogonal`` and ``delta_orthogonal``; 1/w0 of ``siren``.
         first: Whether the layer sees the data. Only ``siren`` reads it.
 
@@ -81,6 +83,7 @@ def weight_gain(
         "xavier": 2 * fan_in / (fan_in + fan_out),
         "pytorch": 1 / 3,
         "matched": 1 / moment,
+        "lsuv": 1 / moment,
         "orthogonal": orthogonal,
         "delta_orthogonal": orthogonal,
         "siren": 1 / (3 * fan_in) if first else 2 * scale**2,
