@@ -58,7 +58,7 @@ def initial_tensors(
         # Runs of one seed draw the same numbers, which are drawn once. A user's own module may read more of the run.
         key = (spec,) if isinstance(model, UserModule) else initializer.drawn_alike
         if key not in drawn:
-            made = _made(initializer, model, images)
+            made = _made(initializer, model, images, revived_at)
             if isinstance(initializer, TorchInitializer):
                 initializer.finish()
             drawn[key] = made, initializer
@@ -72,7 +72,7 @@ def initial_tensors(
     return runs, TorchDraws.of(generators, test_loader=specs[0].draws == "torch_with_test")
 
 
-def _made(initializer: Initializer, model: Model, images: Images) -> Mapping[str, Tensor]:
+def _made(initializer: Initializer, model: Model, images: Images, revived_at: int | None) -> Mapping[str, Tensor]:
     """Return the tensors of the network that the initializer's run starts with."""
     if not initializer.reads_data:
         return model.init(initializer, images.shape, images.classes)
@@ -83,6 +83,12 @@ def _made(initializer: Initializer, model: Model, images: Images) -> Mapping[str
             "choose another weight_init"
         )
     # In float64, so that a precision only rounds the weights.
-    exact = Initializer(spec, torch.float64, data_moment=images.input_moment, class_counts=initializer.class_counts)
+    exact = Initializer(
+        spec,
+        torch.float64,
+        data_moment=images.input_moment,
+        class_counts=initializer.class_counts,
+        revived_at=revived_at,
+    )
     tensors = unit_variance_tensors(exact, model, images)
     return {name: tensor.to(initializer.dtype) for name, tensor in tensors.items()}

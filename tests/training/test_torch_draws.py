@@ -58,6 +58,13 @@ def batch_norms() -> nn.Module:
     return network
 
 
+def layer_norms() -> nn.Module:
+    network = mlp(nn.Identity)
+    for place, units in ((2, 24), (4, 17)):
+        network[place] = nn.Sequential(nn.LayerNorm(units), nn.ReLU())
+    return network
+
+
 def cnn() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 8, 3, padding=1),
@@ -166,6 +173,12 @@ RECIPES: dict[str, tuple[dict[str, Any], Callable[[], nn.Module], Any]] = {
     "relu": ({}, lambda: mlp(nn.ReLU), sgd),
     "gelu": ({"activation": "gelu"}, lambda: mlp(nn.GELU), sgd),
     "dropout": ({"model": {**MLP, "dropout": 0.3}}, lambda: mlp(nn.ReLU, lambda: nn.Dropout(0.3)), sgd),
+    "alpha dropout": (
+        {"model": {**MLP, "dropout": 0.1, "dropout_kind": "alpha"}, "activation": "selu"},
+        lambda: mlp(nn.SELU, lambda: nn.AlphaDropout(0.1)),
+        sgd,
+    ),
+    "layer norm": ({"model": {**MLP, "norm": "layer"}}, layer_norms, sgd),
     "batch norm": ({"model": {**MLP, "batch_norm": True}}, batch_norms, sgd),
     "cnn": ({"model": {"name": "cnn", "channels": [8, 12], "dense": [32]}}, cnn, sgd),
     "float64": ({"training": {"precision": "float64"}}, lambda: mlp(nn.ReLU), sgd),

@@ -18,6 +18,7 @@ from actbench.schema.components import resolve
 from actbench.schema.events import Failed, Finished, Saved
 from actbench.schema.runtime import Cadence, Cohort
 from actbench.schema.spec import RunSpec
+from actbench.training.initial_tensors import initial_tensors
 from actbench.training.loop import run_cohort
 from actbench.training.state import TrainState
 
@@ -124,6 +125,16 @@ def test_a_cohort_gives_each_run_the_weights_that_it_has_alone(model: str) -> No
     ]
     for run, record in zip(runs, records(*runs), strict=True):
         assert numbers(record) == numbers(records(run)[0]), run.run_id
+
+
+def test_units_that_begin_anew_get_other_weights_than_at_the_start() -> None:
+    run = run_of(model=MODELS["mlp"])
+    state = TrainState.open(Cohort((run,)), CPU)
+    (again,), (fresh,) = (
+        initial_tensors([run], state.model, state.images, state.device, revived_at=step)[0] for step in (None, 5)
+    )
+    assert torch.equal(again["hidden.0.weight"], state.stack.tensors["hidden.0.weight"].detach()[0])
+    assert not torch.equal(again["hidden.0.weight"], fresh["hidden.0.weight"])
 
 
 def test_only_runs_of_one_activation_are_drawn_alike() -> None:
