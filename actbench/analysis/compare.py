@@ -18,6 +18,7 @@ from actbench.analysis.judgements.gates import judge_gates, parse_gates
 from actbench.analysis.judgements.limits import limits_of
 from actbench.analysis.judgements.lost_runs import lost_in_words
 from actbench.analysis.judgements.methods_text import methods_paragraph
+from actbench.analysis.judgements.outlook import chances_on_a_new_seed, further_runs
 from actbench.analysis.judgements.tables_beside import HypothesesData, TableBeside
 from actbench.analysis.judgements.verdicts import commands_for_more_seeds, verdict_sentences
 from actbench.analysis.judgements.warnings import two_stage_warnings, warnings_about
@@ -27,6 +28,7 @@ from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
 from actbench.analysis.table.factors import Value, check_keys, context, flat_specs, row_name
 from actbench.analysis.table.grouping import Filter, Table, as_run_values, tables
+from actbench.analysis.table.new_seed import new_seed
 from actbench.analysis.table.pairs import all_pairs
 from actbench.analysis.table.reach import rows_with_reach
 from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Family
@@ -115,6 +117,8 @@ def compare(
     reach: float | None = None,
     all_pairs: bool = False,
     anytime: bool = False,
+    prediction: bool = False,
+    chance: bool = False,
 ) -> Comparisons:
     """Compare runs within each study, dataset and model.
 
@@ -144,6 +148,8 @@ def compare(
         reach: Add how many epochs the runs need to this validation accuracy, 0 … 1; needs records with curves.
         all_pairs: Whether to add the difference of every two rows in the leading metric.
         anytime: Whether intervals and tests hold at every look at a growing study, however seeds were added.
+        prediction: Whether tables show the interval that one further run will lie in.
+        chance: Whether tables show the chance that a row beats the baseline on a new seed, and by more than delta.
 
     Raises:
         UnknownNameError: For a metric or a factor that does not exist.
@@ -164,6 +170,8 @@ def compare(
         reach=reach,
         all_pairs=all_pairs,
         anytime=anytime,
+        prediction=prediction,
+        chance=chance,
     )
     return compare_with(records, options)
 
@@ -294,6 +302,13 @@ def _view(table: Table, request: TableRequest) -> View:
         commands=commands_for_more_seeds(verdicts, request.folder, records),
         rows=comparison.rows if options.reach is None else rows_with_reach(comparison, table, options.reach),
         pairs=all_pairs(comparison, table) if options.all_pairs else None,
+        has_prediction=options.prediction,
+        has_chance=options.chance,
+    )
+    judged = replace(
+        judged,
+        further_runs=tuple(further_runs(judged, lost=lost)),
+        new_seeds=tuple(chances_on_a_new_seed(judged, lost=lost)),
     )
     # The prose describes the finished table, so it comes last.
     finished = replace(judged, methods=methods_paragraph(judged, records)) if options.methods else judged
@@ -343,8 +358,9 @@ def _contrasts(
         return found, families
     for name in request.metrics:
         contrasts, families[name] = against_baseline(table.groups, baseline, name, request.rules)
+        alpha, delta = request.rules.alpha, request.options.delta / 100
         for index, contrast in contrasts.items():
-            found[index][name] = contrast
+            found[index][name] = replace(contrast, new_seed=new_seed(contrast.values, name, alpha, delta))
     return found, families
 
 

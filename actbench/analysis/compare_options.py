@@ -38,6 +38,8 @@ class CompareOptions:
     reach: float | None = None
     all_pairs: bool = False
     anytime: bool = False
+    prediction: bool = False
+    chance: bool = False
 
     def __post_init__(self) -> None:
         """Refuse levels that no interval can have."""

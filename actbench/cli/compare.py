@@ -91,9 +91,17 @@ Reach = Annotated[
     typer.Option(help="Epochs to a validation accuracy, as 90%.", metavar="ACCURACY", rich_help_panel=ADD),
 ]
 AllPairs = Annotated[bool, typer.Option("--all-pairs", help="Every pair of rows (exploratory).", rich_help_panel=ADD)]
+Prediction = Annotated[bool, typer.Option("--prediction", help="The interval of one more run.", rich_help_panel=ADD)]
+ChanceOption = Annotated[
+    bool, typer.Option("--chance", help="To be better on a new seed, and beyond ±delta.", rich_help_panel=ADD)
+]
+Anytime = Annotated[
+    bool,
+    typer.Option("--anytime", help="Intervals and p that hold at every look.", rich_help_panel=JUDGE),
+]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
-SHARED_WITH_REPORT = ("by", "baseline", "metric", "where", "alpha", "delta", "tune", "against")
+SHARED_WITH_REPORT = ("by", "baseline", "metric", "where", "alpha", "delta", "tune", "against", "anytime")
 """Options that ``report`` has, too, with the same default; the command that is printed for a page hands them on."""
 
 
@@ -111,12 +119,15 @@ def compare(
     tune: Tune = None,
     reach: Reach = None,
     all_pairs: AllPairs = False,
+    prediction: Prediction = False,
+    chance: ChanceOption = False,
     verdicts: Verdicts = "5",
     methods: Methods = False,
     fail_if: FailIf = None,
     against: Against = None,
     alpha: Alpha = DEFAULT_ALPHA,
     delta: Delta = f"{DEFAULT_DELTA:g}pp",
+    anytime: Anytime = False,
 ) -> None:
     """Show a table of finished runs, with differences to a baseline.
 
@@ -144,6 +155,9 @@ def compare(
         methods=methods,
         reach=None if reach is None else amount("--reach", amounts.level, "val.accuracy", reach),
         all_pairs=all_pairs,
+        prediction=prediction,
+        chance=chance,
+        anytime=anytime,
     )
     found = replace(compare_with(new, options), max_verdicts=max_verdicts)
     if chosen in ("csv", WORKBOOK):  # numbers alone, and a file that is not read at once
@@ -240,6 +254,9 @@ def _page_command(given: Mapping[str, Any]) -> str:
     for name in SHARED_WITH_REPORT:
         value = given[name]
         if value is None or value == known[name].default:
+            continue
+        if value is True:
+            options.append(f"--{name}")
             continue
         for one in value if isinstance(value, (list, tuple)) else [value]:
             options.append(f"--{name}={shown_path(one) if isinstance(one, Path) else one}")

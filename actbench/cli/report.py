@@ -11,6 +11,7 @@ from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA
 from actbench.cli.compare import (
     Against,
     Alpha,
+    Anytime,
     Baseline,
     By,
     Delta,
@@ -44,6 +45,7 @@ def report(
     delta: Delta = f"{DEFAULT_DELTA:g}pp",
     tune: Tune = None,
     against: Against = None,
+    anytime: Anytime = False,
 ) -> None:
     """Write one page with everything about finished runs.
 
@@ -60,5 +62,6 @@ def report(
         delta=100 * amount("--delta", amounts.difference, "test.accuracy", delta),
         tune=listed(tune),
         against=base,
+        anytime=anytime,
     )
     print_result(write_page(new, output, options))

@@ -20,6 +20,24 @@ class Metric(Strict):
     max: float | None
     n: int
     beyond_scale: list[str]
+    prediction: list[float] | None
+
+
+class Share(Strict):
+    share: float
+    low: float
+    high: float
+
+
+class WithinDelta(Strict):
+    delta: float
+    worse: Share
+    same: Share
+    better: Share
+
+
+class NewSeed(Share):
+    within_delta: WithinDelta | None
 
 
 class Contrast(Strict):
@@ -33,6 +51,7 @@ class Contrast(Strict):
     wins: int
     pairing_gain: float | None
     significant: bool
+    new_seed: NewSeed | None
 
 
 class Outcomes(Strict):

@@ -190,6 +190,16 @@ def fewest_in_words(enough: int | None, noun: str = " seeds") -> str:
     return "no number of seeds can" if enough is None else f"{enough}{noun} are the fewest that can"
 
 
+def percents(share: float, ends: tuple[float, float]) -> str:
+    """Return a chance with its interval in whole percents: ``80 % [28, 99]``.
+
+    >>> percents(0.8, (0.2836, 0.9949))
+    '80 % [28, 99]'
+    """
+    low, high = (f"{100 * end:.0f}" for end in ends)
+    return f"{100 * share:.0f} % [{low}, {high}]"
+
+
 def p_value(p: float) -> str:
     """Return p as papers write it: ``= .004``, ``< .001``. Every p in a text is rounded here, and halves go up.
 

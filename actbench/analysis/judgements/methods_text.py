@@ -230,6 +230,16 @@ def _interaction(comparison: Comparison) -> Iterator[str]:
 
 
 def _additions(comparison: Comparison) -> Iterator[str]:
+    if comparison.has_prediction and any(row.predictions for row in comparison.rows):
+        yield (
+            f"A further run lies in the {comparison.level} prediction interval, mean ± t · sd · √(1 + 1/n) (Hahn and "
+            "Meeker, 1991), if runs are roughly normal."
+        )
+    if comparison.has_chance and any(row.vs_baseline for row in comparison.rows):
+        yield (
+            "The chance to be better on a new seed is the share of paired seeds, equal ones counted half, with its "
+            f"{comparison.level} interval of Clopper and Pearson (1934)."
+        )
     if comparison.reach is not None:
         yield (
             f"Speed of convergence is the first epoch with {REACH_METRIC} of at least "

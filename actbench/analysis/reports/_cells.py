@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from actbench.analysis.judgements.formatting import NOTHING, interval, number, signed, with_unit
+from actbench.analysis.judgements.formatting import NOTHING, interval, number, percents, signed, with_unit
 from actbench.analysis.statistics import Interval
 from actbench.analysis.table.result import Contrast, Reach, Row
 from actbench.schema.metrics import METRICS, is_bounded
@@ -24,6 +24,9 @@ Role = Literal[
     "tie",
     "mean",
     "difference",
+    "prediction",
+    "chance",
+    "shares",
     "wins",
     "n",
     "outcomes",
@@ -161,6 +164,32 @@ def difference_cell(metric: str, contrast: Contrast) -> Cell:
 def wins_cell(contrast: Contrast) -> Cell:
     """Return in how many pairs the row is the better one: ``9 of 10``."""
     return Cell(str(contrast.difference.wins), f"of {contrast.difference.n_pairs}", is_number=True)
+
+
+def prediction_cell(metric: str, ends: tuple[float, float] | None) -> Cell:
+    """Return the interval of one further run: ``[91.92, 94.31]``; a dash where there is none.
+
+    >>> prediction_cell("test.accuracy", (0.9192, 0.9431)).text()
+    '[91.92, 94.31]'
+    """
+    return Cell(NOTHING if ends is None or ends[0] == ends[1] else interval(metric, ends))
+
+
+def chance_cell(contrast: Contrast) -> Cell:
+    """Return the chance to be better on a new seed: ``80 % [28, 99]``; a dash below three pairs."""
+    if contrast.new_seed is None:
+        return Cell(NOTHING)
+    better = contrast.new_seed.better
+    value, _, ends = percents(better.share, (better.low, better.high)).split(" ", 2)
+    return Cell(value, "%", below=(ends,), is_number=True)
+
+
+def shares_cell(contrast: Contrast) -> Cell:
+    """Return the chances to be worse, the same and better, given delta: ``20 / 20 / 60 %``."""
+    found = None if contrast.new_seed is None else contrast.new_seed.within
+    if found is None:
+        return Cell(NOTHING)
+    return Cell(f"{' / '.join(f'{100 * one.share:.0f}' for one in found)} %")
 
 
 def outcomes_cell(row: Row) -> Cell:

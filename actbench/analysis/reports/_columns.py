@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from actbench.analysis.judgements.formatting import NOTHING, number, p_value, unit_of_difference
+from actbench.analysis.judgements.formatting import NOTHING, number, p_value, short, unit_of_difference
 from actbench.analysis.reports._cells import (
     Cell,
     Column,
     Role,
+    chance_cell,
     difference_cell,
     mean_cell,
     outcomes_cell,
+    prediction_cell,
     reach_cell,
+    shares_cell,
     wins_cell,
 )
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.result import DEAD_FRACTION, Comparison, Contrast, Pairs, Row
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import METRICS, is_bounded
 
 DEAD = "dead"
 """Title of the column of dead units, which stands in each table."""
@@ -46,8 +49,13 @@ def columns(comparison: Comparison, *, with_ties: bool = True) -> list[Column]:
         best = _best(comparison, metric)
         cells = (mean_cell(metric, row.metrics[metric], is_best=index in best) for index, row in enumerate(rows))
         found.append(Column(metric, tuple(cells), metric=metric, short_title=shorter[metric]))
+        if comparison.has_prediction and not is_bounded(metric):
+            ends = (prediction_cell(metric, row.predictions.get(metric)) for row in rows)
+            note = "%" if METRICS[metric].unit == "fraction" else ""
+            found.append(Column("one more run", tuple(ends), note=note, role="prediction", metric=metric))
         if any(row.vs_baseline for row in rows):
             found += _versus_baseline(comparison, metric)
+            found += _on_new_seeds(comparison, metric) if comparison.has_chance else []
     counts = (row.metrics[metrics[0]].n for row in rows)
     found.append(Column("n", tuple(Cell(str(n), is_number=True) for n in counts), role="n"))
     if any(row.failure_rate for row in rows):
@@ -121,6 +129,19 @@ def _versus_baseline(comparison: Comparison, metric: str) -> list[Column]:
         Column("Δ baseline", tuple(cells), note=unit, role="difference", metric=metric, short_title="Δ"),
         Column(title, tuple(wins), role="wins", metric=metric),
     ]
+
+
+def _on_new_seeds(comparison: Comparison, metric: str) -> list[Column]:
+    contrasts = [row.vs_baseline.get(metric) for row in comparison.rows]
+    word = "higher" if METRICS[metric].higher_is_better is None else "better"
+    chances = tuple(chance_cell(one) if one else Cell("") for one in contrasts)
+    found = [Column(f"{word} on a new seed", chances, role="chance", metric=metric, short_title=f"{word} anew")]
+    deltas = [new.delta for one in contrasts if one and (new := one.new_seed) is not None and new.delta is not None]
+    if deltas:
+        shares = tuple(shares_cell(one) if one else Cell("") for one in contrasts)
+        note = f"±{short(metric, deltas[0])}"
+        found.append(Column("worse / same / better", shares, note=note, role="shares", metric=metric))
+    return found
 
 
 def _best(comparison: Comparison, metric: str) -> set[int]:

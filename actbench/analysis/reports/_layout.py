@@ -150,6 +150,7 @@ def _late(found: Sequence[Column]) -> list[Key]:
     means = [column.key for column in found if column.role == "mean"]
     differences = [column.key for column in found if column.role == "difference"]
     counts = [column for column in found if column.role == "n"]
+    asked = [column.key for role in ("shares", "prediction", "chance") for column in found if column.role == role]
     # One number of seeds for all rows can stand below the table.
     common = [column.key for column in counts if is_common(column)]
     others = [column.key for column in counts if not is_common(column)]
@@ -157,6 +158,7 @@ def _late(found: Sequence[Column]) -> list[Key]:
     return [
         *(role[one] for one in ("pairs", "p") if one in role),  # of a table of pairs
         *common,
+        *asked,
         *reversed(differences[1:]),
         *(role[one] for one in ("dead",) if one in role),
         *reversed(means[1:]),

@@ -89,9 +89,18 @@ def caption(comparison: Comparison, shown: Shown = EVERYTHING, *, tie_mark: str 
             *_mismatches(comparison),
         ]
         lines += [note] if (note := comparison.rules.interval_note(comparison.metrics)) else []
+        lines += ["intervals and p hold at every look at a growing study"] if comparison.rules.anytime else []
     if any(is_bounded(metric) for metric in comparison.metrics):
         test = "the anytime test of signs" if comparison.rules.anytime else "sign-flip"
         lines.append(f"health shares: mean{'' if shown.is_brief else ' (range)'}, p by {test}")
+    is_predicted = comparison.has_prediction and not all(map(is_bounded, comparison.metrics))
+    if is_predicted and "prediction" not in shown.left_out:
+        lines.append(f"one more run: {comparison.level} prediction interval, mean ± t · sd · √(1 + 1/n)")
+    if comparison.has_chance and has_differences and "chance" not in shown.left_out:
+        lines.append(
+            f"on a new seed: the share of paired seeds, equal ones half, with its {comparison.level} Clopper–Pearson "
+            "interval"
+        )
     if comparison.reach is not None and "epochs" not in shown.left_out:
         level = f"{100 * comparison.reach.level:g} %"
         lines.append(
@@ -121,10 +130,16 @@ def left_out(names: Sequence[str], width: int) -> str:
 
 def lists(comparison: Comparison, comparisons: Comparisons) -> tuple[list[str], list[str]]:
     """Return the two lists below a table, one sentence an item: the verdicts, and the judged hypotheses."""
-    verdicts, most = list(comparison.verdicts), comparisons.max_verdicts
-    if most is not None and len(verdicts) > most:
-        verdicts = [*verdicts[:most], f"… and {len(verdicts) - most} more (--verdicts all)"]
+    most = comparisons.max_verdicts
+    parts = (comparison.verdicts, comparison.further_runs, comparison.new_seeds)
+    verdicts = [text for part in parts for text in _at_most(part, most)]
     return verdicts, [expectation(one) for one in comparison.expectations]
+
+
+def _at_most(sentences: Sequence[str], most: int | None) -> list[str]:
+    if most is None or len(sentences) <= most:
+        return list(sentences)
+    return [*sentences[:most], f"… and {len(sentences) - most} more (--verdicts all)"]
 
 
 def expectation(found: Expectation) -> str:

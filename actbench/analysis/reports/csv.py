@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TextIO
 
 from actbench.analysis.table.factors import Value, show
-from actbench.analysis.table.result import Comparison, Comparisons, Row, mean_numbers
+from actbench.analysis.table.result import Comparison, Comparisons, Contrast, Row, mean_numbers
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import OUTCOMES
 from actbench.system.text import printable
@@ -16,9 +16,10 @@ from actbench.system.text import printable
 Decimal = Literal["point", "comma"]
 """The decimal sign of numbers."""
 
-MEAN = ("mean", "low", "high", "sd", "min", "max", "n", "beyond_scale")
+MEAN = ("mean", "low", "high", "sd", "min", "max", "n", "beyond_scale", "prediction_low", "prediction_high")
 PAIR = ("difference", "low", "high", "beyond_scale", "p", "p_adjusted", "n_pairs", "wins")
-VERSUS = (*PAIR, "pairing_gain", "significant")
+CHANCE = ("chance", "chance_low", "chance_high", "worse", "same", "better")
+VERSUS = (*PAIR, "pairing_gain", "significant", *CHANCE)
 REACH_COLUMNS = ("metric", "level", "epochs", "reached", "n")
 
 
@@ -147,11 +148,28 @@ def _lines(comparison: Comparison, row: Row) -> Iterator[dict[str, Any]]:
     shared |= {"baseline": comparison.is_baseline(row.factors), "tied_with_best": row.tied}
     if row.reach is not None:
         shared |= {f"reach_{key}": value for key, value in row.reach.to_dict().items()}
-    for name, interval in row.metrics.items():
-        line = {**shared, "metric": name, "unit": METRICS[name].unit, **mean_numbers(name, interval)}
+    for name in row.metrics:
+        line = {**shared, "metric": name, "unit": METRICS[name].unit, **_mean_fields(row, name)}
         if name in row.vs_baseline:
-            line |= {f"versus_{key}": value for key, value in row.vs_baseline[name].to_dict(name).items()}
+            line |= _versus_fields(row.vs_baseline[name], name)
         yield line
+
+
+def _mean_fields(row: Row, metric: str) -> dict[str, Any]:
+    prediction = row.predictions.get(metric)
+    found = mean_numbers(metric, row.metrics[metric], prediction)
+    del found["prediction"]
+    return found if prediction is None else found | dict(zip(MEAN[-2:], prediction, strict=True))
+
+
+def _versus_fields(contrast: Contrast, metric: str) -> dict[str, Any]:
+    """Return the difference, and the chances on a new seed without the intervals of the three parts."""
+    found = contrast.to_dict(metric)
+    del found["new_seed"]
+    if (new := contrast.new_seed) is not None:
+        parts = (new.better.share, new.better.low, new.better.high, *(one.share for one in new.within or ()))
+        found |= dict(zip(CHANCE, parts, strict=False))
+    return {f"versus_{key}": value for key, value in found.items()}
 
 
 plugin = CsvReport()

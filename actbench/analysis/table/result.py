@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from actbench.analysis.statistics import Difference, Interval, Part, Test
 from actbench.analysis.table.factors import Value
+from actbench.analysis.table.new_seed import NewSeed
 from actbench.analysis.table.rules import Rules
 from actbench.errors import UsageError
 from actbench.schema import registry
@@ -50,9 +51,13 @@ def difference_numbers(metric: str, found: Difference, p_adjusted: float | None)
     }
 
 
-def mean_numbers(metric: str, found: Interval) -> dict[str, Any]:
-    """Return a mean with its interval, as the JSON has it."""
-    return {**asdict(found), "beyond_scale": METRICS[metric].beyond_scale(found.low, found.high)}
+def mean_numbers(metric: str, found: Interval, prediction: tuple[float, float] | None) -> dict[str, Any]:
+    """Return a mean with its interval and that of one further run, as the JSON has them."""
+    return {
+        **asdict(found),
+        "beyond_scale": METRICS[metric].beyond_scale(found.low, found.high),
+        "prediction": None if prediction is None else list(prediction),
+    }
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Contrast:
         significant: Whether ``p_adjusted`` is below alpha.
         smallest_p: The smallest adjusted p that the test in use can reach with so many pairs; 1 for fewer than three.
         values: The paired differences, one per seed.
+        new_seed: The chances on a new seed; None for fewer than three pairs.
     """
 
     difference: Difference
@@ -72,11 +78,16 @@ class Contrast:
     significant: bool
     smallest_p: float = 1.0
     values: tuple[float, ...] = ()
+    new_seed: NewSeed | None = None
 
     def to_dict(self, metric: str) -> dict[str, Any]:
         """Return the contrast as in the JSON, without what only tables and sentences need."""
-        gain = {"pairing_gain": self.difference.pairing_gain, "significant": self.significant}
-        return difference_numbers(metric, self.difference, self.p_adjusted) | gain
+        rest = {
+            "pairing_gain": self.difference.pairing_gain,
+            "significant": self.significant,
+            "new_seed": None if self.new_seed is None else self.new_seed.to_dict(),
+        }
+        return difference_numbers(metric, self.difference, self.p_adjusted) | rest
 
 
 @dataclass(frozen=True)
@@ -299,6 +310,7 @@ class Row:
         reach: Speed of convergence; None unless asked for.
         picked: Tuned factor -> its value for this row; empty in a table at common values.
         lost: Metric -> number of runs without a value in it, such as those that diverged.
+        predictions: Metric -> the interval of one further run; a metric without one is not in it.
         parameters: Smallest and largest number of trained parameters among the runs; None where no run has recorded it.
         records: The runs themselves, for charts; not in the JSON.
         prediction: For charts, where their caller can make one; not in the JSON.
@@ -314,6 +326,7 @@ class Row:
     reach: Reach | None = None
     picked: Mapping[str, Value] = field(default_factory=dict)
     lost: Mapping[str, int] = field(default_factory=dict)
+    predictions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     parameters: tuple[float, float] | None = None
     records: tuple[RunRecord, ...] = field(default=(), repr=False, compare=False)
     prediction: Prediction | None = field(default=None, repr=False, compare=False)
@@ -324,7 +337,9 @@ class Row:
             "factors": dict(self.factors),
             "runs": self.runs,
             "outcomes": dict(self.outcomes),
-            "metrics": {name: mean_numbers(name, interval) for name, interval in self.metrics.items()},
+            "metrics": {
+                name: mean_numbers(name, one, self.predictions.get(name)) for name, one in self.metrics.items()
+            },
             "vs_baseline": {name: contrast.to_dict(name) for name, contrast in self.vs_baseline.items()},
             "tied_with_best": self.tied,
             "failure_rate": None if self.failure_rate is None else list(self.failure_rate),
@@ -360,6 +375,10 @@ class Comparison:
         methods: How the numbers came about, in prose; empty unless asked for.
         tuned: How the rows were tuned; None at common values.
         limits: The metrics in which no values of so many seeds could show anything, for the head of the table.
+        has_prediction: Whether the tables show the interval of one further run.
+        has_chance: Whether the tables show the chances on a new seed.
+        further_runs: Where one further run of each row will lie in the leading metric, in sentences, if asked for.
+        new_seeds: The chance of each row to beat its baseline on a new seed, likewise.
     """
 
     study: str
@@ -381,6 +400,10 @@ class Comparison:
     methods: str = ""
     tuned: Tuned | None = None
     limits: tuple[str, ...] = ()
+    has_prediction: bool = False
+    has_chance: bool = False
+    further_runs: tuple[str, ...] = ()
+    new_seeds: tuple[str, ...] = ()
 
     @property
     def alpha(self) -> float:
@@ -425,6 +448,8 @@ class Comparison:
             "verdicts": list(self.verdicts),
             "expectations": [expectation.to_dict() for expectation in self.expectations],
             **({} if self.pairs is None else {"all_pairs": self.pairs.to_dict()}),
+            **({"further_runs": list(self.further_runs)} if self.has_prediction else {}),
+            **({"new_seeds": list(self.new_seeds)} if self.has_chance else {}),
             **({"methods": self.methods} if self.methods else {}),
             **({} if self.tuned is None else {"tuned": {**self.tuned.to_dict(), "picked": picked}}),
         }
@@ -566,6 +591,10 @@ def has_intervals_beyond_scale(comparison: Comparison) -> bool:
     """Return whether an interval of the metrics asked for, or of a difference, lies partly where it can't be."""
     means = [(name, row.metrics[name]) for row in comparison.rows for name in comparison.metrics]
     contrasts = [(name, one.difference) for row in comparison.rows for name, one in row.vs_baseline.items()]
-    return any(METRICS[name].beyond_scale(one.low, one.high) for name, one in means) or any(
-        METRICS[name].beyond_scale(one.low, one.high, differences=1) for name, one in contrasts
+    runs = [(name, row.predictions[name]) for row in comparison.rows for name in comparison.metrics
+            if comparison.has_prediction and name in row.predictions]  # fmt: skip
+    return (
+        any(METRICS[name].beyond_scale(one.low, one.high) for name, one in means)
+        or any(METRICS[name].beyond_scale(one.low, one.high, differences=1) for name, one in contrasts)
+        or any(METRICS[name].beyond_scale(*ends) for name, ends in runs)
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from actbench.analysis.statistics import wilson_interval
+from actbench.analysis.statistics import MIN_VALUES, prediction_interval, wilson_interval
 from actbench.analysis.table.against import is_new
 from actbench.analysis.table.contrasts import tied_with_best
 from actbench.analysis.table.factors import Value
@@ -99,6 +99,11 @@ def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], 
     counted = Counter(record.outcome for record, _ in group.runs)
     bad = len(group.runs) - counted["ok"]
     metrics = {name: rules.mean_interval(list(group.values(name).values())) for name in names}
+    predictions = {
+        name: prediction_interval(list(group.values(name).values()), rules.alpha)
+        for name, one in metrics.items()
+        if one.n >= MIN_VALUES and not is_bounded(name)
+    }
     for name in filter(is_bounded, names):  # many zeros and a bound: a Student-t interval would not hold its level
         metrics[name] = replace(metrics[name], low=None, high=None)
     return Row(
@@ -110,6 +115,7 @@ def _row(group: Group, contrasts: Mapping[str, Contrast], names: Sequence[str], 
         failure_rate=wilson_interval(bad, len(group.runs), rules.alpha) if bad else None,
         picked=group.picked,
         lost={name: len(group.lost(name)) for name in names},
+        predictions=predictions,
         parameters=_parameters(group.runs),
         records=tuple(record for record, _ in group.runs),
     )

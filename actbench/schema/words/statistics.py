@@ -168,8 +168,49 @@ STATISTICS = (
         "once, by the two-stage rule.",
         where="run, plan",
         spellings=("max_seeds", "condition", "interim look"),
-        see=("seeds needed", "two-stage rule"),
+        see=("seeds needed", "two-stage rule", "anytime"),
         page="configuration.md",
+    ),
+    Word(
+        "anytime",
+        "Intervals and p that hold at every look at a growing study, whatever was decided by what was seen: in 95 of "
+        "100 studies none of its looks misses the truth. They are 1.7 to 2.3 times as wide as Student's, from four "
+        "seeds on. Health shares are judged by which side is ahead in each seed.",
+        where="compare --anytime, report --anytime",
+        spellings=("anytime-valid", "anytime-valid interval", "confidence sequence", "peeking", "every look"),
+        see=("interval", "until", "two-stage rule"),
+        page="statistics.md",
+    ),
+    Word(
+        "one more run",
+        "The prediction interval: one further run of the row has its value in it in 95 of 100 studies. It is wider "
+        "than the interval of the mean, since runs go on varying. Health shares have none.",
+        formula="mean ± t · sd · √(1 + 1/n)",
+        where="compare --prediction, compare --json, CSV",
+        spellings=(
+            "prediction",
+            "prediction interval",
+            "prediction_low",
+            "prediction_high",
+            "further run",
+            "further_runs",
+        ),
+        see=("interval", "new seed"),
+        page="statistics.md",
+    ),
+    Word(
+        "new seed",
+        "The chance that the row beats its baseline on a new seed: the share of paired seeds in which it does, equal "
+        "ones counted half, with Clopper and Pearson's interval. `worse / same / better` cuts it at ±delta. The CSV "
+        "columns are versus_chance, versus_chance_low, versus_chance_high, versus_worse, versus_same, versus_better.",
+        where="compare --chance, compare --json, CSV",
+        spellings=(
+            *("new_seed", "new_seeds", "chance", "better on a new seed", "higher on a new seed", "better anew"),
+            *("higher anew", "worse / same / better", "worse", "same", "better", "share", "within_delta", "chance_low"),
+            *("chance_high", "Clopper–Pearson"),
+        ),
+        see=("wins", "delta", "one more run"),
+        page="statistics.md",
     ),
     Word(
         "two-stage rule",
