@@ -8,6 +8,7 @@ from sentence_oracle import (
     check_caption,
     check_expectations,
     check_gate,
+    check_outlook,
     check_ps,
     check_verdicts,
     check_warnings,
@@ -49,6 +50,41 @@ def test_every_sentence_says_what_the_table_says(start):
             check_gate(gate, comparison, runs, options["alpha"])
         check_caption(caption(found.comparisons[0]), comparison, runs, metrics, options)
         check_caption(caption(found.comparisons[0], BRIEF), comparison, runs, metrics, options, is_brief=True)
+    assert read > BATCH / 2
+
+
+@pytest.mark.parametrize(
+    ("start", "anytime"),
+    [
+        pytest.param(start, anytime, marks=pytest.mark.slow if start >= BATCH else ())
+        for start in range(0, QUICK, BATCH)
+        for anytime in ({}, {"anytime": True})
+    ],
+)
+def test_every_sentence_about_new_seeds_and_growing_studies_says_what_the_table_says(start, anytime):
+    read = 0
+    for seed in range(start, start + BATCH):
+        study = generated(seed)
+        options = {**study.options, "prediction": True, "chance": True, **anytime}
+        try:
+            settings = {"demo": {"expect": study.texts}}
+            found = compare(Records(tuple(study.records), (), settings), fail_if=study.gates, **options)
+        except UsageError:
+            continue
+        read += 1
+        report = found.to_dict()
+        (comparison,) = report["comparisons"]
+        runs, metrics = Runs(study.records, comparison), study.options["metric"]
+        check_outlook(comparison, runs, metrics[0], options)
+        check_verdicts(comparison, runs, metrics[0], options)
+        check_warnings(report, comparison, runs, study.records, metrics, options)
+        check_ps(comparison, runs, metrics, options)
+        check_expectations(lists(found.comparisons[0], found)[1], comparison, runs, study.expect)
+        for gate in found.gates:
+            check_gate(gate, comparison, runs, options["alpha"], anytime=bool(anytime))
+        check_caption(caption(found.comparisons[0]), comparison, runs, metrics, options)
+        check_caption(caption(found.comparisons[0], BRIEF), comparison, runs, metrics, options, is_brief=True)
+        assert not anytime or comparison["interaction"] is None
     assert read > BATCH / 2
 
 

@@ -5,6 +5,9 @@ from decimal import Decimal
 from itertools import product
 from statistics import fmean, stdev
 
+import numpy as np
+import scipy.optimize
+import scipy.special
 import scipy.stats
 
 from actbench.schema.metrics import METRICS
@@ -33,8 +36,8 @@ OPEN = re.compile(
 )
 STEADY = re.compile(
     rf"(?P<first>.+) and (?P<second>.+) differ by (?P<size>{NUMBER})(?: (?P<unit>(?!in )[a-z]+))?{OF} in each of "
-    rf"(?P<n>\d+) paired seeds{LOST}, without the spread that a t test needs; "
-    r"(?:no number of seeds|(?P<enough>\d+) seeds are the fewest that) can show it by sign flips"
+    rf"(?P<n>\d+) paired seeds{LOST}, without the spread that a t test needs"
+    r"(?P<flips>; (?:no number of seeds|(?P<enough>\d+) seeds are the fewest that) can show it by sign flips)?"
 )
 UNTOLD = re.compile(
     r"no verdict on (?:(?P<first>.+) and (?P<second>.+)|(?P<count>\d+) differences) in (?P<metric>\S+): "
@@ -47,6 +50,26 @@ INTERACTION = re.compile(
     rf"the effect of (?P<one>\S+) depends on (?P<other>\S+) \(p (?P<p>= [\d.]+|< \.001), (?P<n>\d+) seeds\): between "
     rf"\S+=(?P<from_other>\S+) and (?P<at_other>\S+), (?P<at_one>.+) − (?P<from_one>.+) changes by (?P<size>{NUMBER})"
     rf"(?: (?P<unit>(?!in )[a-z]+))?(?:{INTERVAL})?{OF}"
+)
+
+
+FURTHER = re.compile(
+    rf"a further run of (?P<row>.+) will have a (?P<metric>\S+) in \[(?P<low>{NUMBER}), (?P<high>{NUMBER})\](?: %)?"
+    rf"(?P<cut>, cut at the end of the scale)?, with (?P<level>[\d.]+) % certainty \((?P<n>\d+) seeds{LOST}\)"
+)
+SAME_EACH_TIME = re.compile(
+    rf"no prediction of (?P<metric>\S+) for (?P<row>.+): it is the same in each of (?P<n>\d+) seeds{LOST}"
+)
+NO_PREDICTION = re.compile(
+    r"no prediction in (?P<metric>\S+): a share that is mostly 0 has no such interval; its range shows what a further "
+    r"run may have"
+)
+NEW_SEED = re.compile(
+    rf"(?P<row>.+) (?P<verb>beats|exceeds) (?P<base>.+) on a new seed{OF} with a chance of "
+    rf"(?P<chance_share>\d+) % \[(?P<chance_low>\d+), (?P<chance_high>\d+)\] \((?P<n>\d+) paired seeds{LOST}\)"
+    rf"(?:; beyond ±(?P<delta>{NUMBER}) points: better (?P<better_share>\d+) % \[(?P<better_low>\d+), "
+    r"(?P<better_high>\d+)\], worse (?P<worse_share>\d+) % \[(?P<worse_low>\d+), (?P<worse_high>\d+)\], the same "
+    r"within it (?P<same_share>\d+) % \[(?P<same_low>\d+), (?P<same_high>\d+)\])?"
 )
 
 
@@ -215,12 +238,13 @@ def check_verdicts(comparison, runs, metric, options):
         if metric in row["vs_baseline"]:
             rows[runs.name(row["factors"])] = row
     judged = {name for name, row in rows.items() if row["vs_baseline"][metric]["n_pairs"] >= 3}
-    untold = {name for name in judged if is_untold(rows[name]["vs_baseline"][metric], metric, options["alpha"])}
+    untold = {name for name in judged if is_untold(name, runs, metric, options)}
     untold -= {name for name in untold if identical(name, rows, runs, metric)}
+    untold -= {name for name in untold if is_told_otherwise(rows[name]["vs_baseline"][metric], metric, options)}
     seen, found = [], []
     for text in comparison["verdicts"]:
         if match := UNTOLD.fullmatch(text):
-            check_untold(match, untold, rows, runs, metric, options["alpha"])
+            check_untold(match, untold, rows, runs, metric, options)
             seen += untold
             continue
         if match := NO_VERDICT.fullmatch(text):
@@ -239,19 +263,29 @@ def check_verdicts(comparison, runs, metric, options):
             size = abs(rows[name]["vs_baseline"][metric]["difference"])
             found.append((bool(match["lost"]), match["first"] != name, -size))
         if match.re is OPEN:
-            check_open(match, rows[name]["vs_baseline"][metric], metric, options["alpha"])
+            assert name not in untold
+            check_open(match, rows[name]["vs_baseline"][metric], metric, options)
+        if match.re is STEADY:
+            assert (match["flips"] is None) == ("anytime" in options)
     assert sorted(seen) == sorted(judged)
     assert found == sorted(found)  # what rests on all runs first, the row's wins before its losses, large ones first
 
 
-def check_ps(comparison, runs, metrics):
-    """Each p is that of scipy's t test or of exact sign flips, and adjusting never makes it smaller."""
+def check_ps(comparison, runs, metrics, options=()):
+    """Each p is that of scipy's t test or of exact sign flips, and adjusting never makes it smaller.
+
+    Under ``anytime`` it is one over the likelihood ratio of the differences.
+    """
     for row in comparison["rows"]:
         for metric, contrast in row["vs_baseline"].items():
             name = runs.name(row["factors"])
             pairs = runs.pairs(name, runs.counterpart(row["factors"]), metric)
-            check_p(contrast, [a - b for a, b in pairs], may_flip=is_bounded(metric) or len(pairs) >= 8)
-    for pair in comparison["all_pairs"]["pairs"]:
+            differences = [a - b for a, b in pairs]
+            if "anytime" in options:
+                check_anytime(contrast, differences, metric, options["alpha"])
+            else:
+                check_p(contrast, differences, may_flip=is_bounded(metric) or len(pairs) >= 8)
+    for pair in () if "anytime" in options else comparison["all_pairs"]["pairs"]:
         both = runs.pairs(runs.name(pair["left"]), runs.name(pair["right"]), metrics[0])
         check_p(pair, [a - b for a, b in both], may_flip=is_bounded(metrics[0]))
 
@@ -267,6 +301,74 @@ def check_p(found, differences, *, may_flip):
     if max(differences) - min(differences) > 1e-9 * spread:
         candidates.append(float(scipy.stats.ttest_1samp([one / spread for one in differences], 0.0).pvalue))
     assert any(abs(found["p"] - p) <= 1e-6 * p + 1e-9 for p in candidates), (found["p"], candidates)
+
+
+def anytime_p(differences, mean=0.0):
+    """One over the likelihood ratio of values around a mean: effects of variance 4 against none, any spread.
+
+    Over all spreads, values have the density (vᵀ·M⁻¹·v)^(−n/2) / √det M with M = I + 4·J or M = I.
+    """
+    values = np.array(differences) - mean
+    n = len(values)
+    with_effect = np.eye(n) + 4 * np.ones((n, n))
+    quotient = (values @ np.linalg.solve(with_effect, values)) / (values @ values)
+    return float(min(1.0, np.sqrt(np.linalg.det(with_effect)) * quotient ** (n / 2)))
+
+
+def anytime_sign_p(wins, losses):
+    """One over the mean likelihood ratio of signs over Jeffreys' prior."""
+    log = scipy.special.betaln(wins + 0.5, losses + 0.5) - scipy.special.betaln(0.5, 0.5)
+    return min(1.0, float(np.exp(-log - (wins + losses) * np.log(2))))
+
+
+def check_anytime(found, differences, metric, alpha):
+    """Hold p to its likelihood ratio, and each end of the interval to the mean that is just rejected."""
+    spread = max(map(abs, differences), default=0.0)
+    if len(differences) < 3 or spread == 0:
+        assert found["p"] is None
+        return
+    scaled = [one / spread for one in differences]
+    if is_bounded(metric):
+        wanted = anytime_sign_p(sum(one > 0 for one in scaled), sum(one < 0 for one in scaled))
+        assert abs(found["p"] - wanted) <= 1e-6 * wanted
+        assert found["low"] is None
+    elif max(scaled) - min(scaled) > 1e-6:
+        wanted = anytime_p(scaled)
+        assert abs(found["p"] - wanted) <= 1e-5 * wanted
+        assert (found["low"] is None) == (least_p(metric, len(scaled), anytime=True) >= alpha)
+        for end in (found["low"], found["high"]) if found["low"] is not None else ():
+            assert abs(anytime_p(scaled, end / spread) - alpha) <= 1e-3 * alpha
+
+
+def least_p(metric, pairs, *, anytime):
+    """The smallest p that so many pairs can have."""
+    if pairs < 3:
+        return 1.0
+    if anytime:
+        return anytime_sign_p(pairs, 0) if is_bounded(metric) else (1 + 4 * pairs) ** (-(pairs - 1) / 2)
+    return smallest(pairs) if is_bounded(metric) else 0.0
+
+
+def holm(ps):
+    ranked, largest, found = sorted(range(len(ps)), key=lambda i: ps[i]), 0.0, [0.0] * len(ps)
+    for rank, index in enumerate(ranked):
+        largest = max(largest, min(1.0, ps[index] * (len(ps) - rank)))
+        found[index] = largest
+    return found
+
+
+def family_of(runs, metric):
+    """Row -> pairs, for all rows that are compared, hidden ones too."""
+    names = [name for name in runs.names
+             if (base := runs.counterpart(factors_of(runs, name))) in runs.names and base != name]  # fmt: skip
+    return {name: len(runs.pairs(name, runs.counterpart(factors_of(runs, name)), metric)) for name in names}
+
+
+def least_adjusted(runs, metric, options):
+    """Row -> the smallest adjusted p that its pairs can have."""
+    family, anytime = family_of(runs, metric), "anytime" in options
+    least = [least_p(metric, pairs, anytime=anytime) for pairs in family.values()]
+    return dict(zip(family, holm(least) if anytime else least, strict=True))
 
 
 def flips_p(differences):
@@ -288,9 +390,28 @@ def fewest(alpha):
     return next((n for n in range(3, 40) if smallest(n) < alpha), None)
 
 
-def is_untold(contrast, metric, alpha):
+def fewest_of(runs, metric, options):
+    """The fewest pairs with which any row can have a star."""
+    if "anytime" not in options:
+        return fewest(options["alpha"])
+    level = options["alpha"] / len(family_of(runs, metric))
+    return next((n for n in range(3, 61) if least_p(metric, n, anytime=True) < level), None)
+
+
+def is_untold(name, runs, metric, options):
     """Whether no values of so many pairs could have had a star; t tests and max-T from eight pairs on always could."""
-    return is_bounded(metric) and smallest(contrast["n_pairs"]) >= alpha
+    return least_adjusted(runs, metric, options)[name] >= options["alpha"]
+
+
+def is_told_otherwise(contrast, metric, options):
+    """Whether a sentence says that a difference has no spread, or lies within delta."""
+    if is_bounded(metric):
+        return False
+    if contrast["p"] is None:
+        return True
+    delta = options.get("delta", 0.1) / 100
+    is_fraction = METRICS[metric].unit == "fraction"
+    return is_fraction and contrast["low"] is not None and -delta < contrast["low"] <= contrast["high"] < delta
 
 
 def identical(name, rows, runs, metric):
@@ -298,7 +419,7 @@ def identical(name, rows, runs, metric):
     return all(a == b for a, b in runs.pairs(name, base, metric))
 
 
-def check_untold(match, untold, rows, runs, metric, alpha):
+def check_untold(match, untold, rows, runs, metric, options):
     """A sentence on what can't be shown counts exactly those rows, and names the fewest seeds that can."""
     assert match["metric"] == metric
     assert int(match["count"] or 1) == len(untold)
@@ -307,20 +428,23 @@ def check_untold(match, untold, rows, runs, metric, alpha):
         assert runs.counterpart(rows[match["first"]]["factors"]) == match["second"]
     most = max(rows[name]["vs_baseline"][metric]["n_pairs"] for name in untold)
     assert int(match["n"]) == most
-    assert_p(match["p"], smallest(most))
-    assert match["enough"] == (None if fewest(alpha) is None else str(fewest(alpha)))
+    least = least_adjusted(runs, metric, options)
+    assert_p(match["p"], min(least[name] for name in untold))
+    enough = fewest_of(runs, metric, options)
+    assert match["enough"] == (None if enough is None else str(enough))
 
 
-def check_open(match, contrast, metric, alpha):
+def check_open(match, contrast, metric, options):
     """An open difference that was seen takes more seeds than it had, and as many as its test needs to show any."""
-    assert not is_untold(contrast, metric, alpha)
+    if is_bounded(metric) and "anytime" in options:
+        assert match["rest"] == ""
     if METRICS[metric].unit == "fraction" and not is_bounded(metric):
         return  # the seeds are those that tell delta apart
     assert "four times in five" not in match["rest"]
     if needed := NEEDED.fullmatch(match["rest"]):
         seeds = int(needed["seeds"].replace(",", ""))
         assert seeds > contrast["n_pairs"]
-        assert not is_bounded(metric) or smallest(seeds) < alpha
+        assert not is_bounded(metric) or smallest(seeds) < options["alpha"]
 
 
 def check_verdict(match, rows, runs, metric, options):
@@ -505,7 +629,7 @@ def check_warnings(report, comparison, runs, records, metrics, options):
             assert int(match["n"]) in pairs
         elif kind == "limit":
             assert set(said) == {"limit"}  # before all others
-            limited += check_limit(match, comparison, metrics, options["alpha"])
+            limited += check_limit(match, comparison, runs, metrics, options)
         elif kind == "absent":
             absent = runs.absent()
             assert match["names"] == ", ".join(absent[:3])
@@ -532,7 +656,7 @@ def check_warnings(report, comparison, runs, records, metrics, options):
             check_names(match["names"], set(alone))
     is_averaged = "averaged" in said
     assert ("uneven" in said) == (is_averaged and any(own != set().union(*biases.values()) for own in biases.values()))
-    wanted = [name for name in metrics if is_limited(comparison, name, options["alpha"])]
+    wanted = [name for name in metrics if is_limited(comparison, runs, name, options)]
     assert sorted(limited) == sorted(wanted)
     for outcome in ("diverged", "failed", "collapsed"):
         assert (outcome in said) == any(one.outcome == outcome for one in behind)
@@ -559,13 +683,20 @@ def pairs_of(comparison, metric):
     return [row["vs_baseline"][metric]["n_pairs"] for row in comparison["rows"] if metric in row["vs_baseline"]]
 
 
-def is_limited(comparison, metric, alpha):
+def least_shown(comparison, runs, metric, options):
+    """The smallest adjusted p that a shown row can have; None without one that is compared."""
+    least = least_adjusted(runs, metric, options)
+    rows = [runs.name(row["factors"]) for row in comparison["rows"] if metric in row["vs_baseline"]]
+    return min((least[name] for name in rows), default=None)
+
+
+def is_limited(comparison, runs, metric, options):
     """Whether no values of the shown rows' pairs could have given one of them a star."""
-    pairs = pairs_of(comparison, metric)
-    return bool(pairs) and (max(pairs) < 3 or (is_bounded(metric) and smallest(max(pairs)) >= alpha))
+    least = least_shown(comparison, runs, metric, options)
+    return least is not None and least >= options["alpha"]
 
 
-def check_limit(match, comparison, metrics, alpha):
+def check_limit(match, comparison, runs, metrics, options):
     """Return the metrics that a limit is about, after holding it to their pairs."""
     found = metrics if match["metrics"] is None else match["metrics"].replace(" and ", ", ").split(", ")
     for metric in found:
@@ -573,9 +704,10 @@ def check_limit(match, comparison, metrics, alpha):
         if match["untested"]:
             assert most < 3
             continue
-        assert (int(match["n"]), float(match["alpha"])) == (most, alpha)
-        assert_p(match["p"], smallest(most))
-        assert match["enough"] == (None if fewest(alpha) is None else str(fewest(alpha)))
+        assert (int(match["n"]), float(match["alpha"])) == (most, options["alpha"])
+        assert_p(match["p"], least_shown(comparison, runs, metric, options))
+        enough = fewest_of(runs, metric, options)
+        assert match["enough"] == (None if enough is None else str(enough))
     return found
 
 
@@ -610,8 +742,8 @@ def check_mixture(match, names, runs):
 
 
 CAPTION = {
-    "mean": r"mean(?: ± half of its (?P<half>[\d.]+) % Student-t interval|"
-    r" \[(?P<level>[\d.]+) % Student-t interval\])? "
+    "mean": r"mean(?: ± half of its (?P<half>[\d.]+) % (?P<half_kind>Student-t|anytime-valid) interval|"
+    r" \[(?P<level>[\d.]+) % (?P<kind>Student-t|anytime-valid) interval\])? "
     r"over n seeds, (?P<order>best first|"
     r"highest first)(?P<partial>, rows with runs that diverged or have no value last|, none marked as best since "
     r"each row has runs that diverged or have no value)?",
@@ -626,7 +758,11 @@ CAPTION = {
     "star across": r"a \* beside an interval that includes 0: p is from sign flips, the interval is Student's",
     "adjusted": r"an interval that excludes 0 without a \*: it is that of one difference alone, p is adjusted for all",
     "other test": r"an interval that excludes 0 without a \*: it is Student's, p is from sign flips",
-    "shares": r"health shares: mean(?P<range> \(range\))?, p by sign-flip",
+    "shares": r"health shares: mean(?P<range> \(range\))?, p by (?P<test>sign-flip|the anytime test of signs)",
+    "looks": r"intervals and p hold at every look at a growing study",
+    "prediction": r"one more run: (?P<level>[\d.]+) % prediction interval, mean ± t · sd · √\(1 \+ 1/n\)",
+    "new seed": r"on a new seed: the share of paired seeds, equal ones half, with its (?P<level>[\d.]+) % "
+    r"Clopper–Pearson interval",
     "dead": r"dead: mean share(?P<range> \(range\))? of hidden units with (?P<dead>.+)",
     "outcomes": r"outcomes: Wilson interval of the share that went wrong",
     "averaged": r"averaged over (?P<factors>.+)",
@@ -653,7 +789,16 @@ def check_caption(statements, comparison, runs, metrics, options, *, is_brief=Fa
     assert level is None or abs(float(level) - 100 * (1 - options["alpha"])) < 1e-9
     intervals = [row["metrics"][name] for row in rows for name in metrics]
     intervals += [contrast for row in rows for contrast in row["vs_baseline"].values()]
-    assert (("brief cut" if is_brief else "cut") in found) == any(one["beyond_scale"] for one in intervals)
+    beyond = any(one["beyond_scale"] for one in intervals)
+    if "prediction" in options:
+        beyond = beyond or any(is_cut(row["metrics"][name]["prediction"], name) for row in rows for name in metrics)
+    assert (("brief cut" if is_brief else "cut") in found) == beyond
+    kind = found["mean"]["half_kind" if is_brief else "kind"]
+    assert kind is None or kind == ("anytime-valid" if "anytime" in options else "Student-t")
+    assert "shares" not in found or (found["shares"]["test"] == "sign-flip") == ("anytime" not in options)
+    assert ("prediction" in found) == ("prediction" in options and not all(map(is_bounded, metrics)))
+    for statement in ("prediction", "new seed"):
+        assert statement not in found or float(found[statement]["level"]) == float(f"{100 * (1 - options['alpha']):g}")
     counts = {len(runs.values(name, leading)) for name in names}
     assert ("seeds" in found) == (is_brief and len(counts) == 1)
     assert not is_brief or len(counts) > 1 or {int(found["seeds"]["n"])} == counts
@@ -661,10 +806,12 @@ def check_caption(statements, comparison, runs, metrics, options, *, is_brief=Fa
     assert ("ties" in found) == (sum(row["tied_with_best"] is True for row in rows) > 1)
     contrasts = [contrast for row in rows for contrast in row["vs_baseline"].values()]
     assert ("star" in found) == ("delta" in found) == bool(contrasts)
+    assert ("looks" in found) == (bool(contrasts) and "anytime" in options)
+    assert ("new seed" in found) == (bool(contrasts) and "chance" in options)
     if contrasts:
         assert float(found["star"]["alpha"]) == options["alpha"]
         check_stars(found, contrasts, options["alpha"])
-        check_methods(found["star"], runs, metrics, options["alpha"])
+        check_methods(found["star"], runs, metrics, options)
     runs_behind = [one for name in names for _, one in runs.members[runs.names[name]]]
     probes = {one.health["probe_size"] for one in runs_behind if one.health}
     if probes:
@@ -777,11 +924,11 @@ GATE_OF_LOST = re.compile(
 NOTHING = re.compile(r"(?:no row can be judged: |not decided: )?.+: (?:.+ has no value.*|no baseline.*)")
 
 
-def check_gate(gate, comparison, runs, alpha):
+def check_gate(gate, comparison, runs, alpha, *, anytime=False):
     """Hold the reason why a gate tripped, or could not be decided, to the runs of the row that it names."""
     for text in filter(None, (gate.tripped_reason, gate.undecided_reason)):
         if match := GATE.fullmatch(text):
-            check_seen(match, gate.text, comparison, runs, alpha, tripped=text == gate.tripped_reason)
+            check_seen(match, gate.text, comparison, runs, alpha, tripped=text == gate.tripped_reason, anytime=anytime)
         elif match := GATE_OF_LOST.fullmatch(text):
             if "baseline" not in text:
                 own = [one for _, one in runs.members[runs.names[match["row"]]]]
@@ -792,7 +939,7 @@ def check_gate(gate, comparison, runs, alpha):
             assert NOTHING.fullmatch(text), f"no known reason: {text}"
 
 
-def check_seen(match, gate, comparison, runs, alpha, *, tripped):
+def check_seen(match, gate, comparison, runs, alpha, *, tripped, anytime):
     """Hold mean, interval and number of seeds of a gate's reason to the row's values, or to its paired differences."""
     metric, row, direction = match["metric"], match["row"], match["direction"]
     values = list(runs.values(row, metric).values())
@@ -803,13 +950,103 @@ def check_seen(match, gate, comparison, runs, alpha, *, tripped):
     assert_printed(match["mean"], fmean(values), metric)
     if match["low"] is None:
         return
-    low, high = students(values, alpha)
+    low, high = anytime_interval(values, alpha) if anytime else students(values, alpha)
     assert_interval(match, low, high, metric, int(direction is not None))
     assert (match["unit"] if direction else units(metric)) == units(metric)
     if tripped and match["before"] is None and not gate.startswith("no row"):
         bound = re.search(r"([<>]) ([\d.]+)", gate)
         number = float(bound[2]) / scaled(metric)
         assert low > number if bound[1] == ">" else high < number
+
+
+def anytime_interval(values, alpha):
+    """The means that are just rejected, by bisection; the mean twice for values that differ by rounding alone."""
+    if max(values) - min(values) <= 1e-12 * max(map(abs, values)):
+        return values[0], values[0]
+    mean, reach = fmean(values), max(values) - min(values)
+    steps = [(one - mean) / reach for one in values]
+    far = next(2.0**k for k in range(60) if anytime_p(steps, 2.0**k) < alpha)
+    half = reach * scipy.optimize.brentq(lambda step: anytime_p(steps, step) - alpha, 0, far, rtol=1e-12)
+    return mean - half, mean + half
+
+
+def is_cut(ends, metric):
+    """Whether an interval of single values goes beyond its metric's scale."""
+    most = 1.0 if METRICS[metric].unit == "fraction" else float("inf")
+    return ends is not None and (ends[0] < 0 or ends[1] > most)
+
+
+def check_outlook(comparison, runs, metric, options):
+    """Hold each sentence on a further run and a new seed to the JSON and to the runs, and each row to one."""
+    rows = {runs.name(row["factors"]): row for row in comparison["rows"]}
+    wanted = {name for name, row in rows.items() if row["metrics"][metric]["prediction"] is not None}
+    seen = []
+    for text in comparison["further_runs"]:
+        if NO_PREDICTION.fullmatch(text):
+            assert is_bounded(metric)
+            continue
+        match = FURTHER.fullmatch(text) or SAME_EACH_TIME.fullmatch(text)
+        assert match, f"no known sentence: {text}"
+        seen.append(match["row"])
+        values = list(runs.values(match["row"], metric).values())
+        assert (match["metric"], int(match["n"])) == (metric, len(values))
+        assert_lost((match["lost"] or "").removeprefix("; "), runs, (match["row"],), metric)
+        ends = rows[match["row"]]["metrics"][metric]["prediction"]
+        if match.re is SAME_EACH_TIME:
+            assert ends[0] == ends[1]
+            continue
+        size = max(map(abs, values))
+        t = scipy.stats.t.ppf(1 - options["alpha"] / 2, len(values) - 1)
+        half = t * size * stdev([one / size for one in values]) * (1 + 1 / len(values)) ** 0.5
+        assert abs(ends[0] - (fmean(values) - half)) <= 1e-9 * (size + half)
+        assert abs(ends[1] - (fmean(values) + half)) <= 1e-9 * (size + half)
+        assert_interval(match, *ends, metric, 0)
+        assert float(match["level"]) == float(f"{100 * (1 - options['alpha']):g}")
+    assert sorted(seen) == sorted(wanted)
+    assert is_bounded(metric) == (not wanted) or not seen
+    check_new_seeds(comparison["new_seeds"], rows, runs, metric, options)
+
+
+def check_new_seeds(sentences, rows, runs, metric, options):
+    seen, direction = [], METRICS[metric].higher_is_better
+    for text in sentences:
+        match = NEW_SEED.fullmatch(text)
+        assert match, f"no known sentence: {text}"
+        seen.append(match["row"])
+        row = rows[match["row"]]
+        found = row["vs_baseline"][metric]["new_seed"]
+        assert (match["metric"] or "test.accuracy") == metric
+        assert runs.counterpart(row["factors"]) == match["base"]
+        assert match["verb"] == ("exceeds" if direction is None else "beats")
+        sign = -1 if direction is False else 1
+        ahead = [sign * (a - b) for a, b in runs.pairs(match["row"], match["base"], metric)]
+        n = len(ahead)
+        assert int(match["n"]) == n
+        assert_lost((match["lost"] or "").removeprefix("; "), runs, (match["row"], match["base"]), metric)
+        check_chance(
+            match, "chance", found, sum(one > 0 for one in ahead) + sum(one == 0 for one in ahead) / 2, n, options
+        )
+        if METRICS[metric].unit != "fraction" or is_bounded(metric):
+            assert found["within_delta"] is None
+            assert match["delta"] is None
+            continue
+        delta = options.get("delta", 0.1) / 100
+        assert_printed(match["delta"], delta, metric)
+        better, worse = (sum(side * one > delta + 1e-12 for one in ahead) for side in (1, -1))
+        for name, count in (("better", better), ("worse", worse), ("same", n - better - worse)):
+            check_chance(match, name, found["within_delta"][name], count, n, options)
+    judged = {name for name, row in rows.items() if row["vs_baseline"].get(metric, {"n_pairs": 0})["n_pairs"] >= 3}
+    assert sorted(seen) == sorted(judged)
+
+
+def check_chance(match, name, found, count, n, options):
+    """A chance is a count, with Clopper and Pearson's interval from scipy's beta distribution."""
+    alpha = options["alpha"]
+    low = 0.0 if count == 0 else scipy.stats.beta.ppf(alpha / 2, count, n - count + 1)
+    high = 1.0 if count == n else scipy.stats.beta.ppf(1 - alpha / 2, count + 1, n - count)
+    for part, value in (("share", count / n), ("low", low), ("high", high)):
+        assert abs(found[part] - value) <= 1e-9
+        assert abs(float(match[f"{name}_{part}"]) - 100 * value) <= 0.5001
 
 
 def students(values, alpha):
@@ -819,7 +1056,7 @@ def students(values, alpha):
     return scipy.stats.t.interval(1 - alpha, len(values) - 1, loc=fmean(values), scale=scipy.stats.sem(values))
 
 
-def check_methods(match, runs, metrics, alpha):
+def check_methods(match, runs, metrics, options):
     """The caption names the method of each metric, and of each part of its rows, those that are hidden included."""
     wanted = {}
     for metric in metrics:
@@ -829,7 +1066,8 @@ def check_methods(match, runs, metrics, alpha):
             if runs.counterpart(factors_of(runs, name)) in runs.names
             and runs.counterpart(factors_of(runs, name)) != name
         ]
-        wanted.setdefault(method_of(pairs, metric, alpha), []).append(metric)
+        method = "Holm" if "anytime" in options else method_of(pairs, metric, options["alpha"])
+        wanted.setdefault(method, []).append(metric)
     assert int(match["sizes"]) == len(pairs)
     if len(wanted) == 1 and "," not in next(iter(wanted)):
         assert match["method"] == f"{next(iter(wanted))}-adjusted"

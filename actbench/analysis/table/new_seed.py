@@ -46,7 +46,7 @@ def new_seed(values: Sequence[float], metric: str, alpha: float, delta: float) -
     """
     sign = -1.0 if METRICS[metric].higher_is_better is False else 1.0
     ahead = [sign * value for value in values]
-    better = chance_of_more(ahead, alpha)
+    better = chance_of_more([float(value > 0) - float(value < 0) for value in ahead], alpha)  # of any size
     if better is None or METRICS[metric].unit != "fraction" or is_bounded(metric):
         return None if better is None else NewSeed(better)
     return NewSeed(better, delta, chances_within(ahead, delta, alpha))
