@@ -100,6 +100,9 @@ PAIRS = {
 PILOTS, WIDTHS = (3, 5, 8), (0.3, 0.6, 1.0)
 """Seeds of a first stage; wanted half-widths, in standard deviations of a paired difference."""
 
+SPREADS = (1.0, 0.5, 0.25)
+"""Standard deviations of the paired differences of a table's rows."""
+
 LOOKS = 30
 """Most seeds of a study that is looked at after each one."""
 
@@ -133,7 +136,9 @@ def main() -> None:
     many = 4 * replicates
     print(f"{many:,} replicates an entry.\n")
     print_table(("first seeds", "±", *WIDTH_RULES, "mean N", "largest N of 99 %"), width_rows(many))
+    print_table(("first seeds", *(f"sd {one:g}" for one in SPREADS), "any star", "by t of all N"), table_rows(many))
     print_table(("differences", "looks", *SEQUENCES), look_rows(many))
+    print_table(("looks", "anytime", "paired t"), star_rows(many))
     print_table(("g", "ever missed", *(f"width at {n}" for n in RELATIVE_WIDTHS)), bet_rows(many))
     print(f"{replicates:,} replicates an entry.\n")
     print_table(("values", "n", "t", "mean ± 2 sd", "range"), prediction_rows(replicates))
@@ -305,6 +310,71 @@ def two_stage_error(pilot: int, width: float, replicates: int) -> float:
     return found / replicates
 
 
+def table_rows(replicates: int) -> Iterator[list[str]]:
+    for pilot in PILOTS:
+        held, found, by_t = two_stage_tables(pilot, replicates)
+        shares = [*held.mean(axis=0), found.mean(), by_t.mean()]
+        yield [str(pilot), *(shown(float(share), replicates) for share in shares)]
+
+
+def two_stage_tables(pilot: int, replicates: int) -> tuple[Floats, Floats, Floats]:
+    """Tables without a difference, whose rows have the standard deviations SPREADS: the widest row chooses N for all.
+
+    Returns:
+        Whether each row's interval holds the truth, (replicates, rows); whether any row has a star, by the two-stage
+        test with Holm's method, and by the usual t test with it.
+    """
+    generator, scale = np.random.default_rng(pilot), np.array(SPREADS)
+    held = np.empty((replicates, len(SPREADS)), bool)
+    found, by_t = np.empty(replicates, bool), np.empty(replicates, bool)
+    for index in range(replicates):
+        first = draw_table(generator, pilot, scale)
+        sds = first.std(axis=0, ddof=1)
+        size = max(two_stage_size(float(sd), pilot, 0.6, ALPHA) for sd in sds)
+        everything = np.concatenate([first, draw_table(generator, size - pilot, scale)])
+        means = everything.mean(axis=0)
+        ends = [two_stage_ends(float(m), float(sd), pilot, size, ALPHA) for m, sd in zip(means, sds, strict=True)]
+        held[index] = [low <= 0 <= high for low, high in ends]
+        ps = [two_stage_p(float(mean), float(sd), pilot, size) for mean, sd in zip(means, sds, strict=True)]
+        found[index] = min(holm(ps)) < ALPHA
+        by_t[index] = min(holm([t_p(column) for column in everything.T])) < ALPHA
+    return held, found, by_t
+
+
+def draw_table(generator: np.random.Generator, seeds: int, scale: Floats) -> Floats:
+    """Differences to one baseline, (seeds, rows), half of whose variance is the baseline's."""
+    shared, own = generator.normal(size=(seeds, 1)), generator.normal(size=(seeds, len(scale)))
+    found: Floats = scale * (shared + own) / math.sqrt(2)
+    return found
+
+
+def starred_ever(factor: Callable[[int, float], float], first: int, replicates: int) -> float:
+    """Share of tables without a difference in which a row has a star at any look, by Holm's method over CONTRASTS.
+
+    Args:
+        factor: n, level -> |t| from which on a single difference is found.
+        first: Seeds at the first look.
+        replicates: Number of tables.
+    """
+    data = differences(World().draw(replicates, LOOKS, CONTRASTS + 1))
+    found = np.zeros(replicates, bool)
+    for n in range(first, LOOKS + 1):
+        seen = data[:, :n]
+        ts = np.abs(seen.mean(axis=1)) / seen.std(axis=1, ddof=1) * math.sqrt(n)
+        found |= ts.max(axis=1) > factor(n, ALPHA / CONTRASTS)
+    return float(found.mean())
+
+
+def star_rows(replicates: int) -> Iterator[list[str]]:
+    for first in (3, 5):
+        shares = [starred_ever(factor, first, replicates) for factor in (anytime_t, student_t)]
+        yield [f"{first} to {LOOKS}", *(shown(share, replicates) for share in shares)]
+
+
+def student_t(n: int, alpha: float) -> float:
+    return float(scipy.special.stdtrit(n - 1, 1 - alpha / 2))
+
+
 def look_rows(replicates: int) -> Iterator[list[str]]:
     for kind in KINDS:
         for first in (3, 5):
@@ -406,7 +476,7 @@ def anytime_factor(n: int) -> float:
 
 
 def student_factor(n: int) -> float:
-    return float(scipy.special.stdtrit(n - 1, 1 - ALPHA / 2))
+    return student_t(n, ALPHA)
 
 
 def student(data: Floats) -> Floats:

@@ -62,7 +62,7 @@ Until = Annotated[str | None, typer.Option(metavar="CONDITION", help="Add seeds 
 
 MaxSeeds = Annotated[int | None, typer.Option(min=1, metavar="N", help="Where --until ends. [default: 30]")]
 
-Exact = Annotated[bool, typer.Option("--exact", help="As many at once as Stein's rule finds.")]
+Exact = Annotated[bool, typer.Option("--exact", help="Their number at once, by Stein's rule.")]
 
 
 @dataclass(frozen=True)

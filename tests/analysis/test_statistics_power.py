@@ -19,6 +19,7 @@ from actbench.analysis.statistics import (
     smallest_p,
     t_power,
 )
+from actbench.analysis.statistics.anytime import anytime_t
 from actbench.analysis.statistics.power import RESAMPLES, flips_power
 
 
@@ -246,3 +247,15 @@ def test_without_an_interval_nothing_is_shown_to_be_the_same(found):
 def test_a_delta_must_leave_room(delta):
     with pytest.raises(ValueError, match="above 0"):
         is_equivalent(difference(0.0, 0.0, 0.0), delta)
+
+
+@pytest.mark.parametrize(("effect", "n"), [(0.5, 30), (1.0, 10), (2.0, 5)])
+def test_the_power_of_the_anytime_test_is_that_of_its_own_critical_value(effect, n):
+    critical, shift = anytime_t(n, 0.05), effect * n**0.5
+    wanted = scipy.stats.nct.sf(critical, n - 1, shift) + scipy.stats.nct.cdf(-critical, n - 1, shift)
+    assert t_power(effect, n, anytime=True) == pytest.approx(wanted, abs=2e-6)
+
+
+def test_the_anytime_test_takes_more_seeds():
+    assert seeds_needed(1.0, 1.0, anytime=True) > seeds_needed(1.0, 1.0)
+    assert t_power(1.0, 3, anytime=True) == t_power(math.inf, 3, anytime=True) == 0  # three pairs can show nothing

@@ -143,6 +143,18 @@ def test_the_two_stage_test_keeps_its_level(calibration):
     assert calibration.two_stage_error(3, 0.6, 4000) == pytest.approx(0.05, abs=error_of(0.05, 4000))
 
 
+def test_where_the_widest_row_chooses_for_all_each_keeps_its_coverage_and_the_table_its_level(calibration):
+    replicates = 2000
+    held, found, _ = calibration.two_stage_tables(5, replicates)
+    assert held.mean(axis=0) == pytest.approx([0.95] * 3, abs=error_of(0.95, replicates))
+    assert 0 < found.mean() <= largest_share(replicates)
+
+
+def test_a_table_that_is_looked_at_after_each_seed_rarely_ever_has_a_star(calibration):
+    assert 0 < calibration.starred_ever(calibration.anytime_t, 3, 2000) <= 0.03
+    assert calibration.starred_ever(calibration.student_t, 3, 2000) > 0.1
+
+
 @pytest.mark.parametrize("kind", ["normal", "heavy tails", "5 % of runs collapse"])
 @pytest.mark.parametrize("first", [3, 5])
 def test_whoever_looks_at_anytime_intervals_after_each_seed_is_rarely_ever_misled(calibration, kind, first):

@@ -88,7 +88,7 @@ def table_of(comparison: Comparison) -> TableView:
         heads=[_head(column) for column in found],
         rows=[_row(comparison, row, own) for row, own in zip(comparison.rows, cells, strict=True)],
         caption=printable(caption),
-        verdicts=comparison.verdicts,
+        verdicts=(*comparison.verdicts, *comparison.further_runs, *comparison.new_seeds),
     )
 
 
@@ -192,8 +192,9 @@ def _across(found: Sequence[Column]) -> list[tuple[Cell, ...]]:
 
 
 def _head(column: Column) -> Head:
-    text = column.heading("\n") or "="
-    word = HEADS.get(column.title, "tied" if text == "=" else "")
+    word = HEADS.get(column.title, "" if column.title else "tied")
+    # Of a head that is no link, line breaks would be shown as stand-ins.
+    text = column.heading("\n" if word else " ") or "="
     return Head(text, anchor(word) if word else "", column.is_flush_right)
 
 
