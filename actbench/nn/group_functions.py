@@ -103,4 +103,5 @@ def maxout(z: Tensor, *, axis: int, pieces: int) -> Tensor:
     >>> maxout(torch.tensor([3.0, -1.0, 2.0, 5.0]), axis=0, pieces=2)
     tensor([3., 5.])
     """
+    axis %= z.ndim
     return torch.unflatten(z, axis, (pieces, -1)).amax(axis)

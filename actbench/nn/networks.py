@@ -14,6 +14,7 @@ from actbench.nn import chosen_activations, layers
 from actbench.nn.layers import EPSILON, MOMENTUM
 from actbench.nn.unit_axes.layout import UnitLayout
 from actbench.schema.components import Component
+from actbench.schema.unit_groups import group_of
 
 Tensors = Mapping[str, Tensor]
 """One run's tensors by the names that its model's ``init`` gave them, without a run axis."""
@@ -53,6 +54,7 @@ class TrainedActivation(nn.Module):
     ) -> None:
         super().__init__()
         self.component = component
+        self.group = group_of(component)
         self.calls = 0
         self._function = chosen_activations.function_of(component, axis=1)
         self._random = chosen_activations.row_of(component).random

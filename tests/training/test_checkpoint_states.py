@@ -66,6 +66,7 @@ COHORTS: dict[str, list[RunSpec]] = {
         spec(activation=activation, seed=seed, training={"revive": {"name": "redo", "every": 3, "tau": 0.3}})
         for activation, seed in (("relu", 0), ("relu", 1))
     ],
+    "gates": [spec(activation=activation, training={"epochs": 3}) for activation in ("swiglu", "reglu")],
     "diverging": [
         spec(activation={"name": "expression", "formula": "exp(x) * 1e30 * x"}),
         spec(activation="relu"),
@@ -78,6 +79,7 @@ SAVES = {
     "cnn": 11,
     "module": 14,
     "replayed": 13,
+    "gates": 12,
     "curve": 11,
     "derf": 11,
     "diverging": 11,

@@ -94,6 +94,12 @@ COHORTS: dict[str, list[RunSpec]] = {
     "alpha dropout": [spec(activation="selu", model={**BATCH_NORM, "dropout_kind": "alpha"})],
     "no hidden layer": [spec(model={"name": "mlp", "hidden": []})],
     "cnn": [spec(activation={"name": "prelu", "per": "unit"}, model=CNN), spec(model=CNN, bias_init=None)],
+    "gates": [spec(activation=name, model=BATCH_NORM) for name in ("glu", "reglu", "swiglu")],
+    "convolutions of gates": [
+        spec(activation=name, model={**CNN, "match": "parameters"}, weight_init="pytorch") for name in ("glu", "geglu")
+    ],
+    "crelu": [spec(activation="crelu", model=CNN)],
+    "maxout": [spec(activation={"name": "maxout", "pieces": 3}, model=CNN, weight_init="pytorch")],
     "cnn with batch norm": [spec(activation="swish", model={**CNN, "norm": "batch", "pool": "avg", "dropout": 0.1})],
     "cnn with layer norm": [spec(model={**CNN, "norm": "layer"})],
     "cnn with derf": [spec(activation="tanh", model={**CNN, "norm": "derf"})],

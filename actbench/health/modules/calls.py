@@ -22,6 +22,9 @@ ACTIVATIONS = names(
 )
 """Elementwise functions that are activations whatever their arguments, which are kept."""
 
+GATED = frozenset({"glu"})
+"""Functions of two halves of their first argument: of the dimension of units, the value and its gate."""
+
 CLAMPS = frozenset({"clamp", "clamp_min", "clip"})
 """Activations when their lower bound is 0 (ReLU, ReLU6); with another bound they count as unknown."""
 

@@ -32,10 +32,14 @@ from actbench.health.modules.submodules import is_one_layer, is_packed, plain_na
 from actbench.health.units.probe import UnitObserver, slope_by_autograd
 from actbench.nn.networks import ELEMENTWISE_NORMS, TrainedActivation
 from actbench.nn.unit_axes.labels import Labels, Status, varying
-from actbench.nn.unit_axes.layout import unit_layout
+from actbench.nn.unit_axes.layout import UnitLayout, unit_layout
 from actbench.nn.unit_axes.torch_calls import held_tensors, name_of, tensors
 from actbench.nn.unit_axes.tracker import UnitTracker
 from actbench.schema.spec import HealthSettings
+from actbench.schema.unit_groups import UnitGroup
+
+GATE = UnitGroup(inputs=2, kind="gate")
+"""Of ``torch.nn.functional.glu``."""
 
 UnitAxis = int | Mapping[str, int] | None
 
@@ -164,8 +168,14 @@ class Watch(TorchFunctionMode):
         given = [*tensors(args), *tensors(own)]
         origin = None
         observable = given and calls.is_plain(given[0]) and not self.flow.is_constant(given[0])
+        labels = self._units.of(given[0]) if given else Status.INPUT
         if observable and calls.is_activation(name, args, own):
             origin = self._activate(name, given[0], self._label(name), _of_first(function, args, own))
+        elif observable and name in calls.GATED:
+            groups = _Groups(GATE, _dimension(args, own))
+            if groups.layout(given[0], labels, self._examples_of(given[0], labels)) is not None:
+                origin = self._activate(name, given[0], self._label(name), _of_first(function, args, own), groups)
+                labels = groups.labels(labels, given[0].ndim)
         versions = [version(tensor) for tensor in given]
         result = function(*args, **kwargs)
         made = [*tensors(result)]
@@ -182,7 +192,7 @@ class Watch(TorchFunctionMode):
             self._units.record(function, args, kwargs, made or written)
             self._trace(name, given, made, written)
         else:
-            self._units.assign(made, self._units.of(given[0]))
+            self._units.assign(made, labels)
             self.inventory.meet(given, made, constant=False)
             self.flow.assign(made, origin)
             for tensor in written:
@@ -246,8 +256,18 @@ class Watch(TorchFunctionMode):
                 f"a list, and {TO_BATCHES}"
             )
 
-    def _activate(self, kind: str, z: Tensor, layer: str, function: Callable[[Tensor], Any]) -> Origin:
-        """Observe an activation before it is called. Return the origin of its result."""
+    def _activate(
+        self, kind: str, z: Tensor, layer: str, function: Callable[[Tensor], Any], groups: _Groups | None = None
+    ) -> Origin:
+        """Observe an activation before it is called. Return the origin of its result.
+
+        Args:
+            kind: Its name.
+            z: What it sees.
+            layer: The layer's name.
+            function: f.
+            groups: Where the numbers of a unit lie in z, if there are several or f makes several of one.
+        """
         origin = self.flow.of([z])
         if z.numel():
             chosen = self._unit_axis.get(layer) if isinstance(self._unit_axis, Mapping) else self._unit_axis
@@ -255,12 +275,16 @@ class Watch(TorchFunctionMode):
                 labels, examples = self._units.of(z), self._pass.examples
                 batch_axis = self._examples_of(z, labels)
                 layout = unit_layout(z.shape, labels, chosen=chosen, batch_axis=batch_axis, examples=examples)
-                # The probe takes f' of this function: the activation itself with its arguments, where it sees z.
-                self._function = lambda values: _same_shape(function, values, layer)
-                sighting = self.seen.setdefault(layer, Sighting(kind, layout.units))
-                if sighting.units != layout.units:
+                if groups is not None:
+                    found = groups.layout(z, labels, batch_axis)
+                    if found is None:
+                        raise UsageError(f"{layer}: the units of its input lie in no one dimension")
+                    layout = found
+                units = layout.units if groups is None else layout.units // groups.group.inputs
+                sighting = self.seen.setdefault(layer, Sighting(kind, units))
+                if sighting.units != units:
                     raise UsageError(
-                        f"{layer} has {sighting.units} units in one batch and {layout.units} in another; "
+                        f"{layer} has {sighting.units} units in one batch and {units} in another; "
                         f"name the dimension of its units: unit_axis={{'{layer}': …}}"
                     )
                 sighting.examples += examples
@@ -268,8 +292,17 @@ class Watch(TorchFunctionMode):
                 mask = self._pass.mask
                 keep = None if mask is None else carried(mask, z.shape, layout)
                 sighting.masked &= mask is None or keep is not None or not has_positions(z.shape, layout)
-                # A copy: an activation that works in place is about to overwrite z.
-                self.observer.observe(layer, z.detach().clone(), layout.to_units, layout.order, keep)
+                # A copy: an activation that works in place is about to overwrite z. The probe takes f' of
+                # ``_function``: the activation itself with its arguments, where it sees z.
+                copy = z.detach().clone()
+                if groups is None:
+                    self._function = lambda values: _same_shape(function, values, layer)
+                    self.observer.observe(layer, copy, layout.to_units, layout.order, keep)
+                else:
+                    self._function = groups.moved(function, layout)
+                    (kept,) = (None,) if keep is None else layout.to_units(keep.to(torch.uint8))
+                    there = None if kept is None else kept.bool()
+                    self.observer.observe(layer, *layout.to_units(copy), keep=there, group=groups.group)
         return self.flow.activate(layer, kind, origin)
 
     def _examples_of(self, z: Tensor, labels: Labels) -> int:
@@ -328,7 +361,11 @@ class Watch(TorchFunctionMode):
                 raise UsageError(f"{self._names[part]} ({kind}) was called without a tensor: it is not an activation")
             forward = _of_first(part.forward, args, kwargs)
             self._pass.labels = self._units.of(z)
-            self._pass.result = self._activate(kind, z, self._label(kind), forward)
+            groups = None
+            if isinstance(part, TrainedActivation) and not part.group.is_elementwise:
+                groups = _Groups(part.group, 1)
+                self._pass.labels = groups.labels(self._pass.labels, z.ndim)
+            self._pass.result = self._activate(kind, z, self._label(kind), forward, groups)
 
     def _leave_module(self, part: nn.Module, args: tuple[Any, ...], result: Any) -> None:
         self._pass.stack.pop()
@@ -336,6 +373,51 @@ class Watch(TorchFunctionMode):
             self._pass.inside = None
             self.flow.assign(tensors(result), self._pass.result)
             self._units.assign(tensors(result), self._pass.labels)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Say where the numbers of a unit lie in the input of an activation that changes the width.
+
+    Args:
+        group: How many pre-activations and outputs a unit has.
+        axis: The dimension in which their blocks lie one behind another.
+    """
+
+    group: UnitGroup
+    axis: int
+
+    def layout(self, z: Tensor, labels: Labels, batch_axis: int) -> UnitLayout | None:
+        """Return the layout of the input; None where the blocks lie along something else than the units."""
+        axis = self.axis % z.ndim
+        followed = unit_layout(z.shape, labels, batch_axis=batch_axis)
+        if axis == batch_axis or (followed.certain and followed.axis != axis) or z.shape[axis] % self.group.inputs:
+            return None
+        certain = followed.certain and followed.axis == axis
+        return UnitLayout(z.shape[axis], batch_axis, axis, certain=certain)
+
+    def labels(self, labels: Labels, ndim: int) -> Labels:
+        """Return the labels of the result: those of the first block of pre-activations, for each block of outputs."""
+        axis = self.axis % ndim
+        if not isinstance(labels, Tensor) or labels.ndim != ndim or labels.shape[axis] == 1:
+            return labels
+        first = labels.narrow(axis, 0, labels.shape[axis] // self.group.inputs)
+        return torch.cat([first] * self.group.outputs, axis)
+
+    def moved(self, function: Callable[[Tensor], Any], layout: UnitLayout) -> Callable[[Tensor], Tensor]:
+        """Return the function of pre-activations as the observer has them, (1, B, U, …positions)."""
+        there = (layout.batch_axis, self.axis)
+
+        def apply(values: Tensor) -> Tensor:
+            result: Tensor = function(values.squeeze(0).movedim((0, 1), there))
+            return result.movedim(there, (0, 1)).unsqueeze(0)
+
+        return apply
+
+
+def _dimension(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
+    """Return the dimension that ``glu`` halves; the last unless given."""
+    return int(args[1] if len(args) > 1 else kwargs.get("dim", -1))
 
 
 def _is_written(tensor: Tensor, before: int, made: Sequence[Tensor]) -> bool:
