@@ -90,7 +90,9 @@ def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
         "disk": _disk(runner),
     }
     limits = [f"{'warning':12} {text}" for text in _limits(runner, design)]
-    text = "\n".join(map(printable, (*limits, *(f"{name:12} {value}" for name, value in lines.items()))))
+    sizes = [f"{'' if place else 'sizes':12} {text}" for place, text in enumerate(_network_sizes(runner))]
+    facts = [f"{name:12} {value}" for name, value in lines.items()]
+    text = "\n".join(map(printable, (*limits, *facts, *sizes)))
     return text if design is None else f"{text}\n{planned_lines(design, runner.study)}"
 
 
@@ -104,6 +106,7 @@ def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]
         "folder": str(runner.store.folder),
         "contexts": [{"dataset": dataset, "model": model} for dataset, model in _contexts(runner)],
         "factors": list(runner.study.factors),
+        "network_sizes": _network_sizes(runner),
         "seeds": _all_seeds(runner),
         "runs": {"all": len(runner.specs), "done": len(runner.specs) - to_do, "to_do": to_do},
         "cohorts": len(runner.cohorts),
@@ -131,6 +134,37 @@ def _limits(runner: Runner, design: SequentialDesign | None) -> tuple[str, ...]:
     metrics = study.compare.metric if is_compared else ()
     unjudged = unjudged_of_plan(study.expect, runner.specs)
     return (*limits_of_plan(metrics, study.expect, most, alpha=DEFAULT_ALPHA), *unjudged)
+
+
+def _network_sizes(runner: Runner) -> list[str]:
+    """Return the sizes of networks, if an activation changes the width of its layers and the data's shape is known."""
+    from actbench.errors import ModelError
+    from actbench.execution.cost_model import SHAPES
+    from actbench.schema.unit_groups import group_of, layer_widths
+
+    kinds = {
+        (spec.activation.label, spec.model.label, spec.dataset.name, spec.bias_init.kind == "none"): spec
+        for spec in runner.specs
+    }
+    if all(group_of(spec.activation).is_elementwise for spec in kinds.values()):
+        return []
+    several = len({model for _, model, _, _ in kinds}) > 1
+    found: dict[str, list[str]] = {}
+    for (activation, model, dataset, has_none), spec in kinds.items():
+        shape = SHAPES.get(dataset)
+        if shape is None or spec.model.path is not None:
+            continue
+        try:
+            network = spec.model.build().stated(shape.image, shape.classes)
+            widths = layer_widths(network, group_of(spec.activation), spec.model.options["match"])
+        except ModelError:  # the run itself will say so
+            continue
+        outputs = "-".join(str(width.outputs) for width in widths.values())
+        numbers = f"{network.parameters(widths, bias=not has_none):,} weights and biases at widths {outputs}"
+        names = found.setdefault(f"{numbers}, {model}" if several else numbers, [])
+        if activation not in names:
+            names.append(activation)
+    return [f"{', '.join(names)}: {size}" for size, names in found.items()]
 
 
 def _contexts(runner: Runner) -> list[tuple[str, str]]:

@@ -30,6 +30,7 @@ EXAMPLES = {
 LAYER_TABLES = {
     "Health of the hidden layers": ("units", *HEALTH_MEASURES),
     "Dead units over time": (*DYNAMICS, RECYCLED),
+    "Pre-activations of a unit": ("outputs", "pre_activations", "silent_pre_activations", "closed"),
     "Signal and gradient": LAYER_SIGNALS,
 }
 """Title -> the fields of a layer that fit beside each other; `--json` has every field."""

@@ -7,13 +7,14 @@ not fixed counts as MNIST, and a network of the user's own as 784-256-256-10.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import ceil, prod
 from typing import Literal, NamedTuple
 
+from actbench.errors import ModelError
 from actbench.schema.components import Component
 from actbench.schema.record import MAX_INITIAL_EXAMPLES
 from actbench.schema.spec import RunSpec
+from actbench.schema.unit_groups import group_of, layer_widths
 
 PASS, RUN_PASS = 4e-5, 3.3e-5
 """Seconds of a forward pass besides its products: of a cohort, and of each of its runs.
@@ -94,7 +95,7 @@ def time_by_settings(spec: RunSpec, runs: int) -> CohortTime:
     most, train_size, test_size = (options.get(key) or shape.train for key in limits)  # None, the default, is no limit
     val = round(shape.train * float(options.get("val_fraction", 0.1)))
     train = min(shape.train - val, train_size, most)
-    each = products(spec.model, shape)
+    each = products(spec.model, shape, spec.activation)
 
     trained = train - train % training.batch_size if training.drop_last else train
 
@@ -111,8 +112,13 @@ def time_by_settings(spec: RunSpec, runs: int) -> CohortTime:
     )
 
 
-def products(model: Component, shape: Shape) -> int:
+def products(model: Component, shape: Shape, activation: Component | None = None) -> int:
     """Return the multiplications with an addition that one example takes on its way through a network.
+
+    Args:
+        model: The network.
+        shape: That of the data.
+        activation: Its activation, which may change the widths of layers; None for an elementwise one.
 
     >>> from actbench.schema.components import resolve
     >>> products(resolve("models", {"name": "mlp", "hidden": [256, 256]}), SHAPES["mnist"])  # 784-256-256-10
@@ -122,13 +128,31 @@ def products(model: Component, shape: Shape) -> int:
     options, convolved = model.options, 0
     if model.path is not None or model.name not in ("mlp", "cnn"):
         return OWN_NETWORK
+    widths = iter(_widths(model, shape, activation))
     if model.name == "mlp":
-        sizes = [prod(shape.image), *options["hidden"], shape.classes]
+        sizes, before = [*options["hidden"], shape.classes], prod(shape.image)
     else:
         for block in options["channels"]:  # stride 1 and same size within a block, then a pooling
             for outputs in block:
-                convolved += channels * outputs * options["kernel"] ** 2 * height * width
-                channels = outputs
+                inputs, passed = next(widths, (outputs, outputs))
+                convolved += channels * inputs * options["kernel"] ** 2 * height * width
+                channels = passed
             height, width = height // options["pool_size"], width // options["pool_size"]
-        sizes = [channels * height * width, *options["dense"], shape.classes]
-    return int(convolved + sum(inputs * outputs for inputs, outputs in pairwise(sizes)))
+        sizes, before = [*options["dense"], shape.classes], channels * height * width
+    dense = 0
+    for outputs in sizes:
+        inputs, passed = next(widths, (outputs, outputs))
+        dense += before * inputs
+        before = passed
+    return int(convolved + dense)
+
+
+def _widths(model: Component, shape: Shape, activation: Component | None) -> list[tuple[int, int]]:
+    """Return pre-activations and outputs of each hidden layer where the activation changes them; else nothing."""
+    if activation is None or (group := group_of(activation)).is_elementwise:
+        return []
+    try:
+        found = layer_widths(model.build().stated(shape.image, shape.classes), group, model.options["match"])
+    except ModelError:  # the run itself will say so
+        return []
+    return [(width.inputs, width.outputs) for width in found.values()]

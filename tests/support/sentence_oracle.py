@@ -557,6 +557,7 @@ WARNINGS = {
     "averaged": r"averaged over (?P<factors>.+), per seed; seeds that lack a combination are left out",
     "uneven": r"rows are averaged over different values of (?P<factors>.+), which moves their differences "
     r"\((?P<names>.+)\)",
+    "sizes": r"rows differ in size, since an activation changes the width of its layers \((?P<names>.+)\)",
     "absent": r"rows of the base that have no runs among the new results: (?P<names>.+?)(?: and (?P<more>\d+) more)?",
     "no baseline": r"no baseline: .+",
     "selected": r"(?P<count>\d+) of (?P<of>\d+) runs report the epoch with their best (?P<monitors>.+), not the last "
@@ -650,6 +651,15 @@ def check_warnings(report, comparison, runs, records, metrics, options):
             epochs = [int(one.final[key]) for one in own]
             assert (int(match["count"]), int(match["of"])) == (len(own), len(behind))
             assert (int(match["least"]), int(match["most"] or match["least"])) == (min(epochs), max(epochs))
+        elif kind == "sizes":
+            sizes = {
+                (one.final["parameters"], tuple(layer.get("outputs", layer["units"]) for layer in one.health["layers"]))
+                for one in behind if one.final.get("parameters") and one.health.get("layers")
+            }  # fmt: skip
+            listed = re.findall(r"([\d,]+) parameters at widths? ([\d-]+)", match["names"])
+            told = {(int(count.replace(",", "")), tuple(map(int, widths.split("-")))) for count, widths in listed}
+            assert told <= sizes
+            assert len(told) == min(6, len(sizes)) > 1
         elif kind == "alone":
             alone = [name for name in shown - bases if runs.counterpart(factors_of(runs, name)) not in runs.names]
             assert (int(match["count"]), int(match["of"])) == (len(alone), len(shown))

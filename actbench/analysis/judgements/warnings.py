@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from actbench.analysis.judgements.formatting import p_value, some_of
 from actbench.analysis.judgements.lost_runs import lost_among, outcomes_in_words
+from actbench.analysis.judgements.network_sizes import sizes_in_words
 from actbench.analysis.statistics import MIN_VALUES, prediction_interval, smallest_p
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.grouping import Group, Table
@@ -44,6 +45,7 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
         unused = (record.spec.model.label for record in records if record.health.get("units") == 0)
         for label in dict.fromkeys(unused):
             yield f"{label} never used the run's activation, so rows that differ only in it are the same network"
+    yield from sizes_in_words(groups)
     yield from _seeds(comparison, groups, lost)
     alone = [row for row in comparison.rows if not row.vs_baseline and not comparison.is_baseline(row.factors)]
     if alone and comparison.baseline is not None:

@@ -162,6 +162,41 @@ UNITS = (
         page="configuration.md",
     ),
     Word(
+        "pre_activations",
+        "How many pre-activations a hidden layer has, and how many outputs, where the activation changes its width: a "
+        "gate makes one output of two, maxout one of as many as it has pieces, crelu two of one.",
+        where="show, result.json",
+        spellings=("outputs",),
+        see=("silent_pre_activations", "closed", "model.match"),
+        page="health.md",
+    ),
+    Word(
+        "network_sizes",
+        "Weights and biases of each network of a study, and the outputs of its hidden layers, where an activation "
+        "changes the width of its layers and the shape of the data is known.",
+        where="plan",
+        spellings=("sizes of networks",),
+        see=("model.match", "parameters"),
+        page="configuration.md",
+    ),
+    Word(
+        "silent_pre_activations",
+        "Pre-activations that no gradient reaches on the probe, where a unit has several: of a gate its value or the "
+        "gate itself, of maxout a piece that is never the largest. The unit may learn through the others.",
+        formula="max |∂a/∂z| ≤ dead_slope",
+        where="show, result.json",
+        see=("dead", "closed"),
+        page="health.md",
+    ),
+    Word(
+        "closed",
+        "Units whose gate is closed on the whole probe: g(z) of the output v·g(z) is about 0, so nothing passes.",
+        formula="max |g(z)| ≤ dead_slope",
+        where="show, result.json",
+        see=("dead", "silent_pre_activations"),
+        page="health.md",
+    ),
+    Word(
         "z_mean",
         "Mean and standard deviation (z_std) of all pre-activations of a layer on the probe.",
         where="show, result.json",
