@@ -300,9 +300,9 @@ class Watch(TorchFunctionMode):
                     self.observer.observe(layer, copy, layout.to_units, layout.order, keep)
                 else:
                     self._function = groups.moved(function, layout)
-                    (kept,) = (None,) if keep is None else layout.to_units(keep.to(torch.uint8))
-                    there = None if kept is None else kept.bool()
-                    self.observer.observe(layer, *layout.to_units(copy), keep=there, group=groups.group)
+                    (moved,) = layout.to_units(copy)
+                    there = None if keep is None else layout.to_units(keep.to(torch.uint8))[0].bool()
+                    self.observer.observe(layer, moved, keep=there, group=groups.group)
         return self.flow.activate(layer, kind, origin)
 
     def _examples_of(self, z: Tensor, labels: Labels) -> int:
