@@ -16,7 +16,9 @@ from sentence_oracle import (
 
 from actbench.analysis.compare import compare
 from actbench.analysis.reports._sentences import Shown, caption, lists
+from actbench.config import TwoStage
 from actbench.errors import ResultsError, UsageError
+from actbench.schema.metrics import is_bounded
 from actbench.storage.reading import Records
 
 STUDIES, QUICK, BATCH = 400, 100, 20
@@ -86,6 +88,38 @@ def test_every_sentence_about_new_seeds_and_growing_studies_says_what_the_table_
         check_caption(caption(found.comparisons[0], BRIEF), comparison, runs, metrics, options, is_brief=True)
         assert not anytime or comparison["interaction"] is None
     assert read > BATCH / 2
+
+
+@pytest.mark.parametrize(
+    "start",
+    [pytest.param(start, marks=pytest.mark.slow if start >= BATCH else ()) for start in range(0, QUICK, BATCH)],
+)
+def test_every_sentence_about_seeds_by_the_two_stage_rule_says_what_the_table_says(start):
+    read = 0
+    for seed in range(start, start + 2 * BATCH):
+        study = generated(seed)
+        metrics, seeds = study.options["metric"], sorted({one.spec.seed for one in study.records})
+        if is_bounded(metrics[-1]) or len(seeds) < 3:
+            continue
+        pilot = tuple(seeds[: 3 + seed % 3])
+        plan = TwoStage(metric=metrics[-1], pilot=pilot, seeds=max(len(pilot), max(seeds) + 1 + seed % 2))
+        settings = {"demo": {"expect": study.texts, "two_stage": plan}}
+        try:
+            found = compare(Records(tuple(study.records), (), settings), fail_if=study.gates, **study.options)
+        except UsageError:
+            continue
+        read += 1
+        report = found.to_dict()
+        (comparison,) = report["comparisons"]
+        runs, options = Runs(study.records, comparison), {**study.options, "two_stage": plan}
+        check_verdicts(comparison, runs, metrics[0], options)
+        check_warnings(report, comparison, runs, study.records, metrics, options)
+        check_ps(comparison, runs, metrics, options)
+        check_expectations(lists(found.comparisons[0], found)[1], comparison, runs, study.expect)
+        for gate in found.gates:
+            check_gate(gate, comparison, runs, options["alpha"], options=options)
+        check_caption(caption(found.comparisons[0]), comparison, runs, metrics, options)
+    assert read > BATCH / 4
 
 
 @pytest.mark.parametrize(

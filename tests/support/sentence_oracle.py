@@ -266,7 +266,7 @@ def check_verdicts(comparison, runs, metric, options):
             assert name not in untold
             check_open(match, rows[name]["vs_baseline"][metric], metric, options)
         if match.re is STEADY:
-            assert (match["flips"] is None) == ("anytime" in options)
+            assert (match["flips"] is None) == ("anytime" in options or is_by_two_stages(metric, options))
     assert sorted(seen) == sorted(judged)
     assert found == sorted(found)  # what rests on all runs first, the row's wins before its losses, large ones first
 
@@ -281,11 +281,15 @@ def check_ps(comparison, runs, metrics, options=()):
             name = runs.name(row["factors"])
             pairs = runs.pairs(name, runs.counterpart(row["factors"]), metric)
             differences = [a - b for a, b in pairs]
-            if "anytime" in options:
+            if is_by_two_stages(metric, options):
+                base = runs.counterpart(row["factors"])
+                check_two_stages(contrast, differences, pilot_differences(runs, name, base, metric, options), options)
+            elif "anytime" in options:
                 check_anytime(contrast, differences, metric, options["alpha"])
             else:
                 check_p(contrast, differences, may_flip=is_bounded(metric) or len(pairs) >= 8)
-    for pair in () if "anytime" in options else comparison["all_pairs"]["pairs"]:
+    by_t_or_flips = "anytime" not in options and not is_by_two_stages(metrics[0], options)
+    for pair in comparison["all_pairs"]["pairs"] if by_t_or_flips else ():
         both = runs.pairs(runs.name(pair["left"]), runs.name(pair["right"]), metrics[0])
         check_p(pair, [a - b for a, b in both], may_flip=is_bounded(metrics[0]))
 
@@ -338,6 +342,47 @@ def check_anytime(found, differences, metric, alpha):
         assert (found["low"] is None) == (least_p(metric, len(scaled), anytime=True) >= alpha)
         for end in (found["low"], found["high"]) if found["low"] is not None else ():
             assert abs(anytime_p(scaled, end / spread) - alpha) <= 1e-3 * alpha
+
+
+def is_by_two_stages(metric, options):
+    """Whether the table is one of the two-stage rule, in this metric; ``options`` has ``two_stage`` where it is."""
+    return "two_stage" in options and options["two_stage"].metric == metric
+
+
+def pilot_differences(runs, name, base, metric, options):
+    one, other = runs.values(name, metric), runs.values(base, metric)
+    return [one[seed] - other[seed] for seed in options["two_stage"].pilot if seed in one and seed in other]
+
+
+def two_stage_interval(differences, pilot, alpha):
+    """Mean ± t · s₀ / √N by scipy; None where the first stage has too few pairs, or a spread of 0 that is refuted."""
+    size = max(map(abs, differences), default=0.0)
+    if len(differences) < 3:
+        return None
+    if max(differences) - min(differences) <= 1e-12 * size:
+        return (fmean(differences), fmean(differences)) if len(pilot) >= 3 else None
+    if len(pilot) < 3 or max(pilot) - min(pilot) <= 1e-12 * max(map(abs, pilot)):
+        return None
+    spread = size * stdev([one / size for one in pilot])
+    half = scipy.stats.t.ppf(1 - alpha / 2, len(pilot) - 1) * spread / len(differences) ** 0.5
+    return fmean(differences) - half, fmean(differences) + half
+
+
+def check_two_stages(found, differences, pilot, options):
+    """Hold the interval and p to the spread of the first stage."""
+    wanted = two_stage_interval(differences, pilot, options["alpha"])
+    assert (found["low"] is None) == (wanted is None)
+    if wanted is None:
+        assert found["p"] is None
+        return
+    size = max(map(abs, differences))
+    if wanted[1] - wanted[0] > 1e-6 * size:
+        half = (wanted[1] - wanted[0]) / 2
+        assert abs(found["low"] - wanted[0]) <= 1e-6 * half
+        assert abs(found["high"] - wanted[1]) <= 1e-6 * half
+        level = scipy.stats.t.ppf(1 - options["alpha"] / 2, len(pilot) - 1)
+        p = 2 * scipy.stats.t.sf(abs(fmean(differences)) / half * level, len(pilot) - 1)
+        assert abs(found["p"] - p) <= 1e-5 * p + 1e-12
 
 
 def least_p(metric, pairs, *, anytime):
@@ -436,7 +481,7 @@ def check_untold(match, untold, rows, runs, metric, options):
 
 def check_open(match, contrast, metric, options):
     """An open difference that was seen takes more seeds than it had, and as many as its test needs to show any."""
-    if is_bounded(metric) and "anytime" in options:
+    if (is_bounded(metric) and "anytime" in options) or is_by_two_stages(metric, options):
         assert match["rest"] == ""
     if METRICS[metric].unit == "fraction" and not is_bounded(metric):
         return  # the seeds are those that tell delta apart
@@ -555,6 +600,8 @@ WARNINGS = {
     "alone": r"(?P<count>\d+) of (?P<of>\d+) rows have no baseline run with the same other settings "
     r"\((?P<names>.+)\)",
     "averaged": r"averaged over (?P<factors>.+), per seed; seeds that lack a combination are left out",
+    "less": r"(?P<less>\d+) of the (?P<all>\d+) seeds that `--exact` chose are not there, so intervals in "
+    r"(?P<metric>\S+) are wider than was asked for",
     "uneven": r"rows are averaged over different values of (?P<factors>.+), which moves their differences "
     r"\((?P<names>.+)\)",
     "sizes": r"rows differ in size, since an activation changes the width of its layers \((?P<names>.+)\)",
@@ -631,6 +678,11 @@ def check_warnings(report, comparison, runs, records, metrics, options):
         elif kind == "limit":
             assert set(said) == {"limit"}  # before all others
             limited += check_limit(match, comparison, runs, metrics, options)
+        elif kind == "less":
+            plan = options["two_stage"]
+            there = {one.spec.seed for one in behind}
+            assert (int(match["all"]), match["metric"]) == (plan.seeds, plan.metric)
+            assert "where" in options or int(match["less"]) == len(set(plan.all_seeds) - there)
         elif kind == "absent":
             absent = runs.absent()
             assert match["names"] == ", ".join(absent[:3])
@@ -769,6 +821,8 @@ CAPTION = {
     "adjusted": r"an interval that excludes 0 without a \*: it is that of one difference alone, p is adjusted for all",
     "other test": r"an interval that excludes 0 without a \*: it is Student's, p is from sign flips",
     "shares": r"health shares: mean(?P<range> \(range\))?, p by (?P<test>sign-flip|the anytime test of signs)",
+    "stein": r"intervals and p of differences in (?P<metric>\S+) are Stein's: the spread of the first (?P<first>\d+) "
+    r"seeds, which chose (?P<all>\d+), and t of (?P<freedom>\d+) degrees of freedom",
     "looks": r"intervals and p hold at every look at a growing study",
     "prediction": r"one more run: (?P<level>[\d.]+) % prediction interval, mean ± t · sd · √\(1 \+ 1/n\)",
     "new seed": r"on a new seed: the share of paired seeds, equal ones half, with its (?P<level>[\d.]+) % "
@@ -818,6 +872,12 @@ def check_caption(statements, comparison, runs, metrics, options, *, is_brief=Fa
     assert ("star" in found) == ("delta" in found) == bool(contrasts)
     assert ("looks" in found) == (bool(contrasts) and "anytime" in options)
     assert ("new seed" in found) == (bool(contrasts) and "chance" in options)
+    by_two_stages = any(is_by_two_stages(metric, options) for metric in metrics)
+    assert ("stein" in found) == (bool(contrasts) and by_two_stages)
+    if "stein" in found:
+        plan = options["two_stage"]
+        numbers = (plan.metric, *map(str, (len(plan.pilot), plan.seeds, len(plan.pilot) - 1)))
+        assert found["stein"].group("metric", "first", "all", "freedom") == numbers
     if contrasts:
         assert float(found["star"]["alpha"]) == options["alpha"]
         check_stars(found, contrasts, options["alpha"])
@@ -934,11 +994,12 @@ GATE_OF_LOST = re.compile(
 NOTHING = re.compile(r"(?:no row can be judged: |not decided: )?.+: (?:.+ has no value.*|no baseline.*)")
 
 
-def check_gate(gate, comparison, runs, alpha, *, anytime=False):
+def check_gate(gate, comparison, runs, alpha, *, anytime=False, options=()):
     """Hold the reason why a gate tripped, or could not be decided, to the runs of the row that it names."""
     for text in filter(None, (gate.tripped_reason, gate.undecided_reason)):
         if match := GATE.fullmatch(text):
-            check_seen(match, gate.text, comparison, runs, alpha, tripped=text == gate.tripped_reason, anytime=anytime)
+            check_seen(match, gate.text, comparison, runs, alpha, tripped=text == gate.tripped_reason, anytime=anytime,
+                       options=options)  # fmt: skip
         elif match := GATE_OF_LOST.fullmatch(text):
             if "baseline" not in text:
                 own = [one for _, one in runs.members[runs.names[match["row"]]]]
@@ -949,7 +1010,7 @@ def check_gate(gate, comparison, runs, alpha, *, anytime=False):
             assert NOTHING.fullmatch(text), f"no known reason: {text}"
 
 
-def check_seen(match, gate, comparison, runs, alpha, *, tripped, anytime):
+def check_seen(match, gate, comparison, runs, alpha, *, tripped, anytime, options=()):
     """Hold mean, interval and number of seeds of a gate's reason to the row's values, or to its paired differences."""
     metric, row, direction = match["metric"], match["row"], match["direction"]
     values = list(runs.values(row, metric).values())
@@ -960,7 +1021,11 @@ def check_seen(match, gate, comparison, runs, alpha, *, tripped, anytime):
     assert_printed(match["mean"], fmean(values), metric)
     if match["low"] is None:
         return
-    low, high = anytime_interval(values, alpha) if anytime else students(values, alpha)
+    if direction and is_by_two_stages(metric, options):
+        pilot = pilot_differences(runs, row, runs.counterpart(factors_of(runs, row)), metric, options)
+        low, high = two_stage_interval(values, [sign * one for one in pilot], alpha)
+    else:
+        low, high = anytime_interval(values, alpha) if anytime else students(values, alpha)
     assert_interval(match, low, high, metric, int(direction is not None))
     assert (match["unit"] if direction else units(metric)) == units(metric)
     if tripped and match["before"] is None and not gate.startswith("no row"):
@@ -1076,7 +1141,8 @@ def check_methods(match, runs, metrics, options):
             if runs.counterpart(factors_of(runs, name)) in runs.names
             and runs.counterpart(factors_of(runs, name)) != name
         ]
-        method = "Holm" if "anytime" in options else method_of(pairs, metric, options["alpha"])
+        by_holm = "anytime" in options or is_by_two_stages(metric, options)
+        method = "Holm" if by_holm else method_of(pairs, metric, options["alpha"])
         wanted.setdefault(method, []).append(metric)
     assert int(match["sizes"]) == len(pairs)
     if len(wanted) == 1 and "," not in next(iter(wanted)):
