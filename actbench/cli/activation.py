@@ -20,6 +20,7 @@ def facts(name: str, component: Component | None = None) -> dict[str, Any]:
         name: The row.
         component: A choice of its options, at which the constants are computed; None for the defaults.
     """
+    from actbench.cli.function_curves import limits
     from actbench.nn.chosen_activations import kinks_of
     from actbench.schema import registry
 
@@ -31,6 +32,7 @@ def facts(name: str, component: Component | None = None) -> dict[str, Any]:
         "formula": row.formula,
         "derivative": row.derivative,
         "curve": _fixed(component),
+        "limits": list(limits(component)) if component else [None, None],
         "kinks": list(kinks_of(component) if component else row.kinks),
         "options": {**row.options, **(component.options if component else {})},
         "learned": list(row.learned),
@@ -54,6 +56,7 @@ def print_facts(console: PrintableConsole, found: dict[str, Any]) -> None:
         "f(z)": found["formula"],
         "f′(z)": found["derivative"],
         "curves": found["curve"],
+        "limits": _limits(found["limits"]),
         "kinks": ", ".join(f"{place:g}" for place in found["kinks"]),
         "options": ", ".join(f"{key}={_plain(value)}" for key, value in found["options"].items()),
         "learned": ", ".join(found["learned"]),
@@ -74,6 +77,7 @@ def _constants(component: Component) -> dict[str, float | None]:
 
     None for a moment that is not finite, as that of log(x), and for the gain of one that is 0 besides.
     """
+    from actbench.cli.function_curves import lowest
     from actbench.nn.chosen_activations import second_moment
 
     moment = second_moment(component)
@@ -81,30 +85,17 @@ def _constants(component: Component) -> dict[str, float | None]:
     return {"second_moment": moment if math.isfinite(moment) else None, "gain": gain, **lowest(component)}
 
 
+def _limits(found: list[float | None]) -> str:
+    """Return the finite limits in words; empty where there are none."""
+    sides = zip(found, ("−∞", "∞"), strict=True)
+    return ", ".join(f"{limit:g} for z → {side}" for limit, side in sides if limit is not None)
+
+
 def _fixed(component: Component | None) -> str:
     """Return where the curve of an activation of several numbers is taken; empty for an elementwise one."""
     from actbench.nn.chosen_activations import curve_of
 
     return curve_of(component)[1] if component else ""
-
-
-def lowest(component: Component) -> dict[str, float]:
-    """Return the minimum and its place, of a function that falls and rises again within [-10, 10].
-
-    Empty for a function without such a dip, or with values that are no numbers there.
-    """
-    import torch
-
-    from actbench.nn.chosen_activations import curve_of, learned_parameters
-
-    starts = {key: torch.tensor(start) for key, (_, start) in learned_parameters(component, 1).items()}
-    z = torch.linspace(-10, 10, 200_001, dtype=torch.float64)
-    values = curve_of(component)[0](z, **starts)
-    lowest = int(values.argmin())
-    # No dip: the lowest value lies at an end of the range, or only touches zero, as that of ReLU does.
-    if values.isnan().any() or values[lowest] >= min(values[0], values[-1]) - 1e-3 or values[lowest] >= 0:
-        return {}
-    return {"minimum": float(values[lowest]), "minimum_at": float(z[lowest])}
 
 
 def _constant(value: float | None) -> str:

@@ -61,8 +61,6 @@ def function_curves(
     Raises:
         UsageError: When a user's own function can't be had.
     """
-    from actbench.cli.activation import lowest
-
     evaluated = [_evaluated(one) for one in components]
     breaks = [_breaks(one) for one in evaluated]
     dead = [_dead(one, own, dead_slope) for one, own in zip(evaluated, breaks, strict=True)]
@@ -87,10 +85,34 @@ def function_curves(
                 regions,
                 tuple(place for place in own if abs(place) < reach),
                 (minimum["minimum_at"], minimum["minimum"]) if minimum else None,
-                (_limit(evaluate, -1.0), _limit(evaluate, 1.0)),
+                _limits(evaluate),
             )
         )
     return tuple(found)
+
+
+def lowest(component: Component) -> dict[str, float]:
+    """Return the minimum and its place, of a function that falls and rises again within [-10, 10].
+
+    Empty for a function without such a dip, or with values that are no numbers there.
+    """
+    import torch
+
+    from actbench.nn.chosen_activations import curve_of, learned_parameters
+
+    starts = {key: torch.tensor(start) for key, (_, start) in learned_parameters(component, 1).items()}
+    z = torch.linspace(-10, 10, 200_001, dtype=torch.float64)
+    values = curve_of(component)[0](z, **starts)
+    lowest = int(values.argmin())
+    # No dip: the lowest value lies at an end of the range, or only touches zero, as that of ReLU does.
+    if values.isnan().any() or values[lowest] >= min(values[0], values[-1]) - 1e-3 or values[lowest] >= 0:
+        return {}
+    return {"minimum": float(values[lowest]), "minimum_at": float(z[lowest])}
+
+
+def limits(component: Component) -> tuple[float | None, float | None]:
+    """Return the limits of f for z → −∞ and z → ∞, to six digits; None where it has no finite one."""
+    return _limits(_evaluated(component))
 
 
 def _evaluated(component: Component) -> Evaluate:
@@ -215,6 +237,10 @@ def _zeros(evaluate: Evaluate) -> Floats:
         as_below = np.sign(evaluate(middle)[1]) == sign
         low, high = np.where(as_below, middle, low), np.where(as_below, high, middle)
     return (low + high) / 2
+
+
+def _limits(evaluate: Evaluate) -> tuple[float | None, float | None]:
+    return _limit(evaluate, -1.0), _limit(evaluate, 1.0)
 
 
 def _limit(evaluate: Evaluate, side: float) -> float | None:

@@ -92,6 +92,16 @@ def test_show_takes_an_activation_as_a_config_does(results, text, name, options)
     assert (found["name"], found["options"]) == (name, options)
 
 
+def test_show_states_the_finite_limits_of_an_activation():
+    text = command("show", "isrlu", "golu", "tanh", "sine", "log_sigmoid")
+    facts = {part.split()[0]: part for part in text.partition("\nf(z) ")[0].split("\n\n")}
+    assert "  limits           -1 for z → −∞\n" in facts["isrlu"]
+    assert "  limits           0 for z → −∞\n" in facts["golu"]
+    assert "  limits           -1 for z → −∞, 1 for z → ∞\n" in facts["tanh"]
+    assert "  limits           0 for z → ∞\n" in facts["log_sigmoid"]
+    assert "limits" not in facts["sine"]
+
+
 def test_show_computes_constants_at_the_options_that_are_given(results):
     # E[f(Z)²] of max(z, s·z) with Z ~ N(0, 1) is (1 + s²)/2, half of it from either side.
     for text, slope in (("leaky_relu(negative_slope=0.5)", 0.5), ("max(x, 0.5 * x)", 0.5), ("lrelu", 0.01)):

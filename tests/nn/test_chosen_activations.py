@@ -73,6 +73,10 @@ def test_rows_tell_which_options_are_trained_by_default() -> None:
     assert {name: row.learned for name, row in ACTIVATIONS.items() if row.learnable} == {
         "prelu": ("slope",),
         "swish": (),
+        "xielu": ("alpha_p", "alpha_n"),
+        "star_relu": ("scale", "offset"),
+        "snake": (),
+        "pau": ("a0", "a1", "a2", "a3", "a4", "a5", "b1", "b2", "b3", "b4"),
     }
 
 
@@ -84,6 +88,10 @@ def test_rows_tell_which_options_are_trained_by_default() -> None:
         ({"name": "celu", "alpha": 0}, "'alpha' should be greater than 0"),
         ({"name": "softplus", "beta": 0}, "'beta' should be greater than 0"),
         ({"name": "leaky_relu", "negative_slope": math.nan}, "finite number"),
+        ({"name": "softshrink", "lambd": -0.1}, "'lambd' should be greater than or equal to 0"),
+        ({"name": "softshrink", "lambda": 0.1}, "unknown key 'lambda' — did you mean 'lambd'"),
+        ({"name": "xielu", "alpha_n": 0.5}, "'alpha_n' (0.5) should be above 'beta' (0.5)"),
+        ({"name": "isrlu", "alpha": 0.0}, "'alpha' should be greater than 0"),
         ({"name": "leaky_relu", "slope": 0.1}, "unknown key 'slope'"),
         ({"name": "rrelu", "lower": 0.5}, "'lower' (0.5) should be at most 'upper' (0.333333)"),
         ({"name": "prelu", "per": "channel"}, "'layer' or 'unit'"),

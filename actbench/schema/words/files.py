@@ -313,9 +313,21 @@ TOOLS = (
     ),
     Word(
         "f(z)",
-        "The activation's formula; f′(z) is its derivative, with the value that is taken at kinks.",
+        "The activation's formula; f′(z) is its derivative, with the value that is taken at kinks; `limits` are those "
+        "of f far below and above zero, where they are finite.",
         where="show ACTIVATION",
-        spellings=("f′(z)", "f'(z)", "derivative", "formula", "kinks", "summary", "reference", "options", "constants"),
+        spellings=(
+            "f′(z)",
+            "f'(z)",
+            "derivative",
+            "formula",
+            "limits",
+            "kinks",
+            "summary",
+            "reference",
+            "options",
+            "constants",
+        ),
         see=("z",),
     ),
     Word(
