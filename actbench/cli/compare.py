@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA
-from actbench.cli.output import listed, pairs, print_note
+from actbench.cli.output import listed, print_note
+from actbench.cli.row_settings import settings
 from actbench.cli.study_names import result_paths
 from actbench.system.text import printable
 
@@ -32,7 +33,7 @@ EXAMPLES = {
     "actbench compare results/study --fail-if 'test.accuracy drop > 0.5pp'": "in CI: exit with 1 where that is shown",
 }
 
-ADD, JUDGE = "What to add", "How to judge"
+ADD, JUDGE, FURTHER = "What to add", "How to judge", "Other tables"
 
 Paths = Annotated[
     list[Path] | None,
@@ -99,6 +100,17 @@ Anytime = Annotated[
     bool,
     typer.Option("--anytime", help="Intervals and p that hold at every look.", rich_help_panel=JUDGE),
 ]
+Summary = Annotated[
+    Path | None,
+    typer.Option(help="Published figures: name,mean,sd,n in a CSV.", metavar="FILE", rich_help_panel=FURTHER),
+]
+AcrossFactor = Annotated[
+    str | None,
+    typer.Option("--across", help="Ranks over its values, as dataset.", metavar="FACTOR", rich_help_panel=FURTHER),
+]
+Components = Annotated[
+    bool, typer.Option("--components", help="What moves results: weights or batches.", rich_help_panel=FURTHER)
+]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
 SHARED_WITH_REPORT = ("by", "baseline", "metric", "where", "alpha", "delta", "tune", "against", "anytime")
@@ -121,6 +133,9 @@ def compare(
     all_pairs: AllPairs = False,
     prediction: Prediction = False,
     chance: ChanceOption = False,
+    summary: Summary = None,
+    across: AcrossFactor = None,
+    components: Components = False,
     verdicts: Verdicts = "5",
     methods: Methods = False,
     fail_if: FailIf = None,
@@ -135,9 +150,13 @@ def compare(
     """
     from actbench.analysis.compare import compare_with
     from actbench.analysis.compare_options import CompareOptions
+    from actbench.cli.further_tables import asked_for, write_further_table
     from actbench.cli.output_form import PAGE, WORKBOOK, chosen_form, report_for, write_page_of, write_workbook
     from actbench.config import amounts
 
+    if (further := asked_for(context)) is not None:
+        write_further_table(context, further)
+        return
     chosen = chosen_form(context, form, output, as_json=as_json)
     report = None if chosen in (PAGE, WORKBOOK) and decimal == "point" else report_for(chosen, decimal)
     max_verdicts = _max_verdicts(verdicts)
@@ -187,24 +206,6 @@ def chosen_rows(
         "metric": listed(metric),
         "where": settings("--where", where, records),
     }
-
-
-def settings(option: str, texts: list[str] | None, records: Records) -> dict[str, Any]:
-    """Read ``KEY=VALUE,…`` where a value alone stands for the factor that has it: ``relu`` for ``activation=relu``.
-
-    Raises:
-        UsageError: As ``pairs`` does, and for a value of no factor, or of several.
-    """
-    from actbench.analysis.table.factors import factor_of
-    from actbench.config.overrides import is_setting, pieces_of
-    from actbench.errors import UsageError
-
-    pieces = [piece.strip() for text in texts or () for piece in pieces_of(text)]
-    try:
-        named = [piece if is_setting(piece) else f"{factor_of(piece, records)}={piece}" for piece in pieces]
-    except UsageError as error:
-        raise UsageError(f"{option}: {error}") from error
-    return pairs(option, named)
 
 
 def read_sides(paths: list[Path], against: list[Path], *, curves: bool) -> tuple[Records, Records | None]:

@@ -56,6 +56,11 @@ def check(spec: RunSpec, *, random_activation: bool, device: str) -> None:
             f"draws: {spec.draws} can't draw training.augment as a script does, whose datasets draw for each image; "
             "leave it out, or choose draws: actbench"
         )
+    if spec.order_seed is not None:
+        raise UsageError(
+            f"draws: {spec.draws} draws weights and batches from one generator, so order_seed has no place there; "
+            "leave it out, or choose draws: actbench"
+        )
     if random_activation:
         raise UsageError(
             f"draws: {spec.draws} can't draw the noise of '{spec.activation.label}' as torch does; choose another "

@@ -172,6 +172,8 @@ class RunSettings(Options):
             its network after ``torch.manual_seed(seed)`` and takes its batches from ``DataLoader(shuffle=True)``: the
             same weights and batches to the last bit. ``torch_with_test``: likewise, for a script that also passes over
             a test ``DataLoader`` after each epoch, which draws one number more.
+        order_seed: The seed of the batches' order, of augmentation, dropout and random activations; null: the run's
+            own. Crossed with the seeds it tells what weights and batches each do to a result.
         training: Training settings.
         health: How the units' health is judged.
     """
@@ -187,6 +189,7 @@ class RunSettings(Options):
     bias_init: BiasInit = BiasInit()
     output_bias: Annotated[float | Literal["prior"] | None, expecting("a number, 'prior' or null")] = None
     draws: Literal["actbench", "torch", "torch_with_test"] = "actbench"
+    order_seed: int | None = Field(default=None, ge=0)
     training: Training = Field(default_factory=Training)
     health: HealthSettings = Field(default_factory=HealthSettings)
 
@@ -213,7 +216,8 @@ class RunSpec(RunSettings):
     """Everything that decides one run's numbers; ``digest`` identifies it.
 
     Attributes:
-        seed: The one integer from which all of the run's random streams are derived.
+        seed: The one integer from which the run's random streams are derived; where ``order_seed`` is set, those of
+            training are derived from that.
 
     Examples:
         >>> spec = RunSpec(activation={"name": "elu", "alpha": 0.2}, bias_init=0.01, seed=3)
@@ -224,6 +228,11 @@ class RunSpec(RunSettings):
     """
 
     seed: int = Field(default=0, ge=0)
+
+    @property
+    def seed_of_batches(self) -> int:
+        """The seed of all that is drawn during training: ``order_seed``, or the run's own."""
+        return self.seed if self.order_seed is None else self.order_seed
 
     def with_seed(self, seed: int) -> RunSpec:
         """Return the same run from another seed.

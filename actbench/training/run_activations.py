@@ -108,8 +108,8 @@ class Activations:
         self.sizes = [group.stop - group.start for group in self._groups]
         self._runs = [group.alone(run) for group in self._groups for run in range(group.start, group.stop)]
         self._is_random = any(group.random for group in self._groups)
-        seeds = list(dict.fromkeys(spec.seed for spec in specs))
-        self._seed_of_run = [seeds.index(spec.seed) for spec in specs]
+        seeds = list(dict.fromkeys(spec.seed_of_batches for spec in specs))
+        self._seed_of_run = [seeds.index(spec.seed_of_batches) for spec in specs]
         self._draws = draws
         self.as_script = specs[0].draws != "actbench"
         self._dropout = [stream(seed, "dropout") for seed in seeds] if draws is None else [*draws.generators]

@@ -98,7 +98,7 @@ class TrainState:
         hidden = model.hidden_layers(images.shape, images.classes)
         if training.revive.name != "none":
             check_revival(cohort.shared, hidden, tensors[0])
-        seeds = [spec.seed for spec in specs]
+        seeds = [spec.seed_of_batches for spec in specs]
         batches = Shuffled(
             images, seeds, training.batch_size, training.augment, drop_last=training.drop_last, draws=draws
         )

@@ -364,6 +364,7 @@ def test_a_run_taken_up_again_anywhere_equals_an_undisturbed_one(changes: dict[s
         ({"weight_init": "matched"}, "draws: torch has no weight_init 'matched'; choose one of pytorch, he_normal"),
         ({"weight_init": {"name": "orthogonal", "gain": 2.0}}, "choose orthogonal without a gain"),
         ({"training": {"augment": {"flip": True}}}, "can't draw training.augment"),
+        ({"order_seed": 1}, "so order_seed has no place there"),
         ({"activation": "rrelu"}, "can't draw the noise of 'rrelu'"),
     ],
 )

@@ -31,20 +31,20 @@ class MarkdownReport:
         for comparison in comparisons.comparisons:
             found = columns(comparison)
             caption = _sentences.caption(comparison, _sentences.Shown(has_range=has_range(found)))
-            title = f"### {_escaped(comparison.title)}"
+            title = f"### {escaped(comparison.title)}"
             first = " ".join(headline(comparison, with_open_verdict=False))
             lines = _section(title, found, caption, headline=first, limits=comparison.limits)
             for sentences in _sentences.lists(comparison, comparisons):
-                items = (f"{_item(one)}{_command(comparison.commands.get(one))}" for one in sentences)
+                items = (f"{item(one)}{_command(comparison.commands.get(one))}" for one in sentences)
                 lines += [*items, *([""] if sentences else [])]
             if (pairs := comparison.pairs) is not None:
-                title = f"#### {_escaped(_sentences.pairs_title(pairs))}"
+                title = f"#### {escaped(_sentences.pairs_title(pairs))}"
                 lines += _section(title, pair_columns(pairs), _sentences.pairs_caption(pairs))
             if comparison.methods:
-                lines += [f"**Methods.** {_escaped(comparison.methods)}", ""]
+                lines += [f"**Methods.** {escaped(comparison.methods)}", ""]
             target.write("\n".join(lines) + "\n")
         for warning in comparisons.warnings:
-            target.write(f"- **Warning:** {_escaped(warning)}\n")
+            target.write(f"- **Warning:** {escaped(warning)}\n")
 
 
 def _section(
@@ -55,18 +55,18 @@ def _section(
         title,
         "",
         *([_paragraph(headline), ""] if headline else []),
-        *(line for limit in limits for line in (f"**{_escaped(limit)}**", "")),
+        *(line for limit in limits for line in (f"**{escaped(limit)}**", "")),
         _line(column.heading() for column in found),
         _line("---:" if column.is_flush_right else ":---" for column in found),
         *(_line(cell.text() for cell in row) for row in rows),
         "",
-        _escaped(_sentences.one_sentence(caption)),
+        escaped(_sentences.one_sentence(caption)),
         "",
     ]
 
 
 def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(map(_escaped, cells))} |"
+    return f"| {' | '.join(map(escaped, cells))} |"
 
 
 def _command(command: str | None) -> str:
@@ -79,10 +79,10 @@ def _command(command: str | None) -> str:
     return f": {ticks} {command} {ticks}" if len(ticks) > 1 else f": `{command}`"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     r"""Return text that Markdown shows as it is, made printable: an activation may be called ``x * sigmoid(x)``.
 
-    >>> print(_escaped("![x](http://a.b) <b> [0.1, 0.2]"))
+    >>> print(escaped("![x](http://a.b) <b> [0.1, 0.2]"))
     ![x\](http\://a.b) \<b> [0.1, 0.2]
     """
     return _SPECIAL.sub(r"\\\g<0>", printable(text))
@@ -90,10 +90,10 @@ def _escaped(text: str) -> str:
 
 def _paragraph(text: str) -> str:
     """Return a sentence that begins no list, quotation or heading, no matter which name it begins with."""
-    return _BLOCK.sub(r"\1\\", _escaped(text.lstrip()))
+    return _BLOCK.sub(r"\1\\", escaped(text.lstrip()))
 
 
-def _item(text: str) -> str:
+def item(text: str) -> str:
     """Return a sentence as an item of a list, no matter how it begins."""
     return f"- {_paragraph(text)}"
 

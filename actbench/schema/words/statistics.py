@@ -223,4 +223,52 @@ STATISTICS = (
         see=("until", "interval"),
         page="statistics.md",
     ),
+    Word(
+        "Cohen's d",
+        "The difference of two means over the standard deviation of single runs, pooled from both sides.",
+        formula="(mean a − mean b) / √(((n_a − 1)·sd_a² + (n_b − 1)·sd_b²) / (n_a + n_b − 2))",
+        where="compare --summary",
+        spellings=("d", "d_low", "d_high", "Cohen d"),
+        see=("Welch's test", "sd"),
+        page="statistics.md",
+    ),
+    Word(
+        "Welch's test",
+        "Of two sides whose runs share no seeds and whose variances may differ: published figures.",
+        where="compare --summary",
+        spellings=("Welch", "df", "published figures", "name", "group"),
+        see=("Cohen's d", "paired"),
+        page="statistics.md",
+    ),
+    Word(
+        "mean rank",
+        "A row's rank among the rows of each dataset, 1 the best, averaged over the datasets. Rows that share a letter "
+        "of `group` are not told apart.",
+        where="compare --across",
+        spellings=("mean_rank", "groups", "blocks", "by_block", "critical difference", "critical-difference picture"),
+        see=("max-T",),
+        page="statistics.md",
+    ),
+    Word(
+        "sd by weights",
+        "Standard deviation that the seed of the initial weights gives to a metric, all else equal; `sd by batches` is "
+        "that of `order_seed`, `sd by the rest` what a pair of both seeds does beyond, `shares` their parts of the "
+        "variance.",
+        where="compare --components",
+        spellings=(
+            "sd by batches",
+            "sd by the rest",
+            "shares",
+            "variance components",
+            "components",
+            "sources",
+            "weights",
+            "batches",
+            "rest",
+            "variance",
+            "share",
+        ),
+        see=("order_seed", "sd"),
+        page="statistics.md",
+    ),
 )
