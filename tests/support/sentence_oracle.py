@@ -54,7 +54,7 @@ INTERACTION = re.compile(
 
 
 FURTHER = re.compile(
-    rf"a further run of (?P<row>.+) will have a (?P<metric>\S+) in \[(?P<low>{NUMBER}), (?P<high>{NUMBER})\](?: %)?"
+    rf"a further run of (?P<row>.+) will have its (?P<metric>\S+) in \[(?P<low>{NUMBER}), (?P<high>{NUMBER})\](?: %)?"
     rf"(?P<cut>, cut at the end of the scale)?, with (?P<level>[\d.]+) % certainty \((?P<n>\d+) seeds{LOST}\)"
 )
 SAME_EACH_TIME = re.compile(
@@ -66,7 +66,8 @@ NO_PREDICTION = re.compile(
 )
 NEW_SEED = re.compile(
     rf"(?P<row>.+) (?P<verb>beats|exceeds) (?P<base>.+) on a new seed{OF} with a chance of "
-    rf"(?P<chance_share>\d+) % \[(?P<chance_low>\d+), (?P<chance_high>\d+)\] \((?P<n>\d+) paired seeds{LOST}\)"
+    rf"(?P<chance_share>\d+) % \[(?P<chance_low>\d+), (?P<chance_high>\d+)\] \((?P<n>\d+) paired seeds"
+    rf"(?:, (?P<ties>\d+) of them equal)?{LOST}\)"
     rf"(?:; beyond ±(?P<delta>{NUMBER}) points: better (?P<better_share>\d+) % \[(?P<better_low>\d+), "
     r"(?P<better_high>\d+)\], worse (?P<worse_share>\d+) % \[(?P<worse_low>\d+), (?P<worse_high>\d+)\], the same "
     r"within it (?P<same_share>\d+) % \[(?P<same_low>\d+), (?P<same_high>\d+)\])?"
@@ -1096,7 +1097,7 @@ def check_new_seeds(sentences, rows, runs, metric, options):
         sign = -1 if direction is False else 1
         ahead = [sign * (a - b) for a, b in runs.pairs(match["row"], match["base"], metric)]
         n = len(ahead)
-        assert int(match["n"]) == n
+        assert (int(match["n"]), int(match["ties"] or 0)) == (n, sum(one == 0 for one in ahead))
         assert_lost((match["lost"] or "").removeprefix("; "), runs, (match["row"], match["base"]), metric)
         check_chance(
             match, "chance", found, sum(one > 0 for one in ahead) + sum(one == 0 for one in ahead) / 2, n, options

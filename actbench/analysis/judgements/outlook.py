@@ -43,11 +43,13 @@ def chances_on_a_new_seed(comparison: Comparison, *, lost: Mapping[str, str]) ->
         contrast = row.vs_baseline.get(metric)
         if contrast is not None and contrast.new_seed is not None:
             base = row_name({**row.factors, **(comparison.baseline or {})})
-            yield _new_seed(contrast.new_seed, row_name(row.factors), base, metric, lost)
+            found = contrast.difference
+            ties = found.n_pairs - found.wins - found.losses
+            yield _new_seed(contrast.new_seed, row_name(row.factors), base, metric, lost, ties)
 
 
 def _further_run(row: Row, metric: str, comparison: Comparison, lost: Mapping[str, str]) -> str:
-    """``a further run of relu will have a test.accuracy in [92.10, 94.20] %, with 95 % certainty (5 seeds)``."""
+    """``a further run of relu will have its test.accuracy in [92.10, 94.20] %, with 95 % certainty (5 seeds)``."""
     name, found = row_name(row.factors), row.metrics[metric]
     seeds = "; ".join((f"{found.n} seeds", *lost_among((name,), lost)))
     ends = row.predictions[metric]
@@ -55,16 +57,17 @@ def _further_run(row: Row, metric: str, comparison: Comparison, lost: Mapping[st
         return f"no prediction of {metric} for {name}: it is the same in each of {seeds}"
     unit = "%" if METRICS[metric].unit == "fraction" else ""
     return (
-        f"a further run of {name} will have a {metric} in {interval_to_quote(metric, ends, unit=unit)}, with "
+        f"a further run of {name} will have its {metric} in {interval_to_quote(metric, ends, unit=unit)}, with "
         f"{comparison.level} certainty ({seeds})"
     )
 
 
-def _new_seed(found: NewSeed, name: str, base: str, metric: str, lost: Mapping[str, str]) -> str:
+def _new_seed(found: NewSeed, name: str, base: str, metric: str, lost: Mapping[str, str], ties: int) -> str:
     """``gelu beats relu on a new seed with a chance of 80 % [28, 99] (5 paired seeds)``, and by how much it matters."""
     is_directed = METRICS[metric].higher_is_better is not None
     verb = "beats" if is_directed else "exceeds"
-    seeds = "; ".join((f"{found.better.n} paired seeds", *lost_among((name, base), lost)))
+    pairs = f"{found.better.n} paired seeds{f', {ties} of them equal' if ties else ''}"
+    seeds = "; ".join((pairs, *lost_among((name, base), lost)))
     where = "" if metric == "test.accuracy" else f" in {metric}"
     text = f"{name} {verb} {base} on a new seed{where} with a chance of {_percents(found.better)} ({seeds})"
     if found.within is None:
