@@ -206,7 +206,7 @@ def test_every_component_is_documented_with_its_options(kind: str) -> None:
 
 
 def test_the_tests_that_the_texts_name_exist() -> None:
-    options = {"test_fraction", "test_images", "test_labels", "test_size"}
+    options = {"test_fraction", "test_images", "test_labels", "test_size", "test_targets"}
     named = {name for path in TEXTS for name in re.findall(r"`(test_\w+)`", path.read_text("utf-8"))} - options
     source = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
 
