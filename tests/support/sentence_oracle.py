@@ -612,7 +612,7 @@ WARNINGS = {
     r"\(training\.select: best\): epoch (?P<least>\d+)(?: to (?P<most>\d+))?; validation metrics flatter them, having "
     r"chosen it",
     "stopped": r"(?P<count>\d+) of (?P<of>\d+) runs ran out of patience \(training\.patience\) and ended after epoch "
-    r"(?P<least>\d+)(?: to (?P<most>\d+))?: their seconds are those of fewer epochs",
+    r"(?P<least>\d+)(?: to (?P<most>\d+))?: their seconds do not compare",
 }
 
 

@@ -196,7 +196,7 @@ def _epochs(records: Sequence[RunRecord]) -> Iterator[str]:
         epochs = _range([record.epochs_trained for record in early])
         yield (
             f"{len(early)} of {len(records)} runs ran out of patience (training.patience) and ended after epoch "
-            f"{epochs}: their seconds are those of fewer epochs"
+            f"{epochs}: their seconds do not compare"
         )
 
 
