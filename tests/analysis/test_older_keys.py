@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import record, save
 
 from actbench.analysis.compare import compare
 from actbench.analysis.run_list import list_runs
 from actbench.storage.reading import read_results
-from tests.support.factories import record, save
 
 
 def _stored(root: Path, *models: dict[str, Any]) -> Path:
