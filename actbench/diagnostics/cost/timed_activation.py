@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from actbench.diagnostics.cost.result import Size
+from actbench.errors import UsageError
 from actbench.nn import chosen_activations
 from actbench.nn.rng import stream
 from actbench.schema.components import Component
+from actbench.schema.unit_groups import ELEMENTWISE, group_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class TimedActivation:
     Args:
         subject: The activation.
         leaves: A view of z (1, B, U) a layer, each a leaf of its own, so that no gradients are summed.
-        gradients: g (1, B, U) a layer, the loss's gradient with respect to the output.
+        gradients: g (1, B, U) a layer, the loss's gradient with respect to the output; as many numbers as that has where
+            the activation changes the width.
         learned: The layers' trained tensors.
         generator: The source of a random activation's noise.
     """
@@ -117,7 +120,28 @@ def timed_activations(subjects: Sequence[Subject], size: Size, device: torch.dev
     leaves = [z.detach().requires_grad_() for _ in range(size.layers)]
     return [
         TimedActivation(
-            subject, leaves, [g] * size.layers, [subject.learned(size.units, device) for _ in leaves], generator
+            subject,
+            leaves,
+            [_gradient(subject, g)] * size.layers,
+            [subject.learned(size.units, device) for _ in leaves],
+            generator,
         )
         for subject in subjects
     ]
+
+
+def _gradient(subject: Subject, g: Tensor) -> Tensor:
+    """Return g (1, B, U) in the shape of the subject's output.
+
+    Raises:
+        UsageError: When U is no multiple of the pre-activations of a unit.
+    """
+    group = group_of(subject.component) if subject.component else ELEMENTWISE
+    units = g.shape[2]
+    if units % group.inputs:
+        raise UsageError(
+            f"'{subject.label}' takes {group.inputs} pre-activations a unit, of which {units} is no multiple"
+        )
+    return (
+        g if group.is_elementwise else torch.cat([g, g], 2)[:, :, : units // group.inputs * group.outputs].contiguous()
+    )
