@@ -51,8 +51,8 @@ class TimedActivation:
     Args:
         subject: The activation.
         leaves: A view of z (1, B, U) a layer, each a leaf of its own, so that no gradients are summed.
-        gradients: g (1, B, U) a layer, the loss's gradient with respect to the output; as many numbers as that has where
-            the activation changes the width.
+        gradients: g a layer, the loss's gradient with respect to the output: (1, B, U) unless the activation changes
+            the width.
         learned: The layers' trained tensors.
         generator: The source of a random activation's noise.
     """
