@@ -24,6 +24,7 @@ from actbench.training.state import TrainState
 from actbench.training.steps.choice import choose_stepper
 from actbench.training.steps.replayed import ReplayStepper
 
+SLOW = pytest.mark.slow
 GATES = ("glu", "bilinear", "reglu", "geglu", "swiglu")
 BIASES: tuple[Any, ...] = (0.0, "pytorch", 0.1, None, 0.01)
 MAXOUT = {"name": "maxout", "pieces": 3}
@@ -68,7 +69,7 @@ def trained(runs: Sequence[RunSpec], *, capture: bool) -> tuple[TrainState, obje
     return state, stepper
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", *(pytest.param(one, marks=SLOW) for one in ("float64", "bfloat16"))])
 @pytest.mark.parametrize("changes", [CHANGES[0], CHANGES[3]], ids=str)
 def test_replayed_steps_give_the_numbers_of_eager_ones(changes: dict[str, Any], precision: str) -> None:
     slow = {"name": "sgd", "lr": 0.005}  # a product of two linear values diverges soon
