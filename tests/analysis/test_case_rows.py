@@ -84,6 +84,15 @@ def test_rows_are_hidden_by_the_name_of_their_case(tmp_path: Path, where: dict[s
     assert [row.factors for row in comparison.rows] == [where]
 
 
+def test_the_methods_say_what_was_done_to_gradients_and_dormant_units(tmp_path: Path) -> None:
+    redo = {"training": {"revive": {"name": "redo", "every": 9}}}
+
+    (comparison, *_) = compare(read_results(_stored(tmp_path, more=(redo,))), methods=True).comparisons
+
+    assert "5 of the runs had the L2 norm of their whole gradient cut at 1." in comparison.methods
+    assert "In 5 of the runs dormant hidden units began anew between steps, by redo(every=9)." in comparison.methods
+
+
 def test_broken_cases_beside_runs_leave_the_keys_as_columns(tmp_path: Path) -> None:
     found = compare(read_results(_stored(tmp_path, text="cases: {none: {}, high: {bias_init: x}}\n")))
 

@@ -47,6 +47,16 @@ def test_show_prints_every_figure_of_a_layer_uncut_and_what_went_wrong(tmp_path)
     assert (text.count(told[0]), text.count(told[1])) == (1, 1)
 
 
+def test_show_counts_the_units_that_began_anew(tmp_path):
+    one = record()
+    layers = [{**layer, "recycled": 3} for layer in one.health["layers"]]
+    curves = [{**row, "layers": [{**layer, "recycled": row["epoch"] * 4} for layer in layers]} for row in one.curves]
+    curves.append({**curves[-1], "epoch": 2})
+    save(tmp_path, [replace(one, health={**one.health, "layers": layers}, curves=tuple(curves))])
+    text = call("show", "relu-", "--results", tmp_path)
+    assert "recycled: 16 times in all a dormant unit began anew; by epoch: 8, 8" in text
+
+
 @pytest.mark.parametrize(("probe", "share"), [(1, "95.00 %"), (2, "77.64 %"), (1000, "0.30 %")])
 def test_show_says_what_silence_on_the_probe_means(tmp_path, probe, share):
     one = record()  # of a unit that is active on this share of images, 5 % of such probes would show nothing

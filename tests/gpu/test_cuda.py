@@ -229,6 +229,17 @@ def test_every_activation_without_random_numbers_can_be_captured() -> None:
     assert_same(captured, ordinary)
 
 
+@pytest.mark.parametrize("model", [MLP, {"name": "cnn", "channels": [4, 6], "dense": [16]}], ids=str)
+def test_units_that_begin_anew_between_captured_steps_do_so_between_ordinary_ones(model: dict[str, Any]) -> None:
+    training = {"optimizer": {"name": "adam", "lr": 0.02}, "revive": {"name": "redo", "every": 5, "tau": 0.4}}
+    runs = [spec(activation="relu", seed=seed, model=model, training=training) for seed in (0, 3)]
+    captured, ordinary = (trained(runs, replace(GPU, capture=capture)) for capture in (True, False))
+    assert captured.was_captured
+    assert_same(captured, ordinary)
+    assert captured.state.revival is not None
+    assert sum(map(sum, captured.state.revival.counts.values())) > 0
+
+
 @pytest.mark.parametrize("changes", [{"activation": "rrelu"}, {"model": {**MLP, "dropout": 0.3}}], ids=str)
 def test_steps_that_draw_random_numbers_are_not_captured(changes: dict[str, Any]) -> None:
     captured, ordinary = (trained([spec(**changes)], replace(GPU, capture=capture)) for capture in (True, False))

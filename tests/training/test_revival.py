@@ -15,6 +15,7 @@ from actbench.schema.events import Failed
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
 from actbench.training.loop import run_cohort, train_epoch
+from actbench.training.parameters import Stack
 from actbench.training.revival import EXAMPLES
 from actbench.training.state import TrainState
 from actbench.training.steps.choice import choose_stepper
@@ -206,6 +207,18 @@ def test_replayed_steps_give_the_numbers_of_eager_ones(optimizer: str) -> None:
     assert all(torch.equal(tensor, found[1].stack.tensors[name]) for name, tensor in found[0].stack.tensors.items())
     replayed, eager = (one.revival and one.revival.counts for one in found)
     assert replayed == eager
+
+
+def test_numbers_laid_out_as_a_flat_block_are_found_as_those_in_rows_are() -> None:
+    """As on a GPU, where a tensor's runs lie one behind another."""
+    block = torch.arange(24.0)
+    first, second = block[:12].view(2, 2, 3), block[12:].view(2, 3, 2)
+    flat = Stack({"a": first, "b": second}, {"a": first, "b": second}, {}, {"weights": block})
+    kept = block + 100
+
+    assert not flat.has_rows
+    assert (flat.runs, flat.kind("b")) == (2, "weights")
+    assert torch.equal(flat.within("b", kept), second + 100)
 
 
 @pytest.mark.parametrize(

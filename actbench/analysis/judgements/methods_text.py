@@ -110,7 +110,7 @@ def _training(records: Sequence[RunRecord]) -> str:
 
 
 def _selection(records: Sequence[RunRecord]) -> Iterator[str]:
-    """State how validation ended runs and chose their epoch, and that batches were left out."""
+    """State how validation ended runs and chose their epoch, and what else steps did or left out."""
     if stopping := [record for record in records if record.spec.training.patience is not None]:
         patience = _values(stopping, lambda record: record.spec.training.patience)
         noun = "epoch" if patience == "1" else "epochs"
@@ -121,8 +121,18 @@ def _selection(records: Sequence[RunRecord]) -> Iterator[str]:
             f"{_which(best, records)} report the weights of the epoch with their best {_monitors(best)}, the first of "
             "equally good ones; the test set was read for that epoch alone."
         )
+    if clipped := [record for record in records if record.spec.training.clip_norm is not None]:
+        norms = _values(clipped, lambda record: show(record.spec.training.clip_norm))
+        yield f"{_which(clipped, records)} had the L2 norm of their whole gradient cut at {norms}."
+    if revived := [record for record in records if record.spec.training.revive.name != "none"]:
+        ways = _values(revived, lambda record: record.spec.training.revive.label)
+        yield f"In {_in_words(revived, records)} dormant hidden units began anew between steps, by {ways}."
     if any(record.spec.training.drop_last for record in records):
         yield "An epoch's last batch was left out where it was smaller."
+
+
+def _in_words(some: Sequence[RunRecord], records: Sequence[RunRecord]) -> str:
+    return "all runs" if len(some) == len(records) else f"{len(some)} of the runs"
 
 
 def _which(some: Sequence[RunRecord], records: Sequence[RunRecord]) -> str:
