@@ -156,6 +156,14 @@ def test_units_are_recycled_before_steps_and_never_after_the_last() -> None:
     assert counts[0] == counts[2], "seven steps are an epoch"
 
 
+def test_each_epoch_counts_its_own_units() -> None:
+    everything = {"name": "redo", "every": 3, "tau": 1e9}
+    (found,) = records(spec(training={"epochs": 3, "revive": everything}))
+
+    # 7 steps an epoch: before steps 3 and 6, then 9 and 12, then 15 and 18, all of the 40 units each time.
+    assert [_recycled(row) for row in found.curves] == [0, 80, 80, 80]
+
+
 def _recycled(row: Any) -> int:
     return sum(layer["recycled"] for layer in row["layers"])
 
