@@ -70,6 +70,8 @@ class Activation:
             ``unit``) say so; they start at the option's value.
         trained_as: Options -> what stands for some of the learnable ones in f, by name, where that is not the number
             itself: such as the number of which a positive option is the softplus.
+        read_back: ``module:attribute`` of its inverse, (trained tensors by name, options) -> the options' own values,
+            which records state.
         tails: What f′ does for z → −∞ and for z → ∞; None where it is not known.
         random: Whether f also takes ``noise``, uniform in [0, 1) and shaped like z, during training.
         expand: How many pre-activations and outputs a unit has (``schema.unit_groups``): one each, or ``gate`` 2 to 1,
@@ -88,6 +90,7 @@ class Activation:
     schema: type[Options] = Options
     learnable: tuple[str, ...] = ()
     trained_as: Callable[[Mapping[str, Any]], dict[str, float]] | None = None
+    read_back: str | None = None
     tails: tuple[Tail, Tail] | None = None
     random: bool = False
     expand: Kind = "elementwise"
@@ -244,7 +247,8 @@ _ROWS = (
                "2·alpha_p·z + beta for z > 0, alpha_n·(exp(z) − 1) + beta otherwise",
                "a slope that grows above zero and turns negative below; alpha_p = softplus(·) and alpha_n = beta + "
                "softplus(·) are learned", "Huang, Schlag 2024, arXiv:2411.13010", schema=XieluOptions,
-               learnable=("alpha_p", "alpha_n"), trained_as=_xielu_before_softplus, tails=SLOPED),
+               learnable=("alpha_p", "alpha_n"), trained_as=_xielu_before_softplus,
+               read_back="actbench.nn.elementary:xielu_options", tails=SLOPED),
     Activation("golu", f"{OURS}:golu", "z·exp(−exp(−z))",
                "exp(−exp(−z))·(1 + z·exp(−z))", "a gate that is not symmetric: below zero the shortest tail of all",
                "Das, Safari, Adriaensen, Hutter 2025, arXiv:2502.03654", tails=FADES_BELOW),

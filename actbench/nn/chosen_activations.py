@@ -153,6 +153,23 @@ def learned_parameters(component: Component, units: int) -> dict[str, tuple[tupl
     return {name: (shape, options[name]) for name in row.learnable} if options["learned"] else {}
 
 
+def as_options(component: Component, trained: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return trained parameters as the options that they are, where what is trained stands for them in another form.
+
+    >>> import torch
+    >>> from actbench.schema.components import resolve
+    >>> xielu = resolve("activations", "xielu")
+    >>> starts = {name: torch.tensor(start) for name, (_, start) in learned_parameters(xielu, 1).items()}
+    >>> as_options(xielu, starts)
+    {'alpha_p': tensor(0.8000), 'alpha_n': tensor(0.8000)}
+    """
+    row = row_of(component)
+    if row.read_back is None:
+        return trained
+    options: Mapping[str, Tensor] = registry.import_object(row.read_back)(trained, _options(component))
+    return options
+
+
 def kinks_of(component: Component) -> tuple[float, ...]:
     """Return where the slope of f, or f itself, jumps, with learned options at their start.
 

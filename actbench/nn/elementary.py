@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,6 +48,14 @@ def xielu_coefficients(
 ) -> tuple[float | Tensor, float | Tensor]:
     """Return p = softplus(alpha_p) and n = β + softplus(alpha_n)."""
     return _softplus(alpha_p), beta + _softplus(alpha_n)
+
+
+def xielu_options(trained: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return alpha_p and alpha_n of xielu, as its options state them, from the tensors that are trained."""
+    return {
+        "alpha_p": exact_softplus(trained["alpha_p"]),
+        "alpha_n": options["beta"] + exact_softplus(trained["alpha_n"]),
+    }
 
 
 def _softplus(x: float | Tensor) -> float | Tensor:

@@ -13,7 +13,7 @@ from actbench.health.units.diagnosis import collapse_in_words, diagnose, is_coll
 from actbench.health.units.dynamics import Dynamics
 from actbench.health.units.gradients import first_to_last
 from actbench.nn import cpu_linear
-from actbench.nn.chosen_activations import overflow
+from actbench.nn.chosen_activations import as_options, overflow
 from actbench.nn.native import library as native
 from actbench.schema.health_measures import DYNAMIC_COUNTS, HEALTH_MEASURES, NOT_FINITE, RECYCLED
 from actbench.schema.histograms import HISTOGRAMS
@@ -299,8 +299,9 @@ class EpochLog:
             layer |= self._dynamics.of_run(name, run) | {"gradient_norm": norm}
             if self._state.revival is not None:
                 layer[RECYCLED] = self._state.revival.counts[name][run]
-            learned = self._state.act.learned(name, run)
-            if learned:
+            trained = self._state.act.learned(name, run)
+            if trained:
+                learned = as_options(self._state.cohort.specs[run].activation, trained)
                 layer["learned"] = {option: float(values.mean()) for option, values in learned.items()}
         for count in DYNAMIC_COUNTS:
             found[count] = sum(layer[count] for layer in found["layers"])

@@ -451,3 +451,8 @@ def test_deaths_and_revivals_add_up_to_the_count_of_the_dead() -> None:
             assert now == dead + died - revived
         dead = now
     assert dead > 0, "the recipe should kill some"
+
+
+def test_records_state_what_xielu_learned_as_its_options_do() -> None:
+    (record,) = records(spec(activation={"name": "xielu", "alpha_n": 0.7, "per": "unit"}, training={"epochs": 0}))
+    assert record.health["layers"][0]["learned"] == {"alpha_p": pytest.approx(0.8), "alpha_n": pytest.approx(0.7)}

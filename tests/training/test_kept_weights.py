@@ -113,6 +113,9 @@ def test_the_network_computes_and_measures_what_the_record_says(kind: str) -> No
     assert len(found) == len(COHORTS[kind])
     for record in records(events):
         one = record.spec
+        if record.outcome == "diverged":  # functions that grow as a square, at this learning rate
+            assert one.activation.name in ("star_relu", "xielu")
+            continue
         network = network_of(one, found[one.digest, 2], "here")
         assert not network.training
         loss, accuracy = evaluated(network, one, "test")
