@@ -216,7 +216,7 @@ _ROWS = (
                "σ(−z)", "softplus turned about the origin: negative everywhere; f(z) ≈ z far below zero, 0 far above",
                "torch.nn.LogSigmoid; Cox 1958, J. R. Stat. Soc. B 20", tails=FADES_ABOVE),
     Activation("tanhshrink", f"{OURS}:tanhshrink", "z − tanh(z)",
-               "tanh(z)²", "flat at zero, where f(z) ≈ z³/3; z ∓ 1 far out",
+               "tanh(z)²", "flat at zero, where f(z) ≈ z³/3; z + 1 far below, z − 1 far above",
                "torch.nn.Tanhshrink; Collobert, Kavukcuoglu, Farabet 2011, BigLearn", tails=SLOPED),
     Activation("softshrink", f"{TORCH}:softshrink", "z − lambd for z > lambd, z + lambd for z < −lambd, 0 between",
                "0 for |z| ≤ lambd, 1 otherwise", "soft thresholding: the proximal step of an L1 penalty",

@@ -109,7 +109,7 @@ def squared_relu(z: Tensor) -> Tensor:
 
 
 def tanhshrink(z: Tensor) -> Tensor:
-    """Tanh shrinkage: f(z) = z − tanh(z); f′(z) = tanh(z)²; close to z³/3 about 0, z ∓ 1 far out.
+    """Tanh shrinkage: f(z) = z − tanh(z); f′(z) = tanh(z)²; close to z³/3 about 0, one nearer to 0 than z far out.
 
     As in torch and keras; but the slope that autograd takes there, 1 − (1 − tanh²), loses its digits about 0.
     """
