@@ -221,3 +221,21 @@ def test_methods_state_how_epochs_were_chosen():
     ) in methods
     assert "Each run trained for at most 10 epochs" in methods
     assert "dead when, at the reported epoch" in methods
+
+
+def test_methods_state_how_a_script_draws_and_where_logits_start():
+    def chosen(records, **changes):
+        return [replace(one, spec=one.spec.model_copy(update=changes)) for one in records]
+
+    plain = cells({"relu": RELU, "elu": ELU})
+    ours, theirs = "Runs with equal seed share the random streams", "drew initial weights and batch order from one"
+    script, mixed = chosen(plain, draws="torch", output_bias="prior"), [*chosen(plain[:4], draws="torch"), *plain[4:]]
+    found = {name: only(runs, methods=True).methods for name, runs in (("script", script), ("plain", plain))}
+    assert f"Runs {theirs} generator for each seed, as a plain PyTorch script does" in found["script"]
+    assert "In all runs the biases of the logits started at the logarithm of each class's share" in found["script"]
+    assert ours in found["plain"]
+    assert ours not in found["script"]
+    assert theirs not in found["plain"]
+    both = only(mixed, methods=True, by=["activation"]).methods
+    assert ours in both
+    assert f"4 of the runs {theirs}" in both

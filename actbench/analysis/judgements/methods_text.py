@@ -69,8 +69,14 @@ def _design(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[st
         f"Of the study {comparison.study}, the table shows {_count(runs, 'training run')} of {models} on {datasets}: "
         f"{_count(rows, 'configuration')}{differing}, with {_seeds(records)}."
     )
-    if rows > 1:
+    as_script = [record for record in records if record.spec.draws != "actbench"]
+    if rows > 1 and len(as_script) < len(records):
         yield "Runs with equal seed share the random streams of initial weights and batch order."
+    if as_script:
+        yield (
+            f"{_which(as_script, records)} drew initial weights and batch order from one generator for each seed, as a "
+            "plain PyTorch script does: those of equal seed share what their networks draw alike."
+        )
     if comparison.tuned:
         yield (
             f"For each configuration, {series(comparison.tuned.factors)} was picked by the best mean "
@@ -127,8 +133,15 @@ def _selection(records: Sequence[RunRecord]) -> Iterator[str]:
     if revived := [record for record in records if record.spec.training.revive.name != "none"]:
         ways = _values(revived, lambda record: record.spec.training.revive.label)
         yield f"In {_in_words(revived, records)} dormant hidden units began anew between steps, by {ways}."
+    if started := [record for record in records if record.spec.output_bias is not None]:
+        starts = _values(started, lambda record: _output_bias(record.spec.output_bias))
+        yield f"In {_in_words(started, records)} the biases of the logits started at {starts}."
     if any(record.spec.training.drop_last for record in records):
         yield "An epoch's last batch was left out where it was smaller."
+
+
+def _output_bias(start: Any) -> str:
+    return "the logarithm of each class's share of the training examples" if start == "prior" else show(start)
 
 
 def _in_words(some: Sequence[RunRecord], records: Sequence[RunRecord]) -> str:
