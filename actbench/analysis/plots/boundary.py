@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
-from actbench.analysis.judgements.formatting import NOTHING, quantity
+from actbench.analysis.judgements.formatting import MINUS, NOTHING, quantity
 from actbench.analysis.leading_metric import ACCURACY, EXPLAINED
 from actbench.analysis.plots import NetworkChart
 from actbench.analysis.plots._data import Axis, ChartData, Mark, Panel, series_of
 from actbench.analysis.plots._labels import Label, legend_below, legend_inches
 from actbench.analysis.plots._landscapes import Landscape, View, crossings
+from actbench.analysis.plots._names import shorten
 from actbench.analysis.plots._style import DASHES, INK, OKABE_ITO, Look
 from actbench.analysis.table.factors import row_name
 from actbench.analysis.table.result import Comparison
@@ -70,7 +71,7 @@ class Boundary(NetworkChart):
             axes = Axis("x₁"), Axis("x₂")
             if len(found.axes) == 1:
                 axes = Axis("x"), Axis("output")
-            panels.append(Panel(_title(row_name(row.factors), record, found), *axes))
+            panels.append(Panel(_title(shorten(row_name(row.factors)), record, found), *axes))
             landscapes.append(found)
             marks += _hinges(series, len(panels) - 1, found)
         if not panels:
@@ -133,10 +134,14 @@ def _first(
 def _title(name: str, record: RunRecord, found: Landscape) -> str:
     metric = ACCURACY if found.classes else EXPLAINED
     value = record.final.get(metric)
-    word = "accuracy" if found.classes else "R²"
-    quality = "diverged" if value is None else f"{word} {quantity(metric, value)}"
-    parts = [name, f"seed {record.spec.seed}", quality, f"{found.dead} of {found.units} dead"]
-    return " · ".join(part for part in parts if part)
+    if value is None:
+        quality = "no value"
+    elif found.classes:
+        quality = f"accuracy {quantity(metric, value)}"
+    else:
+        quality = f"R² {value:.3f}".replace("-", MINUS)
+    facts = f"seed {record.spec.seed} · {quality} · {found.dead} of {found.units} dead"
+    return f"{name}\n{facts}" if name else facts
 
 
 def _hinges(series: int, panel: int, found: Landscape) -> Iterator[Mark]:

@@ -18,6 +18,15 @@ UNITS = (
         page="architecture.md",
     ),
     Word(
+        "hinge",
+        "The inputs at which a unit's pre-activation is 0: in the first layer a straight line w·x + b = 0, in later ones "
+        "a bent one. There a ReLU unit bends, and nowhere else.",
+        where="plot --boundary",
+        spellings=("hinges", "boundary"),
+        see=("unit", "dead"),
+        page="charts.md",
+    ),
+    Word(
         "layer",
         "A hidden layer, named as its place in the network: hidden.0 is the first of an mlp, conv.0.1 the second "
         "convolution of a cnn's first block, dense.0 the first layer behind them.",
