@@ -19,8 +19,8 @@ UNITS = (
     ),
     Word(
         "hinge",
-        "The inputs at which a unit's pre-activation is 0: in the first layer a straight line w·x + b = 0, in later ones "
-        "a bent one. There a ReLU unit bends, and nowhere else.",
+        "The inputs at which a unit's pre-activation is 0: in the first layer a straight line w·x + b = 0, in later "
+        "ones a bent one. There a ReLU unit bends, and nowhere else.",
         where="plot --boundary",
         spellings=("hinges", "boundary"),
         see=("unit", "dead"),
