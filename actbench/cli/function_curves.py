@@ -70,6 +70,7 @@ def function_curves(
     places += [minimum["minimum_at"] for minimum in minima if minimum]
     reach = _reach(places)
     from actbench.analysis.plots._functions import FunctionCurve
+    from actbench.nn.chosen_activations import curve_of
 
     found = []
     for component, evaluate, own, regions, minimum in zip(components, evaluated, breaks, dead, minima, strict=True):
@@ -86,9 +87,17 @@ def function_curves(
                 tuple(place for place in own if abs(place) < reach),
                 (minimum["minimum_at"], minimum["minimum"]) if minimum else None,
                 _limits(evaluate),
+                curve_of(component)[1],
             )
         )
     return tuple(found)
+
+
+def drawn_label(component: Component) -> str:
+    """Return an activation's label in a picture: with what is fixed where it is a function of several numbers."""
+    from actbench.nn.chosen_activations import curve_of
+
+    return f"{component.label} {curve_of(component)[1]}".rstrip()
 
 
 def lowest(component: Component) -> dict[str, float]:

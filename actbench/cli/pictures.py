@@ -43,6 +43,7 @@ def print_functions(console: Console, components: Sequence[Component]) -> None:
 
 def _print_functions(console: Console, components: Sequence[Component], *, is_alone: bool) -> None:
     from actbench.analysis.pictures.lines import COLOURS, MARKS, Line
+    from actbench.cli.function_curves import drawn_label
 
     kinks = [_kinks(component) for component in components]
     reach = max([HALF_RANGE, *(1.25 * abs(place) for own in kinks for place in own)])
@@ -57,7 +58,7 @@ def _print_functions(console: Console, components: Sequence[Component], *, is_al
         )
         for which, title in enumerate(("f(z)", "f′(z)"))
     ]
-    _print_panels(console, panels, [component.label for component in components])
+    _print_panels(console, panels, [drawn_label(component) for component in components])
 
 
 def _kinks(component: Component) -> tuple[float, ...]:

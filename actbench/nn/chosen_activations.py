@@ -117,7 +117,7 @@ def curve_of(component: Component) -> tuple[Callable[..., Tensor], str]:
 
     import torch
 
-    return section, {"gate": "at v = 1", "pieces": "with the other pieces at 0", "mirrored": "the first output"}[
+    return section, {"gate": "at v = 1", "pieces": "with the other pieces at 0", "mirrored": "in its first output"}[
         group.kind
     ]
 

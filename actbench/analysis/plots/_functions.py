@@ -59,6 +59,7 @@ class FunctionCurve:
         breaks: Where f or f′ jumps, within the range.
         minimum: (z, f(z)) of the lowest point of a dip; None where f has none.
         limits: Of f for z → −∞ and z → ∞; None where it has no finite one.
+        section: What is fixed where f is a function of several numbers, such as ``at v = 1``.
     """
 
     name: str
@@ -70,6 +71,7 @@ class FunctionCurve:
     breaks: Sequence[float] = ()
     minimum: tuple[float, float] | None = None
     limits: tuple[float | None, float | None] = (None, None)
+    section: str = ""
 
     def at(self, z: float) -> tuple[float, float]:
         """Return f and f′ at a z at which they were evaluated."""
@@ -294,7 +296,8 @@ def _legend_texts(data: FunctionData, width: float, look: Look) -> list[str]:
 
 
 def _name_and_facts(curve: FunctionCurve, facts: Sequence[str]) -> str:
-    return f"{curve.name}: {'; '.join(facts)}" if facts else curve.name
+    name = f"{curve.name} {curve.section}".rstrip()
+    return f"{name}: {'; '.join(facts)}" if facts else name
 
 
 def _facts(curve: FunctionCurve) -> list[str]:
