@@ -43,10 +43,17 @@ def spec(**changes: Any) -> RunSpec:
     return RunSpec.model_validate({"dataset": DIGITS, "model": MLP, "training": training} | changes)
 
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "expression": {"formula": "x * sigmoid(1.702 * x)"},
+    "xielu": {"alpha_p": 0.05},
+    "star_relu": {"scale": 0.05},
+}
+"""Of activations that need some, and of those that grow as a square and would diverge with their defaults."""
+
+
 def every_activation(**changes: Any) -> Iterator[RunSpec]:
     for name in ELEMENTWISE:
-        options = {"formula": "x * sigmoid(1.702 * x)"} if name == "expression" else {}
-        yield spec(activation={"name": name, **options}, **changes)
+        yield spec(activation={"name": name, **OPTIONS.get(name, {})}, **changes)
     yield spec(activation={"name": "prelu", "per": "unit"}, **changes)
     yield spec(activation={"name": "swish", "learned": True}, **changes)
 
