@@ -88,7 +88,7 @@ def test_a_key_that_several_parts_have_is_answered_with_all_of_them() -> None:
     [
         (
             "activation: {name: relu, alpha: 0.2}",
-            "unknown key 'alpha' — it is an option of elu, celu; valid for 'relu': no options",
+            "unknown key 'alpha' — it is an option of elu, celu, aptx, isrlu, snake; valid for 'relu': no options",
         ),
         (
             "model: {name: mlp, channels: [3]}",
@@ -97,11 +97,12 @@ def test_a_key_that_several_parts_have_is_answered_with_all_of_them() -> None:
         ),
         (
             "activation: elu(beta=1)",
-            "unknown key 'beta' — it is an option of swish, softplus; valid for 'elu': alpha",
+            "unknown key 'beta' — it is an option of swish, softplus, xielu, aptx; valid for 'elu': alpha",
         ),
         (
             "activation: {name: lrelu, alpha: 0.2}",
-            "unknown key 'alpha' — it is an option of elu, celu; valid for 'leaky_relu': negative_slope",
+            "unknown key 'alpha' — it is an option of elu, celu, aptx, isrlu, snake; valid for 'leaky_relu': "
+            "negative_slope",
         ),
         ("device: cpu", "unknown key 'device' — how runs are computed is said by options of the command: --device"),
     ],
