@@ -100,6 +100,12 @@ def test_the_starter_s_commented_keys_are_valid_when_uncommented() -> None:
     assert (study.name, study.tune, len(study.specs())) == ("my-study", ("training.optimizer.lr",), 240)
 
 
+def test_the_starter_s_cases_are_valid_beside_another_sweep() -> None:
+    lines = starter(Path("x.yaml")).splitlines()
+    cases = "\n".join(line.removeprefix("# ") for line in lines if line.startswith(("# cases:", "# case:")))
+    assert Study.from_text(cases).levels == {"case": ("usual", "clipped")}
+
+
 @pytest.mark.parametrize(
     ("key", "default"),
     [("seeds", 5), ("description", None), *((f"training.{key}", None) for key in Training.model_fields)],
