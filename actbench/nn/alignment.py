@@ -29,7 +29,8 @@ The rules that follow, and where each is kept:
 - ``training.parameters``: a run's share of each tensor is padded to whole steps, so the fused optimizers' loops never
   end within a run's numbers, and every weight begins on a cache line without a copy.
 - ``training.run_activations``: an activation takes several runs in one call only where each run's share is whole steps;
-  otherwise each run by itself, with the remainder that the run has alone.
+  otherwise each run by itself, with the remainder that the run has alone. So does one that changes the width: its
+  blocks of pre-activations lie apart, and a loop ends within each.
 - ``training.steps.arena``: every piece of memory begins on a step, as if torch had allocated it.
 
 Padding to whole steps costs at most 124 bytes per tensor. One batched product for all runs would not do: of 120 shapes

@@ -231,3 +231,17 @@ def test_what_trains_nothing_imports_nothing_heavy(config: Path, arguments: list
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+
+
+def test_plan_tells_the_sizes_of_networks_whose_activations_change_the_width(said: Run) -> None:
+    words = ("dataset=digits", "model={name: mlp, hidden: [32, 24]}", "activation=relu,swiglu,crelu")
+    wide = said("plan", "study.yaml", *words).splitlines()
+    (at,) = (place for place, line in enumerate(wide) if line.startswith("sizes "))
+    assert wide[at : at + 3] == [
+        "sizes        relu: 3,122 weights and biases at widths 32-24",
+        "             swiglu: 5,994 weights and biases at widths 32-24",
+        "             crelu: 1,686 weights and biases at widths 32-24",
+    ]
+    matched = json.loads(said("plan", "study.yaml", *words, "model.match=parameters", "--json"))["network_sizes"]
+    assert matched[1] == "swiglu: 3,070 weights and biases at widths 18-15"
+    assert json.loads(said("plan", "study.yaml", "--json"))["network_sizes"] == []

@@ -33,6 +33,7 @@ from actbench.diagnostics.cost.result import (
 from actbench.diagnostics.cost.timed_activation import Subject, timed_activations
 from actbench.errors import DeviceError, UsageError
 from actbench.nn.activations import ACTIVATIONS
+from actbench.nn.chosen_activations import function_of
 from actbench.schema.components import Component, resolve
 from actbench.system.devices import this_processor
 
@@ -305,3 +306,16 @@ def test_what_makes_no_sense_is_refused_in_words(arguments: list[str], message: 
     assert (code, out) == (2, "")
     assert message in err
     assert "Traceback" not in err
+
+
+def test_activations_that_change_the_width_are_timed_by_pre_activation() -> None:
+    size = Size("cache", batch=4, units=6, layers=2)
+    component = resolve("activations", "swiglu")
+    (timed,) = timed_activations([Subject("swiglu", function_of(component), component)], size, torch.device("cpu"))
+    timed.forward()
+    timed.forward_backward()
+    assert timed.elements == 2 * 4 * 6
+    assert [gradient.shape for gradient in timed.gradients] == [(1, 4, 3)] * 2
+    odd = resolve("activations", {"name": "maxout", "pieces": 4})
+    with pytest.raises(UsageError, match="takes 4 pre-activations a unit, of which 6 is no multiple"):
+        timed_activations([Subject("maxout", function_of(odd), odd)], size, torch.device("cpu"))
