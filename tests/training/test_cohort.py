@@ -55,7 +55,6 @@ def test_every_activation_is_bit_equal_in_a_cohort_and_alone() -> None:
     [
         {"model": {**MLP, "norm": "batch"}},
         {"model": {**ODD, "norm": "layer"}},
-        {"model": {**ODD, "norm": "dyt"}},
         {"model": {**ODD, "norm": "derf"}, "training": {"clip_norm": 0.5}},
         {"model": {**MLP, "dropout": 0.3}},
         {"model": {**MLP, "dropout": 0.3, "dropout_kind": "alpha"}},

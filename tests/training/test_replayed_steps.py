@@ -96,11 +96,9 @@ def test_replayed_steps_give_every_activation_the_numbers_of_eager_ones(precisio
 CHANGES: list[dict[str, Any]] = [
     {"model": {**ODD, "norm": "batch"}},
     {"model": {**ODD, "norm": "layer"}},
-    {"model": {**ODD, "norm": "dyt"}},
     {"model": {**ODD, "norm": "derf"}, "training": {"clip_norm": 0.5}},
     {"model": {"name": "cnn", "channels": [[4, 4], [6]], "dense": [16], "norm": "batch"}},
     {"model": {"name": "cnn", "channels": [[4, 3]], "dense": [7], "norm": "layer"}},
-    {"model": {"name": "cnn", "channels": [[4, 3]], "dense": [7], "norm": "derf"}},
     {"model": {"name": "cnn", "channels": [4], "dense": [], "pool": "avg"}},
     {"training": {"optimizer": "adam", "clip_norm": 0.5, "schedule": "cosine"}},
     {"training": {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "augment": {"crop": 1, "flip": True}}},
