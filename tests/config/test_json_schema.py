@@ -271,6 +271,7 @@ VALUES: tuple[Any, ...] = (
     None, True, 0, 1, 3, -1, 0.0, 0.1, 0.5, 1.0, 1e-3, 2.5, "", "x", "relu", "elu", "elu(alpha=0.2)", "sgd", "adam",
     "sgd(lr=0.3)", "mlp", "cnn", "digits", "he_normal", "pytorch", "cosine", "all", "weights", "max", "layer", "unit",
     "best", "val.loss", "float64", "cross_entropy", "mse", "torch", "actbench", "torch_with_test", "prior", 64,
+    "standard", "alpha", "width", "parameters",
     "10 min", "3s", "test.accuracy",
     "test.accuracy > 0.5 where activation=relu", "x * tanh(x)", "bias_init",
     [], [1], [0.1, 0.2], [8, 8], [[4], [4, 4]], [4, [4, 4]], ["relu", "elu"], [None, 0.1], ["test.accuracy"],
@@ -315,6 +316,17 @@ COMPONENTS = {
 }
 """A key of a component -> a component that has all of its options, or this one."""
 
+
+def owner(key: str) -> str:
+    """A component that has an option, as YAML: the one above, or the first of its kind whose schema has it."""
+    above, _, option = key.rpartition(".")
+    kind = next((kind for kind, one in component_keys().items() if one == above), None)
+    if key in COMPONENTS or kind is None or kind not in registry.TABLES:
+        return COMPONENTS.get(key, COMPONENTS.get(above, ""))
+    having = (name for name in registry.names(kind) if option in schema_of(kind, name).model_fields)
+    return next(having, COMPONENTS[above])
+
+
 FACTORS = tuple(SCHEMA["definitions"]["factors"]["properties"])
 
 
@@ -322,7 +334,7 @@ def nested(key: str, value: Any) -> dict[str, Any]:
     """A config in which a dotted key has a value; its component is one that has the option."""
     above, _, last = key.rpartition(".")
     if above in component_keys().values():
-        component = content(COMPONENTS.get(key, COMPONENTS[above]))
+        component = content(owner(key))
         options = {"name": component} if isinstance(component, str) else component
         return nested(above, {**options, last: value})
     return nested(above, {last: value}) if above else {last: value}
@@ -344,7 +356,7 @@ def stricter(made: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]
 @pytest.mark.parametrize("key", FACTORS)
 def test_a_value_that_a_run_may_have_is_valid_wherever_it_may_stand(key: str) -> None:
     above = key.rpartition(".")[0]
-    fixed = nested(above, content(COMPONENTS.get(key, COMPONENTS[above]))) if above in COMPONENTS else {}
+    fixed = nested(above, content(owner(key))) if above in COMPONENTS else {}
     if fixed.get("dataset") == "regression":
         fixed["training"] = {"loss": "mse"}
     swept = [{**fixed, "sweep": {key: [value]}} for value in VALUES]
