@@ -148,7 +148,7 @@ def _measured(clock: Clock) -> Iterator[None]:
 
         return call
 
-    def evaluated(forward: Any, images: Any, examples: Any, *_: Any) -> str:
+    def evaluated(forward: Any, images: Any, examples: Any, *_: Any, **__: Any) -> str:
         name = TEST if examples is images.test else VALIDATION if examples is images.val else EPOCH_0
         clock[f"{name}, images"] += len(examples)
         return name
@@ -167,9 +167,9 @@ def _measured(clock: Clock) -> Iterator[None]:
             yield batch
 
     @contextmanager
-    def initial(*arguments: Any) -> Iterator[None]:
+    def initial(*arguments: Any, **options: Any) -> Iterator[None]:
         began = time.thread_time()
-        with statistics(*arguments):
+        with statistics(*arguments, **options):
             clock[STATISTICS] += time.thread_time() - began
             yield
 
@@ -182,7 +182,9 @@ def _measured(clock: Clock) -> Iterator[None]:
         mock.patch.object(Shuffled, "epoch", epoch),
         mock.patch.object(epoch_log, "evaluate", timed(epoch_log.evaluate, evaluated)),
         mock.patch.object(epoch_log, "measure_unit_health", health),
-        mock.patch.object(epoch_log, "measure_gradients", timed(epoch_log.measure_gradients, lambda *_: GRADIENTS)),
+        mock.patch.object(
+            epoch_log, "measure_gradients", timed(epoch_log.measure_gradients, lambda *_, **__: GRADIENTS)
+        ),
         mock.patch.object(epoch_log, "initial_statistics", initial),
     ):
         yield

@@ -13,8 +13,9 @@ from actbench.system.shipped_files import shipped_folder
 BASELINE = "compare.baseline."
 """Before the factors of the baseline."""
 
-_OF_FILES = ("base", "sweep", "zip", "cases", "case", "exclude", "expect")
-"""Keys that are not set from a command line: a comma list sweeps, and a path belongs to the file that names it."""
+_OF_FILES = ("base", "sweep", "zip", "cases", "case", "exclude", "expect", "compare.two_stage")
+"""Keys that are not set from a command line: a comma list sweeps, a path belongs to the file that names it, and what
+``run --exact`` has chosen is written by it."""
 
 
 @cache
@@ -31,7 +32,10 @@ def factors() -> list[Candidate]:
 
 def settable_keys() -> list[Candidate]:
     """Return every dotted key that a command line may set, with ``=`` behind it; a key of the baseline goes on."""
-    own = {key: text for key, text in _keys(_schema()["properties"]) if key not in _OF_FILES}
+    properties = _schema()["properties"]
+    own = {
+        key: text for key, text in _keys(properties) if not any(f"{key}.".startswith(f"{one}.") for one in _OF_FILES)
+    }
     own |= {one.word: one.text for one in factors()}
     return [Candidate(BASELINE if f"{key}." == BASELINE else f"{key}=", text) for key, text in own.items()]
 

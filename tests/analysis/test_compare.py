@@ -37,10 +37,20 @@ def test_the_json_has_the_documented_shape():
     ]  # fmt: skip
     assert best["outcomes"] == {"ok": 3, "collapsed": 0, "diverged": 0, "failed": 0}
     assert list(best["metrics"]) == ["test.accuracy", "health.dead_fraction", "parameters", "seconds"]
-    assert list(best["metrics"]["test.accuracy"]) == ["mean", "low", "high", "sd", "min", "max", "n", "beyond_scale"]
+    assert list(best["metrics"]["test.accuracy"]) == [
+        "mean",
+        "low",
+        "high",
+        "sd",
+        "min",
+        "max",
+        "n",
+        "beyond_scale",
+        "prediction",
+    ]
     assert list(best["vs_baseline"]["test.accuracy"]) == [
         "difference", "low", "high", "beyond_scale", "p", "p_adjusted", "n_pairs", "wins", "pairing_gain",
-        "significant",
+        "significant", "new_seed",
     ]  # fmt: skip
 
 

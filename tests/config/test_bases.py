@@ -141,7 +141,7 @@ def test_a_mistake_is_shown_in_the_file_in_which_it_stands(tmp_path: Path) -> No
         "common.yaml:2:3: unknown key 'epohcs' — did you mean 'epochs'?\n"
         "    epohcs: 3\n"
         "    ^^^^^^\n"
-        "common.yaml:3:28: unknown activation 'gleu' — did you mean 'gelu'?\n"
+        "common.yaml:3:28: unknown activation 'gleu' — did you mean 'glu'?\n"
         "  sweep: {activation: [relu, gleu]}\n"
         "                             ^^^^\n"
         "command line: 'lr=3': unknown key 'lr' — did you mean 'training.optimizer.lr'?"

@@ -60,7 +60,7 @@ x.yaml:14:10: an expectation should be a string that is not empty: put it in quo
   expect: [5]
            ^
 x.yaml:15:1: unknown key 'extra' — valid here: study, description, seeds, sweep, zip, cases, case, exclude, compare, \
-tune, expect, dataset, model, activation, weight_init, bias_init, output_bias, draws, training, health, base
+tune, expect, dataset, model, activation, weight_init, bias_init, output_bias, draws, order_seed, training, health, base
   extra: 1
   ^^^^^
 x.yaml:16:1: duplicate key 'extra': it already stands at 15:1

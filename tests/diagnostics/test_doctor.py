@@ -73,6 +73,9 @@ def test_doctor_knows_about_every_dataset(tmp_path: Path) -> None:
 
     assert "unknown" not in states.values()
     assert {name for name, state in states.items() if state == "installed"} == {"digits", "mnist-5k"}
+    assert {name for name, state in states.items() if state == "made"} == {
+        *("circles", "moons", "xor", "spiral", "regression")
+    }
     assert {name for name, state in states.items() if state == "yours"} == {"idx", "image_folder"}
     assert {name for name, state in states.items() if state == "download"} == {
         *("mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100")

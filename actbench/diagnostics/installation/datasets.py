@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 from actbench.datasets import _idx, cifar10, cifar100
+from actbench.datasets._toys import Toy
 from actbench.diagnostics.installation.facts import Availability
 from actbench.schema import registry
 
@@ -38,6 +39,8 @@ def availability(name: str, folder: Path) -> Availability:
         fields = registry.load("datasets", name).model_fields
     except Exception as error:  # a dataset file that someone added may raise anything when it is imported
         return Availability(name, "broken", f"{type(error).__name__}: {error}")
+    if issubclass(registry.load("datasets", name), Toy):
+        return Availability(name, "made", "on the spot, from the config's numbers")
     if "root" in fields and fields["root"].is_required():
         return Availability(name, "yours", "a config names your folder as 'root'")
     return Availability(name, "unknown", "it shows when a study loads it")

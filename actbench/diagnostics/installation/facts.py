@@ -55,13 +55,13 @@ class Availability:
 
     Args:
         name: As in a config.
-        state: ``installed`` with a package; ``present`` in the data folder; ``download`` when it is first used;
+        state: ``installed`` with a package; ``present`` in the data folder; ``made`` on the spot; ``download`` when it is first used;
             ``yours`` where the config names your folder; ``unknown`` until it is loaded; ``broken``.
         note: Its place, now or after the download, or the missing part.
     """
 
     name: str
-    state: Literal["installed", "present", "download", "yours", "unknown", "broken"]
+    state: Literal["installed", "present", "made", "download", "yours", "unknown", "broken"]
     note: str
 
 
