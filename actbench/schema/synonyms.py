@@ -35,7 +35,6 @@ SYNONYMS: Mapping[str, Mapping[str, str]] = {
         "square_relu": "squared_relu",
         "sqr_relu": "squared_relu",
         "id": "identity",
-        "leaky": "leaky_relu",
         "randomized_leaky_relu": "rrelu",
         "scaled_elu": "selu",
         "ramp": "relu",

@@ -55,8 +55,8 @@ class Availability:
 
     Args:
         name: As in a config.
-        state: ``installed`` with a package; ``present`` in the data folder; ``made`` on the spot; ``download`` when it is first used;
-            ``yours`` where the config names your folder; ``unknown`` until it is loaded; ``broken``.
+        state: ``installed`` with a package; ``present`` in the data folder; ``made`` on the spot; ``download`` when it
+            is first used; ``yours`` where the config names your folder; ``unknown`` until it is loaded; ``broken``.
         note: Its place, now or after the download, or the missing part.
     """
 
