@@ -30,11 +30,12 @@ print("trained")
 """
 
 
-def test_training_imports_neither_torchs_compiler_nor_sympy() -> None:
+def test_training_imports_neither_torchs_compiler_nor_sympy(tmp_path: Path) -> None:
+    """In a process that finds nothing in the user's cache folder, and so compiles and compares the kernels itself."""
     support = str(Path(__file__).parents[1] / "support")
     ended = subprocess.run(
         [sys.executable, "-c", TRAIN],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([support, *sys.path])},
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join([support, *sys.path])},
         capture_output=True,
         text=True,
         check=False,

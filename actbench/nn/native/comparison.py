@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,7 +63,7 @@ def measure(kernels: Mapping[str, Callable[..., None]]) -> dict[str, float]:
 
     def by_torch() -> None:
         for function in functions:
-            torch.autograd.grad(function(leaf), leaf, da)
+            torch.autograd.grad(_Weighed.apply(function(leaf), da), leaf)
         torch.autograd.grad(functional.cross_entropy(loss_leaf, labels), loss_leaf)
 
     best = {"native": math.inf, "torch": math.inf}
@@ -73,6 +74,23 @@ def measure(kernels: Mapping[str, Callable[..., None]]) -> dict[str, float]:
                 work()
                 best[name] = min(best[name], time.perf_counter() - began)
     return best
+
+
+class _Weighed(torch.autograd.Function):
+    """Stand for a number whose gradient with respect to ``output`` is ``slope``, without computing it.
+
+    To hand ``slope`` to ``torch.autograd.grad`` itself would import sympy, in the first process of a machine.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(slope)
+        return output.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None]:
+        (slope,) = ctx.saved_tensors
+        return slope, None
 
 
 def _activations() -> Iterator[Component]:
@@ -92,7 +110,7 @@ def _activation_differences(
     _backward(kernels, chosen, z, da, dz)
     leaf = z.double().requires_grad_()
     exact = function_of(chosen)(leaf)
-    (slope,) = torch.autograd.grad(exact, leaf, da.double())
+    (slope,) = torch.autograd.grad(_Weighed.apply(exact, da.double()), leaf)
     if not a[-3].isnan():
         yield f"{chosen.label} of NaN is {a[-3].item()}"
     # Behind the 301 numbers stand those that are not finite, whose slopes torch's own kernels don't agree about.
@@ -132,7 +150,7 @@ def _pooling_differences(kernels: Mapping[str, Callable[..., None]], dtype: torc
     leaf = x.clone().requires_grad_()
     right = functional.max_pool2d(leaf, 2)
     slope = _normal(*right.shape, seed=3).to(dtype, memory_format=torch.channels_last)
-    (right_slope,) = torch.autograd.grad(right, leaf, slope)
+    (right_slope,) = torch.autograd.grad(_Weighed.apply(right, slope), leaf)
     found, place, dx = _unwritten(slope), torch.zeros_like(slope, dtype=torch.uint8), _unwritten(x)
     sizes = images, height, width, channels, 2
     half = dtype is torch.bfloat16
