@@ -139,6 +139,8 @@ def prediction(spec: RunSpec) -> Prediction:
 
 def print_forecasts(console: Console, found: Sequence[ForecastRow]) -> None:
     """Print a table for each dataset and model, then the meaning and the assumptions of the columns."""
+    from rich.text import Text
+
     from actbench.health.units.diagnosis import EXPLODING, VANISHING
 
     titles = dict.fromkeys(_title(one) for one in found)
@@ -146,9 +148,13 @@ def print_forecasts(console: Console, found: Sequence[ForecastRow]) -> None:
         console.print(f"{title}\n", style="bold")
         rows = [one for one in found if _title(one) == title]
         console.print(_table(rows))
-        for warning in dict.fromkeys(one.forecast.warning for one in rows if one.forecast.warning):
-            named = ", ".join(" ".join(_chosen(one)) for one in rows if one.forecast.warning == warning)
-            console.print(f"* {named}: {warning}", style="yellow")
+        for mark, remarks in (
+            ("–", [one.forecast.note for one in rows]),
+            ("*", [one.forecast.warning for one in rows]),
+        ):
+            for remark in filter(None, dict.fromkeys(remarks)):
+                named = (" ".join(_chosen(one)) for one, own in zip(rows, remarks, strict=True) if own == remark)
+                console.print(Text(f"{mark} {', '.join(named)}: {remark}", style="yellow"))
         console.print()
     for note in NOTES:
         console.print(note.format(low=VANISHING, high=EXPLODING), style="dim")
@@ -173,8 +179,6 @@ def _table(rows: Sequence[ForecastRow]) -> Any:
         table.add_column(Text(name.replace("_", "_\n")), justify="left" if index < 2 else "right", overflow="fold")
     for one in rows:
         table.add_row(*map(Text, _chosen(one)), *(Text(cell(one.forecast)) for cell in columns.values()))
-        if one.forecast.note:
-            table.add_row(Text(f"  {one.forecast.note}", style="yellow"))
     return table
 
 

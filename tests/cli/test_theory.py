@@ -53,7 +53,9 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 def rows(out: str) -> list[list[str]]:
     lines = out.splitlines()
     first = next(index for index, line in enumerate(lines) if line.startswith("───"))
-    table = itertools.takewhile(lambda line: not line.startswith("*"), lines[first + 1 : lines.index("", first)])
+    table = itertools.takewhile(
+        lambda line: not line.startswith(("*", "– ")), lines[first + 1 : lines.index("", first)]
+    )
     return [line.split("  ") for line in table]
 
 
@@ -84,6 +86,16 @@ def test_what_the_means_hide_in_narrow_networks_stands_below_the_table(show: Sho
     assert "born dead:" not in text
 
 
+def test_networks_of_one_input_have_both_bounds_of_being_born_dead(show: Show) -> None:
+    narrow = ["dataset={name: regression}", "training.loss=mse", "model.hidden=[2, 2, 2, 2, 2, 2, 2, 2, 2]"]
+    code, out, _ = show("--theory", "study.yaml", *narrow, "bias_init=0")
+
+    assert code == 0
+    assert rows(out)[0][-1].strip() == "0.8703 to 0.9249"
+    assert rows(out)[1][-1].strip() == "–"
+    assert "born dead: bounds of the probability" in " ".join(out.split())
+
+
 def test_the_assumptions_stand_below_the_table(show: Show) -> None:
     _, out, _ = show("--theory", "study.yaml")
 
@@ -108,11 +120,12 @@ def test_overrides_sweep_as_they_do_for_a_run(show: Show) -> None:
     assert [one["weight_init"] for one in json.loads(out)].count("pytorch") == 4
 
 
-def test_what_theory_does_not_cover_is_said_below_its_row(show: Show) -> None:
+def test_what_theory_does_not_cover_is_said_below_the_table(show: Show) -> None:
     code, out, _ = show("--theory", "study.yaml", "model={name: cnn, channels: [4], dense: []}", "bias_init=0")
 
     assert code == 0
-    assert out.count("no closed form for model cnn") == 2
+    text = " ".join(out.split())
+    assert "– relu he_normal 0, gelu he_normal 0: no closed form for model cnn" in text
 
 
 def test_no_data_is_needed_where_the_size_of_images_does_not_matter(show: Show, tmp_path: Path) -> None:

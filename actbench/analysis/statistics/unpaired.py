@@ -127,7 +127,7 @@ def _interval_of_d(d: float, n_a: int, n_b: int, alpha: float) -> tuple[float, f
         # The distribution has mean about its noncentrality and spread about √(1 + t²/2df): this holds the root.
         reach = 12 * math.sqrt(1 + size**2 / (2 * df))
         low, high = size - reach, size + reach
-        for _ in range(100):
+        for _ in range(60):
             middle = (low + high) / 2
             # A t above 0 is out of reach of a mean 40 below it, where scipy's series has no value.
             below = 1.0 if middle < -40 else float(nctdtr(df, middle, size))
