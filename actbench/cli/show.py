@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS, RECYCLED
+from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS, OF_SEVERAL, RECYCLED
 from actbench.system.text import one_line
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ EXAMPLES = {
 LAYER_TABLES = {
     "Health of the hidden layers": ("units", *HEALTH_MEASURES),
     "Dead units over time": (*DYNAMICS, RECYCLED),
-    "Pre-activations of a unit": ("outputs", "pre_activations", "silent_pre_activations", "closed"),
+    "Pre-activations of a unit": OF_SEVERAL,
     "Signal and gradient": LAYER_SIGNALS,
 }
 """Title -> the fields of a layer that fit beside each other; `--json` has every field."""

@@ -86,5 +86,8 @@ DYNAMICS = (*DYNAMIC_COUNTS, "first_death", "persistence")
 RECYCLED = "recycled"
 """Of a layer whose dormant units training lets begin anew: how many units that were since the epoch before."""
 
+OF_SEVERAL = ("outputs", "pre_activations", "silent_pre_activations", "closed")
+"""Of a layer whose units have several pre-activations or outputs, as gates, maxout and CReLU have; others lack them."""
+
 LAYER_SIGNALS = ("z_mean", "z_std", "a_mean", "a_std", "a_max", "gradient_norm")
 """Of a layer as a whole: its pre-activations z, its outputs a, and the gradient of the loss with respect to z."""

@@ -265,7 +265,14 @@ def test_the_sentence_names_the_source_that_moves_a_row_most():
     text = rendered(variance_table(metric, found))
 
     assert "relu: the initial weights move it most, with 100 % of the variance (4 × 3 runs)" in text
-    assert "tanh: the order of the batches moves it most, with 100 % of the variance (3 × 3 runs)" in text
+    assert "tanh: the batches move it most, with 100 % of the variance (3 × 3 runs)" in text
+
+
+def test_no_source_is_named_whose_interval_overlaps_that_of_another():
+    metric, found = variance_sources(crossed(TABLE.tolist()))
+    (sentence,) = variance_table(metric, found).sentences
+
+    assert sentence.startswith("relu: what moves it most is not shown; the largest estimate is that of pairs of both, ")
 
 
 def test_runs_that_are_not_crossed_get_the_command_that_crosses_them():

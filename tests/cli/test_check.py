@@ -51,7 +51,7 @@ def test_github_gets_a_command_for_each_mistake_at_its_line(actbench: Run) -> No
     assert first == [
         "::error file=bad.yaml,line=1,col=1::unknown key 'lr' — its full key is training.optimizer.lr: write training: "
         "{optimizer: {name: sgd, lr: 0.1}}",
-        "::error file=bad.yaml,line=2,col=28::unknown activation 'gleu' — did you mean 'gelu'?",
+        "::error file=bad.yaml,line=2,col=28::unknown activation 'gleu' — did you mean 'glu'?",
         "::error file=bad.yaml,line=3,col=10::test.accuracy is a fraction, from 0 to 1: write 90%25, or 0.9",
     ]
     assert last.startswith("::error file=none.yaml::no such file")

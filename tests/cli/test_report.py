@@ -133,8 +133,10 @@ SHARED = {
     "--delta": ["0.37pp"],
     "--tune": ["bias_init"],
     "--against": ["an older one"],
+    "--anytime": [None],
 }
-"""Options of ``compare`` that ``report`` has, too, each with values that change the comparison."""
+"""Options of ``compare`` that ``report`` has, too, each with values that change the comparison; None for an
+option without one."""
 
 
 def test_the_options_that_compare_and_report_share_are_all_known_here():
@@ -144,17 +146,18 @@ def test_the_options_that_compare_and_report_share_are_all_known_here():
     assert all(one[name].default == other[name].default for name in names)
 
 
-@pytest.mark.parametrize("chosen", [[*SHARED][:6], ["--tune", "--alpha"], ["--against", "--delta"], []])
+@pytest.mark.parametrize("chosen", [[*SHARED][:6], ["--tune", "--alpha"], ["--against", "--delta"], ["--anytime"], []])
 def test_a_terminal_is_told_the_command_that_writes_the_same_comparison_as_a_page(actbench, tmp_path, chosen):
     for name, runs in {"results": varied(), "an older one": varied()[::-1]}.items():
         save(tmp_path / name, [replace(one, final=one.final | {"val.accuracy": 0.9}) for one in runs])
-    options = [word for name in chosen for value in SHARED[name] for word in (name, value)]
+    typed = [(name, value) for name in chosen for value in SHARED[name]]
+    options = [word for pair in typed for word in pair if word is not None]
     line = on_a_terminal(tmp_path, "compare", "results", *options).splitlines()[-1]
     assert line.startswith("as a page: ")
     words = shlex.split(line.removeprefix("as a page: "))
     own = words[words.index("report") + 1 :]
     assert sorted(own) == sorted(
-        [*(f"{name}={value}" for name in chosen for value in SHARED[name]), "-o", "report.html", "results"]
+        [*(name if value is None else f"{name}={value}" for name, value in typed), "-o", "report.html", "results"]
     )
     assert actbench("report", *own).returncode == 0
     page = parsed((tmp_path / "report.html").read_text("utf-8"))

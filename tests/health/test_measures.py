@@ -22,6 +22,7 @@ from actbench.schema.health_measures import (
     DYNAMICS,
     HEALTH_MEASURES,
     LAYER_SIGNALS,
+    OF_SEVERAL,
     RECYCLED,
     SHARES,
 )
@@ -98,12 +99,23 @@ def test_show_has_a_column_for_every_field_of_a_layer() -> None:
         *HEALTH_MEASURES,
         *DYNAMICS,
         RECYCLED,
+        *OF_SEVERAL,
         *LAYER_SIGNALS,
     ]
 
 
 def test_the_documents_list_every_field_of_a_layer_and_every_measure() -> None:
-    fields = {"name", "units", "learned", *HEALTH_MEASURES, *DYNAMICS, RECYCLED, *LAYER_SIGNALS, *HISTOGRAMS}
+    fields = {
+        "name",
+        "units",
+        "learned",
+        *HEALTH_MEASURES,
+        *DYNAMICS,
+        RECYCLED,
+        *OF_SEVERAL,
+        *LAYER_SIGNALS,
+        *HISTOGRAMS,
+    }
     assert documented("results.md", "An entry of `layers`:") == fields
     assert documented("health.md", "## What the words mean") == set(HEALTH_MEASURES)
     (health,) = re.findall(r"^\| `health` \| (.*) \|$", (DOCS / "results.md").read_text("utf-8"), re.MULTILINE)

@@ -25,6 +25,7 @@ from actbench.schema.record import RunRecord
 ORDER = "order_seed"
 SOURCES = {"weights": "rows", "batches": "columns", "rest": "rest"}
 """Name of a source -> its part of the table whose rows are the seeds of the weights."""
+NAMES = {"weights": "the initial weights", "batches": "the batches", "rest": "pairs of both"}
 
 
 @dataclass(frozen=True)
@@ -136,13 +137,15 @@ def _sentences(one: RowSources) -> list[str]:
     shares = {source: getattr(one.found, part).share for source, part in SOURCES.items()}
     if not any(shares.values()):
         return [f"{one.row}: nothing varies ({runs})", *lost]
+    parts = {source: getattr(one.found, part) for source, part in SOURCES.items()}
     largest = max(shares, key=lambda source: shares[source])
-    words = {
-        "weights": "the initial weights move it most",
-        "batches": "the order of the batches moves it most",
-        "rest": "neither the initial weights nor the batches alone move it most, but their pairs",
-    }
-    return [f"{one.row}: {words[largest]}, with {100 * shares[largest]:.0f} % of the variance ({runs})", *lost]
+    share = f"{100 * shares[largest]:.0f} % of the variance ({runs})"
+    if any(parts[largest].low <= part.high for source, part in parts.items() if source != largest):
+        return [
+            f"{one.row}: what moves it most is not shown; the largest estimate is that of {NAMES[largest]}, {share}",
+            *lost,
+        ]
+    return [f"{one.row}: {NAMES[largest]} move it most, with {share}", *lost]
 
 
 def _line(one: RowSources) -> dict[str, Any]:
