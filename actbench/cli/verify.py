@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = {
     "actbench verify constants silence": "closed forms, in seconds",
-    "actbench verify": "everything, in about a minute",
+    "actbench verify": "everything, in less than a minute",
 }
 
 STYLES = {"ok": "green", "MISS": "bold red", "skipped": "yellow"}
