@@ -1,4 +1,4 @@
-"""Compare rows across datasets (or another factor's values): mean ranks, differences, groups that can't be told apart.
+"""Compare rows across datasets (or another factor's values): mean ranks, differences, groups without a shown one.
 
 Each dataset is a block with one mean for each row, over the seeds that all rows have there. The datasets are the
 sample: a finding is about further datasets of the kind, however many seeds each of them had.
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from actbench.analysis.further.common import Row, is_better, leading_metric, named, rows_without, runs_of, value_of
+from actbench.analysis.further.run_rows import Row, is_better, leading_metric, named, rows_without, runs_of, value_of
 from actbench.analysis.further.table import FurtherTable, quantity_with_interval
 from actbench.analysis.judgements.formatting import (
     NOTHING,
@@ -50,7 +50,7 @@ class Across:
         baseline: Place of the row that the others are compared to.
         differences: Of each row to the baseline over the blocks; None for the baseline.
         p_adjusted: By max-T over all differences to the baseline; None for the baseline and where there is no test.
-        groups: Places of rows that can't be told apart, each a run of neighbours.
+        groups: Places of neighbouring rows between which no difference is shown.
         pairs_p: Adjusted p of each pair of places, over all pairs.
         left_out: Why rows or blocks are not in the table, a sentence each.
         alpha: The level.

@@ -24,7 +24,7 @@ NAME, GROUP = "name", "group"
 NAMES = (NAME, "row", "method", "activation", "model")
 """Headings of the column that names the rows."""
 GROUPS = (GROUP, "dataset", "table", "metric")
-"""Headings of the column that tells apart what is compared by itself."""
+"""Headings of the column that names the comparison to which a row belongs."""
 SPREADS = ("sd", "se", "ci")
 """Headings of the spread: standard deviation, standard error of the mean, or half of a 95 % interval of the mean."""
 FORM = "name,mean,sd,n"
@@ -57,7 +57,7 @@ def published_table(path: Path, baseline: str | None = None, alpha: float = 0.05
         alpha: One minus the coverage of intervals, and the level of p.
 
     Raises:
-        UsageError: For a file that can't be read, a line that is no row, or a baseline that a group lacks.
+        UsageError: For a file that can't be read, a line that can't be read as a row, or a baseline that a group lacks.
     """
     rows = read_published(path)
     groups = list(dict.fromkeys(row.group for row in rows))
@@ -115,7 +115,7 @@ def read_published(path: Path) -> list[Published]:
     """Return the rows of a file, in its order.
 
     Raises:
-        UsageError: With file and line, for a file that can't be read or a line that is no row.
+        UsageError: With file and line, for a file that can't be read or a line that can't be read as a row.
     """
     from actbench.system.files import read_input
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from actbench.analysis.further.common import Row, leading_metric, named, rows_without, runs_of, value_of
+from actbench.analysis.further.run_rows import Row, leading_metric, named, rows_without, runs_of, value_of
 from actbench.analysis.further.table import FurtherTable, quantity_with_interval
 from actbench.analysis.judgements.formatting import NOTHING, number, quantity
 from actbench.analysis.pairs_needed import MIN_VALUES

@@ -12,6 +12,9 @@
   Hochberg.
 - ``interaction``: sign flips of double-centred residuals.
 - ``power``: the power of the paired t test and of sign flips, seeds needed, equivalence.
+- ``unpaired``: Welch's test and Cohen's d of two sides that share no seeds, from means and standard deviations.
+- ``blocks``: ranks and pairs of rows across blocks, such as datasets.
+- ``variance_components``: the variance of a table of crossed seeds, by rows, columns and the rest.
 - ``samples``: mean and standard deviation that neither rounding nor overflow spoils.
 
 An unknown number is None, never NaN: a mean of nothing, an interval from fewer than three values, a test of differences

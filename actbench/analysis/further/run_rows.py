@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actbench.analysis.leading_metric import default_metric
-from actbench.analysis.table.factors import Value, flat_specs, named_keys, row_name, varying
+from actbench.analysis.table.factors import Value, flat_specs, is_among, named_keys, row_name, varying
 from actbench.analysis.table.grouping import Run
 from actbench.errors import ResultsError, UsageError
 from actbench.schema.metrics import METRICS
@@ -35,11 +35,7 @@ def rows_without(runs: Sequence[Run], laid_out: Sequence[str]) -> list[Row]:
     specs, cells = [record.spec for record, _ in runs], [one for _, one in runs]
     context = [key for key in ("dataset", "model") if key not in named_keys(specs)]
     differing = [key for key in context if len({one.get(key) for one in cells}) > 1]
-    keys = [
-        key
-        for key in (*differing, *varying(specs, cells))
-        if not any(f"{key}.".startswith(f"{other}.") for other in laid_out)
-    ]
+    keys = [key for key in (*differing, *varying(specs, cells)) if not is_among(key, laid_out)]
     return [tuple((key, one.get(key)) for key in keys) for one in cells]
 
 
