@@ -8,9 +8,11 @@ import subprocess
 import sys
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from actbench._version import __version__
+from actbench.system.devices import processor_name
 
 
 @cache
@@ -21,10 +23,17 @@ def describe_command() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": metadata.version("numpy"),
         "system": f"{platform.system()} {platform.release()}",
+        "processor": processor_name(),
         "processors": os.cpu_count(),
-        "argv": sys.argv,
+        "argv": _argv(),
         "git_commit": _git_commit(),
     }
+
+
+def _argv() -> list[str]:
+    """Return the command's words, the program by its name alone: who is sent the record needs no path of it."""
+    called = Path(sys.argv[0])
+    return ["actbench" if called.name == "__main__.py" else called.name, *sys.argv[1:]]
 
 
 def _git_commit() -> str | None:

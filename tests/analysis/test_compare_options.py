@@ -23,7 +23,7 @@ from actbench.schema import registry
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command("compare")(command)
 
-ENVIRONMENT = {"actbench": "0.1.0", "numpy": "2.3.1", "python": "3.11.9", "device_name": "x86_64"}
+ENVIRONMENT = {"actbench": "0.1.0", "numpy": "2.3.1", "python": "3.11.9", "processor": "AMD EPYC (Zen 4)"}
 FIVE = {
     "relu": [0.90, 0.91, 0.92, 0.94],
     "elu": [0.91, 0.93, 0.925, 0.96],
@@ -43,7 +43,8 @@ METHODS = (
     "baseline (activation=relu) are paired by seed, with 95 % intervals of the paired t distribution. The p-values in "
     "test.accuracy are from two-sided paired t tests, adjusted by Holm's (1979) method over a family of 1 difference, "
     "at level 0.05. A hidden unit counts as dead when, at the last epoch, it has a slope ≤ 0.001 on 2,000 training "
-    "images (the probe). Computed with actbench 0.1.0, PyTorch 2.14.0, NumPy 2.3.1 and Python 3.11.9 on cpu (x86_64)."
+    "images (the probe). Computed with actbench 0.1.0, PyTorch 2.14.0, NumPy 2.3.1 and Python 3.11.9 on cpu"
+    ": AMD EPYC (Zen 4)."
 )
 
 

@@ -281,8 +281,9 @@ def _environment(records: Sequence[RunRecord]) -> str:
     versions = [
         f"{spelled} {found}" for name, spelled in LIBRARIES.items() if (found := _recorded(records, name))
     ]  # fmt: skip
-    names, devices = _recorded(records, "device_name"), _recorded(records, "device")
-    device = f"{devices} ({names})" if names else devices
+    devices = _recorded(records, "device")
+    names = (devices == "cpu" and _recorded(records, "processor")) or _recorded(records, "device_name")
+    device = f"{devices}: {names}" if names else devices
     return f"Computed with {series(versions) or 'unrecorded versions'} on {device or 'an unrecorded device'}."
 
 
