@@ -112,11 +112,9 @@ def _listing(groups: Mapping[str, Sequence[Word]]) -> Iterator[str]:
 
 
 def _wrapped(text: str, first: str, others: str) -> list[str]:
-    import shutil
-    import textwrap
+    from actbench.cli.output import filled
 
-    width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
-    return textwrap.wrap(text, max(width, 40), initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
+    return filled(text, first, others, widest=MAX_WIDTH)
 
 
 def _to_json(title: str, word: Word) -> dict[str, Any]:

@@ -15,7 +15,7 @@ EXAMPLES = {
 
 File = Annotated[
     Path | None,
-    typer.Argument(metavar="FILE", help="What to write. [default: study.yaml; with --from: NAME.yaml]"),
+    typer.Argument(metavar="FILE", help="What to write. [default: study.yaml; with --from: NAME.yaml, in this folder]"),
 ]
 From = Annotated[str | None, typer.Option("--from", metavar="NAME", help="Copy this one: `actbench list configs`.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
@@ -32,7 +32,7 @@ def init(file: File = None, source: From = None, force: Force = False) -> None:
     from actbench.system.command_line import command_text
     from actbench.system.files import write_output
 
-    path = file or Path(f"{source or 'study'}{ENDING}")
+    path = file or Path(f"{(source or 'study').rpartition('/')[2]}{ENDING}")
     content = starter(path) if source is None else shipped_text(source)
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder: name a file in it")

@@ -25,6 +25,9 @@ KINDS = {
 """The word on the command line -> the kind in ``registry``; ``configs`` are files beside the package."""
 
 
+MAX_NAME = 24
+"""Letters of the left column. A longer name stands in a line of its own, so that the texts keep most of 80 columns."""
+
 EXAMPLES = {
     "actbench list activations": "each with a line on it",
     "actbench list metrics --json": "for programs",
@@ -37,7 +40,9 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List activations, models, datasets, shipped configs and more."""
-    from actbench.cli.output import as_json, print_result
+    import shutil
+
+    from actbench.cli.output import as_json, filled, print_result
     from actbench.errors import UnknownNameError
 
     if kind not in KINDS:
@@ -46,9 +51,14 @@ def list_(
     if json:
         print_result(as_json([{"name": name, "summary": text} for name, text in found.items()]))
         return
-    width = max(map(len, found))
+    width = min(max(map(len, found)), MAX_NAME, shutil.get_terminal_size().columns // 3)
     for name, text in found.items():
-        print_result(f"{name:<{width}}  {text}".rstrip())
+        start = f"{name:<{width}}  "
+        if len(name) > width:
+            print_result(name)
+            start = " " * (width + 2)
+        for line in filled(text, start, " " * (width + 2)) or [name]:
+            print_result(line)
 
 
 def summaries(kind: str) -> Mapping[str, str]:

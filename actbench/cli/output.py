@@ -79,6 +79,25 @@ def as_json(content: Any) -> str:
     return json.dumps(content, indent=2, allow_nan=False)
 
 
+def filled(text: str, first: str = "", others: str = "", *, widest: int | None = None) -> list[str]:
+    """Return a text in lines that a terminal has room for, cut at spaces alone; at least 40 letters each.
+
+    Args:
+        text: The text, whose own line breaks count as spaces.
+        first: Before its first line.
+        others: Before each further line.
+        widest: The most letters of a line; None for as many as there is room for.
+    """
+    import shutil
+    import textwrap
+
+    room = shutil.get_terminal_size().columns
+    width = max(min(room, widest or room), 40)
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=others, break_on_hyphens=False, break_long_words=False
+    )
+
+
 def rough_duration(seconds: float) -> str:
     """Spell an estimated time to two figures.
 

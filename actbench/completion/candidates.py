@@ -10,7 +10,7 @@ from pathlib import Path
 from actbench.completion import schema_keys, stored
 from actbench.completion.commands import Command, Parameter, Program
 from actbench.completion.shells import Candidate, TypedLine
-from actbench.system.shipped_files import shipped_folder
+from actbench.system.shipped_files import shipped_configs, shipped_folder
 
 CONFIG_ENDINGS = (".yaml", ".yml")
 PACKED_ENDING = ".zip"
@@ -179,7 +179,7 @@ def _configs(place: Place) -> Iterator[Candidate]:
 
 
 def _shipped(place: Place) -> Iterator[Candidate]:
-    yield from (Candidate(path.stem, "a shipped config") for path in sorted(shipped_folder().glob("*.yaml")))
+    yield from (Candidate(name, "a shipped config") for name in shipped_configs(shipped_folder()))
 
 
 def _results(place: Place) -> Iterator[Candidate]:
@@ -221,7 +221,7 @@ def _cases_of_config(place: Place) -> list[str]:
     """Return the names of the cases of the config that is named, a file or a shipped one."""
     for text in place.given.get("config", ())[-1:]:
         file = Path(os.path.expanduser(text))
-        found = file if file.is_file() else shipped_folder() / f"{text}.yaml"
+        found = file if file.is_file() else shipped_configs(shipped_folder()).get(text, file)
         return stored.cases_of(found)
     return []
 

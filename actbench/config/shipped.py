@@ -1,6 +1,7 @@
 """The configs that come with the installation: where a config is named, ``quickstart`` stands for one of them.
 
 They lie in ``configs/`` of the project, and beside the package once it is installed (pyproject.toml copies them there).
+One in a subfolder is named with it: ``claims/bias``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from actbench.errors import UnknownNameError, nearest
 from actbench.system.command_line import shown_path
 from actbench.system.files import read_file
-from actbench.system.shipped_files import shipped_folder
+from actbench.system.shipped_files import shipped_configs, shipped_folder
 from actbench.system.text import shell_command
 
 ENDING = ".yaml"
@@ -28,7 +29,7 @@ _MODELINE = "# yaml-language-server: $schema="
 
 def shipped() -> dict[str, Path]:
     """Return name -> file of the shipped configs."""
-    return {path.stem: path for path in sorted(shipped_folder().glob(f"*{ENDING}"))}
+    return shipped_configs(shipped_folder())
 
 
 def schema_file() -> Path:
@@ -53,10 +54,11 @@ def with_modeline(text: str, path: Path) -> str:
         path: The file that it is for.
     """
     first, _, rest = text.partition("\n")
-    schema = schema_file()
-    is_beside = path.absolute().parent.resolve() == schema.parent.resolve()
+    schema, folder = schema_file().resolve(), path.absolute().parent.resolve()
+    is_within = folder.is_relative_to(schema.parent)
+    place = Path(os.path.relpath(schema, folder)).as_posix() if is_within else schema.as_uri()
     own = rest if first.startswith(_MODELINE) else text
-    return f"{modeline(SCHEMA if is_beside else schema.resolve().as_uri())}\n{own}"
+    return f"{modeline(place)}\n{own}"
 
 
 def starter(path: Path) -> str:
@@ -77,36 +79,40 @@ def shipped_text(name: str) -> str:
     """
     found = shipped()
     if name not in found:
-        raise UnknownNameError("config", name, found)
+        near = _nearest_shipped(Path(name))
+        raise UnknownNameError("config", name, found, meant=[near] if near else ())
     return read_file(found[name]).decode()
 
 
 def config_file(path: Path, folder: Path = Path()) -> Path:
     """Return the file that a config's path or name stands for, which may not exist.
 
-    That is the file of this very name; else, for a name alone, the file NAME.yaml beside it, which a user has written;
-    else the shipped config.
+    That is the file of this very name; else, for a name alone or that of a shipped config in a subfolder, the file
+    NAME.yaml, which a user has written; else the shipped config.
 
     Args:
         path: The path or the name.
         folder: The folder from which it is seen.
     """
     file = folder / path
-    if _is_there(file) or path.name != str(path) or path.suffix:
+    if _is_there(file) or path.suffix or not path.name:
+        return file
+    found = shipped().get(path.as_posix())
+    if found is None and path.name != str(path):
         return file
     own = file.with_name(file.name + ENDING)
-    return own if _is_there(own) else shipped().get(path.name, file)
+    return own if _is_there(own) else found or file
 
 
 def missing_text(path: Path) -> str:
     """Return the message about a config that is not there, with the nearest names of files and shipped configs."""
-    names = shipped()
     files = [other.name for other in path.parent.glob("*.y*ml")]
     near_file = nearest(path.name, files) or nearest(path.name + ENDING, files)
-    near_name = nearest(path.stem, names)
+    near_name = _nearest_shipped(path)
     hints = [f"'{path.with_name(near_file)}'"] if near_file else []
     hints += [f"'{near_name}', which is shipped"] if near_name else []
-    no_name = " and no shipped config" if path.name == str(path) and not path.suffix else ""
+    may_be_shipped = not path.suffix and path.parent in {Path(name).parent for name in shipped()}
+    no_name = " and no shipped config" if may_be_shipped else ""
     return f"no such file{no_name} — " + (f"did you mean {' or '.join(hints)}? {_LIST}" if hints else _LIST)
 
 
@@ -117,6 +123,18 @@ def summary(path: Path) -> str:
     text = " ".join(lines)
     about, takes = re.match(r".*?\.(?=\s)", text), re.search(r"Takes: ([^(.]*[^(. ])", text)
     return f"{about[0][:-1] if about else text} ({takes[1] if takes else 'how long is not known'})"
+
+
+def _nearest_shipped(path: Path) -> str | None:
+    """Return the shipped config whose name, with its subfolder or without, is nearest to a path's; or None."""
+    by_stem: dict[str, str] = {}
+    for name in shipped():
+        by_stem.setdefault(name.rpartition("/")[2], name)
+    if path.stem in by_stem:
+        return by_stem[path.stem]
+    whole = nearest(path.as_posix().removesuffix(path.suffix), shipped())
+    stem = nearest(path.stem, by_stem)
+    return whole or (by_stem[stem] if stem else None)
 
 
 def _is_there(path: Path) -> bool:

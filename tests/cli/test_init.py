@@ -46,7 +46,8 @@ def test_a_copy_is_the_shipped_config_byte_for_byte_but_for_the_line_that_leads_
 ) -> None:
     for name, path in shipped().items():
         assert actbench("init", "--from", name).returncode == 0
-        copied, original = ((one).read_bytes().split(b"\n", 1) for one in (tmp_path / f"{name}.yaml", path))
+        copy = tmp_path / f"{Path(name).name}.yaml"
+        copied, original = ((one).read_bytes().split(b"\n", 1) for one in (copy, path))
         assert copied[1] == original[1]
 
 
@@ -68,8 +69,10 @@ def test_a_new_config_beside_the_schema_names_it_by_its_name(
     actbench: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("actbench.config.shipped.shipped_folder", lambda: tmp_path)
-    actbench("init")
-    assert (tmp_path / "study.yaml").read_text("utf-8").startswith("# yaml-language-server: $schema=schema.json\n#")
+    (tmp_path / "claims").mkdir()
+    for file, place in (("study.yaml", "schema.json"), ("claims/bias.yaml", "../schema.json")):
+        actbench("init", file)
+        assert (tmp_path / file).read_text("utf-8").startswith(f"# yaml-language-server: $schema={place}\n#")
 
 
 def test_no_file_is_overwritten_unless_asked(actbench: Run, tmp_path: Path) -> None:
@@ -88,6 +91,7 @@ def test_no_file_is_overwritten_unless_asked(actbench: Run, tmp_path: Path) -> N
     ("words", "message"),
     [
         (("--from", "quikstart"), "unknown config 'quikstart' — did you mean 'quickstart'?"),
+        (("--from", "uva_activations"), "unknown config 'uva_activations' — did you mean 'published/uva_activations'?"),
         ((".",), ". is a folder: name a file in it"),
         (("absent/x.yaml",), "can't write absent/x.yaml: No such file or directory"),
     ],
@@ -99,12 +103,23 @@ def test_what_can_t_be_written_is_one_sentence(actbench: Run, words: tuple[str, 
 
 
 def test_the_shipped_configs_are_listed(actbench: Run) -> None:
-    lines = actbench("list", "configs").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == list(shipped())
-    (line,) = [line for line in lines if line.startswith("quickstart")]
-    assert line.endswith("hidden biases that start at 0 and at 0.01 (6 seconds on two cores)")
+    text = actbench("list", "configs").stdout
+    assert [line.split()[0] for line in text.splitlines() if not line.startswith(" ")] == list(shipped())
+    assert "hidden biases that start at 0 and at 0.01 (6 seconds on two cores)" in " ".join(text.split())
     found = json.loads(actbench("list", "configs", "--json").stdout)
     assert [one["name"] for one in found] == list(shipped())
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("kind", ["configs", "metrics", "initializers"])
+def test_a_list_fits_its_width_and_loses_no_word(
+    actbench: Run, monkeypatch: pytest.MonkeyPatch, kind: str, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = actbench("list", kind).stdout
+    assert max(map(len, text.splitlines())) <= max(width, 50)  # a long word is not cut
+    listed = json.loads(actbench("list", kind, "--json").stdout)
+    assert text.split() == " ".join(f"{one['name']} {one['summary']}" for one in listed).split()
 
 
 @pytest.mark.parametrize(

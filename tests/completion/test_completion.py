@@ -368,3 +368,4 @@ def test_the_file_of_the_commands_lists_those_that_there_are() -> None:
 
 def test_the_shipped_configs_are_offered(complete: Complete) -> None:
     assert {*shipped()} <= set(complete("actbench run "))
+    assert {*complete("actbench run published/")} == {name for name in shipped() if name.startswith("published/")}

@@ -27,7 +27,7 @@ from actbench.schema.spec import RunSettings
 from actbench.schema.synonyms import SYNONYMS
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 FILE = schema_file()
 SCHEMA = config_schema()
 VALIDATOR = Draft7Validator(SCHEMA)
@@ -95,7 +95,8 @@ def test_a_shipped_config_is_valid_and_names_the_schema_beside_it(path: Path) ->
     text = path.read_text("utf-8")
 
     assert list(VALIDATOR.iter_errors(content(text))) == []
-    assert text.startswith(modeline(FILE.name) + "\n")
+    place = "../" * (len(path.relative_to(FILE.parent).parts) - 1) + FILE.name
+    assert text.startswith(modeline(place) + "\n")
 
 
 def test_the_starter_is_valid() -> None:

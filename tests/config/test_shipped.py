@@ -32,6 +32,26 @@ def test_a_shipped_config_is_found_by_its_name_alone(name: str) -> None:
     assert summary(shipped()[name])
 
 
+def test_a_config_in_a_subfolder_is_named_with_it_and_stands_behind_the_others() -> None:
+    names = list(shipped())
+    assert "published/uva_activations" in names
+    assert [name for name in names if "/" in name] == sorted(name for name in names if "/" in name)
+    assert [name for name in names if "/" not in name] == names[: len([name for name in names if "/" not in name])]
+
+
+@pytest.mark.parametrize("file", ["published/uva_activations", "published/uva_activations.yaml"])
+def test_a_file_of_a_name_with_a_subfolder_wins(empty_folder: Path, file: str) -> None:
+    (empty_folder / "published").mkdir()
+    (empty_folder / file).write_text(OWN)
+    assert Study.from_yaml("published/uva_activations").name == "mine"
+
+
+def test_a_folder_of_a_subfolder_s_name_hides_nothing(empty_folder: Path) -> None:
+    (empty_folder / "published").mkdir()
+    (empty_folder / "published" / "other.yaml").write_text(OWN)
+    assert Study.from_yaml("published/uva_activations").name == "published-uva-activations"
+
+
 @pytest.mark.parametrize("file", ["quickstart", "quickstart.yaml"])
 def test_a_file_of_that_name_wins(empty_folder: Path, file: str) -> None:
     (empty_folder / file).write_text(OWN)
@@ -50,7 +70,20 @@ def test_a_folder_of_that_name_is_no_file(empty_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../quickstart", "configs/quickstart", "quickstart.yaml", "quickstart.yml", "", "a\0b"]
+    "path",
+    [
+        "../quickstart",
+        "configs/quickstart",
+        "quickstart.yaml",
+        "quickstart.yml",
+        "",
+        "a\0b",
+        "published",
+        "published/x",
+        "../published/uva_activations",
+        "published/../quickstart",
+        "/published/uva_activations",
+    ],
 )
 def test_a_path_is_never_taken_for_a_name(path: str) -> None:
     assert config_file(Path(path)) == Path(path)
@@ -68,6 +101,11 @@ def test_a_config_kept_with_overrides_names_what_was_given() -> None:
         ("mien", ["no such file and no shipped config", "did you mean 'mine.yaml'?"]),
         ("smokey.yaml", ["did you mean 'smoked.yaml' or 'smoke', which is shipped?"]),
         ("zzz", ["no such file and no shipped config — `actbench list configs`"]),
+        ("uva_activations", ["did you mean 'published/uva_activations', which is shipped?"]),
+        ("uva_activation", ["did you mean 'published/uva_activations', which is shipped?"]),
+        ("published/uva_activation", ["and no shipped config", "did you mean 'published/uva_activations', which"]),
+        ("configs/published/uva_activations.yaml", ["no such file — did you mean 'published/uva_activations', which"]),
+        ("published/zzz", ["no such file and no shipped config — `actbench list configs`"]),
     ],
 )
 def test_a_name_of_nothing_gets_the_nearest_of_both_kinds(empty_folder: Path, name: str, hints: list[str]) -> None:
@@ -141,6 +179,16 @@ def test_a_shipped_config_may_be_a_base(empty_folder: Path) -> None:
     assert len(Study.from_yaml("own/mine.yaml").specs()) == 1
 
 
+def test_a_shipped_config_in_a_subfolder_may_be_a_base(empty_folder: Path) -> None:
+    (empty_folder / "own").mkdir()
+    (empty_folder / "own" / "mine.yaml").write_text("base: published/uva_activations\nseeds: 2\n")
+    study = Study.from_yaml("own/mine.yaml")
+    assert (study.name, len(study.specs())) == ("mine", 12)
+    (empty_folder / "own" / "published").mkdir()
+    (empty_folder / "own" / "published" / "uva_activations.yaml").write_text(OWN)
+    assert len(Study.from_yaml("own/mine.yaml").specs()) == 2
+
+
 @pytest.mark.slow
 def test_a_wheel_holds_kernels_and_configs_and_finds_them_in_an_empty_folder(empty_folder: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(empty_folder / "dist")]
@@ -151,8 +199,9 @@ def test_a_wheel_holds_kernels_and_configs_and_finds_them_in_an_empty_folder(emp
         names = archive.namelist()
     kernels = {Path(name).name for name in names if name.startswith("actbench/nn/native/")}
     assert kernels == {path.name for path in (ROOT / "actbench/nn/native").iterdir() if path.is_file()}
-    configs = {Path(name).name for name in names if name.startswith("actbench/configs/")}
-    assert configs == {path.name for path in (ROOT / "configs").iterdir()}
+    configs = {name.removeprefix("actbench/configs/") for name in names if name.startswith("actbench/configs/")}
+    files = [path for path in (ROOT / "configs").rglob("*") if path.is_file()]
+    assert configs == {path.relative_to(ROOT / "configs").as_posix() for path in files}
     assert not [name for name in names if not name.startswith(("actbench/", "activation_bench-"))]
     code = (
         f"import sys; sys.path.insert(0, {str(empty_folder / 'site')!r}); import actbench\n"
@@ -163,7 +212,9 @@ def test_a_wheel_holds_kernels_and_configs_and_finds_them_in_an_empty_folder(emp
     (empty_folder / "work").mkdir()
     for words, sign in (
         (("plan", "quickstart"), "96 to do"),
+        (("plan", "published/uva_activations"), "60 to do"),
         (("list", "configs"), "dying_relu"),
+        (("list", "configs"), "published/uva_activations"),
         (("init",), "study"),
     ):
         done = subprocess.run(

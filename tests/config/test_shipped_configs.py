@@ -18,7 +18,8 @@ from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.reading import Records
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "configs"
+CONFIGS = sorted(FOLDER.rglob("*.yaml"))
 RUNS = {
     "quickstart": 96,
     "smoke": 18,
@@ -33,24 +34,31 @@ RUNS = {
     "classroom_depth": 36,
     "classroom_dying": 48,
     "classroom_winner": 60,
+    "published/uva_activations": 60,
 }
-ABOUT_ACTIVATIONS = [path for path in CONFIGS if not path.stem.startswith("classroom_")]
-"""The others are lessons; what each shows is tested where its runs are trained."""
+
+
+def name(path: Path) -> str:
+    return path.relative_to(FOLDER).as_posix().removesuffix(".yaml")
+
+
+ABOUT_ACTIVATIONS = [path for path in CONFIGS if path.parent == FOLDER and not path.stem.startswith("classroom_")]
+"""The others are lessons, claims that may be refuted, and published values; what each shows its own runs show."""
 
 
 def test_the_shipped_configs_are_those_listed_here() -> None:
-    assert {path.stem for path in CONFIGS} == set(RUNS)
+    assert {name(path) for path in CONFIGS} == set(RUNS)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_a_shipped_config_stands_for_its_number_of_different_runs(path: Path) -> None:
     specs = Study.from_yaml(path).specs()
 
-    assert len(specs) == RUNS[path.stem]
+    assert len(specs) == RUNS[name(path)]
     assert len({spec.digest for spec in specs}) == len(specs)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_a_shipped_config_begins_with_what_it_shows_and_how_long_it_takes(path: Path) -> None:
     comments = [line for line in path.read_text("utf-8").splitlines() if line.startswith("#")]
 
@@ -58,7 +66,7 @@ def test_a_shipped_config_begins_with_what_it_shows_and_how_long_it_takes(path: 
     assert [line for line in comments if re.match(r"# Takes: \d", line)]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_a_shipped_config_has_the_seeds_that_its_hypotheses_need(path: Path) -> None:
     """Of n seeds, sign flips reach 2^(1 − n), which Holm's method multiplies by the number of hypotheses."""
     study = Study.from_yaml(path)
@@ -67,7 +75,7 @@ def test_a_shipped_config_has_the_seeds_that_its_hypotheses_need(path: Path) -> 
         assert len(study.expect) * 2.0 ** (1 - len(study.seeds)) < 0.05
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_the_smoke_version_of_a_shipped_config_is_small(path: Path) -> None:
     study = Study.from_yaml(path)
     smoke = study.smoke()
@@ -82,7 +90,7 @@ def test_the_smoke_version_of_a_shipped_config_is_small(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_the_smoke_version_of_a_shipped_config_finds_enough_data(
     path: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -97,21 +105,21 @@ def test_the_smoke_version_of_a_shipped_config_finds_enough_data(
         assert 100 < len(labels) <= 512
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_a_shipped_config_compares_with_a_baseline_that_is_run(path: Path) -> None:
     study = Study.from_yaml(path)
 
     assert set(study.compare.baseline) == set(study.factors)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_no_shipped_study_is_a_table_in_which_nothing_can_be_shown(path: Path) -> None:
     study = Study.from_yaml(path)
 
     assert limits_of_plan(study.compare.metric, study.expect, len(study.seeds), alpha=0.05) == ()
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_a_shipped_study_has_the_seeds_for_a_clear_difference_in_accuracy(path: Path) -> None:
     study = Study.from_yaml(path)
     if path.stem == "smoke":
@@ -122,7 +130,7 @@ def test_a_shipped_study_has_the_seeds_for_a_clear_difference_in_accuracy(path: 
     assert (seeds_needed(2.5, 1.0, comparisons=rows - 1) or 0) <= len(study.seeds)
 
 
-@pytest.mark.parametrize("path", ABOUT_ACTIVATIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ABOUT_ACTIVATIONS, ids=name)
 def test_a_shipped_study_shows_what_its_runs_agree_on(path: Path) -> None:
     study = Study.from_yaml(path)
     settings = {"metric": study.compare.metric, "baseline": study.compare.baseline, "expect": study.expect}
