@@ -26,7 +26,7 @@ from actbench.analysis.leading_metric import default_metric
 from actbench.analysis.table.against import SIDE, absent_rows, both_sides, is_new, options_with_base
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
-from actbench.analysis.table.factors import Value, check_keys, context, flat_specs, row_name
+from actbench.analysis.table.factors import FlatSpec, Value, check_keys, context, flat_specs, row_name
 from actbench.analysis.table.grouping import Filter, Table, as_run_values, tables
 from actbench.analysis.table.new_seed import new_seed
 from actbench.analysis.table.pairs import all_pairs
@@ -36,10 +36,10 @@ from actbench.analysis.table.rows import rows_of, sort_rows
 from actbench.analysis.table.rules import Rules
 from actbench.analysis.table.tuning import MAX_NAMES, check_tune, tune_rows
 from actbench.config import TwoStage
-from actbench.config.hypotheses import UNFINISHED, Gate, OutcomeCount
+from actbench.config.hypotheses import UNFINISHED, Gate, OutcomeCount, parse_expectation
 from actbench.errors import ResultsError, UnknownNameError, UsageError
 from actbench.schema.metrics import METRICS, is_bounded
-from actbench.schema.record import RunRecord
+from actbench.schema.record import OUTCOMES, RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.reading import Records
 from actbench.storage.unfinished import unfinished_runs
@@ -61,6 +61,9 @@ class TableRequest:
         rules: By which the table is judged.
         two_stage: How the study's config says that its seeds were chosen; None where it does not.
         zipped: Factors that the study's config changes in step.
+        tune: The study's own tuned factors.
+        unfinished: The study's runs that have not ended, with their flat keys, where its hypotheses need them; None
+            where they are not known.
     """
 
     options: CompareOptions
@@ -73,13 +76,28 @@ class TableRequest:
     rules: Rules
     two_stage: TwoStage | None = None
     zipped: Sequence[str] = ()
+    tune: Sequence[str] = ()
+    unfinished: Sequence[tuple[RunSpec, FlatSpec]] | None = ()
 
     def hypotheses_data(self, table: Table) -> HypothesesData:
         """Return the runs by which the hypotheses are judged, and how: those of the new side, whatever is hidden."""
         shown = TableBeside(self.baseline, self.metrics, table.factors, is_explicit=self.is_explicit)
         runs = [run for run in table.all_runs if is_new(run[1])]
         options = self.options
-        return HypothesesData(runs, table.all_factors, self.rules, options.delta / 100, beside=(self.own_table, shown))
+        # Those that have not ended are of this table where they share its context.
+        here = None if self.unfinished is None else [
+            flat for spec, flat in self.unfinished
+            if context(spec, flat, options.by) == context(table.runs[0][0].spec, table.runs[0][1], options.by)
+        ]  # fmt: skip
+        return HypothesesData(
+            runs,
+            table.all_factors,
+            self.rules,
+            options.delta / 100,
+            beside=(self.own_table, shown),
+            tune=self.tune,
+            unfinished=here,
+        )
 
 
 @dataclass(frozen=True)
@@ -210,6 +228,8 @@ def compare_with(records: Sequence[RunRecord], options: CompareOptions) -> Compa
             rules=_rules(table, own.get("two_stage"), options),
             two_stage=own.get("two_stage"),
             zipped=own.get("zip", ()),
+            tune=own.get("tune", ()),
+            unfinished=_awaited(table, own.get("expect", ()), folders.get(table.runs[0][0].study)),
         )
         views += _views(table, request, where)
     # A baseline or tuning that the caller named and no table has is an error, with the first table's reason.
@@ -254,6 +274,22 @@ def _unfinished(
         return {study: unfinished_runs(folder) for study, folder in folders.items()}
     except UsageError as error:
         raise UsageError(f"--fail-if '{texts[0]}': {error}") from error
+
+
+def _awaited(table: Table, expect: Sequence[str], folder: Path | None) -> list[tuple[RunSpec, FlatSpec]] | None:
+    """Return a study's runs that have not ended, where one of its hypotheses is about outcomes; None where unknown.
+
+    Runs that diverge end early, so those that have ended show too many of them while others are on their way.
+    """
+    if folder is None or not any(parse_expectation(text).metric in OUTCOMES for text in expect):
+        return []
+    try:
+        specs = unfinished_runs(folder)
+    except UsageError:
+        return None
+    # Labels are chosen among all runs, so that equal settings have equal ones.
+    ended = [record.spec for record, _ in table.all_runs]
+    return list(zip(specs, flat_specs([*ended, *specs])[len(ended) :], strict=True))
 
 
 def _metrics(names: str | Sequence[str]) -> tuple[str, ...]:

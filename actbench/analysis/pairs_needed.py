@@ -14,6 +14,9 @@ FLIPS = 10_000
 MAX_USEFUL_PAIRS = 15
 """More pairs than these reach no smaller p: one in 10,000 patterns is the least that can be counted."""
 
+MAX_RUNS = 1000
+"""More runs than these are not searched for the fewest that could show a share."""
+
 
 def smallest_p(n: int) -> float:
     """Return the smallest two-sided p that sign flips of n differences other than 0 reach: 2^(1 − n), at most 1.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from actbench.errors import UsageError
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import described
 from actbench.schema.record import MAX_MAGNITUDE
 
 NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
@@ -35,7 +35,7 @@ def level(metric: str, text: str) -> float:
     (0.95, 0.95, 0.3)
     """
     number, unit = _read(metric, text, "95% or 0.95")
-    if METRICS[metric].unit != "fraction":
+    if described(metric).unit != "fraction":
         return _at_least_zero(metric, text, number)
     if unit == "pp":
         raise UsageError(
@@ -67,7 +67,7 @@ def difference(metric: str, text: str) -> float:
     (0.005, 0.02)
     """
     number, unit = _read(metric, text, "0.5pp")
-    if METRICS[metric].unit != "fraction":
+    if described(metric).unit != "fraction":
         return number
     if not unit and number:
         meant = f"{number:g}pp" if abs(number) >= 1 else f"{number:g}pp (or {100 * number:g}pp)"
@@ -84,13 +84,13 @@ def _read(metric: str, text: str, example: str) -> tuple[float, str]:
     """Return the number and its unit, which is empty where there is none; ``example`` is for fractions."""
     found = _AMOUNT.fullmatch(text)
     if found is None:
-        write = example if METRICS[metric].unit == "fraction" else "a number such as 0.3"
+        write = example if described(metric).unit == "fraction" else "a number such as 0.3"
         raise UsageError(f"'{text.strip()}' is not an amount of {metric}: write {write}")
     number, unit = float(found["number"]), found["unit"] or ""
     if not abs(number) < MAX_MAGNITUDE:
         raise UsageError(f"{found['number']} is too large a number for {metric}")
-    if unit and METRICS[metric].unit != "fraction":
-        raise UsageError(f"{metric} is in {METRICS[metric].unit}, not a fraction: leave out '{unit}'")
+    if unit and described(metric).unit != "fraction":
+        raise UsageError(f"{metric} is in {described(metric).unit}, not a fraction: leave out '{unit}'")
     return number, unit
 
 

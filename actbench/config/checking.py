@@ -85,7 +85,7 @@ def check_study(content: Mapping[str, Any], left_out: Collection[KeyPath] = ()) 
         problems += [problem.below(("compare", "baseline")) for problem in of_baseline]
         problems += [
             problem.below(("expect",))
-            for problem in expect_problems(design.expect, choices, tuple(design.zip), tuple(factors.cases))
+            for problem in expect_problems(design.expect, choices, tuple(design.zip), tuple(factors.cases), design.tune)
         ]
         of_tune = tune_problems(design.tune, design.compare.baseline, choices, design.zip)
         problems += [problem.below(("tune",)) for problem in of_tune]

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from actbench.config import cadence, kept_weights
 from actbench.config.cases import NO_CASE_OF_CASES, NO_CASES, checked_cases, checked_choice
-from actbench.config.hypotheses import Ordering, parse_expectation
+from actbench.config.hypotheses import TUNED, Ordering, parse_expectation
 from actbench.config.keys import component_kind
 from actbench.config.nodes import write_inline
 from actbench.config.unknown_keys import refusal
@@ -344,19 +344,25 @@ def _values_of(key: str) -> str:
 
 
 def expect_problems(
-    expect: Iterable[str], choices: Mapping[str, Any], zipped: Sequence[str] = (), known: Collection[str] = ()
+    expect: Iterable[str],
+    choices: Mapping[str, Any],
+    zipped: Sequence[str] = (),
+    known: Collection[str] = (),
+    tune: Sequence[str] = (),
 ) -> list[Problem]:
     """Refuse names in hypotheses that are neither swept nor known: no run could ever have them.
 
     So are two sides that differ in one key of ``zip`` alone: its values go with others of the other keys.
 
     A known one that is not swept may belong to runs of other overrides, which lie in the same folder; ``known`` are the
-    names of all cases.
+    names of all cases. An entry ``when tuned`` needs a ``tune``, and names none of its keys.
     """
     problems = []
     for index, text in enumerate(expect):
         claim = parse_expectation(text)
         cells = (claim.left, claim.right, claim.where) if isinstance(claim, Ordering) else (claim.where,)
+        if claim.is_tuned and (wrong := _untuned(cells, tune)):
+            problems.append(Problem(wrong, (index,)))
         if isinstance(claim, Ordering) and (half := _half_named(claim, zipped)):
             problems.append(Problem(half, (index,)))
         if CASE not in choices and any(CASE in cell for cell in cells):
@@ -382,6 +388,15 @@ def expect_problems(
                 swept = ", ".join(map(shown, choices[key]))
                 problems.append(Problem(f"{shown(value)} is none of the swept values of '{key}': {swept}", (index,)))
     return problems
+
+
+def _untuned(cells: Iterable[Mapping[str, Any]], tune: Sequence[str]) -> str | None:
+    """Say why a hypothesis about tuned rows can't be judged; None where it can."""
+    if not tune:
+        return f"'{TUNED}' needs factors to tune: add them to the config, such as 'tune: [training.optimizer.lr]'"
+    named = {key for cell in cells for key in cell}
+    held = next((key for key in sorted(named) for own in tune if f"{own}.".startswith(f"{key}.")), None)
+    return held and f"'{held}' is tuned, so an entry '{TUNED}' can't name one value of it"
 
 
 def _half_named(claim: Ordering, zipped: Sequence[str]) -> str | None:

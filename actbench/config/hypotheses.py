@@ -4,9 +4,12 @@
     METRIC: CELL = CELL [± NUMBER]           both are the same, but for ``--delta`` or that number
     METRIC > NUMBER [where CELL]             a bound that each cell keeps; or METRIC: CELL > NUMBER
     METRIC = NUMBER [± NUMBER]               each cell's mean is that number, but for ``--delta`` or the second one
+    OUTCOME: CELL < CELL [where CELL]        fewer runs of the one cell end so than of the other, paired by seed
+    OUTCOME > NUMBER% [where CELL]           a bound on the share of runs that end so; in gates a number of runs, too
     METRIC drop > NUMBER [where CELL]        a change from the baseline (gates only); or ``rise``
-    OUTCOME > NUMBER [where CELL]            how many runs of a row ended so, or their share with ``%`` (gates only)
     unfinished > NUMBER [where CELL]         how many that were planned or begun have not ended (gates only)
+
+``when tuned`` behind an expectation about a metric judges each cell at its own best value of the factors in ``tune``.
 
 A cell is ``KEY=VALUE,…``. ``<``, ``>``, ``<=`` and ``>=`` may stand in each place where one of them does. How numbers
 are written is up to ``amounts``: ``95%`` or ``0.95`` for a level of a fraction, ``0.5pp`` for a difference.
@@ -16,15 +19,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from actbench.config import amounts
 from actbench.config.overrides import parse_settings
 from actbench.config.unknown_keys import refusal
 from actbench.errors import UnknownNameError, UsageError
-from actbench.schema import registry
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import METRICS, described
 from actbench.schema.record import OUTCOMES, Outcome
 
 Operator = Literal["<", ">", "<=", ">=", "="]
@@ -35,6 +37,9 @@ UNFINISHED: Literal["unfinished"] = "unfinished"
 """Counted by gates like an outcome: a run that was planned or begun and has none."""
 
 COUNTED: tuple[Outcome | Literal["unfinished"], ...] = (*OUTCOMES, UNFINISHED)
+
+TUNED = "when tuned"
+"""Behind an expectation: each cell at its own best value of the tuned factors."""
 
 FORMS = (
     "'test.accuracy > 95% where activation=relu', 'test.accuracy = 88.6% ± 1.5pp' or "
@@ -49,6 +54,7 @@ _OPERATOR = r"<=|>=|==|[<>=≤≥]"
 _PLUS_MINUS = r"±|\+/?-"
 _AMOUNT = rf"{amounts.NUMBER}\s*(?:{amounts.UNIT})?"
 _WHERE = re.compile(r"\s+where\s+")
+_WHEN_TUNED = re.compile(r"\s+when\s+tuned(?=\s+where\s|\s*$)")
 _CLAIM_ABOUT_CELLS = re.compile(r"(?P<metric>[\w.]+)\s*:\s*(?P<claim>.+)", re.DOTALL)
 _BOUND = re.compile(
     rf"(?P<metric>[\w.]+)\s*(?P<operator>{_OPERATOR})\s*(?P<number>{_AMOUNT})"
@@ -70,13 +76,14 @@ class Ordering:
 
     Args:
         text: The line as it was written.
-        metric: A name of METRICS.
+        metric: A name of METRICS, or an outcome, whose metric is the share of runs that end so.
         left: Factor -> value of the one cell.
         operator: As in the line.
         right: Factor -> value of the other.
         where: Factor -> value that both have in common.
         tolerance: For ``=`` the largest difference that counts as the same, in the metric's stored unit; None for
             the comparison's own delta.
+        is_tuned: Whether each cell is at its own best value of the tuned factors.
     """
 
     text: str
@@ -86,6 +93,7 @@ class Ordering:
     right: Settings
     where: Settings = field(default_factory=dict)
     tolerance: float | None = None
+    is_tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,7 @@ class Bound:
     number: float
     where: Settings = field(default_factory=dict)
     tolerance: float | None = None
+    is_tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,13 +155,20 @@ def parse_expectation(text: str) -> Ordering | Bound:
     0.95
     >>> parse_expectation("test.accuracy: activation=elu = activation=relu ± 0.2pp").tolerance
     0.002
+    >>> parse_expectation("test.accuracy: activation=silu > activation=relu when tuned").is_tuned
+    True
     """
-    claim, where = _split_where(text)
+    shorter, count = _WHEN_TUNED.subn("", text)
+    claim, where = _split_where(shorter, text)
     if found := _CLAIM_ABOUT_CELLS.fullmatch(claim):
-        return _about_cells(text, _metric(found["metric"]), found["claim"], where)
-    if found := _BOUND.fullmatch(claim):
-        return _bound(text, _metric(found["metric"]), _SPELLINGS[found["operator"]], found, where)
-    raise UsageError(f"'{text}' is not an expectation; write {FORMS}")
+        read = _about_cells(text, _expected(found["metric"]), found["claim"], where)
+    elif found := _BOUND.fullmatch(claim):
+        read = _bound(text, _expected(found["metric"]), _SPELLINGS[found["operator"]], found, where)
+    else:
+        raise UsageError(f"'{text}' is not an expectation; write {FORMS}")
+    if count and read.metric in OUTCOMES:
+        raise UsageError(f"'{text}': values are tuned for runs that end well, so tuned runs show no outcome")
+    return replace(read, is_tuned=bool(count))
 
 
 def parse_gate(text: str) -> Gate:
@@ -164,16 +180,16 @@ def parse_gate(text: str) -> Gate:
     >>> parse_gate("test.accuracy drop > 0.5pp").number
     0.005
     """
-    claim, where = _split_where(text)
+    claim, where = _split_where(text, text)
     if found := _CHANGE.fullmatch(claim):
-        metric = _metric(found["metric"], outcomes=True)
+        metric = _judged(found["metric"])
         if metric in COUNTED:
             raise UsageError(f"runs are counted by outcome, not compared: write '{metric} > 0'")
         direction: Direction = "drop" if found["direction"] == "drop" else "rise"
         number = amounts.difference(metric, found["number"])
         return Change(text, metric, direction, number, where, _SPELLINGS[found["operator"]])
     if (found := _BOUND.fullmatch(claim)) and found["tolerance"] is None and found["operator"] not in ("=", "=="):
-        metric, operator = _metric(found["metric"], outcomes=True), _SPELLINGS[found["operator"]]
+        metric, operator = _judged(found["metric"]), _SPELLINGS[found["operator"]]
         outcome = next((one for one in COUNTED if one == metric), None)
         if outcome is not None:
             return _count(text, outcome, operator, found["number"], where)
@@ -181,12 +197,12 @@ def parse_gate(text: str) -> Gate:
     raise UsageError(f"not a gate; write {GATE_EXAMPLES}")
 
 
-def _split_where(text: str) -> tuple[str, Settings]:
-    """Return the claim, and the settings behind ``where``."""
-    claim, *rest = _WHERE.split(text.strip())
+def _split_where(claim: str, text: str) -> tuple[str, Settings]:
+    """Return the claim without its settings behind ``where``, and these; ``text`` is the line as it was written."""
+    claim, *rest = _WHERE.split(claim.strip())
     if len(rest) > 1:
         raise UsageError(f"'{text}' has more than one 'where': separate settings by commas")
-    if rest and (found := _RESULT.match(rest[0])) and found["metric"] in METRICS:
+    if rest and (found := _RESULT.match(rest[0])) and found["metric"] in (*METRICS, *COUNTED):
         # Runs that are chosen by what came out of them would prove whatever they were chosen for.
         raise UsageError(
             f"'{text}': 'where' takes settings (KEY=VALUE), not results such as {found['metric']}: make it an "
@@ -203,6 +219,11 @@ def _about_cells(text: str, metric: str, claim: str, where: Settings) -> Orderin
         if twice := cell.keys() & where.keys():
             raise UsageError(f"'{min(twice)}' is given twice in '{text}'")
         return _bound(text, metric, operator, found, {**where, **cell})
+    if metric in OUTCOMES and operator not in ("<", ">"):
+        raise UsageError(
+            f"'{text}': seeds that end alike don't show that two cells always do: write '<' or '>', or a bound for "
+            f"each cell, as in '{metric} < 20%'"
+        )
     tolerance = None
     if found := _RIGHT_TOLERANCE.fullmatch(right):
         if operator != "=":
@@ -237,13 +258,20 @@ def _operators(claim: str) -> Iterator[tuple[int, str, int]]:
 
 
 def _bound(text: str, metric: str, operator: Operator, found: re.Match[str], where: Settings) -> Bound:
+    if metric in OUTCOMES:
+        _refuse_count(text, metric, found["number"])
     number = amounts.level(metric, found["number"])
     if operator != "=":
         if found["tolerance"] is not None:
             raise UsageError(f"'{text}': ± goes with '=' alone")
-        _refuse_idle(text, metric, operator, number, highest=1.0 if METRICS[metric].unit == "fraction" else None)
+        name = f"the share of {metric} runs" if metric in OUTCOMES else metric
+        _refuse_idle(text, name, operator, number, highest=1.0 if described(metric).unit == "fraction" else None)
+        if metric in OUTCOMES and (number, operator) in {(0.0, "<="), (1.0, ">=")}:
+            raise UsageError(f"'{text}': no number of runs can show {_exactly(metric, number, operator)}")
         return Bound(text, metric, operator, number, where)
     if found["tolerance"] is None:
+        if metric in OUTCOMES:
+            raise UsageError(f"'{text}': no number of runs can show {_exactly(metric, number, operator)}")
         _refuse_without_delta(text, metric)
         return Bound(text, metric, operator, number, where)
     # 0.886 ± 0.015: where the number is a bare fraction, so is what stands behind it.
@@ -260,9 +288,25 @@ def _tolerance(metric: str, text: str, *, is_bare: bool = False) -> float:
     return tolerance
 
 
+def _refuse_count(text: str, outcome: str, number: str) -> None:
+    """Refuse a number of runs: other seeds make another one, and an expectation is about them, too."""
+    if not number.endswith(("%", "pp")) and float(number) != 0:
+        raise UsageError(
+            f"'{text}': an expectation is about the share of runs that end so, with other seeds, too: write a "
+            f"percentage such as '{outcome} > 10%'; --fail-if counts runs"
+        )
+
+
+def _exactly(outcome: str, number: float, operator: Operator) -> str:
+    """Return that a share is exactly this one, and what to write instead."""
+    share = f"{100 * number:g}%"
+    instead = {"<=": "< 10%", ">=": "> 90%"}.get(operator, f"= {share} ± 10pp")
+    return f"that the share is exactly {share}: write how near, as in '{outcome} {instead}'"
+
+
 def _refuse_without_delta(text: str, metric: str) -> None:
     """Refuse a ``=`` without ± for a metric that has no delta: ``--delta`` is in percentage points."""
-    if METRICS[metric].unit != "fraction":
+    if described(metric).unit != "fraction":
         raise UsageError(f"'{text}': two means of {metric} are never quite the same: write how near, as in '± 0.01'")
 
 
@@ -292,17 +336,19 @@ def _count(
     return OutcomeCount(text, outcome, operator, value, is_share, where)
 
 
-def _metric(name: str, *, outcomes: bool = False) -> str:
-    """Return the name if there is such a metric, or, where they count too, such an outcome."""
-    if outcomes:
-        if name not in METRICS and name not in COUNTED:
-            raise UnknownNameError("metric or outcome", name, (*METRICS, *COUNTED))
-        return name
-    if name in COUNTED:
-        raise UsageError(
-            f"'{name}' is an outcome, which --fail-if counts ('{name} > 0'); an expectation needs a metric"
-        )
-    registry.load("metrics", name)  # raises when there is none
+def _judged(name: str) -> str:
+    """Return the name if a gate can be on it: a metric, or what counts runs."""
+    if name not in METRICS and name not in COUNTED:
+        raise UnknownNameError("metric or outcome", name, (*METRICS, *COUNTED))
+    return name
+
+
+def _expected(name: str) -> str:
+    """Return the name if an expectation can be about it: a metric, or an outcome."""
+    if name == UNFINISHED:
+        raise UsageError(f"runs that have not ended show nothing yet: --fail-if counts them ('{name} > 0')")
+    if name not in METRICS and name not in OUTCOMES:
+        raise UnknownNameError("metric or outcome", name, (*METRICS, *OUTCOMES))
     return name
 
 

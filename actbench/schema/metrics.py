@@ -105,6 +105,24 @@ METRICS: dict[str, Metric] = {
 """
 
 
+OUTCOME_SHARES: dict[str, Metric] = {
+    "ok": Metric("fraction", True, "runs that end well"),
+    "collapsed": Metric("fraction", False, "runs that end with more inert units than health.collapse_at"),
+    "diverged": Metric("fraction", False, "runs that end with a loss or a parameter that is not finite"),
+    "failed": Metric("fraction", False, "runs that end with an error"),
+}
+"""Outcome -> the share of runs that end so, which ``expect`` judges like a metric: each run has 1 or 0."""
+
+
+def described(name: str) -> Metric:
+    """Return a metric, or the share of runs with an outcome.
+
+    >>> described("diverged").unit
+    'fraction'
+    """
+    return METRICS[name] if name in METRICS else OUTCOME_SHARES[name]
+
+
 def monitored_metric(values: Mapping[str, Any], monitor: str) -> str:
     """Return the metric for which ``training.monitor`` stands in a run: the error where targets are numbers.
 
@@ -118,4 +136,4 @@ def monitored_metric(values: Mapping[str, Any], monitor: str) -> str:
 
 def is_bounded(metric: str) -> bool:
     """Return whether a metric is a bounded share with many zeros, whose mean has a range but no Student-t interval."""
-    return metric.startswith("health.") and METRICS[metric].unit == "fraction"
+    return metric in OUTCOME_SHARES or (metric.startswith("health.") and METRICS[metric].unit == "fraction")

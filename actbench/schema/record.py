@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from actbench.schema.health_measures import DYNAMICS, HEALTH_MEASURES, LAYER_SIGNALS, RECYCLED
 from actbench.schema.histograms import HISTOGRAMS, unpacked
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import METRICS, OUTCOME_SHARES
 from actbench.schema.spec import RunSpec
 
 SCHEMA = 1
@@ -83,13 +83,13 @@ class RunRecord:
         return self.spec.training.epochs if found is None else int(found)
 
     def value(self, metric: str) -> float | None:
-        """Return a final metric; None where there is none.
+        """Return a final metric, or 1 or 0 for an outcome that the run has or has not; None where there is none.
 
         A run that selected no epoch reports its last one, which only its settings say.
         """
         if metric in ("selected_epoch", "epochs_trained") and metric not in self.final:
             return float(self.spec.training.epochs) if self.outcome in ("ok", "collapsed") else None
-        return self.final.get(metric)
+        return float(self.outcome == metric) if metric in OUTCOME_SHARES else self.final.get(metric)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``result.json``; the curves lie beside it, in ``metrics.jsonl``."""

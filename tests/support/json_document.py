@@ -90,9 +90,21 @@ class Interaction(Strict):
     largest: Effect
 
 
+class OwnCell(Strict):
+    factors: dict[str, Value]
+    picked: dict[str, Value]
+
+
+class OwnRows(Strict):
+    factors: list[str]
+    by: str
+    cells: list[OwnCell]
+
+
 class Expectation(Strict):
     text: str
     verdict: Literal["supported", "contradicted", "undecided"]
+    estimate: float | None
     interval: list[float] | None
     n: int
     p: float | None
@@ -100,6 +112,8 @@ class Expectation(Strict):
     averaged: list[str]
     left_out: str
     note: str
+    counts: list[tuple[int, int]] | None = None
+    tuned: OwnRows | None = None
 
 
 class Tuned(Strict):

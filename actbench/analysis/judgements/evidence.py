@@ -16,11 +16,14 @@ from actbench.analysis.statistics import (
     fewest_values,
     mean_interval,
     p_of,
+    share_interval,
+    share_p,
     smallest_p_of,
+    smallest_share_p,
 )
 from actbench.analysis.statistics.samples import ROUNDING, checked
 from actbench.analysis.table.rules import Rules
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import described
 
 Side = Literal["above", "below", "at"]
 
@@ -55,7 +58,7 @@ class Evidence:
     observed: Side | None = None
     can_decide: bool = False
     note: str = ""
-    test: Test = "t"
+    test: Test | Literal["binomial"] = "t"
 
     @property
     def is_point(self) -> bool:
@@ -92,7 +95,7 @@ def evidence_of(
         observed = None if found.mean is None else _side_of(found.mean, bound)
         return Evidence(None, found.mean, None, found.n, None, observed, note=f"fewer than {MIN_VALUES} seeds")
     observed, constant = _side_of(found.mean, bound), found.min == found.max
-    by_chance = of_differences and found.mean != 0 and METRICS[metric].unit != "count"
+    by_chance = of_differences and found.mean != 0 and described(metric).unit != "count"
     if constant and not by_chance:
         point = (found.mean, found.mean)
         return Evidence(observed, found.mean, point, found.n, 0.0, observed, can_decide=True)
@@ -118,6 +121,23 @@ def evidence_of(
         note += f"; {too_few(found.n, alpha, signs)}"
     side = observed if p < alpha else None
     return Evidence(side, found.mean, None, found.n, p, observed, can_decide, note, signs)
+
+
+def evidence_of_share(count: int, n: int, bound: float, rules: Rules) -> Evidence:
+    """Return on which side of a number the true share of an event lies, by ``count`` of n independent runs.
+
+    Decided by the exact interval, Clopper and Pearson's. Runs that all end alike are no point: others may not.
+    """
+    if n < MIN_VALUES:
+        mean = count / n if n else None
+        observed = None if mean is None else _side_of(mean, bound)
+        return Evidence(None, mean, None, n, None, observed, note=f"fewer than {MIN_VALUES} seeds", test="binomial")
+    observed = _side_of(count / n, bound)
+    interval = share_interval(count, n, rules.alpha, anytime=rules.anytime)
+    p = share_p(count, n, bound, anytime=rules.anytime)
+    least = min(smallest_share_p(n, bound, above=above, anytime=rules.anytime) for above in (True, False))
+    side = observed if p < rules.alpha else None
+    return Evidence(side, count / n, interval, n, p, observed, can_decide=least < rules.alpha, test="binomial")
 
 
 def too_few(n: int, alpha: float, test: Test = "sign-flip") -> str:

@@ -8,6 +8,10 @@ Each entry is one or more *parts*: a sample, a number, and the side of the numbe
     > c            the mean of each cell lies above c
     = c ± t        the mean of each cell lies above c − t and below c + t
 
+An outcome is judged like a metric that is 1 for each run that ended so and 0 for others: two cells by the signs of
+their paired differences (of one combination: McNemar's exact test), a bound by the binomial distribution, since each
+cell has one run a seed. ``when tuned`` judges the runs that the tuned table has (``own_values``).
+
 An entry is supported when all its parts are: its p is the largest of theirs. It is contradicted when one part is: its p
 is then the smallest of the parts on the wrong side, times the number of cells. These p are adjusted over all entries of
 the study by Holm's method. Where an entry asks for the very difference that a table tests, the table's adjusted p
@@ -20,19 +24,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from actbench.analysis.judgements.evidence import Evidence, Side, evidence_of, too_few
+from actbench.analysis.judgements.evidence import Evidence, Side, evidence_of, evidence_of_share, too_few
 from actbench.analysis.judgements.formatting import CAUTIONS, fewest_in_words, p_value, short
 from actbench.analysis.judgements.lost_runs import left_out_of
-from actbench.analysis.judgements.tables_beside import HypothesesData, p_in_a_table
+from actbench.analysis.judgements.own_values import (
+    all_known,
+    at_own_values,
+    none_to_pick,
+    picked_in_words,
+    picked_of,
+    without_value,
+)
+from actbench.analysis.judgements.tables_beside import HypothesesData, OwnValues, p_in_a_table
 from actbench.analysis.pairs_needed import MAX_USEFUL_PAIRS
-from actbench.analysis.statistics import MIN_VALUES, holm, smallest_p_of
+from actbench.analysis.statistics import MAX_RUNS, MIN_VALUES, holm, smallest_p_of, smallest_share_p
 from actbench.analysis.table.contrasts import seed_differences
 from actbench.analysis.table.factors import CONTEXT, Value, row_name, show, show_all
 from actbench.analysis.table.grouping import Filter, Group, Run, as_run_values, fits, grouped
-from actbench.analysis.table.result import Expectation
-from actbench.config.hypotheses import Bound, Operator, Ordering, parse_expectation
+from actbench.analysis.table.result import Expectation, OwnRows, PickedCell, Tuned
+from actbench.analysis.table.rules import Rules
+from actbench.config.hypotheses import TUNED, Bound, Operator, Ordering, parse_expectation
 from actbench.errors import UsageError
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import described
+from actbench.schema.record import OUTCOMES
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 
@@ -45,11 +59,17 @@ class Part:
         cell: The name of the sample, for a sentence.
         evidence: Where the sample lies.
         wanted: The sides of the number that support the entry.
+        border: The number.
+        count: For an outcome, how many of the cell's runs ended so.
+        picked: The cell with its own values of the tuned factors; empty at common values.
     """
 
     cell: str
     evidence: Evidence
     wanted: tuple[Side, ...]
+    border: float = 0.0
+    count: int | None = None
+    picked: tuple[PickedCell, ...] = ()
 
     @property
     def is_kept(self) -> bool:
@@ -75,6 +95,10 @@ class TestedEntry:
         is_of_survivors: Whether those are runs that would speak against the entry.
         notes: Further facts.
         table_p: The largest adjusted p of the same difference in a table, and the size of that table's family.
+        counts: For an outcome, how many runs of each side ended so, and how many there are.
+        waiting: Runs that are planned or begun and have no outcome yet.
+        own: How the cells got their own values of the tuned factors; None at common values.
+        sides: The settings of each side with its cells, where each has its own value.
     """
 
     claim: Ordering | Bound
@@ -85,6 +109,10 @@ class TestedEntry:
     is_of_survivors: bool = False
     notes: tuple[str, ...] = ()
     table_p: tuple[float, int] | None = None
+    counts: tuple[tuple[int, int], ...] = ()
+    waiting: int = 0
+    own: OwnValues | None = None
+    sides: tuple[tuple[Filter, tuple[PickedCell, ...]], ...] = ()
 
     @property
     def deciding(self) -> Part:
@@ -93,8 +121,18 @@ class TestedEntry:
         return min(wrong, key=lambda part: part.p) if wrong else max(self.parts, key=lambda part: part.p)
 
     @property
+    def cells_at_own(self) -> tuple[PickedCell, ...]:
+        """Return the cells by which the entry is judged, where each has its own value of the tuned factors."""
+        found = [cell for _, cells in self.sides for cell in cells] or [
+            cell for part in self.parts for cell in part.picked
+        ]
+        return tuple(one for index, one in enumerate(found) if one not in found[:index])
+
+    @property
     def p(self) -> float:
-        """Return the p of the verdict to which the means point."""
+        """Return the p of the verdict to which the means point; 1 while runs are missing that could point elsewhere."""
+        if self.waiting:
+            return 1.0
         deciding = self.deciding
         return deciding.p if deciding.is_kept else min(1.0, self.cells * deciding.p)
 
@@ -116,7 +154,7 @@ def judge_expectations(texts: Sequence[str], data: HypothesesData) -> list[Expec
     found: list[Expectation] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, TestedEntry):
-            found.append(_judged(entry, adjusted[index], [*ps[:index], *ps[index + 1 :]], data.rules.alpha))
+            found.append(_judged(entry, adjusted[index], [*ps[:index], *ps[index + 1 :]], data.rules))
         elif entry is not None:
             found.append(entry)
     return found
@@ -125,6 +163,7 @@ def judge_expectations(texts: Sequence[str], data: HypothesesData) -> list[Expec
 def _tested(claim: Ordering | Bound, data: HypothesesData) -> TestedEntry | Expectation | None:
     """Return an entry with its test; its judgement where no run fits it, None where it is about another table."""
     try:
+        data = _at_own_values(claim, data) if claim.is_tuned else data
         return _ordering(claim, data) if isinstance(claim, Ordering) else _bound(claim, data)
     except UsageError as error:  # no run has these settings: not yet trained, or in another table
         if any(key.split(".")[0] in CONTEXT for key in claim.where):
@@ -132,14 +171,30 @@ def _tested(claim: Ordering | Bound, data: HypothesesData) -> TestedEntry | Expe
         return Expectation(claim.text, UNDECIDED, None, 0, str(error))
 
 
+def _at_own_values(claim: Ordering | Bound, data: HypothesesData) -> HypothesesData:
+    """Return the runs of the tuned table.
+
+    Raises:
+        UsageError: When there is none, or the entry holds a tuned factor at one value.
+    """
+    named = (*claim.where, *((*claim.left, *claim.right) if isinstance(claim, Ordering) else ()))
+    for key in data.tune:
+        if held := next((one for one in named if _overlap(key, one)), None):
+            raise UsageError(f"'{held}' is tuned, so an entry '{TUNED}' can't name one value of it")
+    return at_own_values(data)
+
+
 def _ordering(claim: Ordering, data: HypothesesData) -> TestedEntry:
     """Test left − right, paired by seed, and averaged over the other factors' combinations that both sides have."""
-    metric, where = claim.metric, as_run_values(claim.where, data.runs)
+    known = all_known(data)
+    metric, where = claim.metric, as_run_values(claim.where, known)
+    known = [run for run in known if fits(run[1], where)]
     runs = [run for run in data.runs if fits(run[1], where)]
     # A factor that the entry names, as a whole or by option, is not averaged over.
     named = (*claim.left, *claim.right, *where)
     rest = tuple(key for key in data.factors if not any(_overlap(key, own) for own in named))
-    sides = [{**where, **as_run_values(settings, runs)} for settings in (claim.left, claim.right)]
+    own_settings = [as_run_values(settings, known) for settings in (claim.left, claim.right)]
+    sides = [{**where, **settings} for settings in own_settings]
     for side in sides:
         _refuse_several_rows(side, runs, tuple(key for key in data.factors if key not in rest))
     cells = [_cells(runs, side, rest) for side in sides]
@@ -155,7 +210,13 @@ def _ordering(claim: Ordering, data: HypothesesData) -> TestedEntry:
         for bound, wanted in _borders(claim.operator, 0.0, room)
     ]
     notes = ["the same difference in every seed"] if found.difference.note == "constant" else []
-    if found.difference.note == "identical" and len(differences) >= MIN_VALUES:
+    is_outcome, rules = metric in OUTCOMES, data.rules
+    if found.difference.note == "identical" and is_outcome:
+        # Seeds that end alike in both cells are no proof that all seeds do.
+        can_decide = smallest_p_of(rules.test(metric), len(seeds)) < rules.alpha
+        nothing = replace(parts[0].evidence, interval=None, can_decide=can_decide, test=rules.test(metric))
+        parts = [replace(parts[0], evidence=replace(nothing, p=1.0 if len(seeds) >= MIN_VALUES else None))]
+    elif found.difference.note == "identical" and len(differences) >= MIN_VALUES:
         # Certain, and inside the border of ``<=`` and ``=``; on that of ``<``, where it decides nothing.
         notes.append("identical in every seed")
         p = 0.0 if _may_equal(claim.operator) else 1.0
@@ -164,18 +225,43 @@ def _ordering(claim: Ordering, data: HypothesesData) -> TestedEntry:
     averaged = tuple(key for i, key in enumerate(rest) if len({values[i] for values in common}) > 1)
     if averaged and len(common) < max(map(len, cells)):
         notes.append(f"over the {len(common)} combinations that both sides have")
+    notes += _unknown_plan(claim, data)
     if room:
         notes.append(f"{'within ±' if claim.operator == '=' else 'allowing '}{short(metric, room)}")
     lost = [group.lost(metric) for group in groups]
+    without = [without_value(data, side) for side in sides]
+    left_out = [left_out_of([*lost[0], *lost[1]], sum(len(group.runs) for group in groups))]
+    if data.at_own is not None:
+        left_out.append(none_to_pick([*without[0], *without[1]], data.at_own, sum(map(len, (*cells, *without)))))
     return TestedEntry(
         claim,
         tuple(parts),
         averaged=averaged,
-        left_out=left_out_of([*lost[0], *lost[1]], sum(len(group.runs) for group in groups)),
-        is_of_survivors=_is_of_survivors(claim, bool(lost[0]), bool(lost[1])),
+        left_out=", ".join(filter(None, left_out)),
+        is_of_survivors=_is_of_survivors(claim, bool(lost[0] or without[0]), bool(lost[1] or without[1])),
         notes=tuple(notes),
         table_p=None if room else p_in_a_table(data, metric, rest, sides, values),
+        counts=tuple(_count(group, metric) for group in groups) if is_outcome else (),
+        waiting=sum(_waiting(data, side) for side in sides) if is_outcome else 0,
+        own=data.at_own,
+        sides=tuple((own, picked_of(group.runs, data)) for own, group in zip(own_settings, groups, strict=True)),
     )
+
+
+def _count(group: Group, outcome: str) -> tuple[int, int]:
+    """Return how many of a group's runs ended so, and how many there are."""
+    return sum(record.outcome == outcome for record, _ in group.runs), len(group.runs)
+
+
+def _unknown_plan(claim: Ordering | Bound, data: HypothesesData) -> list[str]:
+    """Return that runs may be missing which end in another way, where nobody knows what was planned."""
+    is_unknown = claim.metric in OUTCOMES and data.unfinished is None
+    return ["whether all planned runs have ended is not known"] if is_unknown else []
+
+
+def _waiting(data: HypothesesData, where: Filter) -> int:
+    """Return how many runs with these settings have not ended, as far as that is known."""
+    return sum(fits(one, where) for one in data.unfinished or ())
 
 
 def _cells(runs: Sequence[Run], settings: Filter, rest: tuple[str, ...]) -> dict[tuple[Value, ...], Sequence[Run]]:
@@ -202,35 +288,49 @@ def _refuse_several_rows(side: Filter, runs: Sequence[Run], factors: tuple[str, 
 
 def _bound(claim: Bound, data: HypothesesData) -> TestedEntry:
     """Test each combination of the factors; all have to keep the bound."""
-    where = as_run_values(claim.where, data.runs)
+    metric, where = claim.metric, as_run_values(claim.where, all_known(data))
     runs = [run for run in data.runs if fits(run[1], where)]
-    groups = grouped(runs, data.factors)
+    groups, without = grouped(runs, data.factors), without_value(data, where)
     room = 0.0 if claim.operator != "=" else data.delta if claim.tolerance is None else claim.tolerance
     parts: list[Part] = []
     for group in groups:
-        values = list(group.values(claim.metric).values())
+        values, name = list(group.values(metric).values()), row_name(group.factors)
+        count = round(sum(values)) if metric in OUTCOMES else None
         for bound, wanted in _borders(claim.operator, claim.number, room):
-            parts.append(Part(row_name(group.factors), evidence_of(values, bound, claim.metric, data.rules), wanted))
-    lost = [record for group in groups for record in group.lost(claim.metric)]
+            evidence = (
+                evidence_of(values, bound, metric, data.rules)
+                if count is None
+                else evidence_of_share(count, len(values), bound, data.rules)
+            )
+            parts.append(Part(name, evidence, wanted, bound, count, picked_of(group.runs, data)))
+    for cell in without:  # it may keep no bound, so the others alone can't support the entry
+        parts.append(Part(row_name(cell.factors), Evidence(None, None, None, 0, note="no value to pick"), ()))
+    lost = [record for group in groups for record in group.lost(metric)]
+    total = len(groups) + len(without)
+    within = [f"within ±{short(metric, room)}"] if room and claim.tolerance is None else []
+    left_out = [left_out_of(lost, len(runs)), none_to_pick(without, data.at_own, total) if data.at_own else ""]
     return TestedEntry(
         claim,
         tuple(parts),
-        cells=len(groups),
-        left_out=left_out_of(lost, len(runs)),
-        is_of_survivors=bool(lost),
-        notes=(f"within ±{short(claim.metric, room)}",) if room and claim.tolerance is None else (),
+        cells=total,
+        left_out=", ".join(filter(None, left_out)),
+        is_of_survivors=bool(lost or without),
+        notes=(*within, *_unknown_plan(claim, data)),
+        waiting=_waiting(data, where) if metric in OUTCOMES else 0,
+        own=data.at_own,
     )
 
 
-def _judged(entry: TestedEntry, holm_p: float, others: Sequence[float], alpha: float) -> Expectation:
+def _judged(entry: TestedEntry, holm_p: float, others: Sequence[float], rules: Rules) -> Expectation:
     """Return the verdict by the larger p of the two families, with what a reader needs to understand it.
 
     Args:
         entry: The entry.
         holm_p: Its p, adjusted over the entries of the study.
         others: The p of the other entries, not adjusted.
-        alpha: Level of the family.
+        rules: Of which the level is that of the family.
     """
+    alpha = rules.alpha
     deciding, evidence = entry.deciding, entry.deciding.evidence
     # A point, and what is too few for a test, has no p that any family could adjust.
     is_tested = evidence.p is not None and not evidence.is_point
@@ -243,11 +343,24 @@ def _judged(entry: TestedEntry, holm_p: float, others: Sequence[float], alpha: f
         notes.append(evidence.note)
     elif is_tested:
         notes.append(f"adjusted p {p_value(p)} over {family}" if family else f"p {p_value(p)}")
-        if verdict == UNDECIDED and evidence.interval is None:
-            notes += _too_few_seeds(evidence, others, alpha)
+        if verdict == UNDECIDED and entry.waiting == 0:
+            notes += (
+                _too_few(deciding, others, rules) if evidence.interval is None or deciding.count is not None else []
+            )
     notes += entry.notes
+    if entry.waiting:
+        notes.append(
+            f"{entry.waiting} planned runs have not ended" if entry.waiting > 1 else "1 planned run has not ended"
+        )
+    counts = entry.counts if deciding.count is None else ((deciding.count, evidence.n),)
+    if counts:
+        (count, runs), *other = counts
+        notes.append(" against ".join([f"{count} of {runs} runs", *(f"{count} of {runs}" for count, runs in other)]))
     if entry.cells > 1:
         notes.append(f"of {entry.cells} cells {deciding.cell} decides")
+    if entry.own is not None:
+        sides = entry.sides or ((deciding.picked[0].factors if deciding.picked else {}, deciding.picked),)
+        notes.append(picked_in_words(sides, entry.own))
     if entry.averaged:
         notes.append(f"averaged over {', '.join(entry.averaged)}")
     notes += [text for text in (entry.left_out, CAUTIONS.get(entry.claim.metric)) if text]
@@ -262,13 +375,18 @@ def _judged(entry: TestedEntry, holm_p: float, others: Sequence[float], alpha: f
         averaged=entry.averaged,
         left_out=entry.left_out,
         is_of_survivors=entry.is_of_survivors,
-        is_judged=evidence.can_decide,
+        is_judged=evidence.can_decide and not entry.waiting,
+        estimate=evidence.mean,
+        counts=counts,
+        own=None if entry.own is None else OwnRows(Tuned(entry.own.keys, entry.own.by), entry.cells_at_own),
     )
 
 
-def _too_few_seeds(evidence: Evidence, others: Sequence[float], alpha: float) -> list[str]:
+def _too_few(part: Part, others: Sequence[float], rules: Rules) -> list[str]:
     """Return that no values of so many seeds could have decided by the test in use, where that is so."""
-    n, test = evidence.n, evidence.test
+    n, test, alpha = part.evidence.n, part.evidence.test, rules.alpha
+    if test == "binomial":
+        return _too_few_runs(part, others, rules)
     if smallest_p_of(test, n) >= alpha:
         return [too_few(n, alpha, test)]
 
@@ -281,6 +399,25 @@ def _too_few_seeds(evidence: Evidence, others: Sequence[float], alpha: float) ->
     return [
         f"{n} seeds can't decide among {len(others) + 1} expectations: smallest possible adjusted p "
         f"{p_value(smallest(n))}, {fewest_in_words(enough, noun='')}"
+    ]
+
+
+def _too_few_runs(part: Part, others: Sequence[float], rules: Rules) -> list[str]:
+    """Return that so many runs couldn't have supported a bound on a share, however they ended, where that is so."""
+    above = "above" in part.wanted
+
+    def smallest(count: int) -> float:
+        own = smallest_share_p(count, part.border, above=above, anytime=rules.anytime)
+        return holm([own, *others])[0]
+
+    n = part.evidence.n
+    if smallest(n) < rules.alpha:
+        return []
+    enough = next((count for count in range(n, MAX_RUNS + 1) if smallest(count) < rules.alpha), None)
+    adjusted = "adjusted " if others else ""
+    return [
+        f"{n} seeds can't support it: smallest possible {adjusted}p {p_value(smallest(n))}, "
+        f"{fewest_in_words(enough, noun='')}"
     ]
 
 
@@ -301,7 +438,7 @@ def _room(claim: Ordering, delta: float) -> float:
         return 0.0
     if claim.tolerance is not None:
         return claim.tolerance
-    return delta if METRICS[claim.metric].unit == "fraction" else 0.0
+    return delta if described(claim.metric).unit == "fraction" else 0.0
 
 
 def _may_equal(operator: Operator) -> bool:
@@ -310,7 +447,7 @@ def _may_equal(operator: Operator) -> bool:
 
 def _is_of_survivors(claim: Ordering, left_lost: bool, right_lost: bool) -> bool:
     """Return whether the side that the entry calls the better one lost runs; either side where none is better."""
-    higher_is_better = METRICS[claim.metric].higher_is_better
+    higher_is_better = described(claim.metric).higher_is_better
     if higher_is_better is None or claim.operator == "=":
         return left_lost or right_lost
     return left_lost if claim.operator.startswith(">") == higher_is_better else right_lost

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import described
 
 MINUS = "−"
 
@@ -34,7 +34,7 @@ def number(metric: str, value: float) -> str:
     >>> number("test.accuracy", 0.00003), number("test.accuracy", 1e-17), number("train.loss", 2.4e-6)
     ('0.003', '0.00', '2e-06')
     """
-    unit = METRICS[metric].unit
+    unit = described(metric).unit
     if unit == "fraction":
         return _fixed(100 * value, 2)
     if unit == "count":
@@ -58,7 +58,7 @@ def with_unit(metric: str, value: float) -> tuple[str, str]:
     >>> with_unit("test.accuracy", 0.93124), with_unit("seconds", 1.234)
     (('93.12', '%'), ('1.23', 's'))
     """
-    unit = METRICS[metric].unit
+    unit = described(metric).unit
     if unit == "seconds":
         return f"{value:,.3g}", "s"
     return number(metric, value), "%" if unit == "fraction" else ""
@@ -103,7 +103,7 @@ def interval(metric: str, ends: tuple[float, float], *, differences: int = 0, wi
     >>> interval("test.accuracy", (0.0872, 1.1628)), interval("test.loss", (-0.5, 1.5), differences=1)
     ('[8.72, 100.00]', '[−0.5000, +1.5000]')
     """
-    least, most = METRICS[metric].scale(differences=differences)
+    least, most = described(metric).scale(differences=differences)
     write = signed if (differences > 0 if with_sign is None else with_sign) else number
     low, high = (write(metric, min(max(end, least), most)) for end in ends)
     return f"[{low}, {high}]"
@@ -124,13 +124,13 @@ def interval_to_quote(
     """
     text = interval(metric, ends, differences=differences, with_sign=with_sign)
     text = f"{text} {unit}" if unit else text
-    is_cut = METRICS[metric].beyond_scale(*ends, differences=differences)
+    is_cut = described(metric).beyond_scale(*ends, differences=differences)
     return f"{text}, cut at the end of the scale" if is_cut else text
 
 
 def unit_of_difference(metric: str) -> str:
     """Return the unit in which differences of a metric are written; empty for plain numbers."""
-    unit = METRICS[metric].unit
+    unit = described(metric).unit
     return UNITS_OF_DIFFERENCES.get(unit, unit)
 
 
@@ -157,7 +157,7 @@ def short(metric: str, value: float) -> str:
     >>> short("test.accuracy", 0.001), short("test.loss", 0.02)
     ('0.1 points', '0.02 nats')
     """
-    scaled = 100 * value if METRICS[metric].unit == "fraction" else value
+    scaled = 100 * value if described(metric).unit == "fraction" else value
     return in_units(metric, f"{scaled:.3g}")
 
 

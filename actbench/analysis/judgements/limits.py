@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from actbench.analysis.judgements.formatting import fewest_in_words, p_value, series
-from actbench.analysis.pairs_needed import MIN_VALUES, fewest_pairs, smallest_p
+from actbench.analysis.pairs_needed import MAX_RUNS, MIN_VALUES, fewest_pairs, smallest_p
 from actbench.analysis.table.factors import FlatSpec, flat_specs, matching_value
-from actbench.config.hypotheses import Ordering, parse_expectation
+from actbench.config.hypotheses import Bound, Ordering, parse_expectation
 from actbench.errors import UsageError
 from actbench.schema.metrics import is_bounded
+from actbench.schema.record import OUTCOMES
 
 if TYPE_CHECKING:
     from actbench.analysis.table.result import Comparison
@@ -52,9 +53,13 @@ def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *,
         least = 1.0 if seeds < MIN_VALUES else smallest_p(seeds) if is_bounded(metric) else 0.0
         if least >= alpha:
             found.setdefault(_reason(seeds, "seeds", least, alpha, fewest_pairs(alpha)), []).append(metric)
-    shares = sum(is_bounded(parse_expectation(text).metric) for text in expect)
-    undecided = _undecided(shares, seeds, alpha) if shares else []
-    return (*_sentences(found, len(metrics)), *undecided)
+    claims = [parse_expectation(text) for text in expect]
+    bounds = [claim for claim in claims if isinstance(claim, Bound) and claim.metric in OUTCOMES]
+    outcomes = sum(claim.metric in OUTCOMES for claim in claims) - len(bounds)
+    shares = sum(is_bounded(claim.metric) for claim in claims) - len(bounds)
+    undecided = _undecided(shares, outcomes, seeds, alpha) if shares else []
+    unsupported = [text for claim in bounds for text in _unsupported(claim, seeds, alpha, len(claims))]
+    return (*_sentences(found, len(metrics)), *undecided, *unsupported)
 
 
 def unjudged_of_plan(expect: Sequence[str], specs: Sequence[RunSpec]) -> tuple[str, ...]:
@@ -86,18 +91,39 @@ def _refuse_absent(settings: Mapping[str, Any], cells: Sequence[FlatSpec]) -> No
         cells = [cell for cell in cells if cell.get(key) == value]
 
 
-def _undecided(shares: int, seeds: int, alpha: float) -> list[str]:
-    """Return that so many hypotheses about health shares, adjusted by Holm's method, can't be decided by sign flips.
+def _undecided(shares: int, outcomes: int, seeds: int, alpha: float) -> list[str]:
+    """Return that so many hypotheses about shares, some of them about outcomes, can't be decided by sign flips.
 
-    If each had the smallest p that there is, the first would be multiplied by their number.
+    They are adjusted by Holm's method: if each had the smallest p that there is, the first would be multiplied by their
+    number.
     """
     least = min(1.0, shares * smallest_p(seeds))
     if least < alpha:
         return []
     entries = "1 entry" if shares == 1 else f"{shares} entries"
+    what = "health shares" if not outcomes else "outcomes" if outcomes == shares else "health shares and outcomes"
     return [
-        f"expect: with {seeds} seeds sign flips can't decide {entries} on health shares (smallest possible adjusted p "
+        f"expect: with {seeds} seeds sign flips can't decide {entries} on {what} (smallest possible adjusted p "
         f"{p_value(least)}); {fewest_in_words(fewest_pairs(alpha / shares))}"
+    ]
+
+
+def _unsupported(claim: Bound, seeds: int, alpha: float, entries: int) -> list[str]:
+    """Return that so many runs can't support a bound on the share of runs, adjusted over all entries as the first."""
+    if claim.operator == "=":
+        return []
+    above = claim.operator.startswith(">")
+
+    def smallest(count: int) -> float:
+        # Runs that all end on the bound's side; p is two-sided. See share_p, for which numpy would be loaded.
+        return min(1.0, 2 * entries * (claim.number if above else 1 - claim.number) ** count)
+
+    if smallest(seeds) < alpha and seeds >= MIN_VALUES:
+        return []
+    enough = next((count for count in range(max(seeds, MIN_VALUES), MAX_RUNS + 1) if smallest(count) < alpha), None)
+    return [
+        f"expect: {seeds} seeds can't support '{claim.text}', however their runs end (smallest possible adjusted p "
+        f"{p_value(smallest(seeds))}); {fewest_in_words(enough)}"
     ]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from actbench.analysis.table.baselines import baseline_of, counterpart
 from actbench.analysis.table.contrasts import Values, against_baseline
-from actbench.analysis.table.factors import Value
-from actbench.analysis.table.grouping import Filter, Run, fits, grouped
+from actbench.analysis.table.factors import FlatSpec, Value
+from actbench.analysis.table.grouping import Filter, Group, Run, fits, grouped
 from actbench.analysis.table.rules import Rules
 
 
@@ -31,6 +31,21 @@ class TableBeside:
 
 
 @dataclass(frozen=True)
+class OwnValues:
+    """How each cell got its own value of the tuned factors.
+
+    Args:
+        keys: The tuned factors.
+        by: The validation metric whose best mean picked.
+        without: The cells that have no value to pick.
+    """
+
+    keys: tuple[str, ...]
+    by: str
+    without: Sequence[Group]
+
+
+@dataclass(frozen=True)
 class HypothesesData:
     """The runs by which hypotheses are judged, and how.
 
@@ -39,7 +54,10 @@ class HypothesesData:
         factors: All factors in which the runs differ.
         rules: Of which the level is that of the family of all hypotheses.
         delta: Two values of a fraction that are less apart than this are the same; itself a fraction.
-        beside: The tables that may test the same differences.
+        beside: The tables that may test the same differences, the study's own first.
+        tune: The study's tuned factors.
+        unfinished: Settings of the runs that are planned or begun and have not ended; None where that is not known.
+        at_own: How these runs were picked, where each cell is at its own value of the tuned factors.
     """
 
     runs: Sequence[Run]
@@ -47,6 +65,9 @@ class HypothesesData:
     rules: Rules
     delta: float
     beside: Sequence[TableBeside] = ()
+    tune: Sequence[str] = ()
+    unfinished: Sequence[FlatSpec] | None = ()
+    at_own: OwnValues | None = None
 
 
 def p_in_a_table(

@@ -4,6 +4,7 @@
 - ``anytime``: intervals and tests that hold at every look while seeds are added.
 - ``two_stage``: Stein's rule for the number of seeds, its interval and its test.
 - ``chance``: the chance that one side beats the other on a new seed.
+- ``binomial``: the share of runs that end in one way.
 - ``one_sample``: the tests, and the interval and the p of a mean by each; the paired t test.
 - ``paired``: the difference of two sides that share seeds, its interval, its test, the gain of pairing.
 - ``sign_flips``: the patterns of signs, the sign-flip test of one sample.
@@ -21,8 +22,9 @@ An unknown number is None, never NaN: a mean of nothing, an interval from fewer 
 that do not vary. How often each method errs is measured in ``docs/statistics.md``.
 """
 
-from actbench.analysis.pairs_needed import MIN_VALUES, fewest_pairs, smallest_p
+from actbench.analysis.pairs_needed import MAX_RUNS, MIN_VALUES, fewest_pairs, smallest_p
 from actbench.analysis.statistics.anytime import anytime_ends, anytime_p, anytime_sign_p, smallest_anytime_p
+from actbench.analysis.statistics.binomial import share_interval, share_p, smallest_share_p
 from actbench.analysis.statistics.chance import Chance, chance_of_more, chances_within, exact_interval
 from actbench.analysis.statistics.interaction import interaction_p
 from actbench.analysis.statistics.intervals import Interval, mean_interval, prediction_interval, wilson_interval
@@ -55,6 +57,7 @@ from actbench.analysis.statistics.westfall_young import max_t
 __all__ = [
     "BY_HOLM",
     "BY_SIGNS",
+    "MAX_RUNS",
     "MIN_VALUES",
     "Chance",
     "Difference",
@@ -85,11 +88,14 @@ __all__ = [
     "prediction_interval",
     "seeds_needed",
     "seeds_needed_by_flips",
+    "share_interval",
+    "share_p",
     "sign_flip_p",
     "smallest_adjusted_p",
     "smallest_anytime_p",
     "smallest_p",
     "smallest_p_of",
+    "smallest_share_p",
     "t_p",
     "t_power",
     "two_stage_ends",

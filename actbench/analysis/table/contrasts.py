@@ -29,7 +29,7 @@ from actbench.analysis.table.factors import Value
 from actbench.analysis.table.grouping import Group
 from actbench.analysis.table.result import Contrast, Family, Interaction
 from actbench.analysis.table.rules import Rules
-from actbench.schema.metrics import METRICS
+from actbench.schema.metrics import described
 
 Values = Mapping[int, float]
 """Seed -> value."""
@@ -57,7 +57,7 @@ def seed_differences(left: Values, right: Values, metric: str, rules: Rules) -> 
         left,
         right,
         alpha=rules.alpha,
-        higher_is_better=METRICS[metric].higher_is_better is not False,
+        higher_is_better=described(metric).higher_is_better is not False,
         test=rules.test(metric),
         pilot=rules.pilot(metric),
     )

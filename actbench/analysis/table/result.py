@@ -144,6 +144,37 @@ class Interaction:
 
 
 @dataclass(frozen=True)
+class PickedCell:
+    """The values that were picked for one cell.
+
+    Args:
+        factors: Factor -> value of the cell.
+        picked: Tuned factor -> its value there.
+    """
+
+    factors: Mapping[str, Value]
+    picked: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class OwnRows:
+    """How the cells of a hypothesis got their own values of the tuned factors.
+
+    Args:
+        tuned: The factors, and what picked their values.
+        cells: The cells by which it is judged.
+    """
+
+    tuned: Tuned
+    cells: tuple[PickedCell, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as in the JSON."""
+        cells = [{"factors": dict(one.factors), "picked": dict(one.picked)} for one in self.cells]
+        return {**self.tuned.to_dict(), "cells": cells}
+
+
+@dataclass(frozen=True)
 class Expectation:
     """A hypothesis of the study, judged.
 
@@ -161,6 +192,9 @@ class Expectation:
         left_out: How many runs have no value and stand in no mean, in words; empty for none.
         is_of_survivors: Whether those are runs that would speak against the hypothesis.
         is_judged: Whether any values of so many seeds could have decided.
+        estimate: The mean in the interval: of the difference, or of the sample that is held to a bound.
+        counts: For an outcome, how many runs ended so and how many there are, of each side or of the deciding cell.
+        own: How the cells got their own values; None at common values.
     """
 
     text: str
@@ -174,12 +208,16 @@ class Expectation:
     left_out: str = ""
     is_of_survivors: bool = False
     is_judged: bool = False
+    estimate: float | None = None
+    counts: tuple[tuple[int, int], ...] = ()
+    own: OwnRows | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the judged hypothesis as in the JSON."""
         return {
             "text": self.text,
             "verdict": self.verdict,
+            "estimate": self.estimate,
             "interval": None if self.interval is None else list(self.interval),
             "n": self.n,
             "p": self.p,
@@ -187,6 +225,8 @@ class Expectation:
             "averaged": list(self.averaged),
             "left_out": self.left_out,
             "note": self.note,
+            **({"counts": [list(pair) for pair in self.counts]} if self.counts else {}),
+            **({} if self.own is None else {"tuned": self.own.to_dict()}),
         }
 
 

@@ -121,6 +121,27 @@ def tune_rows(table: Table, tune: Sequence[str], *, metric: str, where: Filter) 
     return (replace(view, tuned=Tuned(keys, by)) if visible else None), notes
 
 
+def cells_at_own_values(
+    runs: Sequence[Run], factors: Sequence[str], tune: Sequence[str], *, metric: str
+) -> tuple[list[Group], list[Group], str]:
+    """Return each cell of the other factors at its own best value of the tuned ones, as ``tune_rows`` picks it.
+
+    Args:
+        runs: Of one table.
+        factors: All factors in which they differ.
+        tune: Those to tune, of which at least one is a factor.
+        metric: The metric whose validation twin picks.
+
+    Returns:
+        The cells with the runs of the values picked, the cells that have none to pick, and the metric that picked.
+    """
+    keys = tuple(key for key in tune if key in factors)
+    by = validation_metric(metric, (record.final for record, _ in runs))
+    cells = grouped(runs, tuple(key for key in factors if key not in keys))
+    picked = [(cell, _tuned_row(cell, keys, by)) for cell in cells]
+    return [own for _, own in picked if own], [cell for cell, own in picked if own is None], by
+
+
 def edge_of(key: str, value: Value, tried: Iterable[Value]) -> Edge | None:
     """Return the end of the range at which a picked value lies; None inside it, for names, and for 0 as 'off'.
 

@@ -160,9 +160,22 @@ TABLES = (
     Word(
         "expectation",
         "A hypothesis of the config (`expect`), judged by all runs of the study: ✓ supported, ✗ contradicted, ? "
-        "undecided. Holm adjusts over all of them.",
+        "undecided. Holm adjusts over all of them. `when tuned`: each cell at its own best value; on an outcome: the "
+        "share of runs that end so.",
         where="compare",
-        spellings=("expectations", "hypothesis", "supported", "contradicted", "undecided", "✓", "✗", "?", "decides"),
+        spellings=(
+            "expectations",
+            "hypothesis",
+            "supported",
+            "contradicted",
+            "undecided",
+            "✓",
+            "✗",
+            "?",
+            "decides",
+            "estimate",
+            "when tuned",
+        ),
         see=("expect", "Holm"),
         page="results.md",
     ),
