@@ -6,6 +6,8 @@
 # make lowest     run the quick tests with the lowest declared versions, in an environment of their own
 # make mutants    change the code of a room in small ways and count the changes that its tests notice
 #                 (ROOM=health|modules|unit_axes|statistics|comparison|storage|all, SAMPLE=60; minutes to hours)
+# make claims compute the studies of docs/claims.md anew, and the page (a day on two cores; goes on where it was)
+# make claims-smoke  the same, cut to minutes, without a download, into a temporary folder
 # make docs   build the documentation as a site in site/
 # make clean  remove the virtual environment and caches; results stay
 
@@ -17,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run check test lint types tests bench coverage lowest mutants docs clean
+.PHONY: run check test lint types tests bench coverage lowest mutants claims claims-smoke docs clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -58,6 +60,13 @@ lowest:
 
 mutants: $(VENV)/.installed-mutants
 	$(BIN)/python tests/mutation/mutants.py $(ROOM) --sample $(SAMPLE)
+
+claims: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.claims.compute
+	$(BIN)/python -m benchmarks.claims.page
+
+claims-smoke: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.claims.compute --smoke
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/zensical build --strict
