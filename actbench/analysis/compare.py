@@ -26,8 +26,8 @@ from actbench.analysis.leading_metric import default_metric
 from actbench.analysis.table.against import SIDE, absent_rows, both_sides, is_new, options_with_base
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
-from actbench.analysis.table.factors import FlatSpec, Value, check_keys, context, flat_specs, row_name
-from actbench.analysis.table.grouping import Filter, Table, as_run_values, tables
+from actbench.analysis.table.factors import CONTEXT, FlatSpec, Value, check_keys, context, flat_specs, row_name
+from actbench.analysis.table.grouping import Filter, Run, Table, as_run_values, tables
 from actbench.analysis.table.new_seed import new_seed
 from actbench.analysis.table.pairs import all_pairs
 from actbench.analysis.table.reach import rows_with_reach
@@ -64,6 +64,7 @@ class TableRequest:
         tune: The study's own tuned factors.
         unfinished: The study's runs that have not ended, with their flat keys, where its hypotheses need them; None
             where they are not known.
+        contexts: The settings of dataset and model in each table that the study has, hidden ones included.
     """
 
     options: CompareOptions
@@ -78,6 +79,7 @@ class TableRequest:
     zipped: Sequence[str] = ()
     tune: Sequence[str] = ()
     unfinished: Sequence[tuple[RunSpec, FlatSpec]] | None = ()
+    contexts: Sequence[Sequence[FlatSpec]] = ()
 
     def hypotheses_data(self, table: Table) -> HypothesesData:
         """Return the runs by which the hypotheses are judged, and how: those of the new side, whatever is hidden."""
@@ -97,6 +99,7 @@ class TableRequest:
             beside=(self.own_table, shown),
             tune=self.tune,
             unfinished=here,
+            contexts=self.contexts,
         )
 
 
@@ -229,6 +232,7 @@ def compare_with(records: Sequence[RunRecord], options: CompareOptions) -> Compa
             two_stage=own.get("two_stage"),
             zipped=own.get("zip", ()),
             tune=own.get("tune", ()),
+            contexts=_contexts(table.runs[0][0].study, runs, options.by) if own.get("expect") else (),
             unfinished=_awaited(table, own.get("expect", ()), folders.get(table.runs[0][0].study)),
         )
         views += _views(table, request, where)
@@ -274,6 +278,18 @@ def _unfinished(
         return {study: unfinished_runs(folder) for study, folder in folders.items()}
     except UsageError as error:
         raise UsageError(f"--fail-if '{texts[0]}': {error}") from error
+
+
+def _contexts(study: str, runs: Sequence[Run], by: Sequence[str]) -> list[list[FlatSpec]]:
+    """Return the settings of dataset and model in each table of a study, each once."""
+    found: dict[tuple[str, ...], list[FlatSpec]] = {}
+    for record, one in runs:
+        if record.study == study and is_new(one):
+            settings = {key: value for key, value in one.items() if key.split(".")[0] in CONTEXT}
+            own = found.setdefault(tuple(context(record.spec, one, by).values()), [])
+            if settings not in own:
+                own.append(settings)
+    return list(found.values())
 
 
 def _awaited(table: Table, expect: Sequence[str], folder: Path | None) -> list[tuple[RunSpec, FlatSpec]] | None:

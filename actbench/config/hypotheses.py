@@ -54,6 +54,7 @@ _OPERATOR = r"<=|>=|==|[<>=≤≥]"
 _PLUS_MINUS = r"±|\+/?-"
 _AMOUNT = rf"{amounts.NUMBER}\s*(?:{amounts.UNIT})?"
 _WHERE = re.compile(r"\s+where\s+")
+_WHEN = re.compile(r"\swhen\s+(?P<rest>\S*)")
 _WHEN_TUNED = re.compile(r"\s+when\s+tuned(?=\s+where\s|\s*$)")
 _CLAIM_ABOUT_CELLS = re.compile(r"(?P<metric>[\w.]+)\s*:\s*(?P<claim>.+)", re.DOTALL)
 _BOUND = re.compile(
@@ -159,6 +160,8 @@ def parse_expectation(text: str) -> Ordering | Bound:
     True
     """
     shorter, count = _WHEN_TUNED.subn("", text)
+    if found := _WHEN.search(shorter):
+        raise UsageError(f"'{text}': behind 'when' stands 'tuned' alone, once, not '{found['rest']}'")
     claim, where = _split_where(shorter, text)
     if found := _CLAIM_ABOUT_CELLS.fullmatch(claim):
         read = _about_cells(text, _expected(found["metric"]), found["claim"], where)

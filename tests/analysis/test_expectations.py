@@ -101,7 +101,8 @@ def test_a_number_with_its_tolerance_is_read_in_each_spelling(text):
         ("diverged: activation=relu <= activation=elu", "seeds that end alike don't show that two cells always do"),
         ("diverged > 10% when tuned", "tuned runs show no outcome"),
         ("test.accuracy > 90% where diverged > 0", "takes settings (KEY=VALUE), not results such as diverged"),
-        ("test.accuracy > 90% when tuned when tuned", "is not an expectation"),
+        ("test.accuracy > 90% when tuned when tuned", "behind 'when' stands 'tuned' alone, once, not 'tuned'"),
+        ("test.accuracy: activation=relu > activation=elu when tunned", "stands 'tuned' alone, once, not 'tunned'"),
         ("test.accuracy > 0.5 where bias=0", "unknown key 'bias'"),
         ("test.accuracy > 0.5 where activation", "expected KEY=VALUE"),
         ("test.accuracy > 0.5 where activation=relu,activation=elu", "'activation' is given twice"),
@@ -198,6 +199,29 @@ def test_an_expectation_about_another_dataset_is_left_to_its_table():
     settings = {"demo": {"expect": ["test.accuracy > 0.5 where dataset=digits"]}}
     found = compare(Records(tuple(records), (), settings)).comparisons
     assert [(one.context["dataset"], len(one.expectations)) for one in found] == [("digits", 1), ("mnist-5k", 0)]
+
+
+def test_an_entry_counts_once_for_each_table_in_which_it_is_judged_whatever_is_shown():
+    other = {name: [value - 0.1 for value in values] for name, values in ACCURACY.items()}
+    records = [*cells(ACCURACY), *cells(other, dataset="digits")]
+    texts = ["test.accuracy > 0.94", "test.accuracy > 0.5 where dataset=digits"]
+    settings = {"demo": {"expect": texts}}
+    for view in ({}, {"where": {"dataset": "mnist-5k"}}):
+        found = {
+            one.context["dataset"]: one for one in compare(Records(tuple(records), (), settings), **view).comparisons
+        }
+        (first, *_) = found["mnist-5k"].expectations
+        assert first.p_adjusted == pytest.approx(3 * first.p)  # in two tables, and the other in one
+        assert f"adjusted p {p_value(3 * first.p)} over 3 expectations in 2 tables" in first.note
+    (only,) = judged(cells(ACCURACY), texts[0])
+    assert only.p_adjusted == only.p == first.p
+
+
+def test_entries_that_each_name_their_table_are_counted_once():
+    records = [*cells(ACCURACY), *cells(ACCURACY, dataset="digits")]
+    texts = [f"test.accuracy > 0.94 where dataset={name}" for name in ("digits", "mnist-5k")]
+    found = compare(Records(tuple(records), (), {"demo": {"expect": texts}})).comparisons
+    assert [one.expectations[0].note.partition(", ")[0][-19:] for one in found] == ["over 2 expectations"] * 2
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from actbench.analysis.judgements.evidence import Evidence, Side, evidence_of, evidence_of_share, too_few
 from actbench.analysis.judgements.formatting import CAUTIONS, fewest_in_words, p_value, short
@@ -39,7 +40,7 @@ from actbench.analysis.judgements.tables_beside import HypothesesData, OwnValues
 from actbench.analysis.pairs_needed import MAX_USEFUL_PAIRS
 from actbench.analysis.statistics import MAX_RUNS, MIN_VALUES, holm, smallest_p_of, smallest_share_p
 from actbench.analysis.table.contrasts import seed_differences
-from actbench.analysis.table.factors import CONTEXT, Value, row_name, show, show_all
+from actbench.analysis.table.factors import CONTEXT, FlatSpec, Value, matching_value, row_name, show, show_all
 from actbench.analysis.table.grouping import Filter, Group, Run, as_run_values, fits, grouped
 from actbench.analysis.table.result import Expectation, OwnRows, PickedCell, Tuned
 from actbench.analysis.table.rules import Rules
@@ -148,16 +149,35 @@ def judge_expectations(texts: Sequence[str], data: HypothesesData) -> list[Expec
         UsageError: For a text that is not an expectation.
     """
     entries = [_tested(parse_expectation(text), data) for text in texts]
-    # An entry without a test counts in the family nevertheless: the reader sees it, and its runs may come.
+    # An entry without a test counts in the family nevertheless: the reader sees it, and its runs may come. So does each
+    # further table in which an entry is judged, as p = 1: its verdict there is one more chance to be wrong, and the
+    # verdicts here shall not depend on which tables are shown.
     ps = [entry.p if isinstance(entry, TestedEntry) else 1.0 for entry in entries]
+    ps += [1.0] * (sum(max(1, _tables_of(parse_expectation(text), data)) for text in texts) - len(texts))
     adjusted = holm(ps)
+    several = f" in {len(data.contexts)} tables" if len(ps) > len(texts) else ""
     found: list[Expectation] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, TestedEntry):
-            found.append(_judged(entry, adjusted[index], [*ps[:index], *ps[index + 1 :]], data.rules))
+            others = [*ps[:index], *ps[index + 1 :]]
+            found.append(_judged(entry, adjusted[index], others, data.rules, several))
         elif entry is not None:
             found.append(entry)
     return found
+
+
+def _tables_of(claim: Ordering | Bound, data: HypothesesData) -> int:
+    """Return in how many of the study's tables an entry is judged: in each, unless it names a dataset or a model."""
+    named = {key: value for key, value in claim.where.items() if key.split(".")[0] in CONTEXT}
+    return sum(all(_is_there(key, given, own) for key, given in named.items()) for own in data.contexts)
+
+
+def _is_there(key: str, given: Any, runs: Sequence[FlatSpec]) -> bool:
+    try:
+        matching_value(key, given, [one.get(key) for one in runs])
+    except UsageError:
+        return False
+    return True
 
 
 def _tested(claim: Ordering | Bound, data: HypothesesData) -> TestedEntry | Expectation | None:
@@ -321,20 +341,21 @@ def _bound(claim: Bound, data: HypothesesData) -> TestedEntry:
     )
 
 
-def _judged(entry: TestedEntry, holm_p: float, others: Sequence[float], rules: Rules) -> Expectation:
+def _judged(entry: TestedEntry, holm_p: float, others: Sequence[float], rules: Rules, several: str = "") -> Expectation:
     """Return the verdict by the larger p of the two families, with what a reader needs to understand it.
 
     Args:
         entry: The entry.
         holm_p: Its p, adjusted over the entries of the study.
-        others: The p of the other entries, not adjusted.
+        others: The p of the other entries, not adjusted, and 1 for each further table of an entry.
         rules: Of which the level is that of the family.
+        several: `` in 2 tables`` where entries count for each.
     """
     alpha = rules.alpha
     deciding, evidence = entry.deciding, entry.deciding.evidence
     # A point, and what is too few for a test, has no p that any family could adjust.
     is_tested = evidence.p is not None and not evidence.is_point
-    p, family = holm_p, f"{len(others) + 1} expectations" if others else ""
+    p, family = holm_p, f"{len(others) + 1} expectations{several}" if others else ""
     if is_tested and entry.table_p is not None and entry.table_p[0] > holm_p:
         p, family = entry.table_p[0], f"the table's {entry.table_p[1]} differences"
     verdict = UNDECIDED if p >= alpha or evidence.p is None else SUPPORTED if deciding.is_kept else CONTRADICTED

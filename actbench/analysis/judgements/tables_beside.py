@@ -57,6 +57,7 @@ class HypothesesData:
         beside: The tables that may test the same differences, the study's own first.
         tune: The study's tuned factors.
         unfinished: Settings of the runs that are planned or begun and have not ended; None where that is not known.
+        contexts: For each table that the study has, hidden ones included, the settings of its dataset and its model.
         at_own: How these runs were picked, where each cell is at its own value of the tuned factors.
     """
 
@@ -67,6 +68,7 @@ class HypothesesData:
     beside: Sequence[TableBeside] = ()
     tune: Sequence[str] = ()
     unfinished: Sequence[FlatSpec] | None = ()
+    contexts: Sequence[Sequence[FlatSpec]] = ()
     at_own: OwnValues | None = None
 
 
