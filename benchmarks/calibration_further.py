@@ -1,4 +1,4 @@
-"""How often the further tables err, on data whose truth is known: published figures, datasets, sources of variance.
+"""How often the further tables, and hypotheses on how runs end, err on data whose truth is known.
 
     python -m benchmarks.calibration_further [--replicates 10000]
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from actbench.analysis.statistics import max_t
+from actbench.analysis.statistics import max_t, share_interval, share_p, sign_flip_p
 from actbench.analysis.statistics.blocks import all_pairs_p
 from actbench.analysis.statistics.unpaired import Summary, welch_difference
 from actbench.analysis.statistics.variance_components import variance_components
@@ -43,6 +43,12 @@ EFFECT = 1.5
 """What one row has over the others, in standard deviations of a difference over datasets of equal scatter."""
 
 
+SHARES = (0.02, 0.1, 0.5, 0.9)
+"""True shares of runs that diverge."""
+ENDINGS = ("one combination", "two combinations of a seed alike", "two that differ")
+"""How runs of two cells end where both have the same share."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicates", type=int, default=10_000)
@@ -57,6 +63,10 @@ def main() -> None:
     print(f"{arguments.datasets_replicates:,} replicates an entry.\n")
     head = ("datasets", "n", "false: to the baseline", "false: any pair", "true difference found")
     print_table(head, dataset_rows(arguments.datasets_replicates))
+    print_table(
+        ("share", "n", "bound: p < .05", "interval misses", "anytime, at any n"), bound_rows(arguments.replicates)
+    )
+    print_table(("runs", "n", "two cells: p < .05"), ending_rows(arguments.datasets_replicates))
 
 
 def welch_rows(replicates: int) -> Iterator[list[str]]:
@@ -117,6 +127,54 @@ def component_coverage(shape: tuple[int, int], sds: tuple[float, float, float], 
         parts = (found.rows, found.columns, found.rest)
         held += [part.low <= sd**2 <= part.high for part, sd in zip(parts, sds, strict=True)]
     return [float(share) for share in held / replicates]
+
+
+def bound_rows(replicates: int) -> Iterator[list[str]]:
+    """Rows of how often a bound that equals the true share is called wrong."""
+    for share in SHARES:
+        for n in (5, 10, 36):
+            yield [f"{share:g}", str(n), *(shown(one, replicates) for one in bound_errors(share, n, replicates))]
+
+
+def bound_errors(share: float, n: int, replicates: int) -> tuple[float, float, float]:
+    """Shares of studies with p < .05, with an interval that misses the truth, and with anytime p < .05 at any look."""
+    generator = np.random.default_rng(n)
+    runs = generator.random((replicates, n)) < share
+    counts = runs.cumsum(axis=1)
+    p = np.array([share_p(count, n, share) < ALPHA for count in range(n + 1)])
+    ends = [share_interval(count, n, ALPHA) for count in range(n + 1)]
+    misses = np.array([not low <= share <= high for low, high in ends])
+    looks = [
+        np.array([share_p(count, size, share, anytime=True) < ALPHA for count in range(size + 1)])[counts[:, size - 1]]
+        for size in range(3, n + 1)
+    ]
+    last = counts[:, -1]
+    return float(p[last].mean()), float(misses[last].mean()), float(np.any(looks, axis=0).mean())
+
+
+def ending_rows(replicates: int) -> Iterator[list[str]]:
+    """Rows of how often two cells of the same share are told apart."""
+    for words in ENDINGS:
+        for n in (6, 10, 20):
+            yield [words, str(n), shown(ending_errors(words, n, replicates), replicates)]
+
+
+def ending_errors(words: str, n: int, replicates: int) -> float:
+    """Share of studies in which p < .05 for two cells of which as many runs diverge, paired by seed.
+
+    In half of the seeds both cells end alike, since they share weights and batches.
+    """
+    generator = np.random.default_rng(n)
+    shape = (replicates, n, 1 if words == ENDINGS[0] else 2)
+    rates = np.array([0.5, 0.5] if words != ENDINGS[2] else [0.2, 0.8])[: shape[2]]
+    common = generator.random(shape)
+    draws = [np.where(generator.random(shape) < 0.5, common, generator.random(shape)) for _ in range(2)]
+    if words == ENDINGS[1]:
+        draws = [np.broadcast_to(one[:, :, :1], shape) for one in draws]
+    # What the one cell does in the first combination, the other does in the second, so that both have the same mean.
+    left, right = draws[0] < rates, draws[1] < rates[::-1]
+    differences = (left.astype(float) - right).mean(axis=2)
+    return float(np.mean([sign_flip_p(one) < ALPHA for one in differences]))
 
 
 def dataset_rows(replicates: int) -> Iterator[list[str]]:

@@ -40,3 +40,17 @@ def test_equal_rows_are_rarely_told_apart_across_datasets_however_unequal_these_
 
     assert max(to_baseline, any_pair) < 0.05 + 4 * 0.02
     assert found > 0.2
+
+
+def test_a_true_bound_on_how_runs_end_is_rarely_called_wrong_even_at_every_look(calibration):
+    replicates = 2000
+    wrong, missed, ever = calibration.bound_errors(0.1, 36, replicates)
+
+    assert wrong == missed
+    assert within_four_standard_errors(wrong, 0.045, replicates)  # discrete: as near to .05 as 36 runs get
+    assert ever < 0.05
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_cells_of_which_as_many_runs_diverge_are_rarely_told_apart(calibration, place):
+    assert calibration.ending_errors(calibration.ENDINGS[place], 10, 400) < 0.05
