@@ -10,6 +10,7 @@ import typer
 EXAMPLES = {
     "actbench pack study": "one file, study.zip, which every reading command takes",
     "actbench pack study -o supplement.zip": "under another name",
+    "actbench pack study -o study.tar.xz": "a third of the size, read whole into memory",
     "actbench pack results/study --weights -o all.zip": "with the networks that were kept",
 }
 
@@ -17,9 +18,13 @@ EXAMPLES = {
 def pack(
     study: Annotated[Path, typer.Argument(help="A study's folder or name.", metavar="STUDY")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The file. [default: STUDY.zip]", metavar="FILE")
+        Path | None,
+        typer.Option("-o", "--output", help="The file, .zip or .tar.xz. [default: STUDY.zip]", metavar="FILE"),
     ] = None,
     weights: Annotated[bool, typer.Option("--weights", help="Kept weights, too.")] = False,
+    no_histograms: Annotated[
+        bool, typer.Option("--no-histograms", help="Leave the layers' distributions out.")
+    ] = False,
 ) -> None:
     """Pack a study into one file that compare, show, plot, report and runs read.
 
@@ -30,8 +35,10 @@ def pack(
     from actbench.storage.packing import pack_study
     from actbench.system.command_line import shown_path
 
-    packed = pack_study(result_path(study), output, weights=weights)
+    packed = pack_study(result_path(study), output, weights=weights, histograms=not no_histograms)
     runs = f"{packed.runs:,} run{'' if packed.runs == 1 else 's'}"
     print_result(f"{shown_path(packed.file)}: {runs}, {packed.size / 1e6:.2g} MB")
+    if no_histograms:
+        print_note("without the layers' distributions: the chart `histograms` can't be drawn of this file")
     if packed.unfinished:
         print_note(f"warning: {packed.unfinished:,} of them have not finished: their curves so far are in the file")

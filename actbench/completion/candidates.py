@@ -13,8 +13,8 @@ from actbench.completion.shells import Candidate, TypedLine
 from actbench.system.shipped_files import shipped_configs, shipped_folder
 
 CONFIG_ENDINGS = (".yaml", ".yml")
-PACKED_ENDING = ".zip"
-"""That of a packed study; ``system.packed``, which reads one, would cost a fifth of the time that a TAB has."""
+PACKED_ENDINGS = (".zip", ".tar.xz")
+"""Those of packed studies; ``system.packed``, which reads them, would cost a fifth of the time that a TAB has."""
 
 OUTCOMES = ("diverged", "failed", "collapsed", "ok", "unfinished", "expect")
 
@@ -184,7 +184,7 @@ def _shipped(place: Place) -> Iterator[Candidate]:
 
 def _results(place: Place) -> Iterator[Candidate]:
     yield from (Candidate(name, "a study") for name in stored.studies(place.results))
-    yield from files(place.typed, (PACKED_ENDING,))
+    yield from files(place.typed, PACKED_ENDINGS)
 
 
 def _runs(place: Place) -> Iterator[Candidate]:

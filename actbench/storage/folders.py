@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from actbench.errors import ResultsError, UsageError
-from actbench.system.packed import PackedError, is_packed, kind, packed_part
+from actbench.system.packed import ENDINGS, is_packed, kind, packed_part
+from actbench.system.packed_reader import PackedError
 
 
 def check_results_folder(path: Path) -> None:
@@ -59,6 +60,22 @@ def subfolders(path: Path) -> list[Path]:
         return []
     except NotADirectoryError:
         return _packed_subfolders(path)
+
+
+def packed_hint(path: Path) -> str:
+    """Say which packed studies lie in a folder, or in a folder of it, and how to read one; empty where there are none.
+
+    They are not read with the folder: each is a whole of its own, as it was handed on.
+    """
+    try:
+        places = [one for one in (path, *subfolders(path)) if one.is_dir()]
+        found = sorted(one / name for one in places for name in os.listdir(one) if name.lower().endswith(ENDINGS))
+    except OSError:
+        return ""
+    if not found:
+        return ""
+    named = ", ".join(map(str, found[:5])) + (f" … ({len(found)} in all)" if len(found) > 5 else "")
+    return f"; packed studies are read by the name of the file: {named}"
 
 
 def _packed_subfolders(path: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from actbench.schema import registry
 from actbench.schema.record import RunRecord, check_row
 from actbench.schema.spec import RunSpec
 from actbench.storage.commands import train_command
-from actbench.storage.folders import check_results_folder, subfolders
+from actbench.storage.folders import check_results_folder, packed_hint, subfolders
 from actbench.storage.study_settings import comparison_settings, reason, with_case
 from actbench.system.command_line import command_text
 from actbench.system.files import parse_json, read_file, read_json
@@ -122,7 +122,8 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         named = replace(record, study=study, folder=folder.name)
         found.append((study, record.spec.seed, folder.name, named, folder.parent.parent))
     if not folders:
-        absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written"
+        hints = "".join(dict.fromkeys(packed_hint(Path(path)) for path in paths))
+        absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written{hints}"
         raise ResultsError("\n".join((absent, *warnings)))
     found.sort(key=lambda entry: entry[:3])
     digits = {(runs, digest[:8]) for runs, digest in ended}

@@ -10,7 +10,7 @@ from typing import Any
 from actbench.errors import ActbenchError, ResultsError, UsageError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome
 from actbench.storage.checkpoints import Checkpoints
-from actbench.storage.folders import check_results_folder, subfolders
+from actbench.storage.folders import check_results_folder, packed_hint, subfolders
 from actbench.storage.lock_files import LOCK_FILE, holder
 from actbench.storage.result_header import schema_and_outcome
 from actbench.system.command_line import program
@@ -150,7 +150,7 @@ def study_statuses(path: Path) -> tuple[StudyStatus, ...]:
     except OSError as error:
         raise ResultsError(f"can't read {path}: {error.strerror}") from error
     if not studies:
-        raise ResultsError(f"no study in {path}: give a folder that `actbench run` has written")
+        raise ResultsError(f"no study in {path}: give a folder that `actbench run` has written{packed_hint(path)}")
     return tuple(map(_study_status, studies))
 
 

@@ -35,7 +35,8 @@ MAX_MESSAGE, MAX_TRACEBACK = 2_000, 100_000
 """Characters of an error that are kept: a user's exception may hold a whole tensor as text."""
 
 
-_WEIGHTS = re.compile(r"weights-(\d{1,9})\.safetensors")
+WEIGHTS_ENDING = ".safetensors"
+_WEIGHTS = re.compile(rf"weights-(\d{{1,9}})\{WEIGHTS_ENDING}")
 
 
 def weight_files(run: Path) -> dict[int, Path]:
@@ -227,7 +228,7 @@ class Store:
 
     def keep_weights(self, spec: RunSpec, epoch: int, content: bytes) -> None:
         """Write the file of a run's network after an epoch, whole or not at all."""
-        write_atomically(self.run_folder(spec) / f"weights-{epoch}.safetensors", content)
+        write_atomically(self.run_folder(spec) / f"weights-{epoch}{WEIGHTS_ENDING}", content)
 
     def append(self, spec: RunSpec, row: Mapping[str, Any]) -> None:
         """Add one epoch's row to the run's curve and flush it, so that others may follow."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from actbench.errors import ResultsError
-from actbench.system.packed import PackedError, packed_part
+from actbench.system.packed import packed_part
+from actbench.system.packed_reader import PackedError
 from actbench.system.text import storable
 
 _KEPT = "give the same command again: what is finished is kept"

@@ -1,8 +1,9 @@
-"""A zip file that is read as the folder which was packed into it: ``study.zip/<study>/runs/<run id>/result.json``.
+"""A packed study that is read as the folder which was packed: ``study.zip/<study>/runs/<run id>/result.json``.
 
-A path that goes on behind a zip file names an entry in it. ``system.files`` opens such a path like any other, and
-``listing`` and ``kind`` answer for both. Entries are only read, each as a whole into memory; nothing is unpacked, so no
-name in an archive can lead anywhere. What an archive claims is checked before anything is read: it may come by mail.
+A path that goes on behind a packed study names an entry in it. ``system.files`` opens such a path like any other, and
+``listing`` and ``kind`` answer for both. Entries are only read, each as a whole into memory; nothing is unpacked onto
+the disk, so no name in an archive can lead anywhere. What an archive claims is checked before anything of it is used:
+it may come by mail. The formats are ``packed_zip`` and ``packed_tar``; a file's first bytes say which it is.
 """
 
 from __future__ import annotations
@@ -11,28 +12,17 @@ import os
 import stat
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    import zipfile
+from actbench.system.packed_reader import PackedError, PackedReader
 
 Kind = Literal["file", "folder"]
 
-MAX_ENTRIES = 1_000_000
-"""Files of an archive: ten for each run of the largest study."""
+ENDINGS = (".zip", ".tar.xz")
+"""Of the files that ``actbench pack`` writes; what a file is, is read from its content."""
 
-MAX_RATIO, ALWAYS_ALLOWED = 200, 64_000_000
-"""How many times its own size an archive may unpack to, and bytes that are allowed whatever its size. The JSON of runs
-packs to a tenth; a file made to fill a memory packs to a thousandth."""
-
-ENDING = ".zip"
-
-
-class PackedError(OSError):
-    """A file can't be read as a packed study; ``strerror`` says why."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(0, reason, str(path))
+_XZ = b"\xfd7zXZ\x00"
+"""The first bytes of every xz file."""
 
 
 class Packed:
@@ -42,27 +32,19 @@ class Packed:
         path: The file.
 
     Raises:
-        PackedError: When it is no zip file, or one that no program packed a study into.
+        PackedError: When it can't be read as an archive, or no program packed a study into it.
     """
 
     def __init__(self, path: Path) -> None:
-        import zipfile  # here, as in each function below that needs it: few commands meet an archive
-
         self._path = path
-        try:
-            self._zip = zipfile.ZipFile(path)
-            entries = self._zip.infolist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-            raise PackedError(path, "it is no zip file, or a damaged one") from error
-        if problem := _problem(entries, path.stat().st_size):
-            self._zip.close()
-            raise PackedError(path, problem)
-        self._files = {entry.filename: entry for entry in entries if not entry.is_dir()}
+        self._reader = _reader_of(path)
+        names = self._reader.names
+        self._files = {name for name in names if not name.endswith("/")}
         self._folders: dict[str, dict[str, Kind]] = {"": {}}
-        for name in (entry.filename for entry in entries):
+        for name in names:
             self._add(name.rstrip("/"), "folder" if name.endswith("/") else "file")
         if not any(_is_of_study(name.split("/")) for name in self._files):
-            self._zip.close()
+            self._reader.close()
             raise PackedError(path, "no study was packed into it")
 
     def kind(self, name: str) -> Kind | None:
@@ -86,16 +68,13 @@ class Packed:
             FileNotFoundError: When there is no such file.
             PackedError: When it is damaged.
         """
-        import zipfile
-        import zlib
-
-        entry = self._files.get(name)
-        if entry is None:
+        if name not in self._files:
             raise FileNotFoundError(2, "No such file or directory", f"{self._path}/{name}")
-        try:
-            return self._zip.read(entry)  # never more than the size that was checked
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise PackedError(self._path, f"{name} in it is damaged: {error}") from error
+        return self._reader.read(name)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
 
     def _add(self, name: str, kind: Kind) -> None:
         """Note an entry in its folder, and the folders on the way, which need no entry of their own."""
@@ -107,30 +86,17 @@ class Packed:
         self._folders[above][own] = kind
 
 
-def _problem(entries: list[zipfile.ZipInfo], size: int) -> str | None:
-    """Return why an archive is not to be read; None for one that may be."""
-    import zipfile
+def _reader_of(path: Path) -> PackedReader:
+    """Open an archive by the reader of its format, which few commands need and which is imported here for that."""
+    with path.open("rb") as file:
+        is_xz = file.read(len(_XZ)) == _XZ
+    if is_xz:
+        from actbench.system.packed_tar import TarReader
 
-    if len(entries) > MAX_ENTRIES:
-        return f"it holds more than {MAX_ENTRIES:,} files"
-    seen: set[str] = set()
-    for entry in entries:
-        name = entry.filename
-        parts = name.rstrip("/").split("/")
-        if "\\" in entry.orig_filename or ":" in name or any(part in ("", ".", "..") for part in parts):
-            return f"a name in it leads out of it: {name[:100]!r}"
-        if name in seen:
-            return f"a name stands in it twice: {name[:100]!r}"
-        seen.add(name)
-        if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            return f"a file in it is a link, or no file: {name[:100]!r}"
-        if entry.flag_bits & 1:
-            return "it is encrypted"
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            return "it is packed by another method than deflate"
-    if sum(entry.file_size for entry in entries) > max(ALWAYS_ALLOWED, MAX_RATIO * size):
-        return f"it would unpack to more than {MAX_RATIO} times its size"
-    return None
+        return TarReader(path)
+    from actbench.system.packed_zip import ZipReader
+
+    return ZipReader(path)
 
 
 def _is_of_study(parts: list[str]) -> bool:

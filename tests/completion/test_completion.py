@@ -56,7 +56,8 @@ def actbench(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
         "cases: {none: null, clipped: {training.clip_norm: 1}, bias_0.1: {bias_init: 0.1}}"
     )
     (tmp_path / "notes.txt").touch()
-    (tmp_path / "packed.zip").touch()
+    for name in ("packed.tar.xz", "packed.zip", "packed.txt"):
+        (tmp_path / name).touch()
     (tmp_path / "my configs").mkdir()
     (tmp_path / ".hidden.yaml").touch()
     monkeypatch.chdir(tmp_path)
@@ -153,7 +154,7 @@ def test_fish_hands_over_the_word_at_the_cursor_as_it_is_typed(ask: Ask) -> None
         ("actbench run --smoke mine.yaml seed", ["seeds="]),
         ("actbench run --until test.l", ["test.loss"]),
         ("actbench compare dep", ["depth"]),
-        ("actbench compare pa", ["packed.zip"]),
+        ("actbench compare pa", ["packed.tar.xz", "packed.zip"]),
         ("actbench compare results/d", ["results/depth/"]),
         ("actbench compare --by ", ["activation", "bias_init", "model.hidden"]),
         ("actbench compare --by activation,b", ["activation,bias_init"]),

@@ -7,10 +7,10 @@ from actbench.schema.words.word import Word
 FIELDS = (
     Word(
         "packed study",
-        "A zip file that `actbench pack` made of a study's folder, which every reading command takes as it is. It "
-        "holds no locks and no checkpoints; to train more, unpack it.",
+        "A zip or tar.xz file that `actbench pack` made of a study's folder, which every reading command takes as it "
+        "is. It holds no locks and no checkpoints; to train more, unpack it.",
         where="pack, status",
-        spellings=("pack", "zip file"),
+        spellings=("pack", "zip file", "tar.xz file"),
         page="results.md",
     ),
     Word("schema", "The version of the file's format: 1.", where="every JSON"),
