@@ -25,7 +25,7 @@ KINDS = {
 """The word on the command line -> the kind in ``registry``; ``configs`` are files beside the package."""
 
 
-MAX_NAME = 24
+MAX_NAME = 26
 """Letters of the left column. A longer name stands in a line of its own, so that the texts keep most of 80 columns."""
 
 EXAMPLES = {

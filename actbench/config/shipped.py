@@ -121,20 +121,22 @@ def summary(path: Path) -> str:
     lines = [line for line in read_file(path).decode().splitlines() if line.startswith("#")]
     lines = [line[1:].strip() for line in lines if not line.startswith(_MODELINE)]
     text = " ".join(lines)
-    about, takes = re.match(r".*?\.(?=\s)", text), re.search(r"Takes: ([^(.]*[^(. ])", text)
-    return f"{about[0][:-1] if about else text} ({takes[1] if takes else 'how long is not known'})"
+    about, takes = text.partition("Takes:")[0].strip(), re.search(r"Takes: ([^(.]*[^(. ])", text)
+    sentence = re.match(r".*?(?=\.(\s|$))", about)
+    return f"{sentence[0] if sentence else about} ({takes[1] if takes else 'how long is not known'})"
 
 
 def _nearest_shipped(path: Path) -> str | None:
-    """Return the shipped config whose name, with its subfolder or without, is nearest to a path's; or None."""
+    """Return the shipped config whose name without its subfolder is nearest to a path's; or None.
+
+    Subfolders don't count as likeness, which they would give to all their configs; of the same name, the one in the
+    path's own folder is meant, else the first.
+    """
     by_stem: dict[str, str] = {}
-    for name in shipped():
-        by_stem.setdefault(name.rpartition("/")[2], name)
-    if path.stem in by_stem:
-        return by_stem[path.stem]
-    whole = nearest(path.as_posix().removesuffix(path.suffix), shipped())
-    stem = nearest(path.stem, by_stem)
-    return whole or (by_stem[stem] if stem else None)
+    for name in sorted(shipped(), key=lambda name: Path(name).parent != path.parent):
+        by_stem.setdefault(Path(name).name, name)
+    stem = path.stem if path.stem in by_stem else nearest(path.stem, by_stem)
+    return by_stem[stem] if stem else None
 
 
 def _is_there(path: Path) -> bool:

@@ -91,6 +91,7 @@ def test_no_file_is_overwritten_unless_asked(actbench: Run, tmp_path: Path) -> N
     ("words", "message"),
     [
         (("--from", "quikstart"), "unknown config 'quikstart' — did you mean 'quickstart'?"),
+        (("--from", "published/smoek"), "unknown config 'published/smoek' — did you mean 'smoke'?"),
         (("--from", "uva_activations"), "unknown config 'uva_activations' — did you mean 'published/uva_activations'?"),
         ((".",), ". is a folder: name a file in it"),
         (("absent/x.yaml",), "can't write absent/x.yaml: No such file or directory"),

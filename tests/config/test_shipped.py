@@ -105,6 +105,7 @@ def test_a_config_kept_with_overrides_names_what_was_given() -> None:
         ("uva_activation", ["did you mean 'published/uva_activations', which is shipped?"]),
         ("published/uva_activation", ["and no shipped config", "did you mean 'published/uva_activations', which"]),
         ("configs/published/uva_activations.yaml", ["no such file — did you mean 'published/uva_activations', which"]),
+        ("publised/uva_activations", ["no such file — did you mean 'published/uva_activations', which"]),
         ("published/zzz", ["no such file and no shipped config — `actbench list configs`"]),
     ],
 )

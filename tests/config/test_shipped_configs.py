@@ -34,6 +34,18 @@ RUNS = {
     "classroom_depth": 36,
     "classroom_dying": 48,
     "classroom_winner": 60,
+    "claims/activations": 2400,
+    "claims/activations_cnn": 320,
+    "claims/bias": 2400,
+    "claims/explosions": 1500,
+    "claims/gradients": 960,
+    "claims/leaky": 1280,
+    "claims/prelu": 200,
+    "claims/sparsity": 280,
+    "claims/useless": 1200,
+    "published/dying_adam": 20,
+    "published/narrow_collapse": 2000,
+    "published/snn_mnist": 20,
     "published/uva_activations": 60,
 }
 
@@ -95,8 +107,8 @@ def test_the_smoke_version_of_a_shipped_config_finds_enough_data(
     path: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     spec = Study.from_yaml(path).smoke().specs()[0]
-    if spec.dataset.name == "cifar10":
-        pytest.skip("CIFAR-10 is not at hand")
+    if spec.dataset.name in ("cifar10", "fashion_mnist"):
+        pytest.skip(f"{spec.dataset.name} is not at hand")
     folder = request.getfixturevalue("mnist_folder") if spec.dataset.name == "mnist" else tmp_path
 
     data = datasets.load(spec.dataset, folder)
@@ -109,7 +121,9 @@ def test_the_smoke_version_of_a_shipped_config_finds_enough_data(
 def test_a_shipped_config_compares_with_a_baseline_that_is_run(path: Path) -> None:
     study = Study.from_yaml(path)
 
-    assert set(study.compare.baseline) == set(study.factors)
+    assert set(study.compare.baseline) <= set(study.factors)
+    if path.parent == FOLDER:  # a baseline that leaves factors out is matched: each row with the one of its own setting
+        assert set(study.compare.baseline) == set(study.factors)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name)

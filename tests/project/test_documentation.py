@@ -219,7 +219,7 @@ def test_the_files_that_the_texts_name_exist() -> None:
         (path.name, name)
         for path in TEXTS
         for name in re.findall(r"`((?:[\w.]+/)+[\w.]+\.(?:py|yaml|md|txt))`", path.read_text("utf-8"))
-        if not any((folder / name).exists() for folder in (ROOT, ROOT / "actbench", path.parent))
+        if not any((folder / name).exists() for folder in (ROOT, ROOT / "actbench", ROOT / "configs", path.parent))
         and name not in {step.file for step in steps_of(path)}  # which the reader saves
     ]
 
