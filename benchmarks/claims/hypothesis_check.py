@@ -77,11 +77,11 @@ class View:
     known: Mapping[str, Sequence[Any]]
 
     @classmethod
-    def of(cls, study: Study, table: Mapping[str, Any]) -> View:
-        """Return the view of an entry of ``comparisons``."""
+    def of(cls, study: Study, table: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> View:
+        """Return the view of an entry of ``comparisons``, of which ``tables`` are all."""
         rows = [row["factors"] for row in table["rows"]]
         known = {key: list(dict.fromkeys(row[key] for row in rows)) for key in table["factors"]}
-        placed = zip(rows, study.rows(table), strict=True)
+        placed = zip(rows, study.rows(table, tables), strict=True)
         return cls(study, tuple((run, factors) for factors, runs in placed for run in runs), known)
 
     def having(self, settings: Mapping[str, str]) -> list[tuple[Run, Mapping[str, Any]]]:
@@ -104,8 +104,13 @@ class View:
         return {key: by_seed(members, metric) for key, members in found.items()}
 
 
-def judged(study: Study, table: Mapping[str, Any]) -> dict[str, Judgement]:
+def judged(study: Study, table: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> dict[str, Judgement]:
     """Return the entries that are judged in a table, with their verdicts; Holm's family is that of all entries.
+
+    Args:
+        study: The runs.
+        table: The table.
+        tables: All tables of the study.
 
     Raises:
         ValueError: For a form that is not known here.
@@ -114,7 +119,7 @@ def judged(study: Study, table: Mapping[str, Any]) -> dict[str, Judgement]:
     texts = study.config.get("expect") or []
     if not here:
         return {}
-    view = View.of(study, table)
+    view = View.of(study, table, tables)
     entries = [_entry(view, text) if text in here else None for text in texts]
     adjusted = holm([1.0 if one is None or one.p is None else one.p for one in entries])
     return {

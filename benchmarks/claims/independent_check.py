@@ -40,6 +40,12 @@ from benchmarks.claims.packed_runs import ENDINGS, LOST, Run, Study, by_seed, se
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-9
 
+BINNED, BIN_HEADING = "useless", "| dead units | runs |"
+"""The study of which the page has a table of bins, and how that table begins."""
+
+AT_CHANCE, PRINTED = 0.2, 0.000_050_1
+"""The accuracy below which a network of ten classes is near chance, and half of the page's last digit."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -85,8 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{name}: no packed study in {given.results}", file=sys.stderr)
                 return 2
             continue
-        said = json.loads((given.results / f"{name}.json").read_text("utf-8"))
-        lines += check(name, Study.read(packed), said)
+        study = Study.read(packed)
+        lines += check(name, study, json.loads((given.results / f"{name}.json").read_text("utf-8")))
+        if name == BINNED and given.page.exists():
+            lines += bins_of_page(name, study, given.page.read_text("utf-8"))
     if not lines:
         print(f"nothing to check in {given.results}", file=sys.stderr)
         return 2
@@ -108,9 +116,10 @@ def check(name: str, study: Study, said: Mapping[str, Any]) -> list[Line]:
         raise SystemExit(f"{name}: Stein's two-stage intervals are not recomputed here")
     found: list[Line] = []
     covered = 0
-    for table in said["comparisons"]:
+    tables = said["comparisons"]
+    for table in tables:
         where = f"{table['context'].get('dataset', '')} {table['context'].get('model', '')}".strip()
-        rows = study.rows(table)
+        rows = study.rows(table, tables)
         if tuned := table.get("tuned"):
             rows, lines = _tuned(name, where, table, tuned, rows)
             found += lines
@@ -118,10 +127,44 @@ def check(name: str, study: Study, said: Mapping[str, Any]) -> list[Line]:
             covered += sum(map(len, rows))
         found += [
             Line(name, line.kind, f"{where}: {line.quantity}", line.product, line.own, line.tolerance)
-            for line in (*_rows(name, table, rows), *_differences(name, table, rows), *_hypotheses(name, study, table))
+            for line in (
+                *_rows(name, table, rows),
+                *_differences(name, table, rows),
+                *_hypotheses(name, study, table, tables),
+            )
         ]
     found.append(Line(name, "runs in rows", "all tables at common values", covered, len(study.runs)))
     return found
+
+
+def bins_of_page(name: str, study: Study, page: str) -> Iterator[Line]:
+    """Yield the page's table of accuracies by the share of dead units: ReLU's runs in bins, counted and ranged anew.
+
+    Args:
+        name: The study's name.
+        study: Its runs.
+        page: The text of docs/claims.md.
+    """
+    inside = page.partition(BIN_HEADING)[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in inside.splitlines() if " to " in line]
+    runs = [run for run in study.runs if run.spec["activation"]["name"] == "relu"]
+    pairs = [(run.value("health.dead_fraction"), run.value("test.accuracy")) for run in runs]
+    for row in rows:
+        low, high = (float(text) / 100 for text in row[0].removesuffix("%").split(" to "))
+        own = [accuracy for dead, accuracy in pairs if dead is not None and (low <= dead < high or dead == high == 1.0)]
+        values = [accuracy for accuracy in own if accuracy is not None]
+        what = f"docs/claims.md, {row[0]} dead"
+        yield Line(name, "runs in a bin", what, int(row[1].replace(",", "")), len(own))
+        ends = (np.median(values), min(values), max(values)) if values else (None, None, None)
+        for kind, text, value in zip(("median", "smallest", "largest"), row[2:5], ends, strict=True):
+            product = None if text == "–" else float(text.removesuffix("%")) / 100
+            yield Line(name, "accuracy in a bin", f"{what} {kind}", product, _as_float(value), PRINTED)
+        below = f"{sum(value < AT_CHANCE for value in values)} of {len(own)}"
+        yield Line(name, "runs near chance in a bin", what, row[5], below)
+
+
+def _as_float(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _rows(name: str, table: Mapping[str, Any], rows: Sequence[Sequence[Run]]) -> Iterator[Line]:
@@ -203,10 +246,12 @@ def _tuned(
     return kept, lines
 
 
-def _hypotheses(name: str, study: Study, table: Mapping[str, Any]) -> Iterator[Line]:
+def _hypotheses(
+    name: str, study: Study, table: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]
+) -> Iterator[Line]:
     """Yield p, adjusted p and verdict of the study's hypotheses that are judged in this table."""
     said = {one["text"]: one for one in table["expectations"]}
-    for text, own in judged(study, table).items():
+    for text, own in judged(study, table, tables).items():
         one = said[text]
         if one["p"] is not None:
             slack = tolerance_of(own.p or 0.0, one["n"]) if is_share(own.metric) else TOLERANCE
@@ -233,17 +278,17 @@ def shown(lines: Sequence[Line], *, every: bool = False) -> str:
         wrong = [line for line in lines if not line.agrees]
         chosen = [*worst.values(), *(line for line in wrong if line not in worst.values())]
     counts = Counter((line.study, line.kind) for line in lines)
-    rows = [("study", "quantity", "n", "actbench", "scipy", "difference", "")]
+    rows = [("study", "quantity", "n", "actbench", "scipy", "difference", "", "where")]
     for line in chosen:
-        mark = "" if line.agrees else "DIFFERENT"
-        n = "" if every else f"{counts[line.study, line.kind]:,}"
+        n = "1" if every else f"{counts[line.study, line.kind]:,}"
+        apart, mark = f"{line.difference:.1e}", "" if line.agrees else "DIFFERENT"
         rows.append(
-            (line.study, f"{line.kind}: {line.quantity}", n, _number(line.product), _number(line.own),
-             f"{line.difference:.1e}", mark)
+            (line.study, line.kind, n, _number(line.product), _number(line.own), apart, mark, line.quantity)
         )  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(7)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    padded = (" " * 2).join
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        padded(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
 
 
@@ -268,6 +313,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="studies [default: all that are packed there]")
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "claims", metavar="FOLDER")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "claims.md", metavar="FILE", help="of the claims")
     parser.add_argument("--all", action="store_true", help="print every number, not the worst one of each kind")
     return parser
 

@@ -80,13 +80,19 @@ class Study:
                 runs.append(Run(json.loads(files[name]), "failed", {}, None, {}))
         return cls(yaml.safe_load(files["study.yaml"]), tuple(runs))
 
-    def rows(self, table: Mapping[str, Any]) -> list[list[Run]]:
+    def rows(self, table: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> list[list[Run]]:
         """Return the runs of each row of one of actbench's tables, picked by what the row says.
 
         Args:
             table: An entry of ``comparisons`` in the JSON of ``actbench compare``.
+            tables: All of them: ``mlp`` means another network where ``mlp(hidden=[9])`` has a table of its own.
         """
-        own = [run for run in self.runs if self.fits(run, table["context"])]
+        contexts = {key: [other["context"].get(key) for other in tables] for key in table["context"]}
+        own = [
+            run
+            for run in self.runs
+            if all(self.value_of(run, key, contexts[key]) == value for key, value in table["context"].items())
+        ]
         known = {key: [row["factors"][key] for row in table["rows"]] for key in table["factors"]}
         named = [{key: self.value_of(run, key, values) for key, values in known.items()} for run in own]
         return [[run for run, one in zip(own, named, strict=True) if one == row["factors"]] for row in table["rows"]]

@@ -97,7 +97,20 @@ def test_a_study_of_biases_is_recomputed_by_scipy(
     assert independent_check.main(["--results", str(where), "--all"]) == 0
     shown = capsys.readouterr().out
     for kind in ("paired difference", "adjusted p", "Wilson's interval", "hypothesis: verdict", "interval"):
-        assert f"{kind}:" in shown
+        assert f"  {kind}  " in shown
+
+
+def test_a_network_without_options_is_not_taken_for_one_that_has_a_table_of_its_own(tmp_path: Path) -> None:
+    models = ({"name": "mlp"}, {"name": "mlp", "hidden": [9]})
+    records = [
+        record(0.9 + 0.01 * seed, model=model, activation=activation, seed=seed)
+        for model in models
+        for activation in ("relu", "elu")
+        for seed in range(3)
+    ]
+    where = written(tmp_path, records, expect=["test.accuracy > 80% where activation=elu"])
+
+    assert independent_check.main(["--results", str(where)]) == 0
 
 
 def test_values_tuned_on_validation_are_picked_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,6 +128,29 @@ def test_studies_drawn_at_random_are_recomputed_by_scipy(seed: int, tmp_path: Pa
     where = written(tmp_path, study.records, expect=study.texts, **options)
 
     assert independent_check.main(["--results", str(where)]) == 0
+
+
+PAGE = """
+| dead units | runs | median accuracy | smallest | largest | below `20 %` |
+|---|---|---|---|---|---|
+| 0 to 50 % | 2 | 91.50 % | 90.00 % | 93.00 % | 0 of 2 |
+| 50 to 100 % | 3 | 15.00 % | 11.00 % | 80.00 % | 2 of 3 |
+
+| another | table |
+"""
+
+
+@pytest.mark.parametrize(("old", "new", "code"), [("", "", 0), ("2 of 3", "3 of 3", 1), ("91.50", "91.52", 1)])
+def test_the_pages_table_of_bins_is_counted_anew(old: str, new: str, code: int, tmp_path: Path) -> None:
+    found = [(0.0, 0.93), (0.49, 0.9), (0.5, 0.8), (0.9, 0.11), (1.0, 0.15)]
+    records = [record(accuracy, dead=dead, seed=seed) for seed, (dead, accuracy) in enumerate(found)]
+    records.append(record(0.2, dead=0.6, activation="leaky_relu"))
+    where = written(tmp_path, records, expect=[])
+    for ending in (".json", ".tar.xz"):
+        (where / f"demo{ending}").rename(where / f"useless{ending}")
+    (tmp_path / "claims.md").write_text(PAGE.replace(old, new), "utf-8")
+
+    assert independent_check.main(["--results", str(where), "--page", str(tmp_path / "claims.md")]) == code
 
 
 def nudged(said: dict[str, Any], path: list[Any], change: Callable[[Any], Any]) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from typing import Any
 
 import factories
 import pytest
+import yaml
 from rooms import ALLOWED, TOP
 from shown_commands import steps_of
 
+from actbench._version import __version__
 from actbench.config import Study
 from actbench.config.shipped import shipped
 
@@ -57,6 +59,14 @@ def test_the_classifiers_name_what_is_tested_and_no_more() -> None:
     assert project["requires-python"] == f">={min(versions)}"
     assert {text for kind, text in named if kind == "Operating System"} == {"POSIX :: Linux"}
     assert "On Windows it has not been run" in (ROOT / "docs" / "limits.md").read_text("utf-8")
+
+
+def test_the_citation_names_the_version_of_the_package() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == __version__
+    page = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    for reference in cited["references"]:
+        assert f"{reference['authors'][0]['family-names']}, " in page, reference["title"]
 
 
 def test_the_table_of_shipped_studies_has_them_all_with_their_numbers_of_runs() -> None:
