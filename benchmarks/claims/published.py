@@ -6,8 +6,13 @@ mean is the published value, but whether that lies where one more run of ours wo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from actbench.analysis.statistics import exact_interval, mean_interval, prediction_interval
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import OUTCOMES, RunRecord
 
 UVA = (
     "P. Lippe, UvA Deep Learning Tutorials, tutorial 3, Activation_Functions.ipynb, "
@@ -44,6 +49,78 @@ class Published:
     relation: Literal["=", ">"] = "="
     runs: int = 1
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A published value beside ours.
+
+    Args:
+        published: The value of theirs.
+        n: Our runs that have a value.
+        ours: Their mean, or the share of runs that ended so.
+        low, high: The 95 % interval of that: Student's of a mean, the exact one of a share; None for shares of dead
+            units, which are bounded and mostly 0, and for fewer than three runs.
+        next_low, next_high: Where one more run of ours would lie, with 95 % certainty; for shares of dead units the
+            range of our runs; None for a share of runs.
+        answer: In words, whether theirs is such a run, or what they stated is shown by ours.
+    """
+
+    published: Published
+    n: int
+    ours: float
+    low: float | None
+    high: float | None
+    next_low: float | None
+    next_high: float | None
+    answer: str
+
+
+def held_against(published: Published, runs: Sequence[RunRecord]) -> Held:
+    """Hold a published value against our runs of its cell.
+
+    Args:
+        published: The value of theirs.
+        runs: All runs of ``published.cell``; at least three.
+
+    Raises:
+        ValueError: When fewer than three of them have a value.
+    """
+    if published.metric in OUTCOMES:
+        return _held_share(published, runs)
+    found = [run.final.get(published.metric) for run in runs]
+    values = [value for value in found if value is not None]
+    if len(values) < 3:
+        raise ValueError(f"{published.study}, {published.cell}: {len(values)} runs have a {published.metric}")
+    mean = mean_interval(values)
+    assert mean.mean is not None
+    is_bounded = published.metric.startswith("health.") and METRICS[published.metric].unit == "fraction"
+    lowest, highest = (min(values), max(values)) if is_bounded else prediction_interval(values)
+    kind = "the range of our runs" if is_bounded else "where one more run of ours would lie"
+    if published.relation == ">":
+        above = sum(value > published.value for value in values)
+        answer = f"more in {above} of our {len(values)} runs"
+    elif lowest <= published.value <= highest:
+        answer = f"within {kind}"
+    else:
+        answer = f"{'below' if published.value < lowest else 'above'} {kind}"
+    ends = (None, None) if is_bounded else (mean.low, mean.high)
+    return Held(published, len(values), mean.mean, *ends, lowest, highest, answer)
+
+
+def _held_share(published: Published, runs: Sequence[RunRecord]) -> Held:
+    """Hold a published share of runs against ours, each run counted by how it ended."""
+    if len(runs) < 3:
+        raise ValueError(f"{published.study}, {published.cell}: {len(runs)} runs")
+    count = sum(run.outcome == published.metric for run in runs)
+    low, high = exact_interval(count, len(runs))
+    if published.relation == "=":
+        answer = "within our interval" if low <= published.value <= high else "outside our interval"
+    elif low > published.value:
+        answer = "shown by ours"
+    else:
+        answer = "refuted by ours" if high < published.value else "left open by ours"
+    return Held(published, len(runs), count / len(runs), low, high, None, None, answer)
 
 
 def _uva(activation: str, accuracy: float) -> Published:
