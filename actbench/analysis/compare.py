@@ -14,6 +14,7 @@ from typing import Any
 
 from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA, CompareOptions
 from actbench.analysis.judgements.expectations import judge_expectations
+from actbench.analysis.judgements.families import context_settings
 from actbench.analysis.judgements.gates import judge_gates, parse_gates
 from actbench.analysis.judgements.limits import limits_of
 from actbench.analysis.judgements.lost_runs import lost_in_words
@@ -26,7 +27,7 @@ from actbench.analysis.leading_metric import default_metric
 from actbench.analysis.table.against import SIDE, absent_rows, both_sides, is_new, options_with_base
 from actbench.analysis.table.baselines import baseline_of
 from actbench.analysis.table.contrasts import against_baseline, interaction
-from actbench.analysis.table.factors import CONTEXT, FlatSpec, Value, check_keys, context, flat_specs, row_name
+from actbench.analysis.table.factors import FlatSpec, Value, check_keys, context, flat_specs, row_name
 from actbench.analysis.table.grouping import Filter, Run, Table, as_run_values, tables
 from actbench.analysis.table.new_seed import new_seed
 from actbench.analysis.table.pairs import all_pairs
@@ -285,7 +286,7 @@ def _contexts(study: str, runs: Sequence[Run], by: Sequence[str]) -> list[list[F
     found: dict[tuple[str, ...], list[FlatSpec]] = {}
     for record, one in runs:
         if record.study == study and is_new(one):
-            settings = {key: value for key, value in one.items() if key.split(".")[0] in CONTEXT}
+            settings = context_settings(one)
             own = found.setdefault(tuple(context(record.spec, one, by).values()), [])
             if settings not in own:
                 own.append(settings)

@@ -124,16 +124,19 @@ def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]
 def _limits(runner: Runner, design: SequentialDesign | None) -> tuple[str, ...]:
     """Return what the study's runs will not show; under ``--until`` what the most seeds that there may be will not."""
     from actbench.analysis.compare_options import DEFAULT_ALPHA
+    from actbench.analysis.judgements.families import context_settings
     from actbench.analysis.judgements.limits import limits_of_plan, unjudged_of_plan
     from actbench.analysis.table.factors import context, flat_spec
 
     study, seeds = runner.study, len(_all_seeds(runner))
-    tables = {tuple(context(spec, flat_spec(spec), ()).values()) for spec in dict.fromkeys(runner.specs)}
+    flats = [(spec, flat_spec(spec)) for spec in dict.fromkeys(spec.with_seed(0) for spec in runner.specs)]
+    tables = {tuple(context(spec, flat, ()).values()): [context_settings(flat)] for spec, flat in flats}
     is_compared = len(runner.specs) > seeds * len(tables)  # a table of one row compares nothing
     most = seeds if design is None else max(seeds, design.max_seeds)
     metrics = study.compare.metric if is_compared else ()
     unjudged = unjudged_of_plan(study.expect, runner.specs)
-    return (*limits_of_plan(metrics, study.expect, most, alpha=DEFAULT_ALPHA), *unjudged)
+    contexts = list(tables.values())
+    return (*limits_of_plan(metrics, study.expect, most, alpha=DEFAULT_ALPHA, contexts=contexts), *unjudged)
 
 
 def _network_sizes(runner: Runner) -> list[str]:

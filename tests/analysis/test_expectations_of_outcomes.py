@@ -176,7 +176,7 @@ def test_where_the_plan_can_not_be_read_the_sentence_says_so(tmp_path):
 
 def test_a_plan_names_the_bounds_that_its_seeds_can_not_support():
     texts = ["collapsed > 90%", "diverged < 50%", "diverged: activation=relu > activation=tanh"]
-    assert limits_of_plan((), texts, 10, alpha=0.05) == (
+    assert limits_of_plan((), texts, 10, alpha=0.05, contexts=[[{"dataset": "digits"}]]) == (
         "expect: 10 seeds can't support 'collapsed > 90%', however their runs end (smallest possible adjusted p = 1); "
         "46 seeds are the fewest that can",
     )

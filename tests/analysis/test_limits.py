@@ -181,3 +181,14 @@ def test_a_hypothesis_about_runs_that_are_not_planned_is_named_before_training_a
     trained = [RunRecord(spec, "ok", final={"test.accuracy": 0.9}, study="s") for spec in SPECS]
     (table,) = compare(Records(tuple(trained), settings={"s": {"expect": [text]}})).comparisons
     assert [one.note == reason for one in table.expectations] == [reason is not None]
+
+
+@pytest.mark.parametrize(("where", "seeds"), [("", 7), (" where dataset=digits", 6), (" where dataset=mnist", 6)])
+def test_a_plan_counts_an_entry_once_for_each_table(where, seeds):
+    contexts = [[{"dataset": "digits"}], [{"dataset": "mnist"}]]
+    claims = [
+        f"{SHARE}: activation=elu < activation=relu{where}",
+        f"{ACCURACY}: activation=elu > activation=relu{where}",
+    ]
+    found = [bool(limits_of_plan([], claims, count, alpha=0.05, contexts=contexts)) for count in (seeds - 1, seeds)]
+    assert found == [True, False]

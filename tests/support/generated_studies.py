@@ -67,6 +67,7 @@ def generated(seed):
     # Two means are the same up to a distance, which only fractions have by default.
     operators = ["<", ">", "<=", "="] if metrics[0] in FRACTIONS else ["<", ">", "<="]
     expect = [(metrics[0], a, str(rng.choice(operators)), b) for a, b in pairs if a != b]
+    expect += [("diverged", a, "<>"[seed % 2], b) for a, b in pairs[:1] if a != b and seed % 3 == 0]
     return GeneratedStudy(records, options_of(rng, metrics, records), expect, gates_of(rng, metrics[0]))
 
 

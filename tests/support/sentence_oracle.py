@@ -11,6 +11,7 @@ import scipy.special
 import scipy.stats
 
 from actbench.schema.metrics import METRICS
+from actbench.schema.record import OUTCOMES
 
 NUMBER = r"[+−]?[\d,]+(?:\.\d+)?(?:e[+-]\d+)?"
 INTERVAL = rf" \[(?P<low>{NUMBER}), (?P<high>{NUMBER})\](?P<cut>, cut at the end of the scale)?"
@@ -132,7 +133,7 @@ class Runs:
     def mean_by_seed(parts, metric):
         """Seed -> mean over the parts, for seeds with a value in each."""
         values = [
-            {one.spec.seed: one.final[metric] for one in part if one.final.get(metric) is not None}
+            {one.spec.seed: value_of(one, metric) for one in part if value_of(one, metric) is not None}
             for part in parts.values()
         ]
         seeds = set.intersection(*map(set, values)) if values else set()
@@ -933,6 +934,7 @@ EXPECTATION = re.compile(
     r"(?P<cut>, cut at the end of the scale)?, )?(?:(?P<n>\d+) seeds?, )?"
     r"(?P<note>.+)\)"
 )
+COUNTS = re.compile(r"(?P<left>\d+) of (?P<of_left>\d+) runs against (?P<right>\d+) of (?P<of_right>\d+)")
 LEFT_OUT = re.compile(r"(?P<count>\d+) of (?P<of>\d+) runs left out: (?P<how>.+)")
 
 
@@ -962,6 +964,8 @@ def check_expectations(sentences, comparison, runs, hypotheses):
         if found["verdict"] in ("supported", "contradicted") and operator in "<>":
             is_so = fmean(differences) < 0 if operator == "<" else fmean(differences) > 0
             assert is_so == (found["verdict"] == "supported")
+        if metric in OUTCOMES:
+            check_counts(match["note"], [[one for part in shared for one in side[part]] for side in sides], metric)
         check_left_out(match["note"], [one for side in sides for part in shared for one in side[part]], metric)
         printed = re.search(r"(adjusted )?p (= [\d.]+|< \.001)", match["note"])
         if found["p"] is not None:
@@ -969,9 +973,23 @@ def check_expectations(sentences, comparison, runs, hypotheses):
             assert found["p"] <= found["p_adjusted"]
 
 
+def check_counts(note, sides, outcome):
+    """A hypothesis on how runs end counts those of both sides that did."""
+    found = COUNTS.search(note)
+    assert (found is None) == (not sides[0])
+    if found:
+        counted = [(sum(one.outcome == outcome for one in own), len(own)) for own in sides]
+        assert [(int(found["left"]), int(found["of_left"])), (int(found["right"]), int(found["of_right"]))] == counted
+
+
+def value_of(record, metric):
+    """Return a metric of a run, or 1 or 0 for an outcome that it has or has not."""
+    return float(record.outcome == metric) if metric in OUTCOMES else record.final.get(metric)
+
+
 def check_left_out(note, own, metric):
     """A hypothesis counts the runs that have no value."""
-    missing = [one for one in own if one.final.get(metric) is None]
+    missing = [one for one in own if value_of(one, metric) is None]
     found = [match for part in note.split(", ") if (match := LEFT_OUT.fullmatch(part))]
     assert len(found) == bool(missing)
     for match in found:

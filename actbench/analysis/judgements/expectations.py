@@ -23,9 +23,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from actbench.analysis.judgements.evidence import Evidence, Side, evidence_of, evidence_of_share, too_few
+from actbench.analysis.judgements.families import family_size
 from actbench.analysis.judgements.formatting import CAUTIONS, fewest_in_words, p_value, short
 from actbench.analysis.judgements.lost_runs import left_out_of
 from actbench.analysis.judgements.own_values import (
@@ -40,7 +40,7 @@ from actbench.analysis.judgements.tables_beside import HypothesesData, OwnValues
 from actbench.analysis.pairs_needed import MAX_USEFUL_PAIRS
 from actbench.analysis.statistics import MAX_RUNS, MIN_VALUES, holm, smallest_p_of, smallest_share_p
 from actbench.analysis.table.contrasts import seed_differences
-from actbench.analysis.table.factors import CONTEXT, FlatSpec, Value, matching_value, row_name, show, show_all
+from actbench.analysis.table.factors import CONTEXT, Value, row_name, show, show_all
 from actbench.analysis.table.grouping import Filter, Group, Run, as_run_values, fits, grouped
 from actbench.analysis.table.result import Expectation, OwnRows, PickedCell, Tuned
 from actbench.analysis.table.rules import Rules
@@ -148,14 +148,15 @@ def judge_expectations(texts: Sequence[str], data: HypothesesData) -> list[Expec
     Raises:
         UsageError: For a text that is not an expectation.
     """
-    entries = [_tested(parse_expectation(text), data) for text in texts]
+    claims = [parse_expectation(text) for text in texts]
+    entries = [_tested(claim, data) for claim in claims]
     # An entry without a test counts in the family nevertheless: the reader sees it, and its runs may come. So does each
     # further table in which an entry is judged, as p = 1: its verdict there is one more chance to be wrong, and the
     # verdicts here shall not depend on which tables are shown.
     ps = [entry.p if isinstance(entry, TestedEntry) else 1.0 for entry in entries]
-    ps += [1.0] * (sum(max(1, _tables_of(parse_expectation(text), data)) for text in texts) - len(texts))
+    ps += [1.0] * (family_size(claims, data.contexts) - len(claims))
     adjusted = holm(ps)
-    several = f" in {len(data.contexts)} tables" if len(ps) > len(texts) else ""
+    several = f" in {len(data.contexts)} tables" if len(ps) > len(claims) else ""
     found: list[Expectation] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, TestedEntry):
@@ -164,20 +165,6 @@ def judge_expectations(texts: Sequence[str], data: HypothesesData) -> list[Expec
         elif entry is not None:
             found.append(entry)
     return found
-
-
-def _tables_of(claim: Ordering | Bound, data: HypothesesData) -> int:
-    """Return in how many of the study's tables an entry is judged: in each, unless it names a dataset or a model."""
-    named = {key: value for key, value in claim.where.items() if key.split(".")[0] in CONTEXT}
-    return sum(all(_is_there(key, given, own) for key, given in named.items()) for own in data.contexts)
-
-
-def _is_there(key: str, given: Any, runs: Sequence[FlatSpec]) -> bool:
-    try:
-        matching_value(key, given, [one.get(key) for one in runs])
-    except UsageError:
-        return False
-    return True
 
 
 def _tested(claim: Ordering | Bound, data: HypothesesData) -> TestedEntry | Expectation | None:
@@ -261,7 +248,7 @@ def _ordering(claim: Ordering, data: HypothesesData) -> TestedEntry:
         is_of_survivors=_is_of_survivors(claim, bool(lost[0] or without[0]), bool(lost[1] or without[1])),
         notes=tuple(notes),
         table_p=None if room else p_in_a_table(data, metric, rest, sides, values),
-        counts=tuple(_count(group, metric) for group in groups) if is_outcome else (),
+        counts=tuple(_count(group, metric) for group in groups) if is_outcome and common else (),
         waiting=sum(_waiting(data, side) for side in sides) if is_outcome else 0,
         own=data.at_own,
         sides=tuple((own, picked_of(group.runs, data)) for own, group in zip(own_settings, groups, strict=True)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from actbench.analysis.judgements.families import family_size
 from actbench.analysis.judgements.formatting import fewest_in_words, p_value, series
 from actbench.analysis.pairs_needed import MAX_RUNS, MIN_VALUES, fewest_pairs, smallest_p
 from actbench.analysis.table.factors import FlatSpec, flat_specs, matching_value
@@ -38,7 +39,14 @@ def limits_of(comparison: Comparison) -> tuple[str, ...]:
     return tuple(_sentences(found, len(comparison.metrics)))
 
 
-def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *, alpha: float) -> tuple[str, ...]:
+def limits_of_plan(
+    metrics: Sequence[str],
+    expect: Sequence[str],
+    seeds: int,
+    *,
+    alpha: float,
+    contexts: Sequence[Sequence[FlatSpec]] = (),
+) -> tuple[str, ...]:
     """Return what so many seeds will not show, one sentence each, before they are trained.
 
     Args:
@@ -46,6 +54,7 @@ def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *,
         expect: Its hypotheses.
         seeds: Its number of seeds.
         alpha: Level of the tests.
+        contexts: The settings of dataset and model in each table, for each of which an entry counts.
     """
     found: dict[str, list[str]] = {}
     for metric in metrics:
@@ -55,10 +64,13 @@ def limits_of_plan(metrics: Sequence[str], expect: Sequence[str], seeds: int, *,
             found.setdefault(_reason(seeds, "seeds", least, alpha, fewest_pairs(alpha)), []).append(metric)
     claims = [parse_expectation(text) for text in expect]
     bounds = [claim for claim in claims if isinstance(claim, Bound) and claim.metric in OUTCOMES]
-    outcomes = sum(claim.metric in OUTCOMES for claim in claims) - len(bounds)
-    shares = sum(is_bounded(claim.metric) for claim in claims) - len(bounds)
-    undecided = _undecided(shares, outcomes, seeds, alpha) if shares else []
-    unsupported = [text for claim in bounds for text in _unsupported(claim, seeds, alpha, len(claims))]
+    pairs = [claim for claim in claims if is_bounded(claim.metric) and claim not in bounds]
+    outcomes = sum(claim.metric in OUTCOMES for claim in pairs)
+    family = family_size(claims, contexts)
+    # At best the other entries of a table come first; those of other tables count as p = 1 there.
+    beside = len(claims) - len(pairs)
+    undecided = _undecided(family - beside, len(pairs), outcomes, seeds, alpha) if pairs else []
+    unsupported = [text for claim in bounds for text in _unsupported(claim, seeds, alpha, family)]
     return (*_sentences(found, len(metrics)), *undecided, *unsupported)
 
 
@@ -91,20 +103,20 @@ def _refuse_absent(settings: Mapping[str, Any], cells: Sequence[FlatSpec]) -> No
         cells = [cell for cell in cells if cell.get(key) == value]
 
 
-def _undecided(shares: int, outcomes: int, seeds: int, alpha: float) -> list[str]:
+def _undecided(family: int, shares: int, outcomes: int, seeds: int, alpha: float) -> list[str]:
     """Return that so many hypotheses about shares, some of them about outcomes, can't be decided by sign flips.
 
     They are adjusted by Holm's method: if each had the smallest p that there is, the first would be multiplied by their
     number.
     """
-    least = min(1.0, shares * smallest_p(seeds))
+    least = min(1.0, family * smallest_p(seeds))
     if least < alpha:
         return []
     entries = "1 entry" if shares == 1 else f"{shares} entries"
     what = "health shares" if not outcomes else "outcomes" if outcomes == shares else "health shares and outcomes"
     return [
         f"expect: with {seeds} seeds sign flips can't decide {entries} on {what} (smallest possible adjusted p "
-        f"{p_value(least)}); {fewest_in_words(fewest_pairs(alpha / shares))}"
+        f"{p_value(least)}); {fewest_in_words(fewest_pairs(alpha / family))}"
     ]
 
 
