@@ -106,6 +106,8 @@ def config_file(path: Path, folder: Path = Path()) -> Path:
 
 def missing_text(path: Path) -> str:
     """Return the message about a config that is not there, with the nearest names of files and shipped configs."""
+    if within := [name for name in shipped() if name.startswith(f"{path.as_posix()}/")]:
+        return f"no such file, but a folder of shipped configs: name one of {', '.join(within)}"
     files = [other.name for other in path.parent.glob("*.y*ml")]
     near_file = nearest(path.name, files) or nearest(path.name + ENDING, files)
     near_name = _nearest_shipped(path)

@@ -93,6 +93,14 @@ def test_a_config_kept_with_overrides_names_what_was_given() -> None:
     assert Study.from_yaml("quickstart", ["seeds=2"]).text.startswith("# actbench run quickstart with overrides:\n")
 
 
+def test_the_name_of_a_subfolder_is_answered_with_its_configs() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Study.from_yaml("published")
+    (problem,) = caught.value.problems
+    configs = ", ".join(name for name in shipped() if name.startswith("published/"))
+    assert problem.message == f"no such file, but a folder of shipped configs: name one of {configs}"
+
+
 @pytest.mark.parametrize(
     ("name", "hints"),
     [
