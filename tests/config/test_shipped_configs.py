@@ -36,7 +36,7 @@ RUNS = {
     "classroom_winner": 60,
     "claims/activations": 2400,
     "claims/activations_cnn": 320,
-    "claims/bias": 2400,
+    "claims/bias": 2880,
     "claims/explosions": 1500,
     "claims/gradients": 960,
     "claims/leaky": 1280,
