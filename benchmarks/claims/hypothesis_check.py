@@ -1,6 +1,7 @@
 """A study's ``expect`` entries, judged anew from its runs; nothing of actbench is used.
 
-The forms are those of docs/results.md: ``METRIC: CELL < CELL where CELL``, ``METRIC > NUMBER where CELL`` and the like.
+The forms are those of docs/results.md: ``METRIC: CELL < CELL where CELL``, ``METRIC > NUMBER where CELL`` and the like,
+with an outcome in the metric's place, or ``when tuned`` behind.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import binom
 
 from benchmarks.claims.independent_statistics import (
     MIN_SEEDS,
@@ -23,7 +25,7 @@ from benchmarks.claims.independent_statistics import (
     sign_flip_p,
     t_p,
 )
-from benchmarks.claims.packed_runs import Run, Study, by_seed, equal, settings_of
+from benchmarks.claims.packed_runs import LOST, OUTCOMES, Run, Study, by_seed, equal, settings_of
 
 ALPHA, DELTA = 0.05, 0.001
 USUAL = {"activation": "relu", "bias_init": 0.0}
@@ -84,6 +86,22 @@ class View:
         placed = zip(rows, study.rows(table, tables), strict=True)
         return cls(study, tuple((run, factors) for factors, runs in placed for run in runs), known)
 
+    def tuned(self) -> View:
+        """Return the runs at each cell's best value of the tuned factors, by its mean on validation."""
+        tune = self.study.config["tune"]
+        keys = [key for key in ([tune] if isinstance(tune, str) else tune) if key in self.known]
+        metrics = (self.study.config.get("compare") or {}).get("metric", "test.accuracy")
+        leading = metrics if isinstance(metrics, str) else metrics[0]
+        twin = leading.replace("test.", "val.")
+        by = twin if any(twin in run.final for run, _ in self.runs) else "val.accuracy"
+        rest = {key: values for key, values in self.known.items() if key not in keys}
+        cells: dict[tuple[Any, ...], dict[tuple[Any, ...], list[tuple[Run, Mapping[str, Any]]]]] = {}
+        for run, own in self.runs:
+            cell = cells.setdefault(tuple(own[key] for key in rest), {})
+            cell.setdefault(tuple(own[key] for key in keys), []).append((run, own))
+        kept = [run for values in cells.values() for run in _best(values, by)]
+        return View(self.study, tuple((run, {key: own[key] for key in rest}) for run, own in kept), rest)
+
     def having(self, settings: Mapping[str, str]) -> list[tuple[Run, Mapping[str, Any]]]:
         """Return the runs that have these settings; a factor's value means that row: ``elu``, not elu(alpha=0.2)."""
         found = list(self.runs)
@@ -104,6 +122,19 @@ class View:
         return {key: by_seed(members, metric) for key, members in found.items()}
 
 
+def _best(
+    values: Mapping[tuple[Any, ...], list[tuple[Run, Mapping[str, Any]]]], by: str
+) -> list[tuple[Run, Mapping[str, Any]]]:
+    """Return the runs of the value with the best mean; of equal ones the first, and of those that lost a run none."""
+    means = {}
+    for key, runs in sorted(values.items()):
+        scores = [score for run, _ in runs if (score := run.value(by)) is not None]
+        if scores and not any(run.outcome in LOST for run, _ in runs):
+            is_less = any(run.higher_is_better.get(by) is False for run, _ in runs)
+            means[key] = (-1 if is_less else 1) * sum(scores) / len(scores)
+    return values[max(means, key=lambda key: means[key])] if means else []
+
+
 def judged(study: Study, table: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> dict[str, Judgement]:
     """Return the entries that are judged in a table, with their verdicts; Holm's family is that of all entries.
 
@@ -121,16 +152,21 @@ def judged(study: Study, table: Mapping[str, Any], tables: Sequence[Mapping[str,
         return {}
     view = View.of(study, table, tables)
     entries = [_entry(view, text) if text in here else None for text in texts]
-    adjusted = holm([1.0 if one is None or one.p is None else one.p for one in entries])
+    # An entry counts once for each table in which it is judged, in the other ones as p = 1.
+    said = [one["text"] for other in tables for one in other["expectations"]]
+    further = sum(max(1, said.count(text)) for text in texts) - len(texts)
+    adjusted = holm([*(1.0 if one is None or one.p is None else one.p for one in entries), *[1.0] * further])
     return {
         text: Judgement(one.metric, one.p, one.is_kept, one.is_bound, one.table_p, max(p or 0.0, one.table_p))
-        for text, one, p in zip(texts, entries, adjusted, strict=True)
+        for text, one, p in zip(texts, entries, adjusted[: len(texts)], strict=True)
         if one is not None
     }
 
 
 def _entry(view: View, text: str) -> Judgement:
-    line, _, condition = text.partition(" where ")
+    shorter = text.replace(" when tuned", "")
+    view = view if shorter == text else view.tuned()
+    line, _, condition = shorter.partition(" where ")
     where = settings_of(condition)
     ordering = ORDERING.fullmatch(line)
     if ordering and not AMOUNT.match(ordering["right"]):
@@ -161,6 +197,8 @@ def _ordering(view: View, match: re.Match[str], where: Mapping[str, str]) -> Jud
     may_equal = operator not in ("<", ">")
     is_fraction = is_share(metric) or metric.endswith(".accuracy")
     room = 0.0 if not may_equal else tolerance if tolerance is not None else DELTA if is_fraction else 0.0
+    if len(sample) >= MIN_SEEDS and not sample.any() and metric in OUTCOMES:  # which shows nothing of other seeds
+        return Judgement(metric, 1.0, is_kept=False, is_bound=False)
     if len(sample) >= MIN_SEEDS and not sample.any():  # identical in every seed
         return Judgement(metric, 0.0 if may_equal else 1.0, is_kept=may_equal, is_bound=False)
     p, is_kept = _tested([sample], _borders(operator, 0.0, room), metric, of_differences=True)
@@ -237,13 +275,18 @@ def _tested(
 
 
 def _side_p(values: Floats, border: float, metric: str, *, of_differences: bool) -> float | None:
-    """Return the p of a mean that equals a number: sign flips for health shares, else t; 0 for a point."""
+    """Return the p of a mean that equals a number: sign flips for shares, else t; 0 for a point; binomial for runs."""
     if len(values) < MIN_SEEDS:
         return None
+    if metric in OUTCOMES and not of_differences:
+        count, n = round(values.sum()), len(values)
+        return (
+            min(1.0, 2 * min(binom.cdf(count, n, border), binom.sf(count - 1, n, border))) if 0 <= border <= 1 else 0.0
+        )
     constant = bool(values.min() == values.max())
     if constant and not (of_differences and values[0] != 0):
         return 0.0
-    if is_share(metric) or constant:
+    if is_share(metric) or metric in OUTCOMES or constant:
         p = sign_flip_p(values - border)
         return 1.0 if p is None else p
     p = None if is_constant(values - border, float(np.abs(values - border).max())) else t_p(values - border)

@@ -35,7 +35,7 @@ from benchmarks.claims.independent_statistics import (
     tolerance_of,
     wilson,
 )
-from benchmarks.claims.packed_runs import ENDINGS, LOST, Run, Study, by_seed, setting
+from benchmarks.claims.packed_runs import ENDINGS, LOST, OUTCOMES, Run, Study, by_seed, setting
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-9
@@ -254,7 +254,9 @@ def _hypotheses(
     for text, own in judged(study, table, tables).items():
         one = said[text]
         if one["p"] is not None:
-            slack = tolerance_of(own.p or 0.0, one["n"]) if is_share(own.metric) else TOLERANCE
+            slack = (
+                tolerance_of(own.p or 0.0, one["n"]) if is_share(own.metric) or own.metric in OUTCOMES else TOLERANCE
+            )
             # Under a bound the JSON has the p of the deciding cell, not multiplied by the number of cells.
             if not own.is_bound:
                 yield Line(name, "hypothesis: p", text, one["p"], own.p, slack)

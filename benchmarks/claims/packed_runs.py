@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 LOST = ("diverged", "failed")
+OUTCOMES = ("ok", "collapsed", *LOST)
 ENDINGS = (".tar.xz", ".zip")
 
 
@@ -45,7 +46,9 @@ class Run:
         return int(self.spec["seed"])
 
     def value(self, metric: str) -> float | None:
-        """Return a finite value, or None."""
+        """Return a finite value, or 1 or 0 for an outcome that it has or has not; None where there is none."""
+        if metric in OUTCOMES:
+            return float(self.outcome == metric)
         found = self.final.get(metric)
         return None if found is None or not math.isfinite(found) else float(found)
 

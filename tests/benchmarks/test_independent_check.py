@@ -31,9 +31,9 @@ COMMITTED = ROOT / "results" / "claims"
 PACKED = sorted(path.name.removesuffix(".tar.xz") for path in COMMITTED.glob("*.tar.xz"))
 
 
-def packed(path: Path, records: list[Any], *, expect: list[str], **compare: Any) -> None:
+def packed(path: Path, records: list[Any], *, expect: list[str], tune: Sequence[str] = (), **compare: Any) -> None:
     """Write a study as the claims have them."""
-    config = {"study": "demo", "expect": expect, "compare": compare}
+    config = {"study": "demo", "expect": expect, "compare": compare, "tune": list(tune)}
     with tarfile.open(path, "w:xz", preset=0) as archive:
         for name, content in [("study.yaml", config), *(one for record in records for one in files_of(record))]:
             text = yaml.safe_dump(content) if name.endswith(".yaml") else content
@@ -53,7 +53,7 @@ def files_of(record: RunRecord) -> Iterator[tuple[str, Any]]:
 
 def written(folder: Path, records: list[Any], *, expect: list[str], tune: Sequence[str] = (), **compare: Any) -> Path:
     """A packed study with its comparison beside it."""
-    packed(folder / "demo.tar.xz", records, expect=expect, **compare)
+    packed(folder / "demo.tar.xz", records, expect=expect, tune=tune, **compare)
     settings = {"demo": {"expect": expect, "tune": tune, **compare}}
     said = actbench.compare(Records(tuple(records), (), settings)).to_dict()
     (folder / "demo.json").write_text(json.dumps(said), "utf-8")
@@ -109,6 +109,39 @@ def test_a_network_without_options_is_not_taken_for_one_that_has_a_table_of_its_
         for seed in range(3)
     ]
     where = written(tmp_path, records, expect=["test.accuracy > 80% where activation=elu"])
+
+    assert independent_check.main(["--results", str(where)]) == 0
+
+
+def test_hypotheses_on_tuned_cells_in_two_tables_are_judged_anew(tmp_path: Path) -> None:
+    records = [*tuned_study(seeds=9), *tuned_study(seeds=9, dataset="digits")]
+    texts = [
+        "test.accuracy: activation=elu < activation=relu when tuned",
+        "test.accuracy: activation=elu = activation=relu ± 3pp when tuned where dataset=digits",
+        "test.accuracy > 84% where activation=elu when tuned",
+        "test.accuracy: activation=elu > activation=relu",
+    ]
+    where = written(tmp_path, records, expect=texts, tune=["training.optimizer.lr"])
+
+    assert independent_check.main(["--results", str(where)]) == 0
+
+
+def test_hypotheses_on_how_runs_end_are_judged_anew(tmp_path: Path) -> None:
+    ends = {"relu": 9, "elu": 2, "tanh": 0}
+    records = [
+        record(None if seed < count else 0.9, outcome="diverged" if seed < count else "ok", activation=name,
+               bias_init=bias, seed=seed)
+        for name, count in ends.items() for bias in (0.0, 0.01) for seed in range(11)
+    ]  # fmt: skip
+    texts = [
+        "diverged: activation=relu > activation=tanh",
+        "diverged: activation=elu > activation=tanh where bias_init=0",
+        "collapsed: activation=elu > activation=tanh",
+        "diverged > 30% where activation=relu",
+        "diverged > 90%",
+        "ok = 80% ± 60pp where activation=elu",
+    ]
+    where = written(tmp_path, records, expect=texts)
 
     assert independent_check.main(["--results", str(where)]) == 0
 
