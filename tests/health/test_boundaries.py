@@ -115,7 +115,10 @@ def test_a_run_collapses_above_one_half_and_not_at_it(inert: int, collapsed: boo
     layers = [{"name": "a", "units": 60, "inert": inert}, {"name": "b", "units": 40, "inert": 0}]
     row = {"units": 100, "inert_fraction": inert / 100, "layers": layers}
     assert is_collapsed(row, HealthSettings()) is collapsed
-    assert collapse_in_words(row) == f"{inert}% of the hidden units are inert (dead or constant)"
+    assert collapse_in_words(row) == (
+        f"{inert}% of the hidden units are inert (dead or constant), yet no whole layer: the network may be accurate "
+        "all the same"
+    )
 
 
 def test_the_share_at_which_a_run_collapses_is_the_specs() -> None:

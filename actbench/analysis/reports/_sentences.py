@@ -150,7 +150,7 @@ def expectation(found: Expectation) -> str:
     if found.interval:
         interval = interval_in_words(claim.metric, found.interval, of_difference=is_difference)
         parts.append(f"difference {interval}" if is_difference else interval)
-    parts += [f"{found.n} seeds"] if found.n else []
+    parts += [f"{found.n} seed{'' if found.n == 1 else 's'}"] if found.n else []
     parts += [found.note] if found.note else []
     return f"{VERDICT_MARKS[found.verdict]} {found.verdict}: {found.text} ({', '.join(parts)})"
 

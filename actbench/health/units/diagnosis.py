@@ -27,6 +27,10 @@ SATURATING = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid", "sparse_
 """Activations that are flat on both sides, to which advice about the flat side of ReLU does not apply."""
 
 
+_WITHOUT_DEATH = "; leaky_relu leaves none dead, which by itself has not been seen to help accuracy"
+"""Where many ReLU units die, leaky ReLU at the same rate was as accurate or less so (docs/claims.md)."""
+
+
 def is_collapsed(health: Row, settings: HealthSettings) -> bool:
     """Return whether more than ``collapse_at`` of the hidden units are inert, or every unit of one layer is.
 
@@ -41,10 +45,16 @@ def is_collapsed(health: Row, settings: HealthSettings) -> bool:
 
 
 def collapse_in_words(health: Row) -> str:
-    """Return the message of a collapsed run's record: the share of inert units, and the layers without any other."""
+    """Return the message of a collapsed run's record: the share of inert units, and the layers without any other.
+
+    A layer of which no unit is left gives the same output for every input, and so does the network. A share alone does
+    not decide: most networks with half of their units dead and more, but no whole layer, are accurate (docs/claims.md).
+    """
     share = f"{_percent(health['inert_fraction'])} of the hidden units are inert (dead or constant)"
     silent = _inert_layers(health)
-    return f"{share}; every unit of {', '.join(silent)} is" if silent else share
+    if silent:
+        return f"{share}; every unit of {', '.join(silent)} is"
+    return f"{share}, yet no whole layer: the network may be accurate all the same"
 
 
 def _inert_layers(health: Row) -> list[str]:
@@ -103,10 +113,11 @@ def _layer_sentences(spec: RunSpec, curve: Sequence[Row], name: str) -> Iterator
         born = last["dead"] - last["lost"] if course.began and not rows[0]["epoch"] else 0
         at_birth = f", {_percent(born / units)} already at initialisation" if born else ""
         state, why = _word_for_death(spec)
-        yield _advised(
-            f"{name}: {course.in_words(units, state)}{at_birth}{why}",
-            *_remedies_for_death(spec, trained=course.began > 0),
+        is_trained = course.began > 0
+        advised = _advised(
+            f"{name}: {course.in_words(units, state)}{at_birth}{why}", *_remedies_for_death(spec, trained=is_trained)
         )
+        yield advised + (_WITHOUT_DEATH if is_trained and _may_lose_units(spec) else "")
     silent = [layer["inert"] - layer["dead"] for layer in layers]
     if silent[-1] >= NOTEWORTHY * units:
         bounded = spec.activation.name in SATURATING
@@ -201,8 +212,12 @@ def _remedies_for_death(spec: RunSpec, *, trained: bool) -> tuple[str, ...]:
     if spec.activation.name in SATURATING:
         scheme = "" if spec.weight_init.name == "xavier_normal" else "weight_init xavier_normal"
         return f"a lower learning rate (here {_rate(spec):g})", scheme, _normalisation(spec)
-    another = "" if _tails(spec) == SLOPED else "leaky_relu (it has a slope on both sides)"
-    return f"a lower learning rate (here {_rate(spec):g})", another, _normalisation(spec)
+    return f"a lower learning rate (here {_rate(spec):g})", _normalisation(spec)
+
+
+def _may_lose_units(spec: RunSpec) -> bool:
+    """Return whether units lose their slope on one side only, which an activation with a slope on both would keep."""
+    return spec.activation.name not in SATURATING and _tails(spec) != SLOPED
 
 
 def _gradient_sentences(spec: RunSpec, row: Row) -> Iterator[str]:

@@ -23,7 +23,8 @@ OUTCOMES = (
     Word(
         "collapsed",
         "Outcome of a run with more inert hidden units than health.collapse_at allows, or with a layer all of whose "
-        "units are inert. It has values, and they are averaged in.",
+        "units are inert. It has values, and they are averaged in. The latter can only guess; the former may be as "
+        "accurate as ever: the share of inert units alone does not decide.",
         spellings=("collapse",),
         see=("inert", "health.collapse_at"),
         page="architecture.md",
