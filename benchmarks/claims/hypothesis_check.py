@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isclose
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
 
 from benchmarks.claims.independent_statistics import (
     MIN_SEEDS,
@@ -22,18 +22,21 @@ from benchmarks.claims.independent_statistics import (
     holm,
     is_constant,
     is_share,
+    share_p,
     sign_flip_p,
     t_p,
 )
-from benchmarks.claims.packed_runs import LOST, OUTCOMES, Run, Study, by_seed, equal, settings_of
+from benchmarks.claims.packed_runs import OUTCOMES, Run, Study, best_on_validation, by_seed, equal, settings_of
 
 ALPHA, DELTA = 0.05, 0.001
 USUAL = {"activation": "relu", "bias_init": 0.0}
 """The baseline of a study that names none."""
 
+WHEN_TUNED = " when tuned"
+
 ORDERING = re.compile(r"(?P<metric>[\w.]+)\s*:\s*(?P<left>.+?)\s+(?P<operator><=|>=|<|>|=)\s+(?P<right>.+)")
 BOUND = re.compile(r"(?P<metric>[\w.]+)\s*(?P<operator><=|>=|<|>|=)\s*(?P<right>.+)")
-AMOUNT = re.compile(r"(?P<number>[\d.]+(?:e-?\d+)?)\s*(?P<unit>%|pp)?")
+AMOUNT = re.compile(r"(?P<number>\d[\d.]*(?:e-?\d+)?)\s*(?P<unit>%|pp)?")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Judgement:
         is_bound: Whether it is about values, not differences.
         table_p: The adjusted p of the study's table that tests the same difference; 0 where there is none.
         p_adjusted: The larger one of Holm's p over all entries and the table's.
+        family: Number of entries in all tables.
     """
 
     metric: str
@@ -55,6 +59,7 @@ class Judgement:
     is_bound: bool
     table_p: float = 0.0
     p_adjusted: float = 1.0
+    family: int = 1
 
     @property
     def verdict(self) -> str:
@@ -86,22 +91,6 @@ class View:
         placed = zip(rows, study.rows(table, tables), strict=True)
         return cls(study, tuple((run, factors) for factors, runs in placed for run in runs), known)
 
-    def tuned(self) -> View:
-        """Return the runs at each cell's best value of the tuned factors, by its mean on validation."""
-        tune = self.study.config["tune"]
-        keys = [key for key in ([tune] if isinstance(tune, str) else tune) if key in self.known]
-        metrics = (self.study.config.get("compare") or {}).get("metric", "test.accuracy")
-        leading = metrics if isinstance(metrics, str) else metrics[0]
-        twin = leading.replace("test.", "val.")
-        by = twin if any(twin in run.final for run, _ in self.runs) else "val.accuracy"
-        rest = {key: values for key, values in self.known.items() if key not in keys}
-        cells: dict[tuple[Any, ...], dict[tuple[Any, ...], list[tuple[Run, Mapping[str, Any]]]]] = {}
-        for run, own in self.runs:
-            cell = cells.setdefault(tuple(own[key] for key in rest), {})
-            cell.setdefault(tuple(own[key] for key in keys), []).append((run, own))
-        kept = [run for values in cells.values() for run in _best(values, by)]
-        return View(self.study, tuple((run, {key: own[key] for key in rest}) for run, own in kept), rest)
-
     def having(self, settings: Mapping[str, str]) -> list[tuple[Run, Mapping[str, Any]]]:
         """Return the runs that have these settings; a factor's value means that row: ``elu``, not elu(alpha=0.2)."""
         found = list(self.runs)
@@ -112,6 +101,18 @@ class View:
             ]
         return found
 
+    def tuned(self, keys: Sequence[str], by: str) -> View:
+        """Return the view in which each cell of the other factors has its best value of the tuned ones."""
+        others = [key for key in self.known if key not in keys]
+        cells: dict[tuple[Any, ...], list[Run]] = {}
+        for run, own in self.runs:
+            cells.setdefault(tuple(own[key] for key in others), []).append(run)
+        found: list[tuple[Run, Mapping[str, Any]]] = []
+        for cell, runs in cells.items():
+            best = best_on_validation(runs, keys, by)
+            found += [(run, dict(zip(others, cell, strict=True))) for run in (best[1] if best else ())]
+        return View(self.study, tuple(found), {key: self.known[key] for key in others})
+
     def by_combination(
         self, runs: Sequence[tuple[Run, Mapping[str, Any]]], factors: Sequence[str], metric: str
     ) -> dict[tuple[Any, ...], dict[int, float]]:
@@ -120,19 +121,6 @@ class View:
         for run, own in runs:
             found.setdefault(tuple(own[key] for key in factors), []).append(run)
         return {key: by_seed(members, metric) for key, members in found.items()}
-
-
-def _best(
-    values: Mapping[tuple[Any, ...], list[tuple[Run, Mapping[str, Any]]]], by: str
-) -> list[tuple[Run, Mapping[str, Any]]]:
-    """Return the runs of the value with the best mean; of equal ones the first, and of those that lost a run none."""
-    means = {}
-    for key, runs in sorted(values.items()):
-        scores = [score for run, _ in runs if (score := run.value(by)) is not None]
-        if scores and not any(run.outcome in LOST for run, _ in runs):
-            is_less = any(run.higher_is_better.get(by) is False for run, _ in runs)
-            means[key] = (-1 if is_less else 1) * sum(scores) / len(scores)
-    return values[max(means, key=lambda key: means[key])] if means else []
 
 
 def judged(study: Study, table: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> dict[str, Judgement]:
@@ -152,22 +140,31 @@ def judged(study: Study, table: Mapping[str, Any], tables: Sequence[Mapping[str,
         return {}
     view = View.of(study, table, tables)
     entries = [_entry(view, text) if text in here else None for text in texts]
-    # An entry counts once for each table in which it is judged, in the other ones as p = 1.
-    said = [one["text"] for other in tables for one in other["expectations"]]
-    further = sum(max(1, said.count(text)) for text in texts) - len(texts)
-    adjusted = holm([*(1.0 if one is None or one.p is None else one.p for one in entries), *[1.0] * further])
+    # The family is that of all tables: an entry without a dataset is judged in each, and elsewhere counts as p = 1.
+    plain = [study.rows(one, tables) for one in tables if not one.get("tuned")]
+    size = sum(max(1, sum(_is_about(text, study, rows) for rows in plain)) for text in texts)
+    ps = [1.0 if one is None or one.p is None else one.p for one in entries]
+    adjusted = holm(ps + [1.0] * (size - len(ps)))[: len(ps)]
     return {
-        text: Judgement(one.metric, one.p, one.is_kept, one.is_bound, one.table_p, max(p or 0.0, one.table_p))
-        for text, one, p in zip(texts, entries, adjusted[: len(texts)], strict=True)
+        text: replace(one, p_adjusted=max(p or 0.0, one.table_p), family=size)
+        for text, one, p in zip(texts, entries, adjusted, strict=True)
         if one is not None
     }
 
 
+def _is_about(text: str, study: Study, rows: Sequence[Sequence[Run]]) -> bool:
+    """Return whether an entry is judged in a table, by the dataset and the model that it names, if any."""
+    _, _, condition = text.replace(WHEN_TUNED, "").partition(" where ")
+    named = {key: value for key, value in settings_of(condition).items() if key.split(".")[0] in ("dataset", "model")}
+    return any(study.fits(run, named) for runs in rows for run in runs)
+
+
 def _entry(view: View, text: str) -> Judgement:
-    shorter = text.replace(" when tuned", "")
-    view = view if shorter == text else view.tuned()
-    line, _, condition = shorter.partition(" where ")
+    line, _, condition = text.replace(WHEN_TUNED, "").partition(" where ")
     where = settings_of(condition)
+    if WHEN_TUNED in text:
+        metrics = _metrics(view.study)
+        view = view.tuned(view.study.config["tune"], "val.loss" if metrics[0].endswith("loss") else "val.accuracy")
     ordering = ORDERING.fullmatch(line)
     if ordering and not AMOUNT.match(ordering["right"]):
         return _ordering(view, ordering, where)
@@ -182,6 +179,12 @@ def _entry(view: View, text: str) -> Judgement:
     samples = [np.array(list(values.values())) for values in groups.values()]
     p, is_kept = _tested(samples, _borders(match["operator"], _amount(right), room), match["metric"])
     return Judgement(match["metric"], p, is_kept, is_bound=True)
+
+
+def _metrics(study: Study) -> list[str]:
+    """Return the metrics of a study's table, the leading one first."""
+    found = (study.config.get("compare") or {}).get("metric", "test.accuracy")
+    return [found] if isinstance(found, str) else list(found)
 
 
 def _ordering(view: View, match: re.Match[str], where: Mapping[str, str]) -> Judgement:
@@ -211,8 +214,7 @@ def _table_p(
 ) -> float:
     """Return the adjusted p of two cells in the study's own table, averaged over ``rest``; 0 where it has none."""
     config = view.study.config.get("compare") or {}
-    metrics = config.get("metric", "test.accuracy")
-    if metric not in ([metrics] if isinstance(metrics, str) else metrics):
+    if metric not in _metrics(view.study):
         return 0.0
     kept = [key for key in view.known if key not in rest]
     groups: dict[tuple[Any, ...], list[tuple[Run, Mapping[str, Any]]]] = {}
@@ -222,9 +224,11 @@ def _table_p(
     means = [mean_over(list(view.by_combination(runs, rest, metric).values())) for runs in groups.values()]
     baseline = _baseline(view, factors, config.get("baseline") or {})
     chosen = [[place for place, own in enumerate(factors) if _is_of(own, side)] for side in sides]
-    if any(len(one) != 1 for one in chosen) or [means[one[0]] for one in chosen] != list(values):
+    if any(len(one) != 1 for one in chosen):
         return 0.0
     places = [one[0] for one in chosen]
+    if not all(_are_equal(means[place], own) for place, own in zip(places, values, strict=True)):
+        return 0.0  # one side has combinations that the other lacks
     _, adjusted = contrasts(factors, means, baseline, metric)
     for row, other in (places, places[::-1]):
         if row in adjusted and factors[other] == {**factors[row], **baseline}:
@@ -243,6 +247,11 @@ def _baseline(view: View, factors: Sequence[Mapping[str, Any]], wanted: Mapping[
     if any(found.items() <= own.items() for own in factors) and found:
         return found
     return {} if wanted else factors[0]
+
+
+def _are_equal(one: Mapping[int, float], other: Mapping[int, float]) -> bool:
+    """Return whether the values of two cells are the same but for the order in which they were added up."""
+    return one.keys() == other.keys() and all(isclose(one[seed], other[seed], rel_tol=1e-12) for seed in one)
 
 
 def _is_of(factors: Mapping[str, Any], side: Mapping[str, str]) -> bool:
@@ -279,14 +288,11 @@ def _side_p(values: Floats, border: float, metric: str, *, of_differences: bool)
     if len(values) < MIN_SEEDS:
         return None
     if metric in OUTCOMES and not of_differences:
-        count, n = round(values.sum()), len(values)
-        return (
-            min(1.0, 2 * min(binom.cdf(count, n, border), binom.sf(count - 1, n, border))) if 0 <= border <= 1 else 0.0
-        )
+        return share_p(round(values.sum()), len(values), border)
     constant = bool(values.min() == values.max())
     if constant and not (of_differences and values[0] != 0):
         return 0.0
-    if is_share(metric) or metric in OUTCOMES or constant:
+    if is_share(metric) or constant:
         p = sign_flip_p(values - border)
         return 1.0 if p is None else p
     p = None if is_constant(values - border, float(np.abs(values - border).max())) else t_p(values - border)

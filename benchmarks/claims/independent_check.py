@@ -18,7 +18,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from benchmarks.claims.independent_statistics import (
     tolerance_of,
     wilson,
 )
-from benchmarks.claims.packed_runs import ENDINGS, LOST, OUTCOMES, Run, Study, by_seed, setting
+from benchmarks.claims.packed_runs import ENDINGS, Run, Study, best_on_validation, by_seed
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-9
@@ -229,20 +228,12 @@ def _tuned(
     """Return each row's runs at its best values on validation, and these values twice."""
     kept, lines = [], []
     for row, picked, runs in zip(table["rows"], tuned["picked"], rows, strict=True):
-        values = [sorted({setting(run.spec, key) for run in runs}) for key in tuned["factors"]]
-        found: list[tuple[float, tuple[Any, ...], list[Run]]] = []
-        for combination in product(*values):
-            at = dict(zip(tuned["factors"], combination, strict=True))
-            own = [run for run in runs if all(setting(run.spec, key) == one for key, one in at.items())]
-            scores = [score for run in own if (score := run.value(tuned["by"])) is not None]
-            if scores and not any(run.outcome in LOST for run in own):
-                found.append((float(sum(scores) / len(scores)), combination, own))
-        is_higher = not any(run.higher_is_better.get(tuned["by"]) is False for run in runs)
-        # Of equal means the first counts, which has the smallest numbers: max and min keep the first.
-        best = (max if is_higher else min)(found, key=lambda one: one[0])
-        for key, own_value in zip(tuned["factors"], best[1], strict=True):
+        found = best_on_validation(runs, tuned["factors"], tuned["by"])
+        if found is None:
+            raise ValueError(f"{name}: no value to pick for {_label(row['factors'])}")
+        for key, own_value in found[0].items():
             lines.append(Line(name, "tuned value", f"{where}: {_label(row['factors'])} {key}", picked[key], own_value))
-        kept.append(best[2])
+        kept.append(found[1])
     return kept, lines
 
 
@@ -254,13 +245,11 @@ def _hypotheses(
     for text, own in judged(study, table, tables).items():
         one = said[text]
         if one["p"] is not None:
-            slack = (
-                tolerance_of(own.p or 0.0, one["n"]) if is_share(own.metric) or own.metric in OUTCOMES else TOLERANCE
-            )
+            slack = tolerance_of(own.p or 0.0, one["n"]) if is_share(own.metric) else TOLERANCE
             # Under a bound the JSON has the p of the deciding cell, not multiplied by the number of cells.
             if not own.is_bound:
                 yield Line(name, "hypothesis: p", text, one["p"], own.p, slack)
-            slack = max(slack * len(said), tolerance_of(own.p_adjusted, one["n"]))
+            slack = max(slack * own.family, tolerance_of(own.p_adjusted, one["n"]))
             line = Line(name, "hypothesis: adjusted p", text, one["p_adjusted"], own.p_adjusted, slack)
             yield line
             if line.agrees:  # a p that is drawn may lie on either side of .05: the verdict is that of actbench's p

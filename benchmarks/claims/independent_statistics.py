@@ -2,7 +2,7 @@
 
 All tests are two-sided, all intervals those of 95 %. From thirteen seeds on actbench draws 10,000 patterns of signs. A
 single p is here counted over all patterns up to ``MAX_COUNTED`` seeds; max-T, whose evidence is itself a share of the
-patterns, is drawn as there, but ten times from other seeds.
+patterns, is drawn as there, but four times from other seeds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
+
+from benchmarks.claims.packed_runs import OUTCOMES
 
 LEVEL = 0.95
 MAX_COUNTED = 18
@@ -22,7 +24,7 @@ MAX_COUNTED = 18
 PRODUCT_COUNTS, PRODUCT_DRAWS = 12, 10_000
 """Seeds up to which actbench counts all patterns itself, and the number that it draws beyond."""
 
-REPEATS = 10
+REPEATS = 4
 ROUNDING = 1e-12
 MIN_SEEDS = 3
 MIN_PAIRS_FOR_MAX_T = 8
@@ -53,6 +55,14 @@ def wilson(count: int, n: int) -> tuple[float, float]:
     """Return Wilson's interval of a share."""
     found = stats.binomtest(count, n).proportion_ci(LEVEL, method="wilson")
     return float(found.low), float(found.high)
+
+
+def share_p(count: int, n: int, bound: float) -> float:
+    """Return the p of a share of runs under a bound: twice the smaller one of P(X or fewer) and P(X or more)."""
+    if not 0 <= bound <= 1:  # no share can be there
+        return 0.0
+    law = stats.binom(n, bound)
+    return float(min(1.0, 2 * min(law.cdf(count), law.sf(count - 1))))
 
 
 def t_p(differences: Floats) -> float | None:
@@ -149,7 +159,7 @@ def _evidence(column: Floats, sums: Floats, pairs: int) -> Floats:
     spread = np.sqrt(np.maximum(squares - pairs * mean**2, 0.0) / (pairs - 1))
     with np.errstate(divide="ignore"):
         t = np.abs(mean) / spread * math.sqrt(pairs)
-    p = np.maximum(np.minimum(2 * stats.t.sf(t, pairs - 1), by_flips), 2.0 ** (1 - pairs))
+    p = np.maximum(np.minimum(2 * special.stdtr(pairs - 1, -t), by_flips), 2.0 ** (1 - pairs))
     # |t| decides where two p are equal: a hundred-thousandth of t²/(1 + t²), which grows with |t| and ends at 1.
     found: Floats = 1e-5 * (1 - 1 / (1 + t**2)) - p
     return found
@@ -222,8 +232,8 @@ def differences_of(left: Mapping[int, float], right: Mapping[int, float]) -> dic
 
 
 def is_share(metric: str) -> bool:
-    """Return whether a metric is a share of units, whose differences are tested by sign flips."""
-    return metric.startswith("health.") and not metric.endswith("gradient_ratio")
+    """Return whether a metric is a share of units or of runs, whose differences are tested by sign flips."""
+    return metric in OUTCOMES or (metric.startswith("health.") and not metric.endswith("gradient_ratio"))
 
 
 def tolerance_of(p: float, seeds: int) -> float:

@@ -12,6 +12,8 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ class Run:
         return int(self.spec["seed"])
 
     def value(self, metric: str) -> float | None:
-        """Return a finite value, or 1 or 0 for an outcome that it has or has not; None where there is none."""
+        """Return a finite value, or None; of an outcome 1 or 0."""
         if metric in OUTCOMES:
             return float(self.outcome == metric)
         found = self.final.get(metric)
@@ -90,13 +92,13 @@ class Study:
             table: An entry of ``comparisons`` in the JSON of ``actbench compare``.
             tables: All of them: ``mlp`` means another network where ``mlp(hidden=[9])`` has a table of its own.
         """
-        contexts = {key: [other["context"].get(key) for other in tables] for key in table["context"]}
+        contexts = {key: list({other["context"].get(key): 0 for other in tables}) for key in table["context"]}
         own = [
             run
             for run in self.runs
             if all(self.value_of(run, key, contexts[key]) == value for key, value in table["context"].items())
         ]
-        known = {key: [row["factors"][key] for row in table["rows"]] for key in table["factors"]}
+        known = {key: list({row["factors"][key]: 0 for row in table["rows"]}) for key in table["factors"]}
         named = [{key: self.value_of(run, key, values) for key, values in known.items()} for run in own]
         return [[run for run, one in zip(own, named, strict=True) if one == row["factors"]] for row in table["rows"]]
 
@@ -164,6 +166,7 @@ WORDS = {"null": None, "true": True, "false": False}
 """As a line of ``expect`` spells them."""
 
 
+@lru_cache(maxsize=1000)
 def parsed_label(label: str) -> tuple[str, dict[str, Any]]:
     """Return name and options of a component as tables print it.
 
@@ -206,6 +209,31 @@ def settings_of(text: str) -> dict[str, str]:
     {'activation': 'relu', 'bias_init': '0.01'}
     """
     return {key.strip(): value.strip() for key, _, value in (one.partition("=") for one in split(text))}
+
+
+def best_on_validation(runs: Sequence[Run], keys: Sequence[str], by: str) -> tuple[dict[str, Any], list[Run]] | None:
+    """Return the values of some settings with the best mean of a validation metric, and the runs that have them.
+
+    A value of which a run has no value, or diverged or failed, is not taken. Of equal means the first counts, which has
+    the smallest numbers.
+
+    Args:
+        runs: Of one row.
+        keys: The settings.
+        by: The metric.
+    """
+    is_less = any(run.higher_is_better.get(by) is False for run in runs)
+    best: tuple[float, dict[str, Any], list[Run]] | None = None
+    for values in product(*(sorted({setting(run.spec, key) for run in runs}) for key in keys)):
+        at = dict(zip(keys, values, strict=True))
+        own = [run for run in runs if all(setting(run.spec, key) == one for key, one in at.items())]
+        scores = list(by_seed(own, by).values())
+        if not scores or any(run.outcome in LOST for run in own):
+            continue
+        mean = sum(scores) / len(scores) * (-1 if is_less else 1)
+        if best is None or mean > best[0]:
+            best = (mean, at, own)
+    return None if best is None else best[1:]
 
 
 def by_seed(runs: Iterable[Run], metric: str) -> dict[int, float]:
