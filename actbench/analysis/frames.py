@@ -100,7 +100,10 @@ def table_of_runs(records: Sequence[RunRecord], per: Per = "run") -> Table:
                 learned = {f"learned.{key}": value for key, value in (layer.get("learned") or {}).items()}
                 lines.append({**head, "epoch": row["epoch"], "layer": layer["name"], **plain, **learned})
     if per != "run" and not any(record.curves for record in records) and any(record.final for record in records):
-        raise UsageError(f"a line a {per} needs the curves: read the runs with read_results(…, curves=True)")
+        raise UsageError(
+            f"a line a {per} needs the curves: read the runs with read_results(…, curves=True), of a "
+            "folder or file that has them"
+        )
     names = dict.fromkeys(name for line in lines for name in line if name not in ("name", "message"))
     if per == "run":
         metrics = [name for name in METRICS if name in names]

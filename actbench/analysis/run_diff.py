@@ -59,6 +59,7 @@ class Differences:
         environment: Entry -> the two values, for entries that differ.
         final: Metric -> the two final values, equal ones included.
         divergence: Where the curves part.
+        lacking_curves: Whether each has no curve, though it has a result.
     """
 
     runs: tuple[str, str]
@@ -67,6 +68,7 @@ class Differences:
     environment: Mapping[str, ValuePair]
     final: Mapping[str, ValuePair]
     divergence: Divergence
+    lacking_curves: tuple[bool, bool] = (False, False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the JSON: pairs become lists, and each final metric has the second − the first."""
@@ -105,6 +107,7 @@ def differences(first: RunRecord, second: RunRecord) -> Differences:
         environment=_unequal(first.environment, second.environment),
         final={name: pair for name, pair in _pairs(first.final, second.final).items() if name in METRICS},
         divergence=find_divergence(first.curves, second.curves),
+        lacking_curves=(first.lacks_curve, second.lacks_curve),
     )
 
 

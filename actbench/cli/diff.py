@@ -50,7 +50,7 @@ def print_differences(console: PrintableConsole, found: Differences) -> None:
     _print_table(console, "Environment that differs", ("entry", "A", "B"), _lines(found.environment))
     _print_table(console, "Final metrics", ("metric", "A", "B", "B − A"), _metrics(found))
     console.print("\nCurves\n", style="bold")
-    for sentence in _sentences(found.divergence):
+    for sentence in _sentences(found):
         console.print(sentence, soft_wrap=True)
     if found.divergence.layers:
         console.print(f"\nHidden layers at epoch {found.divergence.epoch}, A | B\n", style="bold")
@@ -102,13 +102,16 @@ def _change(metric: str, gap: float | None) -> str:
     return "equal" if gap == 0 else ("+" if gap > 0 else MINUS) + amount
 
 
-def _sentences(divergence: Divergence) -> Iterable[str]:
+def _sentences(found: Differences) -> Iterable[str]:
     """Yield sentences: where the curves part, or how far they were followed without parting."""
     from actbench.analysis.run_diff import RELATIVE_ROUNDING
 
+    divergence = found.divergence
     rounding = f"rounding (relative {RELATIVE_ROUNDING:g})"
     if not divergence.compared:
-        yield "There is no epoch that both runs have."
+        bare = " and of ".join(letter for letter, lacks in zip("AB", found.lacking_curves, strict=True) if lacks)
+        why = f": these results hold no epochs of {bare} (metrics.jsonl)" if bare else ""
+        yield f"There is no epoch that both runs have{why}."
         return
     first, last = divergence.compared[0], divergence.compared[-1]
     until = f"epochs {first} to {last}" if first < last else f"epoch {first}"

@@ -11,8 +11,18 @@ EXAMPLES = {
     "actbench pack study": "one file, study.zip, which every reading command takes",
     "actbench pack study -o supplement.zip": "under another name",
     "actbench pack study -o study.tar.xz": "a third of the size, read whole into memory",
+    "actbench pack study -o study.tar.xz --no-curves": "results without epochs, a fifth of that",
     "actbench pack results/study --weights -o all.zip": "with the networks that were kept",
 }
+
+CHARTS_OF_CURVES = (
+    "dead_units",
+    "gradient_depth",
+    "histograms",
+    "learned_parameters",
+    "learning_curves",
+    "signal_depth",
+)
 
 
 def pack(
@@ -25,6 +35,9 @@ def pack(
     no_histograms: Annotated[
         bool, typer.Option("--no-histograms", help="Leave the layers' distributions out.")
     ] = False,
+    no_curves: Annotated[
+        bool, typer.Option("--no-curves", help="Leave the epochs of runs that have a result out.")
+    ] = False,
 ) -> None:
     """Pack a study into one file that compare, show, plot, report and runs read.
 
@@ -35,10 +48,16 @@ def pack(
     from actbench.storage.packing import pack_study
     from actbench.system.command_line import shown_path
 
-    packed = pack_study(result_path(study), output, weights=weights, histograms=not no_histograms)
+    packed = pack_study(result_path(study), output, weights=weights, histograms=not no_histograms, curves=not no_curves)
     runs = f"{packed.runs:,} run{'' if packed.runs == 1 else 's'}"
     print_result(f"{shown_path(packed.file)}: {runs}, {packed.size / 1e6:.2g} MB")
-    if no_histograms:
+    if no_curves:
+        *charts, last = CHARTS_OF_CURVES
+        print_note(
+            f"without curves: this file has no epochs to draw the charts {', '.join(charts)} and {last}, nor for "
+            "`compare --reach`"
+        )
+    elif no_histograms:
         print_note("without the layers' distributions: the chart `histograms` can't be drawn of this file")
     if packed.unfinished:
         print_note(f"warning: {packed.unfinished:,} of them have not finished: their curves so far are in the file")

@@ -310,6 +310,9 @@ def _print_curve(console: PrintableConsole, record: RunRecord) -> None:
     keys = [key for key in keys if any(key in row for row in record.curves)]
     if record.curves:
         _print_rows(console, "Curve (epoch 0: at initialisation)", keys, thinned(record.curves))
+    elif record.lacks_curve:
+        console.print("\nCurve\n", style="bold")
+        console.print("none: these results hold no epochs of the run (metrics.jsonl)", soft_wrap=True)
 
 
 def thinned(rows: Sequence[Any], most: int = 21) -> list[Any]:

@@ -82,6 +82,14 @@ class RunRecord:
         found = self.final.get("epochs_trained")
         return self.spec.training.epochs if found is None else int(found)
 
+    @property
+    def lacks_curve(self) -> bool:
+        """Return whether a run that was read with its curve has none beside its result.
+
+        One that failed may have done so before its first epoch had ended.
+        """
+        return not self.curves and self.outcome != "failed"
+
     def value(self, metric: str) -> float | None:
         """Return a final metric, or 1 or 0 for an outcome that the run has or has not; None where there is none.
 

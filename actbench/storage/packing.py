@@ -27,13 +27,13 @@ from typing import Any, BinaryIO
 from actbench.errors import ResultsError, UsageError
 from actbench.schema.histograms import HISTOGRAMS
 from actbench.storage.folders import check_results_folder, subfolders
-from actbench.storage.store import WEIGHTS_ENDING, weight_files
+from actbench.storage.store import CURVE, WEIGHTS_ENDING, weight_files
 from actbench.system.files import json_text, parse_json, read_file, whole_file
 from actbench.system.packed import ENDINGS, Packed, is_packed, kind
 from actbench.system.packed_reader import PackedError
 
 CONFIG = "study.yaml"
-RUN_FILES = ("result.json", "error.txt", "metrics.jsonl", "spec.json")
+RUN_FILES = ("result.json", "error.txt", CURVE, "spec.json")
 """In the order in which they are read: a run that ends meanwhile has its whole curve beside a result that was read."""
 
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -71,7 +71,7 @@ class PackedStudy:
 
 
 def pack_study(
-    study: Path, output: Path | None = None, *, weights: bool = False, histograms: bool = True
+    study: Path, output: Path | None = None, *, weights: bool = False, histograms: bool = True, curves: bool = True
 ) -> PackedStudy:
     """Write a study's results into one zip or tar.xz file, as its name ends, whole or not at all.
 
@@ -80,6 +80,8 @@ def pack_study(
         output: The file; None for a zip file of the study's name in the current folder.
         weights: Whether kept weights go with it.
         histograms: Whether the layers keep their distributions.
+        curves: Whether runs that have a result keep their epochs. Of one that failed or has not finished the curve is
+            all there is, and stays.
 
     Raises:
         UsageError: When the folder is not one study's, or is packed already, or the file has another ending.
@@ -101,6 +103,8 @@ def pack_study(
                 above = f"{folder.name}/runs/{run.name}"
                 found = {path.name: content for path, content in _files_of(run)}
                 unfinished += found.keys().isdisjoint({"result.json", "error.txt"})
+                if not curves and "result.json" in found:
+                    found.pop(CURVE, None)
                 for name in sorted(found):
                     add(f"{above}/{name}", found[name] if histograms else _without_histograms(name, found[name]))
                 for path in weight_files(run).values() if weights else ():
@@ -162,7 +166,7 @@ def _without_histograms(name: str, content: bytes) -> bytes:
     match name:
         case "result.json":
             return _cut(content, lambda result: result.get("health"), indent=2)
-        case "metrics.jsonl":
+        case _ if name == CURVE:
             return b"".join(_cut(line, lambda row: row) for line in content.splitlines(keepends=True))
         case _:
             return content

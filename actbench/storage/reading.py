@@ -17,6 +17,7 @@ from actbench.schema.record import RunRecord, check_row
 from actbench.schema.spec import RunSpec
 from actbench.storage.commands import train_command
 from actbench.storage.folders import check_results_folder, packed_hint, subfolders
+from actbench.storage.store import CURVE
 from actbench.storage.study_settings import comparison_settings, reason, with_case
 from actbench.system.command_line import command_text
 from actbench.system.files import parse_json, read_file, read_json
@@ -27,6 +28,9 @@ _log = logging.getLogger("actbench.storage.reading")
 
 UNFINISHED = ": unfinished runs, left out: "
 """Between the study and the number in the warning that counts runs without an end."""
+
+WITHOUT_CURVE = ": finished runs without epochs (metrics.jsonl), which no chart over epochs or layers shows: "
+"""Between the study and their number; ``pack --no-curves`` leaves the epochs out."""
 
 _FRAME = "actbench.analysis.frames:frame_of_runs"
 """Found by its name, as plugins are: that room imports this one."""
@@ -102,6 +106,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     folders = dict.fromkeys(run for path in paths for run in _run_folders(Path(path), warnings))
     found: list[tuple[str, int, str, RunRecord, Path]] = []
     unfinished: list[Path] = []
+    without_curve = Counter[str]()
     ended: dict[tuple[Path, str], str] = {}
     for folder in folders:
         study = study_of(folder)
@@ -113,6 +118,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         if record is None:
             unfinished.append(folder)
             continue
+        without_curve[study] += curves and record.lacks_curve and kind(folder / CURVE) is None
         place = (folder.parent, record.spec.digest)
         if folder.name.endswith(f"-{record.spec.digest[:8]}"):
             if place in ended:  # two sweeps of the study have named it, each its own way
@@ -130,6 +136,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     unfinished = [run for run in unfinished if (run.parent, run.name[-8:]) not in digits]
     waiting = Counter(map(study_of, unfinished))
     warnings += [f"{study}{UNFINISHED}{count}" for study, count in waiting.items()]
+    warnings += [f"{study}{WITHOUT_CURVE}{count}" for study, count in without_curve.items() if count]
     settings = {
         folder: comparison_settings(folder, warnings) for folder in dict.fromkeys(run.parent.parent for run in folders)
     }
@@ -155,7 +162,7 @@ def curve_at(records: Records, record: RunRecord, epochs: Sequence[int]) -> list
         return []
     rows = []
     try:
-        lines = read_file(records.folders[record.study] / "runs" / record.run_id / "metrics.jsonl").splitlines()
+        lines = read_file(records.folders[record.study] / "runs" / record.run_id / CURVE).splitlines()
     except OSError:
         return []
     for epoch in epochs:
@@ -269,12 +276,12 @@ def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord |
 def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:
     """Return the rows of ``metrics.jsonl`` up to the first that is torn: a process may have died while writing it."""
     try:
-        lines = read_file(folder / "metrics.jsonl").decode(errors="replace").splitlines()
+        lines = read_file(folder / CURVE).decode(errors="replace").splitlines()
     except FileNotFoundError:
         return []
     rows: list[Mapping[str, Any]] = []
     for number, line in enumerate(lines, start=1):
-        place = f"{study_of(folder)}/runs/{folder.name}/metrics.jsonl: line {number}"
+        place = f"{study_of(folder)}/runs/{folder.name}/{CURVE}: line {number}"
         try:
             row = parse_json(line)
         except ValueError:

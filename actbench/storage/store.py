@@ -35,6 +35,9 @@ MAX_MESSAGE, MAX_TRACEBACK = 2_000, 100_000
 """Characters of an error that are kept: a user's exception may hold a whole tensor as text."""
 
 
+CURVE = "metrics.jsonl"
+"""Name of a run's file with a line an epoch."""
+
 WEIGHTS_ENDING = ".safetensors"
 _WEIGHTS = re.compile(rf"weights-(\d{{1,9}})\{WEIGHTS_ENDING}")
 

@@ -41,9 +41,6 @@ TOY = ("digits", STAND_IN, "circles", "moons", "regression", "spiral", "xor")
 """Datasets that need no download."""
 
 
-PACK_OPTIONS: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True)
 class Job:
     """How the studies are computed.
@@ -75,7 +72,7 @@ class Job:
         written = [str(place.result(self.results, ending)) for ending in (".json", ".csv", ".html")]
         return [
             train,
-            ["pack", str(study), *PACK_OPTIONS, "-o", str(packed)],
+            ["pack", str(study), *place.pack_options, "-o", str(packed)],
             ["compare", str(packed), "-o", written[0]],
             ["compare", str(packed), "-o", written[1]],
             ["report", str(packed), "-o", written[2]],

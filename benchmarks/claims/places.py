@@ -17,6 +17,9 @@ GROUPS = (CLAIMS, PUBLISHED)
 PACKED = (".zip", ".tar.xz")
 """Endings of packed studies, the smaller one first."""
 
+WITHOUT_CURVES = ("activations", "bias", "explosions", "leaky", "useless")
+"""Studies of a thousand runs and more of which neither the page nor a chart needs epochs: four fifths of their size."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -44,6 +47,11 @@ class Place:
     def study(self) -> str:
         """Return the name of the study's folder: ``claims-bias``."""
         return f"{self.group}-{self.stem}"
+
+    @property
+    def pack_options(self) -> tuple[str, ...]:
+        """Return what the committed file leaves out: the layers' distributions, of large studies all epochs."""
+        return ("--no-histograms", *(("--no-curves",) if self.name in WITHOUT_CURVES else ()))
 
     def result(self, results: Path, ending: str) -> Path:
         """Return one of the committed files: ``results/claims/bias.json``."""

@@ -49,7 +49,7 @@ class ExportedRun:
     @property
     def last_epoch(self) -> int:
         """The epoch at which the metrics at the end stand."""
-        return self.epochs[-1][0] if self.epochs else self.record.spec.training.epochs
+        return self.epochs[-1][0] if self.epochs else self.record.epochs_trained
 
     @cached_property
     def fingerprint(self) -> str:

@@ -28,10 +28,18 @@ class Parquet:
         for per in get_args(Per):
             if per == "layer" and not any(run.with_layers for run in runs):
                 continue
+            place = target / f"{per}s.parquet"
+            if (
+                per != "run"
+                and not any(record.curves for record in records)
+                and any(one.lacks_curve for one in records)
+            ):
+                place.unlink(missing_ok=True)  # of an export that had them
+                continue
             stream = io.BytesIO()
             frame_of_runs(records, "polars", per).write_parquet(stream)
-            places.append(target / f"{per}s.parquet")
-            write_atomically(places[-1], stream.getvalue())
+            write_atomically(place, stream.getvalue())
+            places.append(place)
         return Exported(len(runs), 0, places)
 
 

@@ -33,10 +33,15 @@ def rows_with_reach(comparison: Comparison, table: Table, level: float) -> tuple
     if not 0 < level <= 1:
         raise UsageError(f"--reach: expected an accuracy above 0 and at most 1, such as 0.9, not {level:g}")
     ended = [record for record, _ in table.runs if record.outcome not in UNFINISHED]
+    if ended and not any(record.curves for record in ended):
+        raise UsageError(
+            f"--reach: these results hold no epochs of {comparison.title} (metrics.jsonl), or were read in Python "
+            "without read_results(..., curves=True)"
+        )
     if ended and not any(map(_curve, ended)):
         raise UsageError(
             f"--reach: no run of {comparison.title} has a curve of {REACH_METRIC}: it needs runs with validation "
-            "examples (dataset.val_fraction above 0), and in Python read_results(..., curves=True)"
+            "examples (dataset.val_fraction above 0)"
         )
     found = {tuple(group.factors.values()): reach_of(group, level) for group in table.groups}
     return tuple(replace(row, reach=found[tuple(row.factors.values())]) for row in comparison.rows)
