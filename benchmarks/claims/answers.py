@@ -21,6 +21,7 @@ from actbench.analysis.judgements.formatting import (
 )
 from actbench.analysis.reports._cells import mean_cell
 from actbench.analysis.statistics import Difference, Interval, wilson_interval
+from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.result import Expectation
 from actbench.config.hypotheses import Bound, Ordering, parse_expectation, parse_gate
 
@@ -217,14 +218,37 @@ class Judged:
     found: Expectation
 
     @property
-    def interval(self) -> str:
-        """Return the interval that decides, or a dash."""
-        claim = parse_expectation(self.found.text)
-        if self.found.interval is None:
-            return NOTHING
+    def effect(self) -> str:
+        """Return what decides: a mean or difference with its interval, or counts of runs; a dash where nothing does."""
+        found, claim = self.found, parse_expectation(self.found.text)
+        if found.counts:
+            return " against ".join(Share(count, runs).text for count, runs in found.counts)
         is_difference = isinstance(claim, Ordering)
-        text = interval(claim.metric, self.found.interval, differences=int(is_difference))
-        return in_units(claim.metric, text) if is_difference else text
+        if found.estimate is None:
+            return NOTHING
+        if not is_difference:
+            text = quantity(claim.metric, found.estimate)
+        else:
+            text = in_units(claim.metric, signed(claim.metric, found.estimate))
+        if found.interval is None or found.interval[0] == found.interval[1]:
+            return text
+        return f"{text} {interval(claim.metric, found.interval, differences=int(is_difference))}"
+
+    @property
+    def is_of_survivors(self) -> bool:
+        """Return whether runs without a value, such as those that diverged, stand in no mean here."""
+        return bool(self.found.left_out)
+
+    @property
+    def p_text(self) -> str:
+        """Return the p that decides: ``p = .13``; nothing for values that need no test, or are too few for one."""
+        return "" if self.found.p_adjusted is None else f"p {p_value(self.found.p_adjusted)}"
+
+    @property
+    def picked(self) -> str:
+        """Return the values at which the cells were judged, where it is by each cell's own; else nothing."""
+        cells = () if self.found.own is None else self.found.own.cells
+        return ", ".join(f"{row_name(one.factors)} {', '.join(map(show, one.picked.values()))}" for one in cells)
 
 
 @dataclass(frozen=True)

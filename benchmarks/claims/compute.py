@@ -1,12 +1,13 @@
 """Run the studies of the claims and pack what they found: the committed evidence, anew.
 
     python -m benchmarks.claims.compute                        # all of them: hours
-    python -m benchmarks.claims.compute bias published/snn     # these
+    python -m benchmarks.claims.compute bias published/snn_mnist cost
+    python -m benchmarks.claims.compute --reread               # what lies beside the packed files, from them alone
     python -m benchmarks.claims.compute --smoke                # cut to minutes, no download, into a temporary folder
 
 Each study is trained below ``--work``, packed into ``results/claims/NAME.tar.xz``, and compared from that file into
-``NAME.json``, ``NAME.csv`` and the page ``NAME.html`` beside it. What is interrupted goes on where it was when the same
-command is given again; studies whose runs have all ended are only packed.
+``NAME.json``, ``NAME.csv`` and the page ``NAME.html.gz`` beside it (``--reread`` does these alone). What is interrupted
+goes on where it was when the same command is given again; studies whose runs have all ended are only packed.
 
 A cut one writes nothing into the project. Its datasets are stand-ins, 5,000 digits that come with the installation in
 MNIST's own format; the page of claims is written from its results, to see that nothing on the way is broken.
@@ -15,6 +16,7 @@ MNIST's own format; the page of claims is written from its results, to see that 
 from __future__ import annotations
 
 import argparse
+import gzip
 import struct
 import subprocess
 import sys
@@ -26,7 +28,7 @@ from pathlib import Path
 
 from actbench import Study
 from actbench.system.command_line import command_text
-from benchmarks.claims.places import PACKED, ROOT, Place, all_places, place_of
+from benchmarks.claims.places import CLAIMS, PACKED, ROOT, Place, all_places, place_of
 
 STAND_IN = "mnist-5k"
 """The dataset whose images stand in for those that would have to be downloaded."""
@@ -39,6 +41,13 @@ IMAGES, LABELS = 0x803, 0x801
 
 TOY = ("digits", STAND_IN, "circles", "moons", "regression", "spiral", "xor")
 """Datasets that need no download."""
+
+
+COST = "cost"
+"""Named like a study, but measured by a program of its own."""
+
+PAGE = ".html"
+"""A page of ``report`` has two to four megabytes; it is committed packed by gzip, a tenth of that."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +78,15 @@ class Job:
         train = ["run", str(config), "-o", str(self.work), "--device", self.device]
         train += [] if self.data is None else ["--data-dir", str(self.data)]
         train += ["--smoke", *stand_in_arguments(config)] if self.is_smoke else []
-        written = [str(place.result(self.results, ending)) for ending in (".json", ".csv", ".html")]
+        return [train, ["pack", str(study), *place.pack_options, "-o", str(packed)], *self.rereading(place)]
+
+    def rereading(self, place: Place) -> list[list[str]]:
+        """Return the commands that write what is committed beside a packed study, from that file alone."""
+        packed = str(place.result(self.results, PACKED[0]))
         return [
-            train,
-            ["pack", str(study), *place.pack_options, "-o", str(packed)],
-            ["compare", str(packed), "-o", written[0]],
-            ["compare", str(packed), "-o", written[1]],
-            ["report", str(packed), "-o", written[2]],
+            ["compare", packed, "-o", str(place.result(self.results, ".json"))],
+            ["compare", packed, "-o", str(place.result(self.results, ".csv"))],
+            ["report", packed, "-o", str(place.result(self.results, PAGE))],
         ]
 
 
@@ -110,17 +121,34 @@ def write_stand_ins(folder: Path) -> None:
             )
 
 
-def compute(places: Sequence[Place], job: Job) -> int:
-    """Run, pack and compare each study; return the exit code of the first command that fails, else 0."""
+def compute(places: Sequence[Place], job: Job, *, only_reread: bool = False) -> int:
+    """Run, pack and compare each study; return the exit code of the first command that fails, else 0.
+
+    Args:
+        places: The studies.
+        job: How they are computed.
+        only_reread: Whether they are packed already, and only what lies beside the packed files is written.
+    """
     for place in places:
         place.result(job.results, "").parent.mkdir(parents=True, exist_ok=True)
-        for words in job.commands(place):
+        for words in job.rereading(place) if only_reread else job.commands(place):
             print(f"$ {command_text(words)}", flush=True)
             code = subprocess.run([sys.executable, "-m", "actbench", *words], cwd=ROOT, check=False).returncode
             if code:
                 print(f"{place.name}: stopped, exit code {code}; the same command goes on from here", file=sys.stderr)
                 return code
+        page = place.result(job.results, PAGE)
+        # Without its name and time: the same page gives the same bytes.
+        page.with_name(f"{page.name}.gz").write_bytes(gzip.compress(page.read_bytes(), mtime=0))
+        page.unlink()
     return 0
+
+
+def measure_cost(results: Path) -> int:
+    """Measure what activations cost, on a machine that should do nothing else; return the exit code."""
+    words = ["-m", "benchmarks.claims.activation_cost", "-o", str(results / CLAIMS / f"{COST}.json")]
+    print(f"$ python {' '.join(words)}", flush=True)
+    return subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="bias, published/snn …; all by default")
     parser.add_argument("--smoke", action="store_true", help="cut to minutes, into a folder of its own, and the page")
+    parser.add_argument("--reread", action="store_true", help="run nothing: compare and report what is packed")
     parser.add_argument("--device", default="auto", help="as actbench run takes it")
     parser.add_argument("--data-dir", type=Path, help="datasets; the user's cache folder by default")
     parser.add_argument("--work", type=Path, help="where runs are trained; results/ by default")
@@ -135,13 +164,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     known = all_places()
     places = [place_of(name) for name in chosen.names] or known
+    wants_cost = not chosen.names or COST in chosen.names
+    places = [place for place in places if place != place_of(COST)]
     if unknown := [place.config for place in places if place not in known]:
         parser.error(f"no config {unknown[0]}; there are {', '.join(place.name for place in known)}")
     if not chosen.smoke:
         if chosen.output is not None:
             parser.error("--output goes with --smoke: the results have one place, results/")
         job = Job(chosen.work or ROOT / "results", ROOT / "results", chosen.device, chosen.data_dir)
-        return compute(places, job)
+        if chosen.reread:
+            packed = [place for place in places if place.result(job.results, PACKED[0]).is_file()]
+            return compute(packed, job, only_reread=True)
+        return compute(places, job) or (measure_cost(job.results) if wants_cost else 0)
     with ExitStack() as stack:
         folder = chosen.output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="actbench-claims-")))
         return smoke(places, folder.resolve(), chosen.device)

@@ -17,7 +17,7 @@ import json
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from math import isfinite
@@ -69,18 +69,27 @@ class Context:
     Args:
         name: In a few letters: ``MNIST 256-256``, ``MNIST 5 × 256``.
         where: The settings that choose its runs: ``dataset=mnist,model.hidden=[256,256]``.
+        dataset: The dataset's name in configs.
     """
 
     name: str
     where: str
+    dataset: str
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of one table, as ``compare`` has it."""
+    """One row of one table, as ``compare`` has it.
+
+    Args:
+        comparison: The table.
+        row: The row.
+        tried: Tuned factor -> the numbers that it has in the study's runs.
+    """
 
     comparison: Comparison
     row: Row
+    tried: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -96,6 +105,15 @@ class Cell:
     def picked(self) -> str:
         """Return the value that the row was tuned to: ``0.1``; empty at common values."""
         return ", ".join(map(show, self.row.picked.values()))
+
+    @property
+    def edge(self) -> str:
+        """Return ``smallest`` or ``largest`` where a tuned value is that of all tried: a better one may lie beyond."""
+        for key, value in self.row.picked.items():
+            tried = self.tried.get(key, ())
+            if isinstance(value, (int, float)) and len(tried) > 1 and value in (min(tried), max(tried)):
+                return "smallest" if value == min(tried) else "largest"
+        return ""
 
     @property
     def n(self) -> int:
@@ -166,8 +184,10 @@ class Study:
 
     @property
     def contexts(self) -> list[Context]:
-        """Return the datasets and networks of the tables, in their order."""
-        return list(dict.fromkeys(context_of(one) for one in self.comparisons.comparisons))
+        """Return the datasets and networks of the tables: MNIST first, the smaller network first."""
+        found = dict.fromkeys(context_of(one) for one in self.comparisons.comparisons)
+        return sorted(found, key=lambda one: (one.dataset not in SPELLED, [*SPELLED, one.dataset].index(one.dataset),
+                                              one.dataset, len(one.where), one.where))  # fmt: skip
 
     def values(self, key: str, where: str = "") -> list[Value]:
         """Return the values that a setting has in the runs, in their order."""
@@ -194,7 +214,7 @@ class Study:
         """Return the rows of which all runs have these settings, of tables at common values or of tuned ones."""
         ours = {id(record) for record, _ in self.fitting(where)}
         return [
-            Cell(comparison, row)
+            Cell(comparison, row, {key: self._numbers(key) for key in row.picked})
             for comparison in self.comparisons.comparisons
             if (comparison.tuned is not None) == tuned
             for row in comparison.rows
@@ -392,6 +412,10 @@ class Study:
         names = {record.run_id for record, _ in self.fitting(where)}
         return replace(records, runs=tuple(record for record in records if record.run_id in names))
 
+    def _numbers(self, key: str) -> list[float]:
+        found = {one.get(key) for _, one in self.runs}
+        return sorted(float(value) for value in found if isinstance(value, (int, float)))
+
     def _by_seed(self, metric: str, where: str, over: Sequence[str]) -> dict[int, float]:
         runs = self.fitting(where)
         keys = (*CONTEXT, *varying([one.spec for one, _ in runs], [flat for _, flat in runs]))
@@ -449,12 +473,13 @@ def context_of(comparison: Comparison) -> Context:
     """Return the dataset and the network that all rows of a table share."""
     spec = comparison.rows[0].records[0].spec
     widths, dataset = spec.model.options.get("hidden"), spec.dataset.name
-    name, where = SPELLED.get(dataset, dataset), f"dataset={dataset}"
+    is_jpeg = "cifar10" in str(spec.dataset.options.get("root", ""))
+    name, where = "CIFAR-10 (JPEG)" if is_jpeg else SPELLED.get(dataset, dataset), f"dataset={dataset}"
     if widths is None:
-        return Context(f"{name} {spec.model.name}", where)
+        return Context(f"{name} {spec.model.name}", where, dataset)
     is_long = len(widths) > 3 and len(set(widths)) == 1
     network = f"{len(widths)} × {widths[0]}" if is_long else "-".join(map(str, widths))
-    return Context(f"{name} {network}", f"{where},model.hidden={str(list(widths)).replace(' ', '')}")
+    return Context(f"{name} {network}", f"{where},model.hidden={str(list(widths)).replace(' ', '')}", dataset)
 
 
 def _meant(key: str, given: Any, values: Sequence[Value]) -> set[Value]:

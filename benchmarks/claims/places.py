@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CLAIMS, PUBLISHED = "claims", "published"
 GROUPS = (CLAIMS, PUBLISHED)
-PACKED = (".zip", ".tar.xz")
+PACKED = (".tar.xz", ".zip")
 """Endings of packed studies, the smaller one first."""
 
 WITHOUT_CURVES = ("activations", "bias", "explosions", "leaky", "useless")

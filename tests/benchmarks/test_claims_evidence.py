@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ expect:
 """
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> Study:
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """Two datasets, two activations, eight seeds; on the second dataset selu loses what it wins on the first."""
     records = [
         record(value - 0.2 * (dataset == "fashion_mnist"), activation=name, seed=seed, dataset=dataset, dead=dead)
@@ -31,8 +32,7 @@ def study(tmp_path: Path) -> Study:
         for name, values, dead in (("relu", RELU, 0.25), ("selu", SELU if dataset == "mnist" else RELU[::-1], 0.0))
         for seed, value in enumerate(values)
     ]
-    save(tmp_path, records, text=CONFIG)
-    return Study("demo", tmp_path / "demo")
+    return Study("demo", save(tmp_path_factory.mktemp("results"), records, text=CONFIG) / "demo")
 
 
 def test_a_mean_and_a_paired_difference_are_those_of_scipy(study: Study) -> None:
@@ -94,6 +94,25 @@ def test_a_verdict_is_one_word_where_all_tables_agree_and_mixed_where_not(study:
     assert Verdict(()).word == "not judged"
     with pytest.raises(EvidenceError, match="no expect line with sigmoid"):
         study.verdict("sigmoid")
+
+
+def test_a_tuned_row_says_its_value_and_whether_a_better_one_may_lie_beyond(tmp_path: Path) -> None:
+    records = []
+    for name, rates in (("relu", (0.9, 0.92, 0.91)), ("selu", (0.9, 0.91, 0.95))):
+        for rate, accuracy in zip((0.01, 0.1, 1.0), rates, strict=True):
+            for seed in range(3):
+                training = {"optimizer": {"name": "sgd", "lr": rate}}
+                one = record(accuracy + seed / 1000, activation=name, seed=seed, training=training)
+                records.append(replace(one, final={**one.final, "val.accuracy": accuracy}))
+    config = "study: demo\ntune: [training.optimizer.lr]\n"
+    study = Study("demo", save(tmp_path, records, text=config) / "demo")
+    relu, selu = (study.cell(f"activation={name}", tuned=True) for name in ("relu", "selu"))
+
+    assert (relu.picked, relu.edge, relu.is_baseline) == ("0.1", "", True)
+    assert (selu.picked, selu.edge) == ("1", "largest")
+    assert study.largest(tuned=True).name == "selu"
+    assert study.largest(tuned=True).effect().value == pytest.approx(0.03)
+    assert study.rival_verdict(">", tuned=True).words == ("undecided",)  # the same difference in each seed
 
 
 def test_shares_and_bins_count_runs(study: Study) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
@@ -98,7 +99,7 @@ def test_an_expression_becomes_its_number(render: Rendering) -> None:
     sides = '"activation=elu", "activation=relu"'
     text = f'{{{{ study("bias").verdict() }}}}, {{{{ study("bias").difference("test.accuracy", {sides}).short }}}}'
 
-    assert render(text).text == "supported, +1.90 points"
+    assert render(text).text == "supported, +1.90 points\n"
 
 
 @pytest.mark.parametrize(
@@ -188,6 +189,15 @@ def test_the_last_bits_of_another_processor_are_no_difference() -> None:
     assert page.first_difference(a, {**a, "none": 0.0}) == "none is None, not 0.0"
 
 
+def test_a_better_wording_makes_no_committed_number_wrong() -> None:
+    old = {"rows": [{"mean": 0.3, "note": "over 3 seeds"}], "warnings": ["one"]}
+    new = {"rows": [{"mean": 0.3, "note": "of 3 seeds"}], "warnings": []}
+
+    assert page.first_difference(*map(page._without_sentences, (old, new))) == ""
+    new["rows"][0]["mean"] = 0.4
+    assert page.first_difference(*map(page._without_sentences, (old, new))) == "rows.0.mean is 0.3, not 0.4"
+
+
 @pytest.mark.slow
 def test_the_committed_page_says_what_the_committed_results_say() -> None:
     evidence, paths = Evidence(ROOT / "results"), page.Paths()
@@ -210,7 +220,7 @@ def test_a_study_becomes_a_page_by_the_commands_of_compute(tmp_path: Path) -> No
     assert f"{100 * relu['metrics']['health.sparsity']['mean']:.2f} %" in found.text
     assert [one.file for one in found.pictures] == ["claims-sparsity.svg"]
     assert "<svg" in found.pictures[0].svg().decode()
-    assert "claims-sparsity" in (job.results / "claims/sparsity.html").read_text("utf-8")
+    assert b"claims-sparsity" in gzip.decompress((job.results / "claims/sparsity.html.gz").read_bytes())
 
 
 def test_a_command_that_fails_stops_the_rest(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
