@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Picture:
         """Return the file's name."""
         return f"claims-{self.name}.svg"
 
+    @cached_property
     def collected(self) -> Drawn:
         """Return the chart with its numbers.
 
@@ -82,7 +84,7 @@ class Picture:
         """
         import matplotlib
 
-        drawn, look = self.collected(), LOOKS["screen"]
+        drawn, look = self.collected, LOOKS["screen"]
         content = image_bytes(figure_of(drawn, look=look), "svg", look).rstrip(b"\n")
         note = f"\n<!-- matplotlib {matplotlib.__version__}, numbers {digest(drawn)} -->\n"
         if len(content) + len(note) > MAX_BYTES:
@@ -106,7 +108,7 @@ def difference(committed: Path, picture: Picture) -> str:
     except OSError:
         return f"{committed.name} is missing"
     note = content.rstrip(b"\n").rpartition(b"\n")[2].decode(errors="replace")
-    if f"numbers {digest(picture.collected())} " not in note:
+    if f"numbers {digest(picture.collected)} " not in note:
         return f"{committed.name} shows other numbers than the results: {note}"
     if f"matplotlib {matplotlib.__version__}," in note and content != picture.svg():
         return f"{committed.name} is not the picture that these results make"
