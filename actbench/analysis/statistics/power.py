@@ -152,12 +152,14 @@ def flips_power(differences: Floats, n: int, *, alpha: float = 0.05, comparisons
     """
     from scipy.special import betainc
 
+    least = 2.0 ** (1 - n)
+    if least + (comparisons - 1) * (OTHERS * least + OTHERS_AT_LEAST * least) >= alpha:
+        return 0.0  # no p of so few pairs is smaller
     drawn = np.random.default_rng(0).choice(differences, size=(RESAMPLES, n))
     drawn = drawn[drawn.any(axis=1)]  # a study without any difference finds none
     by_flips = _flips_p(drawn)
     squares = np.minimum(np.square(drawn.sum(axis=1)) / (n * np.square(drawn).sum(axis=1)), 1.0)  # r², as in max_t
     by_t = betainc((n - 1) / 2, 0.5, 1 - squares)
-    least = 2.0 ** (1 - n)
     evidence = np.maximum(np.minimum(by_t, by_flips), least)
     found = by_flips + (comparisons - 1) * (OTHERS * evidence + OTHERS_AT_LEAST * least) < alpha
     return float(found.sum() / RESAMPLES)

@@ -104,7 +104,7 @@ def varying(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, .
     """
     named = named_keys(specs)
     always = CASE if named else "activation"
-    keys = dict.fromkeys(key for one in cells for key in one if not is_among(key, named))
+    keys = [key for key in dict.fromkeys(key for one in cells for key in one) if not is_among(key, named)]
     # sgd's lr and adam's lr are not the same factor, so a component whose name varies is one factor as a whole.
     whole = {key for key in IN_PARTS if len({_component(spec, key).name for spec in specs}) > 1}
     return tuple(
