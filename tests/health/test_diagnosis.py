@@ -119,7 +119,7 @@ def remedies(text: str) -> str:
             {},
             dead(0, 30),
             "a lower learning rate (here 0.1) or model.norm batch usually helps; leaky_relu leaves none dead, which by "
-            "itself has not been seen to help accuracy",
+            "itself need not help accuracy",
         ),
         (
             {"activation": "leaky_relu", "model": {"name": "mlp", "norm": "derf"}},
@@ -137,6 +137,13 @@ def remedies(text: str) -> str:
             dead(0, 30),
             "a lower learning rate (here 0.1) or model.norm batch usually helps",
         ),
+        (
+            {},
+            dead(0, 100),
+            "a lower learning rate (here 0.1), leaky_relu (it has a slope on both sides) or model.norm batch usually "
+            "helps",
+        ),
+        ({"activation": "prelu", "model": BATCH_NORM}, dead(0, 100), "a lower learning rate (here 0.1) usually helps"),
         ({}, dead(30), "another weight_init, another bias_init or model.norm batch usually helps"),
         ({"model": BATCH_NORM}, dead(30, 30), "another weight_init or another bias_init usually helps"),
         (

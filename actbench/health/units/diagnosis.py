@@ -27,8 +27,9 @@ SATURATING = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid", "sparse_
 """Activations that are flat on both sides, to which advice about the flat side of ReLU does not apply."""
 
 
-_WITHOUT_DEATH = "; leaky_relu leaves none dead, which by itself has not been seen to help accuracy"
-"""Where many ReLU units die, leaky ReLU at the same rate was as accurate or less so (docs/claims.md)."""
+_WITHOUT_DEATH = "; leaky_relu leaves none dead, which by itself need not help accuracy"
+"""Where many of ReLU's units die and no whole layer, leaky ReLU at the same rate is better in some networks and worse
+in others. Where a whole layer dies it nearly always is better (the runs of configs/claims/useless.yaml)."""
 
 
 def is_collapsed(health: Row, settings: HealthSettings) -> bool:
@@ -113,11 +114,12 @@ def _layer_sentences(spec: RunSpec, curve: Sequence[Row], name: str) -> Iterator
         born = last["dead"] - last["lost"] if course.began and not rows[0]["epoch"] else 0
         at_birth = f", {_percent(born / units)} already at initialisation" if born else ""
         state, why = _word_for_death(spec)
-        is_trained = course.began > 0
+        is_trained, is_whole = course.began > 0, last["dead"] == units
         advised = _advised(
-            f"{name}: {course.in_words(units, state)}{at_birth}{why}", *_remedies_for_death(spec, trained=is_trained)
+            f"{name}: {course.in_words(units, state)}{at_birth}{why}",
+            *_remedies_for_death(spec, trained=is_trained, whole=is_whole),
         )
-        yield advised + (_WITHOUT_DEATH if is_trained and _may_lose_units(spec) else "")
+        yield advised + (_WITHOUT_DEATH if is_trained and not is_whole and _may_lose_units(spec) else "")
     silent = [layer["inert"] - layer["dead"] for layer in layers]
     if silent[-1] >= NOTEWORTHY * units:
         bounded = spec.activation.name in SATURATING
@@ -206,17 +208,18 @@ def _tails(spec: RunSpec) -> tuple[Tail, Tail] | None:
     return None if row is None or spec.activation.path else row.tails
 
 
-def _remedies_for_death(spec: RunSpec, *, trained: bool) -> tuple[str, ...]:
+def _remedies_for_death(spec: RunSpec, *, trained: bool, whole: bool) -> tuple[str, ...]:
     if not trained:  # it was so before the first step: the learning rate is not to blame
         return "another weight_init", "another bias_init", _normalisation(spec)
     if spec.activation.name in SATURATING:
         scheme = "" if spec.weight_init.name == "xavier_normal" else "weight_init xavier_normal"
         return f"a lower learning rate (here {_rate(spec):g})", scheme, _normalisation(spec)
-    return f"a lower learning rate (here {_rate(spec):g})", _normalisation(spec)
+    another = "leaky_relu (it has a slope on both sides)" if whole and _may_lose_units(spec) else ""
+    return f"a lower learning rate (here {_rate(spec):g})", another, _normalisation(spec)
 
 
 def _may_lose_units(spec: RunSpec) -> bool:
-    """Return whether units lose their slope on one side only, which an activation with a slope on both would keep."""
+    """Return whether units can lose their slope that would keep it under an activation with a slope on both sides."""
     return spec.activation.name not in SATURATING and _tails(spec) != SLOPED
 
 
