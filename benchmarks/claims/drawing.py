@@ -17,14 +17,12 @@ from typing import Any
 from actbench.analysis.compare import compare
 from actbench.analysis.plots._figures import Drawn, charts_of, figure_of, image_bytes
 from actbench.analysis.plots._style import LOOKS
+from actbench.cli.pack import CHARTS_OF_CURVES
 from benchmarks.claims.answers import EvidenceError
 from benchmarks.claims.evidence import Study
 
 MAX_BYTES = 150_000
 """A reader on a slow line loads a dozen of them."""
-
-NEED_CURVES = ("learning_curves", "dead_units", "gradient_depth", "signal_depth", "histograms", "learned_parameters")
-"""Charts that draw what happened epoch by epoch, or layer by layer."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Picture:
         Raises:
             EvidenceError: When the runs are of several tables, or have no data for the chart.
         """
-        records = self.study.picture_source(self.where, curves=self.chart in NEED_CURVES)
+        records = self.study.picture_source(self.where, curves=self.chart in CHARTS_OF_CURVES)
         found = compare(records, by=self.by, metric=self.metric, baseline=self.baseline, where=self.only)
         tables = [one for one in found.comparisons if (one.tuned is not None) == self.tuned]
         if len(tables) != 1:

@@ -1,6 +1,6 @@
 """Where the studies and their committed results lie.
 
-    configs/claims/bias.yaml      -> the study claims-bias, results/claims/bias.tar.xz, .json, .csv, .html
+    configs/claims/bias.yaml      -> the study claims-bias, results/claims/bias.tar.xz, .json, .csv, .html.gz
     configs/published/snn.yaml    -> published-snn, results/published/snn.…
 
 A study of the first group is named by its file alone (``bias``), one of the others with its group (``published/snn``).
