@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import struct
 import subprocess
 import sys
@@ -137,6 +138,9 @@ def compute(places: Sequence[Place], job: Job, *, only_reread: bool = False) -> 
             if code:
                 print(f"{place.name}: stopped, exit code {code}; the same command goes on from here", file=sys.stderr)
                 return code
+        table = place.result(job.results, ".json")
+        # On one line: spaces would be half of it.
+        table.write_text(json.dumps(json.loads(table.read_text("utf-8")), separators=(",", ":")) + "\n", "utf-8")
         page = place.result(job.results, PAGE)
         # Without its name and time: the same page gives the same bytes.
         page.with_name(f"{page.name}.gz").write_bytes(gzip.compress(page.read_bytes(), mtime=0))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -307,24 +307,23 @@ class Study:
                     found.setdefault(str(layer["name"]), []).append(float(value))
         return [Learned(layer, mean_interval(values)) for layer, values in found.items()]
 
-    def share(self, condition: str, where: str = "") -> Share:
+    def share(self, condition: str, where: str = "", *, given: Sequence[str] = ()) -> Share:
         """Return the share of runs that ended with an outcome, or that fulfil a condition.
 
         Args:
             condition: An outcome such as ``diverged``, several with ``or`` between them, or ``METRIC > NUMBER``. A run
                 without a value fulfils no condition.
             where: The runs that count.
+            given: Further conditions that a run has to fulfil to count.
         """
-        records = [record for record, _ in self.fitting(where)]
-        names = [name.strip() for name in condition.split(" or ")]
-        if set(names) <= set(OUTCOMES):
-            return Share(sum(record.outcome in names for record in records), len(records))
-        bound = parse_gate(condition)
-        if not isinstance(bound, Bound) or isinstance(bound, OutcomeCount):
-            raise EvidenceError(f"'{condition}' is neither an outcome nor a bound")
-        values = [_value(record, bound.metric) for record in records]
-        held = sum(value is not None and HOLDS[bound.operator](value, bound.number) for value in values)
-        return Share(held, len(records))
+        records = self._fulfilling(where, given)
+        held = _holds(condition)
+        return Share(sum(map(held, records)), len(records))
+
+    def most(self, metric: str, where: str = "", *, given: Sequence[str] = ()) -> str:
+        """Return the largest value of a metric among the runs that fit and fulfil all conditions, or a dash."""
+        values = [value for one in self._fulfilling(where, given) if (value := _value(one, metric)) is not None]
+        return quantity(metric, max(values)) if values else NOTHING
 
     def bins(self, metric: str, edges: Sequence[float], of: str, where: str = "") -> list[Bin]:
         """Return the runs in bins of one metric, with their values of another.
@@ -412,6 +411,10 @@ class Study:
         names = {record.run_id for record, _ in self.fitting(where)}
         return replace(records, runs=tuple(record for record in records if record.run_id in names))
 
+    def _fulfilling(self, where: str, given: Sequence[str]) -> list[RunRecord]:
+        conditions = [_holds(one) for one in given]
+        return [record for record, _ in self.fitting(where) if all(holds(record) for holds in conditions)]
+
     def _numbers(self, key: str) -> list[float]:
         found = {one.get(key) for _, one in self.runs}
         return sorted(float(value) for value in found if isinstance(value, (int, float)))
@@ -488,6 +491,18 @@ def _meant(key: str, given: Any, values: Sequence[Value]) -> set[Value]:
         return {matching_value(key, given, values)}
     except UsageError:
         return {value for value in values if key in CONTEXT and str(value).partition("(")[0] == str(given)}
+
+
+def _holds(condition: str) -> Callable[[RunRecord], bool]:
+    """Return whether a run ended with one of the outcomes that a condition names, or keeps the bound that it states."""
+    names = [name.strip() for name in condition.split(" or ")]
+    if set(names) <= set(OUTCOMES):
+        return lambda record: record.outcome in names
+    bound = parse_gate(condition)
+    if not isinstance(bound, Bound) or isinstance(bound, OutcomeCount):
+        raise EvidenceError(f"'{condition}' is neither an outcome nor a bound")
+    holds = HOLDS[bound.operator]
+    return lambda record: (value := _value(record, bound.metric)) is not None and holds(value, bound.number)
 
 
 def _value(record: RunRecord, metric: str) -> float | None:

@@ -17,7 +17,7 @@ GROUPS = (CLAIMS, PUBLISHED)
 PACKED = (".tar.xz", ".zip")
 """Endings of packed studies, the smaller one first."""
 
-WITHOUT_CURVES = ("activations", "bias", "explosions", "leaky", "useless")
+WITHOUT_CURVES = ("activations", "bias", "explosions", "leaky", "useless", "published/narrow_collapse")
 """Studies of a thousand runs and more of which neither the page nor a chart needs epochs: four fifths of their size."""
 
 
