@@ -35,7 +35,7 @@ from benchmarks.claims.answers import EvidenceError
 from benchmarks.claims.costs import costs
 from benchmarks.claims.drawing import Picture
 from benchmarks.claims.evidence import ALL, Evidence, Study
-from benchmarks.claims.places import ROOT, all_places
+from benchmarks.claims.places import ROOT, all_places, place_of
 from benchmarks.claims.reproduced import beside
 
 TEMPLATE = Path(__file__).with_name("claims.md.j2")
@@ -131,6 +131,7 @@ def rendered(evidence: Evidence, template: Path = TEMPLATE, *, lenient: bool = F
         level=DEFAULT_ALPHA,
         p_value=p_value,
         picture=picture,
+        place_of=place_of,
         places=all_places(),
         quantity=quantity,
         require=require,

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from actbench import Study
+
 ROOT = Path(__file__).parents[2]
 CLAIMS, PUBLISHED = "claims", "published"
 GROUPS = (CLAIMS, PUBLISHED)
@@ -52,6 +54,11 @@ class Place:
     def pack_options(self) -> tuple[str, ...]:
         """Return what the committed file leaves out: the layers' distributions, of large studies all epochs."""
         return ("--no-histograms", *(("--no-curves",) if self.name in WITHOUT_CURVES else ()))
+
+    @property
+    def planned(self) -> int:
+        """Return the number of runs that the config stands for; the packed ones may be a part of them."""
+        return len(Study.from_yaml(ROOT / "configs" / f"{self.config}.yaml").specs())
 
     def result(self, results: Path, ending: str) -> Path:
         """Return one of the committed files: ``results/claims/bias.json``."""
