@@ -9,7 +9,6 @@ import typer
 
 EXAMPLES = {
     "actbench pack study": "one file, study.zip, which every reading command takes",
-    "actbench pack study -o supplement.zip": "under another name",
     "actbench pack study -o study.tar.xz": "a third of the size, read whole into memory",
     "actbench pack study -o study.tar.xz --no-curves": "results without epochs, a fifth of that",
     "actbench pack results/study --weights -o all.zip": "with the networks that were kept",

@@ -172,6 +172,8 @@ def parsed_label(label: str) -> tuple[str, dict[str, Any]]:
 
     >>> parsed_label("mlp(hidden=[16,16])"), parsed_label("relu")
     (('mlp', {'hidden': [16, 16]}), ('relu', {}))
+    >>> parsed_label("image_folder(root='my-images')")
+    ('image_folder', {'root': 'my-images'})
     """
     name, bracket, rest = label.partition("(")
     if not bracket or not rest.endswith(")"):
@@ -182,7 +184,7 @@ def parsed_label(label: str) -> tuple[str, dict[str, Any]]:
         try:
             options[key.strip()] = json.loads(text)
         except json.JSONDecodeError:
-            options[key.strip()] = text
+            options[key.strip()] = text.strip("'")  # a text with brackets or dots is printed in quotes
     return name, options
 
 

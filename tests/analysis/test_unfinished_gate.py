@@ -87,5 +87,5 @@ def test_what_nobody_knows_to_be_planned_is_an_error_and_no_pass(tmp_path):
 
 
 def test_an_expectation_can_t_be_about_unfinished_runs():
-    with pytest.raises(UsageError, match="'unfinished' is an outcome, which --fail-if counts"):
+    with pytest.raises(UsageError, match="runs that have not ended show nothing yet: --fail-if counts them"):
         parse_expectation("unfinished < 1")

@@ -156,7 +156,7 @@ def test_a_gate_that_can_not_be_read_ends_with_two(expecting):
 def test_expectations_are_shown_and_a_broken_one_is_told(expecting):
     text = " ".join(call("compare", expecting).split())
     assert "· ✗ contradicted: test.accuracy > 0.99 ([88.52, 93.48], 3 seeds, p = .01, of 2 cells relu decides)" in text
-    assert "demo/study.yaml: an expectation is ignored, unknown metric 'test.acuracy'" in text
+    assert "demo/study.yaml: an expectation is ignored, unknown metric or outcome 'test.acuracy'" in text
     (found,) = json.loads(call("compare", expecting, "--json"))["comparisons"][0]["expectations"]
     assert (found["text"], found["verdict"], found["n"]) == ("test.accuracy > 0.99", "contradicted", 3)
 

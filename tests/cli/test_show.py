@@ -140,9 +140,10 @@ def test_show_offers_the_nearest_name(results):
 
 @pytest.mark.parametrize(("said", "kind"), [one for one in KINDS.items() if one[0] != "configs"])  # files
 def test_list_has_a_line_for_every_name(said, kind):
-    lines = call("list", said).splitlines()
+    # What doesn't fit goes on below its own beginning, indented.
+    lines = [line for line in call("list", said).splitlines() if not line.startswith(" ")]
     assert [line.split()[0] for line in lines] == list(registry.names(kind))
-    assert all(len(line.split()) > 2 for line in lines)
+    assert all(len(line.split()) > 1 for line in lines)
     assert [one["name"] for one in json.loads(call("list", said, "--json"))] == list(registry.names(kind))
 
 

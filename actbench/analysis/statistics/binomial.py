@@ -53,7 +53,7 @@ def share_interval(count: int, n: int, alpha: float = 0.05, *, anytime: bool = F
         ValueError: When the count is not within 0 … n.
 
     >>> [round(end, 3) for end in share_interval(5, 5)], [round(end, 3) for end in share_interval(5, 5, anytime=True)]
-    ([0.478, 1.0], [0.363, 1.0])
+    ([0.478, 1.0], [0.415, 1.0])
     """
     _check(count, n)
     if not anytime:
