@@ -1,6 +1,7 @@
 """``show`` and ``list`` as a user calls them, and what holds for every command that reads results."""
 
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -140,10 +141,9 @@ def test_show_offers_the_nearest_name(results):
 
 @pytest.mark.parametrize(("said", "kind"), [one for one in KINDS.items() if one[0] != "configs"])  # files
 def test_list_has_a_line_for_every_name(said, kind):
-    # What doesn't fit goes on below its own beginning, indented.
-    lines = [line for line in call("list", said).splitlines() if not line.startswith(" ")]
-    assert [line.split()[0] for line in lines] == list(registry.names(kind))
-    assert all(len(line.split()) > 1 for line in lines)
+    said_of_each = re.split(r"\n(?! )", call("list", said).rstrip("\n"))  # what doesn't fit goes on below, indented
+    assert [text.split()[0] for text in said_of_each] == list(registry.names(kind))
+    assert all(len(text.split()) > 2 for text in said_of_each)
     assert [one["name"] for one in json.loads(call("list", said, "--json"))] == list(registry.names(kind))
 
 
