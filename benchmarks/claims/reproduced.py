@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from actbench.analysis.judgements.formatting import NOTHING, interval, quantity
-from actbench.schema.metrics import is_bounded
+from actbench.analysis.statistics import MIN_VALUES
 from actbench.schema.record import OUTCOMES
 from benchmarks.claims.answers import Mean, Share, Verdict
 from benchmarks.claims.evidence import Study
-from benchmarks.claims.published import PUBLISHED, Published
+from benchmarks.claims.published import PUBLISHED, Published, held_against
 
 SHARE_OF_RUNS = "test.accuracy"
 """A metric that is a fraction, as whose values shares of runs are written."""
@@ -49,13 +49,11 @@ class Beside:
     @property
     def further(self) -> tuple[float, float] | None:
         """Return where one more run of ours would lie; for a bounded share the range of ours, for outcomes nothing."""
-        if self.is_outcome:
+        runs = [record for record, _ in self.study.fitting(self.published.cell)]
+        if self.is_outcome or sum(run.value(self.published.metric) is not None for run in runs) < MIN_VALUES:
             return None
-        cell, metric = self.study.cell(self.published.cell), self.published.metric
-        if is_bounded(metric):
-            found = cell.row.metrics[metric]
-            return None if found.min is None or found.max is None else (found.min, found.max)
-        return cell.row.predictions.get(metric)
+        held = held_against(self.published, runs)
+        return None if held.next_low is None or held.next_high is None else (held.next_low, held.next_high)
 
     @property
     def further_text(self) -> str:
