@@ -6,7 +6,7 @@
 # make lowest     run the quick tests with the lowest declared versions, in an environment of their own
 # make mutants    change the code of a room in small ways and count the changes that its tests notice
 #                 (ROOM=health|modules|unit_axes|statistics|comparison|storage|all, SAMPLE=60; minutes to hours)
-# make claims compute the studies of docs/claims.md anew, and the page (a day on two cores; goes on where it was)
+# make claims compute the studies of docs/claims.md anew, and the page (15 hours on two cores; goes on where it was)
 # make claims-smoke  the same, cut to minutes, without a download, into a temporary folder
 # make docs   build the documentation as a site in site/
 # make clean  remove the virtual environment and caches; results stay

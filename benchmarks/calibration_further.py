@@ -153,7 +153,7 @@ def bound_errors(share: float, n: int, replicates: int) -> tuple[float, float, f
 
 
 def ending_rows(replicates: int) -> Iterator[list[str]]:
-    """Rows of how often two cells of the same share are told apart."""
+    """Return rows that say how often two cells with the same true share are told apart."""
     for words in ENDINGS:
         for n in (6, 10, 20):
             yield [words, str(n), shown(ending_errors(words, n, replicates), replicates)]

@@ -32,7 +32,7 @@ class TarReader:
         path: The file.
 
     Raises:
-        PackedError: When it is no tar.xz file, a damaged one, or one that may do harm.
+        PackedError: When it is not a tar.xz file, is damaged, or may do harm.
     """
 
     def __init__(self, path: Path) -> None:

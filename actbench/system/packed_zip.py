@@ -21,7 +21,7 @@ class ZipReader:
         path: The file.
 
     Raises:
-        PackedError: When it is no zip file, or one that may do harm.
+        PackedError: When it is not a zip file, or may do harm.
     """
 
     def __init__(self, path: Path) -> None:

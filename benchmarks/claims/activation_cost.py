@@ -63,7 +63,7 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
 OWN, PLAIN = "actbench", "torch, eager"
 BATCH, BATCHES, CLASSES = 128, 16, 10
 SAMPLE_SECONDS = 0.12
-"""A sample takes as many steps as relu takes in so long, hundreds in an MLP: a switch of processes is no large part."""
+"""Seconds of relu's steps that make up a sample: hundreds of steps of an MLP, so that a process switch is small."""
 
 MIN_ROUNDS_OF_COST = 5
 """The fewest that ``actbench cost`` takes."""

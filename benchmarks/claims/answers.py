@@ -302,7 +302,7 @@ class Bin:
         """Return the share of the bin's runs of which the value fulfils a condition such as ``< 15%``."""
         bound = parse_gate(f"{self.of} {condition}")
         if not isinstance(bound, Bound):
-            raise EvidenceError(f"'{condition}' is no bound for {self.of}")
+            raise EvidenceError(f"'{condition}' is not a bound on {self.of}")
         return Share(sum(HOLDS[bound.operator](value, bound.number) for value in self.values), self.n)
 
 

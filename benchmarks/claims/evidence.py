@@ -374,7 +374,7 @@ class Study:
                 the units died.
 
         Raises:
-            EvidenceError: When there is no such line.
+            EvidenceError: When no expect line contains these parts.
         """
         found = self.judged(*parts, where=where)
         if not found:
@@ -512,7 +512,7 @@ def _value(record: RunRecord, metric: str) -> float | None:
 
 def _checked(outcomes: Sequence[str]) -> Sequence[str]:
     if unknown := [name for name in outcomes if name not in OUTCOMES]:
-        raise EvidenceError(f"'{unknown[0]}' is no outcome; there are {series(OUTCOMES)}")
+        raise EvidenceError(f"'{unknown[0]}' is not an outcome; there are {series(OUTCOMES)}")
     return outcomes
 
 

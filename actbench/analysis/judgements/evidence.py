@@ -126,7 +126,8 @@ def evidence_of(
 def evidence_of_share(count: int, n: int, bound: float, rules: Rules) -> Evidence:
     """Return on which side of a number the true share of an event lies, by ``count`` of n independent runs.
 
-    Decided by the exact interval, Clopper and Pearson's. Runs that all end alike are no point: others may not.
+    Decided by the exact interval, Clopper and Pearson's. Where all runs end alike it is still an interval, not
+    a point: other seeds may end otherwise.
     """
     if n < MIN_VALUES:
         mean = count / n if n else None

@@ -219,7 +219,7 @@ def _ordering(claim: Ordering, data: HypothesesData) -> TestedEntry:
     notes = ["the same difference in every seed"] if found.difference.note == "constant" else []
     is_outcome, rules = metric in OUTCOMES, data.rules
     if found.difference.note == "identical" and is_outcome:
-        # Seeds that end alike in both cells are no proof that all seeds do.
+        # If all these seeds end alike in both cells, others may still differ.
         can_decide = smallest_p_of(rules.test(metric), len(seeds)) < rules.alpha
         nothing = replace(parts[0].evidence, interval=None, can_decide=can_decide, test=rules.test(metric))
         parts = [replace(parts[0], evidence=replace(nothing, p=1.0 if len(seeds) >= MIN_VALUES else None))]

@@ -83,7 +83,7 @@ def picked_in_words(sides: Sequence[tuple[Mapping[str, Value], Sequence[PickedCe
 def none_to_pick(cells: Sequence[Group], own: OwnValues, total: int) -> str:
     """Return how many cells have no value to pick; empty for none.
 
-    A cell of which each value lost a run has none, so its absence is no accident.
+    A cell has none where a run diverged or failed at every value, so the cells left out are the unstable ones.
     """
     if not cells:
         return ""
