@@ -44,6 +44,8 @@ def plan(
         bool, typer.Option("--force", help="As if none had.", rich_help_panel=study_options.AGAIN)
     ] = False,
     engine: study_options.Engine = "pool",
+    cluster: study_options.Cluster = None,
+    address: study_options.Address = None,
     cohort_size: study_options.CohortSize = None,
 ) -> None:
     """Show what `run` would do: runs, estimated time and disk.
@@ -54,7 +56,13 @@ def plan(
     from actbench.cli.until import design_of
     from actbench.schema.runtime import Runtime
 
-    runtime = Runtime(device, engine, jobs=study_options.workers(jobs), cohort_size=cohort_size)
+    runtime = Runtime(
+        device,
+        engine,
+        jobs=study_options.workers(jobs),
+        cohort_size=cohort_size,
+        cluster=study_options.cluster_of(cluster, address),
+    )
     options = study_options.StudyOptions(
         config,
         overrides or (),

@@ -15,6 +15,8 @@ from actbench.cli.interruption import Interruption, how_to_go_on, interruption
 from actbench.cli.output import print_note, print_result, user_output_on_stderr
 from actbench.cli.study_options import (
     AGAIN,
+    Address,
+    Cluster,
     CohortSize,
     Config,
     DataDir,
@@ -29,6 +31,7 @@ from actbench.cli.study_options import (
     Smoke,
     StudyOptions,
     Until,
+    cluster_of,
     prepared,
     workers,
 )
@@ -89,6 +92,8 @@ def run(
     retry: Retry = "failed",
     force: Force = False,
     engine: Engine = "pool",
+    cluster: Cluster = None,
+    address: Address = None,
     cohort_size: CohortSize = None,
     products: Products = "auto",
     kernels: Kernels = "auto",
@@ -115,6 +120,7 @@ def run(
         kernels=kernels,
         capture=capture,
         timeout=timeout,
+        cluster=cluster_of(cluster, address),
     )
     options = StudyOptions(
         config,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,20 @@ Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda (cuda
 
 Engine = Annotated[
     str, typer.Option(metavar="NAME", help="See `actbench list engines`.", rich_help_panel=help_pages.RARE)
+]
+
+Cluster = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE|FILE",
+        help="What the engine asks its cluster for.",
+        rich_help_panel=help_pages.RARE,
+    ),
+]
+
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A Ray cluster that runs already.", rich_help_panel=help_pages.RARE),
 ]
 
 CohortSize = Annotated[
@@ -133,6 +147,17 @@ def prepared(context: typer.Context, options: StudyOptions) -> Runner:
     )
     reject_unused_options(context, runner)
     return runner
+
+
+def cluster_of(cluster: Sequence[str] | None, address: str | None) -> dict[str, Any]:
+    """Return what ``--cluster`` and ``--address`` say, key -> text; ``--address`` is the option of that name.
+
+    Raises:
+        UsageError: When a text or a file can't be read.
+    """
+    from actbench.config.cluster import read_cluster
+
+    return read_cluster(cluster or ()) | ({} if address is None else {"address": address})
 
 
 def workers(text: str) -> int | None:

@@ -58,6 +58,7 @@ class Runner:
 
     Attributes:
         runtime: How to compute, with the device that ``auto`` stands for.
+        options: What the engine asks its cluster for, checked.
         specs: The runs of the study.
         waiting: Those to compute.
         finished_before: Those that have a result and are not run again.
@@ -69,7 +70,7 @@ class Runner:
         estimates: Times of runs like these, as stored in the results folder.
 
     Raises:
-        UsageError: When the device is not there, or the engine is unknown.
+        UsageError: When the device is not there, or the engine or one of its options is unknown.
         ResultsError: When the results folder can't be read.
     """
 
@@ -100,6 +101,7 @@ class Runner:
             functions=session.packed({spec.activation.path for spec in self.specs}),
         )
         self.engine: type[Engine] = registry.load("engines", self.runtime.engine)
+        self.options = self.engine.options.of(self.runtime.engine, self.runtime.cluster)
         self.jobs = self._jobs()
 
         self.store = Store(results, study.name, study.factors)
@@ -154,7 +156,7 @@ class Runner:
             self._warn_of_failure(self._keep_config)
             return
         clock = Stopwatch()
-        with self.engine(min(self.jobs, len(self.cohorts))) as self._working:
+        with self.engine(min(self.jobs, len(self.cohorts)), self.options) as self._working:
             if self.stopping:  # stop() was called before the engine started
                 return
             noted = set[str]()

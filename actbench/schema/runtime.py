@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from actbench.schema.spec import RunSpec
 
@@ -49,6 +49,7 @@ class Runtime:
         timeout: Seconds after which a worker process that finishes no step is ended; 0 for never. An engine without
             workers can't end a run that hangs.
         checkpoint_every: How often cohorts are saved; a study sets it for its runs.
+        cluster: What the engine asks its cluster for, as ``--cluster`` gives it: key -> text.
         keep_weights: Which networks are stored beside the results; None for none. A study sets it for its runs.
         functions: Those of the caller's session that the runs use, by name, for workers (``system.session``).
 
@@ -65,6 +66,7 @@ class Runtime:
     kernels: str = "auto"
     capture: bool = True
     timeout: float = 600.0
+    cluster: Mapping[str, Any] = field(default_factory=dict)
     checkpoint_every: Cadence = Cadence(seconds=600)
     keep_weights: KeepWeights | None = None
     functions: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from actbench.execution.engines import Engine, Work
+from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import EpochDone, Event, Failed, Finished
 from actbench.schema.registry import load, names
 from actbench.schema.runtime import Cohort, Runtime
@@ -23,7 +24,7 @@ def cohorts(count: int) -> list[Cohort]:
 
 
 def engine(name: str, jobs: int) -> Engine:
-    made: Engine = load("engines", name)(jobs)
+    made: Engine = load("engines", name)(jobs, ClusterOptions())
     return made
 
 

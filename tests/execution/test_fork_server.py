@@ -16,6 +16,7 @@ from processes import end_group, is_group_there, signal_process, wait_until
 from actbench.execution.engines import Work
 from actbench.execution.engines._process import SERVER
 from actbench.execution.engines.pool import Pool
+from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import EpochDone, Event, Failed
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
@@ -46,7 +47,7 @@ def server_of(pool: Pool) -> subprocess.Popen[bytes]:
 
 @pytest.mark.slow
 def test_workers_are_forked_by_one_process_and_none_of_them_is_left() -> None:
-    with Pool(2) as pool:
+    with Pool(2, ClusterOptions()) as pool:
         events = pool.execute(ECHO, cohorts(4))
         found = [next(events), next(events)]
         assert {parent(process) for process in processes(found)} == {server_of(pool).pid}
@@ -60,7 +61,7 @@ def test_workers_are_forked_by_one_process_and_none_of_them_is_left() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("imported", [False, True])
 def test_where_the_process_that_forks_is_killed_workers_are_started_instead(imported: bool) -> None:
-    with Pool(2) as pool:
+    with Pool(2, ClusterOptions()) as pool:
         server = server_of(pool)
         before = list(pool.execute(ECHO, cohorts(2))) if imported else []
         signal_process(server, signal.SIGKILL)

@@ -38,6 +38,7 @@ from pathlib import Path
 import encodings.ascii, subprocess, tempfile, threading
 from actbench.errors import UsageError
 from actbench.execution.engines.pool import Pool
+from actbench.schema.cluster import ClusterOptions
 from actbench.storage.locks import Locks
 
 if os.getuid() == 0:  # no limit holds for root
@@ -46,7 +47,7 @@ if os.getuid() == 0:  # no limit holds for root
     os.setuid(65534)
 resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
 said = []
-for use in (lambda: Locks(Path("study")), lambda: Pool(2)):
+for use in (lambda: Locks(Path("study")), lambda: Pool(2, ClusterOptions())):
     try:
         with use():
             said.append("it works")

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from actbench.schema import registry
+from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.system import session
@@ -41,12 +42,14 @@ class Engine(Protocol):
 
     Attributes:
         parallel: Whether more than one cohort is computed at a time.
+        options: The class that checks what ``--cluster`` asks for.
     """
 
     parallel: ClassVar[bool]
+    options: ClassVar[type[ClusterOptions]]
 
-    def __init__(self, jobs: int) -> None:
-        """Take up to ``jobs`` cohorts at once."""
+    def __init__(self, jobs: int, options: Any) -> None:
+        """Take up to ``jobs`` cohorts at once; ``options`` is an instance of the class's own ``options``."""
         ...
 
     def __enter__(self) -> Self:

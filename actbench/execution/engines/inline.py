@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from actbench.execution.engines import Work
+from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event
 from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
@@ -16,9 +17,10 @@ class Inline:
     """Computes in the calling process: easy to debug and to profile, but a step that hangs can't be ended."""
 
     parallel: ClassVar[bool] = False
+    options: ClassVar[type[ClusterOptions]] = ClusterOptions
 
-    def __init__(self, jobs: int) -> None:
-        pass  # jobs is 1: there is one process
+    def __init__(self, jobs: int, options: ClusterOptions) -> None:
+        pass  # jobs is 1: there is one process, and no cluster
 
     def __enter__(self) -> Self:
         """Forget that an earlier use was asked to stop."""

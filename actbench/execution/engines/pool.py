@@ -25,6 +25,7 @@ from typing import ClassVar, Self
 from actbench.errors import UsageError, WorkerLostError
 from actbench.execution.engines import Work
 from actbench.execution.engines._process import BEAT, DONE, SERVER, STOP, Worker, fork, start
+from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event, Failed
 from actbench.schema.runtime import Cohort
 from actbench.system import fork_server
@@ -43,8 +44,9 @@ class Pool:
     """``jobs`` workers, started when the pool is entered and kept until it is left."""
 
     parallel: ClassVar[bool] = True
+    options: ClassVar[type[ClusterOptions]] = ClusterOptions
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, options: ClusterOptions) -> None:
         self._jobs = jobs
         self._workers: list[Worker] = []
         self._server: ForkServer | None = None
