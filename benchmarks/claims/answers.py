@@ -20,7 +20,7 @@ from actbench.analysis.judgements.formatting import (
     signed,
 )
 from actbench.analysis.reports._cells import mean_cell
-from actbench.analysis.statistics import Difference, Interval, wilson_interval
+from actbench.analysis.statistics import Difference, Interval, exact_interval
 from actbench.analysis.table.factors import row_name, show
 from actbench.analysis.table.result import Expectation
 from actbench.config.hypotheses import Bound, Ordering, parse_expectation, parse_gate
@@ -152,7 +152,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Share:
-    """How many of some runs, with Wilson's interval of the share.
+    """How many of some runs, with Clopper and Pearson's interval of the share, by which ``expect`` decides.
 
     >>> str(Share(6, 10)), Share(0, 0).text
     ('6 of 10, 60 % [31, 83]', '0 of 0')
@@ -174,7 +174,7 @@ class Share:
     def __str__(self) -> str:
         if not self.runs:
             return self.text
-        return f"{self.text}, {percents(self.value, wilson_interval(self.count, self.runs))}"
+        return f"{self.text}, {percents(self.value, exact_interval(self.count, self.runs))}"
 
 
 @dataclass(frozen=True)
