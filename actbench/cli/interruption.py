@@ -31,6 +31,10 @@ ASKED = "stopping after this step; once more to stop at once"
 FORCE_VARIABLE, RETRY_VARIABLE = "ACTBENCH_RUN_FORCE", "ACTBENCH_RUN_RETRY"
 """The variables in place of ``--force`` and ``--retry``; they also hold for the command that goes on."""
 
+SHARD_VARIABLE = "ACTBENCH_RUN_SHARD"
+"""The variable in place of ``--shard``. The command that goes on names the shard, since it is read in the log of a job
+and given in another shell."""
+
 OFF = ("", "0", "false", "f", "no", "n", "off")
 """Values of a flag's variable that leave the flag off."""
 
@@ -112,6 +116,8 @@ def how_to_go_on() -> str:
     kept, left_out = _without_repeats(sys.argv[1:])
     if "--retry" not in kept and os.environ.get(RETRY_VARIABLE) == "all":
         kept += ["--retry", "failed"]
+    if (shard := os.environ.get(SHARD_VARIABLE)) and not any(word.partition("=")[0] == "--shard" for word in kept):
+        kept += ["--shard", shard]
     lines = [f"To go on:\n  {command_text(kept)}"]
     if left_out:
         options = " and ".join(left_out)

@@ -53,7 +53,7 @@ class NotebookOutput:
     """
 
     def __init__(self, runner: Runner, display: Any) -> None:
-        self._name, self._study, self._failures = runner.study.name, StudyProgress(runner), list[str]()
+        self._name, self._study, self._failures = runner.title, StudyProgress(runner), list[str]()
         self._shown_at = time.monotonic()
         self._handle = display(self, display_id=True)
 

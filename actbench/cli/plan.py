@@ -38,6 +38,7 @@ def plan(
     until: study_options.Until = None,
     max_seeds: study_options.MaxSeeds = None,
     exact: study_options.Exact = False,
+    shard: study_options.Shard = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     retry: study_options.Retry = "failed",
     force: Annotated[
@@ -53,8 +54,14 @@ def plan(
     Trains nothing and writes nothing.
     """
     from actbench.cli.output import as_json, print_result
-    from actbench.cli.until import design_of
+    from actbench.cli.plan_shards import shards_json, shards_text
+    from actbench.cli.until import design_of, refuse_shards
+    from actbench.execution import shards
     from actbench.schema.runtime import Runtime
+
+    refuse_shards(until, shard)
+    is_of_all = shard is not None and "/" not in shard
+    number = shards.count(shard) if shard is not None and is_of_all else 0
 
     runtime = Runtime(
         device,
@@ -74,9 +81,13 @@ def plan(
         until=until,
         max_seeds=max_seeds,
         exact=exact,
+        shard=None if shard is None or is_of_all else shards.Shard.parse(shard),
     )
     runner = study_options.prepared(context, options)
     design = design_of(options, runner.study)
+    if is_of_all:
+        print_result(as_json(shards_json(runner, number)) if json else shards_text(runner, number))
+        return
     print_result(as_json(plan_json(runner, design)) if json else plan_text(runner, design))
 
 
@@ -86,11 +97,13 @@ def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
     from actbench.cli.until import planned_lines
 
     specs, study = runner.specs, runner.study
+    if not specs:
+        return printable(f"{runner.title} holds no runs: the study has {len(study.specs())}")
     lines = {
-        "study": f"{study.name} -> {runner.store.folder}",
+        "study": f"{runner.title} -> {runner.store.folder}",
         "data, model": "; ".join(" · ".join(pair) for pair in _contexts(runner)),
         "factors": ", ".join(study.factors) or "none",
-        "seeds": _seed_list(_all_seeds(runner)),
+        "seeds": _seed_list(_all_seeds(runner)) if runner.shard is None else _seeds_of_shard(runner),
         "runs": f"{len(specs)}: {len(specs) - len(runner.waiting)} done, "
         f"{len(runner.waiting)} to do{resumed_note(runner)}",
         "cohorts": f"{len(runner.cohorts)} on {runner.jobs} worker(s), {runner.runtime.device}",
@@ -104,6 +117,13 @@ def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
     return text if design is None else f"{text}\n{planned_lines(design, runner.study)}"
 
 
+def _seeds_of_shard(runner: Runner) -> str:
+    """Spell the seeds of a shard, those that it shares with others apart."""
+    from actbench.cli.plan_shards import seeds_of, spelled_seeds
+
+    return spelled_seeds(*seeds_of(runner.specs, runner.study.specs()))
+
+
 def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]:
     """Return the plan as plain data, for ``plan --json``."""
     seconds, basis = _expected(runner)
@@ -115,6 +135,7 @@ def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]
         "contexts": [{"dataset": dataset, "model": model} for dataset, model in _contexts(runner)],
         "factors": list(runner.study.factors),
         "network_sizes": _network_sizes(runner),
+        "shard": None if runner.shard is None else str(runner.shard),
         "seeds": _all_seeds(runner),
         "runs": {"all": len(runner.specs), "done": len(runner.specs) - to_do, "to_do": to_do},
         "cohorts": len(runner.cohorts),
@@ -130,19 +151,20 @@ def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]
 
 
 def _limits(runner: Runner, design: SequentialDesign | None) -> tuple[str, ...]:
-    """Return what the study's runs will not show; under ``--until`` what the most seeds that there may be will not."""
+    """Return what the runs of all shards will not show; under ``--until`` what the most seeds allowed will not."""
     from actbench.analysis.compare_options import DEFAULT_ALPHA
     from actbench.analysis.judgements.families import context_settings
     from actbench.analysis.judgements.limits import limits_of_plan, unjudged_of_plan
     from actbench.analysis.table.factors import context, flat_spec
 
-    study, seeds = runner.study, len(_all_seeds(runner))
-    flats = [(spec, flat_spec(spec)) for spec in dict.fromkeys(spec.with_seed(0) for spec in runner.specs)]
+    study, specs = runner.study, runner.study.specs()
+    seeds = len(study.seeds)
+    flats = [(spec, flat_spec(spec)) for spec in dict.fromkeys(spec.with_seed(0) for spec in specs)]
     tables = {tuple(context(spec, flat, ()).values()): [context_settings(flat)] for spec, flat in flats}
-    is_compared = len(runner.specs) > seeds * len(tables)  # a table of one row compares nothing
+    is_compared = len(specs) > seeds * len(tables)  # a table of one row compares nothing
     most = seeds if design is None else max(seeds, design.max_seeds)
     metrics = study.compare.metric if is_compared else ()
-    unjudged = unjudged_of_plan(study.expect, runner.specs)
+    unjudged = unjudged_of_plan(study.expect, specs)
     contexts = list(tables.values())
     return (*limits_of_plan(metrics, study.expect, most, alpha=DEFAULT_ALPHA, contexts=contexts), *unjudged)
 

@@ -126,7 +126,7 @@ class PlainLines:
     def __init__(self, runner: Runner) -> None:
         self._study, self._last_line = StudyProgress(runner), 0.0
         if runner.waiting:
-            text = f"{runner.study.name}: {len(runner.waiting)} of {len(runner.specs)} runs to do{resumed_note(runner)}"
+            text = f"{runner.title}: {len(runner.waiting)} of {len(runner.specs)} runs to do{resumed_note(runner)}"
             self.say(self._study.with_time_left(f"{text}, {runner.jobs} worker(s) on {runner.runtime.device}"))
 
     def update(self, event: Event) -> None:
@@ -155,7 +155,7 @@ class LiveRows:
         self._bars, self._study = bars, StudyProgress(runner)
         self._rows: dict[str, TaskID] = {}
         # An object, not its text: rich asks anew whenever the row is drawn, so that it counts down between events.
-        self._all = bars.add_task(runner.study.name, total=self._study.total, note="", left=self._study)
+        self._all = bars.add_task(runner.title, total=self._study.total, note="", left=self._study)
 
     def update(self, event: Event) -> None:
         """Move the rows; a cohort's row goes when its last run has ended."""

@@ -28,6 +28,7 @@ from actbench.cli.study_options import (
     Overrides,
     Results,
     Retry,
+    Shard,
     Smoke,
     StudyOptions,
     Until,
@@ -87,6 +88,7 @@ def run(
     until: Until = None,
     max_seeds: MaxSeeds = None,
     exact: Exact = False,
+    shard: Shard = None,
     report: Annotated[bool, typer.Option("--report", help="Write report.html into the study's folder.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
     retry: Retry = "failed",
@@ -107,6 +109,7 @@ def run(
     from actbench.analysis.judgements.limits import unjudged_of_plan
     from actbench.cli.plan import plan_text
     from actbench.cli.until import design_of, run_until
+    from actbench.execution import shards
     from actbench.schema.runtime import Runtime
     from actbench.system import fork_server
 
@@ -133,6 +136,7 @@ def run(
         until=until,
         max_seeds=max_seeds,
         exact=exact,
+        shard=None if shard is None else shards.Shard.parse(shard),
     )
     runner = prepared(context, options)
     design = design_of(options, runner.study)
@@ -141,7 +145,7 @@ def run(
         return
     if not runner.cohorts and design is None:
         fork_server.dismiss()
-    for text in unjudged_of_plan(runner.study.expect, runner.specs):
+    for text in unjudged_of_plan(runner.study.expect, runner.study.specs()):
         print_note(printable(f"warning: {text}"))
     with interruption() as interrupted:
         train = partial(_train, interrupted=interrupted, fail_fast=fail_fast)
@@ -153,7 +157,7 @@ def run(
         began = time.perf_counter()
         trained = train(runner)
         print_note(_summary(runner, trained, time.perf_counter() - began))
-        if report:
+        if report and runner.specs:
             _write_report(runner)
         if trained.loss is not None:
             raise trained.loss
@@ -217,13 +221,15 @@ def _counts(outcomes: Counter[str]) -> str:
 
 def _summary(runner: Runner, trained: Trained, seconds: float) -> str:
     folder, outcomes = runner.store.folder, trained.outcomes
+    if not runner.specs:
+        return f"{runner.title} holds no runs: the study has {len(runner.study.specs())}; nothing to do"
     lost = trained.loss.runs if trained.loss is not None else ()
     skipped = runner.failed_before + sum(runner.store.run_id(spec) not in lost for spec in runner.finished_before)
     if not runner.waiting:
         failed = f", {runner.failed_before} of them failed" if runner.failed_before else ""
-        done = f"{runner.study.name}: nothing to do, all {skipped} runs are finished{failed}"
+        done = f"{runner.title}: nothing to do, all {skipped} runs are finished{failed}"
     else:
         earlier = f", {skipped} finished earlier" if skipped else ""
-        done = f"{runner.study.name}: {_counts(outcomes)} in {seconds:.1f} s{earlier}"
+        done = f"{runner.title}: {_counts(outcomes)} in {seconds:.1f} s{earlier}"
     failed = f"\nfailed runs say why in {error_logs(folder)}" if outcomes["failed"] else ""
     return f"{done}{failed}\ncompare: {command_text(['compare', folder])}"

@@ -39,6 +39,7 @@ def status(
     Each failure comes with its log. Ctrl-C ends a --watch with exit code 130; the runs go on.
     """
     from actbench.cli.output import as_json, print_result
+    from actbench.cli.shard_folders import with_shards
     from actbench.errors import UsageError
     from actbench.storage.status import study_statuses
 
@@ -51,12 +52,12 @@ def status(
         if not watching.MIN_INTERVAL <= every <= watching.MAX_INTERVAL:
             least, most = watching.MIN_INTERVAL, watching.MAX_INTERVAL
             raise UsageError(f"--every: expected {least:g} to {most:,.0f} seconds between two looks, not {every:g}")
-        watching.watch(lambda: study_statuses(path), _lines, interval=every)
+        watching.watch(lambda: with_shards(study_statuses(path)), _lines, interval=every)
         return
     source = context.get_parameter_source("every")
     if source is not None and source.name == "COMMANDLINE":  # a variable may hold the user's own default
         raise UsageError("--every is the time between two looks of --watch: give that, too")
-    found = study_statuses(path)
+    found = with_shards(study_statuses(path))
     if json:
         print_result(as_json({"schema": 1, "studies": [one.to_dict() for one in found]}))
         return
@@ -105,7 +106,11 @@ def _details(one: StudyStatus) -> Iterator[str]:
     yield from (f"warning: {warning}" for warning in one.warnings)
     if one.resume and (one.failed or one.paused or one.stale or one.to_do):
         command = shell_command(one.resume, sys.stdout.encoding or "utf-8")
-        yield f"to go on: {command}"
+        if one.shard and "--shard" not in one.resume:
+            yield f"shard {one.shard} is done, the other shards are not in this folder"
+            yield f"to train them here, too: {command}"
+        else:
+            yield f"to go on: {command}"
 
 
 def goes_on(epoch: int | None, epochs: int | None) -> str:

@@ -15,6 +15,7 @@ from actbench.execution.retry import RetryChoice
 
 if TYPE_CHECKING:
     from actbench.config import Study, TwoStage
+    from actbench.execution import shards
     from actbench.execution.runner import Runner
     from actbench.schema.runtime import Runtime
 
@@ -76,6 +77,8 @@ Until = Annotated[str | None, typer.Option(metavar="CONDITION", help="Add seeds 
 
 MaxSeeds = Annotated[int | None, typer.Option(min=1, metavar="N", help="Where --until ends. [default: 30]")]
 
+Shard = Annotated[str | None, typer.Option(metavar="I/N", help="The I-th of N parts; the others go elsewhere.")]
+
 Exact = Annotated[bool, typer.Option("--exact", help="Their number at once, by Stein's rule.")]
 
 
@@ -94,6 +97,7 @@ class StudyOptions:
         until: Condition of ``--until``; None for the seeds of the config.
         max_seeds: Where ``--until`` ends; None when not given.
         exact: Whether ``--until`` adds them at once, by the spread of the first ones.
+        shard: The part of the study to train; None for all of it.
     """
 
     config: Path
@@ -107,6 +111,7 @@ class StudyOptions:
     until: str | None
     max_seeds: int | None
     exact: bool = False
+    shard: shards.Shard | None = None
 
     def study(self, seeds: Sequence[int] | None = None, two_stage: TwoStage | None = None) -> Study:
         """Read the config, with other seeds if they are given.
@@ -144,6 +149,7 @@ def prepared(context: typer.Context, options: StudyOptions) -> Runner:
         options.runtime,
         retry=options.retry,
         force=options.force,
+        shard=options.shard,
     )
     reject_unused_options(context, runner)
     return runner

@@ -82,6 +82,7 @@ def design_of(options: StudyOptions, study: Study) -> SequentialDesign | None:
     clashing = {"--smoke": options.smoke, "--force": options.force, "--retry all": options.retry == "all"}
     for option in (option for option, given in clashing.items() if given):
         raise UsageError(f"--until can't go with {option}: leave one of them out")
+    refuse_shards(options.until, options.shard)
     if len(study.specs()) == len(study.seeds):
         raise UsageError("--until needs differences to look at, but the runs of this study differ in the seed alone")
     own = study.seeds if design.pilot is None else design.pilot
@@ -92,6 +93,22 @@ def design_of(options: StudyOptions, study: Study) -> SequentialDesign | None:
             f"--exact takes the spread of the study's own seeds, for which {len(own)} are too few: add seeds=5"
         )
     return design
+
+
+def refuse_shards(until: str | None, shard: object) -> None:
+    """Refuse ``--until`` with ``--shard``: each shard would look at a part of the differences.
+
+    Args:
+        until: The condition of ``--until``; None when not given.
+        shard: What ``--shard`` asks for; None when not given.
+
+    Raises:
+        UsageError: When both are given.
+    """
+    if until is not None and shard is not None:
+        raise UsageError(
+            "--until can't go with --shard: each shard would decide by its own runs alone; set seeds=N instead"
+        )
 
 
 def _pilot(study: Study, metric: str) -> tuple[int, ...]:

@@ -35,6 +35,7 @@ class EventStorage:
         locks: This process's locks.
         ended: Runs that need no computing.
         finished: Those of them that have a result.
+        shard: The part of the study that is computed, ``I/N``, for the records; empty for all of it.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class EventStorage:
         locks: Locks,
         ended: Iterable[RunSpec],
         finished: Iterable[RunSpec],
+        shard: str = "",
     ) -> None:
         self._study, self._store, self._checkpoints, self._locks = study, store, checkpoints, locks
         self._ended = {spec.digest for spec in ended}
         self._finished = list(finished)
+        self._own_part = {"shard": shard} if shard else {}
         self._taken_over_by: dict[str, str] = {}
         self._warned = False
 
@@ -127,7 +130,7 @@ class EventStorage:
 
     def _finish(self, event: Finished) -> Finished:
         """Complete a record with its study and this command's environment, store it, and release its run."""
-        complete = {**environment.describe_command(), **event.record.environment}
+        complete = {**environment.describe_command(), **self._own_part, **event.record.environment}
         record = replace(event.record, study=self._study, environment=complete)
         self._keep(record.spec, partial(self._store.finish, record))
         self._locks.release(self._store.run_folder(record.spec))

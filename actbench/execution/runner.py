@@ -21,6 +21,7 @@ from actbench.execution.engines import Engine, Work
 from actbench.execution.estimates import Estimates, Stopwatch, read_estimates
 from actbench.execution.event_storage import EventStorage
 from actbench.execution.retry import RETRIED, RetryChoice
+from actbench.execution.shards import Shard
 from actbench.execution.work_sharing import WorkSharing
 from actbench.schema import registry
 from actbench.schema.events import Event, Failed, Noted
@@ -55,11 +56,12 @@ class Runner:
         retry: Which of the earlier runs that did not end with outcome ``ok`` to run again: ``failed`` ones, ``none``,
             or ``all`` (also the collapsed and the diverged).
         force: Run all runs again, finished or not.
+        shard: The part of the study that this runner is about, the others being trained elsewhere; None for all of it.
 
     Attributes:
         runtime: How to compute, with the device that ``auto`` stands for.
         options: What the engine asks its cluster for, checked.
-        specs: The runs of the study.
+        specs: The runs of the study, or of its shard.
         waiting: Those to compute.
         finished_before: Those that have a result and are not run again.
         failed_before: Number of failed runs that are not run again.
@@ -82,8 +84,9 @@ class Runner:
         *,
         retry: RetryChoice = "failed",
         force: bool = False,
+        shard: Shard | None = None,
     ) -> None:
-        self.study, self.results, self.retry, self.force = study, results, retry, force
+        self.study, self.results, self.retry, self.force, self.shard = study, results, retry, force, shard
         self.stopping = False
         self._working: Engine | None = None
         self._storage: EventStorage | None = None
@@ -92,7 +95,7 @@ class Runner:
         refuse_packed(results / study.name)
         asked = runtime or Runtime()
         device = devices.choose(asked.device)
-        self.specs = study.specs()
+        self.specs = study.specs() if shard is None else shard.part_of(study.specs())
         self.runtime = replace(
             asked,
             device=device,
@@ -132,7 +135,13 @@ class Runner:
             self.runtime,
             retry=self.retry,
             force=self.force,
+            shard=self.shard,
         )
+
+    @property
+    def title(self) -> str:
+        """The study's name, and which shard of it."""
+        return self.study.name if self.shard is None else f"{self.study.name}, shard {self.shard}"
 
     def stop(self) -> None:
         """Let ``run`` come to its end: cohorts in training are saved, no other is begun. Safe in signal handlers."""
@@ -178,6 +187,7 @@ class Runner:
                     locks=locks,
                     ended=self._ended(),
                     finished=self.finished_before,
+                    shard="" if self.shard is None else str(self.shard),
                 )
                 for event in self._train(self._working, locks):
                     yield self._storage.add(clock.timed(event))
@@ -233,14 +243,14 @@ class Runner:
         """Write the study's config, unless the one that is kept is the same or describes more runs.
 
         So one that is damaged or missing comes back, also when nothing is to do; and a part of a study that is asked
-        for once more, say with fewer seeds, does not replace the whole.
+        for once more, say with fewer seeds, does not replace the whole. A shard's folder keeps that of the whole study.
 
         Raises:
             ResultsError: When it can't be written.
         """
         try:
             kept = self.store.config_text()
-            if kept == self.study.text or set(Study.from_text(kept).specs()) > set(self.specs):
+            if kept == self.study.text or set(Study.from_text(kept).specs()) > set(self.study.specs()):
                 return
         except (OSError, ValueError):  # a ConfigError is one
             pass
@@ -342,6 +352,7 @@ def run(
     engine: str = "pool",
     data_folder: Path | str | None = None,
     progress: bool | None = None,
+    shard: str | None = None,
 ) -> Records:
     """Train every run of the study that is not finished yet, as ``actbench run`` does.
 
@@ -353,10 +364,11 @@ def run(
         engine: ``pool``, or ``inline`` to compute in this process.
         data_folder: Where datasets lie; None for ``ACTBENCH_DATA`` or the platform's cache folder.
         progress: Whether to show it, below the cell of a notebook or else on standard error; None in notebooks alone.
+        shard: ``I/N`` for the I-th of N parts of the study, the same on every machine; None for all of it.
 
     Returns:
-        The records of all the study's runs with their curves, including those that were finished before. Runs that
-        another process is computing are left out; a logged warning counts them and names the process.
+        The records of all the study's runs, or its shard's, with their curves, including those that were finished
+        before. Runs that another process is computing are left out; a logged warning counts them and names the process.
 
     Raises:
         UsageError: When the caller has to fix something: a dataset that is absent, a device that is not there.
@@ -364,7 +376,7 @@ def run(
     """
     folder = None if data_folder is None else Path(data_folder)
     runtime = Runtime(device, engine, None if jobs == "auto" else jobs, data_folder=folder)
-    runner = Runner(study, Path(results), runtime)
+    runner = Runner(study, Path(results), runtime, shard=None if shard is None else Shard.parse(shard))
     with registry.import_object(_PROGRESS)(runner, progress) as display:
         for event in runner.run():
             if display is not None:
@@ -372,5 +384,7 @@ def run(
     if (loss := runner.loss()) is not None:
         raise loss
     wanted = {spec.digest for spec in runner.specs}
+    if not wanted:  # there are fewer runs than shards
+        return Records(())
     found = read_results(runner.store.folder, curves=True)
     return replace(found, runs=tuple(record for record in found if record.spec.digest in wanted))

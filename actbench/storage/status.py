@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,7 @@ class StudyStatus:
         stale: Runs that were left, and that `actbench run` begins anew.
         to_do: Runs of the study's config that have not been begun; None when that can't be read.
         resume: Words of the command that goes on, from the current folder; empty when none would, with a warning.
+        shard: The shard of one of its finished runs, ``I/N``, while some are open; empty when there is none.
         warnings: What could not be read, one sentence each.
     """
 
@@ -128,6 +129,7 @@ class StudyStatus:
     stale: list[Stale] = field(default_factory=list)
     to_do: int | None = None
     resume: list[str] = field(default_factory=list)
+    shard: str = ""
     warnings: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -303,7 +305,7 @@ def progress(run: Path) -> tuple[int | None, int | None]:
 def _ask_config(status: StudyStatus, begun: set[str]) -> None:
     """Add to a status how many runs of the study have no folder yet, and the command that resumes it."""
     from actbench.config import Study
-    from actbench.storage.commands import train_command
+    from actbench.storage.commands import recorded_argv, train_command
 
     folder = status.folder
     try:
@@ -315,16 +317,18 @@ def _ask_config(status: StudyStatus, begun: set[str]) -> None:
     digits = {name.rpartition("-")[2] for name in begun}  # whatever else their ids say
     status.to_do = sum(spec.digest[:8] not in digits for spec in study.specs())
     is_open = bool(status.failed or status.paused or status.stale or status.to_do)
+    environment = _environment_of_a_run(folder) if is_open else {}
+    status.shard = str(environment.get("shard", ""))
     try:
-        words = train_command(folder, _argv_of_a_run(folder) if is_open else ())
+        words = train_command(folder, recorded_argv(environment))
     except UsageError as error:
         status.warnings.append(f"no command to go on from here: {error}")
         return
     status.resume = [*program(), *words]
 
 
-def _argv_of_a_run(folder: Path) -> Sequence[str]:
-    """Return the command line that trained one of the study's finished runs; none while there is no such run."""
+def _environment_of_a_run(folder: Path) -> Mapping[str, Any]:
+    """Return the environment of one of the study's finished runs that knows its command; empty without such a run."""
     from actbench.storage.commands import recorded_argv
 
     for path in sorted((folder / "runs").glob("*/result.json")):
@@ -332,6 +336,6 @@ def _argv_of_a_run(folder: Path) -> Sequence[str]:
             environment = read_json(path).get("environment")
         except (OSError, ValueError):
             continue
-        if isinstance(environment, Mapping) and (words := recorded_argv(environment)):
-            return words
-    return ()
+        if isinstance(environment, Mapping) and recorded_argv(environment):
+            return environment
+    return {}

@@ -146,6 +146,15 @@ FIELDS = (
     Word("threads", "Threads of torch.", where="doctor, cost, result.json"),
     Word("memory", "Main memory: in all, and what is available.", where="doctor", spellings=("total", "available")),
     Word("argv", "The command that trained the run.", where="show, result.json"),
+    Word(
+        "shard",
+        "One of the N parts that --shard I/N splits a study into, the same on every machine: whole seeds as far as "
+        "they go round, of equal work. In a record: the part that its command trained.",
+        where="plan, status, show, result.json",
+        spellings=("shards", "work", "partial_seeds"),
+        see=("seed", "cohort"),
+        page="howto/shards.md",
+    ),
     Word("git_commit", "The commit of the folder in which the command was given, if it is a repository.", where="show"),
     Word(
         "data",
