@@ -18,11 +18,9 @@ from processes import wait_until
 
 import actbench
 from actbench.config import Study
-from actbench.execution.engines import Work
 from actbench.execution.runner import Runner
 from actbench.schema.events import Event, Failed, Finished, Started
-from actbench.schema.registry import load, names
-from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.runtime import Runtime
 from actbench.schema.spec import RunSpec
 from actbench.storage.locks import Locks
 from actbench.storage.status import study_statuses
@@ -255,23 +253,6 @@ def test_who_was_taken_for_dead_spoils_nothing_and_reports_it(folder: Path, data
     assert loss is not None
     assert loss.runs == (run.name,)
     assert f"1 run was taken over by pid {os.getpid()} on elsewhere and has no result yet ({run.name})" in str(loss)
-
-
-@pytest.mark.parametrize("name", names("engines"))
-def test_an_engine_takes_a_cohort_only_when_it_can_work_on_it(name: str) -> None:
-    taken = []
-
-    def cohorts() -> Iterator[Cohort]:
-        for seed in range(6):
-            taken.append(seed)
-            yield Cohort((RunSpec(seed=seed),))
-
-    with load("engines", name)(1) as working:
-        events = working.execute(Work("engine_work:nothing", Runtime(device="cpu")), cohorts())
-        for count, event in enumerate(events, start=1):
-            assert isinstance(event, Started)
-            assert taken == list(range(count))
-    assert len(taken) == 6
 
 
 def test_a_lock_is_made_for_the_cohort_at_work_and_no_other(folder: Path, data_folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How a study ends before it is done: in order, at once, with its parent, or because an activation hangs."""
+"""How a study ends before it is done, and with which words; each engine's part of it is in ``tests/conformance``."""
 
 from __future__ import annotations
 
@@ -18,17 +18,13 @@ from typing import Any
 import pytest
 import stopping_parts
 from forked_commands import Server
-from processes import end_group, is_group_there, signal_group, signal_process, wait_until
+from processes import end_group, is_group_there, signal_group, wait_until
 
 from actbench import cli
 from actbench.cli import interruption
 from actbench.config import Study
-from actbench.execution.engines import Work
 from actbench.execution.runner import Runner
-from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved
-from actbench.schema.registry import load, names
-from actbench.schema.runtime import Cohort, Runtime
-from actbench.schema.spec import RunSpec
+from actbench.schema.runtime import Runtime
 
 PARTS = Path(__file__).parents[1] / "support"
 
@@ -258,20 +254,6 @@ def test_a_command_that_shall_outlive_its_terminal_goes_on(server: Server, folde
     check_saved(folder, server.end(command), said_by_forked(folder), signal.SIGTERM)
 
 
-@pytest.mark.slow
-def test_the_second_signal_ends_at_once(server: Server, folder: Path, data_folder: Path) -> None:
-    command = fork(server, folder, data_folder, "-j", "1", grace="0", SLOW=FOR_EVER)
-    wait_until(lambda: training(folder))
-    server.signal(command, signal.SIGINT)
-    wait_until(lambda: "once more to stop at once" in said_by_forked(folder))  # the step is still under way
-    server.signal(command, signal.SIGINT)
-    assert server.end(command) == 130  # long before that step would have ended
-    assert not server.is_group_there(command)
-    said = said_by_forked(folder)
-    assert "interrupted; what is finished is kept" in said
-    assert command_in(said)[-4:] == ["--device", "cpu", "-j", "1"]
-
-
 @pytest.mark.parametrize(("later", "same"), [(0.4, True), (0.6, False)])
 def test_signals_within_half_a_second_are_one(later: float, same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     stops: list[float] = []
@@ -317,60 +299,3 @@ def test_a_study_that_grows_is_stopped_between_two_steps_too(
     assert "with 3 seeds; stopped by --max-seeds 3" in said
     assert len(results(folder)) == 12
     assert left_over(folder) == []
-
-
-@pytest.mark.slow
-def test_no_worker_outlives_a_parent_that_is_killed_in_the_middle_of_a_long_step(
-    server: Server, folder: Path, data_folder: Path
-) -> None:
-    command = fork(server, folder, data_folder, "-j", "1", SLOW=FOR_EVER)
-    wait_until(lambda: training(folder))
-    server.signal_alone(command, signal.SIGKILL)
-    assert server.end(command) == -signal.SIGKILL
-    wait_until(lambda: not server.is_group_there(command))  # workers notice that nobody listens
-
-
-@pytest.mark.slow
-def test_an_activation_that_hangs_fails_alone_and_says_where(server: Server, folder: Path, data_folder: Path) -> None:
-    (folder / "hang").touch()
-    study = STUDY.replace("sweep:", "sweep:\n  activation: [relu, {name: h, path: 'stopping_parts:hangs'}]")
-    (folder / "study.yaml").write_text(study.replace("[0.0, 0.01, 0.1, 0.2]", "[0.0]"))
-    command = fork(server, folder, data_folder, "-j", "1", "--cohort-size", "1", "--timeout", "5")
-    code, said = server.end(command), said_by_forked(folder)
-    assert code == 1, said
-    assert not server.is_group_there(command)
-    assert len(results(folder)) == 1
-    (error,) = folder.glob("results/*/runs/*/error.txt")
-    assert "no step was finished for 5 s" in error.read_text()
-    assert re.search(r'stopping_parts.py", line \d+ in hangs', error.read_text())
-    assert "Traceback" not in said
-
-
-# The engines' part of it
-
-
-@pytest.mark.parametrize("name", names("engines"))
-def test_an_engine_that_is_stopped_saves_what_it_is_at_and_takes_nothing_else(name: str) -> None:
-    taken: list[int] = []
-
-    def cohorts() -> Iterator[Cohort]:
-        for seed in range(6):
-            taken.append(seed)
-            yield Cohort((RunSpec(seed=seed),))
-
-    events: list[Event] = []
-    with load("engines", name)(1) as working:
-        workers = [worker.process for worker in getattr(working, "_workers", ())]
-        server = getattr(working, "_server", None)
-        for process in [*workers, *([server.process] if server else [])]:  # as a group's signals do, at any time
-            signal_process(process, signal.SIGTERM)
-            signal_process(process, signal.SIGHUP)
-            signal_process(process, signal.SIGINT)
-        for event in working.execute(Work("engine_work:steps", Runtime(device="cpu")), cohorts()):
-            events.append(event)
-            if len([one for one in events if isinstance(one, EpochDone)]) == 5:
-                working.stop()
-    saved = [event.cohort.shared.seed for event in events if isinstance(event, Saved)]
-    assert saved
-    assert sorted(saved) == taken
-    assert not [event for event in events if isinstance(event, (Failed, Finished))]
