@@ -60,6 +60,7 @@ def test_runs_of_a_node_that_is_lost_are_tried_again(
     assert study.left_over() == []
 
 
+@pytest.mark.promises(lambda promises: promises.workers_of_lost_driver == "end")
 def test_a_lost_driver_loses_nothing_that_is_finished_and_no_worker_outlives_it(
     engine: EngineUnderTest, study: StudyFolder, undisturbed: dict[str, Any]
 ) -> None:
@@ -76,6 +77,24 @@ def test_a_lost_driver_loses_nothing_that_is_finished_and_no_worker_outlives_it(
     assert again.computed == RUNS - 2
     assert {path: study.finished_files()[path] for path in before} == before
     assert study.records() == undisturbed
+    assert study.left_over() == []
+
+
+@pytest.mark.promises(lambda promises: promises.workers_of_lost_driver == "go on")
+def test_a_lost_driver_stops_nobody_and_the_same_command_waits_for_who_goes_on(
+    engine: EngineUnderTest, study: StudyFolder, undisturbed: dict[str, Any]
+) -> None:
+    study.hold(after=STEPS + 2)
+    command = study.start(engine)
+    (worker,) = study.wait_until_held()
+    command.kill()
+    assert command.end() == -signal.SIGKILL
+    again = study.start(engine)
+    study.release()
+    assert again.end() == 0, again.said
+    wait_until_ended([worker])
+    assert study.records() == undisturbed
+    assert study.steps == RUNS // 2 * STEPS, "every step is taken once"
     assert study.left_over() == []
 
 

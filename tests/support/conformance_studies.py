@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -136,12 +137,14 @@ class Command:
     Args:
         server: What started it.
         folder: Where it runs.
+        words: The words after ``actbench``.
         pid: Its process.
         streams: What the names of its streams' files end in.
     """
 
     server: Server
     folder: Path
+    words: Sequence[str]
     pid: int
     streams: str
 
@@ -161,6 +164,11 @@ class Command:
     def said(self) -> str:
         """What it has written to standard error."""
         return (self.folder / f"stderr{self.streams}").read_text()
+
+    @property
+    def to_go_on(self) -> list[str]:
+        """The command that it has printed last, as a shell would read it."""
+        return shlex.split(self.said.rstrip().splitlines()[-1])
 
     @property
     def computed(self) -> int:
@@ -205,10 +213,19 @@ class StudyFolder:
         """Start ``actbench run study.yaml`` on an engine."""
         self._started += 1
         streams = f"-{self._started}"
-        words = ("run", "study.yaml", "--device", "cpu", "--cohort-size", str(cohort_size), *engine.options(jobs))
+        words = (
+            "run",
+            "study.yaml",
+            "--device",
+            "cpu",
+            "--cohort-size",
+            str(cohort_size),
+            *engine.options(jobs),
+            *options,
+        )
         settings = {"ACTBENCH_RUN_PRODUCTS": "default", **engine.settings(), **settings}
-        pid = self.server.start(self.path, *words, *options, prelude=prelude, streams=streams, **settings)
-        return Command(self.server, self.path, pid, streams)
+        pid = self.server.start(self.path, *words, prelude=prelude, streams=streams, **settings)
+        return Command(self.server, self.path, words, pid, streams)
 
     def run(self, engine: EngineUnderTest, *options: str, code: int = 0, **further: Any) -> Command:
         """Run it to its end, which has to have this exit code."""
@@ -225,6 +242,11 @@ class StudyFolder:
     def release(self) -> None:
         (self.path / "hold").unlink()
 
+    @property
+    def steps(self) -> int:
+        """The training steps of full batches that have been taken, all in all."""
+        return (self.path / "steps").stat().st_size
+
     def wait_until_held(self, processes: int = 1) -> list[Process]:
         """Return the processes that hold a step, once there are so many."""
 
@@ -234,11 +256,6 @@ class StudyFolder:
 
         found: list[Process] = wait_until(held)
         return found
-
-    def forget_held(self) -> None:
-        """Remove the notes about processes that held a step."""
-        for path in (self.path / "held").glob("*.json"):
-            path.unlink()
 
     def planned(self, *, cohort_size: int) -> list[Cohort]:
         """Return the cohorts in the order in which one worker takes them, as ``actbench plan`` has it."""

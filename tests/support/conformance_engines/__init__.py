@@ -29,6 +29,8 @@ class Promises:
             lose: a kill ends the command, which the scenario of a lost driver covers.
         lone_run_of_lost_worker: What becomes of a run that was alone in the cohort of a worker that was killed once:
             it ``fails`` with the reason, or is ``retried``. Runs of larger cohorts are retried by all.
+        workers_of_lost_driver: Whether workers ``end`` with the command that started them, when it is killed, or ``go
+            on`` by themselves, and the same command only looks on until they have ended.
         has_nodes: Whether it computes on machines besides that of the command, one of which can be lost.
         ends_hanging_runs: Whether ``--timeout`` ends a run that hangs.
         cohorts_ahead: Cohorts that it locks beyond those at work, for each job, so that no worker waits for its next.
@@ -37,6 +39,7 @@ class Promises:
 
     has_workers: bool
     lone_run_of_lost_worker: Literal["fails", "retried"] = "fails"
+    workers_of_lost_driver: Literal["end", "go on"] = "end"
     has_nodes: bool = False
     ends_hanging_runs: bool = True
     cohorts_ahead: int = 0
