@@ -37,6 +37,8 @@ LIMIT = 60.0
 _DAEMONS = ("slurmd", "slurmctld", "munged")
 """In the order in which they are ended."""
 
+_PREFIX = "actbench-slurm-"
+
 _CONFIG = """\
 ClusterName={name}
 SlurmctldHost={host}(127.0.0.1)
@@ -162,10 +164,7 @@ class SingleNode:
     def stop(self) -> None:
         """Cancel all jobs, end the daemons and what is left of the jobs, and remove the folder."""
         if self._pid("slurmctld") is not None:
-            for job in (self._answers("squeue", "--noheader", "--format=%A") or "").split():
-                self._answers("scancel", "--full", "--signal=KILL", job)
-                self._answers("scancel", job)
-            _until(lambda: not self._answers("squeue", "--noheader", "--format=%A"), LIMIT)
+            self.cancel_all()
         for name in _DAEMONS:
             self._end(self._pid(name))
         for pid in self._left():
@@ -174,6 +173,15 @@ class SingleNode:
             child.wait(LIMIT)
         self._children.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.parent.name.startswith(_PREFIX):
+            self.folder.parent.rmdir()
+
+    def cancel_all(self) -> None:
+        """End all jobs at once, and wait until none is left."""
+        for job in (self._answers("squeue", "--noheader", "--format=%A") or "").split():
+            self._answers("scancel", "--full", "--signal=KILL", job)
+            self._answers("scancel", job)
+        _until(lambda: not self._answers("squeue", "--noheader", "--format=%A"), LIMIT)
 
     def _daemon(self, name: str, *words: str) -> None:
         """Start a daemon that stays this process's child, so that nothing is left of it once it was waited for."""
@@ -212,7 +220,7 @@ class SingleNode:
             pid = int((self.folder / f"{name}.pid").read_text())
         except (OSError, ValueError):
             return None
-        return pid if name in _command_of(pid) and str(self.folder) in _command_of(pid) else None
+        return pid if name in command_of(pid) and str(self.folder) in command_of(pid) else None
 
     def _left(self) -> list[int]:
         """Return the processes that still bear the folder in their command line or variables: daemons and jobs."""
@@ -226,7 +234,7 @@ class SingleNode:
                 continue
             is_job = b"SLURM_JOB_ID" in b"\0".join(variables)
             ours = f"SLURM_CONF={self.folder}/slurm.conf".encode() in variables
-            if ours and (is_job or "slurm" in _command_of(int(process.name)).partition("\0")[0]):
+            if ours and (is_job or "slurm" in command_of(int(process.name)).partition("\0")[0]):
                 found.append(int(process.name))
         return found
 
@@ -240,11 +248,11 @@ class SingleNode:
                 os.kill(pid, number)
             except ProcessLookupError:
                 return
-            if _until(lambda: not _command_of(pid), LIMIT / 4):
+            if _until(lambda: not command_of(pid), LIMIT / 4):
                 return
 
 
-def _command_of(pid: int) -> str:
+def command_of(pid: int) -> str:
     """Return a process's command line; nothing when there is no such process, or it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
@@ -276,7 +284,7 @@ def _until(holds: Callable[[], bool], seconds: float) -> bool:
 
 def new_folder() -> Path:
     """Return the path of a folder that is not there yet, short enough for a socket in it."""
-    return Path(tempfile.mkdtemp(prefix="slurm-")) / "node"
+    return Path(tempfile.mkdtemp(prefix=_PREFIX)) / "node"
 
 
 def main(words: list[str]) -> int:
