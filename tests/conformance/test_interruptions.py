@@ -58,6 +58,27 @@ def check_goes_on(study: StudyFolder, engine: EngineUnderTest, undisturbed: dict
     assert study.left_over() == []
 
 
+def test_ctrl_c_before_anything_is_trained_ends_the_command(
+    engine: EngineUnderTest, study: StudyFolder, undisturbed: dict[str, Any], inline: EngineUnderTest
+) -> None:
+    """While the user's code is tried on a few numbers."""
+    (study.path / "hold trials").touch()
+    command = study.start(engine)
+    workers = study.wait_until_held()
+    command.interrupt()
+    assert command.end() == 130, command.said
+    wait_until_ended([worker for worker in workers if worker.pid != command.pid])
+    assert "Traceback" not in command.said
+    assert command.to_go_on == ["actbench", *command.words]
+    assert not command.is_anything_left()
+    assert study.records() == {}
+    assert study.locks() == {}
+    (study.path / "hold trials").unlink()
+    assert study.run(inline).computed == RUNS
+    assert study.records() == undisturbed
+    assert study.left_over() == []
+
+
 def test_the_second_ctrl_c_ends_at_once_and_keeps_what_is_finished(
     engine: EngineUnderTest, study: StudyFolder, undisturbed: dict[str, Any], inline: EngineUnderTest
 ) -> None:

@@ -102,7 +102,14 @@ def note_this_process():
 
 
 def held(z):
-    """tanh; a step of training waits while ``hold`` says so, and until its process is to stop."""
+    """tanh; a step of training waits while ``hold`` says so, and until its process is to stop, unless ``deaf``.
+
+    While ``hold trials`` is there, so does the first call, on a few numbers before anything is trained.
+    """
+    if not trains(z) and (FOLDER / "hold trials").exists():
+        note_this_process()
+        while (FOLDER / "hold trials").exists() and not asked_to_stop():
+            time.sleep(0.01)
     if trains(z) and "NEVER_HELD" not in os.environ:
         step = steps()
         if asked_to_hold(step) and not asked_to_stop():
