@@ -34,7 +34,7 @@ from actbench.storage.lock_files import holder, somebody_is_at_work
 from actbench.storage.locks import Locks
 from actbench.storage.reading import Records, read_results
 from actbench.storage.store import Store, weight_files
-from actbench.system import devices, session
+from actbench.system import session
 
 _log = logging.getLogger("actbench.execution.runner")
 
@@ -42,6 +42,7 @@ _PROGRESS = "actbench.cli.notebook_progress:notebook_progress"
 """Found by its name, as engines are: what is shown is the command line's, which imports this room."""
 
 TRAIN, CHECK = "actbench.training.loop:run_cohort", "actbench.training.loop:check_cohort"
+DATASET = "actbench.datasets._handover:load_packed"
 
 
 class Runner:
@@ -94,7 +95,9 @@ class Runner:
         refuse_packed(results)
         refuse_packed(results / study.name)
         asked = runtime or Runtime()
-        device = devices.choose(asked.device)
+        self.engine: type[Engine] = registry.load("engines", asked.engine)
+        self.options = self.engine.options.of(asked.engine, asked.cluster)
+        device = self.engine.device(asked.device, self.options)
         self.specs = study.specs() if shard is None else shard.part_of(study.specs())
         self.runtime = replace(
             asked,
@@ -103,8 +106,6 @@ class Runner:
             keep_weights=study.keep_weights,
             functions=session.packed({spec.activation.path for spec in self.specs}),
         )
-        self.engine: type[Engine] = registry.load("engines", self.runtime.engine)
-        self.options = self.engine.options.of(self.runtime.engine, self.runtime.cluster)
         self.jobs = self._jobs()
 
         self.store = Store(results, study.name, study.factors)
@@ -169,7 +170,7 @@ class Runner:
             if self.stopping:  # stop() was called before the engine started
                 return
             noted = set[str]()
-            for event in self._working.execute(Work(CHECK, self.runtime), self._samples()):
+            for event in self._working.execute(Work(CHECK, self.runtime, DATASET), self._samples()):
                 # Other failures do not end the command: if a sample kills its worker, only runs with the same settings
                 # will fail later.
                 if isinstance(event, Failed) and event.usage:
@@ -214,7 +215,9 @@ class Runner:
         """Yield the events of the cohorts, round by round, until none is left or ``stop`` is called."""
         for cohorts in self.sharing.rounds(locks, self.cohorts):
             restored = cohorts if self.force else map(self.checkpoints.attach_checkpoint, cohorts)
-            yield from working.execute(Work(TRAIN, self.runtime), restored)
+            # With force too: those from before are removed, so what is there was written by this command.
+            work = Work(TRAIN, self.runtime, DATASET, self.checkpoints.attach_checkpoint)
+            yield from working.execute(work, restored)
             if self.stopping:
                 return
 
@@ -326,12 +329,12 @@ class Runner:
                 self.checkpoints.remove(path)
 
     def _jobs(self) -> int:
-        """Return the number of workers: the one given; else one a processor, or one a GPU."""
+        """Return the number of workers: the one given; else the engine's own."""
         if not self.engine.parallel:
             return 1
         if self.runtime.jobs is not None:
             return self.runtime.jobs
-        return devices.processors() if self.runtime.device == "cpu" else devices.count(self.runtime.device)
+        return self.engine.default_jobs(self.runtime.device, self.options)
 
     def _samples(self) -> list[Cohort]:
         """Return one run of each setting, whatever its seed, to find before any training what can't be opened.

@@ -52,6 +52,8 @@ class Runtime:
         cluster: What the engine asks its cluster for, as ``--cluster`` gives it: key -> text.
         keep_weights: Which networks are stored beside the results; None for none. A study sets it for its runs.
         functions: Those of the caller's session that the runs use, by name, for workers (``system.session``).
+        handed_over: Datasets that were loaded on another machine: component as JSON -> the file of this machine that
+            holds one (``datasets._handover``). Others are loaded from ``data_folder``.
 
     >>> Runtime(jobs=2, cohort_size=8).device
     'auto'
@@ -70,6 +72,7 @@ class Runtime:
     checkpoint_every: Cadence = Cadence(seconds=600)
     keep_weights: KeepWeights | None = None
     functions: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    handed_over: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 WORKER = "ACTBENCH_WORKER"
 """Environment variable in which a worker process finds its number, counted from 0."""
 
+GPU_SHARE = "ACTBENCH_GPU_SHARE"
+"""Environment variable with the part of its GPU's memory that a worker process may take; none where it has all."""
+
 
 def choose(name: str) -> str:
     """Return the device for ``auto``, or check that the one asked for by name is there.

@@ -18,6 +18,12 @@ from actbench.system.devices import processor_name
 @cache
 def describe_command() -> dict[str, Any]:
     """Return versions, host system, command line, and the commit of the folder that the command was started in."""
+    return {**describe_machine(), "argv": _argv(), "git_commit": _git_commit()}
+
+
+@cache
+def describe_machine() -> dict[str, Any]:
+    """Return the versions and the host system of this machine, on which a worker computes."""
     return {
         "actbench": __version__,
         "python": platform.python_version(),
@@ -25,8 +31,6 @@ def describe_command() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "processor": processor_name(),
         "processors": os.cpu_count(),
-        "argv": _argv(),
-        "git_commit": _git_commit(),
     }
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from actbench import datasets
+from actbench.datasets._handover import read
 from actbench.errors import DatasetError, DeviceError, ModelError
 from actbench.nn.chosen_activations import check_slope
 from actbench.nn.models import Model, build
@@ -84,7 +85,7 @@ class TrainState:
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # streams, graphs and generators are made on the current device
         _check_precision(training.precision, device)
-        images = _images(cohort.shared.dataset, training.dtype_name, device, runtime.data_folder)
+        images = _images(cohort.shared.dataset, training.dtype_name, device, runtime)
         _check_targets(cohort.shared, images)
         # Reset the worker timeout here: a download may take as long as it likes.
         cancellation.between_steps(may_stop=False)
@@ -298,9 +299,20 @@ def _check_targets(spec: RunSpec, images: Images) -> None:
         )
 
 
-def _images(component: Component, dtype_name: str, device: torch.device, folder: Path | None) -> Images:
-    data = _load(canonical_json(component.to_json()), datasets.data_folder(folder))
+def _images(component: Component, dtype_name: str, device: torch.device, runtime: Runtime) -> Images:
+    text = canonical_json(component.to_json())
+    file = runtime.handed_over.get(text)
+    data = _load(text, datasets.data_folder(runtime.data_folder)) if file is None else _read(text, file)
     return to_device(data, device, getattr(torch, dtype_name))
+
+
+@lru_cache(maxsize=2)
+def _read(component: str, path: Path) -> datasets.Data:
+    """Map a dataset that another machine has loaded: once per process, as ``_load`` does."""
+    try:
+        return read(path)
+    except OSError as error:
+        raise DatasetError(f"dataset {component} was handed over and can't be read: {error.strerror}") from error
 
 
 @lru_cache(maxsize=2)

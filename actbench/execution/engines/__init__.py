@@ -6,8 +6,8 @@ come.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
 
@@ -15,7 +15,7 @@ from actbench.schema import registry
 from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event
 from actbench.schema.runtime import Cohort, Runtime
-from actbench.system import session
+from actbench.system import devices, session
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,45 @@ class Work:
     Args:
         path: ``module:function`` taking (cohort, runtime) and yielding events.
         runtime: How to compute.
+        dataset: ``module:function`` taking (component as JSON, data folder) and returning the cohorts' dataset as one
+            block of bytes, for an engine whose workers are on machines without its files; empty for work that needs
+            none.
+        resume: Attaches the last checkpoint that was stored of a cohort, for one that is tried again elsewhere. It
+            stays in the process that stores; workers get the work without it.
     """
 
     path: str
     runtime: Runtime
+    dataset: str = ""
+    resume: Callable[[Cohort], Cohort] | None = field(default=None, compare=False, repr=False)
+
+    def for_worker(self) -> Work:
+        """Return the work as it is sent to a worker."""
+        return replace(self, resume=None)
 
     def __call__(self, cohort: Cohort) -> Iterator[Event]:
         """Apply the function in this process."""
         session.restore(self.runtime.functions)
         events: Iterator[Event] = registry.import_object(self.path)(cohort, self.runtime)
         yield from events
+
+
+class ThisMachine:
+    """What engines that compute on this machine alone have in common: its devices, and its number of processors."""
+
+    @classmethod
+    def device(cls, asked: str, options: Any) -> str:
+        """Return the device asked for, or for ``auto`` the best that is here.
+
+        Raises:
+            DeviceError: When it is not there.
+        """
+        return devices.choose(asked)
+
+    @classmethod
+    def default_jobs(cls, device: str, options: Any) -> int:
+        """Return one worker a processor, or one a GPU."""
+        return devices.processors() if device == "cpu" else devices.count(device)
 
 
 class Engine(Protocol):
@@ -47,6 +76,20 @@ class Engine(Protocol):
 
     parallel: ClassVar[bool]
     options: ClassVar[type[ClusterOptions]]
+
+    @classmethod
+    def device(cls, asked: str, options: Any) -> str:
+        """Return the device for the one asked for, which may be ``auto``.
+
+        Raises:
+            DeviceError: When it is not there.
+        """
+        ...
+
+    @classmethod
+    def default_jobs(cls, device: str, options: Any) -> int:
+        """Return the number of workers where none is given."""
+        ...
 
     def __init__(self, jobs: int, options: Any) -> None:
         """Take up to ``jobs`` cohorts at once; ``options`` is an instance of the class's own ``options``."""

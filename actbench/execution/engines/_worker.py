@@ -23,6 +23,7 @@ from actbench.execution.engines import Work
 from actbench.execution.engines._process import BEAT, DONE, DUMP_TRACEBACK, STOP
 from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
+from actbench.system.devices import GPU_SHARE
 from actbench.system.log import printable_log
 from actbench.system.signals import ENDING, HAS_POSIX
 from actbench.system.streams import unfailing_streams
@@ -59,7 +60,10 @@ def _compute() -> NoReturn:
     send, tasks = _sender(), Tasks()
     # A thread of its own reads, so that STOP and the end of the input are noticed in a long step too.
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
-    import torch  # noqa: F401  the slowest import, while the parent plans
+    import torch  # the slowest import, while the parent plans
+
+    if (share := os.environ.get(GPU_SHARE)) is not None:
+        torch.cuda.set_per_process_memory_fraction(float(share))
 
     try:
         while True:

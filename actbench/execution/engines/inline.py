@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import ClassVar, Self
 
-from actbench.execution.engines import Work
+from actbench.execution.engines import ThisMachine, Work
 from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event
 from actbench.schema.runtime import Cohort
 from actbench.system import cancellation
 
 
-class Inline:
+class Inline(ThisMachine):
     """Computes in the calling process: easy to debug and to profile, but a step that hangs can't be ended."""
 
     parallel: ClassVar[bool] = False

@@ -17,13 +17,13 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import ClassVar, Self
 
 from actbench.errors import UsageError, WorkerLostError
-from actbench.execution.engines import Work
+from actbench.execution.engines import ThisMachine, Work
 from actbench.execution.engines._process import BEAT, DONE, SERVER, STOP, Worker, fork, start
 from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event, Failed
@@ -40,14 +40,28 @@ TICK = 1.0
 """Seconds between two looks at the workers."""
 
 
-class Pool:
-    """``jobs`` workers, started when the pool is entered and kept until it is left."""
+class Pool(ThisMachine):
+    """``jobs`` workers, started when the pool is entered and kept until it is left.
+
+    Args:
+        jobs: Their number.
+        options: Empty: there is no cluster.
+        may_fork: Whether workers may be forks of a process that has imported torch, which pays for more than one.
+        environment: Variables of the workers besides those that every worker has.
+    """
 
     parallel: ClassVar[bool] = True
     options: ClassVar[type[ClusterOptions]] = ClusterOptions
 
-    def __init__(self, jobs: int, options: ClusterOptions) -> None:
-        self._jobs = jobs
+    def __init__(
+        self,
+        jobs: int,
+        options: ClusterOptions,
+        *,
+        may_fork: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._jobs, self._may_fork, self._environment = jobs, may_fork, environment or {}
         self._workers: list[Worker] = []
         self._server: ForkServer | None = None
         self._inbox: queue.SimpleQueue[tuple[Worker | None, Event | str]] = queue.SimpleQueue()
@@ -62,7 +76,7 @@ class Pool:
             UsageError: When the system allows no more processes, threads or open files.
         """
         try:
-            if fork_server.can_fork():
+            if self._may_fork and fork_server.can_fork():
                 with suppress(OSError):  # the workers are started instead, or it is said why they can't be
                     self._server = fork_server.take(SERVER)
             for number in range(self._jobs):
@@ -101,7 +115,7 @@ class Pool:
             WorkerLostError: When no worker is left, because each ended while it had nothing to do.
             UsageError: When the system does not allow another worker in the place of a lost one.
         """
-        waiting = iter(cohorts)
+        waiting, work = iter(cohorts), work.for_worker()
         while True:
             for worker in self._workers:
                 if self._stopping:
@@ -185,7 +199,7 @@ class Pool:
         try:
             worker = self._forked(number) if may_fork else None
             if worker is None:
-                worker = start(number, worker_environment())
+                worker = start(number, {**worker_environment(), **self._environment})
             self._workers.append(worker)
             threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
         except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
