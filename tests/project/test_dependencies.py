@@ -35,7 +35,8 @@ def imported(folder: str) -> set[str]:
                 found |= {name.name.split(".")[0] for name in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.split(".")[0])
-    own = {"actbench", "benchmarks", *(path.stem for path in (ROOT / "tests" / "support").glob("*.py"))}
+    helpers = {path.stem for path in (*(ROOT / "tests/support").iterdir(), *(ROOT / "tests/slurm").glob("*.py"))}
+    own = {"actbench", "benchmarks", *helpers}
     return {DISTRIBUTIONS.get(name, name) for name in found - own - sys.stdlib_module_names}
 
 

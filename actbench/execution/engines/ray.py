@@ -185,7 +185,7 @@ class Ray:
         """
         gpus = _gpus(device, options)
         if options.address is None:
-            here = {"CPU": devices.processors(), "GPU": _gpus_here() if gpus else 0}
+            here: dict[str, float] = {"CPU": devices.processors(), "GPU": _gpus_here() if gpus else 0}
             return max(1, _fitting(here, 0 if gpus else options.cpus, gpus))
         found = sum(_fitting(resources, options.cpus, gpus) for resources in _resources(options.address))
         if not found:
