@@ -17,6 +17,7 @@ from actbench.schema.record import RunRecord, check_row
 from actbench.schema.spec import RunSpec
 from actbench.storage.commands import train_command
 from actbench.storage.folders import check_results_folder, packed_hint, subfolders
+from actbench.storage.missing_parts import missing_parts
 from actbench.storage.store import CURVE
 from actbench.storage.study_settings import comparison_settings, reason, with_case
 from actbench.system.command_line import command_text
@@ -131,11 +132,13 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         hints = "".join(dict.fromkeys(packed_hint(Path(path)) for path in paths))
         absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written{hints}"
         raise ResultsError("\n".join((absent, *warnings)))
-    found.sort(key=lambda entry: entry[:3])
-    digits = {(runs, digest[:8]) for runs, digest in ended}
-    unfinished = [run for run in unfinished if (run.parent, run.name[-8:]) not in digits]
+    # Of the same run in several folders, a comparison takes the first: not a failed one where another has finished.
+    found.sort(key=lambda entry: (*entry[:3], entry[3].outcome == "failed"))
+    digits = {(study, record.spec.digest[:8]) for study, _, _, record, _ in found}
+    unfinished = [run for run in unfinished if (study_of(run), run.name[-8:]) not in digits]
     waiting = Counter(map(study_of, unfinished))
     warnings += [f"{study}{UNFINISHED}{count}" for study, count in waiting.items()]
+    warnings += missing_parts([(study, record, of) for study, _, _, record, of in found], unfinished)
     warnings += [f"{study}{WITHOUT_CURVE}{count}" for study, count in without_curve.items() if count]
     settings = {
         folder: comparison_settings(folder, warnings) for folder in dict.fromkeys(run.parent.parent for run in folders)
