@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from actbench.storage.merging import MergedStudy
 
 EXAMPLES = {
-    "actbench merge machine-a machine-b": "the studies of two results folders, into results/",
-    "actbench merge study-*.zip -o class": "packed studies that were handed in, into class/",
+    "actbench merge results -o everything": "what this machine has trained, into a folder of all",
+    "actbench merge everything results -o results": "and back, with what others have put there",
 }
 
 
 def merge(
-    paths: Annotated[list[Path], typer.Argument(help="Results, studies or packed studies.", metavar="PATH")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Results, studies or packed studies.", metavar="PATH")
+    ] = None,
     results: Annotated[Path, typer.Option("-o", "--results", help="The folder to merge into.", metavar="DIR")] = Path(
         "results"
     ),
@@ -29,10 +31,15 @@ def merge(
     """
     from actbench.cli.output import print_note, print_result
     from actbench.cli.study_names import result_path
+    from actbench.errors import UsageError
     from actbench.storage.merging import merge_studies
     from actbench.system.command_line import command_text
     from actbench.system.text import printable
 
+    if not paths:
+        raise UsageError(
+            "merge: name the folders or packed studies to merge, such as `actbench merge machine-a machine-b`"
+        )
     for one in merge_studies([result_path(path) for path in paths], results):
         for warning in one.warnings:
             print_note(printable(f"warning: {one.study}: {warning}"))

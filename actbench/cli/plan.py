@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = {
     "actbench plan study.yaml": "how many runs, and how long they may take",
     "actbench plan study.yaml seeds=20 -j 4": "with other keys and options, as `run` takes them",
+    "actbench plan study.yaml --shard 5": "in five parts, for machines that share nothing",
 }
 
 SAMPLED = 50

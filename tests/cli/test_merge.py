@@ -52,6 +52,7 @@ def test_a_study_is_named_as_in_other_commands(actbench: Run) -> None:
         (["nowhere"], "no results at nowhere: it does not exist"),
         (["a", "empty"], "no study in"),
         (["a/demo/runs"], "no study in"),
+        ([], "name the folders or packed studies to merge"),
     ],
 )
 def test_bad_input_is_one_error_and_writes_nothing(actbench: Run, words: list[str], said: str) -> None:
