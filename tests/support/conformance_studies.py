@@ -68,6 +68,8 @@ from actbench.system import cancellation
 from actbench.system.processes import Process
 
 FOLDER = Path({folder!r})
+TESTS = Process(**{tests!r})
+"""The process that runs the tests: when it has been killed, nobody lets go of a step, and no process may be left."""
 
 
 def trains(z):
@@ -80,6 +82,12 @@ def steps():
     os.write(descriptor, b".")
     os.close(descriptor)
     return (FOLDER / "steps").stat().st_size
+
+
+def wait_a_moment():
+    time.sleep(0.01)
+    if TESTS.is_alive() is False:
+        os._exit(1)
 
 
 def asked_to_hold(step):
@@ -109,20 +117,20 @@ def held(z):
     if not trains(z) and (FOLDER / "hold trials").exists():
         note_this_process()
         while (FOLDER / "hold trials").exists() and not asked_to_stop():
-            time.sleep(0.01)
+            wait_a_moment()
     if trains(z) and "NEVER_HELD" not in os.environ:
         step = steps()
         if asked_to_hold(step) and not asked_to_stop():
             note_this_process()
         while asked_to_hold(step) and not asked_to_stop():
-            time.sleep(0.01)
+            wait_a_moment()
     return torch.tanh(z)
 
 
 def hangs(z):
     """tanh; a step of training does not end while ``hang`` is there."""
     while trains(z) and (FOLDER / "hang").exists():
-        time.sleep(0.01)
+        wait_a_moment()
     return torch.tanh(z)
 
 
@@ -200,7 +208,7 @@ class StudyFolder:
     def __init__(self, server: Server, path: Path, text: str = STUDY) -> None:
         self.server, self.path = server, path
         self.write(text)
-        (path / "held_parts.py").write_text(PARTS.format(folder=str(path)))
+        (path / "held_parts.py").write_text(PARTS.format(folder=str(path), tests=vars(Process.this())))
         self._started = 0
 
     def write(self, text: str) -> None:
