@@ -9,7 +9,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actbench.cli.output import is_live, print_note, rough_duration
-from actbench.schema.events import EpochDone, Event, Failed, Finished, Saved, Started, WeightsKept
+from actbench.schema.events import (
+    EpochDone,
+    Event,
+    Failed,
+    Finished,
+    JobsSeen,
+    JobsSubmitted,
+    Saved,
+    Started,
+    WeightsKept,
+)
 from actbench.schema.runtime import Cohort
 from actbench.system.text import one_line, printable
 
@@ -89,7 +99,7 @@ class StudyProgress:
 
     def count(self, event: Event) -> None:
         """Take notice of one event."""
-        if isinstance(event, (Saved, WeightsKept)):
+        if isinstance(event, (Saved, WeightsKept, JobsSubmitted, JobsSeen)):
             return
         if isinstance(event, Finished):
             self._epochs[event.record.spec.digest] = event.record.spec.training.epochs + 1
@@ -125,6 +135,7 @@ class PlainLines:
 
     def __init__(self, runner: Runner) -> None:
         self._study, self._last_line = StudyProgress(runner), 0.0
+        self._last_jobs = ""
         if runner.waiting:
             text = f"{runner.title}: {len(runner.waiting)} of {len(runner.specs)} runs to do{resumed_note(runner)}"
             self.say(self._study.with_time_left(f"{text}, {runner.jobs} worker(s) on {runner.runtime.device}"))
@@ -134,6 +145,10 @@ class PlainLines:
         self._study.count(event)
         if isinstance(event, Failed):
             self.say(failure_line(event))
+        elif isinstance(event, JobsSubmitted):
+            self.say(submission_line(event))
+        elif isinstance(event, JobsSeen):
+            self._show_jobs(event)
         if not isinstance(event, EpochDone) or time.monotonic() - self._last_line < SECONDS_BETWEEN_LINES:
             return
         if self._study.comes_again(event):
@@ -142,6 +157,14 @@ class PlainLines:
         share = self._study.done / self._study.total
         counts = self._study.with_time_left(f"{share:4.0%}  {self._study.finished}/{self._study.runs} runs")
         self.say(f"{counts}  {cohort_label(event.cohort)}  {epoch_note(event)}")
+
+    def _show_jobs(self, event: JobsSeen) -> None:
+        """Print a line about jobs, if it says something new."""
+        share = self._study.done / self._study.total
+        counts = f"{share:4.0%}  {self._study.finished}/{self._study.runs} runs"
+        if counts + jobs_note(event) != self._last_jobs:
+            self._last_jobs = counts + jobs_note(event)
+            self.say(f"{self._study.with_time_left(counts)}  {jobs_note(event)}")
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -154,14 +177,19 @@ class LiveRows:
     def __init__(self, runner: Runner, bars: Progress) -> None:
         self._bars, self._study = bars, StudyProgress(runner)
         self._rows: dict[str, TaskID] = {}
+        self._jobs = ""
         # An object, not its text: rich asks anew whenever the row is drawn, so that it counts down between events.
         self._all = bars.add_task(runner.title, total=self._study.total, note="", left=self._study)
 
     def update(self, event: Event) -> None:
         """Move the rows; a cohort's row goes when its last run has ended."""
         self._study.count(event)
+        if isinstance(event, JobsSubmitted):
+            self.say(submission_line(event))
+        if isinstance(event, JobsSeen):
+            self._jobs = f", {jobs_note(event)}"
         done, total = self._study.done, self._study.total
-        note = f"{self._study.finished}/{self._study.runs} runs, {done / total:.0%}"
+        note = f"{self._study.finished}/{self._study.runs} runs, {done / total:.0%}{self._jobs}"
         self._bars.update(self._all, completed=done, note=note)
         if isinstance(event, Started):
             self._drop(event.cohort)  # begun a second time: without its checkpoint, or in halves for lack of memory
@@ -210,6 +238,28 @@ def cohort_label(cohort: Cohort) -> str:
 def failure_line(event: Failed) -> str:
     """Name the runs that failed and why, in one line."""
     return f"failed: {cohort_label(event.cohort)}: {one_line(event.message)}"
+
+
+def submission_line(event: JobsSubmitted) -> str:
+    """Say which jobs a batch system has taken.
+
+    >>> submission_line(JobsSubmitted(2, 16, "array 7"))
+    'submitted 2 jobs for 16 runs: array 7'
+    """
+    jobs, runs = f"{event.jobs} job{'s' if event.jobs > 1 else ''}", f"{event.runs} run{'s' if event.runs > 1 else ''}"
+    if event.earlier:
+        return printable(f"{jobs} of an earlier command {'have' if event.jobs > 1 else 'has'} {runs}: {event.place}")
+    return printable(f"submitted {jobs} for {runs}: {event.place}")
+
+
+def jobs_note(event: JobsSeen) -> str:
+    """Spell how a batch system's jobs are.
+
+    >>> jobs_note(JobsSeen(2, 3, "Resources"))
+    'jobs: 2 running, 3 waiting (Resources)'
+    """
+    why = f" ({event.reason})" if event.reason else ""
+    return printable(f"jobs: {event.running} running, {event.waiting} waiting{why if event.waiting else ''}")
 
 
 def epoch_note(event: EpochDone) -> str:

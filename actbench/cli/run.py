@@ -33,6 +33,7 @@ from actbench.cli.study_options import (
     StudyOptions,
     Until,
     cluster_of,
+    dealt_out,
     prepared,
     workers,
 )
@@ -72,6 +73,10 @@ Timeout = Annotated[
         rich_help_panel=help_pages.RARE,
     ),
 ]
+Only = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A job's runs, as --engine slurm has it.", rich_help_panel=help_pages.RARE),
+]
 Force = Annotated[bool, typer.Option("--force", help="Repeat all of them.", rich_help_panel=AGAIN)]
 
 
@@ -101,6 +106,7 @@ def run(
     kernels: Kernels = "auto",
     capture: Capture = True,
     timeout: Timeout = 600,
+    only: Only = None,
 ) -> None:
     """Train every run of a study that is not finished yet.
 
@@ -137,6 +143,7 @@ def run(
         max_seeds=max_seeds,
         exact=exact,
         shard=None if shard is None else shards.Shard.parse(shard),
+        only=None if only is None else dealt_out(only),
     )
     runner = prepared(context, options)
     design = design_of(options, runner.study)

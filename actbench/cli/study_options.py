@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actbench.cli import help_pages
+from actbench.errors import UsageError
 from actbench.execution.retry import RetryChoice
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from actbench.execution import shards
     from actbench.execution.runner import Runner
     from actbench.schema.runtime import Runtime
+    from actbench.storage.submissions import Ending
 
 AGAIN = "Runs that have ended"
 
@@ -98,6 +100,7 @@ class StudyOptions:
         max_seeds: Where ``--until`` ends; None when not given.
         exact: Whether ``--until`` adds them at once, by the spread of the first ones.
         shard: The part of the study to train; None for all of it.
+        only: The runs to train, each with how it had ended when it was dealt out; None for all.
     """
 
     config: Path
@@ -112,6 +115,7 @@ class StudyOptions:
     max_seeds: int | None
     exact: bool = False
     shard: shards.Shard | None = None
+    only: Mapping[str, Ending] | None = None
 
     def study(self, seeds: Sequence[int] | None = None, two_stage: TwoStage | None = None) -> Study:
         """Read the config, with other seeds if they are given.
@@ -150,6 +154,7 @@ def prepared(context: typer.Context, options: StudyOptions) -> Runner:
         retry=options.retry,
         force=options.force,
         shard=options.shard,
+        only=options.only,
     )
     reject_unused_options(context, runner)
     return runner
@@ -164,6 +169,25 @@ def cluster_of(cluster: Sequence[str] | None, address: str | None) -> dict[str, 
     from actbench.config.cluster import read_cluster
 
     return read_cluster(cluster or ()) | ({} if address is None else {"address": address})
+
+
+def dealt_out(path: Path) -> Mapping[str, Ending]:
+    """Return the runs of ``--only``, each with how it had ended when it was dealt out.
+
+    Raises:
+        UsageError: When the file can't be read, or other code than this is to compute them.
+    """
+    from actbench.storage.submissions import read_chunk
+    from actbench.system.code_digest import PACKAGE, code_digest
+
+    chunk = read_chunk(path)
+    if chunk.code != code_digest():
+        raise UsageError(
+            f"the jobs were submitted by other code of actbench than {PACKAGE}, which is "
+            f"{code_digest()[:12]}… here and not {chunk.code[:12]}…: install the same on all machines, and give the "
+            "command that submitted them again"
+        )
+    return chunk.before
 
 
 def workers(text: str) -> int | None:

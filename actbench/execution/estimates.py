@@ -20,7 +20,16 @@ from types import MappingProxyType
 
 from actbench.execution.cohorts import schedule
 from actbench.execution.cost_model import Basis, CohortTime, time_by_settings
-from actbench.schema.events import EpochDone, Event, Finished, Saved, Started, WeightsKept
+from actbench.schema.events import (
+    EpochDone,
+    Event,
+    Finished,
+    JobsSeen,
+    JobsSubmitted,
+    Saved,
+    Started,
+    WeightsKept,
+)
 from actbench.schema.record import RunRecord, check_row
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec, canonical_json
@@ -278,7 +287,7 @@ class RemainingTime:
 
     def count(self, event: Event) -> None:
         """Take notice of one event."""
-        if isinstance(event, (Saved, WeightsKept)):
+        if isinstance(event, (Saved, WeightsKept, JobsSubmitted, JobsSeen)):
             return
         if isinstance(event, Finished):
             self._end({event.record.spec.digest})

@@ -8,23 +8,24 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from actbench.config import Study
 from actbench.errors import LostResultsError, ResultsError, UsageError
 from actbench.execution.cohorts import plan_cohorts
-from actbench.execution.engines import Engine, Work
+from actbench.execution.engines import DelegatingEngine, Engine, Errand, Work
 from actbench.execution.estimates import Estimates, Stopwatch, read_estimates
 from actbench.execution.event_storage import EventStorage
 from actbench.execution.retry import RETRIED, RetryChoice
 from actbench.execution.shards import Shard
 from actbench.execution.work_sharing import WorkSharing
 from actbench.schema import registry
-from actbench.schema.events import Event, Failed, Noted
+from actbench.schema.cluster import ClusterOptions
+from actbench.schema.events import Event, Failed, Noted, Saved
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
@@ -34,6 +35,7 @@ from actbench.storage.lock_files import holder, somebody_is_at_work
 from actbench.storage.locks import Locks
 from actbench.storage.reading import Records, read_results
 from actbench.storage.store import Store, weight_files
+from actbench.storage.submissions import Ending, remove_ended
 from actbench.system import session
 
 _log = logging.getLogger("actbench.execution.runner")
@@ -58,6 +60,8 @@ class Runner:
             or ``all`` (also the collapsed and the diverged).
         force: Run all runs again, finished or not.
         shard: The part of the study that this runner is about, the others being trained elsewhere; None for all of it.
+        only: Digests of the runs that this runner is about, each with how it had ended when it was dealt out: it is
+            computed while that holds, whatever the outcome was. None for all.
 
     Attributes:
         runtime: How to compute, with the device that ``auto`` stands for.
@@ -86,10 +90,12 @@ class Runner:
         retry: RetryChoice = "failed",
         force: bool = False,
         shard: Shard | None = None,
+        only: Mapping[str, Ending] | None = None,
     ) -> None:
         self.study, self.results, self.retry, self.force, self.shard = study, results, retry, force, shard
         self.stopping = False
-        self._working: Engine | None = None
+        self._only = only
+        self._working: Engine | DelegatingEngine | None = None
         self._storage: EventStorage | None = None
 
         refuse_packed(results)
@@ -97,8 +103,11 @@ class Runner:
         asked = runtime or Runtime()
         self.engine: type[Engine] = registry.load("engines", asked.engine)
         self.options = self.engine.options.of(asked.engine, asked.cluster)
+        self._asked_device = asked.device
         device = self.engine.device(asked.device, self.options)
         self.specs = study.specs() if shard is None else shard.part_of(study.specs())
+        if only is not None:
+            self.specs = tuple(spec for spec in self.specs if spec.digest in only)
         self.runtime = replace(
             asked,
             device=device,
@@ -113,7 +122,7 @@ class Runner:
         self.sharing = WorkSharing(self.store, itertools.compress(self.specs, begun))
         # Read outcomes only of runs that have a folder: each costs a file access. With force, none counts.
         earlier = [
-            self.store.outcome(spec) if is_begun and not force else None
+            self.store.outcome(spec) if is_begun and not force and not self._is_dealt_out(spec) else None
             for spec, is_begun in zip(self.specs, begun, strict=True)
         ]
         again = (None, *RETRIED[retry])
@@ -137,6 +146,7 @@ class Runner:
             retry=self.retry,
             force=self.force,
             shard=self.shard,
+            only=self._only,
         )
 
     @property
@@ -165,20 +175,17 @@ class Runner:
         if not self.cohorts:
             self._warn_of_failure(self._keep_config)
             return
+        yield from self._delegated() if self.engine.delegates else self._computed()
+        remove_ended(self.store)
+
+    def _computed(self) -> Iterator[Event]:
+        """Yield the events of an engine that is handed cohorts, each stored."""
         clock = Stopwatch()
-        with self.engine(min(self.jobs, len(self.cohorts)), self.options) as self._working:
+        with self.engine(min(self.jobs, len(self.cohorts)), self.options) as working:
+            self._working = working
             if self.stopping:  # stop() was called before the engine started
                 return
-            noted = set[str]()
-            for event in self._working.execute(Work(CHECK, self.runtime, DATASET), self._samples()):
-                # Other failures do not end the command: if a sample kills its worker, only runs with the same settings
-                # will fail later.
-                if isinstance(event, Failed) and event.usage:
-                    raise UsageError(event.message)
-                # Logged here and not in the workers, of which each would report the same.
-                if isinstance(event, Noted) and event.message not in noted:
-                    noted.add(event.message)
-                    _log.warning("%s", event.message)
+            self._check(working, self.runtime)
             with Locks(self.store.folder) as locks:
                 self.store.create(self.study.text)
                 self._storage = EventStorage(
@@ -190,9 +197,47 @@ class Runner:
                     finished=self.finished_before,
                     shard="" if self.shard is None else str(self.shard),
                 )
-                for event in self._train(self._working, locks):
+                for event in self._train(working, locks):
                     yield self._storage.add(clock.timed(event))
                 self._keep_config()  # which somebody may have moved away meanwhile
+
+    def _delegated(self) -> Iterator[Event]:
+        """Yield the events of an engine whose jobs store by themselves, then what they have saved in training."""
+        delegating = cast("type[DelegatingEngine]", self.engine)
+        with delegating(self.jobs, self.options) as working:
+            self._working = working
+            if self.stopping:
+                return
+            # By a process of this machine, which ends with the check: a job would find a mistake only once it begins.
+            with registry.load("engines", "pool")(1, ClusterOptions()) as checking:
+                self._check(checking, replace(self.runtime, device="cpu"))
+            self.store.create(self.study.text)
+            joins = not self.force and self.retry != "all"
+            errand = Errand(self.study.text, self.store, self.cohorts, self.runtime, self._asked_device, joins)
+            yield from working.run(errand)
+            self._keep_config()
+        self.checkpoints = Checkpoints(self.store.folder)
+        waiting = {spec.digest: spec for spec in self.waiting}
+        for runs in self.checkpoints.found.values():
+            if all(digest in waiting for digest in runs):
+                yield Saved(Cohort(tuple(waiting[digest] for digest in runs)), b"")
+
+    def _check(self, working: Engine, runtime: Runtime) -> None:
+        """Open what the runs need, before any of them is trained.
+
+        Raises:
+            UsageError: For the first that can't be had.
+        """
+        noted = set[str]()
+        for event in working.execute(Work(CHECK, runtime, DATASET), self._samples()):
+            # Other failures do not end the command: if a sample kills its worker, only runs with the same settings
+            # will fail later.
+            if isinstance(event, Failed) and event.usage:
+                raise UsageError(event.message)
+            # Logged here and not in the workers, of which each would report the same.
+            if isinstance(event, Noted) and event.message not in noted:
+                noted.add(event.message)
+                _log.warning("%s", event.message)
 
     def loss(self) -> LostResultsError | None:
         """Look for the results of all runs that have finished, now or before; return the error for those that are gone.
@@ -277,6 +322,7 @@ class Runner:
 
         A failure to do so does not stop the training: what is left does no harm, and the next command tries again.
         """
+        remove_ended(self.store)
         for clear in (partial(remove_leftovers, self.store.folder), self._clear_checkpoints):
             self._warn_of_failure(clear)
 
@@ -327,6 +373,10 @@ class Runner:
                 self.checkpoints.warn(path)
             elif alone:
                 self.checkpoints.remove(path)
+
+    def _is_dealt_out(self, spec: RunSpec) -> bool:
+        """Return whether a run is to be computed because nothing has changed since it was dealt out."""
+        return self._only is not None and self.store.ending(spec) == self._only[spec.digest]
 
     def _jobs(self) -> int:
         """Return the number of workers: the one given; else the engine's own."""

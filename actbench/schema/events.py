@@ -108,4 +108,39 @@ class Noted:
     message: str
 
 
-Event = Started | EpochDone | Saved | WeightsKept | Finished | Failed | Noted
+@dataclass(frozen=True)
+class JobsSubmitted:
+    """A batch system took jobs, or has them from an earlier command.
+
+    Args:
+        jobs: How many.
+        runs: How many runs they are to compute.
+        place: Where their logs lie, and their ids: one phrase.
+        earlier: Whether an earlier command submitted them.
+    """
+
+    jobs: int
+    runs: int
+    place: str
+    earlier: bool = False
+
+
+@dataclass(frozen=True)
+class JobsSeen:
+    """A batch system's jobs for this study, as it last reported them.
+
+    Args:
+        running: How many run.
+        waiting: How many are to run.
+        reason: Why most of the latter wait, in the system's words; empty where it gives no reason.
+    """
+
+    running: int
+    waiting: int
+    reason: str = ""
+
+
+JobEvent = JobsSubmitted | JobsSeen
+"""Events about jobs, not about runs."""
+
+Event = Started | EpochDone | Saved | WeightsKept | Finished | Failed | Noted | JobsSubmitted | JobsSeen

@@ -2,11 +2,14 @@
 
 An engine knows nothing of configs, stores or training: it is handed ``Work`` and cohorts, and yields events as they
 come.
+
+An engine that *delegates* hands the whole study to a batch system instead. Its jobs are commands of their own, which
+lock and store what they compute; the engine submits them, watches the store, and stores nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
@@ -15,6 +18,7 @@ from actbench.schema import registry
 from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event
 from actbench.schema.runtime import Cohort, Runtime
+from actbench.storage.store import Store
 from actbench.system import devices, session
 
 
@@ -71,10 +75,12 @@ class Engine(Protocol):
 
     Attributes:
         parallel: Whether more than one cohort is computed at a time.
+        delegates: Whether it is a ``DelegatingEngine`` instead.
         options: The class that checks what ``--cluster`` asks for.
     """
 
     parallel: ClassVar[bool]
+    delegates: ClassVar[bool] = False
     options: ClassVar[type[ClusterOptions]]
 
     @classmethod
@@ -116,5 +122,89 @@ class Engine(Protocol):
         """Yield the events of all cohorts as they come; a run whose worker is lost ends with ``Failed``.
 
         A cohort is taken from ``cohorts`` only when it can be worked on at once: until then, another process may.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A study for an engine that delegates.
+
+    Args:
+        text: Its config.
+        store: Where its results go, on a file system that the jobs see too.
+        cohorts: The runs to compute, in their order.
+        runtime: How to compute, with the device that the planner assumed.
+        device: The device as it was asked for; each job finds out by itself what ``auto`` is there.
+        joins: Whether runs that jobs of an earlier command are to compute are left to these jobs.
+    """
+
+    text: str
+    store: Store
+    cohorts: Sequence[Cohort]
+    runtime: Runtime
+    device: str
+    joins: bool
+
+
+class DelegatingEngine(Protocol):
+    """Hands a study to a batch system; a context manager. What it was asked to compute goes on without it.
+
+    Attributes:
+        parallel: True.
+        delegates: True.
+        options: The class that checks what ``--cluster`` asks for.
+    """
+
+    parallel: ClassVar[bool]
+    delegates: ClassVar[bool]
+    options: ClassVar[type[ClusterOptions]]
+
+    @classmethod
+    def device(cls, asked: str, options: Any) -> str:
+        """Return the device to plan for: this machine is not one that computes.
+
+        Raises:
+            UsageError: When a job can't have that device.
+        """
+        ...
+
+    @classmethod
+    def default_jobs(cls, device: str, options: Any) -> int:
+        """Return the workers of each job where ``--jobs`` gives none."""
+        ...
+
+    def __init__(self, jobs: int, options: Any) -> None:
+        """Submit jobs of so many workers each; ``options`` is an instance of the class's own ``options``."""
+        ...
+
+    @staticmethod
+    def sharing(cohorts: Sequence[Cohort], workers: int, options: Any) -> list[Sequence[Cohort]]:
+        """Return the cohorts of each job."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Look for the batch system.
+
+        Raises:
+            UsageError: When it is not there.
+        """
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the jobs alone, but cancel them when the user ended the command at once."""
+        ...
+
+    def stop(self) -> None:
+        """Cancel the jobs, which save what they are at; ``run`` then ends. Called from signal handlers."""
+        ...
+
+    def run(self, errand: Errand) -> Iterator[Event]:
+        """Submit what no job computes yet, and yield how the runs end.
+
+        Raises:
+            UsageError: When the batch system does not take the jobs.
         """
         ...

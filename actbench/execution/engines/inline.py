@@ -17,6 +17,7 @@ class Inline(ThisMachine):
     """Computes in the calling process: easy to debug and to profile, but a step that hangs can't be ended."""
 
     parallel: ClassVar[bool] = False
+    delegates: ClassVar[bool] = False
     options: ClassVar[type[ClusterOptions]] = ClusterOptions
 
     def __init__(self, jobs: int, options: ClusterOptions) -> None:

@@ -51,6 +51,7 @@ class Pool(ThisMachine):
     """
 
     parallel: ClassVar[bool] = True
+    delegates: ClassVar[bool] = False
     options: ClassVar[type[ClusterOptions]] = ClusterOptions
 
     def __init__(

@@ -1,0 +1,594 @@
+"""Jobs of Slurm: the study is dealt out to arrays of jobs, each of which is a command of its own.
+
+What is submitted is a command line, the runs it is about, and a digest of the code; nothing is pickled. So a job that
+Slurm puts back into its queue, hours later and on another node, goes on by what it finds: results and checkpoints in
+the study's folder. The folder lies on a file system that all nodes share, and its locks say who computes what. Slurm is
+asked only for what the folder does not show: which jobs wait, and why one ended without results.
+
+    driver                                      job <array>_<index>, by job.sh
+    slurm/<submission>/chunk-0.json, 1, 2 …
+    sbatch --array=0-2 job.sh            ────▶  actbench run study.yaml --engine pool --only chunk-<n>.json
+    looks for result.json, error.txt     ◀────  locks, computes and stores runs, as any other command does
+    squeue: did a job end without them?         SIGTERM (cancelled, preempted, out of time): saves and ends
+
+submitit, which other programs use for this, submits pickled functions; its own class for command lines is pickled too,
+and it asks ``sacct`` for states. Therefore this engine calls Slurm's commands by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, ClassVar, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from actbench.errors import UsageError
+from actbench.execution.engines import Errand
+from actbench.execution.run_watch import RunWatch
+from actbench.schema.cluster import ClusterOptions
+from actbench.schema.events import Event, Failed, JobsSeen, JobsSubmitted
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec
+from actbench.storage import submissions
+from actbench.storage.submissions import Array, Chunk, Submission
+from actbench.system import slurm
+from actbench.system.code_digest import code_digest
+from actbench.system.files import write_atomically
+from actbench.system.slurm import JobState
+from actbench.system.text import one_line
+
+_log = logging.getLogger("actbench.execution.engines.slurm")
+
+MAX_JOBS = 64
+"""Jobs into which a study is divided unless ``cohorts`` says how: enough for a partition, few enough for a queue."""
+
+ARRAY_SIZE = 1000
+"""Jobs of an array where Slurm does not say how many a site allows: one less than Slurm's own default."""
+
+WARNING_SECONDS = 60
+"""Seconds before its time limit at which a job is told to save."""
+
+SHORT = 300
+"""Seconds of a time limit below which it is not told so early: Slurm may tell it a minute before the time."""
+
+LOOK = 1.0
+"""Seconds between two looks at the study's folder, at least."""
+
+SHARE_OF_LOOKS = 20
+"""A look at a large study on a slow file system takes a while; the next one comes after so many times that long."""
+
+MAX_TRIES = 3
+"""How often jobs for the same runs are submitted while none of these runs ends."""
+
+_TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+|\d+-\d+:\d\d|\d+-\d+:\d\d:\d\d")
+_MEMORY = re.compile(r"\d+[KMGT]?", re.IGNORECASE)
+
+
+def _checked_time(text: str) -> str:
+    if not _TIME.fullmatch(text):
+        raise ValueError("expected minutes, hours:minutes:seconds or days-hours")
+    return text
+
+
+def _checked_memory(text: str) -> str:
+    if not _MEMORY.fullmatch(text):
+        raise ValueError("expected megabytes, or a number with K, M, G or T, such as 4G")
+    return text
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+
+
+class SlurmOptions(ClusterOptions):
+    """What ``--cluster`` may ask of Slurm.
+
+    Attributes:
+        partition: Where the jobs run; None for the site's default, as for all that follow.
+        time: Time limit of a job, as ``sbatch --time`` reads it.
+        gres: Generic resources of a job, such as ``gpu:1``.
+        account: Who pays.
+        qos: Quality of service.
+        cpus: Processors of a job; None for as many as it has workers.
+        memory: Memory of a job, in megabytes or with a unit.
+        jobs_at_once: Most jobs that run at the same time.
+        cohorts: Cohorts of a job; None divides the study into ``MAX_JOBS`` jobs at most.
+        setup: Lines of bash before the command, such as ``module load python``.
+        python: The interpreter that has actbench, on the nodes; None for the one that submits.
+        sbatch: Further options of ``sbatch``, such as ``--constraint=a100``.
+        poll: Seconds between two questions to Slurm.
+        detach: Whether to submit and return.
+    """
+
+    partition: str | None = None
+    time: Annotated[str, AfterValidator(_checked_time)] | None = None
+    gres: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    cpus: Annotated[int, Field(ge=1)] | None = None
+    memory: Annotated[str, AfterValidator(_checked_memory)] | None = None
+    jobs_at_once: Annotated[int, Field(ge=1)] | None = None
+    cohorts: Annotated[int, Field(ge=1)] | None = None
+    setup: Words = ()
+    python: str | None = None
+    sbatch: Words = ()
+    poll: Annotated[float, Field(gt=0)] = 10.0
+    detach: bool = False
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether a job is to have a GPU."""
+        asked = " ".join((self.gres or "", *self.sbatch))
+        return bool(re.search(r"\bgpu\b|--gpus", asked))
+
+
+@dataclass
+class _Job:
+    """A job that computes some of the runs.
+
+    Args:
+        name: ``<array>_<index>``.
+        log: Where it prints.
+        cohorts: Its runs.
+        tries: How many jobs there have been for these runs since the last of them ended.
+        left: Number of runs that had not ended when it was submitted.
+        seen_ended: Whether Slurm reported its end at the last question; its last files may come a moment later.
+    """
+
+    name: str
+    log: Path
+    cohorts: Sequence[Sequence[RunSpec]]
+    tries: int
+    left: int
+    seen_ended: bool = False
+
+
+@dataclass
+class _Orphans:
+    """Runs without a job, since a process that is not one of this command's jobs computes them.
+
+    Args:
+        cohorts: The runs.
+        tries: As of the job that was to compute them.
+    """
+
+    cohorts: Sequence[Sequence[RunSpec]]
+    tries: int
+
+
+class Slurm:
+    """Submits jobs and watches the study's folder."""
+
+    parallel: ClassVar[bool] = True
+    delegates: ClassVar[bool] = True
+    options: ClassVar[type[ClusterOptions]] = SlurmOptions
+
+    def __init__(self, jobs: int, options: SlurmOptions) -> None:
+        self._workers, self._options = jobs, options
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._stopping = False
+        self._jobs: dict[str, _Job] = {}
+        self._orphans: list[_Orphans] = []
+        self._submissions: dict[str, Submission] = {}
+        self._blamed = set[str]()
+
+    @classmethod
+    def device(cls, asked: str, options: SlurmOptions) -> str:
+        """Return ``cuda`` or ``cpu``, as it was asked for, else by the resources of a job."""
+        if ":" in asked:
+            raise UsageError(
+                f"--device {asked}: a job has the GPUs that Slurm gives it: ask for one with --cluster gres=gpu:1, and "
+                f"take --device {asked.partition(':')[0]}"
+            )
+        if asked == "auto":
+            return "cuda" if options.has_gpu else "cpu"
+        return asked
+
+    @classmethod
+    def default_jobs(cls, device: str, options: SlurmOptions) -> int:
+        """Return one worker a processor of a job; one for a job with GPUs, which finds out how many it has."""
+        return 1 if options.has_gpu else options.cpus or 1
+
+    @staticmethod
+    def sharing(cohorts: Sequence[Cohort], workers: int, options: SlurmOptions) -> list[Sequence[Cohort]]:
+        """Return the cohorts of each job, in their order, so that the first seeds are the first to be complete."""
+        size = options.cohorts or max(workers, ceil(len(cohorts) / MAX_JOBS))
+        return [cohorts[first : first + size] for first in range(0, len(cohorts), size)]
+
+    def __enter__(self) -> Self:
+        """Look for ``sbatch``."""
+        if not slurm.is_here():
+            raise UsageError(
+                "engine 'slurm' needs the commands of Slurm, and sbatch is not on PATH: give the command on a login "
+                "node of the cluster, or take --engine pool"
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cancel the jobs when the user ended the command; a command that is lost otherwise leaves them alone."""
+        if kind is not None and issubclass(kind, (KeyboardInterrupt, GeneratorExit)):
+            slurm.cancel(self._jobs)
+            if kind is KeyboardInterrupt:
+                slurm.cancel(self._jobs, at_once=True)
+
+    def stop(self) -> None:
+        """Cancel the jobs at the next look; safe inside a signal handler, as this queue is."""
+        self._stopping = True
+        self._wakes.put(None)
+
+    def run(self, errand: Errand) -> Iterator[Event]:
+        """Submit what no job computes yet, and yield how the runs end."""
+        if errand.runtime.functions:
+            names = ", ".join(errand.runtime.functions)
+            raise UsageError(
+                f"jobs of Slurm can't be given functions of this session ({names}): put them into a module, which "
+                "every job can import, or take --engine pool"
+            )
+        self._watch = RunWatch(errand.store, self._is_ours)
+        cohorts: Sequence[Sequence[RunSpec]] = [cohort.specs for cohort in errand.cohorts]
+        if errand.joins:
+            cohorts, joined = self._join(errand, cohorts)
+            yield from joined
+        shares = self.sharing([Cohort(tuple(specs)) for specs in cohorts], self._workers, self._options)
+        if shares:
+            yield self._submit(errand, [[cohort.specs for cohort in share] for share in shares], [1] * len(shares))
+        if not self._options.detach:
+            yield from self._look_on(errand)
+
+    def _is_ours(self, argv: Iterable[str]) -> bool:
+        """Return whether a run was computed by one of the jobs, by the words of its command."""
+        parts = {part for word in argv for part in Path(str(word)).parts}
+        return not parts.isdisjoint(self._submissions)
+
+    # ---- submitting
+
+    def _join(
+        self, errand: Errand, cohorts: Sequence[Sequence[RunSpec]]
+    ) -> tuple[list[Sequence[RunSpec]], list[Event]]:
+        """Take up the jobs of earlier commands that wait or run; return the cohorts without their runs."""
+        waiting = {spec.digest: spec for cohort in cohorts for spec in cohort}
+        events: list[Event] = []
+        for submission in submissions.submissions(errand.store.folder.absolute()):
+            if not submission.arrays:  # the command was lost between sbatch and its answer
+                ids = slurm.arrays_named(submission.job_name)
+                submission = self._with_found(submission, ids)
+            states = slurm.states(array.job for array in submission.arrays)
+            jobs = runs = 0
+            for number in range(submission.chunks):
+                name = submission.job_of(number)
+                state = None if name is None or states is None else states.get(name, JobState(slurm.GONE))
+                if name is None or (state is not None and state.phase == "ended"):
+                    continue
+                if submission.code != code_digest() and (state is None or state.phase == "waiting"):
+                    _log.warning("job %s was submitted by other code of actbench, and will refuse to begin", name)
+                    continue
+                chunk = submission.chunk(number)
+                taken = [tuple(waiting.pop(one) for one in cohort if one in waiting) for cohort in chunk.cohorts]
+                taken = [cohort for cohort in taken if cohort]
+                if not taken:
+                    continue
+                specs = [spec for cohort in taken for spec in cohort]
+                self._submissions[submission.name] = submission
+                self._jobs[name] = _Job(name, submission.log_of(name), taken, 1, len(specs))
+                self._watch.add(specs, chunk.before)
+                jobs, runs = jobs + 1, runs + len(specs)
+            if jobs:
+                events.append(JobsSubmitted(jobs, runs, self._place(submission), earlier=True))
+        rest = [tuple(spec for spec in cohort if spec.digest in waiting) for cohort in cohorts]
+        return [cohort for cohort in rest if cohort], events
+
+    @staticmethod
+    def _with_found(submission: Submission, ids: Sequence[str]) -> Submission:
+        """Note the arrays of a submission whose answer was lost, as Slurm knows them by name."""
+        first = 0
+        arrays = []
+        for job, size in zip(ids, _array_sizes(submission.chunks), strict=False):
+            arrays.append(Array(job, first, size))
+            first += size
+        return submission.with_arrays(*arrays) if arrays else submission
+
+    def _submit(
+        self, errand: Errand, shares: Sequence[Sequence[Sequence[RunSpec]]], tries: Sequence[int]
+    ) -> JobsSubmitted:
+        """Submit a job for each share of the cohorts, in arrays of the size that the site allows.
+
+        Raises:
+            UsageError: When Slurm takes none of them, or not all; those that it took go on.
+        """
+        store, options = errand.store, self._options
+        store.look_again(spec for share in shares for cohort in share for spec in cohort)
+        chunks = [Chunk.of(code_digest(), share, store) for share in shares]
+        submission = submissions.begin(
+            store.folder.absolute(), errand.text, chunks, code=code_digest(), argv=sys.argv[1:]
+        )
+        write_atomically(submission.folder / "job.sh", _script(submission, errand, self._workers, options))
+        self._submissions[submission.name] = submission
+        first, before = 0, None
+        for size in _array_sizes(len(shares)):
+            words = [*_sbatch_words(submission, options, self._workers), *_array_words(size, options, before)]
+            try:
+                before = slurm.submit(words, [str(submission.folder / "job.sh"), str(first)])
+            except UsageError:
+                if not submission.arrays:
+                    submission.remove()
+                raise
+            submission = self._submissions[submission.name] = submission.with_arrays(Array(before, first, size))
+            for number in range(first, first + size):
+                specs = [spec for cohort in shares[number] for spec in cohort]
+                name = f"{before}_{number - first}"
+                self._jobs[name] = _Job(name, submission.log_of(name), shares[number], tries[number], len(specs))
+                self._watch.add(specs, chunks[number].before)
+            first += size
+        runs = sum(len(cohort) for share in shares for cohort in share)
+        return JobsSubmitted(len(shares), runs, self._place(submission))
+
+    @staticmethod
+    def _place(submission: Submission) -> str:
+        arrays = ", ".join(array.job for array in submission.arrays)
+        return f"{'arrays' if len(submission.arrays) > 1 else 'array'} {arrays}, logs in {submission.folder}"
+
+    # ---- watching
+
+    def _look_on(self, errand: Errand) -> Iterator[Event]:
+        """Yield how runs end, until each has ended or was given up."""
+        asked = cancelled = False
+        next_question = 0.0
+        while True:
+            began = time.monotonic()
+            yield from self._watch.look()
+            took = time.monotonic() - began
+            self._forget_the_done()
+            if self._stopping and not cancelled:
+                slurm.cancel(self._jobs)
+                cancelled, next_question = True, 0.0
+            if not (self._jobs or (self._orphans and not cancelled)):
+                break
+            if time.monotonic() >= next_question:
+                states = slurm.states(name.partition("_")[0] for name in self._jobs)
+                if states is None and not asked:
+                    _log.warning("Slurm does not answer; the jobs go on, and their results are looked for meanwhile")
+                asked = states is None
+                if states is not None:
+                    yield _seen(states, self._jobs)
+                    yield from self._settle(errand, states, cancelled=cancelled)
+                elif cancelled and not any(map(self._watch.is_computed, tuple(self._watch.waiting.values()))):
+                    break
+                next_question = time.monotonic() + (LOOK if cancelled else self._options.poll)
+            self._wait(max(min(LOOK, self._options.poll), SHARE_OF_LOOKS * took))
+        for submission in self._submissions.values() if cancelled else ():
+            if submission.name not in self._blamed:
+                submission.remove()  # its jobs have ended, and nobody was told to read their logs
+
+    def _wait(self, seconds: float) -> None:
+        try:
+            self._wakes.get(timeout=seconds)
+        except queue.Empty:
+            return
+
+    def _forget_the_done(self) -> None:
+        """Forget jobs whose runs have all ended: whatever Slurm says of them, they are done."""
+        waiting = self._watch.waiting
+        for name, job in tuple(self._jobs.items()):
+            if not any(spec.digest in waiting for cohort in job.cohorts for spec in cohort):
+                del self._jobs[name]
+        self._orphans = [one for one in self._orphans if self._unended(one.cohorts)]
+
+    def _unended(self, cohorts: Sequence[Sequence[RunSpec]]) -> list[Sequence[RunSpec]]:
+        left = [tuple(spec for spec in cohort if spec.digest in self._watch.waiting) for cohort in cohorts]
+        return [cohort for cohort in left if cohort]
+
+    def _settle(self, errand: Errand, states: Mapping[str, JobState], *, cancelled: bool) -> Iterator[Event]:
+        """Decide what becomes of runs whose jobs have ended without them: again, given up, or somebody else's."""
+        again: list[tuple[list[Sequence[RunSpec]], int]] = []
+        for name, job in tuple(self._jobs.items()):
+            state = states.get(name, JobState(slurm.GONE))
+            if state.phase != "ended":
+                job.seen_ended = False
+                continue
+            if not job.seen_ended and not cancelled:
+                job.seen_ended = True  # its last results may be on their way through a network file system
+                continue
+            del self._jobs[name]
+            if cancelled:
+                continue
+            if state.state == slurm.GONE:
+                state = slurm.recorded_end(name)
+            free, taken = self._parted(self._unended(job.cohorts))
+            if taken:
+                self._orphans.append(_Orphans(taken, job.tries))
+            if not free:
+                continue
+            left = sum(map(len, self._unended(job.cohorts)))
+            tries = job.tries + 1 if left == job.left else 1
+            end = f"job {name} ended without a result: {_spelled(state)}; its log: {job.log}"
+            if _is_final(state) or tries > MAX_TRIES:
+                self._blamed.add(job.log.parent.name)
+                sentence = _sentence_of(job.log) if state.exit_code == 2 else ""
+                for cohort in free:
+                    for spec in cohort:
+                        self._watch.drop(spec)
+                    yield Failed(Cohort(tuple(cohort)), f"{sentence} ({end})" if sentence else end, "")
+            else:
+                _log.warning("%s; its runs are submitted again", end)
+                again.append((free, tries))
+        if not cancelled:
+            again += self._freed()
+            if again:
+                yield self._submit(errand, [cohorts for cohorts, _ in again], [tries for _, tries in again])
+
+    def _parted(self, cohorts: Sequence[Sequence[RunSpec]]) -> tuple[list[Sequence[RunSpec]], list[Sequence[RunSpec]]]:
+        """Part runs that nobody computes from those that a living process holds, as of another command."""
+        free, taken = list[Sequence[RunSpec]](), list[Sequence[RunSpec]]()
+        for cohort in cohorts:
+            held = {spec.digest for spec in cohort if self._watch.is_computed(spec)}
+            free.append(tuple(spec for spec in cohort if spec.digest not in held))
+            taken.append(tuple(spec for spec in cohort if spec.digest in held))
+        return list(filter(None, free)), list(filter(None, taken))
+
+    def _freed(self) -> list[tuple[list[Sequence[RunSpec]], int]]:
+        """Return runs of others that nobody computes any more, though they have no result."""
+        found = []
+        for orphans in self._orphans:
+            free, taken = self._parted(self._unended(orphans.cohorts))
+            orphans.cohorts = taken
+            if free:
+                found.append((free, orphans.tries))
+        return found
+
+
+def _is_final(state: JobState) -> bool:
+    """Return whether the same job would end likewise: somebody cancelled it, or the user has to mend something."""
+    return state.state == "CANCELLED" or state.exit_code == 2
+
+
+def _spelled(state: JobState) -> str:
+    """Spell how a job ended.
+
+    >>> _spelled(JobState("FAILED", "NonZeroExitCode", "node3", exit_code=1))
+    'FAILED, exit code 1, on node3'
+    >>> _spelled(JobState(slurm.GONE))
+    'Slurm does not know it any more'
+    """
+    if state.state == slurm.GONE:
+        return "Slurm does not know it any more"
+    words = [state.state]
+    if state.signal:
+        words.append(f"killed by signal {state.signal}")
+    elif state.exit_code:
+        words.append(f"exit code {state.exit_code}")
+    if state.reason and state.reason not in ("NonZeroExitCode", "None"):
+        words.append(state.reason)
+    if state.node:
+        words.append(f"on {state.node}")
+    return ", ".join(words)
+
+
+def _sentence_of(log: Path) -> str:
+    """Return the last message of a job that ended with exit code 2; empty where it left none."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    found = [line.removeprefix("actbench: ") for line in lines if line.startswith("actbench: ")]
+    return one_line(found[-1]) if found else ""
+
+
+def _seen(states: Mapping[str, JobState], jobs: Iterable[str]) -> JobsSeen:
+    phases = [states[name] for name in jobs if name in states]
+    waiting = [state for state in phases if state.phase == "waiting"]
+    reasons = [state.reason for state in waiting if state.reason]
+    most = max(set(reasons), key=reasons.count) if reasons else ""
+    return JobsSeen(sum(state.phase == "running" for state in phases), len(waiting), most)
+
+
+def _array_sizes(jobs: int) -> list[int]:
+    """Return the sizes of the arrays for so many jobs; a site's limit holds for an index, and the first is 0."""
+    size = slurm.max_array_size() or ARRAY_SIZE
+    return [min(size, jobs - first) for first in range(0, jobs, size)]
+
+
+def _array_words(size: int, options: SlurmOptions, before: str | None) -> list[str]:
+    """Return the words for an array; with a limit of jobs at once, it begins when the array before it has ended."""
+    if options.jobs_at_once is None:
+        return [f"--array=0-{size - 1}"]
+    after = [] if before is None else [f"--dependency=afterany:{before}"]
+    return [f"--array=0-{size - 1}%{options.jobs_at_once}", *after]
+
+
+def _sbatch_words(submission: Submission, options: SlurmOptions, workers: int) -> list[str]:
+    """Return the words of ``sbatch`` that the arrays of a submission share; the user's own come last, and win."""
+    asked = {
+        "partition": options.partition,
+        "time": options.time,
+        "gres": options.gres,
+        "account": options.account,
+        "qos": options.qos,
+        "cpus-per-task": str(options.cpus or workers),
+        "mem": options.memory,
+    }
+    log = str(submission.folder / "job-%A_%a.log")
+    folder = str(submission.folder)
+    words = [
+        f"--job-name={submission.job_name}",
+        f"--chdir={Path.cwd()}",
+        f"--output={log.replace(folder, folder.replace('%', '%%'), 1)}",
+        "--open-mode=append",
+        "--requeue",
+        "--ntasks=1",
+        *(f"--{name}={value}" for name, value in asked.items() if value is not None),
+    ]
+    if options.time is None or _seconds(options.time) >= SHORT:
+        words.append(f"--signal=B:TERM@{WARNING_SECONDS}")
+    return [*words, *options.sbatch]
+
+
+def _seconds(limit: str) -> int:
+    """Return the seconds of a time limit as ``sbatch --time`` reads it.
+
+    >>> [_seconds(limit) for limit in ("5", "2:30", "1:00:00", "1-2", "1-00:30")]
+    [300, 150, 3600, 93600, 88200]
+    """
+    days, dash, rest = limit.rpartition("-")
+    numbers = list(map(int, rest.split(":")))
+    if dash:
+        hours, minutes, seconds = (*numbers, 0, 0)[:3]
+        return ((int(days) * 24 + hours) * 60 + minutes) * 60 + seconds
+    if len(numbers) == 3:
+        return (numbers[0] * 60 + numbers[1]) * 60 + numbers[2]
+    return numbers[0] * 60 + (numbers[1] if len(numbers) == 2 else 0)
+
+
+def _script(submission: Submission, errand: Errand, workers: int, options: SlurmOptions) -> str:
+    """Return the script of every job; its argument is the number of the chunk of the array's first job.
+
+    The command takes the place of the shell: Slurm's signals go to the first process of a job, and when that is a shell
+    they end it at once, and Slurm then kills the rest of the job.
+    """
+    command = shlex.join(_command(submission, errand, workers, options))
+    lines = [
+        "#!/bin/bash",
+        "# A job of actbench: the runs of a chunk-<n>.json beside this script.",
+        'unset "${!ACTBENCH_RUN_@}"  # options of the command that submitted it: those that hold here are given below',
+        *options.setup,
+        f"exec {command} --only {shlex.quote(str(submission.folder))}/chunk-$(($1 + SLURM_ARRAY_TASK_ID)).json",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _command(submission: Submission, errand: Errand, workers: int, options: SlurmOptions) -> list[str]:
+    """Return the words of a job's command, but for its chunk."""
+    runtime, default = errand.runtime, Runtime()
+    results = errand.store.folder.absolute().parent
+    words = [options.python or sys.executable, "-m", "actbench", "run", str(submission.folder / "study.yaml")]
+    words += ["--results", str(results), "--engine", "pool"]
+    if not options.has_gpu:
+        words += ["--jobs", str(workers)]
+    if errand.device != "auto":
+        words += ["--device", errand.device]
+    if runtime.data_folder is not None:
+        words += ["--data-dir", str(runtime.data_folder.expanduser().absolute())]
+    for option in ("cohort_size", "products", "kernels", "timeout"):
+        value = getattr(runtime, option)
+        if value != getattr(default, option):
+            words += [f"--{option.replace('_', '-')}", str(value)]
+    if not runtime.capture:
+        words.append("--no-capture")
+    return [*words, "--retry", "none"]
+
+
+plugin = Slurm
