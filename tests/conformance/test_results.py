@@ -139,6 +139,7 @@ assert len([event for event in events if isinstance(event, Finished)]) == 4, eve
 """
 
 
+@pytest.mark.promises(lambda promises: promises.takes_session_functions)
 def test_functions_of_a_session_reach_those_who_compute_them(
     engine: EngineUnderTest, server: Server, tmp_path: Path, inline: EngineUnderTest
 ) -> None:

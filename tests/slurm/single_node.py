@@ -178,10 +178,14 @@ class SingleNode:
 
     def cancel_all(self) -> None:
         """End all jobs at once, and wait until none is left."""
-        for job in (self._answers("squeue", "--noheader", "--format=%A") or "").split():
+        for job in self.jobs():
             self._answers("scancel", "--full", "--signal=KILL", job)
             self._answers("scancel", job)
-        _until(lambda: not self._answers("squeue", "--noheader", "--format=%A"), LIMIT)
+        _until(lambda: not self.jobs(), LIMIT)
+
+    def jobs(self) -> list[str]:
+        """Return the ids of the jobs that wait or run."""
+        return (self._answers("squeue", "--noheader", "--format=%A") or "").split()
 
     def _daemon(self, name: str, *words: str) -> None:
         """Start a daemon that stays this process's child, so that nothing is left of it once it was waited for."""

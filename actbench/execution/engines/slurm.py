@@ -67,6 +67,9 @@ LOOK = 1.0
 SHARE_OF_LOOKS = 20
 """A look at a large study on a slow file system takes a while; the next one comes after so many times that long."""
 
+PARTING = 30.0
+"""Seconds for which jobs may go on whose runs have all ended: they release locks and end their workers."""
+
 MAX_TRIES = 3
 """How often jobs for the same runs are submitted while none of these runs ends."""
 
@@ -184,6 +187,7 @@ class Slurm:
         self._orphans: list[_Orphans] = []
         self._submissions: dict[str, Submission] = {}
         self._blamed = set[str]()
+        self._done: list[str] = []
 
     @classmethod
     def device(cls, asked: str, options: SlurmOptions) -> str:
@@ -370,6 +374,7 @@ class Slurm:
                     break
                 next_question = time.monotonic() + (LOOK if cancelled else self._options.poll)
             self._wait(max(min(LOOK, self._options.poll), SHARE_OF_LOOKS * took))
+        self._see_off()
         for submission in self._submissions.values() if cancelled else ():
             if submission.name not in self._blamed:
                 submission.remove()  # its jobs have ended, and nobody was told to read their logs
@@ -386,7 +391,21 @@ class Slurm:
         for name, job in tuple(self._jobs.items()):
             if not any(spec.digest in waiting for cohort in job.cohorts for spec in cohort):
                 del self._jobs[name]
+                self._done.append(name)
         self._orphans = [one for one in self._orphans if self._unended(one.cohorts)]
+
+    def _see_off(self) -> None:
+        """Let jobs end whose runs have all ended; those that have not begun are taken out of the queue."""
+        end = time.monotonic() + PARTING
+        while self._done and time.monotonic() < end:
+            states = slurm.states(name.partition("_")[0] for name in self._done)
+            if states is None:
+                return
+            phases = {name: states.get(name, JobState(slurm.GONE)).phase for name in self._done}
+            slurm.cancel(name for name, phase in phases.items() if phase == "waiting")
+            self._done = [name for name, phase in phases.items() if phase == "running"]
+            if self._done:
+                self._wait(LOOK / 2)
 
     def _unended(self, cohorts: Sequence[Sequence[RunSpec]]) -> list[Sequence[RunSpec]]:
         left = [tuple(spec for spec in cohort if spec.digest in self._watch.waiting) for cohort in cohorts]

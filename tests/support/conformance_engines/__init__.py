@@ -35,6 +35,8 @@ class Promises:
         ends_hanging_runs: Whether ``--timeout`` ends a run that hangs.
         cohorts_ahead: Cohorts that it locks beyond those at work, for each job, so that no worker waits for its next.
         does_any_work: Whether ``Engine.execute`` applies any ``Work``; an engine that hands out command lines trains.
+        takes_session_functions: Whether functions without a module, as in a notebook, reach who computes them; an
+            engine that hands out command lines refuses them.
     """
 
     has_workers: bool
@@ -44,6 +46,7 @@ class Promises:
     ends_hanging_runs: bool = True
     cohorts_ahead: int = 0
     does_any_work: bool = True
+    takes_session_functions: bool = True
 
 
 class EngineUnderTest:
