@@ -205,12 +205,15 @@ class Runner:
         """Yield the events of an engine whose jobs store by themselves, then what they have saved in training."""
         delegating = cast("type[DelegatingEngine]", self.engine)
         with delegating(self.jobs, self.options) as working:
+            # By a process of this machine, which ends with the check: a job would find a mistake only once it begins.
+            with registry.load("engines", "pool")(1, ClusterOptions()) as checking:
+                self._working = checking
+                if self.stopping:
+                    return
+                self._check(checking, replace(self.runtime, device="cpu"))
             self._working = working
             if self.stopping:
                 return
-            # By a process of this machine, which ends with the check: a job would find a mistake only once it begins.
-            with registry.load("engines", "pool")(1, ClusterOptions()) as checking:
-                self._check(checking, replace(self.runtime, device="cpu"))
             self.store.create(self.study.text)
             joins = not self.force and self.retry != "all"
             errand = Errand(self.study.text, self.store, self.cohorts, self.runtime, self._asked_device, joins)
