@@ -84,10 +84,13 @@ class Interruption:
 
 
 @contextmanager
-def interruption() -> Iterator[Interruption]:
+def interruption(*, at_hangup: bool = True) -> Iterator[Interruption]:
     """Handle the signals while the context lasts; when all ends at once, print the command that goes on.
 
     SIGHUP stays ignored where it was, as by ``nohup``.
+
+    Args:
+        at_hangup: Whether the end of the terminal ends what is under way in order. Else it ends this process alone.
 
     Raises:
         typer.Exit: With the exit code of the signal, when interrupted at once.
@@ -95,7 +98,9 @@ def interruption() -> Iterator[Interruption]:
     found = Interruption()
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():  # Python allows handlers in no other
-        handled = [one for one in ENDING if one not in HANGUP or signal.getsignal(one) != signal.SIG_IGN]
+        handled = [
+            one for one in ENDING if one not in HANGUP or (at_hangup and signal.getsignal(one) != signal.SIG_IGN)
+        ]
         before = {number: signal.signal(number, found.handle) for number in handled}
     try:
         yield found

@@ -108,6 +108,7 @@ def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
         "runs": f"{len(specs)}: {len(specs) - len(runner.waiting)} done, "
         f"{len(runner.waiting)} to do{resumed_note(runner)}",
         "cohorts": f"{len(runner.cohorts)} on {runner.jobs} worker(s), {runner.runtime.device}",
+        **({"jobs": _jobs_text(runner)} if runner.job_sizes else {}),
         "time": _time(runner),
         "disk": _disk(runner),
     }
@@ -116,6 +117,18 @@ def plan_text(runner: Runner, design: SequentialDesign | None) -> str:
     facts = [f"{name:12} {value}" for name, value in lines.items()]
     text = "\n".join(map(printable, (*limits, *facts, *sizes)))
     return text if design is None else f"{text}\n{planned_lines(design, runner.study)}"
+
+
+def _jobs_text(runner: Runner) -> str:
+    """Spell how many jobs a batch system would be given, and of how many cohorts each.
+
+    >>> from types import SimpleNamespace
+    >>> _jobs_text(SimpleNamespace(job_sizes=[3, 3, 1], jobs=2))
+    '3 of up to 3 cohort(s), each with 2 worker(s)'
+    """
+    sizes = runner.job_sizes
+    most = f"up to {max(sizes)}" if len(set(sizes)) > 1 else str(sizes[0])
+    return f"{len(sizes)} of {most} cohort(s), each with {runner.jobs} worker(s)"
 
 
 def _seeds_of_shard(runner: Runner) -> str:
@@ -141,6 +154,7 @@ def plan_json(runner: Runner, design: SequentialDesign | None) -> dict[str, Any]
         "runs": {"all": len(runner.specs), "done": len(runner.specs) - to_do, "to_do": to_do},
         "cohorts": len(runner.cohorts),
         "workers": runner.jobs,
+        "jobs": runner.job_sizes,
         "engine": runner.runtime.engine,
         "device": runner.runtime.device,
         "time": {"seconds": seconds, "basis": basis},
@@ -226,6 +240,8 @@ def _time(runner: Runner) -> str:
         return "nothing to do"
     if seconds is None:
         return "unknown until a run of this kind has finished"
+    if runner.job_sizes:
+        return f"{rough_duration(seconds)} if one job ran after another, on machines like this one"
     grounds = "finished runs of this kind" if basis == "kind" else "runs of this dataset and model, set otherwise"
     return f"{rough_duration(seconds)}, by {grounds}"
 

@@ -82,14 +82,16 @@ class StudyProgress:
     """
 
     def __init__(self, runner: Runner) -> None:
-        from actbench.execution.estimates import RemainingTime
+        from actbench.execution.estimates import Estimates, RemainingTime
 
         waiting = [spec for cohort in runner.cohorts for spec in cohort.specs]
         self.total = sum(spec.training.epochs + 1 for spec in waiting)
         self.runs = len(waiting)
         self.finished = 0
         self._epochs = {digest: epoch + 1 for digest, epoch in runner.resumed.items()}
-        self._remaining = RemainingTime(runner.cohorts, runner.jobs, runner.estimates, runner.resumed)
+        # Nobody knows when a batch system begins with which of its jobs.
+        estimates = Estimates() if runner.job_sizes else runner.estimates
+        self._remaining = RemainingTime(runner.cohorts, runner.jobs, estimates, runner.resumed)
         self._left, self._at = self._remaining.seconds, time.monotonic()
 
     @property

@@ -37,6 +37,7 @@ from actbench.cli.study_options import (
     prepared,
     workers,
 )
+from actbench.errors import UsageError
 from actbench.system.command_line import command_text, error_logs
 from actbench.system.text import printable
 
@@ -154,7 +155,10 @@ def run(
         fork_server.dismiss()
     for text in unjudged_of_plan(runner.study.expect, runner.study.specs()):
         print_note(printable(f"warning: {text}"))
-    with interruption() as interrupted:
+    if design is not None and runner.is_detached:
+        raise UsageError("--until looks at results before it adds seeds: leave --cluster detach out")
+    # Jobs of a batch system go on when the terminal is closed in which they were submitted.
+    with interruption(at_hangup=not runner.engine.delegates) as interrupted:
         train = partial(_train, interrupted=interrupted, fail_fast=fail_fast)
         if design is not None:
             run_until(design, runner, lambda *seeds: runner.with_study(options.study(*seeds)), train)
@@ -238,5 +242,7 @@ def _summary(runner: Runner, trained: Trained, seconds: float) -> str:
     else:
         earlier = f", {skipped} finished earlier" if skipped else ""
         done = f"{runner.title}: {_counts(outcomes)} in {seconds:.1f} s{earlier}"
+    if runner.waiting and runner.is_detached:
+        return f"{runner.title}: the jobs go on by themselves\nhow they are: {command_text(['status', folder])}"
     failed = f"\nfailed runs say why in {error_logs(folder)}" if outcomes["failed"] else ""
     return f"{done}{failed}\ncompare: {command_text(['compare', folder])}"

@@ -40,6 +40,7 @@ def status(
     """
     from actbench.cli.output import as_json, print_result
     from actbench.cli.shard_folders import with_shards
+    from actbench.cli.submitted_jobs import with_jobs
     from actbench.errors import UsageError
     from actbench.storage.status import study_statuses
 
@@ -52,12 +53,12 @@ def status(
         if not watching.MIN_INTERVAL <= every <= watching.MAX_INTERVAL:
             least, most = watching.MIN_INTERVAL, watching.MAX_INTERVAL
             raise UsageError(f"--every: expected {least:g} to {most:,.0f} seconds between two looks, not {every:g}")
-        watching.watch(lambda: with_shards(study_statuses(path)), _lines, interval=every)
+        watching.watch(lambda: with_jobs(with_shards(study_statuses(path))), _lines, interval=every)
         return
     source = context.get_parameter_source("every")
     if source is not None and source.name == "COMMANDLINE":  # a variable may hold the user's own default
         raise UsageError("--every is the time between two looks of --watch: give that, too")
-    found = with_shards(study_statuses(path))
+    found = with_jobs(with_shards(study_statuses(path)))
     if json:
         print_result(as_json({"schema": 1, "studies": [one.to_dict() for one in found]}))
         return
@@ -86,12 +87,15 @@ def _row(one: StudyStatus) -> tuple[str, ...]:
 
 
 def _details(one: StudyStatus) -> Iterator[str]:
-    """Yield what the numbers of a study do not show: processes, failures, stale runs, and the command that goes on."""
+    """Yield what a study's numbers do not show: processes, jobs, failures, stale runs, the command that goes on."""
+    from actbench.cli.submitted_jobs import job_lines
+
     if any(count for outcome, count in one.done.items() if outcome != "ok"):
         yield "done: " + ", ".join(f"{count} {outcome}" for outcome, count in one.done.items() if count)
     for who, runs in groupby(sorted(one.running, key=_who), key=_who):
         yield f"running: {who}"
         yield from (f"  {run.run}  {_epoch(run)}, since {_local(run.since)}" for run in runs)
+    yield from job_lines(one.jobs)
     for failure in one.failed:
         yield f"failed: {failure.run}: {one_line(failure.message)}"
         yield f"  {failure.log}"

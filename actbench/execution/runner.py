@@ -154,6 +154,19 @@ class Runner:
         """The study's name, and which shard of it."""
         return self.study.name if self.shard is None else f"{self.study.name}, shard {self.shard}"
 
+    @property
+    def job_sizes(self) -> list[int]:
+        """The number of cohorts of each job that a batch system would be given; none for an engine without jobs."""
+        if not self.engine.delegates:
+            return []
+        sharing = cast("type[DelegatingEngine]", self.engine).sharing
+        return [len(share) for share in sharing(self.cohorts, self.jobs, self.options)]
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether ``run`` ends when it has submitted jobs, which go on by themselves."""
+        return bool(getattr(self.options, "detach", False))
+
     def stop(self) -> None:
         """Let ``run`` come to its end: cohorts in training are saved, no other is begun. Safe in signal handlers."""
         self.stopping = True
@@ -211,9 +224,9 @@ class Runner:
                 if self.stopping:
                     return
                 self._check(checking, replace(self.runtime, device="cpu"))
-            self._working = working
-            if self.stopping:
+            if self._is_stopping():
                 return
+            self._working = working
             self.store.create(self.study.text)
             joins = not self.force and self.retry != "all"
             errand = Errand(self.study.text, self.store, self.cohorts, self.runtime, self._asked_device, joins)
@@ -224,6 +237,10 @@ class Runner:
         for runs in self.checkpoints.found.values():
             if all(digest in waiting for digest in runs):
                 yield Saved(Cohort(tuple(waiting[digest] for digest in runs)), b"")
+
+    def _is_stopping(self) -> bool:
+        """Return whether ``stop`` was called, by a signal handler in the meantime."""
+        return self.stopping
 
     def _check(self, working: Engine, runtime: Runtime) -> None:
         """Open what the runs need, before any of them is trained.

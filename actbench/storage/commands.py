@@ -17,7 +17,10 @@ from actbench.system.command_line import shown_path
 from actbench.system.files import expanded
 from actbench.system.packed import is_packed
 
-KEPT = ("--device", "--engine", "--jobs", "-j", "--data-dir", "--cohort-size", "--products", "--kernels", "--timeout")
+KEPT = (
+    *("--device", "--engine", "--cluster", "--address", "--jobs", "-j", "--data-dir"),
+    *("--cohort-size", "--products", "--kernels", "--timeout"),
+)
 """Options of ``run`` with a value that a further command of the same study keeps: how and where it computes. Those that
 choose runs (``--retry``, ``--until``, ``--smoke``, ``--force``) belong to one command alone."""
 

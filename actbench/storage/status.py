@@ -89,6 +89,29 @@ class Paused:
 
 
 @dataclass(frozen=True)
+class SubmittedJob:
+    """A job of a batch system that computes some runs of a study.
+
+    Args:
+        job: Its id, ``<array>_<index>``.
+        phase: ``waiting``, ``running``, ``ended``, or ``unknown`` where the batch system does not answer.
+        state: In the system's own word.
+        reason: Why it waits; empty where none is given.
+        node: The machine; empty before it began.
+        since: When it was submitted, ISO 8601.
+        log: Where it prints.
+    """
+
+    job: str
+    phase: str
+    state: str
+    reason: str
+    node: str
+    since: str
+    log: str
+
+
+@dataclass(frozen=True)
 class Newer:
     """A run that a newer actbench has written.
 
@@ -114,6 +137,7 @@ class StudyStatus:
         failed: Runs that ended with an error, and that `actbench run` tries again.
         paused: Runs that were stopped in training, and that `actbench run` takes up where they were.
         stale: Runs that were left, and that `actbench run` begins anew.
+        jobs: The jobs of a batch system that are to compute runs, or did and left some without a result.
         to_do: Runs of the study's config that have not been begun; None when that can't be read.
         resume: Words of the command that goes on, from the current folder; empty when none would, with a warning.
         shard: The shard of one of its finished runs, ``I/N``, while some are open; empty when there is none.
@@ -127,6 +151,7 @@ class StudyStatus:
     failed: list[Failure] = field(default_factory=list)
     paused: list[Paused] = field(default_factory=list)
     stale: list[Stale] = field(default_factory=list)
+    jobs: list[SubmittedJob] = field(default_factory=list)
     to_do: int | None = None
     resume: list[str] = field(default_factory=list)
     shard: str = ""
@@ -320,11 +345,22 @@ def _ask_config(status: StudyStatus, begun: set[str]) -> None:
     environment = _environment_of_a_run(folder) if is_open else {}
     status.shard = str(environment.get("shard", ""))
     try:
-        words = train_command(folder, recorded_argv(environment))
+        words = train_command(folder, _submitted_argv(folder) or recorded_argv(environment))
     except UsageError as error:
         status.warnings.append(f"no command to go on from here: {error}")
         return
     status.resume = [*program(), *words]
+
+
+def _submitted_argv(folder: Path) -> tuple[str, ...]:
+    """Return the words behind ``actbench run`` of the command that last submitted jobs; none where there are no jobs.
+
+    The runs' own records have the words of these jobs.
+    """
+    from actbench.storage.submissions import submissions
+
+    found = [one.argv for one in submissions(folder.absolute()) if one.argv[:1] == ("run",)]
+    return found[-1][1:] if found else ()
 
 
 def _environment_of_a_run(folder: Path) -> Mapping[str, Any]:
