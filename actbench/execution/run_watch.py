@@ -21,27 +21,24 @@ class RunWatch:
 
     Args:
         store: The study's store.
+        specs: The runs.
+        before: Digest -> how each had ended when it was dealt out.
         is_ours: Whether a finished run, by the words of the command that computed it, counts as this command's.
 
     Attributes:
         waiting: Digest -> run that has not ended.
+        before: Digest -> how it had ended when it was dealt out.
     """
 
-    def __init__(self, store: Store, is_ours: Callable[[Iterable[str]], bool]) -> None:
-        self._store, self._is_ours = store, is_ours
-        self._before: dict[str, Ending] = {}
-        self.waiting: dict[str, RunSpec] = {}
-
-    def add(self, specs: Iterable[RunSpec], before: Mapping[str, Ending]) -> None:
-        """Watch more runs.
-
-        Args:
-            specs: The runs.
-            before: Digest -> how each had ended when it was dealt out.
-        """
-        for spec in specs:
-            self.waiting[spec.digest] = spec
-            self._before[spec.digest] = before[spec.digest]
+    def __init__(
+        self,
+        store: Store,
+        specs: Iterable[RunSpec],
+        before: Mapping[str, Ending],
+        is_ours: Callable[[Iterable[str]], bool],
+    ) -> None:
+        self._store, self._is_ours, self.before = store, is_ours, before
+        self.waiting = {spec.digest: spec for spec in specs}
 
     def drop(self, spec: RunSpec) -> None:
         """Watch a run no more."""
@@ -78,7 +75,7 @@ class RunWatch:
     def _end_of(self, spec: RunSpec) -> Finished | Failed | None:
         """Return how a run ended; None while it has not, or its files can't be read yet."""
         ending = self._store.ending(spec)
-        if ending is None or ending == self._before[spec.digest]:
+        if ending is None or ending == self.before[spec.digest]:
             return None
         folder = self._store.run_folder(spec)
         try:

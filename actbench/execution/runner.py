@@ -229,7 +229,10 @@ class Runner:
             self._working = working
             self.store.create(self.study.text)
             joins = not self.force and self.retry != "all"
-            errand = Errand(self.study.text, self.store, self.cohorts, self.runtime, self._asked_device, joins)
+            before = {spec.digest: self.sharing.before.get(spec.digest) for spec in self.waiting}
+            errand = Errand(
+                self.study.text, self.store, self.cohorts, before, self.runtime, self._asked_device, joins=joins
+            )
             yield from working.run(errand)
             self._keep_config()
         self.checkpoints = Checkpoints(self.store.folder)

@@ -25,12 +25,13 @@ class WorkSharing:
             now on is not computed again.
 
     Attributes:
+        before: Digest of a run -> how it had ended by then, if it had: nothing for one without a folder.
         elsewhere: Digest of a run -> the lock of the process that computes it, as last seen.
     """
 
     def __init__(self, store: Store, begun: Iterable[RunSpec]) -> None:
         self._store = store
-        self._before = {spec.digest: store.ending(spec) for spec in begun}
+        self.before = {spec.digest: store.ending(spec) for spec in begun}
         self._handed_out = 0
         self.elsewhere: dict[str, Lock] = {}
 
@@ -95,7 +96,7 @@ class WorkSharing:
             return False
         # Only now, with the lock: the other process could have ended the run between a look and the lock.
         ending = self._store.ending(spec)
-        if ending in (None, self._before.get(spec.digest)):
+        if ending in (None, self.before.get(spec.digest)):
             return True
         locks.release(folder)
         return False

@@ -65,11 +65,10 @@ class Chunk:
     before: Mapping[str, Ending]
 
     @classmethod
-    def of(cls, code: str, cohorts: Iterable[Sequence[RunSpec]], store: Store) -> Self:
-        """Return the chunk of some cohorts, with how their runs have ended so far."""
-        specs = [tuple(cohort) for cohort in cohorts]
-        before = {spec.digest: store.ending(spec) for cohort in specs for spec in cohort}
-        return cls(code, [[spec.digest for spec in cohort] for cohort in specs], before)
+    def of(cls, code: str, cohorts: Iterable[Sequence[RunSpec]], before: Mapping[str, Ending]) -> Self:
+        """Return the chunk of some cohorts; ``before`` knows of all their runs."""
+        digests = [[spec.digest for spec in cohort] for cohort in cohorts]
+        return cls(code, digests, {digest: before[digest] for cohort in digests for digest in cohort})
 
 
 @dataclass(frozen=True)

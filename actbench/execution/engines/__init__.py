@@ -9,7 +9,7 @@ lock and store what they compute; the engine submits them, watches the store, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
@@ -134,6 +134,8 @@ class Errand:
         text: Its config.
         store: Where its results go, on a file system that the jobs see too.
         cohorts: The runs to compute, in their order.
+        before: Digest of such a run -> how it had ended when they were planned; one that ends otherwise meanwhile, by
+            another process, is not computed again.
         runtime: How to compute, with the device that the planner assumed.
         device: The device as it was asked for; each job finds out by itself what ``auto`` is there.
         joins: Whether runs that jobs of an earlier command are to compute are left to these jobs.
@@ -142,6 +144,7 @@ class Errand:
     text: str
     store: Store
     cohorts: Sequence[Cohort]
+    before: Mapping[str, tuple[str, int] | None]
     runtime: Runtime
     device: str
     joins: bool

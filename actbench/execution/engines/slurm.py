@@ -17,6 +17,7 @@ and it asks ``sacct`` for states. Therefore this engine calls Slurm's commands b
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
 import re
@@ -243,11 +244,13 @@ class Slurm:
                 f"jobs of Slurm can't be given functions of this session ({names}): put them into a module, which "
                 "every job can import, or take --engine pool"
             )
-        self._watch = RunWatch(errand.store, self._is_ours)
         cohorts: Sequence[Sequence[RunSpec]] = [cohort.specs for cohort in errand.cohorts]
+        self._watch = RunWatch(errand.store, itertools.chain(*cohorts), errand.before, self._is_ours)
         if errand.joins:
             cohorts, joined = self._join(errand, cohorts)
             yield from joined
+            yield from self._watch.look()  # some may have ended since they were planned
+            cohorts = self._unended(cohorts)
         shares = self.sharing([Cohort(tuple(specs)) for specs in cohorts], self._workers, self._options)
         if shares:
             yield self._submit(errand, [[cohort.specs for cohort in share] for share in shares], [1] * len(shares))
@@ -282,14 +285,18 @@ class Slurm:
                     _log.warning("job %s was submitted by other code of actbench, and will refuse to begin", name)
                     continue
                 chunk = submission.chunk(number)
-                taken = [tuple(waiting.pop(one) for one in cohort if one in waiting) for cohort in chunk.cohorts]
+                # One that had ended in that job when this command was planned is to be computed once more.
+                same = {digest for digest, before in chunk.before.items() if errand.before.get(digest) == before}
+                taken = [
+                    tuple(waiting.pop(one) for one in cohort if one in waiting and one in same)
+                    for cohort in chunk.cohorts
+                ]
                 taken = [cohort for cohort in taken if cohort]
                 if not taken:
                     continue
                 specs = [spec for cohort in taken for spec in cohort]
                 self._submissions[submission.name] = submission
                 self._jobs[name] = _Job(name, submission.log_of(name), taken, 1, len(specs))
-                self._watch.add(specs, chunk.before)
                 jobs, runs = jobs + 1, runs + len(specs)
             if jobs:
                 events.append(JobsSubmitted(jobs, runs, self._place(submission), earlier=True))
@@ -315,8 +322,7 @@ class Slurm:
             UsageError: When Slurm takes none of them, or not all; those that it took go on.
         """
         store, options = errand.store, self._options
-        store.look_again(spec for share in shares for cohort in share for spec in cohort)
-        chunks = [Chunk.of(code_digest(), share, store) for share in shares]
+        chunks = [Chunk.of(code_digest(), share, errand.before) for share in shares]
         submission = submissions.begin(
             store.folder.absolute(), errand.text, chunks, code=code_digest(), argv=sys.argv[1:]
         )
@@ -336,7 +342,6 @@ class Slurm:
                 specs = [spec for cohort in shares[number] for spec in cohort]
                 name = f"{before}_{number - first}"
                 self._jobs[name] = _Job(name, submission.log_of(name), shares[number], tries[number], len(specs))
-                self._watch.add(specs, chunks[number].before)
             first += size
         runs = sum(len(cohort) for share in shares for cohort in share)
         return JobsSubmitted(len(shares), runs, self._place(submission))
