@@ -11,15 +11,18 @@ import typer
 from actbench.system.text import printable
 
 if TYPE_CHECKING:
-    from actbench.diagnostics.installation.facts import FolderState, Installation
+    from actbench.diagnostics.installation.facts import FolderState, Installation, RayCluster, RayNode
 
 EXAMPLES = {
     "actbench doctor": "what is installed, and what is wrong",
     "actbench doctor --json": "the same for programs, or to send along with a question",
+    "actbench doctor --address auto": "and every machine of the Ray cluster that this one belongs to",
 }
 
 GIBIBYTE = 2**30
 UNKNOWN = "unknown"
+SHOWN = 12
+"""Digits of a digest of code, enough to tell two apart."""
 
 
 def doctor(
@@ -30,6 +33,9 @@ def doctor(
         Path | None,
         typer.Option(metavar="DIR", help="Datasets. [default: the user's cache folder]", envvar="ACTBENCH_DATA"),
     ] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="And all machines of this Ray cluster.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show versions, devices, datasets and folders here, and problems.
@@ -39,7 +45,7 @@ def doctor(
     from actbench.cli.output import as_json, print_result
     from actbench.diagnostics.installation.examine import examine
 
-    found = examine(data_dir, results=results)
+    found = examine(data_dir, results=results, address=address)
     if json:
         print_result(as_json(found.to_json()))
         return
@@ -64,6 +70,7 @@ def lines(found: Installation) -> list[str]:
         *_section("kernels", ((one.name, f"{one.choice} ({one.why})") for one in found.kernels)),
         *_section("datasets", ((one.name, f"{one.state}: {one.note}") for one in found.datasets)),
         *_section("folders", _folders(found)),
+        *([] if found.ray_cluster is None else _section(*_nodes(found.ray_cluster))),
     ]
     if not found.troubles:
         return [*shown, "no problem found"]
@@ -80,6 +87,19 @@ def _section(title: str, content: Iterable[tuple[str, str]]) -> list[str]:
 def _folders(found: Installation) -> list[tuple[str, str]]:
     folders = {"data": found.data, "results": found.results}
     return [(name, _folder_state(folder)) for name, folder in folders.items() if folder is not None]
+
+
+def _nodes(cluster: RayCluster) -> tuple[str, list[tuple[str, str]]]:
+    return f"machines of the Ray cluster {cluster.address}", [(one.host, _node(one)) for one in cluster.nodes]
+
+
+def _node(node: RayNode) -> str:
+    offered = f"{node.cpus:g} CPU(s), {node.gpus:g} GPU(s)"
+    if node.gpu_names:
+        offered += f" ({', '.join(dict.fromkeys(node.gpu_names))})"
+    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in node.versions.items()) or UNKNOWN
+    code = "no actbench" if node.code is None else f"code {node.code[:SHOWN]}"
+    return f"{node.address}: {offered}; {versions}; {code}; data: {', '.join(node.datasets) or 'none'}"
 
 
 def _folder_state(folder: FolderState) -> str:

@@ -11,7 +11,13 @@ import shutil
 from pathlib import Path
 
 from actbench.diagnostics.installation import machine
-from actbench.diagnostics.installation.facts import Availability, FolderState, Installation, InstallationProblem
+from actbench.diagnostics.installation.facts import (
+    Availability,
+    FolderState,
+    Installation,
+    InstallationProblem,
+    RayCluster,
+)
 from actbench.diagnostics.installation.machine import GIBIBYTE
 from actbench.schema import registry
 from actbench.system import devices
@@ -21,12 +27,13 @@ MIN_FREE = {"data": GIBIBYTE, "results": GIBIBYTE // 10}
 """Bytes; CIFAR takes 0.6 GB with its archive and cache, a study's results a few megabytes."""
 
 
-def examine(data_dir: Path | None, *, results: Path) -> Installation:
+def examine(data_dir: Path | None, *, results: Path, address: str | None = None) -> Installation:
     """Return all facts about the installation.
 
     Args:
         data_dir: The data folder asked for; None for the usual one.
         results: The results folder.
+        address: Where the head of a Ray cluster is, whose machines are to be examined too; None for none.
     """
     troubles: list[InstallationProblem] = []
     machine.import_all(troubles)
@@ -43,7 +50,16 @@ def examine(data_dir: Path | None, *, results: Path) -> Installation:
         datasets=() if folder is None else _datasets(folder, troubles),
         results=_folder_state("results", results, "--results", troubles),
         troubles=troubles,
+        ray_cluster=None if address is None else _ray_cluster(address, troubles),
     )
+
+
+def _ray_cluster(address: str, troubles: list[InstallationProblem]) -> RayCluster | None:
+    from actbench.diagnostics.installation.ray_nodes import examine_nodes
+    from actbench.execution.engines.ray import RayOptions
+
+    RayOptions.of("ray", {"address": address})  # refuses an address that can't be one
+    return examine_nodes(address, troubles)
 
 
 def _data_folder(given: Path | None, troubles: list[InstallationProblem]) -> Path | None:

@@ -66,6 +66,44 @@ class Availability:
 
 
 @dataclass(frozen=True)
+class RayNode:
+    """A machine of a Ray cluster.
+
+    Args:
+        host: Its name.
+        address: Its address in the network.
+        cpus: Processors that it offers.
+        gpus: GPUs that it offers.
+        versions: ``python`` and packages -> version; None where one is not installed, empty where nothing is known.
+        code: Digest of actbench's code there; None where it is not installed.
+        gpu_names: The GPUs that torch finds there.
+        datasets: Datasets at hand there, in the usual folder; those of a study are sent from here.
+    """
+
+    host: str
+    address: str
+    cpus: float
+    gpus: float
+    versions: Mapping[str, str | None]
+    code: str | None
+    gpu_names: Sequence[str]
+    datasets: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """A Ray cluster that runs.
+
+    Args:
+        address: As it was given.
+        nodes: Its machines.
+    """
+
+    address: str
+    nodes: Sequence[RayNode]
+
+
+@dataclass(frozen=True)
 class Installation:
     """Everything that ``actbench doctor`` shows.
 
@@ -81,6 +119,7 @@ class Installation:
         datasets: Which are at hand.
         results: The results folder.
         troubles: Everything that is wrong.
+        ray_cluster: The cluster that was asked about; None without one.
     """
 
     versions: Mapping[str, str | None]
@@ -94,6 +133,7 @@ class Installation:
     datasets: Sequence[Availability]
     results: FolderState
     troubles: Sequence[InstallationProblem]
+    ray_cluster: RayCluster | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all facts for JSON."""

@@ -218,9 +218,9 @@ def _translated(address: str) -> Iterator[None]:
 def explained(text: str, address: str) -> str:
     """Return one sentence for an error of Ray's at connecting, with what to do.
 
-    >>> mismatch = "The cluster was started with: Ray: 2.60.0 Python: 3.11.7 This process on node 1 was started with:"
-    >>> explained(f"Version mismatch: {mismatch} Ray: 2.60.0 Python: 3.11.9", "head:6379")[:82]
-    'the Ray cluster head:6379 has Ray 2.60.0 and Python 3.11.7, here are Ray 2.60.0 an'
+    >>> versions = "The cluster was started with: Ray: 2.60.0 Python: 3.11.7 This process was started with: Ray: 2.60.0"
+    >>> explained(f"Version mismatch: {versions} Python: 3.11.9", "head:6379").partition(":6379 ")[2][:64]
+    'has Ray 2.60.0 and Python 3.11.7, here are Ray 2.60.0 and Python'
     """
     versions = re.findall(r"Ray: (\S+)\s+Python: (\S+)", text)
     if "ersion mismatch" in text and len(versions) == 2:
@@ -234,6 +234,11 @@ def explained(text: str, address: str) -> str:
         return (
             f"the Ray cluster {address} wants its token: set {MODE}=token, and {TOKEN} unless it lies in "
             "~/.ray/auth_token"
+        )
+    if "Failed to connect to Ray cluster" in text:  # a missing token gives this too, and no other word
+        return (
+            f"no Ray cluster answers at {address}: give the address of its head, port 6379 unless it was chosen "
+            f"otherwise; if it wants a token, set {MODE}=token"
         )
     if "could not find any running" in text.lower():
         return (

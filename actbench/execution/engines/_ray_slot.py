@@ -34,12 +34,12 @@ from typing import Any
 from actbench.errors import ActbenchError
 from actbench.execution.engines import Work
 from actbench.execution.engines._ray_import import import_ray
+from actbench.execution.engines._ray_machine import Description, describe_here
 from actbench.execution.engines.pool import Pool
 from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event, Finished
 from actbench.schema.runtime import Cohort
 from actbench.system import environment
-from actbench.system.code_digest import code_digest
 from actbench.system.user_modules import module_digest
 
 MAX_ANSWER = 90_000
@@ -66,23 +66,6 @@ class Unfit:
     """
 
     reason: str
-
-
-@dataclass(frozen=True)
-class Description:
-    """A slot's machine.
-
-    Args:
-        node: Ray's id of the machine.
-        host: Its name.
-        code: ``system.code_digest`` there.
-        versions: Package -> version.
-    """
-
-    node: str
-    host: str
-    code: str
-    versions: Mapping[str, str]
 
 
 Answer = list[Any]
@@ -224,18 +207,6 @@ def load_dataset(path: str, dataset: str, folder: Path | None, here: str, places
     os.environ.update(given)
     sys.path.extend(place for place in places if place not in sys.path)
     return registry.import_object(path)(dataset, folder)
-
-
-def describe_here() -> Description:
-    """Describe the machine of the calling process."""
-    from importlib import metadata
-
-    found = environment.describe_machine()
-    versions = {"python": found["python"]} | {name: metadata.version(name) for name in ("torch", "numpy", "ray")}
-    node = import_ray().get_runtime_context().get_node_id()
-    import socket
-
-    return Description(node, socket.gethostname(), code_digest(), versions)
 
 
 def _of_this_machine(event: Event) -> Event:

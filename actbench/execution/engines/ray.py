@@ -35,7 +35,8 @@ from pydantic import Field, field_validator
 from actbench.errors import DeviceError, UsageError, WorkerLostError
 from actbench.execution.engines import Work
 from actbench.execution.engines._ray_cluster import Connection, environment_of_driver, one_line
-from actbench.execution.engines._ray_slot import Description, Done, Node, Slot, Unfit, describe_here, load_dataset
+from actbench.execution.engines._ray_machine import Description, differences_from_here
+from actbench.execution.engines._ray_slot import Done, Node, Slot, Unfit, load_dataset
 from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event, Failed, Finished
 from actbench.schema.runtime import Cohort
@@ -341,9 +342,9 @@ class Ray:
 
     def _admit(self, slot: _Slot, machine: Description) -> None:
         """Let a slot have cohorts if its machine has what this one has."""
-        if difference := difference_from_here(machine):
+        if differences := differences_from_here(machine):
             self._kill(slot)
-            self._why_unfit = f"{machine.host} {difference}"
+            self._why_unfit = f"{machine.host} {': '.join(differences[0])}"
             self._warn_unfit()
             return
         slot.machine = machine
@@ -502,17 +503,6 @@ class Ray:
         for node in set(self._nodes) - alive:
             del self._nodes[node]
         self._held = {key: path for key, path in self._held.items() if key[0] in alive}
-
-
-def difference_from_here(machine: Description) -> str:
-    """Return how a machine differs from this one in what decides about results, in words; empty if it does not."""
-    own = describe_here()
-    for name, version in own.versions.items():
-        if machine.versions[name] != version:
-            return f"has {name} {machine.versions[name]}, here is {version}: install the same there"
-    if machine.code != own.code:
-        return "has another version of actbench's code: install the same there"
-    return ""
 
 
 def _resources(address: str) -> list[dict[str, float]]:
