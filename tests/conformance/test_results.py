@@ -139,6 +139,18 @@ assert len([event for event in events if isinstance(event, Finished)]) == 4, eve
 """
 
 
+REFUSED = """\
+import os, runpy, sys
+from actbench.errors import UsageError
+try:
+    runpy.run_path('session.py', run_name='__main__')
+except UsageError as error:
+    print(error, file=sys.stderr, flush=True)
+    os._exit(0)
+os._exit(1)
+"""
+
+
 @pytest.mark.promises(lambda promises: promises.takes_session_functions)
 def test_functions_of_a_session_reach_those_who_compute_them(
     engine: EngineUnderTest, server: Server, tmp_path: Path, inline: EngineUnderTest
@@ -155,3 +167,15 @@ def test_functions_of_a_session_reach_those_who_compute_them(
         found[one.name] = StudyFolder(server, folder).records()
     assert len(found[engine.name]) == 4
     assert found[engine.name] == found[inline.name]
+
+
+@pytest.mark.promises(lambda promises: not promises.takes_session_functions)
+def test_functions_of_a_session_that_could_not_be_carried_are_refused_before_anything_is_stored(
+    engine: EngineUnderTest, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "session.py").write_text(SESSION.format(engine=engine.engine, cluster=dict(engine.cluster())))
+    assert server.do(tmp_path, prelude=REFUSED, **engine.settings()) == 0, (tmp_path / "stderr").read_text()
+    said = (tmp_path / "stderr").read_text()
+    assert "leaky" in said, "the function is named"
+    assert "put them into a module" in said
+    assert not list(tmp_path.glob("results/*/runs/*"))
