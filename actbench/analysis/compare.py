@@ -284,8 +284,10 @@ def _unfinished(
 def _contexts(study: str, runs: Sequence[Run], by: Sequence[str]) -> list[list[FlatSpec]]:
     """Return the settings of dataset and model in each table of a study, each once."""
     found: dict[tuple[str, ...], list[FlatSpec]] = {}
+    seen = set[int]()
     for record, one in runs:
-        if record.study == study and is_new(one):
+        if record.study == study and id(one) not in seen and is_new(one):
+            seen.add(id(one))
             settings = context_settings(one)
             own = found.setdefault(tuple(context(record.spec, one, by).values()), [])
             if settings not in own:

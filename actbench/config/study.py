@@ -142,6 +142,11 @@ class Study(Design, RunSettings):
         """Which networks of each run are stored: ``training.keep_weights``, which belongs to no run."""
         return self._keep_weights
 
+    @property
+    def cells(self) -> tuple[RunSpec, ...]:
+        """One run for each combination of the levels: its seed is none of the study's, as ``specs`` sets those."""
+        return self._cells
+
     def specs(self) -> tuple[RunSpec, ...]:
         """Return every run, each once: seeds vary slowest, so a partly finished study covers the whole sweep.
 

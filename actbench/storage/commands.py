@@ -50,20 +50,22 @@ def train_command(
         raise UsageError("the study is packed: unpack it to train more of it")
     if not os.path.isfile(config):
         raise UsageError(f"no config at {config}")
-    named = _name_words(config, folder.name)
-    study = Study.from_yaml(config, [*named, *overrides])
-    cells = {spec.with_seed(0).digest for spec in study.specs()}
+    study = Study.from_yaml(config)
+    named, overrides = _name_words(study, config, folder.name), tuple(overrides)
+    if named or overrides:
+        study = Study.from_yaml(config, [*named, *overrides])
+    cells = {spec.with_seed(0).digest for spec in study.cells}
     if not {spec.with_seed(0).digest for spec in needed} <= cells:
         raise UsageError(f"{config} no longer has all of these runs")
-    for missing in _missing_parts(study.specs()):
+    for missing in _missing_parts(study.cells):
         raise UsageError(f"the study needs {missing}, which is not there from the current folder")
     results = ["--results", shown_path(folder.parent)]
     return ["run", shown_path(config), *named, *overrides, *results, *_kept_options(argv)]
 
 
-def _name_words(config: Path, name: str) -> list[str]:
+def _name_words(study: Study, config: Path, name: str) -> list[str]:
     """Return the override by which the config's study gets the name of its folder; none where it has it already."""
-    if Study.from_yaml(config).name == name:
+    if study.name == name:
         return []
     for word in (f"study={name}", f"study={json.dumps(name)}"):  # in quotes if YAML would read it as a number
         try:

@@ -55,7 +55,7 @@ def subfolders(path: Path) -> list[Path]:
     """
     try:
         with os.scandir(path) as entries:
-            return sorted(path / entry.name for entry in entries if _is_folder(entry))
+            return [path / name for name in sorted(entry.name for entry in entries if _is_folder(entry))]
     except FileNotFoundError:
         return []
     except NotADirectoryError:
@@ -84,7 +84,7 @@ def _packed_subfolders(path: Path) -> list[Path]:
         entries = found[0].listing(found[1]) if found is not None else {}
     except (PackedError, FileNotFoundError):
         return []
-    return sorted(path / name for name, kind in entries.items() if kind == "folder")
+    return [path / name for name in sorted(name for name, kind in entries.items() if kind == "folder")]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any, Literal, overload
 
 from actbench.errors import ResultsError, UsageError, suggestion
 from actbench.schema import registry
+from actbench.schema.packed_mapping import PackedMapping
 from actbench.schema.record import RunRecord, check_row
 from actbench.schema.spec import RunSpec
 from actbench.storage.commands import train_command
 from actbench.storage.folders import check_results_folder, packed_hint, subfolders
 from actbench.storage.missing_parts import missing_parts
+from actbench.storage.result_reader import ResultReader
 from actbench.storage.store import CURVE
 from actbench.storage.study_settings import comparison_settings, reason, with_case
 from actbench.system.command_line import command_text
@@ -32,6 +35,11 @@ UNFINISHED = ": unfinished runs, left out: "
 
 WITHOUT_CURVE = ": finished runs without epochs (metrics.jsonl), which no chart over epochs or layers shows: "
 """Between the study and their number; ``pack --no-curves`` leaves the epochs out."""
+
+RESULT = "result.json"
+
+ASKED_OF_ALL = ("units", "probe_size")
+"""Entries of a run's health that a comparison asks every run for; the rest stays packed."""
 
 _FRAME = "actbench.analysis.frames:frame_of_runs"
 """Found by its name, as plugins are: that room imports this one."""
@@ -104,30 +112,35 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         ResultsError: When a path does not exist or no run is found.
     """
     warnings: list[str] = []
+    # Text and not Path, which would take more time and memory than a run's own file: there may be 100,000.
     folders = dict.fromkeys(run for path in paths for run in _run_folders(Path(path), warnings))
-    found: list[tuple[str, int, str, RunRecord, Path]] = []
-    unfinished: list[Path] = []
+    found: list[tuple[str, int, str, RunRecord, str]] = []
+    unfinished: list[str] = []
     without_curve = Counter[str]()
-    ended: dict[tuple[Path, str], str] = {}
+    ended: dict[tuple[str, str], str] = {}
+    studies = _study_names(folders)
+    reader = ResultReader()
     for folder in folders:
-        study = study_of(folder)
+        above, name = os.path.split(folder)
+        study = studies[above]
         try:
-            record = _read_run(folder, warnings, curves=curves)
+            record = _read_run(folder, reader, warnings, curves=curves)
         except (OSError, ValueError) as error:
-            warnings.append(f"{study}/runs/{folder.name}: skipped, {reason(error)}")
+            warnings.append(f"{study}/runs/{name}: skipped, {reason(error)}")
             continue
         if record is None:
             unfinished.append(folder)
             continue
-        without_curve[study] += curves and record.lacks_curve and kind(folder / CURVE) is None
-        place = (folder.parent, record.spec.digest)
-        if folder.name.endswith(f"-{record.spec.digest[:8]}"):
+        without_curve[study] += curves and record.lacks_curve and kind(Path(folder, CURVE)) is None
+        place = (above, record.spec.digest)
+        if name.endswith(f"-{record.spec.digest[:8]}"):
             if place in ended:  # two sweeps of the study have named it, each its own way
-                warnings.append(f"{study}/runs/{folder.name}: left out, it is the same run as {ended[place]}")
+                warnings.append(f"{study}/runs/{name}: left out, it is the same run as {ended[place]}")
                 continue
-            ended[place] = folder.name
-        named = replace(record, study=study, folder=folder.name)
-        found.append((study, record.spec.seed, folder.name, named, folder.parent.parent))
+            ended[place] = name
+        health = record.health if curves else PackedMapping(record.health, beside=ASKED_OF_ALL)
+        named = replace(record, study=study, folder=name, health=health)
+        found.append((study, record.spec.seed, name, named, above))
     if not folders:
         hints = "".join(dict.fromkeys(packed_hint(Path(path)) for path in paths))
         absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written{hints}"
@@ -135,19 +148,30 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     # Of the same run in several folders, a comparison takes the first: not a failed one where another has finished.
     found.sort(key=lambda entry: (*entry[:3], entry[3].outcome == "failed"))
     digits = {(study, record.spec.digest[:8]) for study, _, _, record, _ in found}
-    unfinished = [run for run in unfinished if (study_of(run), run.name[-8:]) not in digits]
-    waiting = Counter(map(study_of, unfinished))
+    unfinished = [run for run in unfinished if (studies[os.path.dirname(run)], run[-8:]) not in digits]
+    waiting = Counter(studies[os.path.dirname(run)] for run in unfinished)
     warnings += [f"{study}{UNFINISHED}{count}" for study, count in waiting.items()]
-    warnings += missing_parts([(study, record, of) for study, _, _, record, of in found], unfinished)
+    parents = {above: Path(above).parent for above in studies}
+    warnings += missing_parts(
+        [(study, record, parents[above]) for study, _, _, record, above in found], list(map(Path, unfinished))
+    )
     warnings += [f"{study}{WITHOUT_CURVE}{count}" for study, count in without_curve.items() if count]
-    settings = {
-        folder: comparison_settings(folder, warnings) for folder in dict.fromkeys(run.parent.parent for run in folders)
-    }
-    by_study = {folder.resolve().name: section for folder, section in settings.items()}
-    names = [folder.resolve().name for folder in settings]
-    places = {name: folder for name, folder in zip(names, settings, strict=True) if names.count(name) == 1}
-    records = tuple(replace(run, spec=with_case(run.spec, settings[of])) for *_, run, of in found)
-    return Records(records, tuple(sorted(warnings)), by_study, places, tuple(unfinished))
+    settings = {above: comparison_settings(folder, warnings) for above, folder in parents.items()}
+    by_study = {studies[above]: section for above, section in settings.items()}
+    names = list(studies.values())
+    places = {name: parents[above] for above, name in studies.items() if names.count(name) == 1}
+    records = tuple(_with_case(run, settings[above]) for *_, run, above in found)
+    return Records(records, tuple(sorted(warnings)), by_study, places, tuple(map(Path, unfinished)))
+
+
+def _study_names(folders: Iterable[str]) -> dict[str, str]:
+    """Return the folder above each run -> the name of its study, in the order of the runs."""
+    return {above: study_of(Path(above, "run")) for above in dict.fromkeys(map(os.path.dirname, folders))}
+
+
+def _with_case(run: RunRecord, settings: Mapping[str, Any]) -> RunRecord:
+    spec = with_case(run.spec, settings)
+    return run if spec is run.spec else replace(run, spec=spec)
 
 
 def curve_at(records: Records, record: RunRecord, epochs: Sequence[int]) -> list[Mapping[str, Any]]:
@@ -189,7 +213,7 @@ def find_run(root: Path | str, text: str) -> RunRecord:
     """
     folder, warnings = find_folder(Path(root), text), list[str]()
     try:
-        record = _read_run(folder, warnings, curves=True)
+        record = _read_run(str(folder), ResultReader(), warnings, curves=True)
     except (OSError, ValueError) as error:
         raise ResultsError(f"can't read run {study_of(folder)}/runs/{folder.name}: {reason(error)}") from error
     for warning in warnings:
@@ -211,7 +235,7 @@ def study_of(run: Path) -> str:
     return run.parent.parent.resolve().name
 
 
-def _run_folders(path: Path, warnings: list[str]) -> Iterator[Path]:
+def _run_folders(path: Path, warnings: list[str]) -> Iterator[str]:
     """Yield the run folders at or below a path; other files and folders are passed by.
 
     Args:
@@ -224,35 +248,36 @@ def _run_folders(path: Path, warnings: list[str]) -> Iterator[Path]:
     check_results_folder(path)
     path = path.resolve()
     try:
-        if _is_run(path):
-            yield path
+        if _is_run(str(path)):
+            yield str(path)
             return
         studies = [path, *subfolders(path)]
     except OSError as error:
         raise ResultsError(f"can't read {path}: {error.strerror}") from error
     for study in studies:
         try:
-            yield from (run for run in subfolders(study / "runs") if _may_be_run(run))
+            yield from (run for run in map(str, subfolders(study / "runs")) if _may_be_run(run))
         except OSError as error:
             warnings.append(f"{study.name}: skipped, its runs can't be listed: {error.strerror}")
 
 
-def _is_run(folder: Path) -> bool:
+def _is_run(folder: str) -> bool:
     """Return whether a folder holds a run.
 
     Raises:
         PermissionError: When that can't be known.
     """
-    spec = folder / "spec.json"
+    spec = f"{folder}{os.sep}spec.json"
     try:
-        return spec.is_symlink() or kind(spec) is not None  # a link to nowhere is a run that can't be read
+        # A link to nowhere is a run that can't be read.
+        return os.path.lexists(spec) or kind(Path(spec)) is not None
     except PermissionError:
         raise
     except (OSError, ValueError):  # no such folder; no folder; a text that can't be the name of one
         return False
 
 
-def _may_be_run(folder: Path) -> bool:
+def _may_be_run(folder: str) -> bool:
     """Return whether a folder holds a run, or can't be looked into, which is reported when the run is read."""
     try:
         return _is_run(folder)
@@ -260,19 +285,18 @@ def _may_be_run(folder: Path) -> bool:
         return True
 
 
-def _read_run(folder: Path, warnings: list[str], *, curves: bool) -> RunRecord | None:
+def _read_run(folder: str, reader: ResultReader, warnings: list[str], *, curves: bool) -> RunRecord | None:
     """Return one run's record; None when it has neither finished nor failed."""
-    rows = _read_curve(folder, warnings) if curves else []
+    rows = _read_curve(Path(folder), warnings) if curves else []
     try:
-        content = read_json(folder / "result.json")
-        return RunRecord.from_json(content, rows)
+        return reader.record(read_file(f"{folder}{os.sep}{RESULT}"), RESULT, rows)
     except FileNotFoundError:
         pass
     try:
-        message, _, traceback = read_file(folder / "error.txt").decode(errors="replace").partition("\n")
+        message, _, traceback = read_file(Path(folder, "error.txt")).decode(errors="replace").partition("\n")
     except FileNotFoundError:
         return None
-    spec = RunSpec.model_validate(read_json(folder / "spec.json"))
+    spec = RunSpec.model_validate(read_json(Path(folder, "spec.json")))
     return RunRecord(spec, "failed", rows, message=message, traceback=traceback.strip() if curves else "")
 
 
@@ -307,10 +331,10 @@ def find_folder(root: Path, text: str) -> Path:
     if not text.strip():
         raise UsageError("an empty name is that of no run: give a run's id, its first letters, its digits or its path")
     with suppress(PermissionError):  # then it is the name of a run below the root
-        if _is_run(Path(text)):
+        if _is_run(text):
             return Path(text).resolve()
     warnings = list[str]()
-    runs = list(_run_folders(root, warnings))
+    runs = [Path(run) for run in _run_folders(root, warnings)]
     for warning in warnings:
         _log.warning("%s", warning)
     # The strictest reading first; the first that fits any run counts. The digits that end an id decide which run it is:

@@ -267,6 +267,9 @@ def look_at(run: Path) -> Found | None:
 
     The run may go on while its files are read one after the other, so one that seems to be stale is looked at again.
     """
+    ended = _result(run)
+    if ended is not None and not isinstance(ended, Stale):
+        return ended  # no other file matters, so the folder of a finished run is not listed
     for _ in range(LOOKS):
         try:
             files = set(listing(run))
@@ -303,6 +306,14 @@ def _judge(run: Path, files: set[str]) -> Found | None:
     if found is not None:
         return Stale(run.name, f"{found.lock.who} was computing it and has exited")
     return Stale(run.name, "begun, and no process is computing it") if "spec.json" in files else None
+
+
+def _result(run: Path) -> Found | None:
+    """Return what a run's result says; None without one."""
+    try:
+        return _ended(run)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _ended(run: Path) -> Found:

@@ -139,14 +139,33 @@ def open_file(path: Path) -> BinaryIO:
     return file
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path | str) -> bytes:
     """Return the content of a regular file.
 
     Raises:
         OSError: When it can't be read, or is no regular file.
     """
-    with open_file(path) as file:
-        return file.read()
+    try:
+        # Without a file object, which takes as long again: a store may hold 100,000 results.
+        descriptor = _open_at_once(os.fspath(path), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    except (NotADirectoryError, FileNotFoundError) as error:
+        content = _read_packed(Path(path), error)
+        if content is None:
+            raise
+        return content
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, f"{os.path.basename(path)} is not a regular file", str(path))
+        content = os.read(descriptor, found.st_size + 1)
+        if len(content) == found.st_size > 0:  # one byte more was asked for, so this is the end
+            return content
+        parts = [content]
+        while more := os.read(descriptor, 1 << 20):
+            parts.append(more)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def read_input(path: Path, limit: int) -> bytes:
@@ -226,7 +245,11 @@ def parse_json(text: str | bytes) -> Any:
         ValueError: When it is not JSON (NaN and Infinity are not), or nested so deeply that the parser gives up.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        if text.startswith("\ufeff"):
+            raise json.JSONDecodeError("Unexpected UTF-8 BOM (decode using utf-8-sig)", text, 0)
+        return _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except (json.JSONDecodeError, UnicodeDecodeError):
@@ -239,6 +262,10 @@ def parse_json(text: str | bytes) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+"""What ``json.loads`` makes anew at each call with an option, which takes as long as a short text."""
 
 
 def _plain(content: Any) -> Any:

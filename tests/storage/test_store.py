@@ -441,9 +441,7 @@ def test_reading_many_runs_opens_one_file_each(tmp_path, monkeypatch):
     for index in range(50):
         shutil.copytree(run, tmp_path / f"many/runs/{index}")
     opened = []
-    monkeypatch.setattr(
-        "builtins.open", lambda path, *rest, real=open, **more: opened.append(path) or real(path, *rest, **more)
-    )
+    monkeypatch.setattr(os, "open", lambda path, *rest, real=os.open: opened.append(path) or real(path, *rest))
     assert len(read_results(tmp_path / "many")) == 50
     assert [tmp_path.joinpath(path).name for path in opened] == ["result.json"] * 50 + ["study.yaml"]
 

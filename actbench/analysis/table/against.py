@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from actbench.analysis.compare_options import CompareOptions
-from actbench.analysis.table.factors import flat_specs
+from actbench.analysis.table.factors import distinct_cells, flat_specs
 from actbench.analysis.table.grouping import Filter, Group, Run, fits
 from actbench.errors import ResultsError, UsageError
 from actbench.schema.record import RunRecord
@@ -40,14 +40,14 @@ def both_sides(new: Sequence[RunRecord], base: Sequence[RunRecord]) -> list[Run]
         raise UsageError(f"no study is on both sides: {', '.join(sorted(earlier))} against {', '.join(sorted(names))}")
     base = [record for record in base if record.study in names]
     specs, earlier_specs = ([record.spec for record in records] for records in (new, base))
-    return [
-        (record, {**one, SIDE: side})
-        for side, records, cells in (
-            (NEW, new, flat_specs(specs, beside=earlier_specs)),
-            (BASE, base, flat_specs(earlier_specs, beside=specs)),
-        )
-        for record, one in zip(records, cells, strict=True)
-    ]
+    runs: list[Run] = []
+    for side, records, cells in (
+        (NEW, new, flat_specs(specs, beside=earlier_specs)),
+        (BASE, base, flat_specs(earlier_specs, beside=specs)),
+    ):
+        of_side = {id(one): {**one, SIDE: side} for one in distinct_cells(cells)}
+        runs += [(record, of_side[id(one)]) for record, one in zip(records, cells, strict=True)]
+    return runs
 
 
 def is_new(factors: Mapping[str, Any]) -> bool:

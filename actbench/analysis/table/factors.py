@@ -11,7 +11,7 @@ from actbench.errors import ConfigError, UnknownNameError, UsageError
 from actbench.schema.bias_init import BiasInit
 from actbench.schema.components import Component, Options, resolve
 from actbench.schema.record import RunRecord
-from actbench.schema.spec import CASE, RunSpec
+from actbench.schema.spec import CASE, Case, RunSpec
 from actbench.system.text import printable
 
 Value = str | int | float | bool | None
@@ -52,10 +52,13 @@ def flat_specs(specs: Sequence[RunSpec], *, beside: Sequence[RunSpec] = ()) -> l
     Args:
         specs: The runs.
         beside: Runs of another side: a name that stands for two paths there is labelled with its path here, too.
+
+    Returns:
+        One mapping for each run; runs that are seeds of one cell may share theirs, which nobody may change.
     """
-    cells = [flat_spec(spec) for spec in specs]
-    ambiguous = _ambiguous(cells) | _ambiguous([flat_spec(spec) for spec in beside])
-    for one in cells:
+    cells = _flat_cells(specs)
+    ambiguous = _ambiguous(cells) | _ambiguous(_flat_cells(beside))
+    for one in distinct_cells(cells):
         for key in _with_path(one):
             path = one.get(f"{key}.path")
             if path is not None and (key, one[key]) in ambiguous:
@@ -63,10 +66,27 @@ def flat_specs(specs: Sequence[RunSpec], *, beside: Sequence[RunSpec] = ()) -> l
     return cells
 
 
+def _flat_cells(specs: Sequence[RunSpec]) -> list[FlatSpec]:
+    """Return ``flat_spec`` of each, made once for all seeds of a cell: those that ``RunSpec.with_seed`` has made."""
+    found: dict[tuple[int, Case | None], FlatSpec] = {}
+    cells = []
+    for spec in specs:
+        key = (id(spec.non_default_settings), spec.case)
+        if key not in found:
+            found[key] = flat_spec(spec)
+        cells.append(found[key])
+    return cells
+
+
+def distinct_cells(cells: Iterable[FlatSpec]) -> list[FlatSpec]:
+    """Return the mappings that the seeds of a cell share, each once: what is asked of settings is not asked of runs."""
+    return list({id(one): one for one in cells}.values())
+
+
 def _ambiguous(cells: Sequence[FlatSpec]) -> set[tuple[str, Value]]:
     """Return key and label of the components that stand for several paths."""
     paths: dict[tuple[str, Value], set[Value]] = {}
-    for one in cells:
+    for one in distinct_cells(cells):
         for key in _with_path(one):
             paths.setdefault((key, one[key]), set()).add(one.get(f"{key}.path"))
     return {label for label, found in paths.items() if len(found) > 1}
@@ -102,6 +122,7 @@ def varying(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, .
 
     Where each run has a case, its name stands for the keys that cases set, and ``case`` is what is always there.
     """
+    specs, cells = distinct_settings(specs), distinct_cells(cells)
     named = named_keys(specs)
     always = CASE if named else "activation"
     keys = [key for key in dict.fromkeys(key for one in cells for key in one) if not is_among(key, named)]
@@ -110,6 +131,11 @@ def varying(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, .
     return tuple(
         key for key in keys if key == always or (_may_vary(key, whole) and len({one.get(key) for one in cells}) > 1)
     )
+
+
+def distinct_settings(specs: Iterable[RunSpec]) -> list[RunSpec]:
+    """Return one run for each cell of which all seeds share their settings."""
+    return list({(id(spec.non_default_settings), spec.case): spec for spec in specs}.values())
 
 
 def named_keys(specs: Sequence[RunSpec]) -> tuple[str, ...]:
@@ -142,7 +168,10 @@ def check_keys(kind: str, keys: Iterable[str], cells: Iterable[FlatSpec]) -> Non
         UnknownNameError: With the nearest key that there is.
         UsageError: For a repeated key.
     """
-    valid, given = tuple(dict.fromkeys(key for one in cells for key in one)), list(keys)
+    given = list(keys)
+    if not given:
+        return
+    valid = tuple(dict.fromkeys(key for one in distinct_cells(cells) for key in one))
     for key in given:
         if given.count(key) > 1:
             raise UsageError(f"{kind} '{key}' is given twice")

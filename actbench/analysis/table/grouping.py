@@ -90,8 +90,11 @@ def as_run_values(settings: Mapping[str, Any], runs: Sequence[Run]) -> Filter:
 def tables(runs: Sequence[Run], by: Sequence[str], where: Filter) -> list[Table]:
     """Return the tables of which any group is shown, sorted by study, dataset and model."""
     members: dict[tuple[str, ...], list[Run]] = {}
+    contexts: dict[int, tuple[str, ...]] = {}  # of the settings that all seeds of a cell share
     for record, one in runs:
-        members.setdefault((record.study, *context(record.spec, one, by).values()), []).append((record, one))
+        if id(one) not in contexts:
+            contexts[id(one)] = tuple(context(record.spec, one, by).values())
+        members.setdefault((record.study, *contexts[id(one)]), []).append((record, one))
     found = [_table(own, tuple(by), where) for _, own in sorted(members.items(), key=lambda item: item[0])]
     return [table for table in found if table.shown]
 
