@@ -51,7 +51,13 @@ def test_only_trainings_that_download_or_need_a_machine_are_left_out() -> None:
     """Of actbench's own commands all but these few are run."""
     left_out = [step for path in PAGES for step in steps_of(path) if step.reason and step.words[0] == "actbench"]
 
-    assert {step.reason for step in left_out} <= {"downloads", "needs a GPU", "needs a server", "needs Slurm", "never ends"}
+    assert {step.reason for step in left_out} <= {
+        "downloads",
+        "needs a GPU",
+        "needs a server",
+        "needs Slurm",
+        "never ends",
+    }
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)

@@ -40,7 +40,7 @@ def test_an_array_that_gives_way_to_other_jobs_saves_is_put_back_and_finishes(
 ) -> None:
     """PREEMPTED is not a failure: no step is taken twice, and the records are those of an undisturbed study."""
     study.hold(after=STEPS)
-    command = study.start(engine, "--cluster", "partition=low", jobs=2)
+    command = study.start(engine, "--cluster", "partition=low", "--cluster", "cohorts=2")
     workers = study.wait_until_held(2)
     preempted = running(slurm)
     assert len(preempted) == 2
@@ -110,8 +110,9 @@ def test_a_job_that_somebody_cancels_is_reported_with_its_log_and_not_submitted_
 
 
 def test_jobs_are_chunked_by_the_sites_size_of_arrays(slurm: SingleNode, engine: Slurm, study: StudyFolder) -> None:
-    asked = ("--cluster", "cohorts=1", "--cluster", "detach=yes", "--cluster", "sbatch=--hold")
-    command = study.run(engine, *asked, cohort_size=1)
+    asked = ("cohorts=1", "jobs-at-once=3", "detach=yes", "sbatch=--hold")
+    words = [word for one in asked for word in ("--cluster", one)]
+    command = study.run(engine, *words, cohort_size=1)
     assert RUNS == 2 * MAX_ARRAY_SIZE
     assert f"submitted {RUNS} jobs for {RUNS} runs: arrays " in command.said
     (path,) = submissions(study)

@@ -34,13 +34,9 @@ class Slurm(EngineUnderTest):
         finally:
             self.node.stop()
 
-    def options(self, jobs: int) -> Sequence[str]:
-        asked = {"cohorts": 100 if jobs == 1 else 2, "jobs-at-once": jobs, "poll": 0.5}
-        return (
-            "--engine",
-            "slurm",
-            *(word for key, value in asked.items() for word in ("--cluster", f"{key}={value}")),
-        )
+    def cluster(self) -> Mapping[str, str]:
+        """One job for all runs, of as many workers as there are to be at once: a job takes seconds to begin."""
+        return {"cohorts": "100", "poll": "0.5"}
 
     def settings(self) -> Mapping[str, str]:
         assert self.node is not None
