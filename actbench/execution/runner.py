@@ -216,6 +216,12 @@ class Runner:
 
     def _delegated(self) -> Iterator[Event]:
         """Yield the events of an engine whose jobs store by themselves, then what they have saved in training."""
+        if self.runtime.functions:
+            names = ", ".join(self.runtime.functions)
+            raise UsageError(
+                f"engine '{self.runtime.engine}' hands out command lines, and no functions of this session ({names}): "
+                "put them into a module, which every job can import, or take --engine pool"
+            )
         delegating = cast("type[DelegatingEngine]", self.engine)
         with delegating(self.jobs, self.options) as working:
             # By a process of this machine, which ends with the check: a job would find a mistake only once it begins.

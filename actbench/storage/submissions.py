@@ -247,12 +247,13 @@ def remove_ended(store: Store) -> None:
 def _has_ended(runs: Path, names: Mapping[str, str], digest: str, before: Ending) -> bool:
     name = names.get(digest[:8])
     return name is not None and any(
-        (file, _changed(runs / name / file)) not in ((file, None), before) for file in ("result.json", "error.txt")
+        (file, changed(runs / name / file)) not in ((file, -1), before) for file in ("result.json", "error.txt")
     )
 
 
-def _changed(path: Path) -> int | None:
+def changed(path: Path) -> int:
+    """Return when a file was last changed, in nanoseconds; -1 where it is not there."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
-        return None
+        return -1

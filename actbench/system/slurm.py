@@ -95,7 +95,7 @@ def submit(options: Sequence[str], script: Sequence[str]) -> str:
     """
     words = ["sbatch", "--parsable", *options, *script]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=False)
+        done = _call(words)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"sbatch does not answer: {error}") from error
     found = _JOB_ID.fullmatch(done.stdout.strip())
@@ -153,10 +153,17 @@ def cancel(jobs: Iterable[str], *, at_once: bool = False) -> None:
         _ask("scancel", *(("--signal=KILL", "--full") if at_once else ()), *words)
 
 
+def _call(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Call a command, in a session of its own: Ctrl-C in the terminal is for this program, which then asks it more."""
+    return subprocess.run(
+        words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=False, start_new_session=True
+    )
+
+
 def _ask(*words: str) -> str | None:
     """Return what a command prints; None where it is missing, fails or does not answer."""
     try:
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=False)
+        done = _call(words)
     except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode and "Invalid job id" in done.stderr:

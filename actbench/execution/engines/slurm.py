@@ -11,8 +11,8 @@ asked only for what the folder does not show: which jobs wait, and why one ended
     looks for result.json, error.txt     ◀────  locks, computes and stores runs, as any other command does
     squeue: did a job end without them?         SIGTERM (cancelled, preempted, out of time): saves and ends
 
-submitit, which other programs use for this, submits pickled functions; its own class for command lines is pickled too,
-and it asks ``sacct`` for states. Therefore this engine calls Slurm's commands by itself.
+submitit, which other programs use for this, does not fit: it submits pickled functions, its own class for command lines
+included; its jobs ignore SIGTERM; and it asks ``sacct`` alone for states. So Slurm's commands are called here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ from actbench.schema.events import Event, Failed, JobsSeen, JobsSubmitted
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.storage import submissions
-from actbench.storage.submissions import Array, Chunk, Submission
+from actbench.storage.checkpoints import Checkpoints
+from actbench.storage.submissions import Array, Chunk, Submission, changed
 from actbench.system import slurm
 from actbench.system.code_digest import code_digest
 from actbench.system.files import write_atomically
@@ -72,7 +73,7 @@ PARTING = 30.0
 """Seconds for which jobs may go on whose runs have all ended: they release locks and end their workers."""
 
 MAX_TRIES = 3
-"""How often jobs for the same runs are submitted while none of these runs ends."""
+"""How often jobs for the same runs are submitted while none of these runs ends or is saved further on."""
 
 _TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+|\d+-\d+:\d\d|\d+-\d+:\d\d:\d\d")
 _MEMORY = re.compile(r"\d+[KMGT]?", re.IGNORECASE)
@@ -147,8 +148,9 @@ class _Job:
         name: ``<array>_<index>``.
         log: Where it prints.
         cohorts: Its runs.
-        tries: How many jobs there have been for these runs since the last of them ended.
+        tries: How many jobs there have been for these runs since one of them got on.
         left: Number of runs that had not ended when it was submitted.
+        saved: The checkpoints of these runs at that time.
         seen_ended: Whether Slurm reported its end at the last question; its last files may come a moment later.
     """
 
@@ -157,6 +159,7 @@ class _Job:
     cohorts: Sequence[Sequence[RunSpec]]
     tries: int
     left: int
+    saved: frozenset[tuple[str, int]]
     seen_ended: bool = False
 
 
@@ -238,12 +241,6 @@ class Slurm:
 
     def run(self, errand: Errand) -> Iterator[Event]:
         """Submit what no job computes yet, and yield how the runs end."""
-        if errand.runtime.functions:
-            names = ", ".join(errand.runtime.functions)
-            raise UsageError(
-                f"jobs of Slurm can't be given functions of this session ({names}): put them into a module, which "
-                "every job can import, or take --engine pool"
-            )
         cohorts: Sequence[Sequence[RunSpec]] = [cohort.specs for cohort in errand.cohorts]
         self._watch = RunWatch(errand.store, itertools.chain(*cohorts), errand.before, self._is_ours)
         if errand.joins:
@@ -296,7 +293,8 @@ class Slurm:
                     continue
                 specs = [spec for cohort in taken for spec in cohort]
                 self._submissions[submission.name] = submission
-                self._jobs[name] = _Job(name, submission.log_of(name), taken, 1, len(specs))
+                saved = _saved(errand, specs)
+                self._jobs[name] = _Job(name, submission.log_of(name), taken, 1, len(specs), saved)
                 jobs, runs = jobs + 1, runs + len(specs)
             if jobs:
                 events.append(JobsSubmitted(jobs, runs, self._place(submission), earlier=True))
@@ -341,7 +339,8 @@ class Slurm:
             for number in range(first, first + size):
                 specs = [spec for cohort in shares[number] for spec in cohort]
                 name = f"{before}_{number - first}"
-                self._jobs[name] = _Job(name, submission.log_of(name), shares[number], tries[number], len(specs))
+                saved = _saved(errand, specs)
+                self._jobs[name] = _Job(name, submission.log_of(name), shares[number], tries[number], len(specs), saved)
             first += size
         runs = sum(len(cohort) for share in shares for cohort in share)
         return JobsSubmitted(len(shares), runs, self._place(submission))
@@ -434,11 +433,13 @@ class Slurm:
                 state = slurm.recorded_end(name)
             free, taken = self._parted(self._unended(job.cohorts))
             if taken:
+                _log.warning("job %s has ended, and other processes compute %d of its runs", name, sum(map(len, taken)))
                 self._orphans.append(_Orphans(taken, job.tries))
             if not free:
                 continue
-            left = sum(map(len, self._unended(job.cohorts)))
-            tries = job.tries + 1 if left == job.left else 1
+            left = [spec for cohort in self._unended(job.cohorts) for spec in cohort]
+            is_as_before = len(left) == job.left and _saved(errand, left) == job.saved
+            tries = job.tries + 1 if is_as_before else 1
             end = f"job {name} ended without a result: {_spelled(state)}; its log: {job.log}"
             if _is_final(state) or tries > MAX_TRIES:
                 self._blamed.add(job.log.parent.name)
@@ -473,6 +474,13 @@ class Slurm:
             if free:
                 found.append((free, orphans.tries))
         return found
+
+
+def _saved(errand: Errand, specs: Iterable[RunSpec]) -> frozenset[tuple[str, int]]:
+    """Return the checkpoints that hold any of some runs, each with the time at which it was written."""
+    digests = {spec.digest for spec in specs}
+    found = Checkpoints(errand.store.folder).found.items()
+    return frozenset((path.name, changed(path)) for path, runs in found if not digests.isdisjoint(runs))
 
 
 def _is_final(state: JobState) -> bool:
@@ -600,7 +608,7 @@ def _command(submission: Submission, errand: Errand, workers: int, options: Slur
     results = errand.store.folder.absolute().parent
     words = [options.python or sys.executable, "-m", "actbench", "run", str(submission.folder / "study.yaml")]
     words += ["--results", str(results), "--engine", "pool"]
-    if not options.has_gpu:
+    if runtime.jobs is not None or not options.has_gpu:
         words += ["--jobs", str(workers)]
     if errand.device != "auto":
         words += ["--device", errand.device]
