@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from forked_commands import Server
 from actbench import datasets
 from actbench.datasets import _handover
 from actbench.errors import ActbenchError, DeviceError, UsageError
-from actbench.execution.engines._ray_cluster import explained
+from actbench.execution.engines._ray_cluster import Connection, explained
 from actbench.execution.engines._ray_machine import Description, differences_from_here, versions_here
 from actbench.execution.engines.ray import Ray, RayOptions
 from actbench.schema.components import resolve
@@ -84,6 +85,14 @@ def test_rays_errors_become_one_sentence_that_says_what_to_do(text: str, told: s
     sentence = explained(text, "head:6379")
     assert told in sentence
     assert "\n" not in sentence
+
+
+def test_an_address_at_which_nothing_listens_is_refused_at_once() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))  # bound and not listening: nobody else is given the port
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f"nothing answers at {address}"):
+            Connection(address).__enter__()
 
 
 def test_a_machine_that_differs_is_told_from_one_that_does_not() -> None:

@@ -6,6 +6,7 @@ It prints the address, adds a machine for each line of its input, and ends the c
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import warnings
@@ -37,6 +38,7 @@ def main() -> None:
         cluster.add_node(num_cpus=CPUS)
         answer.write("added\n")
     cluster.shutdown()
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,10 @@ KEEPER = "actbench.execution.engines._ray_keeper"
 MODE, TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
 """Environment variables by which Ray authenticates."""
 
-_OF_C = re.compile(rb"\[[^]]*\] (\(\w+\) )?\w+\.cc:\d+")
+ANSWER = 10.0
+"""Seconds in which the head of a cluster takes a connection."""
+
+_OF_C = re.compile(rb"\[[^]]*\] (\(\w+\) )?\w+\.(cc|h):\d+")
 
 LONGEST_FOLDER = 40
 """Characters of a folder below which Ray's sockets fit into the 107 that a path of one may have."""
@@ -77,6 +81,7 @@ class Connection:
                     self._authentication.enter_context(_authenticated(self.ray))
                     _init(self.ray, self._start_local())
             else:
+                _refuse_silent(self._address)
                 with _translated(self._address):
                     env = {} if self._working_dir is None else {"runtime_env": {"working_dir": self._working_dir}}
                     _init(self.ray, self._address, **env)
@@ -127,6 +132,24 @@ class Connection:
             raise UsageError(f"can't start a Ray cluster on this machine: {one_line(answer['error'])}")
         address: str = answer["address"]
         return address
+
+
+def _refuse_silent(address: str) -> None:
+    """Refuse an address at which nothing listens: Ray would try it again for minutes.
+
+    Raises:
+        UsageError: When nothing answers there.
+    """
+    host, _, port = address.rpartition(":")
+    if not host:
+        return  # auto
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER).close()
+    except OSError as error:
+        raise UsageError(
+            f"nothing answers at {address} ({error.strerror or error}): give the address of the head of a Ray cluster, "
+            "port 6379 unless it was chosen otherwise"
+        ) from error
 
 
 @contextlib.contextmanager
