@@ -154,6 +154,7 @@ class Ray:
     """``jobs`` slots on the machines of a Ray cluster."""
 
     parallel: ClassVar[bool] = True
+    delegates: ClassVar[bool] = False
     options: ClassVar[type[ClusterOptions]] = RayOptions
 
     @classmethod
