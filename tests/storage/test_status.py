@@ -193,6 +193,8 @@ def test_the_command_for_programs_says_the_same(
         "stale",
         "to_do",
         "resume",
+        "shard",
+        "jobs",
         "warnings",
     }
     assert Path(demo["failed"][0]["log"]).exists()
