@@ -21,6 +21,7 @@ from actbench.schema.events import (
     WeightsKept,
 )
 from actbench.schema.runtime import Cohort
+from actbench.schema.spec import RunSpec
 from actbench.system.text import one_line, printable
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class StudyProgress:
         total: Epochs of all runs, epoch 0 included.
         runs: Number of runs.
         finished: Runs that have ended, failed ones included.
+        done: Epochs that are done; those of a cohort that starts over no longer count.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -89,35 +91,44 @@ class StudyProgress:
         self.runs = len(waiting)
         self.finished = 0
         self._epochs = {digest: epoch + 1 for digest, epoch in runner.resumed.items()}
+        self.done = sum(self._epochs.values())
         # Nobody knows when a batch system begins with which of its jobs.
         estimates = Estimates() if runner.job_sizes else runner.estimates
         self._remaining = RemainingTime(runner.cohorts, runner.jobs, estimates, runner.resumed)
-        self._left, self._at = self._remaining.seconds, time.monotonic()
-
-    @property
-    def done(self) -> int:
-        """Epochs that are done; those of a cohort that starts over no longer count."""
-        return sum(self._epochs.values())
+        self._left: float | None = None
+        self._at, self._is_known = time.monotonic(), False
 
     def count(self, event: Event) -> None:
         """Take notice of one event."""
         if isinstance(event, (Saved, WeightsKept, JobsSubmitted, JobsSeen)):
             return
         if isinstance(event, Finished):
-            self._epochs[event.record.spec.digest] = event.record.spec.training.epochs + 1
+            self._put(event.record.spec, event.record.spec.training.epochs + 1)
             self.finished += 1
         else:
             for spec in event.cohort.specs:
                 if isinstance(event, EpochDone):
                     # Not added: a resumed cohort's earlier epochs come again, which are counted from the start.
-                    self._epochs[spec.digest] = max(self._epochs.get(spec.digest, 0), _epoch_of(event) + 1)
+                    self._put(spec, max(self._epochs.get(spec.digest, 0), _epoch_of(event) + 1))
                 elif isinstance(event, Failed):
-                    self._epochs[spec.digest] = spec.training.epochs + 1
+                    self._put(spec, spec.training.epochs + 1)
                 elif not (isinstance(event, Started) and event.resumes):
-                    self._epochs[spec.digest] = 0
+                    self._put(spec, 0)
             self.finished += len(event.cohort.specs) if isinstance(event, Failed) else 0
         self._remaining.count(event)
-        self._left, self._at = self._remaining.seconds, time.monotonic()
+        self._at, self._is_known = time.monotonic(), False
+
+    def _put(self, spec: RunSpec, epochs: int) -> None:
+        """Note how many epochs of a run are done."""
+        self.done += epochs - self._epochs.get(spec.digest, 0)
+        self._epochs[spec.digest] = epochs
+
+    def _time_left(self) -> float | None:
+        """Return the seconds left at the last event, worked out when shown: that takes a look at every cohort."""
+        if not self._is_known:
+            self._is_known = True  # first, because rich asks from a thread of its own, and an event may come meanwhile
+            self._left = self._remaining.seconds
+        return self._left
 
     def comes_again(self, event: EpochDone) -> bool:
         """Return whether an epoch was over before its cohort was saved, and so says nothing of where the cohort is."""
@@ -125,11 +136,12 @@ class StudyProgress:
 
     def __str__(self) -> str:
         """Spell the time left, counted down since the last event; nothing while it is not known."""
-        return "" if self._left is None else rough_duration(max(0.0, self._left - (time.monotonic() - self._at)))
+        left = self._time_left()
+        return "" if left is None else rough_duration(max(0.0, left - (time.monotonic() - self._at)))
 
     def with_time_left(self, text: str) -> str:
         """Return the text with followed by the time left, if that is known."""
-        return text if self._left is None else f"{text}, {self} left"
+        return text if self._time_left() is None else f"{text}, {self} left"
 
 
 class PlainLines:

@@ -268,19 +268,28 @@ class RemainingTime:
     ) -> None:
         self._jobs, self._estimates, self._startup = jobs, estimates, estimates.startup
         self._resumed = resumed
-        self._parts = [self._part(cohort, resumes=True) for cohort in cohorts]
-        known = all(part.expected.basis is not None for part in self._parts)
-        self._expected = self._took = TRUST * sum(part.expected.total for part in self._parts) if known else 0.0
+        self._parts: dict[int, _Unfinished] = {}
+        self._of: dict[str, _Unfinished] = {}
+        for cohort in cohorts:
+            self._add(self._part(cohort, resumes=True))
+        parts = self._parts.values()
+        known = all(part.expected.basis is not None for part in parts)
+        self._expected = self._took = TRUST * sum(part.expected.total for part in parts) if known else 0.0
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from the last event until all is done; None while they are not known."""
-        if not self._parts:
+        """Seconds from the last event until all is done; None while they are not known.
+
+        Looks at every cohort that is left, as ``count`` does not: there are thousands of events a second where there
+        are a thousand workers.
+        """
+        parts = tuple(self._parts.values())  # at once: a display asks from a thread of its own, while events come
+        if not parts:
             return 0.0
         if not self._expected:
             return None
         slower = self._took / self._expected
-        left = [(part.running, slower * max(0.0, part.expected.total - part.done)) for part in self._parts]
+        left = [(part.running, slower * max(0.0, part.expected.total - part.done)) for part in parts]
         busy = [seconds for running, seconds in left if running]
         free = [0.0] * (self._jobs - len(busy))
         return self._startup + schedule([seconds for running, seconds in left if not running], [*busy, *free])[-1]
@@ -295,8 +304,8 @@ class RemainingTime:
         runs = _digests(event.cohort)
         if isinstance(event, EpochDone):
             row = next((row for row in event.rows if row is not None), None)
-            for part in self._parts:
-                if row is not None and part.running and not part.runs.isdisjoint(runs):
+            for part in self._with(runs):
+                if row is not None and part.running:
                     expected = part.expected.epoch if row["epoch"] else part.expected.start
                     if row["epoch"] > part.before:
                         part.done += expected
@@ -306,13 +315,15 @@ class RemainingTime:
         if isinstance(event, Started):
             # The cohort is the planned one, or lacks runs that another process took, which are not waited for; or it is
             # half of one that failed, whose other half is.
-            self._parts = [part for part in self._parts if part.running or part.runs.isdisjoint(runs)]
+            for part in self._with(runs):
+                if not part.running:
+                    self._end(set(part.runs))
             self._startup = 0.0
         self._end(runs)
         if isinstance(event, Started):
             part = self._part(event.cohort, resumes=event.resumes)
             part.running = True
-            self._parts.append(part)
+            self._add(part)
 
     def _part(self, cohort: Cohort, *, resumes: bool) -> _Unfinished:
         """Return a cohort's part of the work, of which the epochs before its checkpoint are done."""
@@ -323,10 +334,21 @@ class RemainingTime:
             part.done = part.expected.start + epochs[0] * part.expected.epoch
         return part
 
+    def _with(self, runs: set[str]) -> list[_Unfinished]:
+        """Return the parts that have any of these runs; a run is in one part at most."""
+        return list({id(part): part for run in runs if (part := self._of.get(run)) is not None}.values())
+
+    def _add(self, part: _Unfinished) -> None:
+        self._parts[id(part)] = part
+        self._of |= dict.fromkeys(part.runs, part)
+
     def _end(self, runs: set[str]) -> None:
-        for part in self._parts:
-            part.runs -= runs
-        self._parts = [part for part in self._parts if part.runs]
+        for run in runs:
+            part = self._of.pop(run, None)
+            if part is not None:
+                part.runs.discard(run)
+                if not part.runs:
+                    del self._parts[id(part)]
 
 
 class Stopwatch:

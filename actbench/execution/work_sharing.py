@@ -33,6 +33,8 @@ class WorkSharing:
         self._store = store
         self.before = {spec.digest: store.ending(spec) for spec in begun}
         self._handed_out = 0
+        self._in_company = False
+        self._config_seen: tuple[int, int] | None = None
         self.elsewhere: dict[str, Lock] = {}
 
     def rounds(self, locks: Locks, cohorts: Sequence[Cohort]) -> Iterator[Iterator[Cohort]]:
@@ -61,14 +63,26 @@ class WorkSharing:
 
     def _free(self, locks: Locks, cohorts: Iterable[Cohort]) -> Iterator[Cohort]:
         for cohort in cohorts:
-            self._store.look_again(cohort.specs)
+            if self._others_may_have_begun():
+                self._store.look_again(cohort.specs)
             specs = tuple(spec for spec in cohort.specs if self._lock(locks, spec))
-            if locks.in_company():
+            self._in_company = locks.in_company()
+            if self._in_company:
                 self._store.look_again(())
                 specs = tuple(spec for spec in specs if self._is_mine_alone(locks, spec))
             if specs:
                 self._handed_out += 1
                 yield Cohort(specs)
+
+    def _others_may_have_begun(self) -> bool:
+        """Return whether other processes may have made folders since the runs were last listed, and note that it is so.
+
+        A listing for every cohort grows with the square of the study: that of 10,000 folders takes 10 ms and more, on a
+        network file system up to a second. Whoever begins to work writes the config anew, so while that is the same
+        file and nobody was there at the last look, no other process has made a folder.
+        """
+        seen, self._config_seen = self._config_seen, self._store.config_stamp()
+        return self._in_company or seen is None or seen != self._config_seen
 
     def _is_mine_alone(self, locks: Locks, spec: RunSpec) -> bool:
         """Give a locked run up, and return False, when another process has it under another id.

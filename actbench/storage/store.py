@@ -27,7 +27,15 @@ from actbench.errors import ResultsError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord, recorded
 from actbench.schema.spec import RunSpec
 from actbench.storage.result_header import schema_and_outcome
-from actbench.system.files import clear_unfinished, json_text, read_file, read_json, write_atomically, writing
+from actbench.system.files import (
+    clear_unfinished,
+    json_text,
+    open_file,
+    read_file,
+    read_json,
+    write_atomically,
+    writing,
+)
 from actbench.system.packed import kind, listing
 from actbench.system.text import one_line, printable_lines, shortened
 
@@ -89,6 +97,18 @@ class Store:
             ValueError: When it is not UTF-8 text.
         """
         return read_file(self.folder / "study.yaml").decode()
+
+    def config_stamp(self) -> tuple[int, int] | None:
+        """Return a stamp that tells one writing of the config from another; None where it can't be read.
+
+        It is opened, not only asked for its times: a network file system may answer those from memory for a minute.
+        """
+        try:
+            with open_file(self.folder / "study.yaml") as file:
+                found = os.fstat(file.fileno())
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def run_folder(self, spec: RunSpec) -> Path:
         """Return the folder of one run's files."""

@@ -7,16 +7,19 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 from factories import record, save
 
 from actbench.cli.output import rough_duration
+from actbench.execution.cohorts import schedule
 from actbench.execution.estimates import (
     RUNS_OF_A_STUDY,
     STARTUP,
     STUDIES,
+    TRUST,
     Estimates,
     MeasuredCohort,
     RemainingTime,
@@ -290,3 +293,61 @@ def test_the_time_left_of_a_resumed_study_leaves_out_the_epochs_that_are_done(tm
     assert remaining.seconds == pytest.approx(before - expected.epoch)
     remaining.count(Started(cohorts[0]))
     assert remaining.seconds == pytest.approx(whole - found.startup), "its checkpoint was refused"
+
+
+class Straightforward:
+    """The time left worked out from all that has happened, by looks at every cohort at every event."""
+
+    def __init__(self, plan: Sequence[Cohort], jobs: int, found: Estimates) -> None:
+        self.plan, self.jobs, self.found = plan, jobs, found
+        self.events: list[object] = []
+
+    @property
+    def seconds(self) -> float | None:
+        expected = [self.found.expect(cohort.specs) for cohort in self.plan]
+        if any(one.basis is None for one in expected):
+            return None
+        hoped = took = TRUST * sum(one.total for one in expected)
+        parts = [([s.digest for s in c.specs], one, [0.0], False) for c, one in zip(self.plan, expected, strict=True)]
+        startup = self.found.startup
+        for event in self.events:
+            ended = [event.record.spec.digest] if isinstance(event, Finished) else []
+            if isinstance(event, (Started, Failed)):
+                ended = [one.digest for one in event.cohort.specs]
+            if isinstance(event, Started):
+                parts = [part for part in parts if part[3] or not set(part[0]) & set(ended)]
+                startup = 0.0
+            elif isinstance(event, EpochDone):
+                (part,) = [one for one in parts if event.cohort.shared.digest in one[0]]
+                step = part[1].epoch if event.rows[0]["epoch"] else part[1].start
+                part[2][0] += step
+                hoped += step
+                took += event.rows[0]["seconds"] * len(event.rows)
+            parts = [([run for run in part[0] if run not in ended], *part[1:]) for part in parts]
+            if isinstance(event, Started):
+                parts.append((ended, self.found.expect(event.cohort.specs), [0.0], True))
+            parts = [part for part in parts if part[0]]
+        left = [(running, took / hoped * max(0.0, time.total - done[0])) for _, time, done, running in parts]
+        busy = [seconds for running, seconds in left if running]
+        loads = [*busy, *[0.0] * (self.jobs - len(busy))]
+        return startup + schedule([seconds for running, seconds in left if not running], loads)[-1] if parts else 0.0
+
+
+def test_the_time_left_is_that_of_looks_at_every_cohort_at_every_event(tmp_path: Path) -> None:
+    """Two workers' events in turn: whole cohorts, one narrowed by another process, and halves of one that failed."""
+    found = read_estimates(a_first_study(tmp_path), "cpu")
+    names = ("relu", "tanh", "selu", "silu")
+    plan = [Cohort(tuple(spec(name, seed) for name in names)) for seed in range(10, 16)]
+    first, second = plan[4].halves()
+    broken = [Started(plan[4]), Started(first), *[event for _, event in played([first, second], 0.5)][1:]]
+    ways = [
+        [event for _, event in played([plan[0], Cohort(plan[2].specs[:3]), plan[5]], 2.0)],
+        [*[event for _, event in played([plan[1], plan[3]], 0.7)], *broken],
+    ]
+    events = [event for pair in zip_longest(*ways) for event in pair if event is not None]
+    fast, slow = RemainingTime(plan, 2, found), Straightforward(plan, 2, found)
+    for event in events:
+        fast.count(event)
+        slow.events.append(event)
+        assert fast.seconds == pytest.approx(slow.seconds, rel=1e-12, abs=1e-9)
+    assert fast.seconds == 0

@@ -186,3 +186,43 @@ def test_a_run_that_another_sweep_locks_in_the_same_moment_is_given_up(tmp_path)
         assert list(handed_out) == []
         assert [lock.process for lock in sharing.elsewhere.values()] == [Process.this()]
         assert [path.name for path in (tmp_path / "demo/runs").iterdir()] == [its_run.name]
+
+
+class Listed(Store):
+    """A store that counts how often its runs are listed."""
+
+    listings = 0
+
+    def begun(self):
+        self.listings += 1
+        return super().begun()
+
+
+def test_a_process_that_works_alone_lists_the_runs_once_and_again_when_another_comes_or_has_been(tmp_path):
+    """A listing for every cohort would grow with the square of the study."""
+    specs = [RunSpec(seed=seed) for seed in range(9)]
+    store, other = Listed(tmp_path, "demo", (LR,)), Store(tmp_path, "demo", ("training.epochs",))
+    store.create("study: demo\n")
+    with Locks(store.folder) as own:
+        cohorts = next(WorkSharing(store, ()).rounds(own, [Cohort((spec,)) for spec in specs]))
+        taken = [next(cohorts) for _ in range(3)]
+        assert store.listings == 1
+
+        with Locks(other.folder) as others:  # comes, computes a run under its own id, and goes
+            other.create("study: demo\n")
+            others.take(other.run_folder(specs[3]))
+            other.finish(record(seed=3))
+            others.release(other.run_folder(specs[3]))
+        taken.append(next(cohorts))
+        assert taken[-1].specs == (specs[4],), "seed 3 is finished"
+        taken.append(next(cohorts))
+        assert store.listings == 2
+
+        with Locks(other.folder):  # stays: before and after each lock
+            other.create("study: demo\n")
+            before = store.listings
+            taken += [next(cohorts), next(cohorts)]
+            assert store.listings == before + 4
+        taken.append(next(cohorts))
+        assert store.listings == before + 5, "once more after it has gone"
+    assert [cohort.shared.seed for cohort in taken] == [0, 1, 2, 4, 5, 6, 7, 8]
