@@ -23,7 +23,7 @@ DOCS = ROOT / "docs"
 PAGES = [
     path
     for path in (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
-    if path.stem != "benchmarks" and "\n```sh\n" in path.read_text("utf-8")
+    if path.stem not in ("benchmarks", "scaling") and "\n```sh\n" in path.read_text("utf-8")
 ]
 """All texts with commands but that of the benchmarks, which take minutes to hours and have tests of their own."""
 
