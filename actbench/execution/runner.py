@@ -222,7 +222,19 @@ class Runner:
                 f"engine '{self.runtime.engine}' hands out command lines, and no functions of this session ({names}): "
                 "put them into a module, which every job can import, or take --engine pool"
             )
-        delegating = cast("type[DelegatingEngine]", self.engine)
+        try:
+            yield from self._submitted(cast("type[DelegatingEngine]", self.engine))
+        except KeyboardInterrupt:  # the jobs were killed, and released nothing
+            self._warn_of_failure(partial(remove_leftovers, self.store.folder))
+            raise
+        self.checkpoints = Checkpoints(self.store.folder)
+        waiting = {spec.digest: spec for spec in self.waiting}
+        for runs in self.checkpoints.found.values():
+            if all(digest in waiting for digest in runs):
+                yield Saved(Cohort(tuple(waiting[digest] for digest in runs)), b"")
+
+    def _submitted(self, delegating: type[DelegatingEngine]) -> Iterator[Event]:
+        """Try what the runs need, submit them, and yield how they end."""
         with delegating(self.jobs, self.options) as working:
             # By a process of this machine, which ends with the check: a job would find a mistake only once it begins.
             with registry.load("engines", "pool")(1, ClusterOptions()) as checking:
@@ -241,11 +253,6 @@ class Runner:
             )
             yield from working.run(errand)
             self._keep_config()
-        self.checkpoints = Checkpoints(self.store.folder)
-        waiting = {spec.digest: spec for spec in self.waiting}
-        for runs in self.checkpoints.found.values():
-            if all(digest in waiting for digest in runs):
-                yield Saved(Cohort(tuple(waiting[digest] for digest in runs)), b"")
 
     def _is_stopping(self) -> bool:
         """Return whether ``stop`` was called, by a signal handler in the meantime."""

@@ -72,6 +72,9 @@ SHARE_OF_LOOKS = 20
 PARTING = 30.0
 """Seconds for which jobs may go on whose runs have all ended: they release locks and end their workers."""
 
+KILLED = 5.0
+"""Seconds for which a command that is ended at once waits for jobs that it has killed, to remove their locks then."""
+
 MAX_TRIES = 3
 """How often jobs for the same runs are submitted while none of these runs ends or is saved further on."""
 
@@ -231,8 +234,9 @@ class Slurm:
         """Cancel the jobs when the user ended the command; a command that is lost otherwise leaves them alone."""
         if kind is not None and issubclass(kind, (KeyboardInterrupt, GeneratorExit)):
             slurm.cancel(self._jobs)
-            if kind is KeyboardInterrupt:
+            if issubclass(kind, KeyboardInterrupt):
                 slurm.cancel(self._jobs, at_once=True)
+                self._await_end_of(list(self._jobs), KILLED)
 
     def stop(self) -> None:
         """Cancel the jobs at the next look; safe inside a signal handler, as this queue is."""
@@ -378,7 +382,7 @@ class Slurm:
                     break
                 next_question = time.monotonic() + (LOOK if cancelled else self._options.poll)
             self._wait(max(min(LOOK, self._options.poll), SHARE_OF_LOOKS * took))
-        self._see_off()
+        self._await_end_of(self._done, PARTING)
         for submission in self._submissions.values() if cancelled else ():
             if submission.name not in self._blamed:
                 submission.remove()  # its jobs have ended, and nobody was told to read their logs
@@ -398,17 +402,17 @@ class Slurm:
                 self._done.append(name)
         self._orphans = [one for one in self._orphans if self._unended(one.cohorts)]
 
-    def _see_off(self) -> None:
-        """Let jobs end whose runs have all ended; those that have not begun are taken out of the queue."""
-        end = time.monotonic() + PARTING
-        while self._done and time.monotonic() < end:
-            states = slurm.states(name.partition("_")[0] for name in self._done)
+    def _await_end_of(self, names: Sequence[str], seconds: float) -> None:
+        """Wait for the end of jobs, but not for long; those that have not begun are taken out of the queue."""
+        end = time.monotonic() + seconds
+        while names and time.monotonic() < end:
+            states = slurm.states(name.partition("_")[0] for name in names)
             if states is None:
                 return
-            phases = {name: states.get(name, JobState(slurm.GONE)).phase for name in self._done}
+            phases = {name: states.get(name, JobState(slurm.GONE)).phase for name in names}
             slurm.cancel(name for name, phase in phases.items() if phase == "waiting")
-            self._done = [name for name, phase in phases.items() if phase == "running"]
-            if self._done:
+            names = [name for name, phase in phases.items() if phase == "running"]
+            if names:
                 self._wait(LOOK / 2)
 
     def _unended(self, cohorts: Sequence[Sequence[RunSpec]]) -> list[Sequence[RunSpec]]:
