@@ -222,11 +222,7 @@ class Runner:
                 f"engine '{self.runtime.engine}' hands out command lines, and no functions of this session ({names}): "
                 "put them into a module, which every job can import, or take --engine pool"
             )
-        try:
-            yield from self._submitted(cast("type[DelegatingEngine]", self.engine))
-        except KeyboardInterrupt:  # the jobs were killed, and released nothing
-            self._warn_of_failure(partial(remove_leftovers, self.store.folder))
-            raise
+        yield from self._submitted(cast("type[DelegatingEngine]", self.engine))
         self.checkpoints = Checkpoints(self.store.folder)
         waiting = {spec.digest: spec for spec in self.waiting}
         for runs in self.checkpoints.found.values():

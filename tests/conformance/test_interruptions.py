@@ -95,7 +95,10 @@ def test_the_second_ctrl_c_ends_at_once_and_keeps_what_is_finished(
     assert command.to_go_on == ["actbench", *command.words]
     assert "Traceback" not in command.said
     assert not command.is_anything_left()
-    assert study.locks() == {}
+    if (
+        engine.promises.workers_of_lost_driver == "end"
+    ):  # else they hold locks themselves, which the next command removes
+        assert study.locks() == {}
     study.release()
     assert study.run(inline).computed == RUNS - 2
     assert study.records() == undisturbed

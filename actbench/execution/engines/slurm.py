@@ -73,7 +73,7 @@ PARTING = 30.0
 """Seconds for which jobs may go on whose runs have all ended: they release locks and end their workers."""
 
 KILLED = 5.0
-"""Seconds for which a command that is ended at once waits for jobs that it has killed, to remove their locks then."""
+"""Seconds for which a command that is ended at once waits for the end of jobs that it has killed."""
 
 MAX_TRIES = 3
 """How often jobs for the same runs are submitted while none of these runs ends or is saved further on."""
@@ -195,6 +195,7 @@ class Slurm:
         self._submissions: dict[str, Submission] = {}
         self._blamed = set[str]()
         self._done: list[str] = []
+        self._cancelled: list[str] = []
 
     @classmethod
     def device(cls, asked: str, options: SlurmOptions) -> str:
@@ -233,10 +234,13 @@ class Slurm:
     ) -> None:
         """Cancel the jobs when the user ended the command; a command that is lost otherwise leaves them alone."""
         if kind is not None and issubclass(kind, (KeyboardInterrupt, GeneratorExit)):
-            slurm.cancel(self._jobs)
+            names = [*self._jobs, *self._cancelled]
+            slurm.cancel(names)
             if issubclass(kind, KeyboardInterrupt):
-                slurm.cancel(self._jobs, at_once=True)
-                self._await_end_of(list(self._jobs), KILLED)
+                slurm.cancel(names, at_once=True)
+                end = time.monotonic() + KILLED
+                while names and self._is_any_computed() and time.monotonic() < end:
+                    self._wait(LOOK / 5)
 
     def stop(self) -> None:
         """Cancel the jobs at the next look; safe inside a signal handler, as this queue is."""
@@ -359,16 +363,21 @@ class Slurm:
     def _look_on(self, errand: Errand) -> Iterator[Event]:
         """Yield how runs end, until each has ended or was given up."""
         asked = cancelled = False
-        next_question = 0.0
+        next_question = last = 0.0
         while True:
             began = time.monotonic()
             yield from self._watch.look()
             took = time.monotonic() - began
             self._forget_the_done()
             if self._stopping and not cancelled:
-                slurm.cancel(self._jobs)
+                self._cancelled = list(self._jobs)
+                slurm.cancel(self._cancelled)
                 cancelled, next_question = True, 0.0
-            if not (self._jobs or (self._orphans and not cancelled)):
+                last = time.monotonic() + PARTING + LOOK
+            if not (self._jobs or (self._orphans and not cancelled)) and not (
+                # Slurm calls jobs cancelled that are still saving, for half a minute.
+                cancelled and self._is_any_computed() and time.monotonic() < last
+            ):
                 break
             if time.monotonic() >= next_question:
                 states = slurm.states(name.partition("_")[0] for name in self._jobs)
@@ -378,7 +387,7 @@ class Slurm:
                 if states is not None:
                     yield _seen(states, self._jobs)
                     yield from self._settle(errand, states, cancelled=cancelled)
-                elif cancelled and not any(map(self._watch.is_computed, tuple(self._watch.waiting.values()))):
+                elif cancelled and not self._is_any_computed():
                     break
                 next_question = time.monotonic() + (LOOK if cancelled else self._options.poll)
             self._wait(max(min(LOOK, self._options.poll), SHARE_OF_LOOKS * took))
@@ -386,6 +395,10 @@ class Slurm:
         for submission in self._submissions.values() if cancelled else ():
             if submission.name not in self._blamed:
                 submission.remove()  # its jobs have ended, and nobody was told to read their logs
+
+    def _is_any_computed(self) -> bool:
+        """Return whether a living process holds one of the runs: Slurm calls jobs cancelled that are still ending."""
+        return any(map(self._watch.is_computed, tuple(self._watch.waiting.values())))
 
     def _wait(self, seconds: float) -> None:
         try:
