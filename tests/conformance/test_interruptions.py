@@ -97,7 +97,7 @@ def test_the_second_ctrl_c_ends_at_once_and_keeps_what_is_finished(
     assert not command.is_anything_left()
     if (
         engine.promises.workers_of_lost_driver == "end"
-    ):  # else they hold locks themselves, which the next command removes
+    ):  # else the next command removes their locks
         assert study.locks() == {}
     study.release()
     assert study.run(inline).computed == RUNS - 2
