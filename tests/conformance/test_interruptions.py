@@ -95,9 +95,7 @@ def test_the_second_ctrl_c_ends_at_once_and_keeps_what_is_finished(
     assert command.to_go_on == ["actbench", *command.words]
     assert "Traceback" not in command.said
     assert not command.is_anything_left()
-    if (
-        engine.promises.workers_of_lost_driver == "end"
-    ):  # else the next command removes their locks
+    if engine.promises.workers_of_lost_driver == "end":  # else the next command removes their locks
         assert study.locks() == {}
     study.release()
     assert study.run(inline).computed == RUNS - 2
