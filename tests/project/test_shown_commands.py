@@ -56,6 +56,7 @@ def test_only_trainings_that_download_or_need_a_machine_are_left_out() -> None:
         "needs a GPU",
         "needs a server",
         "needs Slurm",
+        "needs Ray",
         "never ends",
     }
 

@@ -21,6 +21,7 @@ REASONS = {
     "installs": "changes an installation",
     "downloads": "fetches a dataset",
     "needs Slurm": "a cluster's scheduler",
+    "needs Ray": "a cluster that runs, or the time to start one; tests/execution/test_ray.py does",
     "needs a GPU": "a device that the tests lack",
     "needs a server": "a service that listens, or an account",
     "never ends": "goes on until it is stopped",
