@@ -67,6 +67,7 @@ def fastest_dense(where: dict[str, Any], sizes: tuple[int, int, int], **kind: bo
     """The step by the kernel that takes least time here, and the kernel's name."""
     kernels = [by_mm, by_onednn] if where["device"] == "cpu" and torch.backends.mkldnn.is_available() else [by_mm]
     steps = {kernel.__name__: dense(kernel, where, sizes, **kind) for kernel in kernels}
+    steps = {name: step for name, step in steps.items() if _works(step)}
     name = min(steps, key=lambda name: _seconds(steps[name]))
     return steps[name], name
 
@@ -118,6 +119,15 @@ def layers(
     for inputs, outputs in pairwise((workload.flat, *workload.dense, workload.classes)):
         yield fastest_dense(where, (examples, inputs, outputs), first=first, forward_only=forward_only)
         first = False
+
+
+def _works(step: Step) -> bool:
+    """Return whether this processor has the kernel: oneDNN has none in bfloat16 where there is no AVX-512."""
+    try:
+        step()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _seconds(step: Step) -> float:

@@ -124,8 +124,8 @@ def test_shares_and_bins_count_runs(study: Study) -> None:
     assert low.share("< 92.5%").text == "2 of 8"
 
 
-def test_the_interval_of_a_share_is_wilson_s() -> None:
-    low, high = scipy.stats.binomtest(6, 10).proportion_ci(method="wilson")
+def test_the_interval_of_a_share_is_the_exact_one_by_which_expect_decides() -> None:
+    low, high = scipy.stats.binomtest(6, 10).proportion_ci(method="exact")
 
     assert str(Share(6, 10)) == f"6 of 10, 60 % [{100 * low:.0f}, {100 * high:.0f}]"
 

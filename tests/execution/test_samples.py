@@ -30,8 +30,9 @@ def test_each_setting_is_tried_once_and_every_worker_tries_some(jobs: int, tmp_p
         """An engine that does nothing, and notes what it is given."""
 
         parallel = True
+        delegates = False
 
-        def __init__(self, jobs: int) -> None:
+        def __init__(self, jobs: int, options: object) -> None:
             self.jobs = jobs
 
         def __enter__(self) -> Noting:

@@ -183,6 +183,12 @@ FIELDS = (
         where="doctor",
         spellings=("troubles", "remedy", "what"),
     ),
+    Word(
+        "ray_cluster",
+        "The machines of the Ray cluster of `doctor --address`, with versions, code and datasets; null without one.",
+        where="doctor --json",
+        spellings=("nodes", "address"),
+    ),
     Word("choice", "The kernel that is chosen.", where="doctor --json", see=("products",)),
     Word("entry", "What differs between the environments of two runs.", where="diff", see=("environment",)),
     Word("A", "The first of the two runs that are compared; B is the second.", where="diff", spellings=("B", "values")),
