@@ -28,13 +28,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, Any
 
 from actbench.execution.engines import Work
-from actbench.schema.events import Event, Failed, Finished
+from actbench.execution.engines._held_cohort import HeldCohort
 from actbench.schema.runtime import Cohort
-from actbench.schema.spec import RunSpec
 from actbench.system.devices import WORKER
 from actbench.system.fork_server import Forked, ForkServer
 from actbench.system.signals import HAS_POSIX, ending_blocked, signals_here
@@ -54,14 +53,13 @@ _OWN_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows alone
 
 
 @dataclass(eq=False)
-class Worker:
+class Worker(HeldCohort):
     """A process and the cohort that it computes.
 
     Args:
         process: The process.
         trace_file: The file to which it writes its traceback when it hangs or crashes.
         number: Its number among the pool's workers, from 0; the one that replaces it takes the same.
-        cohort: The cohort that it computes; None while it is idle.
         limit: Seconds for which it may be silent; 0 for no limit.
         silent: Seconds since the last sign of life; None before the first step of a cohort, because loading data takes
             its time.
@@ -73,21 +71,18 @@ class Worker:
     process: subprocess.Popen[bytes] | Forked
     trace_file: IO[bytes]
     number: int
-    cohort: Cohort | None = None
     limit: float = 0.0
     silent: float | None = None
     told_to_stop: bool = False
     has_begun: bool = False
     is_ready: bool = False
-    _ended: set[str] = field(default_factory=set)
     _hung: bool = False
     _unreadable: str = ""
 
     def hand_over(self, work: Work, cohort: Cohort) -> None:
         """Give an idle worker a cohort. If the process has just ended, its listener is about to report the loss."""
-        # Without the checkpoint that came with it: after a loss the rest of the cohort starts from the beginning.
-        self.cohort, self.limit, self.silent = Cohort(cohort.specs), work.runtime.timeout, None
-        self._ended.clear()
+        self.hold(cohort)  # after a loss the rest of the cohort starts from the beginning
+        self.limit, self.silent = work.runtime.timeout, None
         self.send((work, cohort))
 
     def send(self, message: Any) -> None:
@@ -96,18 +91,6 @@ class Worker:
         with contextlib.suppress(OSError):  # a pipe whose other end is gone: Windows has several errors for it
             pickle.dump(message, self.process.stdin)
             self.process.stdin.flush()
-
-    def note_ended(self, event: Event) -> None:
-        """Remember the runs that have ended by this event."""
-        if isinstance(event, Finished):
-            self._ended.add(event.record.spec.digest)
-        elif isinstance(event, Failed):
-            self._ended |= {spec.digest for spec in event.cohort.specs}
-
-    @property
-    def unfinished(self) -> tuple[RunSpec, ...]:
-        """Return the runs of the process's cohort that have not ended."""
-        return () if self.cohort is None else tuple(s for s in self.cohort.specs if s.digest not in self._ended)
 
     @property
     def hangs(self) -> bool:

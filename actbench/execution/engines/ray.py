@@ -25,7 +25,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import floor
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -34,13 +34,14 @@ from pydantic import Field, field_validator
 
 from actbench.errors import DeviceError, UsageError, WorkerLostError
 from actbench.execution.engines import Work
+from actbench.execution.engines._held_cohort import HeldCohort
 from actbench.execution.engines._ray_cluster import Connection, environment_of_driver, one_line
 from actbench.execution.engines._ray_machine import Description, differences_from_here
 from actbench.execution.engines._ray_slot import Done, Node, Slot, Unfit, load_dataset
 from actbench.schema.cluster import ClusterOptions
-from actbench.schema.events import Event, Failed, Finished
+from actbench.schema.events import Event, Failed
 from actbench.schema.runtime import Cohort
-from actbench.schema.spec import RunSpec, canonical_json
+from actbench.schema.spec import canonical_json
 from actbench.system import devices
 from actbench.system.devices import GPU_SHARE
 from actbench.system.user_modules import module_digest, modules_of
@@ -112,13 +113,12 @@ class RayOptions(ClusterOptions):
 
 
 @dataclass(eq=False)
-class _Slot:
+class _Slot(HeldCohort):
     """A slot as the driver sees it.
 
     Args:
         actor: Ray's handle.
         machine: Where it is; None until it has answered for the first time.
-        cohort: The cohort that it computes; None while it is idle.
         silent: Seconds since its last answer; None while the first one of a cohort may take long, for data.
         told_to_stop: Whether it has been told to save its cohort.
         dataset: The dataset of its cohort, as JSON.
@@ -126,28 +126,14 @@ class _Slot:
 
     actor: Any
     machine: Description | None = None
-    cohort: Cohort | None = None
     silent: float | None = None
     told_to_stop: bool = False
     dataset: str = ""
-    _ended: set[str] = field(default_factory=set)
 
     def begin(self, cohort: Cohort, dataset: str) -> None:
-        """Note a cohort, without the bytes of its checkpoint."""
-        self.cohort, self.dataset, self.silent = Cohort(cohort.specs), dataset, None
-        self._ended.clear()
-
-    def note_ended(self, event: Event) -> None:
-        """Remember the runs that have ended by this event."""
-        if isinstance(event, Finished):
-            self._ended.add(event.record.spec.digest)
-        elif isinstance(event, Failed):
-            self._ended |= {spec.digest for spec in event.cohort.specs}
-
-    @property
-    def unfinished(self) -> tuple[RunSpec, ...]:
-        """The runs of its cohort that have not ended."""
-        return () if self.cohort is None else tuple(s for s in self.cohort.specs if s.digest not in self._ended)
+        """Note a cohort and the dataset that it needs."""
+        self.hold(cohort)
+        self.dataset, self.silent = dataset, None
 
 
 class Ray:
