@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from actbench.errors import ResultsError
 from actbench.schema.events import Failed, Finished
 from actbench.schema.record import RunRecord
 from actbench.schema.runtime import Cohort
 from actbench.schema.spec import RunSpec
-from actbench.storage.lock_files import holder
 from actbench.storage.store import Store
 from actbench.storage.submissions import Ending
 from actbench.system.files import read_file, read_json
@@ -58,19 +56,6 @@ class RunWatch:
                 self.drop(spec)
                 if isinstance(found, Failed) or self._is_ours(found.record.environment.get("argv", ())):
                     yield found
-
-    def is_computed(self, spec: RunSpec) -> bool:
-        """Return whether a living process holds the run.
-
-        Raises:
-            ResultsError: When the folder can't be read.
-        """
-        folder = self._store.run_folder(spec)
-        try:
-            found = holder(folder)
-        except OSError as error:
-            raise ResultsError(f"can't read {folder}: {error.strerror}") from error
-        return found is not None and found.is_alive
 
     def _end_of(self, spec: RunSpec) -> Finished | Failed | None:
         """Return how a run ended; None while it has not, or its files can't be read yet."""

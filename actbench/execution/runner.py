@@ -31,7 +31,7 @@ from actbench.schema.spec import RunSpec
 from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.folders import refuse_packed
 from actbench.storage.leftovers import remove_leftovers
-from actbench.storage.lock_files import holder, somebody_is_at_work
+from actbench.storage.lock_files import somebody_is_at_work
 from actbench.storage.locks import Locks
 from actbench.storage.reading import Records, read_results
 from actbench.storage.store import Store, weight_files
@@ -102,7 +102,7 @@ class Runner:
         refuse_packed(results / study.name)
         asked = runtime or Runtime()
         self.engine: type[Engine] = registry.load("engines", asked.engine)
-        self.options = self.engine.options.of(asked.engine, asked.cluster)
+        self.options: ClusterOptions = self.engine.options.of(asked.engine, asked.cluster)
         self._asked_device = asked.device
         device = self.engine.device(asked.device, self.options)
         self.specs = study.specs() if shard is None else shard.part_of(study.specs())
@@ -165,7 +165,7 @@ class Runner:
     @property
     def is_detached(self) -> bool:
         """Whether ``run`` ends when it has submitted jobs, which go on by themselves."""
-        return bool(getattr(self.options, "detach", False))
+        return self.options.is_detached
 
     def stop(self) -> None:
         """Let ``run`` come to its end: cohorts in training are saved, no other is begun. Safe in signal handlers."""
@@ -304,7 +304,7 @@ class Runner:
         resumed: list[Cohort] = []
         for path, runs in () if self.force else tuple(self.checkpoints.found.items()):
             specs = tuple(waiting[digest] for digest in runs if digest in waiting)
-            if len(specs) == len(runs) and not any(self._is_taken(spec) for spec in specs):
+            if len(specs) == len(runs) and not any(self.store.is_computed(spec) for spec in specs):
                 resumed.append(Cohort(specs))
                 if path in self.checkpoints.epochs:
                     self.resumed |= dict.fromkeys(runs, self.checkpoints.epochs[path])
@@ -339,15 +339,6 @@ class Runner:
     def _ended(self) -> frozenset[RunSpec]:
         """Return the runs that need no computing."""
         return frozenset(self.specs).difference(self.waiting)
-
-    def _is_taken(self, spec: RunSpec) -> bool:
-        """Return whether a living process computes this run."""
-        folder = self.store.run_folder(spec)
-        try:
-            found = holder(folder)
-        except OSError as error:
-            raise ResultsError(f"can't read {folder}: {error.strerror}") from error
-        return found is not None and found.is_alive
 
     def _clear(self) -> None:
         """Remove what dead processes have left in the study's folder, and checkpoints that no run will resume from.
@@ -395,7 +386,7 @@ class Runner:
 
         def has_ended(digest: str) -> bool:
             spec = study.get(digest)
-            return digest in finished if spec is None else digest in ended and not self._is_taken(spec)
+            return digest in finished if spec is None else digest in ended and not self.store.is_computed(spec)
 
         for path, runs in tuple(self.checkpoints.found.items()):
             if all(map(has_ended, runs)):

@@ -21,6 +21,11 @@ class ClusterOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @property
+    def is_detached(self) -> bool:
+        """Whether the command ends while what it has handed out goes on by itself: not where it computes."""
+        return False
+
     @classmethod
     def of(cls, engine: str, given: Mapping[str, Any]) -> Self:
         """Check what was given.

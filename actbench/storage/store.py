@@ -26,6 +26,7 @@ from typing import Any
 from actbench.errors import ResultsError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord, recorded
 from actbench.schema.spec import RunSpec
+from actbench.storage.lock_files import holder
 from actbench.storage.result_header import schema_and_outcome
 from actbench.system.files import (
     clear_unfinished,
@@ -113,6 +114,19 @@ class Store:
     def run_folder(self, spec: RunSpec) -> Path:
         """Return the folder of one run's files."""
         return self.folder / "runs" / self.run_id(spec)
+
+    def is_computed(self, spec: RunSpec) -> bool:
+        """Return whether a living process computes this run.
+
+        Raises:
+            ResultsError: When its folder can't be read.
+        """
+        folder = self.run_folder(spec)
+        try:
+            found = holder(folder)
+        except OSError as error:
+            raise ResultsError(f"can't read {folder}: {error.strerror}") from error
+        return found is not None and found.is_alive
 
     def run_id(self, spec: RunSpec) -> str:
         """Return the name of a run's folder: that of the one that is there, else the id that the study gives it."""

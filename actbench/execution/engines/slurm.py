@@ -137,6 +137,11 @@ class SlurmOptions(ClusterOptions):
     detach: bool = False
 
     @property
+    def is_detached(self) -> bool:
+        """Whether the command ends when it has submitted the jobs."""
+        return self.detach
+
+    @property
     def has_gpu(self) -> bool:
         """Whether a job is to have a GPU."""
         asked = " ".join((self.gres or "", *self.sbatch))
@@ -250,6 +255,7 @@ class Slurm:
     def run(self, errand: Errand) -> Iterator[Event]:
         """Submit what no job computes yet, and yield how the runs end."""
         cohorts: Sequence[Sequence[RunSpec]] = [cohort.specs for cohort in errand.cohorts]
+        self._store = errand.store
         self._watch = RunWatch(errand.store, itertools.chain(*cohorts), errand.before, self._is_ours)
         if errand.joins:
             cohorts, joined = self._join(errand, cohorts)
@@ -398,7 +404,7 @@ class Slurm:
 
     def _is_any_computed(self) -> bool:
         """Return whether a living process holds one of the runs: Slurm calls jobs cancelled that are still ending."""
-        return any(map(self._watch.is_computed, tuple(self._watch.waiting.values())))
+        return any(map(self._store.is_computed, tuple(self._watch.waiting.values())))
 
     def _wait(self, seconds: float) -> None:
         try:
@@ -477,7 +483,7 @@ class Slurm:
         """Part runs that nobody computes from those that a living process holds, as of another command."""
         free, taken = list[Sequence[RunSpec]](), list[Sequence[RunSpec]]()
         for cohort in cohorts:
-            held = {spec.digest for spec in cohort if self._watch.is_computed(spec)}
+            held = {spec.digest for spec in cohort if self._store.is_computed(spec)}
             free.append(tuple(spec for spec in cohort if spec.digest not in held))
             taken.append(tuple(spec for spec in cohort if spec.digest in held))
         return list(filter(None, free)), list(filter(None, taken))
