@@ -13,6 +13,7 @@ from typing import Any
 
 import jinja2
 
+from actbench.analysis.judgements.formatting import MINUS
 from benchmarks.scaling.studies import WAYS, WORKERS
 
 TEMPLATE = Path(__file__).with_name("scaling.md.j2")
@@ -64,7 +65,7 @@ def rendered(measured: Mapping[str, Any], made: Mapping[str, Any], template: Pat
         figures=figures,
         made=made,
         measured=measured,
-        percent=lambda share: f"{100 * share:.0f} %",
+        percent=lambda share, sign="": f"{100 * share:{sign}z.0f} %".replace("-", MINUS),
         require=require,
         row_of=lambda study, way, workers: row_of(made, study, way, workers),
         sizes=sizes,
