@@ -38,11 +38,11 @@ def start(folder, arguments, settings, prelude, streams):
     if not pid:
         os.setsid()
         os.close(said)
-        os.close(leads)
         os.chdir(folder)
         os.environ.update(settings)
         for number, name in ((0, os.devnull), (1, f"stdout{streams}"), (2, f"stderr{streams}")):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if number else 0)), number)
+        os.close(leads)  # it leads its session and its streams are there: from now on a test may signal and read
         stacks = open(f"stacks{streams}", "w")
         faulthandler.register(signal.SIGUSR1, file=stacks)  # asked for by ``Server.end`` of a command that hangs
         sys.argv = ["actbench", *arguments]
