@@ -247,7 +247,7 @@ class StudyFolder:
         command = self.start(engine, *options, **further)
         found = command.end()
         assert found == code, command.said
-        assert "Traceback" not in command.said
+        assert "Traceback" not in command.said, command.said
         return command
 
     def hold(self, after: int = 0) -> None:
