@@ -16,7 +16,8 @@ from actbench.datasets import _handover
 from actbench.errors import ActbenchError, DeviceError, UsageError
 from actbench.execution.engines._ray_cluster import Connection, explained
 from actbench.execution.engines._ray_machine import Description, differences_from_here, versions_here
-from actbench.execution.engines.ray import Ray, RayOptions
+from actbench.execution.engines._ray_resources import RayOptions
+from actbench.execution.engines.ray import Ray
 from actbench.schema.components import resolve
 from actbench.schema.spec import canonical_json
 from actbench.system.code_digest import code_digest

@@ -56,9 +56,9 @@ def examine(data_dir: Path | None, *, results: Path, address: str | None = None)
 
 def _ray_cluster(address: str, troubles: list[InstallationProblem]) -> RayCluster | None:
     from actbench.diagnostics.installation.ray_nodes import examine_nodes
-    from actbench.execution.engines.ray import RayOptions
+    from actbench.execution.engines.ray import Ray
 
-    RayOptions.of("ray", {"address": address})  # refuses an address that can't be one
+    Ray.options.of("ray", {"address": address})  # refuses an address that can't be one
     return examine_nodes(address, troubles)
 
 

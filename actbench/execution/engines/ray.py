@@ -30,13 +30,19 @@ from math import floor
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, field_validator
-
 from actbench.errors import DeviceError, UsageError, WorkerLostError
 from actbench.execution.engines import Work
 from actbench.execution.engines._held_cohort import HeldCohort
 from actbench.execution.engines._ray_cluster import Connection, environment_of_driver, one_line
 from actbench.execution.engines._ray_machine import Description, differences_from_here
+from actbench.execution.engines._ray_resources import (
+    RayOptions,
+    cluster_resources,
+    fitting,
+    gpus_here,
+    gpus_of_a_slot,
+    spelled,
+)
 from actbench.execution.engines._ray_slot import Done, Node, Slot, Unfit, load_dataset
 from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event, Failed
@@ -62,54 +68,6 @@ CLOSING = 10.0
 
 KEPT = 4
 """Datasets that stay in the cluster's memory; of those used longest ago, more are let go when no slot needs them."""
-
-
-class RayOptions(ClusterOptions):
-    """What a Ray cluster is asked for.
-
-    Attributes:
-        address: The cluster's head, ``HOST:PORT``, or ``auto`` for the cluster that this machine belongs to; None to
-            start one on this machine for the command alone.
-        cpus: Processors that Ray sets aside for a worker, which uses one.
-        gpus: GPUs of a worker, a part of one or 1: so many workers share a GPU, each with its part of the memory.
-        retries: How often a cohort is tried again when its machine is lost, before it is halved.
-        working_dir: A folder that Ray copies to every machine, for modules of the user's own.
-    """
-
-    address: str | None = None
-    cpus: float = Field(default=1.0, gt=0)
-    gpus: float | None = Field(default=None, ge=0)
-    retries: int = Field(default=2, ge=0)
-    working_dir: str | None = None
-
-    @field_validator("address")
-    @classmethod
-    def _is_an_address(cls, address: str | None) -> str | None:
-        if address is None or address == "auto":
-            return address
-        if address.startswith("ray://"):
-            raise ValueError(
-                "addresses of Ray's client can't be used: give the command on a machine of the cluster, with "
-                "--address auto or HOST:PORT of its head (6379 unless it was chosen otherwise)"
-            )
-        host, _, port = address.rpartition(":")
-        if not host or "/" in address or not (port.isascii() and port.isdecimal()):
-            raise ValueError("should be auto or HOST:PORT, such as 10.0.0.1:6379")
-        return address
-
-    @field_validator("gpus")
-    @classmethod
-    def _is_a_part(cls, gpus: float | None) -> float | None:
-        if gpus is not None and gpus > 1:
-            raise ValueError("a worker computes on one GPU: should be a part of one, or 1")
-        return gpus
-
-    @field_validator("working_dir")
-    @classmethod
-    def _is_a_folder(cls, folder: str | None) -> str | None:
-        if folder is not None and not os.path.isdir(folder):
-            raise ValueError("should be a folder of this machine")
-        return folder
 
 
 @dataclass(eq=False)
@@ -162,7 +120,7 @@ class Ray:
             return "cuda" if options.gpus else "cpu"
         if options.address is None:
             return "cuda" if devices.choose("auto") == "cuda" else "cpu"
-        return "cuda" if any(resources.get("GPU") for resources in _resources(options.address)) else "cpu"
+        return "cuda" if any(resources.get("GPU") for resources in cluster_resources(options.address)) else "cpu"
 
     @classmethod
     def default_jobs(cls, device: str, options: RayOptions) -> int:
@@ -171,14 +129,14 @@ class Ray:
         Raises:
             UsageError: When none fits.
         """
-        gpus = _gpus(device, options)
+        gpus = gpus_of_a_slot(device, options)
         if options.address is None:
-            here: dict[str, float] = {"CPU": devices.processors(), "GPU": _gpus_here() if gpus else 0}
-            return max(1, _fitting(here, 0 if gpus else options.cpus, gpus))
-        found = sum(_fitting(resources, options.cpus, gpus) for resources in _resources(options.address))
+            here: dict[str, float] = {"CPU": devices.processors(), "GPU": gpus_here() if gpus else 0}
+            return max(1, fitting(here, 0 if gpus else options.cpus, gpus))
+        found = sum(fitting(resources, options.cpus, gpus) for resources in cluster_resources(options.address))
         if not found:
             raise UsageError(
-                f"no machine of the Ray cluster {options.address} has {_asked(options.cpus, gpus)}: ask for less with "
+                f"no machine of the Ray cluster {options.address} has {spelled(options.cpus, gpus)}: ask for less with "
                 "--cluster, or give the number of workers (-j) that machines will join for"
             )
         return found
@@ -205,7 +163,7 @@ class Ray:
             UsageError: When neither works.
         """
         options = self._options
-        gpus = 0 if options.gpus == 0 or options.address is not None else _gpus_here()
+        gpus = 0 if options.gpus == 0 or options.address is not None else gpus_here()
         self._connection = Connection(
             options.address,
             cpus=max(1, floor(self._jobs * options.cpus + 0.999)),
@@ -266,7 +224,7 @@ class Ray:
         """Ask Ray for a slot; it may wait until a machine has room."""
         assert self._connection is not None
         ray = self._connection.ray
-        gpus = _gpus(work.runtime.device, self._options)
+        gpus = gpus_of_a_slot(work.runtime.device, self._options)
         variables = {GPU_SHARE: str(gpus)} if 0 < gpus < 1 else {}
         actor = (
             ray.remote(Slot)
@@ -411,7 +369,7 @@ class Ray:
             _log.warning(
                 "waiting for the Ray cluster, which has no room for a worker yet (%d asked for, each with %s)",
                 self._jobs,
-                _asked(self._options.cpus, self._options.gpus or 0),
+                spelled(self._options.cpus, self._options.gpus or 0),
             )
         return found
 
@@ -490,42 +448,6 @@ class Ray:
         for node in set(self._nodes) - alive:
             del self._nodes[node]
         self._held = {key: path for key, path in self._held.items() if key[0] in alive}
-
-
-def _resources(address: str) -> list[dict[str, float]]:
-    """Return the resources of each machine of a running cluster."""
-    with Connection(address) as connection:
-        return [node["Resources"] for node in connection.nodes()]
-
-
-def _fitting(resources: dict[str, float], cpus: float, gpus: float) -> int:
-    """Return how many slots fit on a machine.
-
-    >>> _fitting({"CPU": 8.0, "GPU": 1.0}, 1, 0.25), _fitting({"CPU": 8.0}, 2, 0), _fitting({"CPU": 8.0}, 1, 1)
-    (4, 4, 0)
-    """
-    counts = [floor(resources.get("CPU", 0) / cpus + 1e-6)] if cpus else []
-    if gpus:
-        each = floor(1 / gpus + 1e-6)  # a slot's part lies on one GPU
-        counts.append(floor(resources.get("GPU", 0)) * each)
-    return min(counts)
-
-
-def _gpus(device: str, options: RayOptions) -> float:
-    """Return the GPUs of a slot."""
-    if device == "cpu":
-        return 0.0
-    return 1.0 if options.gpus is None else options.gpus
-
-
-def _gpus_here() -> int:
-    """Return the number of GPUs of this machine; torch is asked only where one may be."""
-    return devices.count("cuda") if devices.choose("auto") == "cuda" else 0
-
-
-def _asked(cpus: float, gpus: float) -> str:
-    found = f"{cpus:g} CPU{'s' if cpus != 1 else ''}"
-    return f"{found} and {gpus:g} of a GPU" if gpus else found
 
 
 def _at(node: str) -> Any:
