@@ -1,6 +1,6 @@
 """Leftovers of processes that were killed, or had no room left on the disk: the next command on the study removes them.
 
-    heartbeat-<token>, .study.yaml.<hex>             in the study's folder
+    heartbeat-<token>, .study.yaml.<hex>, .index.sqlite.<hex>    in the study's folder
     .<cohort>.pt.<hex>                               among its checkpoints
     claim.json, claim.json.<token>, .<file>.<hex>    in the folder of a run, finished or not, still in the study or not
     .claim.json.<token>                              there too: a lock that has not got its name yet
@@ -33,7 +33,7 @@ from actbench.storage.locks import Locks
 from actbench.system.files import writing
 
 _HALF_WRITTEN = re.compile(
-    r"\.(study\.yaml|weights-\d+\.safetensors|spec\.json|metrics\.jsonl|result\.json|error\.txt|claim\.json|.+\.pt|heartbeat-[0-9a-f]{16})"
+    r"\.(study\.yaml|index\.sqlite|weights-\d+\.safetensors|spec\.json|metrics\.jsonl|result\.json|error\.txt|claim\.json|.+\.pt|heartbeat-[0-9a-f]{16})"
     r"\.([0-9a-f]{16})"
 )
 """Names under which ``write_atomically`` begins the files of a study, and ``create_lock`` a lock."""

@@ -22,6 +22,7 @@ from actbench.storage.folders import check_results_folder, packed_hint, subfolde
 from actbench.storage.missing_parts import missing_parts
 from actbench.storage.result_reader import ResultReader
 from actbench.storage.store import CURVE
+from actbench.storage.study_index import StudyIndex, stamp_of
 from actbench.storage.study_settings import comparison_settings, reason, with_case
 from actbench.system.command_line import command_text
 from actbench.system.files import parse_json, read_file, read_json
@@ -120,11 +121,17 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     ended: dict[tuple[str, str], str] = {}
     studies = _study_names(folders)
     reader = ResultReader()
+    # With curves every run's files are opened, so an index would save nothing.
+    sizes = {} if curves else Counter(map(os.path.dirname, folders))
+    indexes = {above: StudyIndex(Path(above).parent, runs) for above, runs in sizes.items()}
     for folder in folders:
         above, name = os.path.split(folder)
         study = studies[above]
         try:
-            record = _read_run(folder, reader, warnings, curves=curves)
+            if curves:
+                record = _read_run(folder, reader, warnings, curves=True)
+            else:
+                record = _read_indexed(folder, reader, warnings, indexes[above])
         except (OSError, ValueError) as error:
             warnings.append(f"{study}/runs/{name}: skipped, {reason(error)}")
             continue
@@ -138,9 +145,9 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
                 warnings.append(f"{study}/runs/{name}: left out, it is the same run as {ended[place]}")
                 continue
             ended[place] = name
-        health = record.health if curves else PackedMapping(record.health, beside=ASKED_OF_ALL)
-        named = replace(record, study=study, folder=name, health=health)
-        found.append((study, record.spec.seed, name, named, above))
+        found.append((study, record.spec.seed, name, replace(record, study=study, folder=name), above))
+    for index in indexes.values():
+        index.save()
     if not folders:
         hints = "".join(dict.fromkeys(packed_hint(Path(path)) for path in paths))
         absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written{hints}"
@@ -298,6 +305,21 @@ def _read_run(folder: str, reader: ResultReader, warnings: list[str], *, curves:
         return None
     spec = RunSpec.model_validate(read_json(Path(folder, "spec.json")))
     return RunRecord(spec, "failed", rows, message=message, traceback=traceback.strip() if curves else "")
+
+
+def _read_indexed(folder: str, reader: ResultReader, warnings: list[str], index: StudyIndex) -> RunRecord | None:
+    """Return one run's record without its curve, from the index of its study if that has it."""
+    name = os.path.basename(folder)
+    stamp = stamp_of(f"{folder}{os.sep}{RESULT}")
+    record = index.record(name, stamp)
+    if record is not None:
+        return record
+    record = _read_run(folder, reader, warnings, curves=False)
+    if record is None:
+        return None
+    record = replace(record, health=PackedMapping(record.health, beside=ASKED_OF_ALL))
+    index.note(name, stamp, record)
+    return record
 
 
 def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:

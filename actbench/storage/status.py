@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.folders import check_results_folder, packed_hint, subfolders
 from actbench.storage.lock_files import LOCK_FILE, holder
 from actbench.storage.result_header import schema_and_outcome
+from actbench.storage.study_index import known_outcomes, stamp_of
 from actbench.system.command_line import program
 from actbench.system.files import open_file, read_file, read_json
 from actbench.system.packed import kind, listing
@@ -200,9 +202,10 @@ def _study_status(folder: Path) -> StudyStatus:
         status.warnings.append(f"its runs can't be listed: {error.strerror}")
         return status
     begun = set()
+    known = known_outcomes(folder)
     for run in runs:
         try:
-            found = look_at(run)
+            found = _known_end(run, known) or look_at(run)
         except OSError as error:
             begun.add(run.name)
             status.warnings.append(f"{run.name}: can't be read, not counted: {error.strerror}")
@@ -213,6 +216,16 @@ def _study_status(folder: Path) -> StudyStatus:
     _find_paused(status)
     _ask_config(status, begun)
     return status
+
+
+def _known_end(run: Path, known: Mapping[str, tuple[str, str]]) -> Outcome | None:
+    """Return the outcome that the study's index has of a run's result, if it was made of the file that is there."""
+    stamp, outcome = known.get(run.name, ("", ""))
+    return _end(outcome) if stamp and stamp_of(f"{run}{os.sep}result.json") == stamp else None
+
+
+def _end(outcome: object) -> Outcome | None:
+    return next((one for one in ENDS if one == outcome), None)
 
 
 def _find_paused(status: StudyStatus) -> None:
@@ -323,8 +336,7 @@ def _ended(run: Path) -> Found:
         schema = outcome = None
     if isinstance(schema, int) and schema > SCHEMA:
         return Newer(run.name)
-    known: Outcome | None = next((one for one in ENDS if one == outcome and schema == SCHEMA), None)
-    return known or Stale(run.name, "its result can't be read")
+    return (_end(outcome) if schema == SCHEMA else None) or Stale(run.name, "its result can't be read")
 
 
 def progress(run: Path) -> tuple[int | None, int | None]:

@@ -1,0 +1,262 @@
+"""The index of a study: what its finished runs report, in one file beside them, since to open 100,000 files takes long.
+
+    results/<study>/index.sqlite
+
+It repeats what the results hold, and decides nothing. An entry counts only for the very file that it was made of, told
+by the file's size, times and number on the disk; every other run is read from its own files. So it can be deleted, and
+be lost, torn or of another version: whoever reads the study next writes it anew, where the study is large enough and
+its folder may be written. It is written beside its place and renamed, so that a reader sees a whole one or none, two
+writers don't disturb each other, and nobody waits for a lock, which many network file systems don't keep. SQLite is its
+format alone: no connection ever changes the file that stands there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from zlib import crc32
+
+from actbench import __version__
+from actbench.schema.packed_mapping import PackedMapping
+from actbench.schema.record import SCHEMA, RunRecord
+from actbench.schema.spec import RunSpec
+
+_log = logging.getLogger("actbench.storage.study_index")
+
+INDEX = "index.sqlite"
+"""The file's name in the folder of its study."""
+
+MIN_RUNS = 2000
+"""Runs from which on a study has an index: fewer are read in a second without."""
+
+NEW_SHARE = 0.05
+"""Share of the runs that must be missing in the index before it is written again. To read these from their own files
+takes less time than to write all of it, which would be done over and over while a study is under way."""
+
+SETTLED = 2.0
+"""Seconds that a file must not have changed for before it gets an entry: within less, a clock of a file system may give
+its successor the same times."""
+
+_FORMAT = f"1 {__version__} {SCHEMA}"
+"""An index of any other version is none: what is checked in a result may differ."""
+
+_TABLES = """
+CREATE TABLE about (format TEXT NOT NULL);
+CREATE TABLE ends (sum INTEGER, name TEXT, stamp TEXT, outcome TEXT);
+CREATE TABLE reports (sum INTEGER, cell INTEGER, environment INTEGER, own TEXT, health BLOB);
+CREATE TABLE texts (sum INTEGER, text TEXT);
+"""
+"""``ends`` and ``reports`` have a row a run, in the same order; so who asks for outcomes alone reads a tenth. SQLite
+does not see a letter that a disk has changed: each row has its sum."""
+
+
+def stamp_of(path: str) -> str | None:
+    """Return what tells a file from any other that lies, or lay, under its name; None where there is no file.
+
+    Raises:
+        OSError: When it can't be looked at.
+    """
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
+def known_outcomes(study: Path) -> dict[str, tuple[str, str]]:
+    """Return run -> stamp of its result and outcome, as the index of a study has them; nothing without an index."""
+    return {name: (stamp, outcome) for name, stamp, outcome in _rows(study, "ends", "name, stamp, outcome")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A run in the index.
+
+    Args:
+        stamp: Of the file that it was made of.
+        outcome: As in the result.
+        cell: The text of its settings, with 0 as the seed.
+        environment: The text of its environment.
+        own: The text of its seed, message, final metrics, timing and of what stands beside the packed health.
+        health: The packed health.
+    """
+
+    stamp: str
+    outcome: str
+    cell: str
+    environment: str
+    own: str
+    health: bytes
+
+
+class StudyIndex:
+    """Reads the index of a study, and writes it anew when it has been told of enough runs that it lacked.
+
+    Args:
+        study: The study's folder.
+        runs: How many runs it has.
+    """
+
+    def __init__(self, study: Path, runs: int) -> None:
+        self._study, self._runs = study, runs
+        self._known = dict(_entries(study)) if runs >= MIN_RUNS else {}
+        self._found: dict[str, _Entry] = {}
+        self._new = 0
+        self._cells: dict[str, RunSpec] = {}
+        self._environments: dict[str, Any] = {}
+        self._texts: dict[int, tuple[Any, str]] = {}
+
+    def record(self, run: str, stamp: str | None) -> RunRecord | None:
+        """Return the record of a run, without its curve; None where the index does not have it as it is now.
+
+        Args:
+            run: The name of its folder.
+            stamp: Of its result.
+        """
+        entry = self._known.get(run)
+        if entry is None or entry.stamp != stamp:
+            return None
+        try:
+            record = self._rebuilt(entry)
+        except (ValueError, TypeError, KeyError):  # damaged, though SQLite did not see it
+            return None
+        self._found[run] = entry
+        return record
+
+    def note(self, run: str, stamp: str | None, record: RunRecord) -> None:
+        """Note a run that was read from its own files.
+
+        Args:
+            run: The name of its folder.
+            stamp: Of its result, taken before it was read.
+            record: What was read.
+        """
+        if self._runs < MIN_RUNS or stamp is None or not isinstance(record.health, PackedMapping):
+            return
+        changed = int(stamp.split(" ")[2]) / 1e9
+        if time.time() - changed < SETTLED or not _is_utf8(run):
+            return
+        health = record.health
+        own = [record.spec.seed, record.message, record.final, record.timing, health.beside]
+        self._found[run] = _Entry(
+            stamp,
+            record.outcome,
+            self._text_of(record.spec.digest_parts, lambda: record.spec.with_seed(0).to_json()),
+            self._text_of(record.environment, lambda: record.environment),
+            json.dumps(own),
+            health.packed,
+        )
+        self._new += 1
+
+    def save(self) -> None:
+        """Write the index anew if much was missing in it; where that is not possible, the study has none."""
+        if self._new < max(1, NEW_SHARE * self._runs):
+            return
+        import sqlite3
+
+        beside = self._study / f".{INDEX}.{secrets.token_hex(8)}"
+        try:
+            _write(beside, self._found)
+            os.replace(beside, self._study / INDEX)
+        except (OSError, sqlite3.Error) as error:
+            _log.debug("%s is not written: %s", self._study / INDEX, error)
+        finally:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+    def _rebuilt(self, entry: _Entry) -> RunRecord:
+        seed, message, final, timing, beside = json.loads(entry.own)
+        if entry.cell not in self._cells:
+            self._cells[entry.cell] = RunSpec.model_validate(json.loads(entry.cell))
+        if entry.environment not in self._environments:
+            self._environments[entry.environment] = json.loads(entry.environment)
+        return RunRecord(
+            spec=self._cells[entry.cell].with_seed(seed),
+            outcome=entry.outcome,  # type: ignore[arg-type]
+            final=final,
+            health=PackedMapping.of(entry.health, beside),
+            environment=self._environments[entry.environment],
+            timing=timing,
+            message=message,
+        )
+
+    def _text_of(self, shared: object, content: Callable[[], Any]) -> str:
+        """Return the text of what many runs share, which is spelled once: it is the same object for all of them."""
+        known = self._texts.get(id(shared))
+        if known is None:
+            known = self._texts[id(shared)] = (shared, json.dumps(content()))
+        return known[1]
+
+
+def _is_utf8(name: str) -> bool:
+    """Return whether a file's name can stand in a table; bytes that are no UTF-8 are lone surrogates in Python."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _sum(*values: str | int | bytes) -> int:
+    """Return the sum of a row: whatever changes in it, by a bit or two, changes its sum."""
+    *texts, last = values
+    found = crc32("\0".join(map(str, texts)).encode())
+    return crc32(last if isinstance(last, bytes) else str(last).encode(), found)
+
+
+def _rows(study: Path, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the whole rows of a table, in their order, up to where the file is damaged; none of another version."""
+    path = study / INDEX
+    if not path.is_file():
+        return
+    import sqlite3
+
+    # Immutable: whatever stands under this name is never changed, so no lock is asked for.
+    address = f"file:{quote(os.fspath(path.absolute()))}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as connection:
+            if connection.execute("SELECT format FROM about").fetchall() == [(_FORMAT,)]:
+                for expected, *row in connection.execute(f"SELECT sum, {columns} FROM {table} ORDER BY rowid"):
+                    yield tuple(row) if _sum(*row) == expected else (None,) * len(row)
+    except sqlite3.Error as error:
+        _log.debug("%s can't be read on: %s", path, error)
+
+
+def _entries(study: Path) -> Iterator[tuple[str, _Entry]]:
+    texts = [text for (text,) in _rows(study, "texts", "text")]
+    ends = _rows(study, "ends", "name, stamp, outcome")
+    reports = _rows(study, "reports", "cell, environment, own, health")
+    for (name, stamp, outcome), (cell, environment, own, health) in zip(ends, reports, strict=False):
+        if name is not None and health is not None and texts[cell] and texts[environment]:
+            yield name, _Entry(stamp, outcome, texts[cell], texts[environment], own, health)
+
+
+def _write(path: Path, entries: Mapping[str, _Entry]) -> None:
+    import sqlite3
+
+    texts: dict[str, int] = {}
+    for entry in entries.values():
+        for text in (entry.cell, entry.environment):
+            texts.setdefault(text, len(texts))
+    ends = ((name, one.stamp, one.outcome) for name, one in entries.items())
+    reports = ((texts[one.cell], texts[one.environment], one.own, one.health) for one in entries.values())
+    with closing(sqlite3.connect(f"file:{quote(os.fspath(path.absolute()))}", uri=True)) as connection:
+        # Nobody knows this file's name yet, so what protects a file in use is not needed.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(_TABLES)
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO ends VALUES (?, ?, ?, ?)", ((_sum(*row), *row) for row in ends))
+        connection.executemany("INSERT INTO reports VALUES (?, ?, ?, ?, ?)", ((_sum(*row), *row) for row in reports))
+        connection.executemany("INSERT INTO texts VALUES (?, ?)", ((_sum(text), text) for text in texts))
+        connection.execute("INSERT INTO about VALUES (?)", (_FORMAT,))
+        connection.commit()
