@@ -1,6 +1,7 @@
 # make run    set up, train the quick start, print the comparison
-# make check  lint, check types, run the quick tests
-# make test   set up, lint, check types, run every test
+# make test   set up, lint, check types, run the quick tests (under 20 minutes on two cores)
+# make test-slow  run the slow ones: workers and clusters that are killed, documents whose commands are executed,
+#                 pages in a browser, what is repeated much (20 minutes more); CI runs both
 # make bench  compare the speed with that of its peers (25 minutes on two cores; BENCH=--quick: under five)
 # make coverage  run the quick tests and print the least covered files, child processes included
 # make lowest     run the quick tests with the lowest declared versions, in an environment of their own
@@ -19,17 +20,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run check test lint types tests bench coverage lowest mutants claims claims-smoke docs clean
+.PHONY: run test test-slow lint types bench coverage lowest mutants claims claims-smoke docs clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
 	$(BIN)/actbench run configs/quickstart.yaml
 	$(BIN)/actbench compare results/quickstart
 
-check: lint types
+test: lint types
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal -m "not slow"
 
-test: lint types tests
+test-slow: $(VENV)/.installed-tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal -m slow
 
 lint: $(VENV)/.installed-tests
 	$(BIN)/ruff check .
@@ -37,9 +39,6 @@ lint: $(VENV)/.installed-tests
 
 types: $(VENV)/.installed-tests
 	$(BIN)/mypy
-
-tests: $(VENV)/.installed-tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.compare_peers $(BENCH)

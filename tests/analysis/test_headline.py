@@ -73,6 +73,7 @@ def hold(found, metric, alpha):
     return "won"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 200, 50))
 def test_the_headline_of_any_study_is_what_its_table_shows(start):
     kinds = set()

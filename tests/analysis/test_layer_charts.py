@@ -305,6 +305,7 @@ def test_parameters_that_stay_where_they_started_have_a_scale_around_them():
         assert all(low < position(figure, data.gid(index))[1] < high for index in range(len(data.marks)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("columns", [1, 2])
 def test_long_names_of_rows_and_layers_have_room_in_charts_of_layers(look, columns):

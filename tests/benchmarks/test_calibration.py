@@ -51,6 +51,7 @@ def test_no_interval_of_the_mean_survives_collapsed_runs(calibration):
     assert all(calibration.coverage(one, 10, 0.05, 200) < 0.9 for one in calibration.INTERVALS.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [3, 5, 7, 8, 10])
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_table_without_a_difference_rarely_shows_one(calibration, world, seeds):
@@ -58,6 +59,7 @@ def test_a_table_without_a_difference_rarely_shows_one(calibration, world, seeds
     assert error <= largest_share(REPLICATES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS)
 def test_drawn_sign_patterns_err_as_rarely_as_counted_ones(calibration, world):
     replicates = 100  # each draws 10,000 sign patterns

@@ -269,6 +269,7 @@ def test_it_can_be_read_without_scripts(any_page, opened):
     assert page.locator("details[open]").count() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_page_is_never_wider_than_the_window(any_page, opened, width):
     page = opened(any_page, width=width).page
@@ -276,6 +277,7 @@ def test_the_page_is_never_wider_than_the_window(any_page, opened, width):
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(any_page, opened, scheme):
     from axe_playwright_python.sync_playwright import Axe

@@ -96,6 +96,7 @@ def printed(
     monkeypatch.undo()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_no_console_gets_a_question_mark_that_utf_8_has_not(printed: Printed, arguments: tuple[str, ...]) -> None:
     code, usual = printed("utf-8", arguments)

@@ -172,6 +172,7 @@ def test_several_activations_have_a_bar_each_that_hides_no_other():
     assert to_axes.transform((0, lowest))[1] > spans[-1][1], "a bar hides a curve"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", registry.names("activations"))
 def test_every_activation_has_a_picture(name):
     if name == "expression":
@@ -185,6 +186,7 @@ def test_every_activation_has_a_picture(name):
     assert all(math.isfinite(mark.y) for mark in data.marks if mark.y is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("columns", [1, 2])
 @pytest.mark.parametrize("names", [("relu",), ("gelu", LONG), SIX], ids=len)

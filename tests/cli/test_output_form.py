@@ -64,6 +64,7 @@ def test_a_page_is_that_of_report_with_the_same_options(results, tmp_path):
     assert (tmp_path / "table.html").read_bytes() == (tmp_path / "report.html").read_bytes()
 
 
+@pytest.mark.slow
 def test_gates_are_judged_whatever_is_written(results, tmp_path):
     for ending in ("csv", "xlsx", "html"):
         done = python(

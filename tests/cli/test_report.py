@@ -146,6 +146,7 @@ def test_the_options_that_compare_and_report_share_are_all_known_here():
     assert all(one[name].default == other[name].default for name in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", [[*SHARED][:6], ["--tune", "--alpha"], ["--against", "--delta"], ["--anytime"], []])
 def test_a_terminal_is_told_the_command_that_writes_the_same_comparison_as_a_page(actbench, tmp_path, chosen):
     for name, runs in {"results": varied(), "an older one": varied()[::-1]}.items():

@@ -189,6 +189,7 @@ def test_show_draws_activations_below_their_facts_in_the_width_that_there_is(wor
     assert named == (words if len(words) > 1 else [])
 
 
+@pytest.mark.slow
 def test_show_draws_no_more_than_ascii_where_a_terminal_has_no_more(results):
     for environment in ({"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}):
         text = command("show", "elu", "swish", **environment).partition("\nf(z) ")[2]

@@ -354,6 +354,7 @@ def stricter(made: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]
     return [whole for whole in accepted if not VALIDATOR.is_valid(json.loads(json.dumps(whole)))], len(accepted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", FACTORS)
 def test_a_value_that_a_run_may_have_is_valid_wherever_it_may_stand(key: str) -> None:
     above = key.rpartition(".")[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from conformance_engines import EngineUnderTest
 from conformance_studies import RUNS, STEPS, StudyFolder, wait_until_ended
 from processes import wait_until
@@ -32,7 +31,6 @@ def interrupt(study: StudyFolder, engine: EngineUnderTest, *, jobs: int) -> None
     study.release()
 
 
-@pytest.mark.both_ways
 def test_any_engine_goes_on_where_another_was_interrupted(
     pair: tuple[EngineUnderTest, EngineUnderTest], study: StudyFolder, undisturbed: dict[str, Any]
 ) -> None:

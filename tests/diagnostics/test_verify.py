@@ -64,6 +64,7 @@ def few_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signal, "SELU_NETWORKS", 8)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_networks")
 @pytest.mark.parametrize("group", [pytest.param(group, marks=SLOW.get(group, ())) for group in GROUPS])
 def test_every_group_of_checks_holds_here(group: str, verify: Verify) -> None:

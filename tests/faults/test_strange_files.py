@@ -95,6 +95,7 @@ def check(done: Done, arguments: tuple[str, ...]) -> None:
         assert "actbench: " in done.stderr or "Invalid value" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", PLACES)
 def test_no_command_waits_or_crashes_for_a_file_that_is_none(

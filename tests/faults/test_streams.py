@@ -126,6 +126,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(folder: Path, arguments: tuple
     assert (done.returncode, done.stderr) == (READER_LEFT, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gate", ["test.accuracy < 1%", "test.accuracy < 99%"])
 def test_head_ends_a_gate_as_it_ends_other_tools(folder: Path, tmp_path: Path, gate: str) -> None:
     """The output is longer than a pipe holds: both programs are at work when ``head`` has its line."""

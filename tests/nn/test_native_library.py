@@ -215,6 +215,7 @@ def test_where_no_file_can_be_kept_nothing_is_compiled(tmp_path: Path, monkeypat
     assert not list(tmp_path.glob("cache/actbench/building-*"))
 
 
+@pytest.mark.slow
 @needs_kernels
 @pytest.mark.parametrize("damage", [b"", b"\x7fELF and no more"], ids=["empty", "cut off"])
 def test_a_damaged_library_is_made_anew(kept: Path, damage: bytes) -> None:

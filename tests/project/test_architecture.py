@@ -124,6 +124,7 @@ def test_heavy_libraries_stay_out_until_they_are_needed(code: str, absent: list[
 RUNNER = "actbench.execution.runner"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "seeds", "absent"),
     [

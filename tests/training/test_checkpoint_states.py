@@ -123,6 +123,7 @@ def rows(events: list[Event]) -> list[Any]:
     return [[row and {k: v for k, v in row.items() if k != "seconds"} for row in epoch] for epoch in epochs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", COHORTS)
 def test_a_resumed_cohort_equals_an_undisturbed_one_bit_for_bit(kind: str) -> None:
     specs = together(COHORTS[kind])

@@ -92,6 +92,7 @@ def plain(state: TrainState, module: nn.Module) -> nn.Module:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("activation", "made"),
     [("relu", nn.ReLU), ("prelu", nn.PReLU), ("selu", nn.SELU), ("gelu", nn.GELU), ("tanh", nn.Tanh)],

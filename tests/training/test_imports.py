@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TRAIN = """
 import sys
 from small_runs import spec
@@ -30,6 +32,7 @@ print("trained")
 """
 
 
+@pytest.mark.slow
 def test_training_imports_neither_torchs_compiler_nor_sympy(tmp_path: Path) -> None:
     """In a process that finds nothing in the user's cache folder, and so compiles and compares the kernels itself."""
     support = str(Path(__file__).parents[1] / "support")

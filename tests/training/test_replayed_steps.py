@@ -78,6 +78,7 @@ REPLAYED = [run for run in every_activation() if run.activation.name != "rrelu"]
 """All but the activation that draws random numbers in its steps."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_replayed_steps_give_every_activation_the_numbers_of_eager_ones(precision: str) -> None:
     """An epoch's last batch has another size, and is traced in the ninth epoch."""

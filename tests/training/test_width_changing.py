@@ -69,6 +69,7 @@ def trained(runs: Sequence[RunSpec], *, capture: bool) -> tuple[TrainState, obje
     return state, stepper
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", *(pytest.param(one, marks=SLOW) for one in ("float64", "bfloat16"))])
 @pytest.mark.parametrize("changes", [CHANGES[0], CHANGES[3]], ids=str)
 def test_replayed_steps_give_the_numbers_of_eager_ones(changes: dict[str, Any], precision: str) -> None:
