@@ -246,8 +246,10 @@ class RunSpec(RunSettings):
         copy = RunSpec.__new__(RunSpec)
         for name in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
             object.__setattr__(copy, name, getattr(self, name))
-        own = {key: value for key, value in self.__dict__.items() if key not in ("digest", "run_id")}
-        object.__setattr__(copy, "__dict__", {**own, **shared, "seed": seed})
+        own = {**self.__dict__, **shared, "seed": seed}
+        own.pop("digest", None)
+        own.pop("run_id", None)
+        object.__setattr__(copy, "__dict__", own)
         return copy
 
     def with_case(self, case: Case | None) -> RunSpec:

@@ -24,6 +24,7 @@ from actbench.storage.result_reader import ResultReader
 from actbench.storage.store import CURVE
 from actbench.storage.study_index import StudyIndex, stamp_of
 from actbench.storage.study_settings import comparison_settings, reason, with_case
+from actbench.system.collection import collection_paused
 from actbench.system.command_line import command_text
 from actbench.system.files import parse_json, read_file, read_json
 from actbench.system.packed import kind
@@ -112,6 +113,11 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     Raises:
         ResultsError: When a path does not exist or no run is found.
     """
+    with collection_paused():
+        return _read_results(paths, curves=curves)
+
+
+def _read_results(paths: Sequence[Path | str], *, curves: bool) -> Records:
     warnings: list[str] = []
     # Text and not Path, which would take more time and memory than a run's own file: there may be 100,000.
     folders = dict.fromkeys(run for path in paths for run in _run_folders(Path(path), warnings))
@@ -123,13 +129,14 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     reader = ResultReader()
     # With curves every run's files are opened, so an index would save nothing.
     sizes = {} if curves else Counter(map(os.path.dirname, folders))
-    indexes = {above: StudyIndex(Path(above).parent, runs) for above, runs in sizes.items()}
+    indexes = {above: StudyIndex(Path(above).parent, studies[above], runs) for above, runs in sizes.items()}
     for folder in folders:
         above, name = os.path.split(folder)
         study = studies[above]
         try:
             if curves:
                 record = _read_run(folder, reader, warnings, curves=True)
+                record = record and replace(record, study=study, folder=name)
             else:
                 record = _read_indexed(folder, reader, warnings, indexes[above])
         except (OSError, ValueError) as error:
@@ -145,7 +152,7 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
                 warnings.append(f"{study}/runs/{name}: left out, it is the same run as {ended[place]}")
                 continue
             ended[place] = name
-        found.append((study, record.spec.seed, name, replace(record, study=study, folder=name), above))
+        found.append((study, record.spec.seed, name, record, above))
     for index in indexes.values():
         index.save()
     if not folders:
@@ -317,7 +324,8 @@ def _read_indexed(folder: str, reader: ResultReader, warnings: list[str], index:
     record = _read_run(folder, reader, warnings, curves=False)
     if record is None:
         return None
-    record = replace(record, health=PackedMapping(record.health, beside=ASKED_OF_ALL))
+    health = PackedMapping(record.health, beside=ASKED_OF_ALL)
+    record = replace(record, study=index.study, folder=name, health=health)
     index.note(name, stamp, record)
     return record
 

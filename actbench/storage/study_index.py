@@ -17,11 +17,10 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
@@ -52,11 +51,14 @@ _FORMAT = f"1 {__version__} {SCHEMA}"
 _TABLES = """
 CREATE TABLE about (format TEXT NOT NULL);
 CREATE TABLE ends (sum INTEGER, name TEXT, stamp TEXT, outcome TEXT);
-CREATE TABLE reports (sum INTEGER, cell INTEGER, environment INTEGER, own TEXT, health BLOB);
+CREATE TABLE reports (sum INTEGER, own TEXT, health BLOB);
 CREATE TABLE texts (sum INTEGER, text TEXT);
 """
-"""``ends`` and ``reports`` have a row a run, in the same order; so who asks for outcomes alone reads a tenth. SQLite
-does not see a letter that a disk has changed: each row has its sum."""
+"""``ends`` and ``reports`` have a row a run, in the same order; so who asks for outcomes alone reads a tenth. What many
+runs share is spelled once, in ``texts``. SQLite does not see a letter that a disk has changed: each row has its sum."""
+
+_PAGE = 1 << 16
+"""Bytes that SQLite reads at once, the most that it can: of pages of its usual size, each run would fill half."""
 
 
 def stamp_of(path: str) -> str | None:
@@ -74,26 +76,23 @@ def stamp_of(path: str) -> str | None:
 
 def known_outcomes(study: Path) -> dict[str, tuple[str, str]]:
     """Return run -> stamp of its result and outcome, as the index of a study has them; nothing without an index."""
-    return {name: (stamp, outcome) for name, stamp, outcome in _rows(study, "ends", "name, stamp, outcome")}
+    return {name: (stamp, outcome) for name, stamp, outcome in _rows(study, "ends", "name, stamp, outcome") if name}
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A run in the index.
 
     Args:
         stamp: Of the file that it was made of.
         outcome: As in the result.
-        cell: The text of its settings, with 0 as the seed.
-        environment: The text of its environment.
-        own: The text of its seed, message, final metrics, timing and of what stands beside the packed health.
+        own: JSON: the numbers of three shared texts (settings with 0 as the seed, environment, keys), the seed, the
+            message, and for these keys the values of the final metrics, of the timing and of what stands beside the
+            packed health.
         health: The packed health.
     """
 
     stamp: str
     outcome: str
-    cell: str
-    environment: str
     own: str
     health: bytes
 
@@ -102,18 +101,21 @@ class StudyIndex:
     """Reads the index of a study, and writes it anew when it has been told of enough runs that it lacked.
 
     Args:
-        study: The study's folder.
+        folder: The study's folder.
+        study: Its name.
         runs: How many runs it has.
     """
 
-    def __init__(self, study: Path, runs: int) -> None:
-        self._study, self._runs = study, runs
-        self._known = dict(_entries(study)) if runs >= MIN_RUNS else {}
+    def __init__(self, folder: Path, study: str, runs: int) -> None:
+        self._folder, self.study, self._runs = folder, study, runs
+        is_large = runs >= MIN_RUNS
+        self._texts = [text or "" for (text,) in _rows(folder, "texts", "text")] if is_large else []
+        self._known = dict(_entries(folder)) if is_large else {}
+        self._parts: dict[int, Any] = {}
         self._found: dict[str, _Entry] = {}
         self._new = 0
-        self._cells: dict[str, RunSpec] = {}
-        self._environments: dict[str, Any] = {}
-        self._texts: dict[int, tuple[Any, str]] = {}
+        self._numbers: dict[str, int] = {}
+        self._shared: dict[int, tuple[object, int]] = {}
 
     def record(self, run: str, stamp: str | None) -> RunRecord | None:
         """Return the record of a run, without its curve; None where the index does not have it as it is now.
@@ -126,8 +128,20 @@ class StudyIndex:
         if entry is None or entry.stamp != stamp:
             return None
         try:
-            record = self._rebuilt(entry)
-        except (ValueError, TypeError, KeyError):  # damaged, though SQLite did not see it
+            cell, environment, keys, seed, message, *values = json.loads(entry.own)
+            final, timing, beside = map(zip, self._part(keys, list), values)
+            record = RunRecord(
+                spec=self._part(cell, RunSpec.model_validate).with_seed(seed),
+                outcome=entry.outcome,  # type: ignore[arg-type]
+                final=dict(final),
+                health=PackedMapping.of(entry.health, beside),
+                environment=self._part(environment, dict),
+                timing=dict(timing),
+                message=message,
+                study=self.study,
+                folder=run,
+            )
+        except (ValueError, TypeError, IndexError):  # one of its texts is damaged
             return None
         self._found[run] = entry
         return record
@@ -145,16 +159,16 @@ class StudyIndex:
         changed = int(stamp.split(" ")[2]) / 1e9
         if time.time() - changed < SETTLED or not _is_utf8(run):
             return
-        health = record.health
-        own = [record.spec.seed, record.message, record.final, record.timing, health.beside]
-        self._found[run] = _Entry(
-            stamp,
-            record.outcome,
-            self._text_of(record.spec.digest_parts, lambda: record.spec.with_seed(0).to_json()),
-            self._text_of(record.environment, lambda: record.environment),
-            json.dumps(own),
-            health.packed,
-        )
+        spec, parts = record.spec, (record.final, record.timing, dict(record.health.beside))
+        own = [
+            self._number_of_shared(spec.digest_parts, lambda: spec.with_seed(0).to_json()),
+            self._number_of_shared(record.environment, lambda: record.environment),
+            self._number(json.dumps([list(part) for part in parts])),
+            spec.seed,
+            record.message,
+            *(list(part.values()) for part in parts),
+        ]
+        self._found[run] = _Entry(stamp, record.outcome, json.dumps(own), record.health.packed)
         self._new += 1
 
     def save(self) -> None:
@@ -163,38 +177,34 @@ class StudyIndex:
             return
         import sqlite3
 
-        beside = self._study / f".{INDEX}.{secrets.token_hex(8)}"
+        beside = self._folder / f".{INDEX}.{secrets.token_hex(8)}"
         try:
-            _write(beside, self._found)
-            os.replace(beside, self._study / INDEX)
+            _write(beside, self._found, self._texts)
+            os.replace(beside, self._folder / INDEX)
         except (OSError, sqlite3.Error) as error:
-            _log.debug("%s is not written: %s", self._study / INDEX, error)
+            _log.debug("%s is not written: %s", self._folder / INDEX, error)
         finally:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
 
-    def _rebuilt(self, entry: _Entry) -> RunRecord:
-        seed, message, final, timing, beside = json.loads(entry.own)
-        if entry.cell not in self._cells:
-            self._cells[entry.cell] = RunSpec.model_validate(json.loads(entry.cell))
-        if entry.environment not in self._environments:
-            self._environments[entry.environment] = json.loads(entry.environment)
-        return RunRecord(
-            spec=self._cells[entry.cell].with_seed(seed),
-            outcome=entry.outcome,  # type: ignore[arg-type]
-            final=final,
-            health=PackedMapping.of(entry.health, beside),
-            environment=self._environments[entry.environment],
-            timing=timing,
-            message=message,
-        )
+    def _part(self, number: int, make: Callable[[Any], Any]) -> Any:
+        """Return what a shared text stands for, the same object for all runs that share it."""
+        if number not in self._parts:
+            self._parts[number] = make(json.loads(self._texts[number]))
+        return self._parts[number]
 
-    def _text_of(self, shared: object, content: Callable[[], Any]) -> str:
-        """Return the text of what many runs share, which is spelled once: it is the same object for all of them."""
-        known = self._texts.get(id(shared))
-        if known is None:
-            known = self._texts[id(shared)] = (shared, json.dumps(content()))
-        return known[1]
+    def _number(self, text: str) -> int:
+        """Return the number of a text that other runs may share."""
+        if text not in self._numbers:
+            self._numbers[text] = len(self._texts)
+            self._texts.append(text)
+        return self._numbers[text]
+
+    def _number_of_shared(self, shared: object, content: Callable[[], Any]) -> int:
+        """Return the number of the text of what is one object in all runs that share it, so that it is spelled once."""
+        if id(shared) not in self._shared:
+            self._shared[id(shared)] = (shared, self._number(json.dumps(content())))
+        return self._shared[id(shared)][1]
 
 
 def _is_utf8(name: str) -> bool:
@@ -206,15 +216,19 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _sum(*values: str | int | bytes) -> int:
+def _sum(*values: str | bytes) -> int:
     """Return the sum of a row: whatever changes in it, by a bit or two, changes its sum."""
-    *texts, last = values
-    found = crc32("\0".join(map(str, texts)).encode())
-    return crc32(last if isinstance(last, bytes) else str(last).encode(), found)
+    found = 0
+    for value in values:
+        found = crc32(value if isinstance(value, bytes) else value.encode(), found)
+    return found
 
 
-def _rows(study: Path, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the whole rows of a table, in their order, up to where the file is damaged; none of another version."""
+def _rows(study: Path, table: str, columns: str) -> Iterator[Sequence[Any]]:
+    """Yield the rows of a table in their order, up to where the file is damaged; None throughout for a damaged row.
+
+    Nothing is yielded of an index of another version.
+    """
     path = study / INDEX
     if not path.is_file():
         return
@@ -226,37 +240,33 @@ def _rows(study: Path, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
         with closing(sqlite3.connect(address, uri=True)) as connection:
             if connection.execute("SELECT format FROM about").fetchall() == [(_FORMAT,)]:
                 for expected, *row in connection.execute(f"SELECT sum, {columns} FROM {table} ORDER BY rowid"):
-                    yield tuple(row) if _sum(*row) == expected else (None,) * len(row)
-    except sqlite3.Error as error:
+                    yield row if _sum(*row) == expected else [None] * len(row)
+    except (sqlite3.Error, AttributeError) as error:  # a damaged row may have a number in place of a text
         _log.debug("%s can't be read on: %s", path, error)
 
 
 def _entries(study: Path) -> Iterator[tuple[str, _Entry]]:
-    texts = [text for (text,) in _rows(study, "texts", "text")]
     ends = _rows(study, "ends", "name, stamp, outcome")
-    reports = _rows(study, "reports", "cell, environment, own, health")
-    for (name, stamp, outcome), (cell, environment, own, health) in zip(ends, reports, strict=False):
-        if name is not None and health is not None and texts[cell] and texts[environment]:
-            yield name, _Entry(stamp, outcome, texts[cell], texts[environment], own, health)
+    reports = _rows(study, "reports", "own, health")
+    for (name, stamp, outcome), (own, health) in zip(ends, reports, strict=False):
+        if name is not None and own is not None:
+            yield name, _Entry(stamp, outcome, own, health)
 
 
-def _write(path: Path, entries: Mapping[str, _Entry]) -> None:
+def _write(path: Path, entries: Mapping[str, _Entry], texts: Sequence[str]) -> None:
     import sqlite3
 
-    texts: dict[str, int] = {}
-    for entry in entries.values():
-        for text in (entry.cell, entry.environment):
-            texts.setdefault(text, len(texts))
     ends = ((name, one.stamp, one.outcome) for name, one in entries.items())
-    reports = ((texts[one.cell], texts[one.environment], one.own, one.health) for one in entries.values())
+    reports = ((one.own, one.health) for one in entries.values())
     with closing(sqlite3.connect(f"file:{quote(os.fspath(path.absolute()))}", uri=True)) as connection:
+        connection.execute(f"PRAGMA page_size = {_PAGE}")
         # Nobody knows this file's name yet, so what protects a file in use is not needed.
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(_TABLES)
         connection.execute("BEGIN")
         connection.executemany("INSERT INTO ends VALUES (?, ?, ?, ?)", ((_sum(*row), *row) for row in ends))
-        connection.executemany("INSERT INTO reports VALUES (?, ?, ?, ?, ?)", ((_sum(*row), *row) for row in reports))
+        connection.executemany("INSERT INTO reports VALUES (?, ?, ?)", ((_sum(*row), *row) for row in reports))
         connection.executemany("INSERT INTO texts VALUES (?, ?)", ((_sum(text), text) for text in texts))
         connection.execute("INSERT INTO about VALUES (?)", (_FORMAT,))
         connection.commit()
