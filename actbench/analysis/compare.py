@@ -44,6 +44,7 @@ from actbench.schema.record import OUTCOMES, RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage.reading import Records
 from actbench.storage.unfinished import unfinished_runs
+from actbench.system.collection import collection_paused
 from actbench.system.text import some_names
 
 
@@ -123,6 +124,7 @@ class View:
     not_tuned: str = ""
 
 
+@collection_paused()
 def compare(
     records: Sequence[RunRecord],
     *,
@@ -198,6 +200,7 @@ def compare(
     return compare_with(records, options)
 
 
+@collection_paused()
 def compare_with(records: Sequence[RunRecord], options: CompareOptions) -> Comparisons:
     """Do what ``compare`` does with its options as one value: cut into tables, compare their rows, judge the gates."""
     conditions = parse_gates(options.fail_if)

@@ -14,6 +14,8 @@ from actbench.analysis.table.factors import (
     FlatSpec,
     Value,
     check_keys,
+    distinct_cells,
+    distinct_settings,
     flat_specs,
     is_among,
     matching_value,
@@ -27,6 +29,7 @@ from actbench.schema.spec import CASE, RunSpec
 from actbench.storage.reading import UNFINISHED, Records, study_of
 from actbench.storage.status import Running, Stale, look_at, progress, resumable
 from actbench.storage.study_settings import with_case
+from actbench.system.collection import collection_paused
 from actbench.system.files import read_json
 
 MAIN_METRICS = ("health.dead_fraction", "seconds")
@@ -131,6 +134,7 @@ class RunList:
         }
 
 
+@collection_paused()
 def list_runs(records: Records) -> RunList:
     """List runs that were read with ``read_results``, those without an end included.
 
@@ -145,7 +149,7 @@ def list_runs(records: Records) -> RunList:
     swept: dict[str, tuple[str, ...]] = {}
     for study in dict.fromkeys(run.study for run in found):
         settings = records.settings.get(study, {})
-        own = [replace(run, spec=with_case(run.spec, settings)) for run in found if run.study == study]
+        own = [_with_case(run, settings) for run in found if run.study == study]
         cells = flat_specs([run.spec for run in own])
         swept[study] = _swept([run.spec for run in own], cells)
         labelled += [replace(run, settings=cell) for run, cell in zip(own, cells, strict=True)]
@@ -154,6 +158,11 @@ def list_runs(records: Records) -> RunList:
         for study in swept
     }
     return RunList(tuple(labelled), swept, metrics, tuple(warnings))
+
+
+def _with_case(run: ListedRun, settings: Mapping[str, Any]) -> ListedRun:
+    spec = with_case(run.spec, settings)
+    return run if spec is run.spec else replace(run, spec=spec)
 
 
 def _of_record(records: Records, record: RunRecord) -> ListedRun:
@@ -194,6 +203,7 @@ def _unfinished(folders: Iterable[Path], warnings: list[str]) -> list[ListedRun]
 
 def _swept(specs: Sequence[RunSpec], cells: Sequence[FlatSpec]) -> tuple[str, ...]:
     """Return the keys in which runs differ: dataset and model, as a whole or by option, then those of tables."""
+    specs, cells = distinct_settings(specs), distinct_cells(cells)
     found = [CASE] if len({cell.get(CASE) for cell in cells}) > 1 else []
     named = (*named_keys(specs), *older_keys(specs))
     for key in CONTEXT:

@@ -83,6 +83,7 @@ def runs(
     from actbench.cli.output_form import check_decimal
     from actbench.errors import UsageError
     from actbench.storage.reading import read_results
+    from actbench.system.collection import collection_paused
 
     if json and csv:
         raise UsageError("--json and --csv are two forms of one list: give one of them")
@@ -99,10 +100,11 @@ def runs(
         return
     for warning in found.warnings:
         print_note(f"warning: {warning}")
-    if form == "csv":
-        _write(_csv(found, has_comma=decimal == "comma"), output)
-    else:
-        _print_lists(found)
+    with collection_paused():
+        if form == "csv":
+            _write(_csv(found, has_comma=decimal == "comma"), output)
+        else:
+            _print_lists(found)
 
 
 def _form_of(output: Path | None) -> str:
@@ -175,13 +177,15 @@ def _print_list(console: PrintableConsole, columns: list[RunColumn]) -> None:
     """Print a table that fits: with the digits that end each id where whole ids take too much, and fewer columns."""
     from rich.cells import cell_len
 
+    from actbench.cli.output import print_result
+
     shown, left_out = _fitting(columns, console.width)
     # Not a table of rich, which breaks and paints each cell by itself: that takes a minute for 20,000 runs.
     heads = max(column.head.count("\n") for column in shown) + 1
     padded = [list(_padded(column, heads, console)) for column in shown]
     lines = [(" " * GAP).join(cells) for cells in zip(*padded, strict=True)]
     console.out("\n".join(lines[:heads]), style="bold", highlight=False)
-    console.out("\n".join([console.shown("─") * cell_len(lines[0]), *lines[heads:]]), highlight=False)
+    print_result("\n".join([console.shown("─") * cell_len(lines[0]), *lines[heads:]]))
     if left_out:
         console.print(f"\nno room here for {', '.join(left_out)}: --csv and --json have all", style="dim")
 
@@ -193,11 +197,12 @@ def _padded(column: RunColumn, heads: int, console: PrintableConsole) -> Iterato
     from actbench.system.text import printable
 
     head = column.head.split("\n")
-    texts = [console.shown(printable(text)) for text in (*([""] * (heads - len(head))), *head, *column.cells)]
-    width = max(map(cell_len, texts))
+    texts = (*([""] * (heads - len(head))), *head, *column.cells)
+    shown = {text: console.shown(printable(text)) for text in dict.fromkeys(texts)}
+    width = max(map(cell_len, shown.values()))
+    spaces = {text: " " * (width - cell_len(found)) for text, found in shown.items()}
     for text in texts:
-        space = " " * (width - cell_len(text))
-        yield f"{space}{text}" if column.is_number else f"{text}{space}"
+        yield f"{spaces[text]}{shown[text]}" if column.is_number else f"{shown[text]}{spaces[text]}"
 
 
 def _fitting(columns: list[RunColumn], width: int) -> tuple[list[RunColumn], list[str]]:

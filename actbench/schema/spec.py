@@ -242,7 +242,11 @@ class RunSpec(RunSettings):
         """
         # Everything but the seed and what follows from it is shared, since a study may hold 100,000 seeds of one cell:
         # its settings are found once, and a copy takes 2 µs and 1 kB.
-        shared = {"digest_parts": self.digest_parts, "non_default_settings": self.non_default_settings}
+        shared = {
+            "digest_parts": self.digest_parts,
+            "non_default_settings": self.non_default_settings,
+            "id_starts": self.id_starts,
+        }
         copy = RunSpec.__new__(RunSpec)
         for name in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
             object.__setattr__(copy, name, getattr(self, name))
@@ -256,6 +260,7 @@ class RunSpec(RunSettings):
         """Return the same run under the name that a study gives it."""
         copy = self.with_seed(self.seed)
         copy.__dict__["case"] = case
+        copy.__dict__["id_starts"] = {}
         return copy
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -325,9 +330,17 @@ class RunSpec(RunSettings):
         >>> spec.id_with(["activation", "training.optimizer.lr"])
         'relu-lr-0.5-seed-3-1fbccffb'
         """
-        parts = [self.activation.label, *(_part(self, key) for key in factors if key.split(".")[0] != "activation")]
+        factors = tuple(factors)
+        if factors not in self.id_starts:
+            parts = [self.activation.label, *(_part(self, key) for key in factors if key.split(".")[0] != "activation")]
+            self.id_starts[factors] = _slug("-".join(parts))
         seed = f"seed-{self.seed}"
-        return f"{_slug('-'.join(parts))[: MAX_SLUG - len(seed)].rstrip('-')}-{seed}-{self.digest[:8]}"
+        return f"{self.id_starts[factors][: MAX_SLUG - len(seed)].rstrip('-')}-{seed}-{self.digest[:8]}"
+
+    @cached_property
+    def id_starts(self) -> dict[tuple[str, ...], str]:
+        """Factors -> the ids' part before the seed, as far as it was asked for: equal for all seeds of a cell."""
+        return {}
 
     @cached_property
     def cohort_key(self) -> str:

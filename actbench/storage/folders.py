@@ -53,13 +53,22 @@ def subfolders(path: Path) -> list[Path]:
     Raises:
         OSError: When the folder can't be read; one that does not exist has none.
     """
+    return [path / name for name in subfolder_names(path)]
+
+
+def subfolder_names(path: Path) -> list[str]:
+    """Return the names of these folders, in their order.
+
+    Raises:
+        OSError: When the folder can't be read; one that does not exist has none.
+    """
     try:
         with os.scandir(path) as entries:
-            return [path / name for name in sorted(entry.name for entry in entries if _is_folder(entry))]
+            return sorted(entry.name for entry in entries if _is_folder(entry))
     except FileNotFoundError:
         return []
     except NotADirectoryError:
-        return _packed_subfolders(path)
+        return [found.name for found in _packed_subfolders(path)]
 
 
 def packed_hint(path: Path) -> str:

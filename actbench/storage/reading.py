@@ -18,7 +18,7 @@ from actbench.schema.packed_mapping import PackedMapping
 from actbench.schema.record import RunRecord, check_row
 from actbench.schema.spec import RunSpec
 from actbench.storage.commands import train_command
-from actbench.storage.folders import check_results_folder, packed_hint, subfolders
+from actbench.storage.folders import check_results_folder, packed_hint, subfolder_names, subfolders
 from actbench.storage.missing_parts import missing_parts
 from actbench.storage.result_reader import ResultReader
 from actbench.storage.store import CURVE
@@ -101,6 +101,7 @@ class Records(Sequence[RunRecord]):
         return registry.import_object(_FRAME)(self, backend, per)
 
 
+@collection_paused()
 def read_results(*paths: Path | str, curves: bool = False) -> Records:
     """Every finished or failed run below the paths.
 
@@ -113,11 +114,6 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     Raises:
         ResultsError: When a path does not exist or no run is found.
     """
-    with collection_paused():
-        return _read_results(paths, curves=curves)
-
-
-def _read_results(paths: Sequence[Path | str], *, curves: bool) -> Records:
     warnings: list[str] = []
     # Text and not Path, which would take more time and memory than a run's own file: there may be 100,000.
     folders = dict.fromkeys(run for path in paths for run in _run_folders(Path(path), warnings))
@@ -270,7 +266,8 @@ def _run_folders(path: Path, warnings: list[str]) -> Iterator[str]:
         raise ResultsError(f"can't read {path}: {error.strerror}") from error
     for study in studies:
         try:
-            yield from (run for run in map(str, subfolders(study / "runs")) if _may_be_run(run))
+            runs = (f"{study}{os.sep}runs{os.sep}{name}" for name in subfolder_names(study / "runs"))
+            yield from filter(_may_be_run, runs)
         except OSError as error:
             warnings.append(f"{study.name}: skipped, its runs can't be listed: {error.strerror}")
 

@@ -26,7 +26,7 @@ from zlib import crc32
 
 from actbench import __version__
 from actbench.schema.packed_mapping import PackedMapping
-from actbench.schema.record import SCHEMA, RunRecord
+from actbench.schema.record import SCHEMA, Outcome, RunRecord
 from actbench.schema.spec import RunSpec
 
 _log = logging.getLogger("actbench.storage.study_index")
@@ -74,9 +74,28 @@ def stamp_of(path: str) -> str | None:
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
-def known_outcomes(study: Path) -> dict[str, tuple[str, str]]:
-    """Return run -> stamp of its result and outcome, as the index of a study has them; nothing without an index."""
+Known = tuple[str, Outcome]
+"""The stamp of a result, and the outcome in it."""
+
+
+def known_outcomes(study: Path) -> dict[str, Known]:
+    """Return what the index of a study has of each run's result; nothing without an index."""
     return {name: (stamp, outcome) for name, stamp, outcome in _rows(study, "ends", "name, stamp, outcome") if name}
+
+
+def known_end(run: str, known: Known | None) -> Outcome | None:
+    """Return the outcome that the index has of a run, if it was made of the result that is there; else None.
+
+    Args:
+        run: The run's folder.
+        known: What the index has of it.
+
+    Raises:
+        OSError: When the folder can't be looked into.
+    """
+    if known is None or stamp_of(f"{run}{os.sep}result.json") != known[0]:
+        return None
+    return known[1]
 
 
 class _Entry(NamedTuple):
@@ -92,7 +111,7 @@ class _Entry(NamedTuple):
     """
 
     stamp: str
-    outcome: str
+    outcome: Outcome
     own: str
     health: bytes
 
@@ -132,7 +151,7 @@ class StudyIndex:
             final, timing, beside = map(zip, self._part(keys, list), values)
             record = RunRecord(
                 spec=self._part(cell, RunSpec.model_validate).with_seed(seed),
-                outcome=entry.outcome,  # type: ignore[arg-type]
+                outcome=entry.outcome,
                 final=dict(final),
                 health=PackedMapping.of(entry.health, beside),
                 environment=self._part(environment, dict),

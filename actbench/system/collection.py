@@ -9,7 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Look for no cycles of objects meanwhile: a store of 100,000 records would be gone through again and again."""
+    """Look for no cycles of objects meanwhile: 100,000 records would be gone through again and again.
+
+    Also a decorator, of a function that reads or compares so many.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

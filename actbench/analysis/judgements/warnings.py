@@ -56,8 +56,9 @@ def warnings_about(comparison: Comparison, table: Table, *, lost: Mapping[str, s
         yield from _uneven(comparison.averaged, groups)
     if table.repeats:
         yield f"runs that repeat another's settings and seed, left out: {table.repeats}"
+    environments = list({id(record.environment): record.environment for record in records}.values())
     for name in ENVIRONMENT:
-        values = sorted({show(record.environment[name]) for record in records if name in record.environment})
+        values = sorted({show(one[name]) for one in environments if name in one})
         if len(values) > 1:
             yield f"runs differ in {name}: {', '.join(values)}"
     yield from _data(records)

@@ -33,10 +33,13 @@ class Group:
     runs: Sequence[Run]
     averaged: tuple[str, ...] = ()
     picked: Mapping[str, Value] = field(default_factory=dict)
+    _known: dict[str, dict[int, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def values(self, metric: str) -> dict[int, float]:
+    def values(self, metric: str) -> Mapping[int, float]:
         """Return seed -> mean over the combinations of ``averaged``, for seeds that have a value in each of them."""
-        return by_seed(self.runs, self.averaged, metric)
+        if metric not in self._known:
+            self._known[metric] = by_seed(self.runs, self.averaged, metric)
+        return self._known[metric]
 
     def lost(self, metric: str) -> list[RunRecord]:
         """Return the runs without a finite value in a metric, such as those that diverged."""
