@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
-from actbench import __version__
+from actbench._version import __version__
 from actbench.schema.packed_mapping import PackedMapping
 from actbench.schema.record import SCHEMA, Outcome, RunRecord
 from actbench.schema.spec import RunSpec

@@ -158,7 +158,7 @@ class Forked:
     def __init__(self, server: ForkServer, request: int, stdin: IO[bytes], stdout: IO[bytes]) -> None:
         self.stdin, self.stdout = stdin, stdout
         self._server, self._request = server, request
-        self._starting = threading.Lock()
+        self._starting, self._waiting = threading.Lock(), threading.Lock()
         self._pid: int | None = None
         self._handle: int | None = None
         self._has_ended = False
@@ -196,17 +196,21 @@ class Forked:
         Raises:
             subprocess.TimeoutExpired: When it has not ended after so many seconds.
         """
-        if self._pid and not self._has_ended:
-            if self._handle is not None and not select.select([self._handle], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired("a forked process", timeout or 0)
-            self._has_ended, self.returncode = True, self._server.status(self._pid)
-        return self.returncode
+        # Whoever listens to it may wait while the pool ends it: neither may close what the other looks at, and the
+        # server tells an exit code once.
+        with self._waiting:
+            if self._pid and not self._has_ended:
+                if self._handle is not None and not select.select([self._handle], [], [], timeout)[0]:
+                    raise subprocess.TimeoutExpired("a forked process", timeout or 0)
+                self._has_ended, self.returncode = True, self._server.status(self._pid)
+            return self.returncode
 
     def close(self) -> None:
         """Close what is open of a process that has ended."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        with self._waiting:
+            if self._handle is not None:
+                os.close(self._handle)
+                self._handle = None
 
 
 _early: ForkServer | None = None

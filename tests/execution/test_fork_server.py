@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from actbench.schema.events import EpochDone, Event, Failed
 from actbench.schema.runtime import Cohort, Runtime
 from actbench.schema.spec import RunSpec
 from actbench.system import fork_server
+from actbench.system.fork_server import Forked, ForkServer
 
 pytestmark = pytest.mark.skipif(not fork_server.can_fork(), reason="nothing is forked on this machine")
 
@@ -167,3 +170,48 @@ def test_a_server_that_was_started_early_is_taken_once_and_ended_with_the_comman
     fork_server.give_back(alone, is_idle=True)
     assert alone.process.poll() is not None, "outside a command none is kept"
     assert os.getpid() not in (early.process.pid, later.process.pid, alone.process.pid)
+
+
+class OneChild(ForkServer):
+    """Answers for one process, whose exit code it tells once, as the system does."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self.child, self.told = child, 0
+
+    def reply(self, request: int) -> int | None:
+        return self.child.pid
+
+    def status(self, pid: int) -> int | None:
+        self.told += 1
+        return self.child.wait() if self.told == 1 else None
+
+
+def test_a_process_is_not_closed_while_another_thread_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a pool is left whose listeners have just seen the output of a killed worker end."""
+    looks, may_go_on, wait_for = threading.Event(), threading.Event(), select.select
+
+    def select_slowly(*given: object) -> object:
+        looks.set()
+        may_go_on.wait(60)
+        return wait_for(*given)  # type: ignore[arg-type]
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        server = OneChild(child)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        forked = Forked(server, 1, child.stdin, child.stdout)
+        assert forked.await_start()
+        monkeypatch.setattr(select, "select", select_slowly)
+        found: list[int | None] = []
+        listener = threading.Thread(target=lambda: found.append(forked.wait(60)))
+        listener.start()
+        assert looks.wait(60)
+        forked.kill()
+        closer = threading.Thread(target=lambda: (found.append(forked.wait()), forked.close()))
+        closer.start()
+        closer.join(0.2)
+        may_go_on.set()
+        for thread in (listener, closer):
+            thread.join(60)
+    assert found == [-signal.SIGKILL, -signal.SIGKILL]
+    assert server.told == 1

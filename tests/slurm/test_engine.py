@@ -74,6 +74,25 @@ def test_a_job_that_is_put_back_by_hand_goes_on_where_it_was(
     assert study.steps == ALL_STEPS
 
 
+def test_a_job_whose_time_is_nearly_over_saves_and_is_submitted_again(
+    slurm: SingleNode, engine: Slurm, study: StudyFolder, undisturbed: dict[str, Any]
+) -> None:
+    """Slurm warns the command of a job by SIGTERM (``--signal=B:TERM@60``), as is done here by hand."""
+    study.hold(after=STEPS + 3)
+    command = study.start(engine)
+    workers = study.wait_until_held()
+    (job,) = running(slurm)
+    slurm.call("scancel", "--batch", "--signal=TERM", job)
+    wait_until_ended(workers)
+    study.release()
+    assert command.end() == 0, command.said
+    assert f"job {job} ended without a result" in command.said
+    assert "submitted again" in command.said
+    assert study.records() == undisturbed
+    assert study.steps == ALL_STEPS, "what it saved is gone on with"
+    assert study.left_over() == []
+
+
 def test_a_job_that_is_killed_is_submitted_again_and_its_end_is_said(
     slurm: SingleNode, engine: Slurm, study: StudyFolder, undisturbed: dict[str, Any]
 ) -> None:

@@ -68,3 +68,13 @@ def steps(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
             yield Saved(cohort, b"state")
             return
         yield EpochDone(cohort, [{"epoch": epoch}] * len(cohort.specs))
+
+
+LONG_TEXT = "0123456789abcdef" * 20_000
+"""Longer than any reply may be."""
+
+
+def says_where_its_dataset_is(cohort: Cohort, runtime: Runtime) -> Iterator[Event]:
+    """Say which file holds the dataset on this machine, in an event that is longer than a reply may be."""
+    (path,) = runtime.handed_over.values()
+    yield EpochDone(cohort, [{"file": str(path), "bytes": path.stat().st_size, "text": LONG_TEXT}])

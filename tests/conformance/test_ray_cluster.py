@@ -1,0 +1,71 @@
+"""What only ``--engine ray`` does, on the cluster of two machines that compute."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance_engines import EngineUnderTest
+from engine_work import LONG_TEXT
+from forked_commands import Server
+
+from actbench.execution.engines import Work
+from actbench.execution.engines.ray import Ray
+from actbench.schema.events import EpochDone
+from actbench.schema.runtime import Cohort, Runtime
+from actbench.schema.spec import RunSpec
+from actbench.system.code_digest import code_digest
+
+pytestmark = pytest.mark.slow
+
+MACHINES, SLOTS = 2, 4
+"""Each machine has room for two slots."""
+
+
+@pytest.fixture
+def engine(running: Callable[[str], EngineUnderTest]) -> EngineUnderTest:
+    return running("ray")
+
+
+def test_replies_stay_below_100_kb_and_a_dataset_is_sent_once_to_each_machine(
+    engine: EngineUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray sends a reply of up to 100 kB with its message, and copies a longer one by way of the object store."""
+    sizes: list[int] = []
+    work = Work(
+        "engine_work:says_where_its_dataset_is", Runtime(device="cpu"), "actbench.datasets._handover:load_packed"
+    )
+    with engine.made(SLOTS) as ray:
+        assert isinstance(ray, Ray)
+        answered = ray._answered
+
+        def noted(work: Work, slot: Any, future: Future[Any] | None) -> Any:
+            answer = None if future is None or future.exception() else future.result()
+            if isinstance(answer, list):
+                sizes.append(sum(len(one) for one in answer if isinstance(one, bytes)))
+            return answered(work, slot, future)
+
+        monkeypatch.setattr(ray, "_answered", noted)
+        cohorts = [Cohort((RunSpec(seed=seed, dataset="digits"),)) for seed in range(3 * SLOTS)]
+        rows = [event.rows[0] for event in ray.execute(work, cohorts) if isinstance(event, EpochDone)]
+        assert len(ray._blocks) == 1, "loaded once"
+    assert len(rows) == 3 * SLOTS
+    assert {row["text"] for row in rows} == {LONG_TEXT}, "what is longer than a reply arrives whole"
+    assert 0 < max(sizes) < 100_000
+    assert len({row["file"] for row in rows}) == MACHINES, "the workers of a machine map one file"
+    assert len({row["bytes"] for row in rows}) == 1
+
+
+def test_doctor_examines_every_machine_of_the_cluster(engine: EngineUnderTest, server: Server, tmp_path: Path) -> None:
+    words = ("doctor", "--address", engine.cluster()["address"])
+    assert server.do(tmp_path, *words, "--json", **engine.settings()) == 0, (tmp_path / "stderr").read_text()
+    found = json.loads((tmp_path / "stdout").read_text())["ray_cluster"]
+    computing = [node for node in found["nodes"] if node["cpus"]]
+    assert len(computing) >= MACHINES
+    assert {node["code"] for node in computing} == {code_digest()}
+    assert server.do(tmp_path, *words, **engine.settings()) == 0
+    assert "Ray" in (tmp_path / "stdout").read_text()
