@@ -18,9 +18,9 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
@@ -28,6 +28,9 @@ from actbench._version import __version__
 from actbench.schema.packed_mapping import PackedMapping
 from actbench.schema.record import SCHEMA, Outcome, RunRecord
 from actbench.schema.spec import RunSpec
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _log = logging.getLogger("actbench.storage.study_index")
 
@@ -51,11 +54,12 @@ _FORMAT = f"1 {__version__} {SCHEMA}"
 _TABLES = """
 CREATE TABLE about (format TEXT NOT NULL);
 CREATE TABLE ends (sum INTEGER, name TEXT, stamp TEXT, outcome TEXT);
-CREATE TABLE reports (sum INTEGER, own TEXT, health BLOB);
-CREATE TABLE texts (sum INTEGER, text TEXT);
+CREATE TABLE reports (sum INTEGER, name TEXT, own TEXT, health BLOB);
+CREATE TABLE texts (sum INTEGER, number INTEGER, text TEXT);
 """
-"""``ends`` and ``reports`` have a row a run, in the same order; so who asks for outcomes alone reads a tenth. What many
-runs share is spelled once, in ``texts``. SQLite does not see a letter that a disk has changed: each row has its sum."""
+"""``ends`` and ``reports`` have a row a run, so that who asks for outcomes alone reads a tenth. What many runs share is
+spelled once, in ``texts``. SQLite does not see what a disk has changed: each row has its sum, and none counts by its
+place."""
 
 _PAGE = 1 << 16
 """Bytes that SQLite reads at once, the most that it can: of pages of its usual size, each run would fill half."""
@@ -80,7 +84,10 @@ Known = tuple[str, Outcome]
 
 def known_outcomes(study: Path) -> dict[str, Known]:
     """Return what the index of a study has of each run's result; nothing without an index."""
-    return {name: (stamp, outcome) for name, stamp, outcome in _rows(study, "ends", "name, stamp, outcome") if name}
+    found: dict[str, Known] = {}
+    with _opened(study) as index:
+        found.update((name, (stamp, outcome)) for name, stamp, outcome in _rows(index, "ends", "name, stamp, outcome"))
+    return found
 
 
 def known_end(run: str, known: Known | None) -> Outcome | None:
@@ -127,9 +134,13 @@ class StudyIndex:
 
     def __init__(self, folder: Path, study: str, runs: int) -> None:
         self._folder, self.study, self._runs = folder, study, runs
-        is_large = runs >= MIN_RUNS
-        self._texts = [text or "" for (text,) in _rows(folder, "texts", "text")] if is_large else []
-        self._known = dict(_entries(folder)) if is_large else {}
+        self._texts: dict[int, str] = {}
+        self._known: dict[str, _Entry] = {}
+        if runs >= MIN_RUNS:
+            with _opened(folder) as index:  # all from one file, though another may take its place meanwhile
+                self._texts.update(_rows(index, "texts", "number, text"))
+                self._known.update(_entries(index))
+        self._last = max(self._texts, default=0)
         self._parts: dict[int, Any] = {}
         self._found: dict[str, _Entry] = {}
         self._new = 0
@@ -160,7 +171,7 @@ class StudyIndex:
                 study=self.study,
                 folder=run,
             )
-        except (ValueError, TypeError, IndexError):  # one of its texts is damaged
+        except (ValueError, TypeError, KeyError):  # one of its texts is damaged
             return None
         self._found[run] = entry
         return record
@@ -215,8 +226,9 @@ class StudyIndex:
     def _number(self, text: str) -> int:
         """Return the number of a text that other runs may share."""
         if text not in self._numbers:
-            self._numbers[text] = len(self._texts)
-            self._texts.append(text)
+            self._last += 1
+            self._numbers[text] = self._last
+            self._texts[self._last] = text
         return self._numbers[text]
 
     def _number_of_shared(self, shared: object, content: Callable[[], Any]) -> int:
@@ -235,48 +247,63 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _sum(*values: str | bytes) -> int:
+def _sum(*values: object) -> int:
     """Return the sum of a row: whatever changes in it, by a bit or two, changes its sum."""
     found = 0
     for value in values:
-        found = crc32(value if isinstance(value, bytes) else value.encode(), found)
+        found = crc32(value if isinstance(value, bytes) else str(value).encode(), found)
     return found
 
 
-def _rows(study: Path, table: str, columns: str) -> Iterator[Sequence[Any]]:
-    """Yield the rows of a table in their order, up to where the file is damaged; None throughout for a damaged row.
-
-    Nothing is yielded of an index of another version.
-    """
+@contextmanager
+def _opened(study: Path) -> Iterator[sqlite3.Connection | None]:
+    """Open the index of a study; None where there is none of this version. Where it is damaged, the context ends."""
     path = study / INDEX
     if not path.is_file():
+        yield None
         return
     import sqlite3
 
-    # Immutable: whatever stands under this name is never changed, so no lock is asked for.
-    address = f"file:{quote(os.fspath(path.absolute()))}?mode=ro&immutable=1"
+    connection, is_known = None, False
     try:
-        with closing(sqlite3.connect(address, uri=True)) as connection:
-            if connection.execute("SELECT format FROM about").fetchall() == [(_FORMAT,)]:
-                for expected, *row in connection.execute(f"SELECT sum, {columns} FROM {table} ORDER BY rowid"):
-                    yield row if _sum(*row) == expected else [None] * len(row)
-    except (sqlite3.Error, AttributeError) as error:  # a damaged row may have a number in place of a text
+        # Immutable: whatever stands under this name is never changed, so no lock is asked for.
+        connection = sqlite3.connect(f"file:{quote(os.fspath(path.absolute()))}?mode=ro&immutable=1", uri=True)
+        is_known = connection.execute("SELECT format FROM about").fetchall() == [(_FORMAT,)]
+    except sqlite3.Error as error:
+        _log.debug("%s can't be read: %s", path, error)
+    try:
+        yield connection if is_known else None
+    except sqlite3.Error as error:
         _log.debug("%s can't be read on: %s", path, error)
+    finally:
+        if connection is not None:
+            connection.close()
 
 
-def _entries(study: Path) -> Iterator[tuple[str, _Entry]]:
-    ends = _rows(study, "ends", "name, stamp, outcome")
-    reports = _rows(study, "reports", "own, health")
-    for (name, stamp, outcome), (own, health) in zip(ends, reports, strict=False):
-        if name is not None and own is not None:
-            yield name, _Entry(stamp, outcome, own, health)
+def _rows(index: sqlite3.Connection | None, table: str, columns: str) -> Iterator[Sequence[Any]]:
+    """Yield the undamaged rows of a table, in their order.
+
+    Raises:
+        sqlite3.Error: Where the file is damaged.
+    """
+    if index is not None:
+        for expected, *row in index.execute(f"SELECT sum, {columns} FROM {table} ORDER BY rowid"):
+            if _sum(*row) == expected:
+                yield row
 
 
-def _write(path: Path, entries: Mapping[str, _Entry], texts: Sequence[str]) -> None:
+def _entries(index: sqlite3.Connection | None) -> Iterator[tuple[str, _Entry]]:
+    ends = {name: (stamp, outcome) for name, stamp, outcome in _rows(index, "ends", "name, stamp, outcome")}
+    for name, own, health in _rows(index, "reports", "name, own, health"):
+        if name in ends:
+            yield name, _Entry(*ends[name], own, health)
+
+
+def _write(path: Path, entries: Mapping[str, _Entry], texts: Mapping[int, str]) -> None:
     import sqlite3
 
     ends = ((name, one.stamp, one.outcome) for name, one in entries.items())
-    reports = ((one.own, one.health) for one in entries.values())
+    reports = ((name, one.own, one.health) for name, one in entries.items())
     with closing(sqlite3.connect(f"file:{quote(os.fspath(path.absolute()))}", uri=True)) as connection:
         connection.execute(f"PRAGMA page_size = {_PAGE}")
         # Nobody knows this file's name yet, so what protects a file in use is not needed.
@@ -285,7 +312,7 @@ def _write(path: Path, entries: Mapping[str, _Entry], texts: Sequence[str]) -> N
         connection.executescript(_TABLES)
         connection.execute("BEGIN")
         connection.executemany("INSERT INTO ends VALUES (?, ?, ?, ?)", ((_sum(*row), *row) for row in ends))
-        connection.executemany("INSERT INTO reports VALUES (?, ?, ?)", ((_sum(*row), *row) for row in reports))
-        connection.executemany("INSERT INTO texts VALUES (?, ?)", ((_sum(text), text) for text in texts))
+        connection.executemany("INSERT INTO reports VALUES (?, ?, ?, ?)", ((_sum(*row), *row) for row in reports))
+        connection.executemany("INSERT INTO texts VALUES (?, ?, ?)", ((_sum(*row), *row) for row in texts.items()))
         connection.execute("INSERT INTO about VALUES (?)", (_FORMAT,))
         connection.commit()

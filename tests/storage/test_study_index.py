@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,17 @@ def test_a_damaged_index_changes_nothing(study: Path, monkeypatch: pytest.Monkey
         (study / INDEX).write_bytes(content)
         assert whole(read_results(study)) == expected
         assert states(study) == status
+
+
+@pytest.mark.parametrize("table", ["ends", "reports", "texts"])
+def test_no_row_counts_by_its_place(study: Path, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+    expected, status = whole(read_results(study)), states(study)
+    monkeypatch.setattr(study_index, "NEW_SHARE", 10.0)
+    with closing(sqlite3.connect(study / INDEX)) as index:
+        index.execute(f"DELETE FROM {table} WHERE rowid = 2")
+        index.commit()
+    assert whole(read_results(study)) == expected
+    assert states(study) == status
 
 
 def test_a_damaged_index_is_written_anew(study: Path, opened: list[str]) -> None:
