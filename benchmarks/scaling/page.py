@@ -103,8 +103,7 @@ def amount(seconds: float) -> str:
     """
     for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
         if seconds * factor >= 0.9995 or unit == "µs":
-            number = seconds * factor
-            return f"{number:.0f} {unit}" if number >= 999.5 else f"{number:.3g} {unit}"
+            return f"{_three_figures(seconds * factor)} {unit}"
     raise AssertionError("unreachable")
 
 
@@ -113,13 +112,19 @@ def shown(figure: Mapping[str, float]) -> str:
 
     >>> shown({"median": 0.012, "low": 0.011, "high": 0.02, "n": 3}), shown({"median": 2, "low": 2, "high": 2, "n": 1})
     ('12 ms (11–20)', '2 s (n = 1)')
+    >>> shown({"median": 0.8, "low": 0.7, "high": 1.02, "n": 3})
+    '800 ms (700–1020)'
     """
     middle = amount(figure["median"])
     if figure["n"] == 1:
         return f"{middle} (n = 1)"
     unit = middle.split()[1]
     factor = {"s": 1.0, "ms": 1e3, "µs": 1e6}[unit]
-    return f"{middle} ({figure['low'] * factor:.3g}–{figure['high'] * factor:.3g})"
+    return f"{middle} ({_three_figures(figure['low'] * factor)}–{_three_figures(figure['high'] * factor)})"
+
+
+def _three_figures(number: float) -> str:
+    return f"{number:.0f}" if number >= 999.5 else f"{number:.3g}"
 
 
 def duration(seconds: float) -> str:
