@@ -138,7 +138,7 @@ class StudyIndex:
         self._known: dict[str, _Entry] = {}
         if runs >= MIN_RUNS:
             with _opened(folder) as index:  # all from one file, though another may take its place meanwhile
-                self._texts.update(_rows(index, "texts", "number, text"))
+                self._texts.update((number, text) for number, text in _rows(index, "texts", "number, text"))
                 self._known.update(_entries(index))
         self._last = max(self._texts, default=0)
         self._parts: dict[int, Any] = {}
