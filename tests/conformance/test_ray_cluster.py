@@ -27,19 +27,19 @@ MACHINES, SLOTS = 2, 4
 
 
 @pytest.fixture
-def engine(running: Callable[[str], EngineUnderTest]) -> EngineUnderTest:
+def cluster(running: Callable[[str], EngineUnderTest]) -> EngineUnderTest:
     return running("ray")
 
 
 def test_replies_stay_below_100_kb_and_a_dataset_is_sent_once_to_each_machine(
-    engine: EngineUnderTest, monkeypatch: pytest.MonkeyPatch
+    cluster: EngineUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray sends a reply of up to 100 kB with its message, and copies a longer one by way of the object store."""
     sizes: list[int] = []
     work = Work(
         "engine_work:says_where_its_dataset_is", Runtime(device="cpu"), "actbench.datasets._handover:load_packed"
     )
-    with engine.made(SLOTS) as ray:
+    with cluster.made(SLOTS) as ray:
         assert isinstance(ray, Ray)
         answered = ray._answered
 
@@ -60,12 +60,12 @@ def test_replies_stay_below_100_kb_and_a_dataset_is_sent_once_to_each_machine(
     assert len({row["bytes"] for row in rows}) == 1
 
 
-def test_doctor_examines_every_machine_of_the_cluster(engine: EngineUnderTest, server: Server, tmp_path: Path) -> None:
-    words = ("doctor", "--address", engine.cluster()["address"])
-    assert server.do(tmp_path, *words, "--json", **engine.settings()) == 0, (tmp_path / "stderr").read_text()
+def test_doctor_examines_every_machine_of_the_cluster(cluster: EngineUnderTest, server: Server, tmp_path: Path) -> None:
+    words = ("doctor", "--address", cluster.cluster()["address"])
+    assert server.do(tmp_path, *words, "--json", **cluster.settings()) == 0, (tmp_path / "stderr").read_text()
     found = json.loads((tmp_path / "stdout").read_text())["ray_cluster"]
     computing = [node for node in found["nodes"] if node["cpus"]]
     assert len(computing) >= MACHINES
     assert {node["code"] for node in computing} == {code_digest()}
-    assert server.do(tmp_path, *words, **engine.settings()) == 0
+    assert server.do(tmp_path, *words, **cluster.settings()) == 0
     assert "Ray" in (tmp_path / "stdout").read_text()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +16,13 @@ from forked_commands import Server
 from actbench import datasets
 from actbench.datasets import _handover
 from actbench.errors import ActbenchError, DeviceError, UsageError
+from actbench.execution.engines import Work
 from actbench.execution.engines._ray_cluster import Connection, explained
 from actbench.execution.engines._ray_machine import Description, differences_from_here, versions_here
 from actbench.execution.engines._ray_resources import RayOptions
-from actbench.execution.engines.ray import Ray
+from actbench.execution.engines.ray import Ray, _Slot
 from actbench.schema.components import resolve
+from actbench.schema.runtime import Runtime
 from actbench.schema.spec import canonical_json
 from actbench.system.code_digest import code_digest
 from actbench.system.user_modules import module_digest
@@ -105,6 +109,26 @@ def test_a_machine_that_differs_is_told_from_one_that_does_not() -> None:
     assert torch[0].startswith("has torch 1.0, here is")
     nothing = differences_from_here(Description("n", "ada", None, {**own, "torch": None}))
     assert [what for what, _ in nothing] == ["has no torch", "has no actbench"]
+
+
+class NoCluster:
+    """A connection whose actors need not be ended."""
+
+    ray = SimpleNamespace(kill=lambda actor: None)
+
+
+def test_where_every_machine_differs_the_command_ends_with_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Ray(2, RayOptions.of("ray", {"address": "head:6379"}))
+    engine._connection = NoCluster()  # type: ignore[assignment]
+    engine._slots = [_Slot(actor=None), _Slot(actor=None)]
+    first, second = engine._slots
+    other = Future[Description]()
+    other.set_result(Description("n", "ada", "0" * 64, versions_here()))
+    work = Work("engine_work:echo", Runtime(device="cpu"))
+    assert list(engine._answered(work, first, other)) == []
+    assert "a worker is left out: ada has another state of actbench's code" in caplog.text
+    with pytest.raises(UsageError, match=r"no machine of the Ray cluster can compute this: ada has another state"):
+        list(engine._answered(work, second, other))
 
 
 @pytest.mark.parametrize("name", ["digits", "moons", {"name": "regression", "function": "sin(x)", "val_fraction": 0}])

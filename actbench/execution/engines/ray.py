@@ -260,15 +260,16 @@ class Ray:
         assert self._connection is not None
         try:
             answer = future.result()
-            if isinstance(answer, Description):
-                self._admit(slot, answer)
-                return
-            contents = [one if isinstance(one, bytes) else self._connection.ray.get(one) for one in answer]
+            events = [] if isinstance(answer, Description) else answer
+            contents = [one if isinstance(one, bytes) else self._connection.ray.get(one) for one in events]
         except Exception as error:  # Ray's errors, and those of code that ran there, which it wraps
             cause = getattr(error, "cause", None)
             if isinstance(cause, UsageError):  # of the task that loads a dataset
                 raise cause from None
             yield from self._lose(work, slot, one_line(str(error)))
+            return
+        if isinstance(answer, Description):
+            self._admit(slot, answer)  # whose error, where no machine is fit, is the user's
             return
         if slot.cohort is not None:
             slot.silent = 0.0
