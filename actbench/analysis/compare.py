@@ -124,7 +124,6 @@ class View:
     not_tuned: str = ""
 
 
-@collection_paused()
 def compare(
     records: Sequence[RunRecord],
     *,

@@ -2,10 +2,10 @@
 
     results/<study>/index.sqlite
 
-It repeats what the results hold, and decides nothing. An entry counts only for the very file that it was made of, told
-by the file's size, times and number on the disk; every other run is read from its own files. So it can be deleted, and
-be lost, torn or of another version: whoever reads the study next writes it anew, where the study is large enough and
-its folder may be written. It is written beside its place and renamed, so that a reader sees a whole one or none, two
+It only repeats what the results hold. An entry is used while the result that it was made from is unchanged: same size,
+same times, same inode. Every other run is read from its own files. So the index may be deleted, lost, torn or of
+another version: whoever reads the study next writes a new one, if the study is large enough and its folder may be
+written. It is written beside its place and renamed, so that a reader sees a whole one or none, two
 writers don't disturb each other, and nobody waits for a lock, which many network file systems don't keep. SQLite is its
 format alone: no connection ever changes the file that stands there.
 """
@@ -28,6 +28,7 @@ from actbench._version import __version__
 from actbench.schema.packed_mapping import PackedMapping
 from actbench.schema.record import SCHEMA, Outcome, RunRecord
 from actbench.schema.spec import RunSpec
+from actbench.system.text import storable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -66,7 +67,7 @@ _PAGE = 1 << 16
 
 
 def stamp_of(path: str) -> str | None:
-    """Return what tells a file from any other that lies, or lay, under its name; None where there is no file.
+    """Return a file's size, times and inode: they differ if it was edited or replaced. None where there is no file.
 
     Raises:
         OSError: When it can't be looked at.
@@ -111,9 +112,8 @@ class _Entry(NamedTuple):
     Args:
         stamp: Of the file that it was made of.
         outcome: As in the result.
-        own: JSON: the numbers of three shared texts (settings with 0 as the seed, environment, keys), the seed, the
-            message, and for these keys the values of the final metrics, of the timing and of what stands beside the
-            packed health.
+        own: A JSON list: the numbers of three shared texts (settings with seed 0, environment, keys), the seed, the
+            message, and the values of those keys: final metrics, timing, and what ``PackedMapping`` keeps unpacked.
         health: The packed health.
     """
 
@@ -124,7 +124,7 @@ class _Entry(NamedTuple):
 
 
 class StudyIndex:
-    """Reads the index of a study, and writes it anew when it has been told of enough runs that it lacked.
+    """Reads the index of a study; collects the runs that it lacks, and writes a new one when there are enough.
 
     Args:
         folder: The study's folder.
@@ -187,7 +187,7 @@ class StudyIndex:
         if self._runs < MIN_RUNS or stamp is None or not isinstance(record.health, PackedMapping):
             return
         changed = int(stamp.split(" ")[2]) / 1e9
-        if time.time() - changed < SETTLED or not _is_utf8(run):
+        if time.time() - changed < SETTLED or storable(run) != run:  # SQLite takes only names in UTF-8
             return
         spec, parts = record.spec, (record.final, record.timing, dict(record.health.beside))
         own = [
@@ -232,19 +232,10 @@ class StudyIndex:
         return self._numbers[text]
 
     def _number_of_shared(self, shared: object, content: Callable[[], Any]) -> int:
-        """Return the number of the text of what is one object in all runs that share it, so that it is spelled once."""
+        """Return the number of an object's text. Runs that share the object have it turned into text only once."""
         if id(shared) not in self._shared:
             self._shared[id(shared)] = (shared, self._number(json.dumps(content())))
         return self._shared[id(shared)][1]
-
-
-def _is_utf8(name: str) -> bool:
-    """Return whether a file's name can stand in a table; bytes that are no UTF-8 are lone surrogates in Python."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _sum(*values: object) -> int:

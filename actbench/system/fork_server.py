@@ -196,8 +196,8 @@ class Forked:
         Raises:
             subprocess.TimeoutExpired: When it has not ended after so many seconds.
         """
-        # Whoever listens to it may wait while the pool ends it: neither may close what the other looks at, and the
-        # server tells an exit code once.
+        # The thread that reads its output may wait while the pool ends it. Neither may close what the other waits on,
+        # and the server can be asked for an exit code only once.
         with self._waiting:
             if self._pid and not self._has_ended:
                 if self._handle is not None and not select.select([self._handle], [], [], timeout)[0]:

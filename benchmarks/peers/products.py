@@ -122,7 +122,7 @@ def layers(
 
 
 def _works(step: Step) -> bool:
-    """Return whether this processor has the kernel: oneDNN has none in bfloat16 where there is no AVX-512."""
+    """Return whether oneDNN has this kernel for this processor; in bfloat16 it needs AVX-512."""
     try:
         step()
     except RuntimeError:

@@ -173,17 +173,17 @@ def test_a_server_that_was_started_early_is_taken_once_and_ended_with_the_comman
 
 
 class OneChild(ForkServer):
-    """Answers for one process, whose exit code it tells once, as the system does."""
+    """A server of one process. Like the system, it knows the exit code only the first time."""
 
     def __init__(self, child: subprocess.Popen[bytes]) -> None:
-        self.child, self.told = child, 0
+        self.child, self.asked = child, 0
 
     def reply(self, request: int) -> int | None:
         return self.child.pid
 
     def status(self, pid: int) -> int | None:
-        self.told += 1
-        return self.child.wait() if self.told == 1 else None
+        self.asked += 1
+        return self.child.wait() if self.asked == 1 else None
 
 
 def test_a_process_is_not_closed_while_another_thread_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,4 +214,4 @@ def test_a_process_is_not_closed_while_another_thread_waits_for_its_end(monkeypa
         for thread in (listener, closer):
             thread.join(60)
     assert found == [-signal.SIGKILL, -signal.SIGKILL]
-    assert server.told == 1
+    assert server.asked == 1

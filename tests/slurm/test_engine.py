@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from conformance_engines import ENGINES
 from conformance_engines.slurm import Slurm
-from conformance_studies import RUNS, STEPS, StudyFolder, wait_until_ended
+from conformance_studies import RUNS, STEPS, Command, StudyFolder, wait_until_ended
 from processes import wait_until
 from single_node import MAX_ARRAY_SIZE, SingleNode
+
+from actbench.system.processes import Process
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +35,15 @@ def running(node: SingleNode) -> list[str]:
 
 def submissions(study: StudyFolder) -> list[Path]:
     return sorted((study.path / "results").glob("*/slurm/*/submission.json"))
+
+
+def held_midway(slurm: SingleNode, engine: Slurm, study: StudyFolder) -> tuple[Command, list[Process], str]:
+    """Start the study, and return its command, its held workers and its job once a step of the second cohort waits."""
+    study.hold(after=STEPS + 3)
+    command = study.start(engine)
+    workers = study.wait_until_held()
+    (job,) = running(slurm)
+    return command, workers, job
 
 
 def test_an_array_that_gives_way_to_other_jobs_saves_is_put_back_and_finishes(
@@ -62,10 +73,7 @@ def test_an_array_that_gives_way_to_other_jobs_saves_is_put_back_and_finishes(
 def test_a_job_that_is_put_back_by_hand_goes_on_where_it_was(
     slurm: SingleNode, engine: Slurm, study: StudyFolder, undisturbed: dict[str, Any]
 ) -> None:
-    study.hold(after=STEPS + 3)
-    command = study.start(engine)
-    workers = study.wait_until_held()
-    (job,) = running(slurm)
+    command, workers, job = held_midway(slurm, engine, study)
     slurm.call("scontrol", "requeue", job)
     wait_until_ended(workers)
     study.release()
@@ -78,10 +86,7 @@ def test_a_job_whose_time_is_nearly_over_saves_and_is_submitted_again(
     slurm: SingleNode, engine: Slurm, study: StudyFolder, undisturbed: dict[str, Any]
 ) -> None:
     """Slurm warns the command of a job by SIGTERM (``--signal=B:TERM@60``), as is done here by hand."""
-    study.hold(after=STEPS + 3)
-    command = study.start(engine)
-    workers = study.wait_until_held()
-    (job,) = running(slurm)
+    command, workers, job = held_midway(slurm, engine, study)
     slurm.call("scancel", "--batch", "--signal=TERM", job)
     wait_until_ended(workers)
     study.release()
@@ -96,10 +101,7 @@ def test_a_job_whose_time_is_nearly_over_saves_and_is_submitted_again(
 def test_a_job_that_is_killed_is_submitted_again_and_its_end_is_said(
     slurm: SingleNode, engine: Slurm, study: StudyFolder, undisturbed: dict[str, Any]
 ) -> None:
-    study.hold(after=STEPS + 3)
-    command = study.start(engine)
-    workers = study.wait_until_held()
-    (job,) = running(slurm)
+    command, workers, job = held_midway(slurm, engine, study)
     (lock,) = set(study.locks().values())
     os.kill(lock.pid, signal.SIGKILL)  # the command of the job, which test and job share a machine with
     wait_until_ended([lock, *workers])
@@ -114,10 +116,7 @@ def test_a_job_that_is_killed_is_submitted_again_and_its_end_is_said(
 def test_a_job_that_somebody_cancels_is_reported_with_its_log_and_not_submitted_again(
     slurm: SingleNode, engine: Slurm, study: StudyFolder, undisturbed: dict[str, Any]
 ) -> None:
-    study.hold(after=STEPS + 3)
-    command = study.start(engine)
-    study.wait_until_held()
-    (job,) = running(slurm)
+    command, _, job = held_midway(slurm, engine, study)
     slurm.call("scancel", job)
     assert command.end() == 1, command.said
     assert f"job {job} ended without a result: CANCELLED" in command.said

@@ -27,6 +27,8 @@ class Group:
         runs: The records, each with its flat keys.
         averaged: Factors over which each seed's values are averaged.
         picked: Tuned factor -> the value of these runs.
+
+    What ``values`` returns is kept by metric: a table of 500 rows asks for each of them several times.
     """
 
     factors: Mapping[str, Value]

@@ -20,10 +20,10 @@ ARRAY_SIZE = 1000
 """Jobs of an array where Slurm does not say how many a site allows: one less than Slurm's own default."""
 
 WARNING_SECONDS = 60
-"""Seconds before its time limit at which a job is told to save."""
+"""How many seconds before its time limit a job is told to save."""
 
 SHORT = 300
-"""Seconds of a time limit below which it is not told so early: Slurm may tell it a minute before the time."""
+"""Seconds. A job with a shorter time limit is not told beforehand: the warning could come almost at its start."""
 
 _TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+|\d+-\d+:\d\d|\d+-\d+:\d\d:\d\d")
 _MEMORY = re.compile(r"\d+[KMGT]?", re.IGNORECASE)
