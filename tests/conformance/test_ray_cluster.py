@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -69,3 +72,39 @@ def test_doctor_examines_every_machine_of_the_cluster(cluster: EngineUnderTest, 
     assert {node["code"] for node in computing} == {code_digest()}
     assert server.do(tmp_path, *words, **cluster.settings()) == 0
     assert "Ray" in (tmp_path / "stdout").read_text()
+
+
+TOKEN_SET_LATE = """
+import os, sys
+address, token = sys.argv[1:]
+from actbench.errors import UsageError
+from actbench.execution.engines._ray_cluster import Connection
+from actbench.execution.engines._ray_import import import_ray
+import_ray()
+os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token)
+try:
+    with Connection(address) as connection:
+        print(len(connection.nodes()), "machines")
+except UsageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
+def test_a_token_that_is_set_after_ray_was_imported_counts(cluster: EngineUnderTest, is_known: bool) -> None:
+    """Ray reads its environment variables when it is imported; where the token is wrong, one sentence says so."""
+    token = cluster.settings()["RAY_AUTH_TOKEN"] if is_known else "0" * 64
+    address = cluster.cluster()["address"]
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("RAY_AUTH")}
+    asked = subprocess.run(
+        [sys.executable, "-c", TOKEN_SET_LATE, address, token],
+        env={**environment, "RAY_NUM_REDIS_GET_RETRIES": "2"},  # it tries for 20 seconds otherwise
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if is_known:
+        assert asked.stdout.endswith(" machines\n")
+    else:
+        assert asked.stdout.startswith(f"the Ray cluster {address} wants its token: set RAY_AUTH_MODE=token")
+    assert not asked.stderr

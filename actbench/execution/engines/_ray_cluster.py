@@ -178,13 +178,14 @@ def _token() -> str:
 
 
 def _read_settings_again(ray: Any) -> None:
-    """Let Ray look at its environment variables, which it reads once for all, as ``ray.init`` does itself."""
+    """Let Ray look at its environment variables, which it reads when it is imported and not again."""
     ray._raylet.Config.initialize("")
     ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _init(ray: Any, address: str, **options: Any) -> None:
     """Connect without a word of Ray's, and with this program's signal handlers and log as they were."""
+    _read_settings_again(ray)  # a notebook may have set the token after it imported Ray
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     with _handlers_kept(), _lines_of_c_dropped():
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
@@ -235,7 +236,16 @@ def _translated(address: str) -> Iterator[None]:
     except UsageError:
         raise
     except Exception as error:  # ConnectionError, RuntimeError, ValueError, RaySystemError: Ray has no common base
-        raise UsageError(explained(str(error), address)) from error
+        raise UsageError(explained(_with_causes(error), address)) from error
+
+
+def _with_causes(error: BaseException | None) -> str:
+    """Return what an error says and what its causes say: of a missing token, Ray's last error does not speak."""
+    said = []
+    while error is not None:
+        said.append(str(error))
+        error = error.__cause__
+    return "\n".join(said)
 
 
 def explained(text: str, address: str) -> str:
@@ -258,10 +268,10 @@ def explained(text: str, address: str) -> str:
             f"the Ray cluster {address} wants its token: set {MODE}=token, and {TOKEN} unless it lies in "
             "~/.ray/auth_token"
         )
-    if "Failed to connect to Ray cluster" in text:  # a missing token gives this too, and no other word
+    if "Failed to connect to Ray cluster" in text:
         return (
             f"no Ray cluster answers at {address}: give the address of its head, port 6379 unless it was chosen "
-            f"otherwise; if it wants a token, set {MODE}=token"
+            "otherwise"
         )
     if "could not find any running" in text.lower():
         return (
