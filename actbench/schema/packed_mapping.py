@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Self
 
 
@@ -29,10 +29,10 @@ class PackedMapping(Mapping[str, Any]):
         self.packed = zlib.compress(json.dumps(dict(content)).encode("ascii"), 1)
 
     @classmethod
-    def of(cls, packed: bytes, beside: Iterable[tuple[str, Any]]) -> Self:
+    def of(cls, packed: bytes, beside: tuple[tuple[str, Any], ...]) -> Self:
         """Return the mapping that has these two attributes; what is packed is looked at when it is asked for."""
         found = cls.__new__(cls)
-        found.beside, found.packed = tuple((key, value) for key, value in beside), packed
+        found.beside, found.packed = beside, packed
         return found
 
     def __getitem__(self, key: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -16,35 +16,41 @@ _SHARD = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
 """``I/N``, as records name it."""
 
 
-def missing_parts(found: Sequence[tuple[str, RunRecord, Path]], unfinished: Sequence[Path]) -> Iterator[str]:
+def missing_parts(records: Sequence[RunRecord], names: Mapping[Path, str], unfinished: Iterable[Path]) -> Iterator[str]:
     """Yield a sentence for each study whose records are of shards and that has planned runs in no folder.
 
     Of a study that was trained as a whole nothing is said: whoever trains it knows how far it is, and configs of
     100,000 runs take seconds to read.
 
     Args:
-        found: Study, record and the study's folder of each run that has ended.
+        records: The runs that have ended.
+        names: The folder of each study -> its name, which several folders may have.
         unfinished: Folders of runs that have not.
     """
     begun = {run.name[-8:] for run in unfinished}
-    for study, group in groupby(sorted(found, key=lambda one: one[0]), key=lambda one: one[0]):
-        members = list(group)
-        named = (record.environment.get("shard") for _, record, _ in members)
-        shards = {(int(match[1]), int(match[2])) for text in named if (match := _SHARD.fullmatch(str(text)))}
-        if not shards:
-            continue
+    for study, shards in sorted(_shards(records).items()):
         planned = set[str]()
-        for folder in dict.fromkeys(folder for *_, folder in members):
+        for folder in (folder for folder, name in names.items() if name == study):
             try:
                 planned |= {one.digest for one in Study.from_text(read_file(folder / "study.yaml").decode()).specs()}
             except (OSError, ValueError, UsageError):
                 continue  # its settings of the comparison can't be read either, which is reported
-        missing = planned - {record.spec.digest for _, record, _ in members}
+        missing = planned - {one.spec.digest for one in records if one.study == study}
         missing = {digest for digest in missing if digest[:8] not in begun}
         if missing:
             are = "is" if len(missing) == 1 else "are"
             text = f"{study}: {len(missing)} of {len(planned)} planned runs {are} not here"
             yield f"{text}; {_which(shards, len(planned))}"
+
+
+def _shards(records: Sequence[RunRecord]) -> dict[str, set[tuple[int, int]]]:
+    """Return each study that was trained in shards -> those that its records name."""
+    environments = {(one.study, id(one.environment)): one.environment for one in records}  # one for thousands of runs
+    found: dict[str, set[tuple[int, int]]] = {}
+    for (study, _), environment in environments.items():
+        if match := _SHARD.fullmatch(str(environment.get("shard"))):
+            found.setdefault(study, set()).add((int(match[1]), int(match[2])))
+    return found
 
 
 def _which(shards: set[tuple[int, int]], runs: int) -> str:

@@ -115,73 +115,104 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         ResultsError: When a path does not exist or no run is found.
     """
     warnings: list[str] = []
-    # Text and not Path, which would take more time and memory than a run's own file: there may be 100,000.
-    folders = dict.fromkeys(run for path in paths for run in _run_folders(Path(path), warnings))
-    found: list[tuple[str, int, str, RunRecord, str]] = []
-    unfinished: list[str] = []
-    without_curve = Counter[str]()
-    ended: dict[tuple[str, str], str] = {}
-    studies = _study_names(folders)
-    reader = ResultReader()
-    # With curves every run's files are opened, so an index would save nothing.
-    sizes = {} if curves else Counter(map(os.path.dirname, folders))
-    indexes = {above: StudyIndex(Path(above).parent, studies[above], runs) for above, runs in sizes.items()}
-    for folder in folders:
-        above, name = os.path.split(folder)
-        study = studies[above]
-        try:
-            if curves:
-                record = _read_run(folder, reader, warnings, curves=True)
-                record = record and replace(record, study=study, folder=name)
-            else:
-                record = _read_indexed(folder, reader, warnings, indexes[above])
-        except (OSError, ValueError) as error:
-            warnings.append(f"{study}/runs/{name}: skipped, {reason(error)}")
-            continue
-        if record is None:
-            unfinished.append(folder)
-            continue
-        without_curve[study] += curves and record.lacks_curve and kind(Path(folder, CURVE)) is None
-        place = (above, record.spec.digest)
-        if name.endswith(f"-{record.spec.digest[:8]}"):
-            if place in ended:  # two sweeps of the study have named it, each its own way
-                warnings.append(f"{study}/runs/{name}: left out, it is the same run as {ended[place]}")
-                continue
-            ended[place] = name
-        found.append((study, record.spec.seed, name, record, above))
-    for index in indexes.values():
-        index.save()
+    folders = _run_folders(paths, warnings)
     if not folders:
         hints = "".join(dict.fromkeys(packed_hint(Path(path)) for path in paths))
         absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written{hints}"
         raise ResultsError("\n".join((absent, *warnings)))
+    reader = ResultReader()
+    records: list[RunRecord] = []
+    unfinished: list[Path] = []
+    names: dict[Path, str] = {}
+    settings: dict[str, Mapping[str, Any]] = {}
+    for above, runs in folders.items():
+        study, name = above.parent, above.parent.resolve().name
+        own, without_end = _read_study(above, name, runs, reader, warnings, curves=curves)
+        names[study] = name
+        settings[name] = comparison_settings(study, warnings)
+        records += _with_cases(_without_repeated(own, warnings), settings[name])
+        unfinished += without_end
     # Of the same run in several folders, a comparison takes the first: not a failed one where another has finished.
-    found.sort(key=lambda entry: (*entry[:3], entry[3].outcome == "failed"))
-    digits = {(study, record.spec.digest[:8]) for study, _, _, record, _ in found}
-    unfinished = [run for run in unfinished if (studies[os.path.dirname(run)], run[-8:]) not in digits]
-    waiting = Counter(studies[os.path.dirname(run)] for run in unfinished)
-    warnings += [f"{study}{UNFINISHED}{count}" for study, count in waiting.items()]
-    parents = {above: Path(above).parent for above in studies}
-    warnings += missing_parts(
-        [(study, record, parents[above]) for study, _, _, record, above in found], list(map(Path, unfinished))
-    )
-    warnings += [f"{study}{WITHOUT_CURVE}{count}" for study, count in without_curve.items() if count]
-    settings = {above: comparison_settings(folder, warnings) for above, folder in parents.items()}
-    by_study = {studies[above]: section for above, section in settings.items()}
-    names = list(studies.values())
-    places = {name: parents[above] for above, name in studies.items() if names.count(name) == 1}
-    records = tuple(_with_case(run, settings[above]) for *_, run, above in found)
-    return Records(records, tuple(sorted(warnings)), by_study, places, tuple(map(Path, unfinished)))
+    records.sort(key=lambda one: (one.study, one.spec.seed, one.folder, one.outcome == "failed"))
+    if unfinished:
+        ended = {(one.study, one.spec.digest[:8]) for one in records}
+        unfinished = [run for run in unfinished if (names[run.parent.parent], run.name[-8:]) not in ended]
+    waiting = Counter(names[run.parent.parent] for run in unfinished)
+    warnings += [f"{name}{UNFINISHED}{count}" for name, count in waiting.items()]
+    warnings += missing_parts(records, names, unfinished)
+    alike = Counter(names.values())
+    places = {name: study for study, name in names.items() if alike[name] == 1}
+    return Records(tuple(records), tuple(sorted(warnings)), settings, places, tuple(unfinished))
 
 
-def _study_names(folders: Iterable[str]) -> dict[str, str]:
-    """Return the folder above each run -> the name of its study, in the order of the runs."""
-    return {above: study_of(Path(above, "run")) for above in dict.fromkeys(map(os.path.dirname, folders))}
+def _run_folders(paths: Iterable[Path | str], warnings: list[str]) -> dict[Path, list[str]]:
+    """Return each folder of runs below some paths -> the names of its runs, each once."""
+    found: dict[Path, dict[str, None]] = {}
+    for path in paths:
+        for above, runs in _runs_below(Path(path), warnings):
+            found.setdefault(above, {}).update(dict.fromkeys(runs))
+    return {above: list(runs) for above, runs in found.items() if runs}
 
 
-def _with_case(run: RunRecord, settings: Mapping[str, Any]) -> RunRecord:
-    spec = with_case(run.spec, settings)
-    return run if spec is run.spec else replace(run, spec=spec)
+def _read_study(
+    folder: Path, study: str, runs: Sequence[str], reader: ResultReader, warnings: list[str], *, curves: bool
+) -> tuple[list[RunRecord], list[Path]]:
+    """Return the records of a study's runs that have finished or failed, and the folders of the others.
+
+    Args:
+        folder: The folder of the runs.
+        study: The study's name.
+        runs: The names of the runs.
+        reader: Reads their results.
+        warnings: A warning is added for what can't be read.
+        curves: Whether to read the per-epoch rows too.
+    """
+    # With curves every run's files are opened, so an index would save nothing.
+    index = None if curves else StudyIndex(folder.parent, study, len(runs))
+    records: list[RunRecord] = []
+    unfinished: list[Path] = []
+    without_curve = 0
+    above = f"{folder}{os.sep}"  # text and not Path, which would take longer than to read a run
+    for run in runs:
+        try:
+            if index is None:
+                record = _read_run(f"{above}{run}", reader, warnings, curves=True)
+                record = record and replace(record, study=study, folder=run)
+            else:
+                record = _read_indexed(above, run, reader, warnings, index)
+        except (OSError, ValueError) as error:
+            warnings.append(f"{study}/runs/{run}: skipped, {reason(error)}")
+            continue
+        if record is None:
+            unfinished.append(Path(f"{above}{run}"))
+            continue
+        without_curve += curves and record.lacks_curve and kind(Path(f"{above}{run}", CURVE)) is None
+        records.append(record)
+    if index is not None:
+        index.save()
+    if without_curve:
+        warnings.append(f"{study}{WITHOUT_CURVE}{without_curve}")
+    return records, unfinished
+
+
+def _without_repeated(records: Sequence[RunRecord], warnings: list[str]) -> Iterator[RunRecord]:
+    """Yield the records of a study but those of a run that has come already: two sweeps have named it, each its way."""
+    digits = Counter(one.folder[-8:] for one in records)
+    come: dict[str, str] = {}
+    for one in records:
+        if digits[one.folder[-8:]] > 1 and one.folder.endswith(f"-{one.spec.digest[:8]}"):
+            first = come.setdefault(one.spec.digest, one.folder)
+            if first != one.folder:
+                warnings.append(f"{one.study}/runs/{one.folder}: left out, it is the same run as {first}")
+                continue
+        yield one
+
+
+def _with_cases(records: Iterable[RunRecord], settings: Mapping[str, Any]) -> Iterable[RunRecord]:
+    """Return the records of a study, each with its case if the study has cases."""
+    if settings.get("cases") is None:
+        return records
+    return (replace(one, spec=with_case(one.spec, settings)) for one in records)
 
 
 def curve_at(records: Records, record: RunRecord, epochs: Sequence[int]) -> list[Mapping[str, Any]]:
@@ -245,8 +276,8 @@ def study_of(run: Path) -> str:
     return run.parent.parent.resolve().name
 
 
-def _run_folders(path: Path, warnings: list[str]) -> Iterator[str]:
-    """Yield the run folders at or below a path; other files and folders are passed by.
+def _runs_below(path: Path, warnings: list[str]) -> Iterator[tuple[Path, Sequence[str]]]:
+    """Yield the folders of runs at or below a path, each with their names; other files and folders are passed by.
 
     Args:
         path: Where to look.
@@ -259,15 +290,15 @@ def _run_folders(path: Path, warnings: list[str]) -> Iterator[str]:
     path = path.resolve()
     try:
         if _is_run(str(path)):
-            yield str(path)
+            yield path.parent, [path.name]
             return
         studies = [path, *subfolders(path)]
     except OSError as error:
         raise ResultsError(f"can't read {path}: {error.strerror}") from error
     for study in studies:
+        above = study / "runs"
         try:
-            runs = (f"{study}{os.sep}runs{os.sep}{name}" for name in subfolder_names(study / "runs"))
-            yield from filter(_may_be_run, runs)
+            yield above, [run for run in subfolder_names(above) if _may_be_run(f"{above}{os.sep}{run}")]
         except OSError as error:
             warnings.append(f"{study.name}: skipped, its runs can't be listed: {error.strerror}")
 
@@ -311,19 +342,28 @@ def _read_run(folder: str, reader: ResultReader, warnings: list[str], *, curves:
     return RunRecord(spec, "failed", rows, message=message, traceback=traceback.strip() if curves else "")
 
 
-def _read_indexed(folder: str, reader: ResultReader, warnings: list[str], index: StudyIndex) -> RunRecord | None:
-    """Return one run's record without its curve, from the index of its study if that has it."""
-    name = os.path.basename(folder)
-    stamp = stamp_of(f"{folder}{os.sep}{RESULT}")
-    record = index.record(name, stamp)
+def _read_indexed(
+    above: str, run: str, reader: ResultReader, warnings: list[str], index: StudyIndex
+) -> RunRecord | None:
+    """Return one run's record without its curve, from the index of its study if that has it.
+
+    Args:
+        above: The folder of the study's runs, with a separator at its end.
+        run: The run's name.
+        reader: Reads its result.
+        warnings: A warning is added for what can't be read of it.
+        index: That of its study.
+    """
+    stamp = stamp_of(f"{above}{run}{os.sep}{RESULT}")
+    record = index.record(run, stamp)
     if record is not None:
         return record
-    record = _read_run(folder, reader, warnings, curves=False)
+    record = _read_run(f"{above}{run}", reader, warnings, curves=False)
     if record is None:
         return None
     health = PackedMapping(record.health, beside=ASKED_OF_ALL)
-    record = replace(record, study=index.study, folder=name, health=health)
-    index.note(name, stamp, record)
+    record = replace(record, study=index.study, folder=run, health=health)
+    index.note(run, stamp, record)
     return record
 
 
@@ -361,7 +401,7 @@ def find_folder(root: Path, text: str) -> Path:
         if _is_run(text):
             return Path(text).resolve()
     warnings = list[str]()
-    runs = [Path(run) for run in _run_folders(root, warnings)]
+    runs = [above / run for above, names in _runs_below(root, warnings) for run in names]
     for warning in warnings:
         _log.warning("%s", warning)
     # The strictest reading first; the first that fits any run counts. The digits that end an id decide which run it is:

@@ -16,9 +16,12 @@ import json
 import logging
 import os
 import secrets
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from itertools import accumulate, chain, count, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -49,18 +52,22 @@ SETTLED = 2.0
 """Seconds that a file must not have changed for before it gets an entry: within less, a clock of a file system may give
 its successor the same times."""
 
-_FORMAT = f"1 {__version__} {SCHEMA}"
+_FORMAT = f"2 {__version__} {SCHEMA}"
 """An index of any other version is none: what is checked in a result may differ."""
 
 _TABLES = """
 CREATE TABLE about (format TEXT NOT NULL);
-CREATE TABLE ends (sum INTEGER, name TEXT, stamp TEXT, outcome TEXT);
-CREATE TABLE reports (sum INTEGER, name TEXT, own TEXT, health BLOB);
+CREATE TABLE ends (sum INTEGER, block INTEGER, runs TEXT);
+CREATE TABLE reports (sum INTEGER, block INTEGER, runs TEXT, numbers BLOB, health BLOB);
 CREATE TABLE texts (sum INTEGER, number INTEGER, text TEXT);
 """
-"""``ends`` and ``reports`` have a row a run, so that who asks for outcomes alone reads a tenth. What many runs share is
-spelled once, in ``texts``. SQLite does not see what a disk has changed: each row has its sum, and none counts by its
-place."""
+"""``ends`` and ``reports`` have a row for each block of runs, so that who asks for outcomes alone reads a tenth. What
+many runs share is spelled once, in ``texts``. SQLite does not see what a disk has changed: each row has its sum, and
+none counts by its place."""
+
+BLOCK = 500
+"""Runs in a block. A row for each run would take three times as long to read; a damaged block is read from as many
+files."""
 
 _PAGE = 1 << 16
 """Bytes that SQLite reads at once, the most that it can: of pages of its usual size, each run would fill half."""
@@ -87,7 +94,8 @@ def known_outcomes(study: Path) -> dict[str, Known]:
     """Return what the index of a study has of each run's result; nothing without an index."""
     found: dict[str, Known] = {}
     with _opened(study) as index:
-        found.update((name, (stamp, outcome)) for name, stamp, outcome in _rows(index, "ends", "name, stamp, outcome"))
+        for _, (names, stamps, outcomes) in _ends(index):
+            found.update(zip(names, zip(stamps, outcomes, strict=True), strict=True))
     return found
 
 
@@ -106,21 +114,16 @@ def known_end(run: str, known: Known | None) -> Outcome | None:
     return known[1]
 
 
-class _Entry(NamedTuple):
-    """A run in the index.
+_Own = tuple[int, str, int, int, int]
+"""What one run alone has, besides its numbers: the seed and the message; and by the number of a shared text, its
+settings with seed 0, its environment, and what its numbers are."""
 
-    Args:
-        stamp: Of the file that it was made of.
-        outcome: As in the result.
-        own: A JSON list: the numbers of three shared texts (settings with seed 0, environment, keys), the seed, the
-            message, and the values of those keys: final metrics, timing, and what ``PackedMapping`` keeps unpacked.
-        health: The packed health.
-    """
+_Entry = tuple[str, Outcome, _Own, Sequence[float], bytes]
+"""A run in the index: the stamp of the result that it was made of, the outcome in it, what it alone has, its numbers
+(final metrics, timing, and what ``PackedMapping`` keeps unpacked), packed health."""
 
-    stamp: str
-    outcome: Outcome
-    own: str
-    health: bytes
+_LARGEST = 2**53
+"""Beyond it, a double does not hold every whole number."""
 
 
 class StudyIndex:
@@ -139,7 +142,8 @@ class StudyIndex:
         if runs >= MIN_RUNS:
             with _opened(folder) as index:  # all from one file, though another may take its place meanwhile
                 self._texts.update((number, text) for number, text in _rows(index, "texts", "number, text"))
-                self._known.update(_entries(index))
+                for entries in _entries(index):
+                    self._known.update(entries)
         self._last = max(self._texts, default=0)
         self._parts: dict[int, Any] = {}
         self._found: dict[str, _Entry] = {}
@@ -155,16 +159,16 @@ class StudyIndex:
             stamp: Of its result.
         """
         entry = self._known.get(run)
-        if entry is None or entry.stamp != stamp:
+        if entry is None or entry[0] != stamp:
             return None
+        _, outcome, (seed, message, cell, environment, names), numbers, health = entry
         try:
-            cell, environment, keys, seed, message, *values = json.loads(entry.own)
-            final, timing, beside = map(zip, self._part(keys, list), values)
+            final, timing, beside = self._part(names, _Numbers.of).named(numbers)
             record = RunRecord(
                 spec=self._part(cell, RunSpec.model_validate).with_seed(seed),
-                outcome=entry.outcome,
+                outcome=outcome,
                 final=dict(final),
-                health=PackedMapping.of(entry.health, beside),
+                health=PackedMapping.of(health, beside),
                 environment=self._part(environment, dict),
                 timing=dict(timing),
                 message=message,
@@ -190,15 +194,19 @@ class StudyIndex:
         if time.time() - changed < SETTLED or storable(run) != run:  # SQLite takes only names in UTF-8
             return
         spec, parts = record.spec, (record.final, record.timing, dict(record.health.beside))
-        own = [
-            self._number_of_shared(spec.digest_parts, lambda: spec.with_seed(0).to_json()),
-            self._number_of_shared(record.environment, lambda: record.environment),
-            self._number(json.dumps([list(part) for part in parts])),
+        numbers = [value for part in parts for value in part.values()]
+        types = "".join(map(_type_of, numbers))
+        if len(types) < len(numbers):
+            return
+        own = (
             spec.seed,
             record.message,
-            *(list(part.values()) for part in parts),
-        ]
-        self._found[run] = _Entry(stamp, record.outcome, json.dumps(own), record.health.packed)
+            self._number_of_shared(spec.digest_parts, lambda: spec.with_seed(0).to_json()),
+            self._number_of_shared(record.environment, lambda: record.environment),
+            self._number(json.dumps([types, *map(list, parts)])),
+        )
+        values = [0.0 if value is None else float(value) for value in numbers]
+        self._found[run] = (stamp, record.outcome, own, values, record.health.packed)
         self._new += 1
 
     def save(self) -> None:
@@ -236,6 +244,46 @@ class StudyIndex:
         if id(shared) not in self._shared:
             self._shared[id(shared)] = (shared, self._number(json.dumps(content())))
         return self._shared[id(shared)][1]
+
+
+def _type_of(value: object) -> str:
+    """Return a letter for what a number is, whose value a double holds; nothing for what none holds."""
+    if value is None:
+        return "n"
+    if type(value) is float:
+        return "f"
+    return "i" if type(value) is int and abs(value) <= _LARGEST else ""
+
+
+class _Numbers(NamedTuple):
+    """What the numbers of a run are, which many runs share.
+
+    Args:
+        names: Of final metrics, timing, and health kept unpacked.
+        missing: The places of those that are None, among all.
+        whole: The places of those that are of type ``int``.
+    """
+
+    names: Sequence[Sequence[str]]
+    missing: Sequence[int]
+    whole: Sequence[int]
+
+    @classmethod
+    def of(cls, content: Sequence[Any]) -> _Numbers:
+        types, *names = content
+        places = {letter: [place for place, found in enumerate(types) if found == letter] for letter in "ni"}
+        return cls(names, places["n"], places["i"])
+
+    def named(self, numbers: Sequence[float]) -> Iterator[tuple[tuple[str, float | None], ...]]:
+        """Yield name and value of each, for the three groups of names."""
+        values: list[float | None] = list(numbers)
+        for place in self.whole:
+            values[place] = int(numbers[place])
+        for place in self.missing:
+            values[place] = None
+        rest = iter(values)
+        for names in self.names:
+            yield tuple(zip(names, rest, strict=False))  # so many as there are names
 
 
 def _sum(*values: object) -> int:
@@ -283,18 +331,47 @@ def _rows(index: sqlite3.Connection | None, table: str, columns: str) -> Iterato
                 yield row
 
 
-def _entries(index: sqlite3.Connection | None) -> Iterator[tuple[str, _Entry]]:
-    ends = {name: (stamp, outcome) for name, stamp, outcome in _rows(index, "ends", "name, stamp, outcome")}
-    for name, own, health in _rows(index, "reports", "name, own, health"):
-        if name in ends:
-            yield name, _Entry(*ends[name], own, health)
+def _ends(index: sqlite3.Connection | None) -> Iterator[tuple[int, Sequence[Sequence[Any]]]]:
+    """Yield the number of each block with the names, stamps and outcomes of its runs."""
+    for block, runs in _rows(index, "ends", "block, runs"):
+        yield block, json.loads(runs)
+
+
+def _entries(index: sqlite3.Connection | None) -> Iterator[Iterator[tuple[str, _Entry]]]:
+    """Yield the runs of each block of which no row is damaged."""
+    ends = dict(_ends(index))
+    for block, runs, numbers, health in _rows(index, "reports", "block, runs, numbers, health"):
+        if block in ends:
+            names, stamps, outcomes = ends[block]
+            own, counts, sizes = json.loads(runs)
+            columns = (stamps, outcomes, own, _cut(_doubles(numbers), counts), _cut(health, sizes))
+            yield zip(names, zip(*columns, strict=True), strict=True)
+
+
+def _cut(whole: Any, lengths: Iterable[int]) -> list[Any]:
+    """Return a sequence in parts of these lengths."""
+    return [whole[begin:end] for begin, end in pairwise(accumulate(lengths, initial=0))]
+
+
+def _doubles(content: bytes) -> array[float]:
+    """Return the doubles of little-endian bytes."""
+    found = array("d", content)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found
+
+
+def _bytes(numbers: Iterable[float]) -> bytes:
+    """Return numbers as little-endian doubles."""
+    found = array("d", numbers)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found.tobytes()
 
 
 def _write(path: Path, entries: Mapping[str, _Entry], texts: Mapping[int, str]) -> None:
     import sqlite3
 
-    ends = ((name, one.stamp, one.outcome) for name, one in entries.items())
-    reports = ((name, one.own, one.health) for name, one in entries.items())
     with closing(sqlite3.connect(f"file:{quote(os.fspath(path.absolute()))}", uri=True)) as connection:
         connection.execute(f"PRAGMA page_size = {_PAGE}")
         # Nobody knows this file's name yet, so what protects a file in use is not needed.
@@ -302,8 +379,22 @@ def _write(path: Path, entries: Mapping[str, _Entry], texts: Mapping[int, str]) 
         connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(_TABLES)
         connection.execute("BEGIN")
-        connection.executemany("INSERT INTO ends VALUES (?, ?, ?, ?)", ((_sum(*row), *row) for row in ends))
-        connection.executemany("INSERT INTO reports VALUES (?, ?, ?, ?)", ((_sum(*row), *row) for row in reports))
-        connection.executemany("INSERT INTO texts VALUES (?, ?, ?)", ((_sum(*row), *row) for row in texts.items()))
+        left = iter(entries.items())
+        for block in count():
+            members = list(islice(left, BLOCK))
+            if not members:
+                break
+            names, of_names = zip(*members, strict=True)
+            stamps, outcomes, own, numbers, health = zip(*of_names, strict=True)
+            runs = json.dumps([own, list(map(len, numbers)), list(map(len, health))])
+            _insert(connection, "ends", block, json.dumps([names, stamps, outcomes]))
+            _insert(connection, "reports", block, runs, _bytes(chain.from_iterable(numbers)), b"".join(health))
+        for number, text in texts.items():
+            _insert(connection, "texts", number, text)
         connection.execute("INSERT INTO about VALUES (?)", (_FORMAT,))
         connection.commit()
+
+
+def _insert(connection: sqlite3.Connection, table: str, *row: Any) -> None:
+    values = (_sum(*row), *row)
+    connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
