@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cmp_to_key
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -142,43 +143,53 @@ def list_runs(records: Records) -> RunList:
         records: The finished and failed runs, and the folders of the others.
     """
     warnings = [text for text in records.warnings if UNFINISHED not in text]
-    found = [_of_record(records, record) for record in records]
-    found += _unfinished(records.unfinished, warnings)
-    found.sort(key=lambda run: (run.study, run.spec.seed, run.run))
-    labelled: list[ListedRun] = []
+    ended: dict[str, list[RunRecord]] = {}
+    for record in records:
+        ended.setdefault(record.study, []).append(record)
+    unfinished: dict[str, list[ListedRun]] = {}
+    for run in _unfinished(records, warnings):
+        unfinished.setdefault(run.study, []).append(run)
+    listed: list[ListedRun] = []
     swept: dict[str, tuple[str, ...]] = {}
-    for study in dict.fromkeys(run.study for run in found):
-        settings = records.settings.get(study, {})
-        own = [_with_case(run, settings) for run in found if run.study == study]
-        cells = flat_specs([run.spec for run in own])
-        swept[study] = _swept([run.spec for run in own], cells)
-        labelled += [replace(run, settings=cell) for run, cell in zip(own, cells, strict=True)]
-    metrics = {
-        study: _metrics(records.settings.get(study, {}), [run.final for run in found if run.study == study])
-        for study in swept
-    }
-    return RunList(tuple(labelled), swept, metrics, tuple(warnings))
+    metrics: dict[str, tuple[str, ...]] = {}
+    for study in sorted(ended.keys() | unfinished.keys()):
+        own, others = ended.get(study, []), unfinished.get(study, [])
+        specs = [*(record.spec for record in own), *(run.spec for run in others)]
+        cells = flat_specs(specs)
+        swept[study] = _swept(specs, cells)
+        metrics[study] = _metrics(records.settings.get(study, {}), [record.final for record in own])
+        runs = list(map(_of_record, own, cells, repeat(records.folders.get(study))))
+        runs += map(_with_settings, others, cells[len(own) :])
+        listed += sorted(runs, key=lambda run: (run.spec.seed, run.run))
+    return RunList(tuple(listed), swept, metrics, tuple(warnings))
 
 
-def _with_case(run: ListedRun, settings: Mapping[str, Any]) -> ListedRun:
-    spec = with_case(run.spec, settings)
-    return run if spec is run.spec else replace(run, spec=spec)
+def _of_record(record: RunRecord, settings: FlatSpec, folder: Path | None) -> ListedRun:
+    """Return the line of a run that has ended.
 
-
-def _of_record(records: Records, record: RunRecord) -> ListedRun:
+    Args:
+        record: The run.
+        settings: Its settings by dotted key.
+        folder: Its study's folder, where that is known.
+    """
     if record.outcome in ("failed", "diverged"):  # which may have ended before the last epoch
-        folder = records.folders.get(record.study)
         epoch = None if folder is None else progress(folder / "runs" / record.run_id)[0]
     else:
         epoch = record.epochs_trained
-    return ListedRun(record.study, record.run_id, record.spec, record.outcome, epoch, {}, record.final, record.message)
+    return ListedRun(
+        record.study, record.run_id, record.spec, record.outcome, epoch, settings, record.final, record.message
+    )
 
 
-def _unfinished(folders: Iterable[Path], warnings: list[str]) -> list[ListedRun]:
+def _with_settings(run: ListedRun, settings: FlatSpec) -> ListedRun:
+    return replace(run, settings=settings)
+
+
+def _unfinished(records: Records, warnings: list[str]) -> list[ListedRun]:
     """Return the runs that have neither finished nor failed; a warning names each that can't be read."""
     found: dict[Path, ListedRun] = {}
     stale: dict[Path, list[Path]] = {}
-    for folder in folders:
+    for folder in records.unfinished:
         study = study_of(folder)
         try:
             spec, state = RunSpec.model_validate(read_json(folder / "spec.json")), look_at(folder)
@@ -186,6 +197,7 @@ def _unfinished(folders: Iterable[Path], warnings: list[str]) -> list[ListedRun]
         except (OSError, ValueError) as error:
             warnings.append(f"{study}/runs/{folder.name}: left out, its settings can't be read: {error}")
             continue
+        spec = with_case(spec, records.settings.get(study, {}))
         run = ListedRun(study, folder.name, spec, "stale", epoch, {}, {})
         if isinstance(state, Running):
             who = f"pid {state.pid} on {state.host}" if state.pid else "a process that has only just begun"

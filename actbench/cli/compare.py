@@ -16,6 +16,7 @@ from actbench.analysis.compare_options import DEFAULT_ALPHA, DEFAULT_DELTA
 from actbench.cli.output import listed, print_note
 from actbench.cli.row_settings import settings
 from actbench.cli.study_names import result_paths
+from actbench.system.collection import collection_paused
 from actbench.system.text import printable
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ SHARED_WITH_REPORT = ("by", "baseline", "metric", "where", "alpha", "delta", "tu
 """Options that ``report`` has, too, with the same default; the command that is printed for a page hands them on."""
 
 
+@collection_paused()
 def compare(
     context: typer.Context,
     paths: Paths = None,

@@ -49,8 +49,8 @@ def cost(
 
     An element, in cache and in memory, against identity and ReLU.
     """
-    from actbench.analysis.reports.table import console_for
     from actbench.diagnostics.cost.measure import measure_costs
+    from actbench.system.console import console_for
 
     chosen = [component(text) for text in activations or every_name()]
     with user_output_on_stderr():

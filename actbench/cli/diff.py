@@ -28,10 +28,10 @@ def diff(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show in what two runs differ and where their curves part."""
-    from actbench.analysis.reports.table import console_for
     from actbench.analysis.run_diff import differences
     from actbench.cli.output import as_json, print_result
     from actbench.storage.reading import find_run
+    from actbench.system.console import console_for
 
     found = differences(find_run(results, first), find_run(results, second))
     if json:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from actbench.cli.study_names import result_paths
+from actbench.system.collection import collection_paused
 
 if TYPE_CHECKING:
     from actbench.analysis.run_list import ListedRun, RunList
@@ -51,12 +53,13 @@ class RunColumn:
     is_number: bool = False
     is_setting: bool = False
 
-    @property
+    @cached_property
     def width(self) -> int:
         """The number of letters that it takes."""
         return max(map(len, (*self.head.split("\n"), *self.cells)))
 
 
+@collection_paused()
 def runs(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Results, studies or runs. [default: results]", metavar="PATH")
@@ -83,7 +86,6 @@ def runs(
     from actbench.cli.output_form import check_decimal
     from actbench.errors import UsageError
     from actbench.storage.reading import read_results
-    from actbench.system.collection import collection_paused
 
     if json and csv:
         raise UsageError("--json and --csv are two forms of one list: give one of them")
@@ -100,11 +102,10 @@ def runs(
         return
     for warning in found.warnings:
         print_note(f"warning: {warning}")
-    with collection_paused():
-        if form == "csv":
-            _write(_csv(found, has_comma=decimal == "comma"), output)
-        else:
-            _print_lists(found)
+    if form == "csv":
+        _write(_csv(found, has_comma=decimal == "comma"), output)
+    else:
+        _print_lists(found)
 
 
 def _form_of(output: Path | None) -> str:
@@ -130,7 +131,7 @@ def _write(text: str, output: Path | None) -> None:
 
 
 def _print_lists(found: RunList) -> None:
-    from actbench.analysis.reports.table import console_for
+    from actbench.system.console import console_for
 
     console = console_for(sys.stdout)
     for index, study in enumerate(found.studies()):
@@ -145,28 +146,27 @@ def _columns(own: Sequence[ListedRun], swept: Sequence[str], metrics: Sequence[s
     """Yield the columns in the order in which they stand; what tells the runs apart is worth most."""
     yield RunColumn("run", "run", tuple(run.run for run in own), 100)
     for place, key in enumerate(swept):
-        yield RunColumn(
-            key, key.rpartition(".")[2], tuple(_setting(run, key) for run in own), 80 - place, is_setting=True
-        )
+        yield RunColumn(key, key.rpartition(".")[2], _settings(own, key), 80 - place, is_setting=True)
     yield RunColumn("seed", "seed", tuple(str(run.spec.seed) for run in own), 70, is_number=True)
     yield RunColumn("state", "state", tuple(run.state for run in own), 90)
     yield RunColumn("epoch", "epoch", tuple(map(_epoch, own)), 20, is_number=True)
     for place, name in enumerate(metrics):
         worth = 60 if place == 0 else 10 if name == "seconds" else 40 - place
-        cells = tuple(_metric(run, name) for run in own)
-        yield RunColumn(name, SHORT_HEADS.get(name, name.replace(".", ".\n")), cells, worth, is_number=True)
+        head = SHORT_HEADS.get(name, name.replace(".", ".\n"))
+        yield RunColumn(name, head, _metrics(own, name), worth, is_number=True)
 
 
-def _setting(run: ListedRun, key: str) -> str:
-    from actbench.analysis.table.factors import show
+def _settings(own: Sequence[ListedRun], key: str) -> tuple[str, ...]:
+    from actbench.analysis.table.factors import distinct_cells, show
 
-    return show(run.settings.get(key))
+    texts = {id(cell): show(cell.get(key)) for cell in distinct_cells(run.settings for run in own)}
+    return tuple(texts[id(run.settings)] for run in own)
 
 
-def _metric(run: ListedRun, name: str) -> str:
+def _metrics(own: Sequence[ListedRun], name: str) -> tuple[str, ...]:
     from actbench.analysis.judgements.formatting import quantity
 
-    return quantity(name, run.final.get(name)).removesuffix(" s")
+    return tuple(quantity(name, run.final.get(name)).removesuffix(" s") for run in own)
 
 
 def _epoch(run: ListedRun) -> str:
@@ -182,7 +182,7 @@ def _print_list(console: PrintableConsole, columns: list[RunColumn]) -> None:
     shown, left_out = _fitting(columns, console.width)
     # Not a table of rich, which breaks and paints each cell by itself: that takes a minute for 20,000 runs.
     heads = max(column.head.count("\n") for column in shown) + 1
-    padded = [list(_padded(column, heads, console)) for column in shown]
+    padded = [_padded(column, heads, console) for column in shown]
     lines = [(" " * GAP).join(cells) for cells in zip(*padded, strict=True)]
     console.out("\n".join(lines[:heads]), style="bold", highlight=False)
     print_result("\n".join([console.shown("─") * cell_len(lines[0]), *lines[heads:]]))
@@ -190,8 +190,8 @@ def _print_list(console: PrintableConsole, columns: list[RunColumn]) -> None:
         console.print(f"\nno room here for {', '.join(left_out)}: --csv and --json have all", style="dim")
 
 
-def _padded(column: RunColumn, heads: int, console: PrintableConsole) -> Iterator[str]:
-    """Yield so many lines of a column's heading, the last one at the bottom, and its cells, all equally wide."""
+def _padded(column: RunColumn, heads: int, console: PrintableConsole) -> list[str]:
+    """Return so many lines of a column's heading, the last one at the bottom, and its cells, all equally wide."""
     from rich.cells import cell_len
 
     from actbench.system.text import printable
@@ -199,10 +199,12 @@ def _padded(column: RunColumn, heads: int, console: PrintableConsole) -> Iterato
     head = column.head.split("\n")
     texts = (*([""] * (heads - len(head))), *head, *column.cells)
     shown = {text: console.shown(printable(text)) for text in dict.fromkeys(texts)}
-    width = max(map(cell_len, shown.values()))
-    spaces = {text: " " * (width - cell_len(found)) for text, found in shown.items()}
-    for text in texts:
-        yield f"{spaces[text]}{shown[text]}" if column.is_number else f"{shown[text]}{spaces[text]}"
+    widths = {text: cell_len(found) for text, found in shown.items()}
+    width = max(widths.values())
+    for text, found in shown.items():
+        spaces = " " * (width - widths[text])
+        shown[text] = f"{spaces}{found}" if column.is_number else f"{found}{spaces}"
+    return [shown[text] for text in texts]
 
 
 def _fitting(columns: list[RunColumn], width: int) -> tuple[list[RunColumn], list[str]]:

@@ -102,11 +102,11 @@ def show(
 
 
 def _show_names(names: Sequence[str], results: Path, *, json: bool) -> None:
-    from actbench.analysis.reports.table import console_for
     from actbench.cli.activation import print_facts
     from actbench.cli.output import as_json, print_result
     from actbench.cli.pictures import print_functions
     from actbench.cli.study_page import ShownStudy, print_study
+    from actbench.system.console import console_for
 
     found = _all_found(names, results)
     if json:
@@ -171,9 +171,9 @@ def _draw(names: Sequence[str], results: Path, output: Path, *, style: str, colu
 
 
 def _show_theory(config: Path, overrides: Sequence[str], data_dir: Path | None, *, json: bool) -> None:
-    from actbench.analysis.reports.table import console_for
     from actbench.cli.output import as_json, print_result, user_output_on_stderr
     from actbench.cli.theory import forecast_rows, print_forecasts
+    from actbench.system.console import console_for
 
     with user_output_on_stderr():
         found = forecast_rows(config, overrides, data_dir)

@@ -57,7 +57,7 @@ def verify(
 
 
 def _print(found: Sequence[Check]) -> None:
-    from actbench.analysis.reports.table import console_for
+    from actbench.system.console import console_for
 
     console = console_for(sys.stdout)
     console.print(_table(found))

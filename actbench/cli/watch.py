@@ -149,7 +149,7 @@ def _summary(one: StudyStatus, pace: Pace) -> str:
 def _live(looks: Iterator[Statuses], lines: Callable[[Statuses], Iterator[str]], pace: Pace) -> None:
     from rich.live import Live
 
-    from actbench.analysis.reports.table import console_for
+    from actbench.system.console import console_for
 
     with Live(console=console_for(sys.stdout), auto_refresh=False, transient=True) as view:
         for found in looks:

@@ -246,6 +246,7 @@ class RunSpec(RunSettings):
             "digest_parts": self.digest_parts,
             "non_default_settings": self.non_default_settings,
             "id_starts": self.id_starts,
+            "case": self.case,
         }
         copy = RunSpec.__new__(RunSpec)
         for name in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):

@@ -72,6 +72,9 @@ class Records(Sequence[RunRecord]):
     def __len__(self) -> int:
         return len(self.runs)
 
+    def __iter__(self) -> Iterator[RunRecord]:
+        return iter(self.runs)
+
     @overload
     def __getitem__(self, index: int) -> RunRecord: ...
     @overload

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import accumulate, chain, count, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from zlib import crc32
 
@@ -145,7 +145,8 @@ class StudyIndex:
                 for entries in _entries(index):
                     self._known.update(entries)
         self._last = max(self._texts, default=0)
-        self._parts: dict[int, Any] = {}
+        self._made: dict[int, Any] = {}
+        self._parts: dict[tuple[int, int, int], tuple[RunSpec, dict[str, Any], _Numbers]] = {}
         self._found: dict[str, _Entry] = {}
         self._new = 0
         self._numbers: dict[str, int] = {}
@@ -161,16 +162,17 @@ class StudyIndex:
         entry = self._known.get(run)
         if entry is None or entry[0] != stamp:
             return None
-        _, outcome, (seed, message, cell, environment, names), numbers, health = entry
+        _, outcome, (seed, message, *shared), numbers, health = entry
         try:
-            final, timing, beside = self._part(names, _Numbers.of).named(numbers)
+            spec, environment, names = self._shared_parts(*shared)
+            final, timing, beside = names.named(numbers)
             record = RunRecord(
-                spec=self._part(cell, RunSpec.model_validate).with_seed(seed),
+                spec=spec.with_seed(seed),
                 outcome=outcome,
-                final=dict(final),
-                health=PackedMapping.of(health, beside),
-                environment=self._part(environment, dict),
-                timing=dict(timing),
+                final=final,
+                health=PackedMapping.of(health, tuple(beside.items())),
+                environment=environment,
+                timing=timing,
                 message=message,
                 study=self.study,
                 folder=run,
@@ -225,11 +227,21 @@ class StudyIndex:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
 
+    def _shared_parts(self, cell: int, environment: int, names: int) -> tuple[RunSpec, dict[str, Any], _Numbers]:
+        """Return what three shared texts stand for, the same objects for all runs that share them."""
+        key = (cell, environment, names)
+        if key not in self._parts:
+            self._parts[key] = (
+                self._part(cell, RunSpec.model_validate),
+                self._part(environment, dict),
+                self._part(names, _Numbers.of),
+            )
+        return self._parts[key]
+
     def _part(self, number: int, make: Callable[[Any], Any]) -> Any:
-        """Return what a shared text stands for, the same object for all runs that share it."""
-        if number not in self._parts:
-            self._parts[number] = make(json.loads(self._texts[number]))
-        return self._parts[number]
+        if number not in self._made:
+            self._made[number] = make(json.loads(self._texts[number]))
+        return self._made[number]
 
     def _number(self, text: str) -> int:
         """Return the number of a text that other runs may share."""
@@ -255,35 +267,37 @@ def _type_of(value: object) -> str:
     return "i" if type(value) is int and abs(value) <= _LARGEST else ""
 
 
-class _Numbers(NamedTuple):
-    """What the numbers of a run are, which many runs share.
+class _Numbers:
+    """Names the numbers of a run, as many runs do alike.
 
     Args:
-        names: Of final metrics, timing, and health kept unpacked.
-        missing: The places of those that are None, among all.
-        whole: The places of those that are of type ``int``.
+        groups: The names in ``final``, ``timing``, and health kept unpacked.
+        types: For each of these names in turn, what ``_type_of`` says of its number.
     """
 
-    names: Sequence[Sequence[str]]
-    missing: Sequence[int]
-    whole: Sequence[int]
+    def __init__(self, groups: Sequence[Sequence[str]], types: str) -> None:
+        self._groups = []
+        letters = iter(types)
+        for names in groups:
+            typed = list(zip(names, letters, strict=False))
+            missing = {name: None for name, letter in typed if letter == "n"}
+            self._groups.append((names, [name for name, letter in typed if letter == "i"], missing))
 
     @classmethod
     def of(cls, content: Sequence[Any]) -> _Numbers:
-        types, *names = content
-        places = {letter: [place for place, found in enumerate(types) if found == letter] for letter in "ni"}
-        return cls(names, places["n"], places["i"])
+        """Return what a shared text stands for."""
+        types, *groups = content
+        return cls(groups, types)
 
-    def named(self, numbers: Sequence[float]) -> Iterator[tuple[tuple[str, float | None], ...]]:
-        """Yield name and value of each, for the three groups of names."""
-        values: list[float | None] = list(numbers)
-        for place in self.whole:
-            values[place] = int(numbers[place])
-        for place in self.missing:
-            values[place] = None
-        rest = iter(values)
-        for names in self.names:
-            yield tuple(zip(names, rest, strict=False))  # so many as there are names
+    def named(self, numbers: Sequence[float]) -> Iterator[dict[str, Any]]:
+        """Yield the numbers of a run by name, a dictionary for each group."""
+        rest = iter(numbers)
+        for names, whole, missing in self._groups:
+            found: dict[str, Any] = dict(zip(names, rest, strict=False))  # as many as there are names
+            for name in whole:
+                found[name] = int(found[name])
+            found.update(missing)
+            yield found
 
 
 def _sum(*values: object) -> int:

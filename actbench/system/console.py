@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from copy import copy
 from itertools import accumulate
-from typing import Any
+from typing import Any, TextIO
 
 from rich.box import Box
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -20,6 +20,9 @@ from actbench.system.text import printable_lines
 MIN_WIDTH = 20
 """Columns; for a narrower terminal lines are laid out as for this width, and the terminal breaks them."""
 
+
+PLAIN_WIDTH = 120
+"""Letters a line in files, pipes and CI logs, which have no width of their own, unless ``COLUMNS`` sets one."""
 
 ASCII_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A line below the headings and no other, as rich's ``SIMPLE_HEAD``."""
@@ -98,3 +101,13 @@ def has_unicode(console: Console) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def console_for(target: TextIO) -> PrintableConsole:
+    """Return a rich console on ``target``: colours and the terminal's width only where there is a terminal.
+
+    The variable ``COLUMNS`` sets the width of both.
+    """
+    columns = os.environ.get("COLUMNS", "")
+    has_width = target.isatty() or (columns.isdecimal() and int(columns) > 0)
+    return PrintableConsole(file=target, width=None if has_width else PLAIN_WIDTH)

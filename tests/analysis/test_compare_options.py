@@ -270,7 +270,7 @@ def test_every_format_gets_through_degenerate_runs(name, records):
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_the_table_keeps_to_the_width(monkeypatch, width):
-    monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
+    monkeypatch.setattr("actbench.system.console.PLAIN_WIDTH", width)
     records = [*learning(1, 2, None), *learning(3, 3, 3, activation={"name": "elu", "alpha": 0.2}, bias_init=0.01)]
     text = rendered("table", records, methods=True, reach=0.9, all_pairs=True)
     assert max(map(len, text.splitlines())) <= width

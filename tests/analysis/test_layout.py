@@ -97,7 +97,7 @@ def test_no_text_is_cut_amid_a_word_down_to_its_narrowest_width(text):
 @pytest.mark.parametrize("count", range(1, 5))
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_table_fits_and_keeps_every_row_its_leading_mean_and_whole_words(monkeypatch, name, count, width):
-    monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
+    monkeypatch.setattr("actbench.system.console.PLAIN_WIDTH", width)
     records, options = STUDIES[name]
     options = {"metric": METRICS[:count], **options}
     text = rendered("table", records, **options)
@@ -203,7 +203,7 @@ def test_a_wider_terminal_never_shows_less():
 
 
 def test_the_brief_form_has_half_of_each_interval_and_says_so(monkeypatch):
-    monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", 60)
+    monkeypatch.setattr("actbench.system.console.PLAIN_WIDTH", 60)
     text = rendered("table", long_names(), metric=METRICS[:2])
     (row,) = [row for row in only(long_names()).rows if row.factors == {"activation": "relu", "bias_init": 0.01}]
     found = row.metrics["test.accuracy"]
@@ -216,7 +216,7 @@ def test_the_brief_form_has_half_of_each_interval_and_says_so(monkeypatch):
 
 
 def test_a_caption_explains_no_column_that_is_left_out(monkeypatch):
-    monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", 34)
+    monkeypatch.setattr("actbench.system.console.PLAIN_WIDTH", 34)
     words = " ".join(rendered("table", long_names()).split())
     assert "No room here for Δ baseline, better in, " in words
     caption = words.partition("mean ± half")[2].partition("No room here")[0]

@@ -50,7 +50,7 @@ def test_the_table_reads_as_designed():
 
 @pytest.mark.parametrize(("width", "is_shown"), [(60, False), (200, True)])
 def test_the_caption_speaks_of_a_range_where_one_is_shown(monkeypatch, width, is_shown):
-    monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
+    monkeypatch.setattr("actbench.system.console.PLAIN_WIDTH", width)
     text = " ".join(rendered("table", varied()).split())
     assert ("(0.00–3.00)" in text, "mean share (range) of hidden units" in text) == (is_shown, is_shown)
     assert "mean share of hidden units" in " ".join(rendered("latex", varied()).split())
@@ -58,7 +58,7 @@ def test_the_caption_speaks_of_a_range_where_one_is_shown(monkeypatch, width, is
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 140, 200])
 def test_the_table_never_exceeds_the_width_and_keeps_every_row(monkeypatch, width):
-    monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
+    monkeypatch.setattr("actbench.system.console.PLAIN_WIDTH", width)
     text = rendered("table", varied(), metric=["test.accuracy", "test.loss"])
     assert max(map(len, text.splitlines())) <= width
     for mean in ("90.15", "91.15", "91.10"):
@@ -70,7 +70,7 @@ def test_a_wide_table_has_all_details_and_a_narrow_one_the_essentials(monkeypatc
         (150, ("(0.00–3.00)", "better in"), ()),
         (70, ("90.15",), ("(0.00–3.00)", "better in")),
     ):
-        monkeypatch.setattr("actbench.analysis.reports.table.PLAIN_WIDTH", width)
+        monkeypatch.setattr("actbench.system.console.PLAIN_WIDTH", width)
         text = rendered("table", varied()).partition("\nmean")[0]  # the table alone
         assert all(one in text for one in present)
         assert not any(one in text for one in absent)

@@ -63,7 +63,8 @@ class FurtherTable:
     def _as_text(self, target: TextIO) -> None:
         from rich.text import Text
 
-        from actbench.analysis.reports.table import BULLET, console_for, grid
+        from actbench.analysis.reports.table import BULLET, grid
+        from actbench.system.console import console_for
         from actbench.system.text import printable
 
         console = console_for(target)

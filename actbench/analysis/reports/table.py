@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
@@ -18,11 +17,8 @@ from actbench.analysis.reports._columns import columns, has_range, pair_columns
 from actbench.analysis.reports._curves import WIDTH, CurveReader, curve_columns
 from actbench.analysis.reports._layout import GAP, Form, Layout, beside, full_width, lay_out, left_out_names
 from actbench.analysis.table.result import Comparison, Comparisons
-from actbench.system.console import PrintableConsole, has_unicode
+from actbench.system.console import PrintableConsole, console_for, has_unicode
 from actbench.system.text import printable
-
-PLAIN_WIDTH = 120
-"""Letters a line in files, pipes and CI logs, which have no width of their own, unless ``COLUMNS`` sets one."""
 
 STYLES = {"good": "green", "bad": "red", "": ""}
 BULLET = "· "
@@ -168,16 +164,6 @@ def _print_list(console: PrintableConsole, sentences: Sequence[str], commands: M
         if sentence in commands:
             console.print(Text(" " * len(BULLET) + printable(commands[sentence])), soft_wrap=True)
     console.print()
-
-
-def console_for(target: TextIO) -> PrintableConsole:
-    """Return a rich console on ``target``: colours and the terminal's width only where there is a terminal.
-
-    The variable ``COLUMNS`` sets the width of both.
-    """
-    columns = os.environ.get("COLUMNS", "")
-    has_width = target.isatty() or (columns.isdecimal() and int(columns) > 0)
-    return PrintableConsole(file=target, width=None if has_width else PLAIN_WIDTH)
 
 
 def grid() -> Table:
