@@ -6,6 +6,7 @@ After a change of an option: python -m actbench.cli.command_index > actbench/com
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -18,6 +19,9 @@ from actbench.cli.list_ import KINDS
 from actbench.cli.run import Kernels, Products
 from actbench.completion.shells import SHELLS
 from actbench.diagnostics.verification import GROUPS
+from actbench.execution.engines import Engine
+from actbench.schema import registry
+from actbench.schema.attribute_texts import attribute_texts
 
 CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("check", "form"): FORMATS,
@@ -54,8 +58,19 @@ def _parameter(command: str, one: Any) -> dict[str, Any]:
         "is_flag": is_option and bool(one.is_flag),
         "is_repeated": one.nargs == -1 or (is_option and bool(one.multiple)),
         "choices": list(CHOICES.get((command, one.name), ())),
+        "keys": _cluster_keys() if one.name == "cluster" else {},
     }
     return {key: value for key, value in entries.items() if value}
+
+
+def _cluster_keys() -> dict[str, dict[str, str]]:
+    """Return engine -> the keys of its ``--cluster``, each with its meaning in a few words."""
+    found = {}
+    for name in registry.names("engines"):
+        engine: type[Engine] = registry.load("engines", name)
+        texts = attribute_texts(engine.options)
+        found[name] = {key.replace("_", "-"): re.split("[;.]", texts[key])[0] for key in engine.options.model_fields}
+    return {name: keys for name, keys in found.items() if keys}
 
 
 if __name__ == "__main__":

@@ -286,6 +286,15 @@ def _activations(place: Place) -> Iterable[Candidate]:
     return schema_keys.names("activations")
 
 
+def _cluster(place: Place) -> Iterator[Candidate]:
+    """Yield the keys of the engine that is named, or of each; and files, which may hold them."""
+    known = place.parameter.keys if place.parameter else {}
+    engines = place.given.get("engine", ())[-1:] or known
+    keys = {key: text for engine in engines for key, text in known.get(engine, {}).items()}
+    yield from (Candidate(f"{key}=", text) for key, text in keys.items())
+    yield from files(place.typed)
+
+
 def _registered(kind: str) -> Callable[[Place], Iterator[Candidate]]:
     def names(place: Place) -> Iterator[Candidate]:
         from actbench.schema import registry
@@ -337,6 +346,7 @@ VALUES: Mapping[str, Callable[[Place], Iterable[Candidate]]] = {
     "charts": _registered("charts"),
     "exporter": _registered("exporters"),
     "engine": _registered("engines"),
+    "cluster": _cluster,
     "style": _of("paper", "slides", "screen"),
     "device": _of("auto", "cpu", "cuda", "mps"),
     "jobs": _of("auto"),

@@ -23,6 +23,7 @@ class Parameter:
         is_flag: Whether it takes no value.
         is_repeated: Whether it may be given several times.
         choices: All values that there are, where these are few and known.
+        keys: Of ``--cluster``, engine -> the keys that may be set, each with its meaning.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Parameter:
     is_flag: bool = False
     is_repeated: bool = False
     choices: tuple[str, ...] = ()
+    keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def is_option(self) -> bool:

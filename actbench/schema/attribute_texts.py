@@ -7,14 +7,14 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from actbench.schema.components import Options
+from pydantic import BaseModel
 
 _SECTION = re.compile(r"^Attributes:\n((?:(?: {4}.*)?\n)+)", re.MULTILINE)
 _ENTRY = re.compile(r"^ {4}(\w+): ((?:.|\n {8})+)", re.MULTILINE)
 
 
 @cache
-def attribute_texts(options: type[Options]) -> Mapping[str, str]:
+def attribute_texts(options: type[BaseModel]) -> Mapping[str, str]:
     """Return field -> its text, as a reader of a config has it; fields without one are left out.
 
     ``None`` becomes ``null``, as YAML spells it, and double backticks become single ones.
