@@ -31,8 +31,8 @@ import actbench
 from actbench.config import Study
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
+from actbench.storage.index_file import INDEX
 from actbench.storage.store import Store
-from actbench.storage.study_index import INDEX
 from actbench.system.files import json_text
 from benchmarks import machine
 from benchmarks.compare_peers import RESULTS, written

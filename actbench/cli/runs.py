@@ -56,7 +56,7 @@ class RunColumn:
     @cached_property
     def width(self) -> int:
         """The number of letters that it takes."""
-        return max(map(len, (*self.head.split("\n"), *self.cells)))
+        return max(map(len, {*self.head.split("\n"), *self.cells}))
 
 
 @collection_paused()
@@ -166,7 +166,9 @@ def _settings(own: Sequence[ListedRun], key: str) -> tuple[str, ...]:
 def _metrics(own: Sequence[ListedRun], name: str) -> tuple[str, ...]:
     from actbench.analysis.judgements.formatting import quantity
 
-    return tuple(quantity(name, run.final.get(name)).removesuffix(" s") for run in own)
+    values = [run.final.get(name) for run in own]
+    texts = {value: quantity(name, value).removesuffix(" s") for value in set(values)}
+    return tuple(texts[value] for value in values)
 
 
 def _epoch(run: ListedRun) -> str:

@@ -12,9 +12,10 @@ from actbench.errors import ActbenchError, ResultsError, UsageError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome
 from actbench.storage.checkpoints import Checkpoints
 from actbench.storage.folders import check_results_folder, packed_hint, subfolder_names, subfolders
+from actbench.storage.index_file import known_outcomes
 from actbench.storage.lock_files import LOCK_FILE, holder
 from actbench.storage.result_header import schema_and_outcome
-from actbench.storage.study_index import known_end, known_outcomes
+from actbench.storage.study_index import known_end
 from actbench.system.collection import collection_paused
 from actbench.system.command_line import program
 from actbench.system.files import open_file, read_file, read_json

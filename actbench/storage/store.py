@@ -26,9 +26,10 @@ from typing import Any
 from actbench.errors import ResultsError
 from actbench.schema.record import OUTCOMES, SCHEMA, Outcome, RunRecord, recorded
 from actbench.schema.spec import RunSpec
+from actbench.storage.index_file import Known, known_outcomes
 from actbench.storage.lock_files import holder
 from actbench.storage.result_header import schema_and_outcome
-from actbench.storage.study_index import Known, known_end, known_outcomes
+from actbench.storage.study_index import known_end
 from actbench.system.files import (
     clear_unfinished,
     json_text,

@@ -5,41 +5,25 @@
 It only repeats what the results hold. An entry is used while the result that it was made from is unchanged: same size,
 same times, same inode. Every other run is read from its own files. So the index may be deleted, lost, torn or of
 another version: whoever reads the study next writes a new one, if the study is large enough and its folder may be
-written. It is written beside its place and renamed, so that a reader sees a whole one or none, two
-writers don't disturb each other, and nobody waits for a lock, which many network file systems don't keep. SQLite is its
-format alone: no connection ever changes the file that stands there.
+written. Two writers don't disturb each other, and nobody waits for a lock, which many network file systems don't keep.
+What the file looks like is ``index_file``'s matter.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
-import secrets
-import sys
 import time
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from itertools import accumulate, chain, count, islice, pairwise
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
-from zlib import crc32
+from typing import Any
 
-from actbench._version import __version__
 from actbench.schema.packed_mapping import PackedMapping
-from actbench.schema.record import SCHEMA, Outcome, RunRecord
+from actbench.schema.record import Outcome, RunRecord
 from actbench.schema.spec import RunSpec
+from actbench.storage import index_file
+from actbench.storage.index_file import Entry, Known
 from actbench.system.text import storable
-
-if TYPE_CHECKING:
-    import sqlite3
-
-_log = logging.getLogger("actbench.storage.study_index")
-
-INDEX = "index.sqlite"
-"""The file's name in the folder of its study."""
 
 MIN_RUNS = 2000
 """Runs from which on a study has an index: fewer are read in a second without."""
@@ -51,26 +35,6 @@ takes less time than to write all of it, which would be done over and over while
 SETTLED = 2.0
 """Seconds that a file must not have changed for before it gets an entry: within less, a clock of a file system may give
 its successor the same times."""
-
-_FORMAT = f"2 {__version__} {SCHEMA}"
-"""An index of any other version is none: what is checked in a result may differ."""
-
-_TABLES = """
-CREATE TABLE about (format TEXT NOT NULL);
-CREATE TABLE ends (sum INTEGER, block INTEGER, runs TEXT);
-CREATE TABLE reports (sum INTEGER, block INTEGER, runs TEXT, numbers BLOB, health BLOB);
-CREATE TABLE texts (sum INTEGER, number INTEGER, text TEXT);
-"""
-"""``ends`` and ``reports`` have a row for each block of runs, so that who asks for outcomes alone reads a tenth. What
-many runs share is spelled once, in ``texts``. SQLite does not see what a disk has changed: each row has its sum, and
-none counts by its place."""
-
-BLOCK = 500
-"""Runs in a block. A row for each run would take three times as long to read; a damaged block is read from as many
-files."""
-
-_PAGE = 1 << 16
-"""Bytes that SQLite reads at once, the most that it can: of pages of its usual size, each run would fill half."""
 
 
 def stamp_of(path: str) -> str | None:
@@ -84,19 +48,6 @@ def stamp_of(path: str) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
-
-
-Known = tuple[str, Outcome]
-"""The stamp of a result, and the outcome in it."""
-
-
-def known_outcomes(study: Path) -> dict[str, Known]:
-    """Return what the index of a study has of each run's result; nothing without an index."""
-    found: dict[str, Known] = {}
-    with _opened(study) as index:
-        for _, (names, stamps, outcomes) in _ends(index):
-            found.update(zip(names, zip(stamps, outcomes, strict=True), strict=True))
-    return found
 
 
 def known_end(run: str, known: Known | None) -> Outcome | None:
@@ -114,14 +65,6 @@ def known_end(run: str, known: Known | None) -> Outcome | None:
     return known[1]
 
 
-_Own = tuple[int, str, int, int, int]
-"""What one run alone has, besides its numbers: the seed and the message; and by the number of a shared text, its
-settings with seed 0, its environment, and what its numbers are."""
-
-_Entry = tuple[str, Outcome, _Own, Sequence[float], bytes]
-"""A run in the index: the stamp of the result that it was made of, the outcome in it, what it alone has, its numbers
-(final metrics, timing, and what ``PackedMapping`` keeps unpacked), packed health."""
-
 _LARGEST = 2**53
 """Beyond it, a double does not hold every whole number."""
 
@@ -137,17 +80,11 @@ class StudyIndex:
 
     def __init__(self, folder: Path, study: str, runs: int) -> None:
         self._folder, self.study, self._runs = folder, study, runs
-        self._texts: dict[int, str] = {}
-        self._known: dict[str, _Entry] = {}
-        if runs >= MIN_RUNS:
-            with _opened(folder) as index:  # all from one file, though another may take its place meanwhile
-                self._texts.update((number, text) for number, text in _rows(index, "texts", "number, text"))
-                for entries in _entries(index):
-                    self._known.update(entries)
+        self._texts, self._known = index_file.read(folder) if runs >= MIN_RUNS else ({}, {})
         self._last = max(self._texts, default=0)
         self._made: dict[int, Any] = {}
         self._parts: dict[tuple[int, int, int], tuple[RunSpec, dict[str, Any], _Numbers]] = {}
-        self._found: dict[str, _Entry] = {}
+        self._found: dict[str, Entry] = {}
         self._new = 0
         self._numbers: dict[str, int] = {}
         self._shared: dict[int, tuple[object, int]] = {}
@@ -213,19 +150,8 @@ class StudyIndex:
 
     def save(self) -> None:
         """Write the index anew if much was missing in it; where that is not possible, the study has none."""
-        if self._new < max(1, NEW_SHARE * self._runs):
-            return
-        import sqlite3
-
-        beside = self._folder / f".{INDEX}.{secrets.token_hex(8)}"
-        try:
-            _write(beside, self._found, self._texts)
-            os.replace(beside, self._folder / INDEX)
-        except (OSError, sqlite3.Error) as error:
-            _log.debug("%s is not written: %s", self._folder / INDEX, error)
-        finally:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
+        if self._new >= max(1, NEW_SHARE * self._runs):
+            index_file.write(self._folder, self._found, self._texts)
 
     def _shared_parts(self, cell: int, environment: int, names: int) -> tuple[RunSpec, dict[str, Any], _Numbers]:
         """Return what three shared texts stand for, the same objects for all runs that share them."""
@@ -298,117 +224,3 @@ class _Numbers:
                 found[name] = int(found[name])
             found.update(missing)
             yield found
-
-
-def _sum(*values: object) -> int:
-    """Return the sum of a row: whatever changes in it, by a bit or two, changes its sum."""
-    found = 0
-    for value in values:
-        found = crc32(value if isinstance(value, bytes) else str(value).encode(), found)
-    return found
-
-
-@contextmanager
-def _opened(study: Path) -> Iterator[sqlite3.Connection | None]:
-    """Open the index of a study; None where there is none of this version. Where it is damaged, the context ends."""
-    path = study / INDEX
-    if not path.is_file():
-        yield None
-        return
-    import sqlite3
-
-    connection, is_known = None, False
-    try:
-        # Immutable: whatever stands under this name is never changed, so no lock is asked for.
-        connection = sqlite3.connect(f"file:{quote(os.fspath(path.absolute()))}?mode=ro&immutable=1", uri=True)
-        is_known = connection.execute("SELECT format FROM about").fetchall() == [(_FORMAT,)]
-    except sqlite3.Error as error:
-        _log.debug("%s can't be read: %s", path, error)
-    try:
-        yield connection if is_known else None
-    except sqlite3.Error as error:
-        _log.debug("%s can't be read on: %s", path, error)
-    finally:
-        if connection is not None:
-            connection.close()
-
-
-def _rows(index: sqlite3.Connection | None, table: str, columns: str) -> Iterator[Sequence[Any]]:
-    """Yield the undamaged rows of a table, in their order.
-
-    Raises:
-        sqlite3.Error: Where the file is damaged.
-    """
-    if index is not None:
-        for expected, *row in index.execute(f"SELECT sum, {columns} FROM {table} ORDER BY rowid"):
-            if _sum(*row) == expected:
-                yield row
-
-
-def _ends(index: sqlite3.Connection | None) -> Iterator[tuple[int, Sequence[Sequence[Any]]]]:
-    """Yield the number of each block with the names, stamps and outcomes of its runs."""
-    for block, runs in _rows(index, "ends", "block, runs"):
-        yield block, json.loads(runs)
-
-
-def _entries(index: sqlite3.Connection | None) -> Iterator[Iterator[tuple[str, _Entry]]]:
-    """Yield the runs of each block of which no row is damaged."""
-    ends = dict(_ends(index))
-    for block, runs, numbers, health in _rows(index, "reports", "block, runs, numbers, health"):
-        if block in ends:
-            names, stamps, outcomes = ends[block]
-            own, counts, sizes = json.loads(runs)
-            columns = (stamps, outcomes, own, _cut(_doubles(numbers), counts), _cut(health, sizes))
-            yield zip(names, zip(*columns, strict=True), strict=True)
-
-
-def _cut(whole: Any, lengths: Iterable[int]) -> list[Any]:
-    """Return a sequence in parts of these lengths."""
-    return [whole[begin:end] for begin, end in pairwise(accumulate(lengths, initial=0))]
-
-
-def _doubles(content: bytes) -> array[float]:
-    """Return the doubles of little-endian bytes."""
-    found = array("d", content)
-    if sys.byteorder == "big":
-        found.byteswap()
-    return found
-
-
-def _bytes(numbers: Iterable[float]) -> bytes:
-    """Return numbers as little-endian doubles."""
-    found = array("d", numbers)
-    if sys.byteorder == "big":
-        found.byteswap()
-    return found.tobytes()
-
-
-def _write(path: Path, entries: Mapping[str, _Entry], texts: Mapping[int, str]) -> None:
-    import sqlite3
-
-    with closing(sqlite3.connect(f"file:{quote(os.fspath(path.absolute()))}", uri=True)) as connection:
-        connection.execute(f"PRAGMA page_size = {_PAGE}")
-        # Nobody knows this file's name yet, so what protects a file in use is not needed.
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(_TABLES)
-        connection.execute("BEGIN")
-        left = iter(entries.items())
-        for block in count():
-            members = list(islice(left, BLOCK))
-            if not members:
-                break
-            names, of_names = zip(*members, strict=True)
-            stamps, outcomes, own, numbers, health = zip(*of_names, strict=True)
-            runs = json.dumps([own, list(map(len, numbers)), list(map(len, health))])
-            _insert(connection, "ends", block, json.dumps([names, stamps, outcomes]))
-            _insert(connection, "reports", block, runs, _bytes(chain.from_iterable(numbers)), b"".join(health))
-        for number, text in texts.items():
-            _insert(connection, "texts", number, text)
-        connection.execute("INSERT INTO about VALUES (?)", (_FORMAT,))
-        connection.commit()
-
-
-def _insert(connection: sqlite3.Connection, table: str, *row: Any) -> None:
-    values = (_sum(*row), *row)
-    connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)

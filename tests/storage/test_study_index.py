@@ -17,10 +17,10 @@ from factories import cells, record, save
 
 from actbench import read_results
 from actbench.schema.record import RunRecord
-from actbench.storage import reading, study_index
+from actbench.storage import index_file, reading, study_index
+from actbench.storage.index_file import INDEX
 from actbench.storage.packing import pack_study
 from actbench.storage.status import study_statuses
-from actbench.storage.study_index import INDEX
 
 RUNS = [
     *cells({"relu": [0.9, 0.91, 0.92], "elu": [0.93, 0.94, 0.95]}),
@@ -40,7 +40,7 @@ WITHOUT_ENTRY = 2
 def _small_and_new_studies_have_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_index, "MIN_RUNS", 2)
     monkeypatch.setattr(study_index, "SETTLED", -1.0)
-    monkeypatch.setattr(study_index, "BLOCK", 3)
+    monkeypatch.setattr(index_file, "BLOCK", 3)
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_a_damaged_index_is_written_anew(study: Path, opened: list[str]) -> None
 
 def test_an_index_of_another_version_is_none(study: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     read_results(study)
-    monkeypatch.setattr(study_index, "_FORMAT", "2 9.0.0 1")
+    monkeypatch.setattr(index_file, "_FORMAT", "2 9.0.0 1")
     read_results(study)
     assert len(opened) == 2 * len(RUNS)
     read_results(study)
