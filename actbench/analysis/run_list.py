@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cmp_to_key
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from actbench.analysis.leading_metric import default_metric
 from actbench.analysis.table.factors import (
@@ -25,9 +25,9 @@ from actbench.analysis.table.factors import (
     varying,
 )
 from actbench.schema.metrics import METRICS
-from actbench.schema.record import RunRecord
+from actbench.schema.record import RunOutline, RunRecord
 from actbench.schema.spec import CASE, RunSpec
-from actbench.storage.reading import UNFINISHED, Records, study_of
+from actbench.storage.reading import UNFINISHED, Reading, study_of
 from actbench.storage.status import Running, Stale, look_at, progress, resumable
 from actbench.storage.study_settings import with_case
 from actbench.system.collection import collection_paused
@@ -37,14 +37,14 @@ MAIN_METRICS = ("health.dead_fraction", "seconds")
 """Metrics that each line shows besides those of the study's config."""
 
 
-@dataclass(frozen=True)
-class ListedRun:
+class ListedRun(NamedTuple):
     """One run.
 
     Args:
         study: Its study.
         run: Its id.
-        spec: Its settings.
+        spec: Its settings; the seed in them may be another.
+        seed: Its seed.
         state: Its outcome; without one ``running``, ``paused`` (it goes on from a checkpoint) or ``stale``.
         epoch: The last epoch that had ended; None before the first.
         settings: The spec by dotted key, as tables show it.
@@ -55,6 +55,7 @@ class ListedRun:
     study: str
     run: str
     spec: RunSpec
+    seed: int
     state: str
     epoch: int | None
     settings: FlatSpec
@@ -64,7 +65,7 @@ class ListedRun:
     @property
     def values(self) -> dict[str, Any]:
         """All that can be chosen and sorted by: settings, metrics, and the columns of the list itself."""
-        own = {"study": self.study, "run": self.run, "state": self.state, "epoch": self.epoch, "seed": self.spec.seed}
+        own = {"study": self.study, "run": self.run, "state": self.state, "epoch": self.epoch, "seed": self.seed}
         return {**self.settings, **{name: self.final.get(name) for name in METRICS}, **own}
 
 
@@ -122,7 +123,7 @@ class RunList:
                     "study": run.study,
                     "run": run.run,
                     "factors": {key: run.settings.get(key) for key in self.swept[run.study]},
-                    "seed": run.spec.seed,
+                    "seed": run.seed,
                     "state": run.state,
                     "epoch": run.epoch,
                     "epochs": run.spec.training.epochs,
@@ -136,60 +137,54 @@ class RunList:
 
 
 @collection_paused()
-def list_runs(records: Records) -> RunList:
-    """List runs that were read with ``read_results``, those without an end included.
+def list_runs(found: Reading[RunOutline] | Reading[RunRecord]) -> RunList:
+    """List runs that were read with ``read_outlines`` or ``read_results``, those without an end included.
 
     Args:
-        records: The finished and failed runs, and the folders of the others.
+        found: The finished and failed runs, and the folders of the others.
     """
-    warnings = [text for text in records.warnings if UNFINISHED not in text]
-    ended: dict[str, list[RunRecord]] = {}
-    for record in records:
-        ended.setdefault(record.study, []).append(record)
+    warnings = [text for text in found.warnings if UNFINISHED not in text]
+    ended: dict[str, list[RunOutline | RunRecord]] = {}
+    for one in found.runs:
+        ended.setdefault(one.study, []).append(one)
     unfinished: dict[str, list[ListedRun]] = {}
-    for run in _unfinished(records, warnings):
+    for run in _unfinished(found, warnings):
         unfinished.setdefault(run.study, []).append(run)
     listed: list[ListedRun] = []
     swept: dict[str, tuple[str, ...]] = {}
     metrics: dict[str, tuple[str, ...]] = {}
     for study in sorted(ended.keys() | unfinished.keys()):
         own, others = ended.get(study, []), unfinished.get(study, [])
-        specs = [*(record.spec for record in own), *(run.spec for run in others)]
+        specs = [*(one.spec for one in own), *(run.spec for run in others)]
         cells = flat_specs(specs)
         swept[study] = _swept(specs, cells)
-        metrics[study] = _metrics(records.settings.get(study, {}), [record.final for record in own])
-        runs = list(map(_of_record, own, cells, repeat(records.folders.get(study))))
-        runs += map(_with_settings, others, cells[len(own) :])
-        listed += sorted(runs, key=lambda run: (run.spec.seed, run.run))
+        metrics[study] = _metrics(found.settings.get(study, {}), [one.final for one in own])
+        runs = list(map(_ended, own, cells, repeat(found.folders.get(study))))
+        runs += [run._replace(settings=cell) for run, cell in zip(others, cells[len(own) :], strict=True)]
+        listed += sorted(runs, key=lambda run: (run.seed, run.run))
     return RunList(tuple(listed), swept, metrics, tuple(warnings))
 
 
-def _of_record(record: RunRecord, settings: FlatSpec, folder: Path | None) -> ListedRun:
+def _ended(run: RunOutline | RunRecord, settings: FlatSpec, folder: Path | None) -> ListedRun:
     """Return the line of a run that has ended.
 
     Args:
-        record: The run.
+        run: The run.
         settings: Its settings by dotted key.
         folder: Its study's folder, where that is known.
     """
-    if record.outcome in ("failed", "diverged"):  # which may have ended before the last epoch
-        epoch = None if folder is None else progress(folder / "runs" / record.run_id)[0]
+    if run.outcome in ("failed", "diverged"):  # which may have ended before the last epoch
+        epoch = None if folder is None else progress(folder / "runs" / run.run_id)[0]
     else:
-        epoch = record.epochs_trained
-    return ListedRun(
-        record.study, record.run_id, record.spec, record.outcome, epoch, settings, record.final, record.message
-    )
+        epoch = run.epochs_trained
+    return ListedRun(run.study, run.run_id, run.spec, run.seed, run.outcome, epoch, settings, run.final, run.message)
 
 
-def _with_settings(run: ListedRun, settings: FlatSpec) -> ListedRun:
-    return replace(run, settings=settings)
-
-
-def _unfinished(records: Records, warnings: list[str]) -> list[ListedRun]:
+def _unfinished(reading: Reading[RunOutline] | Reading[RunRecord], warnings: list[str]) -> list[ListedRun]:
     """Return the runs that have neither finished nor failed; a warning names each that can't be read."""
     found: dict[Path, ListedRun] = {}
     stale: dict[Path, list[Path]] = {}
-    for folder in records.unfinished:
+    for folder in reading.unfinished:
         study = study_of(folder)
         try:
             spec, state = RunSpec.model_validate(read_json(folder / "spec.json")), look_at(folder)
@@ -197,19 +192,19 @@ def _unfinished(records: Records, warnings: list[str]) -> list[ListedRun]:
         except (OSError, ValueError) as error:
             warnings.append(f"{study}/runs/{folder.name}: left out, its settings can't be read: {error}")
             continue
-        spec = with_case(spec, records.settings.get(study, {}))
-        run = ListedRun(study, folder.name, spec, "stale", epoch, {}, {})
+        spec = with_case(spec, reading.settings.get(study, {}))
+        run = ListedRun(study, folder.name, spec, spec.seed, "stale", epoch, {}, {})
         if isinstance(state, Running):
             who = f"pid {state.pid} on {state.host}" if state.pid else "a process that has only just begun"
-            run = replace(run, state="running", message=f"{who} computes it")
+            run = run._replace(state="running", message=f"{who} computes it")
         elif isinstance(state, Stale):
-            run = replace(run, message=state.why)
+            run = run._replace(message=state.why)
             stale.setdefault(folder.parents[1], []).append(folder)
         found[folder] = run
     for of_study, runs in stale.items():
         for name, epoch in resumable(of_study, (run.name for run in runs)).items():
             folder = of_study / "runs" / name
-            found[folder] = replace(found[folder], state="paused", epoch=epoch, message="it goes on from a checkpoint")
+            found[folder] = found[folder]._replace(state="paused", epoch=epoch, message="it goes on from a checkpoint")
     return list(found.values())
 
 

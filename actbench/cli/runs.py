@@ -85,14 +85,14 @@ def runs(
     from actbench.cli.output import as_json, pairs, print_note
     from actbench.cli.output_form import check_decimal
     from actbench.errors import UsageError
-    from actbench.storage.reading import read_results
+    from actbench.storage.reading import read_outlines
 
     if json and csv:
         raise UsageError("--json and --csv are two forms of one list: give one of them")
     form = "json" if json else "csv" if csv else _form_of(output)
     if check_decimal(decimal) == "comma" and form != "csv":
         raise UsageError("--decimal comma is for CSV: add --csv, or write -o FILE.csv")
-    found = list_runs(read_results(*result_paths(paths)))
+    found = list_runs(read_outlines(*result_paths(paths)))
     if where:
         found = found.where(pairs("--where", where))
     if sort is not None:
@@ -147,7 +147,7 @@ def _columns(own: Sequence[ListedRun], swept: Sequence[str], metrics: Sequence[s
     yield RunColumn("run", "run", tuple(run.run for run in own), 100)
     for place, key in enumerate(swept):
         yield RunColumn(key, key.rpartition(".")[2], _settings(own, key), 80 - place, is_setting=True)
-    yield RunColumn("seed", "seed", tuple(str(run.spec.seed) for run in own), 70, is_number=True)
+    yield RunColumn("seed", "seed", tuple(str(run.seed) for run in own), 70, is_number=True)
     yield RunColumn("state", "state", tuple(run.state for run in own), 90)
     yield RunColumn("epoch", "epoch", tuple(map(_epoch, own)), 20, is_number=True)
     for place, name in enumerate(metrics):
@@ -201,7 +201,7 @@ def _padded(column: RunColumn, heads: int, console: PrintableConsole) -> list[st
     head = column.head.split("\n")
     texts = (*([""] * (heads - len(head))), *head, *column.cells)
     shown = {text: console.shown(printable(text)) for text in dict.fromkeys(texts)}
-    widths = {text: cell_len(found) for text, found in shown.items()}
+    widths = {text: len(found) if found.isascii() else cell_len(found) for text, found in shown.items()}
     width = max(widths.values())
     for text, found in shown.items():
         spaces = " " * (width - widths[text])
@@ -258,7 +258,7 @@ def _csv(found: RunList, *, has_comma: bool) -> str:
             "study": run.study,
             "run": run.run,
             **{key: show(None) if (value := run.settings.get(key)) is None else value for key in factors},
-            "seed": run.spec.seed,
+            "seed": run.seed,
             "state": run.state,
             "epoch": run.epoch,
             "epochs": run.spec.training.epochs,

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from actbench.config import Study
 from actbench.errors import UsageError
-from actbench.schema.record import RunRecord
+from actbench.schema.record import RunOutline, RunRecord
 from actbench.system.files import read_file
 
 _SHARD = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
 """``I/N``, as records name it."""
 
 
-def missing_parts(records: Sequence[RunRecord], names: Mapping[Path, str], unfinished: Iterable[Path]) -> Iterator[str]:
+def missing_parts(
+    records: Sequence[RunRecord | RunOutline], names: Mapping[Path, str], unfinished: Iterable[Path]
+) -> Iterator[str]:
     """Yield a sentence for each study whose records are of shards and that has planned runs in no folder.
 
     Of a study that was trained as a whole nothing is said: whoever trains it knows how far it is, and configs of
@@ -35,7 +37,7 @@ def missing_parts(records: Sequence[RunRecord], names: Mapping[Path, str], unfin
                 planned |= {one.digest for one in Study.from_text(read_file(folder / "study.yaml").decode()).specs()}
             except (OSError, ValueError, UsageError):
                 continue  # its settings of the comparison can't be read either, which is reported
-        missing = planned - {one.spec.digest for one in records if one.study == study}
+        missing = planned - {one.digest for one in records if one.study == study}
         missing = {digest for digest in missing if digest[:8] not in begun}
         if missing:
             are = "is" if len(missing) == 1 else "are"
@@ -43,7 +45,7 @@ def missing_parts(records: Sequence[RunRecord], names: Mapping[Path, str], unfin
             yield f"{text}; {_which(shards, len(planned))}"
 
 
-def _shards(records: Sequence[RunRecord]) -> dict[str, set[tuple[int, int]]]:
+def _shards(records: Sequence[RunRecord | RunOutline]) -> dict[str, set[tuple[int, int]]]:
     """Return each study that was trained in shards -> those that its records name."""
     environments = {(one.study, id(one.environment)): one.environment for one in records}  # one for thousands of runs
     found: dict[str, set[tuple[int, int]]] = {}

@@ -6,16 +6,17 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from actbench.errors import ResultsError, UsageError, suggestion
 from actbench.schema import registry
 from actbench.schema.packed_mapping import PackedMapping
-from actbench.schema.record import RunRecord, check_row
+from actbench.schema.record import RunOutline, RunRecord, check_row
 from actbench.schema.spec import RunSpec
 from actbench.storage.commands import train_command
 from actbench.storage.folders import check_results_folder, packed_hint, subfolder_names, subfolders
@@ -50,12 +51,15 @@ _ID = re.compile(r".*-([0-9a-f]{8})/*", re.DOTALL)
 """A run id, or a path that ends with one."""
 
 
-@dataclass(frozen=True, repr=False)
-class Records(Sequence[RunRecord]):
+Run = TypeVar("Run", RunRecord, RunOutline)
+
+
+@dataclass(frozen=True)
+class Reading(Generic[Run]):
     """The runs that were read, sorted by study, seed and run id.
 
     Args:
-        runs: The records.
+        runs: The record of each, or its outline.
         warnings: What was skipped and why, one sentence each.
         settings: Study -> ``baseline``, ``metric`` and ``two_stage`` of its config's ``compare`` section and its
             ``expect``, as far as it has them.
@@ -63,11 +67,16 @@ class Records(Sequence[RunRecord]):
         unfinished: The folders of the runs that have neither finished nor failed; a warning counts them.
     """
 
-    runs: tuple[RunRecord, ...]
+    runs: tuple[Run, ...]
     warnings: tuple[str, ...] = ()
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict, compare=False)
     unfinished: tuple[Path, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, repr=False)
+class Records(Reading[RunRecord], Sequence[RunRecord]):
+    """The records of the runs that were read."""
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -117,6 +126,23 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
     Raises:
         ResultsError: When a path does not exist or no run is found.
     """
+    found = _read_all(paths, _read_indexed) if not curves else _read_all(paths, _read_with_curve)
+    return Records(found.runs, found.warnings, found.settings, found.folders, found.unfinished)
+
+
+@collection_paused()
+def read_outlines(*paths: Path | str) -> Reading[RunOutline]:
+    """Read what a list says of each run; paths, order and errors are those of ``read_results``."""
+    return _read_all(paths, _read_outline)
+
+
+def _read_all(paths: Sequence[Path | str], read: ReadRun[Run]) -> Reading[Run]:
+    """Read every run below some paths.
+
+    Args:
+        paths: Results folders, study folders or run folders.
+        read: Reads one run.
+    """
     warnings: list[str] = []
     folders = _run_folders(paths, warnings)
     if not folders:
@@ -124,28 +150,29 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
         absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written{hints}"
         raise ResultsError("\n".join((absent, *warnings)))
     reader = ResultReader()
-    records: list[RunRecord] = []
+    found: list[Run] = []
     unfinished: list[Path] = []
     names: dict[Path, str] = {}
     settings: dict[str, Mapping[str, Any]] = {}
     for above, runs in folders.items():
         study, name = above.parent, above.parent.resolve().name
-        own, without_end = _read_study(above, name, runs, reader, warnings, curves=curves)
+        place = _Place(above, name, reader, warnings, len(runs))
+        own, without_end = _read_study(place, runs, read)
         names[study] = name
         settings[name] = comparison_settings(study, warnings)
-        records += _with_cases(_without_repeated(own, warnings), settings[name])
+        found += _with_cases(_without_repeated(own, warnings), settings[name])
         unfinished += without_end
     # Of the same run in several folders, a comparison takes the first: not a failed one where another has finished.
-    records.sort(key=lambda one: (one.study, one.spec.seed, one.folder, one.outcome == "failed"))
+    found.sort(key=lambda one: (one.study, one.seed, one.folder, one.outcome == "failed"))
     if unfinished:
-        ended = {(one.study, one.spec.digest[:8]) for one in records}
+        ended = {(one.study, one.digest[:8]) for one in found}
         unfinished = [run for run in unfinished if (names[run.parent.parent], run.name[-8:]) not in ended]
     waiting = Counter(names[run.parent.parent] for run in unfinished)
     warnings += [f"{name}{UNFINISHED}{count}" for name, count in waiting.items()]
-    warnings += missing_parts(records, names, unfinished)
+    warnings += missing_parts(found, names, unfinished)
     alike = Counter(names.values())
     places = {name: study for study, name in names.items() if alike[name] == 1}
-    return Records(tuple(records), tuple(sorted(warnings)), settings, places, tuple(unfinished))
+    return Reading(tuple(found), tuple(sorted(warnings)), settings, places, tuple(unfinished))
 
 
 def _run_folders(paths: Iterable[Path | str], warnings: list[str]) -> dict[Path, list[str]]:
@@ -157,65 +184,76 @@ def _run_folders(paths: Iterable[Path | str], warnings: list[str]) -> dict[Path,
     return {above: list(runs) for above, runs in found.items() if runs}
 
 
-def _read_study(
-    folder: Path, study: str, runs: Sequence[str], reader: ResultReader, warnings: list[str], *, curves: bool
-) -> tuple[list[RunRecord], list[Path]]:
-    """Return the records of a study's runs that have finished or failed, and the folders of the others.
+class _Place:
+    """Where the runs of one study are read from.
 
     Args:
         folder: The folder of the runs.
         study: The study's name.
-        runs: The names of the runs.
         reader: Reads their results.
         warnings: A warning is added for what can't be read.
-        curves: Whether to read the per-epoch rows too.
+        runs: How many there are.
     """
-    # With curves every run's files are opened, so an index would save nothing.
-    index = None if curves else StudyIndex(folder.parent, study, len(runs))
-    records: list[RunRecord] = []
+
+    def __init__(self, folder: Path, study: str, reader: ResultReader, warnings: list[str], runs: int) -> None:
+        self.study, self.reader, self.warnings, self._runs = study, reader, warnings, runs
+        self.above = f"{folder}{os.sep}"  # text and not Path, which would take longer than to read a run
+        self._study_folder = folder.parent
+        self.without_curve = 0
+
+    @cached_property
+    def index(self) -> StudyIndex:
+        """The study's index, for who reads no curves: with these every run's files are opened."""
+        return StudyIndex(self._study_folder, self.study, self._runs)
+
+    def save(self) -> None:
+        """Write the index, if it was asked for and has changed."""
+        if "index" in self.__dict__:
+            self.index.save()
+
+
+ReadRun = Callable[[_Place, str], Run | None]
+"""Reads the run of a name; None where it has neither finished nor failed."""
+
+
+def _read_study(place: _Place, runs: Sequence[str], read: ReadRun[Run]) -> tuple[list[Run], list[Path]]:
+    """Return the runs of a study that have finished or failed, and the folders of the others."""
+    found: list[Run] = []
     unfinished: list[Path] = []
-    without_curve = 0
-    above = f"{folder}{os.sep}"  # text and not Path, which would take longer than to read a run
     for run in runs:
         try:
-            if index is None:
-                record = _read_run(f"{above}{run}", reader, warnings, curves=True)
-                record = record and replace(record, study=study, folder=run)
-            else:
-                record = _read_indexed(above, run, reader, warnings, index)
+            one = read(place, run)
         except (OSError, ValueError) as error:
-            warnings.append(f"{study}/runs/{run}: skipped, {reason(error)}")
+            place.warnings.append(f"{place.study}/runs/{run}: skipped, {reason(error)}")
             continue
-        if record is None:
-            unfinished.append(Path(f"{above}{run}"))
-            continue
-        without_curve += curves and record.lacks_curve and kind(Path(f"{above}{run}", CURVE)) is None
-        records.append(record)
-    if index is not None:
-        index.save()
-    if without_curve:
-        warnings.append(f"{study}{WITHOUT_CURVE}{without_curve}")
-    return records, unfinished
+        if one is None:
+            unfinished.append(Path(f"{place.above}{run}"))
+        else:
+            found.append(one)
+    place.save()
+    if place.without_curve:
+        place.warnings.append(f"{place.study}{WITHOUT_CURVE}{place.without_curve}")
+    return found, unfinished
 
 
-def _without_repeated(records: Sequence[RunRecord], warnings: list[str]) -> Iterator[RunRecord]:
-    """Yield the records of a study but those of a run that has come already: two sweeps have named it, each its way."""
-    digits = Counter(one.folder[-8:] for one in records)
+def _without_repeated(runs: Sequence[Run], warnings: list[str]) -> Iterator[Run]:
+    """Yield the runs of a study but those that have come already: two sweeps have named them, each its own way."""
+    digits = Counter(one.folder[-8:] for one in runs)
     come: dict[str, str] = {}
-    for one in records:
-        if digits[one.folder[-8:]] > 1 and one.folder.endswith(f"-{one.spec.digest[:8]}"):
-            first = come.setdefault(one.spec.digest, one.folder)
+    for one in runs:
+        if digits[one.folder[-8:]] > 1 and one.folder.endswith(f"-{one.digest[:8]}"):
+            first = come.setdefault(one.digest, one.folder)
             if first != one.folder:
                 warnings.append(f"{one.study}/runs/{one.folder}: left out, it is the same run as {first}")
                 continue
         yield one
 
 
-def _with_cases(records: Iterable[RunRecord], settings: Mapping[str, Any]) -> Iterable[RunRecord]:
-    """Return the records of a study, each with its case if the study has cases."""
+def _with_cases(runs: Iterable[Run], settings: Mapping[str, Any]) -> Iterable[Run]:
+    """Return the runs of a study, each with its case if the study has cases."""
     if settings.get("cases") is None:
-        return records
-    return (replace(one, spec=with_case(one.spec, settings)) for one in records)
+        return runs
+    return (one.with_spec(with_case(one.spec, settings)) for one in runs)
 
 
 def curve_at(records: Records, record: RunRecord, epochs: Sequence[int]) -> list[Mapping[str, Any]]:
@@ -345,28 +383,39 @@ def _read_run(folder: str, reader: ResultReader, warnings: list[str], *, curves:
     return RunRecord(spec, "failed", rows, message=message, traceback=traceback.strip() if curves else "")
 
 
-def _read_indexed(
-    above: str, run: str, reader: ResultReader, warnings: list[str], index: StudyIndex
-) -> RunRecord | None:
-    """Return one run's record without its curve, from the index of its study if that has it.
+def _read_with_curve(place: _Place, run: str) -> RunRecord | None:
+    """Return one run's record with its curve."""
+    folder = f"{place.above}{run}"
+    record = _read_run(folder, place.reader, place.warnings, curves=True)
+    if record is None:
+        return None
+    place.without_curve += record.lacks_curve and kind(Path(folder, CURVE)) is None
+    return replace(record, study=place.study, folder=run)
 
-    Args:
-        above: The folder of the study's runs, with a separator at its end.
-        run: The run's name.
-        reader: Reads its result.
-        warnings: A warning is added for what can't be read of it.
-        index: That of its study.
-    """
-    stamp = stamp_of(f"{above}{run}{os.sep}{RESULT}")
-    record = index.record(run, stamp)
-    if record is not None:
-        return record
-    record = _read_run(f"{above}{run}", reader, warnings, curves=False)
+
+def _read_indexed(place: _Place, run: str) -> RunRecord | None:
+    """Return one run's record without its curve, from the index of its study if that has it."""
+    stamp = stamp_of(f"{place.above}{run}{os.sep}{RESULT}")
+    return place.index.record(run, stamp) or _read_and_note(place, run, stamp)
+
+
+def _read_outline(place: _Place, run: str) -> RunOutline | None:
+    """Return what a list says of one run, from the index of its study if that has it."""
+    stamp = stamp_of(f"{place.above}{run}{os.sep}{RESULT}")
+    found = place.index.outline(run, stamp)
+    if found is None and (record := _read_and_note(place, run, stamp)) is not None:
+        return RunOutline.of(record)
+    return found
+
+
+def _read_and_note(place: _Place, run: str, stamp: str | None) -> RunRecord | None:
+    """Return one run's record from its own files, for the index too."""
+    record = _read_run(f"{place.above}{run}", place.reader, place.warnings, curves=False)
     if record is None:
         return None
     health = PackedMapping(record.health, beside=ASKED_OF_ALL)
-    record = replace(record, study=index.study, folder=run, health=health)
-    index.note(run, stamp, record)
+    record = replace(record, study=place.study, folder=run, health=health)
+    place.index.note(run, stamp, record)
     return record
 
 

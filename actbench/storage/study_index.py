@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from actbench.schema.packed_mapping import PackedMapping
-from actbench.schema.record import Outcome, RunRecord
+from actbench.schema.record import Outcome, RunOutline, RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage import index_file
 from actbench.storage.index_file import Entry, Known
@@ -96,8 +96,8 @@ class StudyIndex:
             run: The name of its folder.
             stamp: Of its result.
         """
-        entry = self._known.get(run)
-        if entry is None or entry[0] != stamp:
+        entry = self._entry(run, stamp)
+        if entry is None:
             return None
         _, outcome, (seed, message, *shared), numbers, health = entry
         try:
@@ -118,6 +118,20 @@ class StudyIndex:
             return None
         self._found[run] = entry
         return record
+
+    def outline(self, run: str, stamp: str | None) -> RunOutline | None:
+        """Return what a list says of a run; None where ``record`` has none. The arguments are the same."""
+        entry = self._entry(run, stamp)
+        if entry is None:
+            return None
+        _, outcome, (seed, message, *shared), numbers, _ = entry
+        try:
+            spec, environment, names = self._shared_parts(*shared)
+        except (ValueError, TypeError, KeyError):  # one of its texts is damaged
+            return None
+        self._found[run] = entry
+        final = FinalMetrics(names.final, numbers)
+        return RunOutline(self.study, run, spec, seed, outcome, final, environment, message)
 
     def note(self, run: str, stamp: str | None, record: RunRecord) -> None:
         """Note a run that was read from its own files.
@@ -152,6 +166,10 @@ class StudyIndex:
         """Write the index anew if much was missing in it; where that is not possible, the study has none."""
         if self._new >= max(1, NEW_SHARE * self._runs):
             index_file.write(self._folder, self._found, self._texts)
+
+    def _entry(self, run: str, stamp: str | None) -> Entry | None:
+        entry = self._known.get(run)
+        return None if entry is None or entry[0] != stamp else entry
 
     def _shared_parts(self, cell: int, environment: int, names: int) -> tuple[RunSpec, dict[str, Any], _Numbers]:
         """Return what three shared texts stand for, the same objects for all runs that share them."""
@@ -199,9 +217,13 @@ class _Numbers:
     Args:
         groups: The names in ``final``, ``timing``, and health kept unpacked.
         types: For each of these names in turn, what ``_type_of`` says of its number.
+
+    Attributes:
+        final: Of each name in ``final``, the place of its number and the type.
     """
 
     def __init__(self, groups: Sequence[Sequence[str]], types: str) -> None:
+        self.final = {name: (place, letter) for place, (name, letter) in enumerate(zip(groups[0], types, strict=False))}
         self._groups = []
         letters = iter(types)
         for names in groups:
@@ -224,3 +246,30 @@ class _Numbers:
                 found[name] = int(found[name])
             found.update(missing)
             yield found
+
+
+class FinalMetrics(Mapping[str, float | None]):
+    """Final metrics as the index holds them, which take their names only when they are asked for.
+
+    Args:
+        places: Name -> the place of its number, and its type.
+        numbers: Numbers of a run.
+    """
+
+    __slots__ = ("_numbers", "_places")
+
+    def __init__(self, places: Mapping[str, tuple[int, str]], numbers: Sequence[float]) -> None:
+        self._places, self._numbers = places, numbers
+
+    def __getitem__(self, name: str) -> float | None:
+        place, letter = self._places[name]
+        return None if letter == "n" else int(self._numbers[place]) if letter == "i" else self._numbers[place]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)

@@ -39,9 +39,9 @@ def printable(text: str) -> str:
     >>> print(printable("a\x1b[31m\nb\tc\u202e"))
     a\x1b[31m\nb\tc\u202e
     """
-    text = storable(text)
-    if text.isprintable():
+    if text.isprintable():  # which no surrogate is
         return text
+    text = storable(text)
     return "".join(letter if letter.isprintable() else escaped(letter) for letter in text)
 
 

@@ -34,7 +34,10 @@ def number(metric: str, value: float) -> str:
     >>> number("test.accuracy", 0.00003), number("test.accuracy", 1e-17), number("train.loss", 2.4e-6)
     ('0.003', '0.00', '2e-06')
     """
-    unit = described(metric).unit
+    return _digits(described(metric).unit, value)
+
+
+def _digits(unit: str, value: float) -> str:
     if unit == "fraction":
         return _fixed(100 * value, 2)
     if unit == "count":
@@ -61,7 +64,7 @@ def with_unit(metric: str, value: float) -> tuple[str, str]:
     unit = described(metric).unit
     if unit == "seconds":
         return f"{value:,.3g}", "s"
-    return number(metric, value), "%" if unit == "fraction" else ""
+    return _digits(unit, value), "%" if unit == "fraction" else ""
 
 
 def quantity(metric: str, value: float | None) -> str:
