@@ -198,7 +198,7 @@ def _run_folders(folder: Path, named: Path) -> list[Path]:
         UsageError: When the folder holds no run, or several studies.
     """
     try:
-        runs = [run for run in subfolders(folder / "runs") if os.path.isfile(run / "spec.json")]
+        runs = [run for run in subfolders(folder / "runs") if _holds_run(run)]
         studies = [] if runs else [one for one in subfolders(folder) if os.path.isdir(one / "runs")]
     except OSError as error:
         raise ResultsError(f"can't read {named}: {error.strerror}") from error
@@ -208,6 +208,10 @@ def _run_folders(folder: Path, named: Path) -> list[Path]:
         names = ", ".join(str(named / one.name) for one in studies[:5]) + (" …" if len(studies) > 5 else "")
         raise UsageError(f"{named} holds studies; name the one to pack: {names}")
     raise ResultsError(f"no runs in {named}: give the folder of a study that `actbench run` has written")
+
+
+def _holds_run(folder: Path) -> bool:
+    return any(os.path.isfile(folder / name) for name in ("result.json", "spec.json"))
 
 
 def _files_of(run: Path) -> Iterator[tuple[Path, bytes]]:

@@ -144,24 +144,25 @@ def _read_all(paths: Sequence[Path | str], read: ReadRun[Run]) -> Reading[Run]:
         read: Reads one run.
     """
     warnings: list[str] = []
-    folders = _run_folders(paths, warnings)
-    if not folders:
-        hints = "".join(dict.fromkeys(packed_hint(Path(path)) for path in paths))
-        absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written{hints}"
-        raise ResultsError("\n".join((absent, *warnings)))
     reader = ResultReader()
     found: list[Run] = []
     unfinished: list[Path] = []
     names: dict[Path, str] = {}
     settings: dict[str, Mapping[str, Any]] = {}
-    for above, runs in folders.items():
+    for above, runs in _folders_of_runs(paths, warnings).items():
         study, name = above.parent, above.parent.resolve().name
         place = _Place(above, name, reader, warnings, len(runs))
         own, without_end = _read_study(place, runs, read)
+        if not place.has_runs:
+            continue
         names[study] = name
         settings[name] = comparison_settings(study, warnings)
         found += _with_cases(_without_repeated(own, warnings), settings[name])
         unfinished += without_end
+    if not names:
+        hints = "".join(dict.fromkeys(packed_hint(Path(path)) for path in paths))
+        absent = f"no runs in {', '.join(map(str, paths))}: give a folder that `actbench run` has written{hints}"
+        raise ResultsError("\n".join((absent, *warnings)))
     # Of the same run in several folders, a comparison takes the first: not a failed one where another has finished.
     found.sort(key=lambda one: (one.study, one.seed, one.folder, one.outcome == "failed"))
     if unfinished:
@@ -175,13 +176,13 @@ def _read_all(paths: Sequence[Path | str], read: ReadRun[Run]) -> Reading[Run]:
     return Reading(tuple(found), tuple(sorted(warnings)), settings, places, tuple(unfinished))
 
 
-def _run_folders(paths: Iterable[Path | str], warnings: list[str]) -> dict[Path, list[str]]:
-    """Return each folder of runs below some paths -> the names of its runs, each once."""
+def _folders_of_runs(paths: Iterable[Path | str], warnings: list[str]) -> dict[Path, list[str]]:
+    """Return each folder of runs below some paths -> the names of the folders in it, each once."""
     found: dict[Path, dict[str, None]] = {}
     for path in paths:
-        for above, runs in _runs_below(Path(path), warnings):
-            found.setdefault(above, {}).update(dict.fromkeys(runs))
-    return {above: list(runs) for above, runs in found.items() if runs}
+        for above, names in _folders_below(Path(path), warnings):
+            found.setdefault(above, {}).update(dict.fromkeys(names))
+    return {above: list(names) for above, names in found.items()}
 
 
 class _Place:
@@ -192,13 +193,18 @@ class _Place:
         study: The study's name.
         reader: Reads their results.
         warnings: A warning is added for what can't be read.
-        runs: How many there are.
+        runs: How many there may be.
+
+    Attributes:
+        has_runs: Whether one has been found, be it one that can't be read.
+        without_curve: How many have none.
     """
 
     def __init__(self, folder: Path, study: str, reader: ResultReader, warnings: list[str], runs: int) -> None:
         self.study, self.reader, self.warnings, self._runs = study, reader, warnings, runs
         self.above = f"{folder}{os.sep}"  # text and not Path, which would take longer than to read a run
         self._study_folder = folder.parent
+        self.has_runs = False
         self.without_curve = 0
 
     @cached_property
@@ -213,23 +219,28 @@ class _Place:
 
 
 ReadRun = Callable[[_Place, str], Run | None]
-"""Reads the run of a name; None where it has neither finished nor failed."""
+"""Reads the run of a name; None where it has neither finished nor failed, or where there is none."""
 
 
-def _read_study(place: _Place, runs: Sequence[str], read: ReadRun[Run]) -> tuple[list[Run], list[Path]]:
-    """Return the runs of a study that have finished or failed, and the folders of the others."""
+def _read_study(place: _Place, names: Sequence[str], read: ReadRun[Run]) -> tuple[list[Run], list[Path]]:
+    """Return the runs of a study that have finished or failed, and the folders of the others.
+
+    Folders without a run are passed by.
+    """
     found: list[Run] = []
     unfinished: list[Path] = []
-    for run in runs:
+    skipped = 0
+    for run in names:
         try:
             one = read(place, run)
+            if one is not None:
+                found.append(one)
+            elif _is_run(f"{place.above}{run}"):
+                unfinished.append(Path(f"{place.above}{run}"))
         except (OSError, ValueError) as error:
             place.warnings.append(f"{place.study}/runs/{run}: skipped, {reason(error)}")
-            continue
-        if one is None:
-            unfinished.append(Path(f"{place.above}{run}"))
-        else:
-            found.append(one)
+            skipped += 1
+    place.has_runs = bool(found or unfinished or skipped)
     place.save()
     if place.without_curve:
         place.warnings.append(f"{place.study}{WITHOUT_CURVE}{place.without_curve}")
@@ -317,8 +328,8 @@ def study_of(run: Path) -> str:
     return run.parent.parent.resolve().name
 
 
-def _runs_below(path: Path, warnings: list[str]) -> Iterator[tuple[Path, Sequence[str]]]:
-    """Yield the folders of runs at or below a path, each with their names; other files and folders are passed by.
+def _folders_below(path: Path, warnings: list[str]) -> Iterator[tuple[Path, Sequence[str]]]:
+    """Yield the folders of runs at or below a path, each with the names of the folders in it, which may hold runs.
 
     Args:
         path: Where to look.
@@ -339,25 +350,28 @@ def _runs_below(path: Path, warnings: list[str]) -> Iterator[tuple[Path, Sequenc
     for study in studies:
         above = study / "runs"
         try:
-            yield above, [run for run in subfolder_names(above) if _may_be_run(f"{above}{os.sep}{run}")]
+            yield above, subfolder_names(above)
         except OSError as error:
             warnings.append(f"{study.name}: skipped, its runs can't be listed: {error.strerror}")
 
 
 def _is_run(folder: str) -> bool:
-    """Return whether a folder holds a run.
+    """Return whether a folder holds a run: its result, which has all that it needs, or its settings.
 
     Raises:
         PermissionError: When that can't be known.
     """
-    spec = f"{folder}{os.sep}spec.json"
     try:
         # A link to nowhere is a run that can't be read.
-        return os.path.lexists(spec) or kind(Path(spec)) is not None
+        return any(os.path.lexists(file) or kind(Path(file)) is not None for file in _files_of_run(folder))
     except PermissionError:
         raise
     except (OSError, ValueError):  # no such folder; no folder; a text that can't be the name of one
         return False
+
+
+def _files_of_run(folder: str) -> tuple[str, str]:
+    return f"{folder}{os.sep}{RESULT}", f"{folder}{os.sep}spec.json"
 
 
 def _may_be_run(folder: str) -> bool:
@@ -369,7 +383,7 @@ def _may_be_run(folder: str) -> bool:
 
 
 def _read_run(folder: str, reader: ResultReader, warnings: list[str], *, curves: bool) -> RunRecord | None:
-    """Return one run's record; None when it has neither finished nor failed."""
+    """Return one run's record; None where it has neither finished nor failed, or where there is none."""
     rows = _read_curve(Path(folder), warnings) if curves else []
     try:
         return reader.record(read_file(f"{folder}{os.sep}{RESULT}"), RESULT, rows)
@@ -379,13 +393,18 @@ def _read_run(folder: str, reader: ResultReader, warnings: list[str], *, curves:
         message, _, traceback = read_file(Path(folder, "error.txt")).decode(errors="replace").partition("\n")
     except FileNotFoundError:
         return None
-    spec = RunSpec.model_validate(read_json(Path(folder, "spec.json")))
+    try:
+        spec = RunSpec.model_validate(read_json(Path(folder, "spec.json")))
+    except FileNotFoundError:
+        return None  # a foreign folder
     return RunRecord(spec, "failed", rows, message=message, traceback=traceback.strip() if curves else "")
 
 
 def _read_with_curve(place: _Place, run: str) -> RunRecord | None:
     """Return one run's record with its curve."""
     folder = f"{place.above}{run}"
+    if not _is_run(folder):
+        return None
     record = _read_run(folder, place.reader, place.warnings, curves=True)
     if record is None:
         return None
@@ -453,7 +472,8 @@ def find_folder(root: Path, text: str) -> Path:
         if _is_run(text):
             return Path(text).resolve()
     warnings = list[str]()
-    runs = [above / run for above, names in _runs_below(root, warnings) for run in names]
+    folders = (above / name for above, names in _folders_below(root, warnings) for name in names)
+    runs = [folder for folder in folders if _may_be_run(str(folder))]
     for warning in warnings:
         _log.warning("%s", warning)
     # The strictest reading first; the first that fits any run counts. The digits that end an id decide which run it is:

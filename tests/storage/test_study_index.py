@@ -16,10 +16,12 @@ import pytest
 from factories import cells, record, save
 
 from actbench import read_results
-from actbench.schema.record import RunRecord
+from actbench.schema.metrics import METRICS
+from actbench.schema.record import RunOutline, RunRecord
 from actbench.storage import index_file, reading, study_index
 from actbench.storage.index_file import INDEX
 from actbench.storage.packing import pack_study
+from actbench.storage.reading import read_outlines
 from actbench.storage.status import study_statuses
 
 RUNS = [
@@ -75,6 +77,18 @@ def read_without(study: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...
         return whole(read_results(study))
 
 
+def outlined(study: Path) -> tuple[Any, ...]:
+    """All that a list is made of, as records have it."""
+    found = read_outlines(study)
+    content = [{**one._asdict(), "spec": one.spec.with_seed(one.seed), "final": dict(one.final)} for one in found.runs]
+    return [repr(list(one.values())) for one in content], found.warnings, found.settings, found.unfinished
+
+
+def as_outlined(records: reading.Records) -> tuple[Any, ...]:
+    content = [RunOutline.of(one)._replace(final=dict(one.final)) for one in records]
+    return [repr(list(one)) for one in content], records.warnings, records.settings, records.unfinished
+
+
 def states(study: Path) -> dict[str, Any]:
     (found,) = study_statuses(study)
     return found.to_dict()
@@ -88,6 +102,20 @@ def test_the_second_reading_opens_no_result_and_finds_the_same(study: Path, open
     assert len(opened) == WITHOUT_ENTRY
     assert len(first[0]) == len(RUNS)
     assert whole(read_results(study.parent)) == first
+
+
+def test_a_list_is_made_of_what_the_records_have(study: Path, opened: list[str]) -> None:
+    expected = as_outlined(read_results(study, curves=True))
+    del opened[:]
+    assert outlined(study) == expected
+    assert len(opened) == len(RUNS), "there was no index"
+    assert as_outlined(read_results(study)) == expected
+    del opened[:]
+    assert outlined(study) == expected
+    assert len(opened) == WITHOUT_ENTRY
+    for one, record_ in zip(read_outlines(study).runs, read_results(study), strict=True):
+        assert (one.digest, one.epochs_trained) == (record_.digest, record_.epochs_trained)
+        assert [one.final.get(name) for name in METRICS] == [record_.final.get(name) for name in METRICS]
 
 
 def test_a_comparison_of_curves_and_a_packed_study_have_no_index(study: Path, tmp_path: Path) -> None:
@@ -126,7 +154,6 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "of a newer actbench": lambda path: path.write_text(path.read_text().replace('"schema": 1', '"schema": 2')),
     "its run renamed": lambda path: path.parent.rename(path.parent.with_name(f"x{path.parent.name}")),
     "its run removed": lambda path: shutil.rmtree(path.parent),
-    "its settings removed": lambda path: (path.parent / "spec.json").unlink(),
     "a folder": lambda path: (path.unlink(), path.mkdir()),
 }
 
@@ -139,8 +166,22 @@ def test_a_result_that_has_changed_is_read_anew(study: Path, monkeypatch: pytest
     found = whole(read_results(study))
     assert found == read_without(study, monkeypatch)
     assert found != before
+    assert outlined(study) == as_outlined(read_results(study))
     (study / INDEX).unlink()
     assert states(study) == status
+
+
+def test_a_result_without_the_settings_beside_it_is_read_and_packed(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds them too, ``status`` counts it, and ``run`` does not train it again."""
+    run = next(study.glob("runs/elu*-seed-0-*"))
+    expected, status = whole(read_results(study)), states(study)
+    (run / "spec.json").unlink()
+    assert whole(read_results(study)) == read_without(study, monkeypatch) == expected
+    assert states(study) == status
+    assert reading.find_run(study, run.name).spec == next(one.spec for one in RUNS if one.spec.run_id == run.name)
+    assert len(read_results(pack_study(study, tmp_path / "packed.zip").file)) == len(RUNS)
 
 
 def damaged(path: Path) -> list[bytes]:
@@ -152,11 +193,12 @@ def damaged(path: Path) -> list[bytes]:
 
 
 def test_a_damaged_index_changes_nothing(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected, status = whole(read_results(study)), states(study)
+    expected, status, outlines = whole(read_results(study)), states(study), outlined(study)
     monkeypatch.setattr(study_index, "NEW_SHARE", 10.0)  # each is to be met as it is
     for content in damaged(study / INDEX):
         (study / INDEX).write_bytes(content)
         assert whole(read_results(study)) == expected
+        assert outlined(study) == outlines
         assert states(study) == status
 
 
