@@ -166,9 +166,7 @@ def _settings(own: Sequence[ListedRun], key: str) -> tuple[str, ...]:
 def _metrics(own: Sequence[ListedRun], name: str) -> tuple[str, ...]:
     from actbench.analysis.judgements.formatting import quantity
 
-    values = [run.final.get(name) for run in own]
-    texts = {value: quantity(name, value).removesuffix(" s") for value in set(values)}
-    return tuple(texts[value] for value in values)
+    return tuple(quantity(name, run.final.get(name)).removesuffix(" s") for run in own)
 
 
 def _epoch(run: ListedRun) -> str:

@@ -265,6 +265,10 @@ class FinalMetrics(Mapping[str, float | None]):
         place, letter = self._places[name]
         return None if letter == "n" else int(self._numbers[place]) if letter == "i" else self._numbers[place]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a metric, or the default where there is none of that name."""
+        return self[name] if name in self._places else default
+
     def __contains__(self, name: object) -> bool:
         return name in self._places
 

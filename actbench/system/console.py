@@ -55,7 +55,7 @@ class PrintableConsole(Console):
 
     def shown(self, text: str) -> str:
         """Return the text as this console prints it: the same, but for characters that its stream lacks."""
-        return text if self._has_all else displayable(text, self.encoding)
+        return text if text.isascii() or self._has_all else displayable(text, self.encoding)
 
     @property
     def _has_all(self) -> bool:
