@@ -27,7 +27,8 @@ from actbench.analysis.table.factors import (
 from actbench.schema.metrics import METRICS
 from actbench.schema.record import RunOutline, RunRecord
 from actbench.schema.spec import CASE, RunSpec
-from actbench.storage.reading import UNFINISHED, Reading, study_of
+from actbench.storage.reading import UNFINISHED, Reading
+from actbench.storage.run_folders import study_of
 from actbench.storage.status import Running, Stale, look_at, progress, resumable
 from actbench.storage.study_settings import with_case
 from actbench.system.collection import collection_paused

@@ -10,7 +10,7 @@ from actbench.errors import ResultsError, UsageError
 from actbench.schema import registry
 from actbench.schema.record import RunRecord
 from actbench.schema.spec import RunSpec
-from actbench.storage.reading import find_folder, study_of
+from actbench.storage.run_folders import find_folder, study_of
 from actbench.storage.store import weight_files
 from actbench.system.files import read_file, read_json
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,15 +12,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from actbench.errors import ResultsError, UsageError, suggestion
+from actbench.errors import ResultsError, UsageError
 from actbench.schema import registry
 from actbench.schema.packed_mapping import PackedMapping
 from actbench.schema.record import RunOutline, RunRecord, check_row
 from actbench.schema.spec import RunSpec
 from actbench.storage.commands import train_command
-from actbench.storage.folders import check_results_folder, packed_hint, subfolder_names, subfolders
+from actbench.storage.folders import packed_hint
 from actbench.storage.missing_parts import missing_parts
 from actbench.storage.result_reader import ResultReader
+from actbench.storage.run_folders import find_folder, folders_of_runs, is_run, study_of
 from actbench.storage.store import CURVE
 from actbench.storage.study_index import StudyIndex, stamp_of
 from actbench.storage.study_settings import comparison_settings, reason, with_case
@@ -46,10 +46,6 @@ ASKED_OF_ALL = ("units", "probe_size")
 
 _FRAME = "actbench.analysis.frames:frame_of_runs"
 """Found by its name, as plugins are: that room imports this one."""
-
-_ID = re.compile(r".*-([0-9a-f]{8})/*", re.DOTALL)
-"""A run id, or a path that ends with one."""
-
 
 Run = TypeVar("Run", RunRecord, RunOutline)
 
@@ -149,7 +145,7 @@ def _read_all(paths: Sequence[Path | str], read: ReadRun[Run]) -> Reading[Run]:
     unfinished: list[Path] = []
     names: dict[Path, str] = {}
     settings: dict[str, Mapping[str, Any]] = {}
-    for above, runs in _folders_of_runs(paths, warnings).items():
+    for above, runs in folders_of_runs(paths, warnings).items():
         study, name = above.parent, above.parent.resolve().name
         place = _Place(above, name, reader, warnings, len(runs))
         own, without_end = _read_study(place, runs, read)
@@ -174,15 +170,6 @@ def _read_all(paths: Sequence[Path | str], read: ReadRun[Run]) -> Reading[Run]:
     alike = Counter(names.values())
     places = {name: study for study, name in names.items() if alike[name] == 1}
     return Reading(tuple(found), tuple(sorted(warnings)), settings, places, tuple(unfinished))
-
-
-def _folders_of_runs(paths: Iterable[Path | str], warnings: list[str]) -> dict[Path, list[str]]:
-    """Return each folder of runs below some paths -> the names of the folders in it, each once."""
-    found: dict[Path, dict[str, None]] = {}
-    for path in paths:
-        for above, names in _folders_below(Path(path), warnings):
-            found.setdefault(above, {}).update(dict.fromkeys(names))
-    return {above: list(names) for above, names in found.items()}
 
 
 class _Place:
@@ -235,7 +222,7 @@ def _read_study(place: _Place, names: Sequence[str], read: ReadRun[Run]) -> tupl
             one = read(place, run)
             if one is not None:
                 found.append(one)
-            elif _is_run(f"{place.above}{run}"):
+            elif is_run(f"{place.above}{run}"):
                 unfinished.append(Path(f"{place.above}{run}"))
         except (OSError, ValueError) as error:
             place.warnings.append(f"{place.study}/runs/{run}: skipped, {reason(error)}")
@@ -323,65 +310,6 @@ def _how_to_resume(study: Path) -> str:
         return f"no command resumes it from here, {error}"
 
 
-def study_of(run: Path) -> str:
-    """Return the name of the study that a run's folder belongs to."""
-    return run.parent.parent.resolve().name
-
-
-def _folders_below(path: Path, warnings: list[str]) -> Iterator[tuple[Path, Sequence[str]]]:
-    """Yield the folders of runs at or below a path, each with the names of the folders in it, which may hold runs.
-
-    Args:
-        path: Where to look.
-        warnings: A warning is added for each study whose folder can't be read.
-
-    Raises:
-        ResultsError: When the path does not exist, or can't be read.
-    """
-    check_results_folder(path)
-    path = path.resolve()
-    try:
-        if _is_run(str(path)):
-            yield path.parent, [path.name]
-            return
-        studies = [path, *subfolders(path)]
-    except OSError as error:
-        raise ResultsError(f"can't read {path}: {error.strerror}") from error
-    for study in studies:
-        above = study / "runs"
-        try:
-            yield above, subfolder_names(above)
-        except OSError as error:
-            warnings.append(f"{study.name}: skipped, its runs can't be listed: {error.strerror}")
-
-
-def _is_run(folder: str) -> bool:
-    """Return whether a folder holds a run: its result, which has all that it needs, or its settings.
-
-    Raises:
-        PermissionError: When that can't be known.
-    """
-    try:
-        # A link to nowhere is a run that can't be read.
-        return any(os.path.lexists(file) or kind(Path(file)) is not None for file in _files_of_run(folder))
-    except PermissionError:
-        raise
-    except (OSError, ValueError):  # no such folder; no folder; a text that can't be the name of one
-        return False
-
-
-def _files_of_run(folder: str) -> tuple[str, str]:
-    return f"{folder}{os.sep}{RESULT}", f"{folder}{os.sep}spec.json"
-
-
-def _may_be_run(folder: str) -> bool:
-    """Return whether a folder holds a run, or can't be looked into, which is reported when the run is read."""
-    try:
-        return _is_run(folder)
-    except PermissionError:
-        return True
-
-
 def _read_run(folder: str, reader: ResultReader, warnings: list[str], *, curves: bool) -> RunRecord | None:
     """Return one run's record; None where it has neither finished nor failed, or where there is none."""
     rows = _read_curve(Path(folder), warnings) if curves else []
@@ -403,7 +331,7 @@ def _read_run(folder: str, reader: ResultReader, warnings: list[str], *, curves:
 def _read_with_curve(place: _Place, run: str) -> RunRecord | None:
     """Return one run's record with its curve."""
     folder = f"{place.above}{run}"
-    if not _is_run(folder):
+    if not is_run(folder):
         return None
     record = _read_run(folder, place.reader, place.warnings, curves=True)
     if record is None:
@@ -458,39 +386,3 @@ def _read_curve(folder: Path, warnings: list[str]) -> list[Mapping[str, Any]]:
             warnings.append(f"{place} and what follows are ignored: {error}")
             break
     return rows
-
-
-def find_folder(root: Path, text: str) -> Path:
-    """Return the folder of the run that a user's text names, as ``find_run`` reads it.
-
-    Raises:
-        UsageError: When no run or more than one fits.
-    """
-    if not text.strip():
-        raise UsageError("an empty name is that of no run: give a run's id, its first letters, its digits or its path")
-    with suppress(PermissionError):  # then it is the name of a run below the root
-        if _is_run(text):
-            return Path(text).resolve()
-    warnings = list[str]()
-    folders = (above / name for above, names in _folders_below(root, warnings) for name in names)
-    runs = [folder for folder in folders if _may_be_run(str(folder))]
-    for warning in warnings:
-        _log.warning("%s", warning)
-    # The strictest reading first; the first that fits any run counts. The digits that end an id decide which run it is:
-    # the rest says what varied in its study when it was begun, and other versions said it otherwise.
-    digits = _ID.fullmatch(text)
-    for fits in (
-        text.__eq__,
-        lambda name: name.endswith(f"-{text}"),
-        lambda name: name.startswith(text),
-        lambda name: digits is not None and name.endswith(f"-{digits[1]}"),
-    ):
-        found = [run for run in runs if fits(run.name)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            several = ", ".join(f"{study_of(run)}/runs/{run.name}" for run in found[:5])
-            raise UsageError(f"'{text}' fits {len(found)} runs: {several}{' …' if len(found) > 5 else ''}")
-    otherwise = f"`{command_text(['compare', root])}` and the folder's runs/ show what there is"
-    hint = suggestion(text, [run.name for run in runs], otherwise=otherwise)
-    raise UsageError(f"no run '{text}' in {root} — {hint}")
