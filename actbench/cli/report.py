@@ -54,6 +54,7 @@ def report(
     from actbench.analysis.compare_options import CompareOptions
     from actbench.cli.page_file import write_page
     from actbench.config import amounts
+    from actbench.system.collection import out_of_collection
 
     new, base = read_sides(result_paths(paths), result_paths(against) if against else [], curves=True)
     options = CompareOptions(
@@ -64,4 +65,5 @@ def report(
         against=base,
         anytime=anytime,
     )
-    print_result(write_page(new, output, options))
+    with out_of_collection():
+        print_result(write_page(new, output, options))

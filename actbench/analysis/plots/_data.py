@@ -146,11 +146,20 @@ class ChartData:
         """Return how a series is listed beside the picture: its name, and the facts on it that the legend has."""
         return self.series[index].name
 
-    def in_panel(self, panel: int, kind: str | None = None) -> Iterator[tuple[int, Mark]]:
-        """Yield the marks of a panel, of one kind or of all, with their indices."""
-        for index, mark in enumerate(self.marks):
-            if mark.panel == panel and kind in (None, mark.kind):
+    def in_panel(self, panel: int, kind: str | None = None, series: int | None = None) -> Iterator[tuple[int, Mark]]:
+        """Yield the marks of a panel with their indices: of one kind and one series, or of all."""
+        for index, mark in self._by_place.get((panel, series), ()):
+            if kind in (None, mark.kind):
                 yield index, mark
+
+    @cached_property
+    def _by_place(self) -> Mapping[tuple[int, int | None], Sequence[tuple[int, Mark]]]:
+        """The marks of each panel and series, and of each panel: of 500 series, each would go through all marks."""
+        found: dict[tuple[int, int | None], list[tuple[int, Mark]]] = {}
+        for index, mark in enumerate(self.marks):
+            for series in (mark.series, None):
+                found.setdefault((mark.panel, series), []).append((index, mark))
+        return found
 
     def text(self, index: int) -> str:
         """Return a mark in words, as it is shown under the pointer: ``relu · epoch 3 · val.accuracy 93.12 %``."""

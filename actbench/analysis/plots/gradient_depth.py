@@ -108,7 +108,7 @@ def _draw_row(
     look: Look,
 ) -> Label | None:
     """Draw a row's line, range, guide and marks in one panel; return its entry of the legend, None without marks."""
-    marks = [(index, mark) for index, mark in data.in_panel(panel, "mean") if mark.series == series]
+    marks = list(data.in_panel(panel, "mean", series))
     if not marks:
         return None
     _draw_theory(ax, data, panel, series, pen, places, look)
@@ -151,7 +151,7 @@ def _predicted(series: int, row: Row, means: Mapping[str, Mapping[int, SeedMean]
 def _draw_theory(
     ax: Axes, data: ChartData, panel: int, series: int, pen: Pen, places: Mapping[str, int], look: Look
 ) -> None:
-    theory = [(index, mark) for index, mark in data.in_panel(panel, THEORY) if mark.series == series]
+    theory = list(data.in_panel(panel, THEORY, series))
     if not theory:
         return
     x, y = [places[str(mark.x)] for _, mark in theory], [mark.y for _, mark in theory]

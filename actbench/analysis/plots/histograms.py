@@ -81,7 +81,7 @@ class Histograms(Chart):
             if data.panels[panel].x.label != "z":
                 ax.set_yscale("log")
             for series, pen in enumerate(drawn_with):
-                own = [(index, mark) for index, mark in data.in_panel(panel) if mark.series == series]
+                own = list(data.in_panel(panel, series=series))
                 if not own:
                     continue
                 densities = [math.nan if ax.get_yscale() == "log" else 0.0] * len(centers)

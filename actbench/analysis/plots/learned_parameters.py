@@ -76,11 +76,8 @@ class LearnedParameters(Chart):
             strips = strips_of(data, panel)
             for series in strips.rows:
                 for layer in strips.layers:
-                    marks = [
-                        (index, mark)
-                        for index, mark in data.in_panel(panel)
-                        if mark.series == series and strips.has(mark, layer)
-                    ]
+                    own = data.in_panel(panel, series=series)
+                    marks = [(index, mark) for index, mark in own if strips.has(mark, layer)]
                     if marks:
                         _draw_cell(ax, data, strips, marks, drawn_with[series].color, look)
             frame(ax, data, strips, _ticks(strips), _tick, look, early_ends(data, panel), panel)

@@ -85,7 +85,7 @@ class LearningCurves(Chart):
                     ax.plot(
                         *points, color=pen.color, linewidth=look.line * 0.35, alpha=0.35, gid=f"{gid}.{seed}.p{panel}"
                     )
-                means = [(i, one) for i, one in data.in_panel(panel, "mean") if one.series == series]
+                means = list(data.in_panel(panel, "mean", series))
                 if not means:
                     continue
                 x, y = [one.x for _, one in means], [one.y for _, one in means]
@@ -169,8 +169,8 @@ def _means(series: int, panel: int, curves: dict[int, dict[int, float]], alpha: 
 
 def _by_seed(data: ChartData, panel: int, series: int) -> dict[str, tuple[list[float], list[float]]]:
     found: dict[str, tuple[list[float], list[float]]] = {}
-    for _, one in data.in_panel(panel, "seed"):
-        if one.series == series and one.y is not None:
+    for _, one in data.in_panel(panel, "seed", series):
+        if one.y is not None:
             x, y = found.setdefault(one.note.replace(" ", ""), ([], []))
             x.append(float(one.x))
             y.append(one.y)

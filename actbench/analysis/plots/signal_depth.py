@@ -63,7 +63,7 @@ class SignalDepth(Chart):
         for panel, ax in enumerate(axes):
             labels = []
             for series, pen in enumerate(drawn_with):
-                if any(mark.series == series for _, mark in data.in_panel(panel, "mean")):
+                if any(True for _ in data.in_panel(panel, "mean", series)):
                     labels.append(_draw_row(ax, data, panel, series, pen, look))
             _finish(ax, data, panel)
             if labels:
@@ -121,7 +121,7 @@ def _caption(comparison: Comparison, *, has_theory: bool) -> str:
 
 def _draw_row(ax: Axes, data: ChartData, panel: int, series: int, pen: Pen, look: Look) -> Label:
     gid = data.series_gid(series)
-    means = [(index, mark) for index, mark in data.in_panel(panel, "mean") if mark.series == series]
+    means = list(data.in_panel(panel, "mean", series))
     x, y = [float(mark.x) for _, mark in means], [float(mark.y or 0) for _, mark in means]
     ax.plot(x, y, color=pen.color, linestyle=pen.dash, gid=f"{gid}.line.p{panel}")
     band = [(mark.x, mark.low, mark.high) for _, mark in means if mark.low is not None]
@@ -129,7 +129,7 @@ def _draw_row(ax: Axes, data: ChartData, panel: int, series: int, pen: Pen, look
         ax.fill_between(*zip(*band, strict=True), color=pen.color, alpha=0.15, linewidth=0, gid=f"{gid}.band.p{panel}")
     for index, mark in means:
         ax.plot([mark.x], [mark.y], pen.marker, color=pen.color, markersize=look.marker * 0.8, gid=data.gid(index))
-    theory = [(index, mark) for index, mark in data.in_panel(panel, THEORY) if mark.series == series]
+    theory = list(data.in_panel(panel, THEORY, series))
     if theory:
         thin = {"color": pen.color, "linewidth": look.line * 0.6}
         at = [mark.x for _, mark in theory], [mark.y for _, mark in theory]
