@@ -37,12 +37,12 @@ def start(folder, arguments, settings, prelude, streams):
     pid = os.fork()
     if not pid:
         os.setsid()
-        os.close(said)
+        os.close(leads)
         os.chdir(folder)
         os.environ.update(settings)
         for number, name in ((0, os.devnull), (1, f"stdout{streams}"), (2, f"stderr{streams}")):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if number else 0)), number)
-        os.close(leads)  # it leads its session and its streams are there: from now on a test may signal and read
+        os.close(said)  # it leads its session and its streams are there: from now on a test may signal and read
         stacks = open(f"stacks{streams}", "w")
         faulthandler.register(signal.SIGUSR1, file=stacks)  # asked for by ``Server.end`` of a command that hangs
         sys.argv = ["actbench", *arguments]
@@ -103,6 +103,7 @@ class Server:
         """
         self._tell(json.dumps(["start", str(folder), arguments, settings, prelude, streams]))
         pid = int(self._word("began"))
+        assert (folder / f"stderr{streams}").exists(), "a test may read it from now on"
         self._running[pid] = folder / f"stacks{streams}"
         return pid
 
