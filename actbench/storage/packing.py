@@ -27,6 +27,7 @@ from typing import Any, BinaryIO
 from actbench.errors import ResultsError, UsageError
 from actbench.schema.histograms import HISTOGRAMS
 from actbench.storage.folders import check_results_folder, subfolders
+from actbench.storage.run_folders import SIGNS
 from actbench.storage.store import CURVE, WEIGHTS_ENDING, weight_files
 from actbench.system.files import json_text, parse_json, read_file, whole_file
 from actbench.system.packed import ENDINGS, Packed, is_packed, kind
@@ -211,7 +212,7 @@ def _run_folders(folder: Path, named: Path) -> list[Path]:
 
 
 def _holds_run(folder: Path) -> bool:
-    return any(os.path.isfile(folder / name) for name in ("result.json", "spec.json"))
+    return any(os.path.isfile(folder / name) for name in SIGNS)
 
 
 def _files_of(run: Path) -> Iterator[tuple[Path, bytes]]:

@@ -16,6 +16,9 @@ from actbench.system.packed import kind
 
 _log = logging.getLogger("actbench.storage.run_folders")
 
+SIGNS = ("result.json", "spec.json")
+"""Files of which one at least makes a folder that of a run."""
+
 _ID = re.compile(r".*-([0-9a-f]{8})/*", re.DOTALL)
 """A run id, or a path that ends with one."""
 
@@ -67,7 +70,7 @@ def is_run(folder: str) -> bool:
     Raises:
         PermissionError: When that can't be known.
     """
-    files = [f"{folder}{os.sep}{name}" for name in ("result.json", "spec.json")]
+    files = [f"{folder}{os.sep}{name}" for name in SIGNS]
     try:
         # A link to nowhere is a run that can't be read.
         return any(os.path.lexists(file) or kind(Path(file)) is not None for file in files)

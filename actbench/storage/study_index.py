@@ -38,7 +38,7 @@ its successor the same times."""
 
 
 def stamp_of(path: str) -> str | None:
-    """Return a file's size, times and inode: they differ if it was edited or replaced. None where there is no file.
+    """Return a file's size, times and inode, which change when it is edited or replaced; None where there is no file.
 
     Raises:
         OSError: When it can't be looked at.
@@ -83,7 +83,7 @@ class StudyIndex:
         self._texts, self._known = index_file.read(folder) if runs >= MIN_RUNS else ({}, {})
         self._last = max(self._texts, default=0)
         self._made: dict[int, Any] = {}
-        self._parts: dict[tuple[int, int, int], tuple[RunSpec, dict[str, Any], _Numbers]] = {}
+        self._parts: dict[tuple[int, int, int], _Shared] = {}
         self._found: dict[str, Entry] = {}
         self._new = 0
         self._numbers: dict[str, int] = {}
@@ -96,40 +96,29 @@ class StudyIndex:
             run: The name of its folder.
             stamp: Of its result.
         """
-        entry = self._entry(run, stamp)
-        if entry is None:
+        found = self._found_parts(run, stamp)
+        if found is None:
             return None
-        _, outcome, (seed, message, *shared), numbers, health = entry
-        try:
-            spec, environment, names = self._shared_parts(*shared)
-            final, timing, beside = names.named(numbers)
-            record = RunRecord(
-                spec=spec.with_seed(seed),
-                outcome=outcome,
-                final=final,
-                health=PackedMapping.of(health, tuple(beside.items())),
-                environment=environment,
-                timing=timing,
-                message=message,
-                study=self.study,
-                folder=run,
-            )
-        except (ValueError, TypeError, KeyError):  # one of its texts is damaged
-            return None
-        self._found[run] = entry
-        return record
+        (_, outcome, (seed, message, *_), numbers, health), (spec, environment, names) = found
+        final, timing, beside = names.named(numbers)
+        return RunRecord(
+            spec=spec.with_seed(seed),
+            outcome=outcome,
+            final=final,
+            health=PackedMapping.of(health, tuple(beside.items())),
+            environment=environment,
+            timing=timing,
+            message=message,
+            study=self.study,
+            folder=run,
+        )
 
     def outline(self, run: str, stamp: str | None) -> RunOutline | None:
         """Return what a list says of a run; None where ``record`` has none. The arguments are the same."""
-        entry = self._entry(run, stamp)
-        if entry is None:
+        found = self._found_parts(run, stamp)
+        if found is None:
             return None
-        _, outcome, (seed, message, *shared), numbers, _ = entry
-        try:
-            spec, environment, names = self._shared_parts(*shared)
-        except (ValueError, TypeError, KeyError):  # one of its texts is damaged
-            return None
-        self._found[run] = entry
+        (_, outcome, (seed, message, *_), numbers, _), (spec, environment, names) = found
         final = FinalMetrics(names.final, numbers)
         return RunOutline(self.study, run, spec, seed, outcome, final, environment, message)
 
@@ -167,11 +156,19 @@ class StudyIndex:
         if self._new >= max(1, NEW_SHARE * self._runs):
             index_file.write(self._folder, self._found, self._texts)
 
-    def _entry(self, run: str, stamp: str | None) -> Entry | None:
+    def _found_parts(self, run: str, stamp: str | None) -> tuple[Entry, _Shared] | None:
+        """Return the entry of a run and what it shares with others, if the index has the run as it is now."""
         entry = self._known.get(run)
-        return None if entry is None or entry[0] != stamp else entry
+        if entry is None or entry[0] != stamp:
+            return None
+        try:
+            shared = self._shared_parts(*entry[2][2:])
+        except (ValueError, TypeError, KeyError):  # one of its texts is damaged
+            return None
+        self._found[run] = entry
+        return entry, shared
 
-    def _shared_parts(self, cell: int, environment: int, names: int) -> tuple[RunSpec, dict[str, Any], _Numbers]:
+    def _shared_parts(self, cell: int, environment: int, names: int) -> _Shared:
         """Return what three shared texts stand for, the same objects for all runs that share them."""
         key = (cell, environment, names)
         if key not in self._parts:
@@ -246,6 +243,10 @@ class _Numbers:
                 found[name] = int(found[name])
             found.update(missing)
             yield found
+
+
+_Shared = tuple[RunSpec, dict[str, Any], _Numbers]
+"""What many runs share: settings, environment, what their numbers are."""
 
 
 class FinalMetrics(Mapping[str, float | None]):

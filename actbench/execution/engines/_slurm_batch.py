@@ -23,7 +23,7 @@ WARNING_SECONDS = 60
 """How many seconds before its time limit a job is told to save."""
 
 SHORT = 300
-"""Seconds. A job with a shorter time limit is not told beforehand: the warning could come almost at its start."""
+"""A job whose time limit is below so many seconds is not warned: the warning could come almost at its start."""
 
 _TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+|\d+-\d+:\d\d|\d+-\d+:\d\d:\d\d")
 _MEMORY = re.compile(r"\d+[KMGT]?", re.IGNORECASE)
