@@ -6,14 +6,16 @@ One run on digits is trained, and stored again and again under the settings and 
 biases and 5 learning rates, with its own digest and final metrics: files of the true sizes, without days of training.
 Each command is measured from the start of the interpreter to its end, output written to a file: seconds by the clock,
 seconds of a processor, largest resident memory (never less than this process has had, which Linux counts for the
-commands that it starts). Files are in the system's cache, as after training. Commands whose name begins with "first"
-find no index (``storage.study_index``); the others find the one that an earlier command has written. The folder that
-``--folder`` names is filled once, and kept. Written to ``benchmarks/results/reading-<date>.json``.
+commands that it starts). Files are in the system's cache, as after training; modules are compiled before, as by an
+installation. Commands whose name begins with "first" find no index (``storage.study_index``); the others find the one
+that an earlier command has written. The folder that ``--folder`` names is filled once, and kept. Written to
+``benchmarks/results/reading-<date>.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import datetime
 import os
 import subprocess
@@ -98,6 +100,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
+    compileall.compile_dir(Path(actbench.__file__).parent, quiet=1)
     before, found = machine.load_average(), {}
     for runs in given.runs:
         with tempfile.TemporaryDirectory() as temporary:

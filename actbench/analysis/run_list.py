@@ -157,12 +157,16 @@ def list_runs(found: Reading[RunOutline] | Reading[RunRecord]) -> RunList:
     for study in sorted(ended.keys() | unfinished.keys()):
         own, others = ended.get(study, []), unfinished.get(study, [])
         specs = [*(one.spec for one in own), *(run.spec for run in others)]
-        cells = flat_specs(specs)
-        swept[study] = _swept(specs, cells)
+        shared = {id(spec): spec for spec in specs}  # of outlines, one for all seeds of a cell
+        of_shared = dict(zip(shared, flat_specs(list(shared.values())), strict=True))
+        cells = [of_shared[id(spec)] for spec in specs]
+        swept[study] = _swept(list(shared.values()), list(of_shared.values()))
         metrics[study] = _metrics(found.settings.get(study, {}), [one.final for one in own])
         runs = list(map(_ended, own, cells, repeat(found.folders.get(study))))
         runs += [run._replace(settings=cell) for run, cell in zip(others, cells[len(own) :], strict=True)]
-        listed += sorted(runs, key=lambda run: (run.seed, run.run))
+        if others:  # the runs that have ended are in this order
+            runs.sort(key=lambda run: (run.seed, run.run))
+        listed += runs
     return RunList(tuple(listed), swept, metrics, tuple(warnings))
 
 

@@ -56,7 +56,7 @@ class RunColumn:
     @cached_property
     def width(self) -> int:
         """The number of letters that it takes."""
-        return max(map(len, {*self.head.split("\n"), *self.cells}))
+        return max(map(len, (*self.head.split("\n"), *self.cells)))
 
 
 @collection_paused()
@@ -164,9 +164,10 @@ def _settings(own: Sequence[ListedRun], key: str) -> tuple[str, ...]:
 
 
 def _metrics(own: Sequence[ListedRun], name: str) -> tuple[str, ...]:
-    from actbench.analysis.judgements.formatting import quantity
+    from actbench.analysis.judgements.formatting import quantities
 
-    return tuple(quantity(name, run.final.get(name)).removesuffix(" s") for run in own)
+    texts = quantities(name, [run.final.get(name) for run in own])
+    return tuple(text.removesuffix(" s") for text in texts)
 
 
 def _epoch(run: ListedRun) -> str:
@@ -197,9 +198,11 @@ def _padded(column: RunColumn, heads: int, console: PrintableConsole) -> list[st
     from actbench.system.text import printable
 
     head = column.head.split("\n")
-    texts = (*([""] * (heads - len(head))), *head, *column.cells)
-    shown = {text: console.shown(printable(text)) for text in dict.fromkeys(texts)}
-    widths = {text: len(found) if found.isascii() else cell_len(found) for text, found in shown.items()}
+    texts = [*([""] * (heads - len(head))), *head, *column.cells]
+    whole = "".join(texts)
+    is_plain = whole.isascii() and whole.isprintable()  # as almost all are: nothing to ask of each text
+    shown = {text: text if is_plain else console.shown(printable(text)) for text in texts}
+    widths = {text: len(found) if is_plain or found.isascii() else cell_len(found) for text, found in shown.items()}
     width = max(widths.values())
     for text, found in shown.items():
         spaces = " " * (width - widths[text])

@@ -14,9 +14,10 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import accumulate, chain, count, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
@@ -31,18 +32,19 @@ _log = logging.getLogger("actbench.storage.index_file")
 INDEX = "index.sqlite"
 """The file's name in the folder of its study."""
 
-_FORMAT = f"2 {__version__} {SCHEMA}"
+_FORMAT = f"3 {__version__} {SCHEMA}"
 """An index of any other version is none: what is checked in a result may differ."""
 
 _TABLES = """
-CREATE TABLE about (format TEXT NOT NULL);
+CREATE TABLE about (format TEXT NOT NULL, name TEXT NOT NULL);
 CREATE TABLE ends (sum INTEGER, block INTEGER, runs TEXT);
-CREATE TABLE reports (sum INTEGER, block INTEGER, runs TEXT, numbers BLOB, health BLOB);
+CREATE TABLE reports (sum INTEGER, block INTEGER, runs TEXT, numbers BLOB);
+CREATE TABLE health (sum INTEGER, block INTEGER, sizes TEXT, health BLOB);
 CREATE TABLE texts (sum INTEGER, number INTEGER, text TEXT);
 """
-"""``ends`` and ``reports`` have a row for each block of runs, so that who asks for outcomes alone reads a tenth. What
-many runs share is spelled once, in ``texts``. SQLite does not see what a disk has changed: each row has its sum, and
-none counts by its place."""
+"""``ends``, ``reports`` and ``health`` have a row for each block of runs, so that who asks for outcomes alone reads little
+of it, and a list no health. What many runs share is spelled once, in ``texts``. SQLite does not see what a disk has
+changed: each row has its sum, and none counts by its place. ``name`` is another one in each file that is written."""
 
 BLOCK = 500
 """Runs in a block. A row for each run would take longer to read; where a block is damaged, so many files are opened."""
@@ -53,13 +55,46 @@ _PAGE = 1 << 16
 Known = tuple[str, Outcome]
 """The stamp of a result, and the outcome in it."""
 
-Own = tuple[int, str, int, int, int]
-"""What one run alone has, besides its numbers: the seed and the message; and by the number of a shared text, its
-settings with seed 0, its environment, and what its numbers are."""
 
-Entry = tuple[str, Outcome, Own, Sequence[float], bytes]
-"""A run in the index: the stamp of the result that it was made of, the outcome in it, what it alone has, its numbers
-(final metrics, timing, and what ``PackedMapping`` keeps unpacked), packed health."""
+class Entry(NamedTuple):
+    """A run in the index, without its health.
+
+    Args:
+        stamp: Of the result that it was made of.
+        outcome: The outcome in that.
+        seed: The run's seed.
+        message: Why the outcome is not ``ok``.
+        shared: The number of the text that says what it shares with others.
+        numbers: Numbers of this and other runs: final metrics, timing, what ``PackedMapping`` keeps unpacked.
+        begin: The place of its first one.
+        end: The place behind its last one.
+    """
+
+    stamp: str
+    outcome: Outcome
+    seed: int
+    message: str
+    shared: int
+    numbers: Sequence[float]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an index has.
+
+    Args:
+        name: That of this file, which no other index has; empty without an index.
+        texts: The texts that runs share, by the numbers that stand for them.
+        runs: Each run by its name.
+        health: The packed health of each run, if it was asked for.
+    """
+
+    name: str = ""
+    texts: dict[int, str] = field(default_factory=dict)
+    runs: dict[str, Entry] = field(default_factory=dict)
+    health: dict[str, bytes] = field(default_factory=dict)
 
 
 def known_outcomes(study: Path) -> dict[str, Known]:
@@ -71,30 +106,44 @@ def known_outcomes(study: Path) -> dict[str, Known]:
     return found
 
 
-def read(study: Path) -> tuple[dict[int, str], dict[str, Entry]]:
-    """Return the shared texts by their numbers, and the runs by name; without an index, nothing."""
-    texts: dict[int, str] = {}
-    runs: dict[str, Entry] = {}
+def read(study: Path, *, health: bool) -> Content:
+    """Return what the index of a study has; nothing without an index.
+
+    Args:
+        study: The study's folder.
+        health: Whether to read the health too, which is most of the file.
+    """
+    found = Content()
     with _opened(study) as index:  # all from one file, though another may take its place meanwhile
-        texts.update((number, text) for number, text in _rows(index, "texts", "number, text"))
-        for entries in _entries(index):
-            runs.update(entries)
-    return texts, runs
+        if index is None:
+            return found
+        (name,) = index.execute("SELECT name FROM about").fetchone()
+        found = Content(name)
+        found.texts.update((number, text) for number, text in _rows(index, "texts", "number, text"))
+        ends = dict(_ends(index))
+        for entries in _entries(index, ends):
+            found.runs.update(entries)
+        if health:
+            for block, sizes, packed in _rows(index, "health", "block, sizes, health"):
+                if block in ends:
+                    found.health.update(zip(ends[block][0], _cut(packed, json.loads(sizes)), strict=True))
+    return found
 
 
-def write(study: Path, runs: Mapping[str, Entry], texts: Mapping[int, str]) -> None:
+def write(study: Path, runs: Mapping[str, Entry], health: Mapping[str, bytes], texts: Mapping[int, str]) -> None:
     """Put a new index in the place of the one that is there; where that is not possible, log it.
 
     Args:
         study: The study's folder.
         runs: What the index is to have of each run, by its name.
-        texts: The texts that runs share, by the numbers that stand for them.
+        health: The packed health of each of them.
+        texts: The texts that they share, by the numbers that stand for them.
     """
     import sqlite3
 
     beside = study / f".{INDEX}.{secrets.token_hex(8)}"
     try:
-        _write(beside, runs, texts)
+        _write(beside, runs, health, texts)
         os.replace(beside, study / INDEX)
     except (OSError, sqlite3.Error) as error:
         _log.debug("%s is not written: %s", study / INDEX, error)
@@ -146,15 +195,17 @@ def _ends(index: sqlite3.Connection | None) -> Iterator[tuple[int, Sequence[Sequ
         yield block, json.loads(runs)
 
 
-def _entries(index: sqlite3.Connection | None) -> Iterator[Iterator[tuple[str, Entry]]]:
-    """Yield the runs of each block of which no row is damaged."""
-    ends = dict(_ends(index))
-    for block, runs, numbers, health in _rows(index, "reports", "block, runs, numbers, health"):
+def _entries(
+    index: sqlite3.Connection, ends: Mapping[int, Sequence[Sequence[Any]]]
+) -> Iterator[Iterator[tuple[str, Entry]]]:
+    """Yield the runs of each block of which no row is damaged, but for its health."""
+    for block, runs, content in _rows(index, "reports", "block, runs, numbers"):
         if block in ends:
-            names, stamps, outcomes = ends[block]
-            own, counts, sizes = json.loads(runs)
-            columns = (stamps, outcomes, own, _cut(_doubles(numbers), counts), _cut(health, sizes))
-            yield zip(names, zip(*columns, strict=True), strict=True)
+            names, *columns = ends[block]
+            *own, counts = json.loads(runs)
+            places = list(accumulate(counts, initial=0))
+            columns += (*own, [_doubles(content)] * len(names), places[:-1], places[1:])
+            yield zip(names, map(Entry._make, zip(*columns, strict=True)), strict=True)
 
 
 def _cut(whole: Any, lengths: Iterable[int]) -> list[Any]:
@@ -178,7 +229,7 @@ def _bytes(numbers: Iterable[float]) -> bytes:
     return found.tobytes()
 
 
-def _write(path: Path, entries: Mapping[str, Entry], texts: Mapping[int, str]) -> None:
+def _write(path: Path, entries: Mapping[str, Entry], health: Mapping[str, bytes], texts: Mapping[int, str]) -> None:
     import sqlite3
 
     with closing(sqlite3.connect(f"file:{quote(os.fspath(path.absolute()))}", uri=True)) as connection:
@@ -194,13 +245,16 @@ def _write(path: Path, entries: Mapping[str, Entry], texts: Mapping[int, str]) -
             if not members:
                 break
             names, of_names = zip(*members, strict=True)
-            stamps, outcomes, own, numbers, health = zip(*of_names, strict=True)
-            runs = json.dumps([own, list(map(len, numbers)), list(map(len, health))])
+            stamps, outcomes, *own = zip(*(one[:5] for one in of_names), strict=True)
+            numbers = [one.numbers[one.begin : one.end] for one in of_names]
+            packed = [health[name] for name in names]
+            runs = json.dumps([*own, list(map(len, numbers))])
             _insert(connection, "ends", block, json.dumps([names, stamps, outcomes]))
-            _insert(connection, "reports", block, runs, _bytes(chain.from_iterable(numbers)), b"".join(health))
+            _insert(connection, "reports", block, runs, _bytes(chain.from_iterable(numbers)))
+            _insert(connection, "health", block, json.dumps(list(map(len, packed))), b"".join(packed))
         for number, text in texts.items():
             _insert(connection, "texts", number, text)
-        connection.execute("INSERT INTO about VALUES (?)", (_FORMAT,))
+        connection.execute("INSERT INTO about VALUES (?, ?)", (_FORMAT, secrets.token_hex(16)))
         connection.commit()
 
 

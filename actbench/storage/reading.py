@@ -129,15 +129,16 @@ def read_results(*paths: Path | str, curves: bool = False) -> Records:
 @collection_paused()
 def read_outlines(*paths: Path | str) -> Reading[RunOutline]:
     """Read what a list says of each run; paths, order and errors are those of ``read_results``."""
-    return _read_all(paths, _read_outline)
+    return _read_all(paths, _read_outline, outlines=True)
 
 
-def _read_all(paths: Sequence[Path | str], read: ReadRun[Run]) -> Reading[Run]:
+def _read_all(paths: Sequence[Path | str], read: ReadRun[Run], *, outlines: bool = False) -> Reading[Run]:
     """Read every run below some paths.
 
     Args:
         paths: Results folders, study folders or run folders.
         read: Reads one run.
+        outlines: Whether it returns outlines.
     """
     warnings: list[str] = []
     reader = ResultReader()
@@ -147,7 +148,7 @@ def _read_all(paths: Sequence[Path | str], read: ReadRun[Run]) -> Reading[Run]:
     settings: dict[str, Mapping[str, Any]] = {}
     for above, runs in folders_of_runs(paths, warnings).items():
         study, name = above.parent, above.parent.resolve().name
-        place = _Place(above, name, reader, warnings, len(runs))
+        place = _Place(above, name, reader, warnings, len(runs), outlines=outlines)
         own, without_end = _read_study(place, runs, read)
         if not place.has_runs:
             continue
@@ -181,14 +182,17 @@ class _Place:
         reader: Reads their results.
         warnings: A warning is added for what can't be read.
         runs: How many there may be.
+        outlines: Whether their outlines are read, and not their records.
 
     Attributes:
         has_runs: Whether one has been found, be it one that can't be read.
         without_curve: How many have none.
     """
 
-    def __init__(self, folder: Path, study: str, reader: ResultReader, warnings: list[str], runs: int) -> None:
-        self.study, self.reader, self.warnings, self._runs = study, reader, warnings, runs
+    def __init__(
+        self, folder: Path, study: str, reader: ResultReader, warnings: list[str], runs: int, *, outlines: bool
+    ) -> None:
+        self.study, self.reader, self.warnings, self._runs, self._outlines = study, reader, warnings, runs, outlines
         self.above = f"{folder}{os.sep}"  # text and not Path, which would take longer than to read a run
         self._study_folder = folder.parent
         self.has_runs = False
@@ -197,7 +201,7 @@ class _Place:
     @cached_property
     def index(self) -> StudyIndex:
         """The study's index, for who reads no curves: with these every run's files are opened."""
-        return StudyIndex(self._study_folder, self.study, self._runs)
+        return StudyIndex(self._study_folder, self.study, self._runs, outlines=self._outlines)
 
     def save(self) -> None:
         """Write the index, if it was asked for and has changed."""
@@ -234,9 +238,12 @@ def _read_study(place: _Place, names: Sequence[str], read: ReadRun[Run]) -> tupl
     return found, unfinished
 
 
-def _without_repeated(runs: Sequence[Run], warnings: list[str]) -> Iterator[Run]:
-    """Yield the runs of a study but those that have come already: two sweeps have named them, each its own way."""
-    digits = Counter(one.folder[-8:] for one in runs)
+def _without_repeated(runs: Sequence[Run], warnings: list[str]) -> Sequence[Run]:
+    """Return the runs of a study but those that have come already: two sweeps have named them, each its own way."""
+    digits = Counter([one.folder[-8:] for one in runs])
+    if len(digits) == len(runs):
+        return runs
+    kept: list[Run] = []
     come: dict[str, str] = {}
     for one in runs:
         if digits[one.folder[-8:]] > 1 and one.folder.endswith(f"-{one.digest[:8]}"):
@@ -244,7 +251,8 @@ def _without_repeated(runs: Sequence[Run], warnings: list[str]) -> Iterator[Run]
             if first != one.folder:
                 warnings.append(f"{one.study}/runs/{one.folder}: left out, it is the same run as {first}")
                 continue
-        yield one
+        kept.append(one)
+    return kept
 
 
 def _with_cases(runs: Iterable[Run], settings: Mapping[str, Any]) -> Iterable[Run]:

@@ -22,7 +22,7 @@ from actbench.schema.packed_mapping import PackedMapping
 from actbench.schema.record import Outcome, RunOutline, RunRecord
 from actbench.schema.spec import RunSpec
 from actbench.storage import index_file
-from actbench.storage.index_file import Entry, Known
+from actbench.storage.index_file import Content, Entry, Known
 from actbench.system.text import storable
 
 MIN_RUNS = 2000
@@ -76,16 +76,18 @@ class StudyIndex:
         folder: The study's folder.
         study: Its name.
         runs: How many runs it has.
+        outlines: Whether outlines are asked for, and no records: they take no health.
     """
 
-    def __init__(self, folder: Path, study: str, runs: int) -> None:
+    def __init__(self, folder: Path, study: str, runs: int, *, outlines: bool) -> None:
         self._folder, self.study, self._runs = folder, study, runs
-        self._texts, self._known = index_file.read(folder) if runs >= MIN_RUNS else ({}, {})
-        self._last = max(self._texts, default=0)
+        self._content = index_file.read(folder, health=not outlines) if runs >= MIN_RUNS else Content()
+        self._texts, self._last = self._content.texts, max(self._content.texts, default=0)
         self._made: dict[int, Any] = {}
-        self._parts: dict[tuple[int, int, int], _Shared] = {}
-        self._found: dict[str, Entry] = {}
-        self._new = 0
+        self._parts: dict[int, _Shared | None] = {}
+        self._outlines = self._all_outlines() if outlines else {}
+        self._kept: list[str] = []  # runs in the index that are as they were
+        self._new: dict[str, tuple[Entry, bytes]] = {}
         self._numbers: dict[str, int] = {}
         self._shared: dict[int, tuple[object, int]] = {}
 
@@ -96,31 +98,34 @@ class StudyIndex:
             run: The name of its folder.
             stamp: Of its result.
         """
-        found = self._found_parts(run, stamp)
-        if found is None:
+        entry, packed = self._content.runs.get(run), self._content.health.get(run)
+        if entry is None or entry.stamp != stamp or packed is None:
             return None
-        (_, outcome, (seed, message, *_), numbers, health), (spec, environment, names) = found
-        final, timing, beside = names.named(numbers)
+        shared = self._shared_parts(entry.shared)
+        if shared is None:
+            return None
+        self._kept.append(run)
+        spec, environment, names = shared
+        final, timing, beside = names.named(entry.numbers[entry.begin : entry.end])
         return RunRecord(
-            spec=spec.with_seed(seed),
-            outcome=outcome,
+            spec=spec.with_seed(entry.seed),
+            outcome=entry.outcome,
             final=final,
-            health=PackedMapping.of(health, tuple(beside.items())),
+            health=PackedMapping.of(packed, tuple(beside.items())),
             environment=environment,
             timing=timing,
-            message=message,
+            message=entry.message,
             study=self.study,
             folder=run,
         )
 
     def outline(self, run: str, stamp: str | None) -> RunOutline | None:
-        """Return what a list says of a run; None where ``record`` has none. The arguments are the same."""
-        found = self._found_parts(run, stamp)
-        if found is None:
+        """Return the outline of a run; arguments and None are as in ``record``."""
+        found = self._outlines.get(run)
+        if found is None or found[0] != stamp:
             return None
-        (_, outcome, (seed, message, *_), numbers, _), (spec, environment, names) = found
-        final = FinalMetrics(names.final, numbers)
-        return RunOutline(self.study, run, spec, seed, outcome, final, environment, message)
+        self._kept.append(run)
+        return found[1]
 
     def note(self, run: str, stamp: str | None, record: RunRecord) -> None:
         """Note a run that was read from its own files.
@@ -140,44 +145,53 @@ class StudyIndex:
         types = "".join(map(_type_of, numbers))
         if len(types) < len(numbers):
             return
-        own = (
-            spec.seed,
-            record.message,
+        shared = (
             self._number_of_shared(spec.digest_parts, lambda: spec.with_seed(0).to_json()),
             self._number_of_shared(record.environment, lambda: record.environment),
             self._number(json.dumps([types, *map(list, parts)])),
         )
         values = [0.0 if value is None else float(value) for value in numbers]
-        self._found[run] = (stamp, record.outcome, own, values, record.health.packed)
-        self._new += 1
+        own = (record.outcome, spec.seed, record.message, self._number(json.dumps(shared)))
+        self._new[run] = Entry(stamp, *own, values, 0, len(values)), record.health.packed
 
     def save(self) -> None:
         """Write the index anew if much was missing in it; where that is not possible, the study has none."""
-        if self._new >= max(1, NEW_SHARE * self._runs):
-            index_file.write(self._folder, self._found, self._texts)
+        if len(self._new) < max(1, NEW_SHARE * self._runs):
+            return
+        known = self._content
+        if self._outlines:
+            known = index_file.read(self._folder, health=True)
+            if known.name != self._content.name:  # someone has written another one meanwhile
+                return
+        kept = [run for run in self._kept if run in known.runs and run in known.health]
+        runs = {run: known.runs[run] for run in kept} | {run: entry for run, (entry, _) in self._new.items()}
+        health = {run: known.health[run] for run in kept} | {run: packed for run, (_, packed) in self._new.items()}
+        index_file.write(self._folder, runs, health, self._texts)
 
-    def _found_parts(self, run: str, stamp: str | None) -> tuple[Entry, _Shared] | None:
-        """Return the entry of a run and what it shares with others, if the index has the run as it is now."""
-        entry = self._known.get(run)
-        if entry is None or entry[0] != stamp:
-            return None
-        try:
-            shared = self._shared_parts(*entry[2][2:])
-        except (ValueError, TypeError, KeyError):  # one of its texts is damaged
-            return None
-        self._found[run] = entry
-        return entry, shared
+    def _all_outlines(self) -> dict[str, tuple[str, RunOutline]]:
+        """Return stamp and outline of each run in the index, made at once: one by one they take twice as long."""
+        found = {}
+        for run, (stamp, outcome, seed, message, number, numbers, begin, _) in self._content.runs.items():
+            shared = self._shared_parts(number)
+            if shared is not None:
+                spec, environment, names = shared
+                final = FinalMetrics(names.final, numbers, begin)
+                found[run] = stamp, RunOutline(self.study, run, spec, seed, outcome, final, environment, message)
+        return found
 
-    def _shared_parts(self, cell: int, environment: int, names: int) -> _Shared:
-        """Return what three shared texts stand for, the same objects for all runs that share them."""
-        key = (cell, environment, names)
-        if key not in self._parts:
-            self._parts[key] = (
-                self._part(cell, RunSpec.model_validate),
-                self._part(environment, dict),
-                self._part(names, _Numbers.of),
-            )
-        return self._parts[key]
+    def _shared_parts(self, number: int) -> _Shared | None:
+        """Return what a shared text stands for, the same objects for all runs that share it; None if it is damaged."""
+        if number not in self._parts:
+            try:
+                settings, environment, names = json.loads(self._texts[number])
+                self._parts[number] = (
+                    self._part(settings, RunSpec.model_validate),
+                    self._part(environment, dict),
+                    self._part(names, _Numbers.of),
+                )
+            except (ValueError, TypeError, KeyError):
+                self._parts[number] = None
+        return self._parts[number]
 
     def _part(self, number: int, make: Callable[[Any], Any]) -> Any:
         if number not in self._made:
@@ -253,18 +267,21 @@ class FinalMetrics(Mapping[str, float | None]):
     """Final metrics as the index holds them, which take their names only when they are asked for.
 
     Args:
-        places: Name -> the place of its number, and its type.
-        numbers: Numbers of a run.
+        places: Name -> the place of its number among those of a run, and its type.
+        numbers: Numbers of this run and others.
+        begin: The place of its first one.
     """
 
-    __slots__ = ("_numbers", "_places")
+    __slots__ = ("_begin", "_numbers", "_places")
 
-    def __init__(self, places: Mapping[str, tuple[int, str]], numbers: Sequence[float]) -> None:
-        self._places, self._numbers = places, numbers
+    def __init__(self, places: Mapping[str, tuple[int, str]], numbers: Sequence[float], begin: int) -> None:
+        self._places, self._numbers, self._begin = places, numbers, begin
 
     def __getitem__(self, name: str) -> float | None:
         place, letter = self._places[name]
-        return None if letter == "n" else int(self._numbers[place]) if letter == "i" else self._numbers[place]
+        if letter == "f":
+            return self._numbers[self._begin + place]
+        return None if letter == "n" else int(self._numbers[self._begin + place])
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a metric, or the default where there is none of that name."""

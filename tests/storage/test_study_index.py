@@ -202,7 +202,7 @@ def test_a_damaged_index_changes_nothing(study: Path, monkeypatch: pytest.Monkey
         assert states(study) == status
 
 
-@pytest.mark.parametrize("table", ["ends", "reports", "texts"])
+@pytest.mark.parametrize("table", ["ends", "reports", "health", "texts"])
 def test_no_row_counts_by_its_place(study: Path, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     expected, status = whole(read_results(study)), states(study)
     monkeypatch.setattr(study_index, "NEW_SHARE", 10.0)
@@ -225,7 +225,7 @@ def test_a_damaged_index_is_written_anew(study: Path, opened: list[str]) -> None
 
 def test_an_index_of_another_version_is_none(study: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     read_results(study)
-    monkeypatch.setattr(index_file, "_FORMAT", "2 9.0.0 1")
+    monkeypatch.setattr(index_file, "_FORMAT", "3 9.0.0 1")
     read_results(study)
     assert len(opened) == 2 * len(RUNS)
     read_results(study)
@@ -281,6 +281,41 @@ def test_it_is_written_again_when_enough_has_been_added(
     assert (study / INDEX).stat().st_ino != written
     del opened[:]
     assert whole(read_results(study)) == read_without(study, monkeypatch)
+
+
+def test_a_list_reads_no_health_and_writes_it_again_with_what_was_added(
+    study: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_results(study)
+    asked = []
+    read = index_file.read
+
+    def noted(study: Path, *, health: bool) -> index_file.Content:
+        asked.append(health)
+        return read(study, health=health)
+
+    monkeypatch.setattr(index_file, "read", noted)
+    read_outlines(study)
+    assert asked == [False]
+    save(study.parent, cells({"tanh": [0.5, 0.6, 0.7]}))
+    read_outlines(study)
+    assert asked == [False, False, True]
+    del opened[:]
+    assert whole(read_results(study)) == read_without(study, monkeypatch)
+    assert len(opened) == WITHOUT_ENTRY + len(RUNS) + 3, "none of these for the index"
+
+
+def test_a_list_leaves_an_index_alone_that_another_has_written_meanwhile(study: Path) -> None:
+    """Its health may be that of other results than those which the list was made of."""
+    read_results(study)
+    index = study_index.StudyIndex(study, "demo", len(RUNS), outlines=True)
+    save(study.parent, cells({"tanh": [0.5, 0.6, 0.7]}))
+    records = read_results(study)
+    written = (study / INDEX).stat().st_ino
+    for one in records:
+        index.note(one.folder, study_index.stamp_of(f"{study}/runs/{one.folder}/result.json"), one)
+    index.save()
+    assert (study / INDEX).stat().st_ino == written
 
 
 def test_a_file_that_has_only_just_been_written_has_no_entry(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 from actbench.schema.metrics import described
@@ -34,19 +34,7 @@ def number(metric: str, value: float) -> str:
     >>> number("test.accuracy", 0.00003), number("test.accuracy", 1e-17), number("train.loss", 2.4e-6)
     ('0.003', '0.00', '2e-06')
     """
-    return _digits(described(metric).unit, value)
-
-
-def _digits(unit: str, value: float) -> str:
-    if unit == "fraction":
-        return _fixed(100 * value, 2)
-    if unit == "count":
-        return f"{value:,.0f}"
-    if unit == "epochs":
-        return f"{value:.0f}" if value == round(value) else _fixed(value, 1)
-    if unit in ("ratio", "squared"):
-        return f"{value:#.3g}".rstrip(".")
-    return _fixed(value, 4) if abs(value) < 1000 else f"{value:.4g}"
+    return _DIGITS.get(described(metric).unit, _decimals)(value)
 
 
 def _fixed(value: float, decimals: int) -> str:
@@ -55,16 +43,57 @@ def _fixed(value: float, decimals: int) -> str:
     return f"{value:.1g}" if is_small else f"{value:.{decimals}f}"
 
 
+def _percent(value: float) -> str:
+    return _fixed(100 * value, 2)
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _epochs(value: float) -> str:
+    return f"{value:.0f}" if value == round(value) else _fixed(value, 1)
+
+
+def _figures(value: float) -> str:
+    return f"{value:#.3g}".rstrip(".")
+
+
+def _decimals(value: float) -> str:
+    return _fixed(value, 4) if abs(value) < 1000 else f"{value:.4g}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.3g}"
+
+
+_DIGITS: Mapping[str, Callable[[float], str]] = {
+    "fraction": _percent,
+    "count": _count,
+    "epochs": _epochs,
+    "ratio": _figures,
+    "squared": _figures,
+}
+"""How values of a unit are written; all others as ``_decimals``."""
+
+_WITH_UNIT: Mapping[str, tuple[Callable[[float], str], str]] = {"fraction": (_percent, "%"), "seconds": (_seconds, "s")}
+"""How values are written that have their unit behind them, and that unit."""
+
+
 def with_unit(metric: str, value: float) -> tuple[str, str]:
     """Return a value's digits and its unit, which is empty for counts, ratios and losses.
 
     >>> with_unit("test.accuracy", 0.93124), with_unit("seconds", 1.234)
     (('93.12', '%'), ('1.23', 's'))
     """
+    write, unit = _with_unit(metric)
+    return write(value), unit
+
+
+def _with_unit(metric: str) -> tuple[Callable[[float], str], str]:
+    """Return how the values of a metric are written before their unit, and that unit, which may be empty."""
     unit = described(metric).unit
-    if unit == "seconds":
-        return f"{value:,.3g}", "s"
-    return _digits(unit, value), "%" if unit == "fraction" else ""
+    return _WITH_UNIT[unit] if unit in _WITH_UNIT else (_DIGITS.get(unit, _decimals), "")
 
 
 def quantity(metric: str, value: float | None) -> str:
@@ -75,10 +104,19 @@ def quantity(metric: str, value: float | None) -> str:
     >>> quantity("health.gradient_ratio", 0.0001234)
     '0.000123'
     """
-    if value is None:
-        return NOTHING
-    digits, unit = with_unit(metric, value)
-    return f"{digits} {unit}" if unit else digits
+    (text,) = quantities(metric, [value])
+    return text
+
+
+def quantities(metric: str, values: Iterable[float | None]) -> list[str]:
+    """Return ``quantity`` of each value.
+
+    >>> quantities("test.accuracy", [0.93124, None, 0.00003])
+    ['93.12 %', '–', '0.003 %']
+    """
+    write, unit = _with_unit(metric)
+    end = f" {unit}" if unit else ""
+    return [NOTHING if value is None else write(value) + end for value in values]
 
 
 def signed(metric: str, value: float) -> str:
