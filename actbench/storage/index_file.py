@@ -42,8 +42,8 @@ CREATE TABLE reports (sum INTEGER, block INTEGER, runs TEXT, numbers BLOB);
 CREATE TABLE health (sum INTEGER, block INTEGER, sizes TEXT, health BLOB);
 CREATE TABLE texts (sum INTEGER, number INTEGER, text TEXT);
 """
-"""``ends``, ``reports`` and ``health`` have a row for each block of runs, so that who asks for outcomes alone reads little
-of it, and a list no health. What many runs share is spelled once, in ``texts``. SQLite does not see what a disk has
+"""``ends``, ``reports`` and ``health`` have a row for each block of runs, so that a reader of outcomes reads little of
+it, and a list no health. What many runs share is spelled once, in ``texts``. SQLite does not see what a disk has
 changed: each row has its sum, and none counts by its place. ``name`` is another one in each file that is written."""
 
 BLOCK = 500
