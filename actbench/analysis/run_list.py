@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cmp_to_key
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +37,10 @@ MAIN_METRICS = ("health.dead_fraction", "seconds")
 """Metrics that each line shows besides those of the study's config."""
 
 
+OWN_KEYS = ("study", "run", "state", "epoch", "seed")
+"""Columns of the list by which runs can be chosen and sorted, besides all metrics and settings."""
+
+
 class ListedRun(NamedTuple):
     """One run.
 
@@ -63,11 +66,12 @@ class ListedRun(NamedTuple):
     final: Mapping[str, float | None]
     message: str = ""
 
-    @property
-    def values(self) -> dict[str, Any]:
-        """All that can be chosen and sorted by: settings, metrics, and the columns of the list itself."""
-        own = {"study": self.study, "run": self.run, "state": self.state, "epoch": self.epoch, "seed": self.seed}
-        return {**self.settings, **{name: self.final.get(name) for name in METRICS}, **own}
+    def value(self, key: str) -> Value:
+        """Return one of ``OWN_KEYS``, a metric, or a setting; None where the run has none."""
+        if key in OWN_KEYS:
+            found: Value = getattr(self, key)
+            return found
+        return self.final.get(key) if key in METRICS else self.settings.get(key)
 
 
 @dataclass(frozen=True)
@@ -91,18 +95,17 @@ class RunList:
         return tuple(dict.fromkeys(run.study for run in self.runs))
 
     def where(self, chosen: Mapping[str, Any]) -> RunList:
-        """Return the runs with these values, of those that ``ListedRun.values`` has.
+        """Return the runs with these values, each as ``ListedRun.value`` has it.
 
         Raises:
             UsageError: For a key or a value that no run has.
         """
-        values = [run.values for run in self.runs]
-        check_keys("key", chosen, values)
-        kept = list(zip(self.runs, values, strict=True))
+        self._check(chosen)
+        kept = self.runs
         for key, given in chosen.items():
-            value = matching_value(key, given, [own.get(key) for _, own in kept])
-            kept = [(run, own) for run, own in kept if own.get(key) == value]
-        return replace(self, runs=tuple(run for run, _ in kept))
+            value = matching_value(key, given, [run.value(key) for run in kept])
+            kept = tuple(run for run in kept if run.value(key) == value)
+        return replace(self, runs=kept)
 
     def sort(self, key: str) -> RunList:
         """Return the runs in the order of a value, largest first for ``-key``; those without one come last.
@@ -110,10 +113,19 @@ class RunList:
         Raises:
             UnknownNameError: For a key that no run has.
         """
-        name = key.removeprefix("-")
-        check_keys("key", [name], [run.values for run in self.runs])
-        order = _largest_first if key.startswith("-") else _smallest_first
-        return replace(self, runs=tuple(sorted(self.runs, key=lambda run: cmp_to_key(order)(run.values.get(name)))))
+        name, largest_first = key.removeprefix("-"), key.startswith("-")
+        self._check([name])
+
+        def order(run: ListedRun) -> tuple[Any, ...]:
+            """Put numbers before words, and None behind all: first where the order is turned round."""
+            value = run.value(name)
+            return (value is None) != largest_first, isinstance(value, str), 0 if value is None else value
+
+        return replace(self, runs=tuple(sorted(self.runs, key=order, reverse=largest_first)))
+
+    def _check(self, keys: Iterable[str]) -> None:
+        columns: FlatSpec = dict.fromkeys((*METRICS, *OWN_KEYS))
+        check_keys("key", keys, [*distinct_cells(run.settings for run in self.runs), columns])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the JSON."""
@@ -232,21 +244,3 @@ def _metrics(settings: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -
     given = settings.get("metric") or default_metric(finals)
     names = [given] if isinstance(given, str) else list(given)
     return tuple(dict.fromkeys((*names, *MAIN_METRICS)))
-
-
-def _smallest_first(left: Value, right: Value) -> int:
-    return _order(left, right, smaller=-1)
-
-
-def _largest_first(left: Value, right: Value) -> int:
-    return _order(left, right, smaller=1)
-
-
-def _order(left: Value, right: Value, *, smaller: int) -> int:
-    """Compare two values for a sort: None behind all, numbers before words."""
-    if left is None or right is None:
-        return (left is None) - (right is None)
-    key: Callable[[Value], Any] = lambda value: (isinstance(value, str), value)  # noqa: E731
-    if key(left) == key(right):
-        return 0
-    return smaller if key(left) < key(right) else -smaller

@@ -1,5 +1,7 @@
 """The list of runs: what varies, every state, filters and orders."""
 
+from dataclasses import replace
+
 import pytest
 from factories import cells, record, save
 from left_locks import DEAD, leave
@@ -114,6 +116,18 @@ def test_sort_orders_either_way_and_leaves_runs_without_a_value_last(results, ke
 def test_equal_values_keep_their_order(results):
     before = listed(results).runs
     assert listed(results).sort("-seed").runs == tuple(sorted(before, key=lambda run: -run.spec.seed))
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("bias_init", [0.0, 0.1, 2, "a", "b", None]), ("-bias_init", ["b", "a", 2, 0.1, 0.0, None])],
+)
+def test_numbers_are_sorted_before_words_and_none_comes_last_either_way(results, key, expected):
+    found = listed(results)
+    one = found.runs[0]
+    mixed = [one._replace(settings={"bias_init": value}) for value in ("b", 2, None, 0.1, "a", 0.0)]
+    runs = replace(found, runs=tuple(mixed)).sort(key).runs
+    assert [run.settings["bias_init"] for run in runs] == expected
 
 
 def test_the_metrics_are_those_of_the_studys_config(tmp_path):
