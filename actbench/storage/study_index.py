@@ -15,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,12 @@ class StudyIndex:
     def __init__(self, folder: Path, study: str, runs: int, *, outlines: bool) -> None:
         self._folder, self.study, self._runs = folder, study, runs
         self._content = index_file.read(folder, health=not outlines) if runs >= MIN_RUNS else Content()
-        self._texts, self._last = self._content.texts, max(self._content.texts, default=0)
+        self._texts = self._content.texts
         self._made: dict[int, Any] = {}
         self._parts: dict[int, _Shared | None] = {}
         self._outlines = self._all_outlines() if outlines else {}
         self._kept: list[str] = []  # runs in the index that are as they were
         self._new: dict[str, tuple[Entry, bytes]] = {}
-        self._numbers: dict[str, int] = {}
         self._shared: dict[int, tuple[object, int]] = {}
 
     def record(self, run: str, stamp: str | None) -> RunRecord | None:
@@ -199,12 +199,13 @@ class StudyIndex:
         return self._made[number]
 
     def _number(self, text: str) -> int:
-        """Return the number of a text that other runs may share."""
-        if text not in self._numbers:
-            self._last += 1
-            self._numbers[text] = self._last
-            self._texts[self._last] = text
-        return self._numbers[text]
+        """Return the number of a text that other runs may share.
+
+        It is made of the text. So the text of a later reading has the same one, and never that of a text that is lost.
+        """
+        number = int.from_bytes(sha256(text.encode()).digest()[:6], "big")
+        self._texts[number] = text
+        return number
 
     def _number_of_shared(self, shared: object, content: Callable[[], Any]) -> int:
         """Return the number of an object's text. Runs that share the object have it turned into text only once."""

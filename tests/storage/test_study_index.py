@@ -213,6 +213,39 @@ def test_no_row_counts_by_its_place(study: Path, monkeypatch: pytest.MonkeyPatch
     assert states(study) == status
 
 
+def test_no_text_stands_in_for_another_that_is_lost(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that are read from their files add their texts to what is there, before others are looked up."""
+    expected, outlines = whole(read_results(study)), outlined(study)
+    content = (study / INDEX).read_bytes()
+    monkeypatch.setattr(study_index, "NEW_SHARE", 10.0)
+    found = reading.folders_of_runs
+    backwards = lambda *given: {above: names[::-1] for above, names in found(*given).items()}  # noqa: E731
+    monkeypatch.setattr(reading, "folders_of_runs", backwards)  # than when they were written
+    with closing(sqlite3.connect(study / INDEX)) as index:
+        (texts,) = index.execute("SELECT COUNT(*) FROM texts").fetchone()
+    for kept in range(texts):
+        (study / INDEX).write_bytes(content)
+        with closing(sqlite3.connect(study / INDEX)) as index:
+            index.execute("DELETE FROM texts WHERE rowid > ?", (kept,))
+            index.commit()
+        assert whole(read_results(study)) == expected
+        assert outlined(study) == outlines
+
+
+def test_a_text_that_was_there_is_not_written_twice(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def texts() -> list[str]:
+        with closing(sqlite3.connect(study / INDEX)) as index:
+            return [text for (text,) in index.execute("SELECT text FROM texts")]
+
+    read_results(study)
+    before = texts()
+    save(study.parent, cells({"relu": [0.9] * 5}))
+    monkeypatch.setattr(study_index, "NEW_SHARE", 0.1)
+    read_results(study)
+    assert texts() == before
+    assert len(set(before)) == len(before)
+
+
 def test_a_damaged_index_is_written_anew(study: Path, opened: list[str]) -> None:
     read_results(study)
     content = (study / INDEX).read_bytes()
