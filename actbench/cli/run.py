@@ -195,7 +195,7 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Tra
     from actbench.cli.until import Trained
     from actbench.schema.events import Failed, Finished, Saved
 
-    ended, failed, saved = dict[str, str](), 0, set[str]()
+    ended, failed, saved, is_logged = dict[str, str](), 0, set[str](), False
     # Saved runs are counted for the message of an interruption: each leaves the set when it ends.
     # What a user's code prints in this process goes where that of a worker goes: results alone are on standard output.
     with user_output_on_stderr(), progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):
@@ -206,6 +206,7 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Tra
                 saved.discard(event.record.spec.digest)
             elif isinstance(event, Failed):
                 failed += len(event.cohort.specs)
+                is_logged = is_logged or any(map(runner.store.has_error_log, event.cohort.specs))
                 saved -= {spec.digest for spec in event.cohort.specs}
                 if fail_fast:
                     break  # the runner's generator is closed: workers end, locks are released
@@ -223,7 +224,7 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Tra
         kept = len(saved & runner.saved())
         print_note(f"stopped: {_counts(outcomes)}, {kept} saved in training. {how_to_go_on()}")
         raise typer.Exit(interrupted.exit_code)
-    return Trained(outcomes, loss)
+    return Trained(outcomes, loss, is_logged)
 
 
 def _counts(outcomes: Counter[str]) -> str:
@@ -244,5 +245,5 @@ def _summary(runner: Runner, trained: Trained, seconds: float) -> str:
         done = f"{runner.title}: {_counts(outcomes)} in {seconds:.1f} s{earlier}"
     if runner.waiting and runner.is_detached:
         return f"{runner.title}: the jobs go on by themselves\nhow they are: {command_text(['status', folder])}"
-    failed = f"\nfailed runs say why in {error_logs(folder)}" if outcomes["failed"] else ""
+    failed = f"\nfailed runs say why in {error_logs(folder)}" if trained.is_logged else ""
     return f"{done}{failed}\ncompare: {command_text(['compare', folder])}"

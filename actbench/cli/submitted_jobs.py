@@ -36,6 +36,7 @@ def with_jobs(found: Sequence[StudyStatus]) -> Sequence[StudyStatus]:
                 state = slurm.JobState("unknown") if states is None else states.get(job, slurm.JobState(slurm.GONE))
                 phase = "unknown" if states is None else state.phase
                 log = submission.log_of(job)
+                state = slurm.read_with_log(state, log)
                 one.jobs.append(
                     SubmittedJob(job, phase, state.state, state.reason, state.node, submission.since, str(log))
                 )

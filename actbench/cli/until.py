@@ -30,10 +30,12 @@ class Trained:
     Args:
         outcomes: How many runs ended how: those whose results are in the results folder, and the failed ones.
         loss: The error for results that are not there any more; None when all are.
+        is_logged: Whether a failed run has an ``error.txt``; those that no job began to compute have none.
     """
 
     outcomes: Counter[str]
     loss: LostResultsError | None
+    is_logged: bool = False
 
 
 Train = Callable[["Runner"], Trained]
@@ -162,7 +164,8 @@ def run_until(
         if found.loss is not None:
             raise found.loss
         if outcomes["failed"]:
-            print_note(f"failed: {outcomes['failed']}; why: {error_logs(runner.store.folder)}")
+            why = f"; why: {error_logs(runner.store.folder)}" if found.is_logged else ""
+            print_note(f"failed: {outcomes['failed']}{why}")
             raise typer.Exit(1)
         return _records(current)
 

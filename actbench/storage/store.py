@@ -156,6 +156,10 @@ class Store:
             self._ids.setdefault(spec.digest, there[0])
         return bool(there)
 
+    def has_error_log(self, spec: RunSpec) -> bool:
+        """Return whether a run's folder says why it failed."""
+        return kind(self.run_folder(spec) / "error.txt") is not None
+
     def other_folders(self, spec: RunSpec) -> list[Path]:
         """Return the folders of the same run under other ids than its own, as of the last look."""
         return [self.folder / "runs" / name for name in self._folders_of(spec) if name != self.run_id(spec)]

@@ -12,7 +12,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from actbench.errors import UsageError
@@ -41,6 +42,7 @@ GONE = "UNKNOWN"
 """The state of a job that Slurm does not know, or no more."""
 
 _ARRAY_SIZE = re.compile(r"^MaxArraySize\s*=\s*(\d+)", re.MULTILINE)
+_TOO_MUCH_MEMORY = re.compile(r"^slurmstepd\S*: error: .*(exceeded (job )?memory limit|oom.kill)", re.I | re.MULTILINE)
 _JOB_ID = re.compile(r"(\d+)(?:;.*)?")
 _FIELDS = ("ArrayJobID", "ArrayTaskID", "State", "Reason", "exit_code", "NodeList")
 
@@ -133,6 +135,25 @@ def recorded_end(job: str) -> JobState:
             exit_code, killed_by = _exit(code)
             return JobState(state.split()[0], node=node, exit_code=exit_code, signal=killed_by)
     return JobState(GONE)
+
+
+def read_with_log(state: JobState, log: Path) -> JobState:
+    """Return how a job ended: out of memory, where its log says that and its state does not.
+
+    Where Slurm itself looks at what jobs take (``JobAcctGatherParams=OverMemoryKill``) it kills one that takes too much
+    as if it had failed, or had been cancelled; its reason is then ``JobLaunchFailure``. Only its lines in the log tell.
+
+    Args:
+        state: As Slurm has it.
+        log: Where the job printed; it may be missing.
+    """
+    if state.state not in ("FAILED", "CANCELLED", GONE):
+        return state
+    try:
+        printed = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return state
+    return replace(state, state="OUT_OF_MEMORY", reason="") if _TOO_MUCH_MEMORY.search(printed) else state
 
 
 def arrays_named(name: str) -> list[str]:

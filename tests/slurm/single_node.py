@@ -8,7 +8,9 @@ neither systemd nor cgroups nor a configuration of the machine: keys, sockets, p
 several can run beside each other. It keeps no accounts, so ``sacct`` answers nothing, as on many small clusters.
 
 Two CPUs in three partitions: ``main``, the default; ``low``, whose jobs give way to those of ``high`` and are put back
-into the queue. A job that is put back begins again after five seconds, in place of two minutes.
+into the queue. A job that is put back begins again after five seconds, in place of two minutes. Slurm looks every
+second at what a job takes, and kills one that takes more memory than it asked for; a job that asks for none has more
+than any takes.
 """
 
 from __future__ import annotations
@@ -68,13 +70,17 @@ JobRequeue=1
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1,batch_sched_delay=0,defer
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters=CR_CPU_Memory
+SlurmdParameters=config_overrides
+DefMemPerCPU=100000
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
-JobAcctGatherType=jobacct_gather/none
-NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1000 State=UNKNOWN
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
+NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1000000 State=UNKNOWN
 PartitionName=main Nodes={node} Default=YES MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 PartitionName=low Nodes={node} MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE
 PartitionName=high Nodes={node} MaxTime=INFINITE State=UP PriorityTier=3 PreemptMode=OFF

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from conformance_engines import ENGINES
 from conformance_engines.slurm import Slurm
-from conformance_studies import RUNS, STEPS, Command, StudyFolder, wait_until_ended
+from conformance_studies import RUNS, STEPS, Command, StudyFolder, kill, wait_until_ended
 from processes import wait_until
 from single_node import MAX_ARRAY_SIZE, SingleNode
 
@@ -109,6 +110,72 @@ def test_a_job_that_is_killed_is_submitted_again_and_its_end_is_said(
     assert command.end() == 0, command.said
     assert f"job {job} ended without a result: FAILED, killed by signal 9" in command.said
     assert "submitted again" in command.said
+    assert study.records() == undisturbed
+    assert study.left_over() == []
+
+
+def test_jobs_that_run_out_of_memory_are_submitted_again_only_while_they_get_on(
+    slurm: SingleNode, engine: Slurm, study: StudyFolder, undisturbed: dict[str, Any]
+) -> None:
+    """The first job finishes a cohort before it takes too much; the second does not get further."""
+    study.eat(after=STEPS + 3)
+    command = study.start(engine, "--cluster", "memory=1500M")
+    assert command.end() == 1, command.said
+    ends = re.findall(r"job (\S+) ended without a result: OUT_OF_MEMORY, killed by signal 9, on (.*)", command.said)
+    assert len({job for job, _ in ends}) == 2, command.said
+    assert ends[0][1].endswith("its runs are submitted again")
+    advice = "; ask for more with --cluster memory=… (it had 1500M); its log: "
+    assert all(advice in rest and "submitted again" not in rest for _, rest in ends[1:])
+    assert command.computed == 2
+    assert "error.txt" not in command.said, "there is none: the logs of the jobs say why"
+    assert study.server.do(study.path, "status", **engine.settings()) == 0
+    shown = (study.path / "stdout").read_text()
+    assert all(f"{job}  OUT_OF_MEMORY on node" in shown for job, _ in ends)
+    (study.path / "eat").unlink()
+    study.run(engine)
+    assert study.records() == undisturbed
+    assert study.left_over() == []
+
+
+def test_a_worker_that_is_killed_in_a_job_may_have_lacked_the_memory_that_slurm_gave_it(
+    slurm: SingleNode, engine: Slurm, study: StudyFolder
+) -> None:
+    """Where the kernel enforces a job's memory (cgroups) it kills the largest process, and the job goes on."""
+    study.hold(after=STEPS + 2)
+    command = study.start(engine, cohort_size=1)
+    (worker,) = study.wait_until_held()
+    kill(worker)
+    study.release()
+    assert command.end() == 1, command.said
+    assert "killed by signal 9 before it had finished; out of memory? ask Slurm for more, or" in command.said
+    (error,) = study.runs.glob("*/error.txt")
+    assert f"failed runs say why in {Path(*error.parts[-5:-2])}/*/error.txt" in command.said
+
+
+def test_a_job_whose_time_is_over_saves_and_one_that_can_not_is_killed_and_loses_a_step(
+    slurm: SingleNode, engine: Slurm, study: StudyFolder, undisturbed: dict[str, Any]
+) -> None:
+    """Slurm's own clock looks at jobs twice a minute: it sends SIGTERM, and half a minute later SIGKILL."""
+    study.hold(after=STEPS + 3)
+    command = study.start(engine, "--cluster", "time=1")
+    workers = study.wait_until_held()
+    (first,) = running(slurm)
+    slurm.call("scontrol", "update", f"JobId={first}", "EndTime=now")  # in place of a minute later
+    wait_until_ended(workers)
+    (study.path / "deaf").touch()
+    workers = study.wait_until_held(2)
+    (second,) = running(slurm)
+    slurm.call("scontrol", "update", f"JobId={second}", "EndTime=now")
+    wait_until_ended(workers)
+    (study.path / "deaf").unlink()
+    study.release()
+    assert command.end() == 0, command.said
+    assert f"job {first} ended without a result: TIMEOUT, exit code 143, on node" in command.said
+    assert f"job {second} ended without a result: TIMEOUT, killed by signal 9, on node" in command.said
+    assert command.said.count("ask for more with --cluster time=… (it had 1); its log: ") == 1, "of the second"
+    assert command.said.count("its runs are submitted again") == 2
+    assert command.computed == RUNS
+    assert study.steps == ALL_STEPS + 1, "the first job's steps are gone on with, and the second's only one is lost"
     assert study.records() == undisturbed
     assert study.left_over() == []
 

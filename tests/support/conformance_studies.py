@@ -1,7 +1,7 @@
 """What the tests of ``tests/conformance`` share: a study whose steps can be held, in a folder, and what is found there.
 
 Tests wait for files, never for a time. A study's activation is a module of the folder, so that whichever process
-computes it, on whichever machine of the cluster, finds the files that say what to do: hold, raise, or hang.
+computes it, on whichever machine of the cluster, finds the files that say what to do: hold, eat, raise, or hang.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ sweep:
 """Every kind of run: two models, a user's activation, learned parameters, runs that end early and runs that diverge."""
 
 PARTS = '''\
-"""A user's activations: tanh that is held, raises or hangs in training, as files of its folder say."""
+"""A user's activations: tanh that is held, takes memory, raises or hangs in training, as files of its folder say."""
 
 import json
 import os
@@ -90,11 +90,20 @@ def wait_a_moment():
         os._exit(1)
 
 
-def asked_to_hold(step):
+def asked_to(what, step):
     try:
-        return step > int((FOLDER / "hold").read_text() or 0)
+        return step > int((FOLDER / what).read_text() or 0)
     except FileNotFoundError:
         return False
+
+
+def take_memory(step):
+    """Take up to 2 GB, and keep them until ``eat`` is gone, or this process."""
+    taken = []
+    while asked_to("eat", step):
+        if len(taken) < 20:
+            taken.append(bytearray(100 * 2**20))
+        wait_a_moment()
 
 
 def asked_to_stop():
@@ -120,9 +129,10 @@ def held(z):
             wait_a_moment()
     if trains(z) and "NEVER_HELD" not in os.environ:
         step = steps()
-        if asked_to_hold(step) and not asked_to_stop():
+        take_memory(step)
+        if asked_to("hold", step) and not asked_to_stop():
             note_this_process()
-        while asked_to_hold(step) and not asked_to_stop():
+        while asked_to("hold", step) and not asked_to_stop():
             wait_a_moment()
     return torch.tanh(z)
 
@@ -253,6 +263,10 @@ class StudyFolder:
     def hold(self, after: int = 0) -> None:
         """Let every step of training wait from now on, once so many of them have been taken, by whichever process."""
         (self.path / "hold").write_text(str(after))
+
+    def eat(self, after: int = 0) -> None:
+        """Let every step of training take memory from now on, once so many of them have been taken."""
+        (self.path / "eat").write_text(str(after))
 
     def release(self) -> None:
         (self.path / "hold").unlink()

@@ -133,7 +133,8 @@ class Worker(HeldCohort):
         else:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         # The kernel's out-of-memory killer sends SIGKILL, and hardly anybody else does.
-        hint = "; out of memory? try fewer --jobs" if code is None or -code in signals_here("SIGKILL") else ""
+        remedy = "ask Slurm for more, or try fewer --jobs" if "SLURM_JOB_ID" in os.environ else "try fewer --jobs"
+        hint = f"; out of memory? {remedy}" if code is None or -code in signals_here("SIGKILL") else ""
         if not self.has_begun:
             hint += "; it had not even begun: --engine inline computes without worker processes"
         return f"the worker process {how} before it had finished{hint}", traceback

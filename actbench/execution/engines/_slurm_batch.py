@@ -27,6 +27,8 @@ SHORT = 300
 
 _TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+|\d+-\d+:\d\d|\d+-\d+:\d\d:\d\d")
 _MEMORY = re.compile(r"\d+[KMGT]?", re.IGNORECASE)
+_TIME_WORD = re.compile(r"--time=")
+_MEMORY_WORD = re.compile(r"--mem(-per-[cg]pu)?=")
 
 
 def _checked_time(text: str) -> str:
@@ -150,6 +152,33 @@ def _seconds(limit: str) -> int:
     if len(numbers) == 3:
         return (numbers[0] * 60 + numbers[1]) * 60 + numbers[2]
     return numbers[0] * 60 + (numbers[1] if len(numbers) == 2 else 0)
+
+
+def remedy(state: slurm.JobState, workers: int, options: SlurmOptions) -> str:
+    """Return what to do for a job that had too little memory or time, to be added to how it ended; else nothing.
+
+    >>> remedy(slurm.JobState("OUT_OF_MEMORY"), 2, SlurmOptions(memory="4G"))
+    '; ask for more with --cluster memory=… (it had 4G), or for fewer workers with --jobs (it had 2)'
+    >>> remedy(slurm.JobState("TIMEOUT"), 2, SlurmOptions(time="5", sbatch=["--time-min=1", "--time=2"]))
+    '; ask for more with --time=… in --cluster sbatch (it had 2)'
+    >>> remedy(slurm.JobState("NODE_FAIL"), 2, SlurmOptions())
+    ''
+    """
+    if state.state == "OUT_OF_MEMORY":
+        fewer = f", or for fewer workers with --jobs (it had {workers})" if workers > 1 else ""
+        return f"; ask for more with {_way_to_ask('memory', options.memory, _MEMORY_WORD, options)}{fewer}"
+    if state.state == "TIMEOUT":
+        return f"; ask for more with {_way_to_ask('time', options.time, _TIME_WORD, options)}"
+    return ""
+
+
+def _way_to_ask(name: str, value: str | None, word: re.Pattern[str], options: SlurmOptions) -> str:
+    """Return the option to change, and what it asked for; the user's own word of ``sbatch`` is what counts."""
+    option = f"--cluster {name}=…"
+    for given in filter(word.match, options.sbatch):
+        key, _, value = given.partition("=")
+        option = f"{key}=… in --cluster sbatch"
+    return f"{option} (it had {value})" if value else option
 
 
 def batch_script(submission: Submission, errand: Errand, workers: int, options: SlurmOptions) -> str:

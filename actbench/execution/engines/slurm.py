@@ -32,7 +32,14 @@ from typing import ClassVar, Self
 
 from actbench.errors import UsageError
 from actbench.execution.engines import Errand
-from actbench.execution.engines._slurm_batch import SlurmOptions, array_sizes, array_words, batch_script, batch_words
+from actbench.execution.engines._slurm_batch import (
+    SlurmOptions,
+    array_sizes,
+    array_words,
+    batch_script,
+    batch_words,
+    remedy,
+)
 from actbench.execution.run_watch import RunWatch
 from actbench.schema.cluster import ClusterOptions
 from actbench.schema.events import Event, Failed, JobsSeen, JobsSubmitted
@@ -65,7 +72,13 @@ KILLED = 5.0
 """Seconds for which a command that is ended at once waits for the end of jobs that it has killed."""
 
 MAX_TRIES = 3
-"""How often jobs for the same runs are submitted while none of these runs ends or is saved further on."""
+"""How often jobs for the same runs are submitted while none of these runs ends or is saved further on.
+
+One that ran out of memory before any of that is not submitted again: it asks for as much, and takes as much.
+"""
+
+_NO_NEWS = frozenset({"None", "NonZeroExitCode", "OutOfMemory", "TimeLimit"})
+"""Reasons that say no more than the state and the exit code do; of a killed job, so does ``JobLaunchFailure``."""
 
 
 @dataclass
@@ -374,6 +387,7 @@ class Slurm:
                 continue
             if state.state == slurm.GONE:
                 state = slurm.recorded_end(name)
+            state = slurm.read_with_log(state, job.log)
             free, taken = self._parted(self._unended(job.cohorts))
             if taken:
                 _log.warning("job %s has ended, and other processes compute %d of its runs", name, sum(map(len, taken)))
@@ -383,8 +397,9 @@ class Slurm:
             left = [spec for cohort in self._unended(job.cohorts) for spec in cohort]
             is_as_before = len(left) == job.left and _saved(errand, left) == job.saved
             tries = job.tries + 1 if is_as_before else 1
-            end = f"job {name} ended without a result: {_spelled(state)}; its log: {job.log}"
-            if _is_final(state) or tries > MAX_TRIES:
+            advice = remedy(state, self._workers, self._options) if is_as_before else ""
+            end = f"job {name} ended without a result: {_spelled(state)}{advice}; its log: {job.log}"
+            if _is_final(state) or tries > (1 if state.state == "OUT_OF_MEMORY" else MAX_TRIES):
                 self._blamed.add(job.log.parent.name)
                 sentence = _sentence_of(job.log) if state.exit_code == 2 else ""
                 for cohort in free:
@@ -436,6 +451,8 @@ def _spelled(state: JobState) -> str:
 
     >>> _spelled(JobState("FAILED", "NonZeroExitCode", "node3", exit_code=1))
     'FAILED, exit code 1, on node3'
+    >>> _spelled(JobState("TIMEOUT", "TimeLimit", "node3", signal=9))
+    'TIMEOUT, killed by signal 9, on node3'
     >>> _spelled(JobState(slurm.GONE))
     'Slurm does not know it any more'
     """
@@ -446,7 +463,7 @@ def _spelled(state: JobState) -> str:
         words.append(f"killed by signal {state.signal}")
     elif state.exit_code:
         words.append(f"exit code {state.exit_code}")
-    if state.reason and state.reason not in ("NonZeroExitCode", "None"):
+    if state.reason and state.reason not in _NO_NEWS and not (state.signal and state.reason == "JobLaunchFailure"):
         words.append(state.reason)
     if state.node:
         words.append(f"on {state.node}")
