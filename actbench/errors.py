@@ -10,6 +10,7 @@
     │   └── ResultsError          a results folder that is absent, empty or unwritable
     ├── InterruptedCommandError   exit code 130: Ctrl-C
     ├── WorkerLostError           a worker process ended before its work did
+    ├── ClusterLostError          what keeps a cluster's machines together does not answer any more
     └── LostResultsError          results that were computed are not in the results folder
 
 Any other exception that escapes is a defect of actbench, and keeps its traceback.
@@ -154,6 +155,10 @@ class InterruptedCommandError(ActbenchError):
 
 class WorkerLostError(ActbenchError):
     """A worker process ended (killed, out of memory) before it had finished its cohort."""
+
+
+class ClusterLostError(ActbenchError):
+    """What keeps a cluster's machines together has been lost, and with it all workers."""
 
 
 class LostResultsError(ActbenchError):

@@ -37,7 +37,7 @@ from actbench.cli.study_options import (
     prepared,
     workers,
 )
-from actbench.errors import UsageError
+from actbench.errors import ClusterLostError, UsageError
 from actbench.system.command_line import command_text, error_logs
 from actbench.system.text import printable
 
@@ -189,41 +189,45 @@ def _train(runner: Runner, *, interrupted: Interruption, fail_fast: bool) -> Tra
     """Train the waiting runs, show the events, and count the outcomes of the runs that are in the results folder then.
 
     Raises:
-        typer.Exit: When interrupted, after printing what is saved and the command that goes on.
+        typer.Exit: When interrupted, or a cluster is lost, after printing what is saved and the command that goes on.
     """
     from actbench.cli.progress import progress
     from actbench.cli.until import Trained
     from actbench.schema.events import Failed, Finished, Saved
 
     ended, failed, saved, is_logged = dict[str, str](), 0, set[str](), False
+    ending: ClusterLostError | None = None
     # Saved runs are counted for the message of an interruption: each leaves the set when it ends.
     # What a user's code prints in this process goes where that of a worker goes: results alone are on standard output.
-    with user_output_on_stderr(), progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):
-        for event in runner.run():
-            shown.update(event)
-            if isinstance(event, Finished):
-                ended[runner.store.run_id(event.record.spec)] = event.record.outcome
-                saved.discard(event.record.spec.digest)
-            elif isinstance(event, Failed):
-                failed += len(event.cohort.specs)
-                is_logged = is_logged or any(map(runner.store.has_error_log, event.cohort.specs))
-                saved -= {spec.digest for spec in event.cohort.specs}
-                if fail_fast:
-                    break  # the runner's generator is closed: workers end, locks are released
-            elif isinstance(event, Saved):
-                saved |= {spec.digest for spec in event.cohort.specs}
+    try:
+        with user_output_on_stderr(), progress(runner) as shown, interrupted.orderly(runner.stop, shown.say):
+            for event in runner.run():
+                shown.update(event)
+                if isinstance(event, Finished):
+                    ended[runner.store.run_id(event.record.spec)] = event.record.outcome
+                    saved.discard(event.record.spec.digest)
+                elif isinstance(event, Failed):
+                    failed += len(event.cohort.specs)
+                    is_logged = is_logged or any(map(runner.store.has_error_log, event.cohort.specs))
+                    saved -= {spec.digest for spec in event.cohort.specs}
+                    if fail_fast:
+                        break  # the runner's generator is closed: workers end, locks are released
+                elif isinstance(event, Saved):
+                    saved |= {spec.digest for spec in event.cohort.specs}
+    except ClusterLostError as error:  # those at work have saved, as at Ctrl-C
+        ending = error
     loss = runner.loss()
     for run in loss.runs if loss is not None else ():
         ended.pop(run, None)  # it may have been finished by an earlier command
     outcomes = Counter(ended.values())
     if failed:
         outcomes["failed"] = failed
-    if interrupted.asked:
-        if loss is not None:
-            print_note(f"actbench: {loss}")
+    if interrupted.asked or ending is not None:
+        for reason in filter(None, (loss, ending)):
+            print_note(f"actbench: {reason}")
         kept = len(saved & runner.saved())
         print_note(f"stopped: {_counts(outcomes)}, {kept} saved in training. {how_to_go_on()}")
-        raise typer.Exit(interrupted.exit_code)
+        raise typer.Exit(interrupted.exit_code if ending is None else ending.exit_code)
     return Trained(outcomes, loss, is_logged)
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance_engines import EngineUnderTest
+from conformance_engines import ENGINES, EngineUnderTest
+from conformance_engines.ray import Ray as RayUnderTest
+from conformance_studies import RUNS, STEPS, StudyFolder, wait_until_ended
 from engine_work import LONG_TEXT
 from forked_commands import Server
 
@@ -108,3 +110,40 @@ def test_a_token_that_is_set_after_ray_was_imported_counts(cluster: EngineUnderT
     else:
         assert asked.stdout.startswith(f"the Ray cluster {address} wants its token: set RAY_AUTH_MODE=token")
     assert not asked.stderr
+
+
+@pytest.mark.parametrize("is_here", [False, True], ids=["elsewhere", "here"])
+def test_a_lost_head_ends_the_command_in_order_and_the_same_command_goes_on(
+    study: StudyFolder, undisturbed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, is_here: bool
+) -> None:
+    """In training is saved what can be, before Ray ends the command's process without a word.
+
+    Where the head's machine is the command's own, Ray is lost there too, and long messages can't be fetched any more.
+    """
+    doomed = RayUnderTest(RAY_gcs_rpc_server_reconnect_timeout_s="30")  # for 60 otherwise
+    if missing := doomed.missing():
+        pytest.skip(missing)
+    with doomed.running(tmp_path_factory.mktemp("doomed")):
+        study.hold(after=STEPS + 8)
+        command = study.start(doomed)
+        workers = study.wait_until_held()
+        before = study.finished_files()
+        assert before, "the first cohort"
+        doomed.kill_head(with_its_machine=is_here)
+        assert command.end() == 1, command.said
+        wait_until_ended(workers)
+    saved = 0 if is_here else 2
+    assert f"the head of the Ray cluster {doomed.cluster()['address']} has not answered for 1" in command.said
+    assert f"2 ok, {saved} saved in training. To go on:" in command.said
+    assert "Traceback" not in command.said
+    assert command.to_go_on == ["actbench", *command.words]
+    assert not command.is_anything_left()
+    assert study.locks() == {}
+    assert [path.rpartition(".")[2] for path in study.left_over()] == ["pt"] * (saved // 2), "a checkpoint, no locks"
+    study.release()
+    assert study.run(ENGINES["pool"]).computed == RUNS - 2
+    if saved:
+        assert study.steps == RUNS // 2 * STEPS, "every step is taken once"
+    assert {path: study.finished_files()[path] for path in before} == before
+    assert study.records() == undisturbed
+    assert study.left_over() == []

@@ -12,12 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from forked_commands import Server
+from processes import wait_until
 
 from actbench import datasets
 from actbench.datasets import _handover
 from actbench.errors import ActbenchError, DeviceError, UsageError
-from actbench.execution.engines import Work
+from actbench.execution.engines import Work, _ray_head
 from actbench.execution.engines._ray_cluster import Connection, explained
+from actbench.execution.engines._ray_head import Head
 from actbench.execution.engines._ray_machine import Description, differences_from_here, versions_here
 from actbench.execution.engines._ray_resources import RayOptions
 from actbench.execution.engines.ray import Ray, _Slot
@@ -225,3 +227,44 @@ def test_without_ray_the_command_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ActbenchError, match=r"pip install 'activation-bench\[ray\]'"):
         import_ray()
+
+
+def listening(port: int = 0) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port))
+
+
+def head_at(server: socket.socket) -> Head:
+    address = f"127.0.0.1:{server.getsockname()[1]}"
+    return Head(address, address, "head:6379")
+
+
+def test_a_head_that_is_silent_for_a_while_is_not_lost() -> None:
+    server = listening()
+    head = head_at(server)
+    assert head.answers()
+    port = server.getsockname()[1]
+    server.close()
+    assert not head.answers()
+    with listening(port):
+        wait_until(head.answers)
+    assert not head.is_lost
+    head.close()
+
+
+def test_a_head_that_stays_silent_is_lost_also_when_it_comes_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That a study still waits for an answer of Ray's then, before Ray ends the process, is said at least."""
+    monkeypatch.setenv(_ray_head.SETTING, "1")
+    server = listening()
+    head = head_at(server)
+    port = server.getsockname()[1]
+    server.close()
+    wait_until(lambda: head.is_lost)
+    with listening(port):
+        wait_until(lambda: head.is_over)
+        wait_until(lambda: caplog.messages)
+        assert head.is_lost
+    assert "the head of the Ray cluster head:6379 has not answered for" in str(head.loss())
+    head.close()
+    assert len(caplog.messages) == 1

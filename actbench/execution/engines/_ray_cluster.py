@@ -109,6 +109,19 @@ class Connection:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
+    @property
+    def head(self) -> str:
+        """The address of the cluster's head, also where it was asked for as ``auto``."""
+        address: str = self.ray.get_runtime_context().gcs_address
+        return address
+
+    @property
+    def raylet(self) -> str:
+        """The address of Ray's process on this machine."""
+        here = self.ray.get_runtime_context().get_node_id()
+        (own,) = [node for node in self.nodes() if node["NodeID"] == here]
+        return f"{own['NodeManagerAddress']}:{own['NodeManagerPort']}"
+
     def nodes(self) -> list[dict[str, Any]]:
         """Return Ray's description of every machine of the cluster that is alive."""
         with _translated(self._address or "of this machine"):

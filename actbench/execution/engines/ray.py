@@ -8,7 +8,8 @@
 ``_ray_slot`` draws the messages. What a run does to its worker is settled on its machine, as the pool does. What is
 left for this file is the loss of a slot: its machine was switched off, or the system killed its processes. The cohort
 is then tried again elsewhere, from its last stored checkpoint; after ``retries`` of that its unfinished runs are
-halved, until a run that takes machines down is alone, and fails.
+halved, until a run that takes machines down is alone, and fails. Without the cluster's head nothing goes on: what is in
+training is saved, and the command ends (``_ray_head``).
 
 A slot has one cohort at a time and none in waiting. A second one would be locked against other commands long before it
 is computed, and would gain nothing: between two cohorts a slot is idle for the time of one message.
@@ -24,16 +25,18 @@ import sys
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator
+from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import dataclass
 from math import floor
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from actbench.errors import DeviceError, UsageError, WorkerLostError
+from actbench.errors import ClusterLostError, DeviceError, UsageError, WorkerLostError
 from actbench.execution.engines import Work
 from actbench.execution.engines._held_cohort import HeldCohort
 from actbench.execution.engines._ray_cluster import Connection, environment_of_driver, one_line
+from actbench.execution.engines._ray_head import Head
 from actbench.execution.engines._ray_machine import Description, differences_from_here
 from actbench.execution.engines._ray_resources import (
     RayOptions,
@@ -144,7 +147,9 @@ class Ray:
     def __init__(self, jobs: int, options: RayOptions) -> None:
         self._jobs, self._options = jobs, options
         self._connection: Connection | None = None
+        self._head: Head | None = None
         self._slots: list[_Slot] = []
+        self._missing = 0
         self._nodes: dict[str, Any] = {}
         self._blocks: OrderedDict[str, Any] = OrderedDict()
         self._held: dict[tuple[str, str], Any] = {}
@@ -171,6 +176,12 @@ class Ray:
             working_dir=options.working_dir,
         )
         self._connection.__enter__()
+        try:
+            name = options.address or "of this machine"
+            self._head = Head(self._connection.head, self._connection.raylet, name)
+        except BaseException:
+            self._connection.__exit__()
+            raise
         return self
 
     def __exit__(
@@ -182,6 +193,8 @@ class Ray:
             self._end_slots()
         finally:
             self._connection.__exit__()
+            if self._head is not None:
+                self._head.close()
 
     def stop(self) -> None:
         """Hand out nothing more and let those at work save; safe inside a signal handler, as this queue is."""
@@ -193,32 +206,54 @@ class Ray:
 
         Raises:
             WorkerLostError: When no slot is left.
+            ClusterLostError: When the head of the cluster is lost, after what is in training was saved.
             UsageError: When no slot is fit for the work, or the data can't be loaded.
         """
+        assert self._head is not None
         if not self._slots:
-            self._began = time.monotonic()
-            for _ in range(self._jobs):
-                self._start(work)
+            self._began, self._missing = time.monotonic(), self._jobs
         waiting, is_exhausted = iter(cohorts), False
         while True:
+            if self._head.is_lost:
+                self._stopping = True
+            self._start_missing(work)
             for slot in self._slots:
                 if self._stopping:
                     if slot.cohort is not None and not slot.told_to_stop:
                         slot.told_to_stop = True
                         slot.actor.stop.remote()
-                elif slot.cohort is None and slot.machine is not None and not (is_exhausted and not self._again):
+                elif (
+                    slot.cohort is None
+                    and slot.machine is not None
+                    and not (is_exhausted and not self._again)
+                    and self._head.answers()
+                ):
                     # Taken only now, since a cohort that has been taken is locked against other processes.
                     cohort = self._again.popleft() if self._again else next(waiting, None)
                     if cohort is None:
                         is_exhausted = True
                     else:
                         self._hand_over(slot, work, cohort)
-            is_done = self._stopping or (is_exhausted and not self._again)
-            if is_done and all(slot.cohort is None for slot in self._slots):
+            is_idle = all(slot.cohort is None for slot in self._slots)
+            is_all_handed_out = is_exhausted and not self._again
+            if is_idle and is_all_handed_out:
+                return
+            if self._head.is_lost and (is_idle or self._head.is_over):
+                raise self._head.loss()
+            if is_idle and self._stopping:
                 return
             yield from self._answered(work, *self._next())
 
     # -- slots ------------------------------------------------------------------------------------------------------
+
+    def _start_missing(self, work: Work) -> None:
+        """Ask for the slots that are missing, once the head is there to be asked."""
+        assert self._head is not None
+        if self._missing and not self._stopping and self._head.answers():
+            self._forget_lost_nodes()
+            while self._missing:
+                self._start(work)
+                self._missing -= 1
 
     def _start(self, work: Work) -> None:
         """Ask Ray for a slot; it may wait until a machine has room."""
@@ -257,11 +292,12 @@ class Ray:
         """Do what an answer asks for, and yield the events in it."""
         if slot is None or future is None or slot not in self._slots:
             return
-        assert self._connection is not None
         try:
             answer = future.result()
             events = [] if isinstance(answer, Description) else answer
-            contents = [one if isinstance(one, bytes) else self._connection.ray.get(one) for one in events]
+            contents = [one if isinstance(one, bytes) else self._fetched(one) for one in events]
+        except ClusterLostError:
+            raise
         except Exception as error:  # Ray's errors, and those of code that ran there, which it wraps
             cause = getattr(error, "cause", None)
             if isinstance(cause, UsageError):  # of the task that loads a dataset
@@ -286,6 +322,18 @@ class Ray:
         if slot.cohort is not None:
             self._expect(slot, slot.actor.take.remote())
 
+    def _fetched(self, reference: Any) -> bytes:
+        """Return an event that was too long for an answer.
+
+        Raises:
+            ClusterLostError: When Ray has ended on this machine.
+        """
+        assert self._head is not None
+        if not self._head.can_fetch():
+            raise self._head.loss()
+        content: bytes = self._connection_ray().get(reference)
+        return content
+
     def _admit(self, slot: _Slot, machine: Description) -> None:
         """Let a slot have cohorts if its machine has what this one has."""
         if differences := differences_from_here(machine):
@@ -302,7 +350,7 @@ class Ray:
             UsageError: When no slot is left.
         """
         hint = "" if self._options.address is None else f" (actbench doctor --address {self._options.address})"
-        if not self._slots:
+        if not self._slots and not self._missing:
             raise UsageError(f"no machine of the Ray cluster can compute this: {self._why_unfit}{hint}")
         _log.warning("a worker is left out: %s%s", self._why_unfit, hint)
 
@@ -323,16 +371,14 @@ class Ray:
         would be replaced for ever.
         """
         self._kill(slot)
-        self._forget_lost_nodes()
         where = slot.machine.host if slot.machine is not None else "a machine of the Ray cluster"
         specs = slot.unfinished
         if slot.cohort is None:
-            if not self._slots:
+            if not self._slots and not self._missing:
                 raise WorkerLostError(f"{where}: {reason}")
             _log.warning("a worker was lost on %s: %s", where, reason)
             return
-        if not self._stopping:
-            self._start(work)
+        self._missing += 1
         if not specs:
             return
         runs = tuple(spec.digest for spec in specs)
@@ -365,7 +411,8 @@ class Ray:
                 if slot.silent > SILENCE:
                     slot.silent = None
                     self._connection_ray().kill(slot.actor)  # its answer is an error then
-        if not self._has_warned and now - self._began > FIRST_WARNING and all(s.machine is None for s in self._slots):
+        is_waiting = self._slots and all(slot.machine is None for slot in self._slots)
+        if not self._has_warned and now - self._began > FIRST_WARNING and is_waiting:
             self._has_warned = True
             _log.warning(
                 "waiting for the Ray cluster, which has no room for a worker yet (%d asked for, each with %s)",
@@ -386,9 +433,8 @@ class Ray:
         """End the workers and wait for it, since none may outlive its use; then the actors."""
         ray = self._connection_ray()
         slots, self._slots = self._slots, []
-        closing = [slot.actor.close.remote() for slot in slots if slot.machine is not None]
-        if closing:
-            ray.wait(closing, num_returns=len(closing), timeout=CLOSING)
+        closing = [slot.actor.close.remote().future() for slot in slots if slot.machine is not None]
+        futures.wait(closing, timeout=CLOSING)  # ray.wait needs Ray's process on this machine
         for actor in (*(slot.actor for slot in slots), *self._nodes.values()):
             ray.kill(actor)
         self._nodes.clear()

@@ -26,7 +26,8 @@ class Ray(EngineUnderTest):
     name = engine = "ray"
     promises = Promises(has_workers=True, lone_run_of_lost_worker="fails", has_nodes=True)
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        self._further_settings = settings
         self._address = ""
         self._token: dict[str, str] = {}
         self._nodes: subprocess.Popen[str] | None = None
@@ -42,6 +43,7 @@ class Ray(EngineUnderTest):
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_health_check_period_ms": "500",  # a lost machine is noticed in seconds
             "RAY_health_check_failure_threshold": "4",
+            **self._further_settings,
         }
         before = dict(os.environ)
         os.environ.update(self._token)
@@ -83,6 +85,16 @@ class Ray(EngineUnderTest):
         self._nodes.stdin.flush()
         assert self._nodes.stdout.readline() == "added\n"
 
+    def kill_head(self, *, with_its_machine: bool) -> None:
+        """End the process that keeps the cluster together; as a power cut does, with all others of its machine."""
+        assert self._nodes is not None
+        children = _children(self._nodes.pid)
+        (server,) = [pid for pid in children if _words(pid)[0].endswith("gcs_server")]
+        (raylet,) = [pid for pid in children if _words(pid)[0].endswith("raylet") and "--head" in _words(pid)]
+        for pid in (server, *((raylet, *_below(raylet)) if with_its_machine else ())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
 
 def _parent(pid: int) -> int:
     status = Path(f"/proc/{pid}/stat").read_text()
@@ -99,10 +111,18 @@ def _raylet_of(pid: int) -> int:
 
 def _below(pid: int) -> list[int]:
     """Return the processes below one."""
-    children = [
+    children = _children(pid)
+    return [*children, *(further for child in children for further in _below(child))]
+
+
+def _children(pid: int) -> list[int]:
+    return [
         int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _is_child(int(path.name), pid)
     ]
-    return [*children, *(further for child in children for further in _below(child))]
+
+
+def _words(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
 
 
 def _is_child(pid: int, parent: int) -> bool:
