@@ -434,7 +434,9 @@ class Ray:
         ray = self._connection_ray()
         slots, self._slots = self._slots, []
         closing = [slot.actor.close.remote().future() for slot in slots if slot.machine is not None]
-        futures.wait(closing, timeout=CLOSING)  # ray.wait needs Ray's process on this machine
+        is_lost = self._head is not None and self._head.is_lost  # Ray is about to end this process
+        # Not ray.wait, which needs Ray's process on this machine.
+        futures.wait(closing, timeout=CLOSING / 2 if is_lost else CLOSING)
         for actor in (*(slot.actor for slot in slots), *self._nodes.values()):
             ray.kill(actor)
         self._nodes.clear()
