@@ -121,7 +121,7 @@ def test_a_lost_head_ends_the_command_in_order_and_the_same_command_goes_on(
 
     Where the head's machine is the command's own, Ray is lost there too, and long messages can't be fetched any more.
     """
-    doomed = RayUnderTest(RAY_gcs_rpc_server_reconnect_timeout_s="30")  # for 60 otherwise
+    doomed = RayUnderTest()
     if missing := doomed.missing():
         pytest.skip(missing)
     with doomed.running(tmp_path_factory.mktemp("doomed")):

@@ -26,8 +26,7 @@ class Ray(EngineUnderTest):
     name = engine = "ray"
     promises = Promises(has_workers=True, lone_run_of_lost_worker="fails", has_nodes=True)
 
-    def __init__(self, **settings: str) -> None:
-        self._further_settings = settings
+    def __init__(self) -> None:
         self._address = ""
         self._token: dict[str, str] = {}
         self._nodes: subprocess.Popen[str] | None = None
@@ -43,7 +42,6 @@ class Ray(EngineUnderTest):
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_health_check_period_ms": "500",  # a lost machine is noticed in seconds
             "RAY_health_check_failure_threshold": "4",
-            **self._further_settings,
         }
         before = dict(os.environ)
         os.environ.update(self._token)
