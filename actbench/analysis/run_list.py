@@ -36,7 +36,6 @@ from actbench.system.files import read_json
 MAIN_METRICS = ("health.dead_fraction", "seconds")
 """Metrics that each line shows besides those of the study's config."""
 
-
 OWN_KEYS = ("study", "run", "state", "epoch", "seed")
 """Columns of the list by which runs can be chosen and sorted, besides all metrics and settings."""
 
@@ -117,7 +116,7 @@ class RunList:
         self._check([name])
 
         def order(run: ListedRun) -> tuple[Any, ...]:
-            """Put numbers before words, and None behind all: first where the order is turned round."""
+            """Put numbers before words and None last, which a reversed sort needs first."""
             value = run.value(name)
             return (value is None) != largest_first, isinstance(value, str), 0 if value is None else value
 

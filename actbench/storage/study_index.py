@@ -39,7 +39,7 @@ its successor the same times."""
 
 
 def stamp_of(path: str) -> str | None:
-    """Return a file's size, times and inode, which change when it is edited or replaced; None where there is no file.
+    """Return a text that changes when a file is edited or replaced (size, times, inode); None where there is no file.
 
     Raises:
         OSError: When it can't be looked at.

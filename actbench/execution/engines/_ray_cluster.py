@@ -153,16 +153,29 @@ def _refuse_silent(address: str) -> None:
     Raises:
         UsageError: When nothing answers there.
     """
-    host, _, port = address.rpartition(":")
-    if not host:
+    if ":" not in address:
         return  # auto
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWER).close()
+        knock(address, ANSWER)
     except OSError as error:
         raise UsageError(
             f"nothing answers at {address} ({error.strerror or error}): give the address of the head of a Ray cluster, "
             "port 6379 unless it was chosen otherwise"
         ) from error
+
+
+def knock(address: str, seconds: float) -> None:
+    """Connect to ``HOST:PORT`` and hang up, to see whether anything listens there.
+
+    Args:
+        address: Where; a host that is an IPv6 address stands in brackets.
+        seconds: How long to wait for the connection.
+
+    Raises:
+        OSError: When nothing takes it.
+    """
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=seconds).close()
 
 
 @contextlib.contextmanager

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 import time
 
 from actbench.errors import ClusterLostError
+from actbench.execution.engines._ray_cluster import knock
 
 _log = logging.getLogger("actbench.execution.engines.ray")
 
@@ -69,7 +69,7 @@ class Head:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is no time left to save anything, since Ray is about to end this process."""
+        """Whether it is too late to save anything: Ray ends this process soon."""
         return self._silent > SAVING * self._limit
 
     def answers(self) -> bool:
@@ -113,9 +113,8 @@ class Head:
 
 
 def _takes_connections(address: str) -> bool:
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+        knock(address, ANSWER)
     except OSError:
         return False
     return True
